@@ -1,0 +1,70 @@
+"""What an engine believes, and how it came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EngineReport:
+    """What one engine served.
+
+    Attributes:
+        engine: its name (``exact: template``, ``bp`` ...).
+        components: number of connected components.
+        atoms: number of atoms in them.
+        converged: number of components that converged (exact ones always do).
+        sweeps: sweeps or rounds made, 0 for exact engines.
+        residual: greatest change in the last sweep, in log-odds.
+        seconds: wall-clock time.
+        notes: anything the user should know.
+    """
+
+    engine: str
+    components: int
+    atoms: int
+    converged: int
+    sweeps: int = 0
+    residual: float = 0.0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Beliefs about every atom of a factor graph.
+
+    Attributes:
+        log_odds: ``float64[n]`` marginal log-odds, clipped to +-700, never only
+            probabilities: saturated floats tie and ruin rankings. Clamped atoms are +-700.
+        log_z: log partition function or its estimate, ``None`` where the engine has none.
+        log_z_kind: ``exact``, ``bethe`` or ``lower bound``; empty without ``log_z``.
+        expectations: ``float64[p]``: ``E[sum v f]`` per parameter, decided groundings
+            (``constant``) included; the gradient of ``log_z`` in ``theta``.
+        component: ``int32[n]`` connected component of each atom.
+        reports: per engine.
+        world: ``int8[n]`` most probable world where the engine makes one (``map``).
+        spread: ``float64[n]`` standard deviation of the log-odds, where estimated.
+    """
+
+    log_odds: Tensor
+    log_z: float | None
+    log_z_kind: Literal["exact", "bethe", "lower bound", ""]
+    expectations: Tensor | None
+    component: Tensor | None = None
+    reports: tuple[EngineReport, ...] = field(default=())
+    world: Tensor | None = None
+    spread: Tensor | None = None
+
+    @property
+    def probabilities(self) -> Tensor:
+        """``float64[n]`` marginal probabilities."""
+        return self.log_odds.sigmoid()
+
+    @property
+    def converged(self) -> bool:
+        """Whether every component did."""
+        return all(report.converged == report.components for report in self.reports)

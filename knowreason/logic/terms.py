@@ -1,0 +1,131 @@
+"""Terms: what stands in an argument place or beside a comparison.
+
+Every node is immutable and compares by content; ``span`` says where it was written
+and never takes part in comparison. A *sort* is the name of a domain or one of
+:data:`VALUE_SORTS`. Times are microseconds since 1970 UTC and durations
+microseconds, both Python ints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from knowreason.diagnostics import Span
+
+if TYPE_CHECKING:
+    from knowreason.logic.formulas import Formula
+
+VALUE_SORTS = ("int", "float", "bool", "string", "time", "duration")
+
+Value = bool | int | float | str
+AggregateKind = Literal["count", "sum", "avg", "min", "max", "rate"]
+
+
+def _span() -> Span | None:
+    return field(default=None, compare=False, repr=False, kw_only=True)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A logical variable; ``sort`` is a domain."""
+
+    name: str
+    sort: str
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """``_``: some thing of the sort, existential at its own atom."""
+
+    sort: str
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A literal. For a domain sort the value is the thing's text."""
+
+    value: Value
+    sort: str
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterTerm:
+    """A reference to a ``param``; its value is looked up in the program."""
+
+    name: str
+    sort: str
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeTerm:
+    """The value of an attribute or a defined attribute: ``at(e)``, ``fan_out(h)``."""
+
+    name: str
+    arguments: tuple[Term, ...]
+    sort: str
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Arithmetic or a built-in function.
+
+    ``operator`` is one of ``+ - * / neg abs log log1p exp sqrt min max floor``.
+    """
+
+    operator: str
+    operands: tuple[Term, ...]
+    sort: str
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """``count { x : F }``, ``sum { e for x : F }``, ``rate { F for f : G prior p of n }``.
+
+    Attributes:
+        kind: which aggregate; only ``count`` (without ``last``) may stand in a rule.
+        value: the term (or formula, counting 0/1) aggregated; ``None`` for ``count``.
+        variables: the bound variables; one row a distinct setting of them.
+        body: which settings are taken.
+        last: keep only so many rows, the greatest by ``by``.
+        prior: for ``rate``, the share assumed over nothing.
+        strength: for ``rate``, how many rows the prior counts for.
+    """
+
+    kind: AggregateKind
+    value: Term | Formula | None
+    variables: tuple[Variable, ...]
+    body: Formula
+    sort: str
+    last: Term | None = None
+    by: Term | None = None
+    prior: Term | None = None
+    strength: Term | None = None
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class CountList:
+    """``count { F1, F2, ... }``: how many of the formulas hold."""
+
+    formulas: tuple[Formula, ...]
+    sort: str = "int"
+    span: Span | None = _span()
+
+
+Term = (
+    Variable
+    | Wildcard
+    | Constant
+    | ParameterTerm
+    | AttributeTerm
+    | Operation
+    | Aggregate
+    | CountList
+)

@@ -1,0 +1,71 @@
+"""Named things that others may add to: models, engines, learners, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from knowreason.errors import UnknownNameError, did_you_mean
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to things, filled by a decorator and, lazily, by entry points.
+
+    Args:
+        what: what is registered, for messages (``"model"``).
+        entry_point_group: group other packages register under; read at the first
+            look-up that needs it, each entry loaded only when asked for.
+    """
+
+    def __init__(self, what: str, entry_point_group: str | None = None) -> None:
+        self.what = what
+        self._things: dict[str, T] = {}
+        self._group = entry_point_group
+        self._entry_points: dict[str, EntryPoint] | None = None
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that registers what it decorates.
+
+        Raises:
+            ValueError: when the name is taken by something else.
+        """
+
+        def add(thing: T) -> T:
+            taken = self._things.get(name)
+            if taken is not None and getattr(taken, "__qualname__", None) != getattr(
+                thing, "__qualname__", None
+            ):
+                raise ValueError(f"a {self.what} named `{name}` is registered already")
+            self._things[name] = thing
+            return thing
+
+        return add
+
+    def __getitem__(self, name: str) -> T:
+        """The thing of that name; raises :class:`UnknownNameError` with the nearest name."""
+        if name in self._things:
+            return self._things[name]
+        points = self._points()
+        if name in points:
+            self._things[name] = points[name].load()
+            return self._things[name]
+        raise UnknownNameError(
+            f"no {self.what} is registered as `{name}`",
+            code="KR801",
+            help=did_you_mean(name, self) or f"registered: {', '.join(self)}",
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._things or name in self._points()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._things, *self._points()}))
+
+    def _points(self) -> dict[str, EntryPoint]:
+        if self._entry_points is None:
+            found = entry_points(group=self._group) if self._group else ()
+            self._entry_points = {point.name: point for point in found}
+        return self._entry_points
