@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from knowreason.diagnostics import Span
-from knowreason.logic.terms import Term, Variable, _span
+from knowreason.logic.terms import Term, Variable, span_field
 
 ComparisonOperator = Literal["=", "!=", "<", "<=", ">", ">="]
 
@@ -16,7 +16,7 @@ class Truth:
     """``true`` or ``false``."""
 
     value: bool
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Atom:
 
     predicate: str
     arguments: tuple[Term, ...]
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class BooleanTerm:
     """A term of sort ``bool`` standing as a formula."""
 
     term: Term
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Comparison:
     operator: ComparisonOperator
     left: Term
     right: Term
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Not:
     """Negation."""
 
     operand: Formula
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class And:
     """Conjunction of two or more formulas."""
 
     operands: tuple[Formula, ...]
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Or:
     """Disjunction of two or more formulas."""
 
     operands: tuple[Formula, ...]
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Implies:
 
     left: Formula
     right: Formula
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Iff:
 
     left: Formula
     right: Formula
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class ForAll:
 
     variables: tuple[Variable, ...]
     body: Formula
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Exists:
 
     variables: tuple[Variable, ...]
     body: Formula
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 Formula = Truth | Atom | BooleanTerm | Comparison | Not | And | Or | Implies | Iff | ForAll | Exists

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from knowreason.diagnostics import Span
 from knowreason.errors import ProgramError, UnknownNameError, did_you_mean
 from knowreason.logic.formulas import Formula
-from knowreason.logic.terms import Constant, Term, Value, Variable, _span
+from knowreason.logic.terms import Constant, Term, Value, Variable, span_field
 
 T = TypeVar("T")
 PredicateKind = Literal["observed", "query", "latent", "defined"]
@@ -25,7 +25,7 @@ class Domain:
 
     name: str
     members: tuple[str, ...] | None = None
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Predicate:
     arguments: tuple[Argument, ...]
     symmetric: bool = False
     within: str | None = None
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
     @property
     def arity(self) -> int:
@@ -80,7 +80,7 @@ class Attribute:
     arguments: tuple[Argument, ...]
     sort: str
     clock: bool = False
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
     @property
     def sorts(self) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ class Definition:
     parameters: tuple[Variable, ...]
     body: Formula | Term
     sort: str | None = None
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
     @property
     def is_predicate(self) -> bool:
@@ -118,7 +118,7 @@ class Parameter:
 
     name: str
     value: Constant
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class ModelDeclaration:
     name: str
     predicates: tuple[str, ...]
     call: ModelCall
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ class Rule:
     weight: Weight
     formula: Formula
     variables: tuple[Variable, ...]
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True)

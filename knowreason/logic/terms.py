@@ -22,7 +22,7 @@ Value = bool | int | float | str
 AggregateKind = Literal["count", "sum", "avg", "min", "max", "rate"]
 
 
-def _span() -> Span | None:
+def span_field() -> Span | None:
     return field(default=None, compare=False, repr=False, kw_only=True)  # type: ignore[return-value]
 
 
@@ -32,7 +32,7 @@ class Variable:
 
     name: str
     sort: str
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Wildcard:
     """``_``: some thing of the sort, existential at its own atom."""
 
     sort: str
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Constant:
 
     value: Value
     sort: str
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ParameterTerm:
 
     name: str
     sort: str
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class AttributeTerm:
     name: str
     arguments: tuple[Term, ...]
     sort: str
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Operation:
     operator: str
     operands: tuple[Term, ...]
     sort: str
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Aggregate:
     by: Term | None = None
     prior: Term | None = None
     strength: Term | None = None
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class CountList:
 
     formulas: tuple[Formula, ...]
     sort: str = "int"
-    span: Span | None = _span()
+    span: Span | None = span_field()
 
 
 Term = (
