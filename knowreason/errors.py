@@ -78,8 +78,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     folded = {candidate.lower(): candidate for candidate in candidates}
     if name.lower() in folded:
         return f"did you mean `{folded[name.lower()]}`?"
-    close = get_close_matches(name, candidates, n=1, cutoff=0.6)
-    return f"did you mean `{close[0]}`?" if close else None
+    close = get_close_matches(name, candidates, n=3, cutoff=0.6)
+    if not close:
+        return None
+    swapped = [near for near in close if sorted(near) == sorted(name)]
+    return f"did you mean `{(swapped or close)[0]}`?"
 
 
 def _plain(diagnostic: Diagnostic) -> str:

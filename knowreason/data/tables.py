@@ -1,0 +1,69 @@
+"""Tables of a project: files, or SQL the user wrote over the tables above it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from knowreason.errors import DataError
+
+_READERS = {
+    ".csv": "read_csv",
+    ".tsv": "read_csv",
+    ".parquet": "read_parquet",
+    ".jsonl": "read_json",
+    ".ndjson": "read_json",
+    ".json": "read_json",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource:
+    """Where a table comes from: ``path`` (a file or a glob) or ``sql``."""
+
+    path: str | None = None
+    sql: str | None = None
+
+
+def load_tables(
+    sources: Mapping[str, TableSource], *, memory_limit: str = "4GB"
+) -> dict[str, pa.Table]:
+    """Read every table, in the order written; SQL sees the tables above it.
+
+    Raises:
+        DataError: KR520 no such file, KR521 a kind of file that is not read, KR522 SQL
+            or file content that DuckDB refuses, in DuckDB's words.
+    """
+    connection = duckdb.connect(config={"memory_limit": memory_limit})
+    loaded: dict[str, pa.Table] = {}
+    try:
+        for name, source in sources.items():
+            loaded[name] = _load(connection, name, source)
+            connection.register(name, loaded[name])
+    finally:
+        connection.close()
+    return loaded
+
+
+def _load(connection: duckdb.DuckDBPyConnection, name: str, source: TableSource) -> pa.Table:
+    try:
+        if source.sql is not None:
+            return connection.sql(source.sql).to_arrow_table()
+        path = Path(str(source.path))
+        reader = _READERS.get(path.suffix.lower())
+        if reader is None:
+            raise DataError(
+                f"table `{name}`: `{path.name}` is not a kind of file that is read",
+                code="KR521",
+                help=f"one of {', '.join(_READERS)}",
+            )
+        if not any(path.parent.glob(path.name)) and not path.is_file():
+            raise DataError(f"table `{name}`: there is no file `{path}`", code="KR520")
+        return getattr(connection, reader)(str(path)).to_arrow_table()
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"table `{name}`: {first}", code="KR522") from None
