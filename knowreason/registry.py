@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
@@ -18,12 +18,19 @@ class Registry(Generic[T]):
         what: what is registered, for messages (``"model"``).
         entry_point_group: group other packages register under; read at the first
             look-up that needs it, each entry loaded only when asked for.
+        lazy: names of our own that are loaded when asked for, as ``"module:attribute"``.
     """
 
-    def __init__(self, what: str, entry_point_group: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        entry_point_group: str | None = None,
+        lazy: Mapping[str, str] | None = None,
+    ) -> None:
         self.what = what
         self._things: dict[str, T] = {}
         self._group = entry_point_group
+        self._lazy = dict(lazy or {})
         self._entry_points: dict[str, EntryPoint] | None = None
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -67,5 +74,6 @@ class Registry(Generic[T]):
     def _points(self) -> dict[str, EntryPoint]:
         if self._entry_points is None:
             found = entry_points(group=self._group) if self._group else ()
-            self._entry_points = {point.name: point for point in found}
+            own = {n: EntryPoint(n, value, self._group or "") for n, value in self._lazy.items()}
+            self._entry_points = {point.name: point for point in found} | own
         return self._entry_points

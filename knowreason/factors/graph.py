@@ -6,7 +6,7 @@ vector ``theta`` (rule weights, predicate biases, model scales alike)::
     log p(x) = sum_a log_odds[a] * x[a]
              + sum_units theta[unit.parameter] * unit.value * x[unit.atom]
              + sum_groups sum_rows theta[parameter] * value * f(x[row])
-             + sum_p theta[p] * constant[p]
+             + sum_p theta[p] * constant[p] + offset
              - log Z
 
 restricted to worlds in which every hard group, block and count definition holds.
@@ -196,6 +196,7 @@ class FactorGraph:
         blocks: functional predicates.
         auxiliary: ``bool[n]``, atoms defined by counts; never reported.
         constant: ``float64[p]``, feature totals of groundings already decided.
+        offset: score of atoms already decided (their fixed log-odds), part of ``log Z``.
     """
 
     log_odds: Tensor
@@ -208,6 +209,7 @@ class FactorGraph:
     blocks: Blocks = field(default_factory=Blocks.none)
     auxiliary: Tensor | None = None
     constant: Tensor | None = None
+    offset: float = 0.0
 
     @property
     def atom_count(self) -> int:
@@ -218,6 +220,11 @@ class FactorGraph:
     def parameter_count(self) -> int:
         """Number of parameters."""
         return self.theta.shape[0]
+
+    @property
+    def factors(self) -> tuple[FactorGroup | ClauseList, ...]:
+        """Groups and clause lists, in this order."""
+        return (*self.groups, *self.clause_lists)
 
     def with_theta(self, theta: Tensor) -> FactorGraph:
         """The same graph at other parameter values (``float64[p]``)."""
