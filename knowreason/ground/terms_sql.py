@@ -1,0 +1,152 @@
+"""Values, arithmetic and comparisons as SQL trees.
+
+Numbers are ``BIGINT`` and ``DOUBLE``, times and durations ``BIGINT`` microseconds,
+things of a domain ``INTEGER`` ids. What has no value (a logarithm of zero, a division
+by zero, anything over a missing attribute) is ``NULL``, so that SQL's three-valued
+logic is the language's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlglot import exp
+
+from knowreason.errors import GroundingError
+from knowreason.logic import Value
+
+COMPARISONS: dict[str, type[exp.Binary]] = {
+    "=": exp.EQ,
+    "!=": exp.NEQ,
+    "<": exp.LT,
+    "<=": exp.LTE,
+    ">": exp.GT,
+    ">=": exp.GTE,
+}
+INTEGER_SORTS = ("int", "time", "duration")
+EXP_LIMIT = 709.0  # exp of more is not finite
+
+
+def literal(value: Value, sort: str) -> exp.Expr:
+    """A constant of a value sort (not of a domain)."""
+    if sort == "bool":
+        return exp.Boolean(this=bool(value))
+    if sort == "string":
+        return exp.Literal.string(str(value))
+    if sort == "float":
+        return cast(exp.Literal.number(repr(float(value))), "double")
+    return cast(exp.Literal.number(int(value)), "bigint")
+
+
+def identifier(value: int) -> exp.Expr:
+    """The id of a thing."""
+    return exp.Literal.number(int(value))
+
+
+def column(table: str, name: str) -> exp.Column:
+    """A quoted column of an aliased table."""
+    return exp.column(name, table=table, quoted=True)
+
+
+def cast(expression: exp.Expr, kind: str) -> exp.Expr:
+    """``CAST(expression AS kind)``."""
+    return exp.Cast(this=expression, to=exp.DataType.build(kind))
+
+
+def grouped(expression: exp.Expr) -> exp.Expr:
+    """The expression in parentheses, where it needs them to stand in another."""
+    loose = isinstance(expression, exp.Binary | exp.Unary | exp.Case | exp.Is)
+    return exp.paren(expression) if loose and not isinstance(expression, exp.Paren) else expression
+
+
+def defined_where(expression: exp.Expr, condition: exp.Expr) -> exp.Expr:
+    """The expression where the condition holds, ``NULL`` elsewhere."""
+    return exp.Case(ifs=[exp.If(this=condition, true=expression)])
+
+
+def comparison(operator: str, left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    """``left operator right``, unknown where either is missing."""
+    return COMPARISONS[operator](this=grouped(left), expression=grouped(right))
+
+
+def operation(operator: str, operands: Sequence[exp.Expr], sort: str) -> exp.Expr:
+    """Arithmetic and built-in functions of the language.
+
+    Raises:
+        GroundingError: KR601 for an operator that is none of the language's.
+    """
+    terms = [grouped(operand) for operand in operands]
+    if operator not in _OPERATIONS:
+        raise GroundingError(f"no operation is called `{operator}`", code="KR601")
+    result = _OPERATIONS[operator](*terms)
+    return integral(result) if sort in INTEGER_SORTS and operator in ("*", "/", "floor") else result
+
+
+def integral(expression: exp.Expr) -> exp.Expr:
+    """The nearest ``BIGINT`` (ties to even), ``NULL`` outside its range."""
+    return exp.TryCast(this=expression, to=exp.DataType.build("bigint"))
+
+
+def _real(term: exp.Expr) -> exp.Expr:
+    return cast(term, "double")
+
+
+def _divide(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    quotient = exp.Div(this=_real(left), expression=_real(right), typed=True, safe=True)
+    return defined_where(quotient, exp.NEQ(this=right.copy(), expression=exp.Literal.number(0)))
+
+
+def _log(term: exp.Expr) -> exp.Expr:
+    positive = exp.GT(this=term.copy(), expression=exp.Literal.number(0))
+    return defined_where(exp.Ln(this=_real(term)), positive)
+
+
+def _log1p(term: exp.Expr) -> exp.Expr:
+    return _log(grouped(exp.Add(this=_real(term), expression=exp.Literal.number(1))))
+
+
+def _exp(term: exp.Expr) -> exp.Expr:
+    small = exp.LTE(this=term.copy(), expression=exp.Literal.number(EXP_LIMIT))
+    return defined_where(exp.Exp(this=_real(term)), small)
+
+
+def _sqrt(term: exp.Expr) -> exp.Expr:
+    not_negative = exp.GTE(this=term.copy(), expression=exp.Literal.number(0))
+    return defined_where(exp.Sqrt(this=_real(term)), not_negative)
+
+
+def _least(*terms: exp.Expr) -> exp.Expr:
+    return _extreme(exp.LT, terms)
+
+
+def _greatest(*terms: exp.Expr) -> exp.Expr:
+    return _extreme(exp.GT, terms)
+
+
+def _extreme(better: type[exp.Binary], terms: Sequence[exp.Expr]) -> exp.Expr:
+    best = terms[0]
+    for term in terms[1:]:  # LEAST and GREATEST pass over NULL; a comparison does not
+        keep = exp.If(this=better(this=best.copy(), expression=term.copy()), true=best)
+        change = exp.If(
+            this=exp.Not(this=grouped(better(this=best.copy(), expression=term.copy()))),
+            true=term,
+        )
+        best = grouped(exp.Case(ifs=[keep, change]))
+    return best
+
+
+_OPERATIONS: dict[str, Callable[..., exp.Expr]] = {
+    "+": lambda *t: exp.Add(this=t[0], expression=t[1]),
+    "-": lambda *t: exp.Sub(this=t[0], expression=t[1]),
+    "*": lambda *t: exp.Mul(this=t[0], expression=t[1]),
+    "/": _divide,
+    "neg": lambda t: exp.Neg(this=t),
+    "abs": lambda t: exp.Abs(this=t),
+    "floor": lambda t: exp.Floor(this=_real(t)),
+    "log": _log,
+    "log1p": _log1p,
+    "exp": _exp,
+    "sqrt": _sqrt,
+    "min": _least,
+    "max": _greatest,
+}
