@@ -51,7 +51,13 @@ class GroundingError(KnowreasonError, ValueError):
 
 
 class InferenceError(KnowreasonError, RuntimeError):
-    """An engine cannot serve a factor graph (no world satisfies the hard rules, ...)."""
+    """An engine cannot serve a factor graph (no world satisfies the hard rules, ...).
+
+    Attributes:
+        rules: labels of the factor groups that conflict, where rules do.
+    """
+
+    rules: tuple[int, ...] = ()
 
 
 class LearningError(KnowreasonError, RuntimeError):

@@ -1,0 +1,80 @@
+"""Tensors as numpy arrays and rows of varying length (CSR)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[Any]
+
+
+def array(tensor: Tensor) -> Array:
+    """The tensor's values as a numpy array; shares memory on the CPU."""
+    return tensor.detach().cpu().numpy()
+
+
+def tensor(values: Array, dtype: torch.dtype) -> Tensor:
+    """A tensor of the values, contiguous."""
+    return torch.as_tensor(np.ascontiguousarray(values)).to(dtype)
+
+
+def owners(offsets: Array) -> NDArray[np.int64]:
+    """``int64[offsets[-1]]``: the CSR row each entry belongs to."""
+    return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
+
+
+def offsets_of(lengths: Array) -> NDArray[np.int64]:
+    """``int64[m + 1]`` CSR offsets of rows of these lengths."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def segment_sum(values: Array, offsets: Array) -> Array:
+    """Sums of consecutive runs of ``values`` (any rows, 0 where a run is empty).
+
+    Args:
+        values: ``[offsets[-1]]`` or ``[offsets[-1], ...]``; booleans are counted.
+        offsets: ``int64[m + 1]``.
+    """
+    if values.dtype == np.bool_:
+        values = values.astype(np.int64)
+    total = np.zeros((len(offsets) - 1, *values.shape[1:]), dtype=values.dtype)
+    filled = np.flatnonzero(np.diff(offsets))
+    if len(filled):
+        total[filled] = np.add.reduceat(values, offsets[filled], axis=0)
+    return total
+
+
+def entries_of(offsets: Array, rows: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Entry positions of chosen CSR rows, one row after another, and their new offsets."""
+    lengths = np.diff(offsets)[rows]
+    starts = offsets_of(lengths)
+    shift = np.repeat(offsets[:-1][rows] - starts[:-1], lengths)
+    return np.arange(starts[-1], dtype=np.int64) + shift, starts
+
+
+def parameters_of(parameter: int | Tensor, rows: int) -> NDArray[np.int64]:
+    """``int64[rows]`` parameter index of every row."""
+    if isinstance(parameter, int):
+        return np.full(rows, parameter, dtype=np.int64)
+    return array(parameter).astype(np.int64)
+
+
+def values_of(value: Tensor | None, rows: int) -> NDArray[np.float64]:
+    """``float64[rows]`` feature value of every row."""
+    return np.ones(rows) if value is None else array(value).astype(np.float64)
+
+
+def choose_parameter(parameter: int | Tensor | None, rows: Tensor) -> int | Tensor | None:
+    """The parameter of a choice of rows (``int64[r]``)."""
+    return parameter[rows] if isinstance(parameter, Tensor) else parameter
+
+
+def choose_value(value: Tensor | None, rows: Tensor) -> Tensor | None:
+    """The feature values of a choice of rows (``int64[r]``)."""
+    return None if value is None else value[rows]
