@@ -58,6 +58,11 @@ def entries_of(offsets: Array, rows: Array) -> tuple[NDArray[np.int64], NDArray[
     return np.arange(starts[-1], dtype=np.int64) + shift, starts
 
 
+def sum_by(index: Array, values: Array, count: int) -> NDArray[np.float64]:
+    """``float64[count]``: sum of ``values`` at each index."""
+    return np.bincount(index, values, count).astype(np.float64)
+
+
 def parameters_of(parameter: int | Tensor, rows: int) -> NDArray[np.int64]:
     """``int64[rows]`` parameter index of every row."""
     if isinstance(parameter, int):

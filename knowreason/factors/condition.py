@@ -21,6 +21,7 @@ from knowreason.factors.arrays import (
     owners,
     parameters_of,
     segment_sum,
+    sum_by,
     tensor,
     values_of,
 )
@@ -58,7 +59,7 @@ class _Folding:
             return
         values = values_of(part.value, part.rows)[rows]
         parameters = parameters_of(part.parameter, part.rows)[rows]
-        self.constant += np.bincount(parameters, values, len(self.constant))
+        self.constant += sum_by(parameters, values, len(self.constant))
 
     def add_unit(
         self, part: FactorGroup | ClauseList, rows: Array, atoms: Array, low: float, high: float
@@ -67,7 +68,7 @@ class _Folding:
         assert part.parameter is not None
         values = values_of(part.value, part.rows)[rows]
         parameters = parameters_of(part.parameter, part.rows)[rows]
-        self.constant += low * np.bincount(parameters, values, len(self.constant))
+        self.constant += low * sum_by(parameters, values, len(self.constant))
         if high != low:
             chosen = choose_parameter(part.parameter, torch.as_tensor(rows))
             assert chosen is not None

@@ -1,0 +1,159 @@
+"""Exact inference on small components: every state of a shape, all its components at once.
+
+A stack of ``b`` components of one shape shares its table of possible states; energies are
+two matrix products and marginals one, in log space relative to the best state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from knowreason.factors.arrays import Array, array
+from knowreason.factors.graph import Clause, Table
+from knowreason.factors.stacks import LocalCount, LocalRow, Stack, Wiring
+from knowreason.infer.solvers import Beliefs, Impossible
+
+_CHUNK_ENTRIES = 1 << 18  # energies held at once
+
+
+def possible_states(wiring: Wiring) -> NDArray[np.bool_]:
+    """``bool[a, s]``: truth of every atom in each state that blocks, counts and hard rows allow."""
+    atoms, open_counts = _enumerate(wiring), list(wiring.counts)
+    while open_counts:
+        ready = [c for c in open_counts if all(atoms[a] is not None for a in c.atoms)]
+        if not ready:
+            # definitions in a circle: one target is enumerated and then checked
+            free = next(c.target for c in open_counts if atoms[c.target] is None)
+            width = next(len(a) for a in atoms if a is not None)
+            atoms = [None if a is None else np.tile(a, 2) for a in atoms]
+            atoms[free] = np.repeat([False, True], width)
+            continue
+        for count in ready:
+            atoms = _apply_count(atoms, count)
+            open_counts.remove(count)
+    states = np.stack([a for a in atoms if a is not None])
+    for row in wiring.rows:
+        if row.is_hard:
+            states = states[:, row_values(row, states) > 0]
+    return states
+
+
+def _enumerate(wiring: Wiring) -> list[Array | None]:
+    """States of the free atoms and blocks; ``None`` for atoms that counts define."""
+    blocked = {atom for members, _ in wiring.blocks for atom in members}
+    defined = {count.target for count in wiring.counts} - blocked
+    free = [a for a in range(wiring.atoms) if a not in blocked and a not in defined]
+    sizes = [2] * len(free) + [len(members) + more for members, more in wiring.blocks]
+    index = np.arange(int(np.prod(sizes, dtype=np.int64)))
+    atoms: list[Array | None] = [None] * wiring.atoms
+    for variable, size in enumerate(sizes):
+        digit = index % size
+        index = index // size
+        if variable < len(free):
+            atoms[free[variable]] = digit == 1
+        else:
+            for j, atom in enumerate(wiring.blocks[variable - len(free)][0]):
+                atoms[atom] = digit == j
+    return atoms
+
+
+def _apply_count(atoms: list[Array | None], count: LocalCount) -> list[Array | None]:
+    number = np.sum([atoms[a] == s for a, s in zip(count.atoms, count.signs, strict=True)], axis=0)
+    inside = (number >= count.lower) & (number <= count.upper)
+    if count.target >= 0 and atoms[count.target] is None:
+        atoms[count.target] = inside
+        return atoms
+    good = inside if count.target < 0 else inside == atoms[count.target]
+    return [None if a is None else a[good] for a in atoms]
+
+
+def row_values(row: LocalRow, states: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """``float64[s]``: the row's potential in each state (``bool[a, s]``)."""
+    local = states[list(row.atoms)]
+    if isinstance(row.potential, Table):
+        index = (local.astype(np.int64) << np.arange(len(local))[:, None]).sum(0)
+        return array(row.potential.values).astype(np.float64)[index]
+    assert isinstance(row.potential, Clause)
+    return (local == np.array(row.potential.signs)[:, None]).any(0).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class TemplateSolver:
+    """Solves a stack by its table of states.
+
+    Attributes:
+        stack: the components.
+        table: ``float64[a + r, s]``: truth of atoms, then of soft rows, in each state.
+        soft: ``int64[r]`` positions of the soft rows in ``stack.rows``.
+        hard: positions of the hard ones.
+        device: where the products are computed.
+    """
+
+    stack: Stack
+    table: Tensor
+    soft: NDArray[np.int64]
+    hard: NDArray[np.int64]
+    device: torch.device
+
+    name = "exact: template"
+
+    @staticmethod
+    def prepare(stack: Stack, device: torch.device | str = "cpu") -> TemplateSolver:
+        """Builds the table of states; raises :class:`Impossible` where it is empty."""
+        states = possible_states(stack.wiring)
+        if not states.shape[1]:
+            raise Impossible(int(stack.components[0]))
+        is_hard = np.array([row.is_hard for row in stack.wiring.rows], dtype=bool)
+        soft = [row_values(row, states) for row in stack.wiring.rows if not row.is_hard]
+        table = torch.from_numpy(np.vstack([states.astype(np.float64), *soft]))
+        return TemplateSolver(
+            stack,
+            table.to(device),
+            np.flatnonzero(~is_hard),
+            np.flatnonzero(is_hard),
+            torch.device(device),
+        )
+
+    @property
+    def components(self) -> NDArray[np.int64]:
+        """Labels of the components served."""
+        return self.stack.components
+
+    @property
+    def atoms(self) -> int:
+        """Number of atoms served."""
+        return self.stack.atoms.size
+
+    def solve(
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
+    ) -> None:
+        """Fills in beliefs of the stack's components.
+
+        Args:
+            unary: ``float64[n]`` log-odds of every atom of the graph.
+            weights: ``float64[m]`` weight of every flat row.
+            beliefs: what to fill.
+        """
+        step = max(1, _CHUNK_ENTRIES // self.table.shape[1])
+        for start in range(0, len(self.stack.components), step):
+            self._solve_part(slice(start, start + step), unary, weights, beliefs)
+
+    def _solve_part(self, part: slice, unary: Array, weights: Array, beliefs: Beliefs) -> None:
+        atoms, rows = self.stack.atoms[part], self.stack.rows[part]
+        soft, a = rows[:, self.soft], self.stack.wiring.atoms
+        inputs = torch.from_numpy(np.concatenate([unary[atoms], weights[soft]], axis=1))
+        energy = inputs.to(self.device) @ self.table
+        best = energy.amax(1, keepdim=True)
+        share = (energy - best).exp()
+        total = share.sum(1)
+        sums = share @ self.table.T
+        false = share @ (1 - self.table[:a]).T
+        beliefs.log_odds[atoms] = (sums[:, :a].log() - false.log()).cpu().numpy()
+        beliefs.truth[soft] = (sums[:, a:] / total[:, None]).cpu().numpy()
+        beliefs.truth[rows[:, self.hard]] = 1.0
+        beliefs.log_z[self.stack.components[part]] = (best[:, 0] + total.log()).cpu().numpy()
