@@ -1,0 +1,43 @@
+"""Data sets: tables bound to a program, vocabularies, splits, features, graphs.
+
+=====================  =====================================================================
+:class:`Dataset`       one table of ids a predicate; labels, evidence and hidden labels apart
+:class:`Vocabulary`    names and ids of the things of a domain
+:class:`FeatureTable`  what models may see of things
+:class:`FeatureSource` a table of features, its key and its categories named
+:class:`EdgeList`      a table of edges for graph models
+=====================  =====================================================================
+"""
+
+from knowreason.data.bind_inputs import ScoreColumns
+from knowreason.data.dataset import Dataset
+from knowreason.data.features import (
+    FeatureSource,
+    FeatureTable,
+    Standardisation,
+    design_matrix,
+    fit_standardisation,
+)
+from knowreason.data.graph import EdgeList, Edges, GraphTables, Snapshots, snapshots, to_pyg
+from knowreason.data.split import folds, known_at, known_labels
+from knowreason.data.vocabulary import Vocabulary
+
+__all__ = [
+    "Dataset",
+    "EdgeList",
+    "Edges",
+    "FeatureSource",
+    "FeatureTable",
+    "GraphTables",
+    "ScoreColumns",
+    "Snapshots",
+    "Standardisation",
+    "Vocabulary",
+    "design_matrix",
+    "fit_standardisation",
+    "folds",
+    "known_at",
+    "known_labels",
+    "snapshots",
+    "to_pyg",
+]

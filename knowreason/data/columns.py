@@ -1,0 +1,234 @@
+"""A column of a table as values of a sort of the language, bad rows named.
+
+Each converter takes an Arrow column and returns the converted one with the rows it could
+not convert; missing (null, NaN, empty text) stays null and is nobody's fault here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+INTEGER = r"^\s*[+-]?\d{1,18}\s*$"
+INTEGRAL_FLOAT = r"^\s*[+-]?\d{1,15}\.0*\s*$"
+NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$|^\s*[+-]?(inf|Inf|nan|NaN)\s*$"
+DURATION = r"^\s*(?P<number>[+-]?\d+(\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)\s*$"
+DURATION_UNITS = {
+    "ms": 1_000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
+}
+EXAMPLES = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true, false, 0 or 1",
+    "string": "text",
+    "time": "a datetime, or text such as 2026-01-31T08:00:00Z",
+    "duration": "a duration, or text such as 90s or 1.5h",
+}
+
+
+class Converted(NamedTuple):
+    """A column of one type, and the rows that had none.
+
+    Attributes:
+        values: the converted column; null where missing or bad.
+        bad: ``int64``, rows with a value that is not of the sort.
+    """
+
+    values: pa.ChunkedArray
+    bad: NDArray[np.int64]
+
+
+def to_sort(column: pa.ChunkedArray, sort: str) -> Converted:
+    """A column as ``int``, ``float``, ``bool``, ``string``, ``time`` or ``duration``.
+
+    Times and durations become int64 microseconds; a time without zone is UTC.
+    """
+    return CONVERTERS[sort](_without_nan(column))
+
+
+def to_key(column: pa.ChunkedArray) -> Converted:
+    """A column that names things, as text or integers."""
+    kind = column.type
+    if _is_text(kind) or pa.types.is_integer(kind):
+        return Converted(column, _no_rows())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _integral(_without_nan(column))
+    if pa.types.is_boolean(kind) or pa.types.is_date(kind):
+        return Converted(column.cast(pa.string()), _no_rows())
+    return _refuse(column, pa.string())
+
+
+def to_truth(column: pa.ChunkedArray) -> Converted:
+    """A column of labels, ``int8`` 0 or 1, null where unlabelled."""
+    truth = _to_bool(_without_nan(column))
+    return Converted(truth.values.cast(pa.int8()), truth.bad)
+
+
+def _to_int(column: pa.ChunkedArray) -> Converted:
+    kind = column.type
+    if pa.types.is_signed_integer(kind) or pa.types.is_unsigned_integer(kind):
+        return _cast_in_range(column, pa.int64())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _integral(column)
+    if not _is_text(kind):
+        return _refuse(column, pa.int64())
+    whole = pc.match_substring_regex(column, INTEGER)
+    pointed = pc.match_substring_regex(column, INTEGRAL_FLOAT)
+    digits = pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"\.0*$|^\+", "")
+    return _keep(column, pc.or_(whole, pointed), lambda good: good.cast(pa.int64()), digits)
+
+
+def _to_float(column: pa.ChunkedArray) -> Converted:
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return Converted(_without_nan(column.cast(pa.float64(), safe=False)), _no_rows())
+    if not _is_text(kind):
+        return _refuse(column, pa.float64())
+    number = pc.match_substring_regex(column, NUMBER)
+    trimmed = pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^\+", "")
+    found = _keep(column, number, lambda good: good.cast(pa.float64()), trimmed)
+    return Converted(_without_nan(found.values), found.bad)
+
+
+def _to_bool(column: pa.ChunkedArray) -> Converted:
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        return Converted(column, _no_rows())
+    if _is_text(kind):
+        word = pc.utf8_lower(pc.utf8_trim_whitespace(column))
+        true = pc.is_in(word, value_set=pa.array(["true", "1", "1.0"]))
+        false = pc.is_in(word, value_set=pa.array(["false", "0", "0.0"]))
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        true, false = pc.equal(column, 1), pc.equal(column, 0)
+    else:
+        return _refuse(column, pa.bool_())
+    return _keep(column, pc.or_(true, false), lambda good: good, true)
+
+
+def _to_string(column: pa.ChunkedArray) -> Converted:
+    if _is_text(column.type):
+        missing = pa.scalar(None, pa.string())
+        return Converted(pc.if_else(pc.equal(column, ""), missing, column), _no_rows())
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        return _refuse(column, pa.string())
+    return Converted(column.cast(pa.string()), _no_rows())
+
+
+def _to_time(column: pa.ChunkedArray) -> Converted:
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        moment = column.cast(
+            pa.timestamp("us", kind.tz if hasattr(kind, "tz") else None), safe=False
+        )
+        return Converted(moment.cast(pa.int64()), _no_rows())
+    if not _is_text(kind):
+        return _refuse(column, pa.int64())
+    parsed = parse_times(column)
+    return Converted(parsed, _rows(pc.and_(parsed.is_null(), _present(column))))
+
+
+def _to_duration(column: pa.ChunkedArray) -> Converted:
+    kind = column.type
+    if pa.types.is_duration(kind):
+        return Converted(column.cast(pa.duration("us"), safe=False).cast(pa.int64()), _no_rows())
+    if not _is_text(kind):
+        return _refuse(column, pa.int64())
+    parts = pc.extract_regex(column, DURATION)
+    number = pc.struct_field(parts, "number").cast(pa.float64())
+    units = pa.array(list(DURATION_UNITS))
+    scale = pa.array(list(DURATION_UNITS.values())).cast(pa.float64())
+    factor = scale.take(
+        pc.index_in(pc.struct_field(parts, "unit"), value_set=units).combine_chunks()
+    )
+    micros = pc.round(pc.multiply(number, pa.chunked_array([factor]))).cast(pa.int64())
+    return Converted(micros, _rows(pc.and_(micros.is_null(), _present(column))))
+
+
+def parse_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """ISO 8601 texts as int64 microseconds since 1970 UTC; null where they are none."""
+    import duckdb
+    from sqlglot import exp
+
+    moment = exp.TryCast(this=exp.column("text"), to=exp.DataType.build("timestamptz"))
+    micros = exp.func("epoch_us", moment, dialect="duckdb").as_("micros")
+    tree = exp.select(micros).from_("texts")
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("texts", pa.table({"text": pc.utf8_trim_whitespace(column)}))
+        return connection.sql(tree.sql("duckdb")).to_arrow_table().column("micros")
+
+
+def _integral(column: pa.ChunkedArray) -> Converted:
+    number = column.cast(pa.float64(), safe=False)
+    whole = pc.and_(pc.equal(pc.floor(number), number), pc.less(pc.abs(number), 2.0**63))
+    return _keep(column, whole, lambda good: good.cast(pa.int64()), number)
+
+
+def _cast_in_range(column: pa.ChunkedArray, kind: pa.DataType) -> Converted:
+    if column.type != pa.uint64():
+        return Converted(column.cast(kind), _no_rows())
+    fits = pc.less_equal(column, pa.scalar(2**63 - 1, pa.uint64()))
+    return _keep(column, fits, lambda good: good.cast(kind), column)
+
+
+def _keep(
+    column: pa.ChunkedArray,
+    good: pa.ChunkedArray,
+    convert: Callable[[pa.ChunkedArray], pa.ChunkedArray],
+    source: pa.ChunkedArray,
+) -> Converted:
+    """Convert ``source`` where ``good``; the other present rows are bad."""
+    good = pc.fill_null(good, False)
+    values = convert(pc.if_else(good, source, pa.scalar(None, source.type)))
+    return Converted(values, _rows(pc.and_(pc.invert(good), _present(column))))
+
+
+def _refuse(column: pa.ChunkedArray, kind: pa.DataType) -> Converted:
+    return Converted(pa.chunked_array([pa.nulls(len(column), kind)]), _rows(column.is_valid()))
+
+
+def _present(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Neither null nor empty text."""
+    if _is_text(column.type):
+        return pc.fill_null(pc.not_equal(column, ""), False)
+    return column.is_valid()
+
+
+def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_floating(column.type):
+        return column
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind)
+
+
+def _rows(mask: pa.ChunkedArray) -> NDArray[np.int64]:
+    return np.flatnonzero(
+        mask.to_numpy(zero_copy_only=False) if isinstance(mask, pa.Array) else mask.to_numpy()
+    )
+
+
+def _no_rows() -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
+
+
+CONVERTERS: dict[str, Callable[[pa.ChunkedArray], Converted]] = {
+    "int": _to_int,
+    "float": _to_float,
+    "bool": _to_bool,
+    "string": _to_string,
+    "time": _to_time,
+    "duration": _to_duration,
+}

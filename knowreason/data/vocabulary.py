@@ -1,0 +1,198 @@
+"""Names of things and their int32 ids, one vocabulary a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from knowreason.errors import DataError, did_you_mean
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The things of one domain; ids are ``0 .. len - 1``.
+
+    Attributes:
+        domain: name of the domain.
+        names: ``string[n]``, id to name.
+        enumerated: whether the program fixes the members.
+    """
+
+    domain: str
+    names: pa.StringArray
+    enumerated: bool = False
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names.to_pylist())
+
+    def __contains__(self, name: object) -> bool:
+        return self.find(str(name)) != UNKNOWN
+
+    def ids(self, names: Sequence[object] | pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
+        """Ids of names, ``int32[n]``; -1 where there is no such thing (or null).
+
+        Integers are their decimal text, so ``3`` and ``"3"`` are one thing.
+        """
+        asked = as_names(names)
+        if len(asked) * 8 < len(self.names):  # hash the shorter side
+            return self._ids_of_few(asked)
+        return _to_ids(pc.index_in(asked, value_set=self.names, skip_nulls=True))
+
+    def find(self, name: str) -> int:
+        """Id of one name, -1 when there is none."""
+        return int(pc.index(self.names, name).as_py())
+
+    def id(self, name: str) -> int:
+        """Id of one name.
+
+        Raises:
+            DataError: KR509 when the domain has no such thing.
+        """
+        found = self.find(str(name))
+        if found == UNKNOWN:
+            known = self.names.slice(0, 10_000).to_pylist()
+            raise DataError(
+                f"no `{self.domain}` is called `{name}`",
+                code="KR509",
+                help=did_you_mean(str(name), known),
+            )
+        return found
+
+    def name(self, id: int) -> str:
+        """Name of an id."""
+        return str(self.names[int(id)].as_py())
+
+    def decode(self, ids: NDArray[np.integer] | pa.Array | pa.ChunkedArray) -> pa.StringArray:
+        """Names of ids, ``string[n]``."""
+        indices = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids)
+        return one_chunk(pc.take(self.names, indices))
+
+    def take(self, keep: NDArray[np.bool_]) -> tuple[Vocabulary, NDArray[np.int32]]:
+        """The vocabulary of the things kept, and old id to new id (-1 for a dropped one)."""
+        renumber = np.where(keep, np.cumsum(keep) - 1, UNKNOWN).astype(np.int32)
+        kept = self.names.filter(pa.array(keep))
+        return Vocabulary(self.domain, kept, self.enumerated), renumber
+
+    def _ids_of_few(self, asked: pa.Array) -> NDArray[np.int32]:
+        distinct = asked.unique().drop_null()
+        hits = pc.index_in(self.names, value_set=distinct)
+        where = np.flatnonzero(hits.is_valid().to_numpy(zero_copy_only=False))
+        found = np.full(len(distinct) + 1, UNKNOWN, dtype=np.int32)
+        found[hits.take(pa.array(where)).to_numpy(zero_copy_only=False)] = where
+        return found[_to_ids(pc.index_in(asked, value_set=distinct, skip_nulls=True))]
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column of names as indices into its own distinct names.
+
+    Attributes:
+        indices: ``int32[rows]``, -1 for null.
+        distinct: ``string[d]``, in order of first appearance.
+        piece: which column added to the builder this is.
+    """
+
+    indices: NDArray[np.int32]
+    distinct: pa.StringArray
+    piece: int
+
+    def rows_of(self, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Rows whose distinct name is ``wanted`` (``bool[d]``)."""
+        return np.flatnonzero(np.append(wanted, False)[self.indices])
+
+
+@dataclass
+class VocabularyBuilder:
+    """Collects the columns that mention a domain, then numbers their names once.
+
+    A column that was added before (the key of many tables, usually) is not hashed again.
+    """
+
+    domain: str
+    members: tuple[str, ...] | None = None
+    _columns: list[pa.ChunkedArray] = field(default_factory=list)
+    _coded: list[Coded] = field(default_factory=list)
+    _mappings: list[NDArray[np.int32] | None] = field(default_factory=list)
+
+    def add(self, column: pa.ChunkedArray) -> Coded:
+        """Encode a column of text or integers against its own distinct names."""
+        for seen, coded in zip(self._columns, self._coded, strict=True):
+            if seen.type == column.type and len(seen) == len(column) and seen.equals(column):
+                return coded
+        joined = one_chunk(column.dictionary_encode().unify_dictionaries())
+        indices = joined.indices.fill_null(UNKNOWN) if joined.null_count else joined.indices
+        coded = Coded(
+            np.asarray(indices, dtype=np.int32),
+            as_names(joined.dictionary),
+            len(self._columns),
+        )
+        self._columns.append(column)
+        self._coded.append(coded)
+        return coded
+
+    def freeze(self) -> Vocabulary:
+        """Number the names: members as declared, or first appearance in an open domain."""
+        if self.members is not None:
+            names = pa.array(self.members, pa.string())
+            pieces = [c.distinct for c in self._coded]
+            self._mappings = [_to_ids(pc.index_in(p, value_set=names)) for p in pieces]
+            return Vocabulary(self.domain, names, enumerated=True)
+        if len(self._coded) == 1:
+            self._mappings = [None]
+            return Vocabulary(self.domain, self._coded[0].distinct)
+        pieces = [coded.distinct for coded in self._coded]
+        joined = pa.concat_arrays(pieces) if pieces else pa.array([], pa.string())
+        encoded = joined.dictionary_encode()
+        numbers = np.asarray(encoded.indices, dtype=np.int32)
+        stops = np.cumsum([len(piece) for piece in pieces])
+        self._mappings = list(np.split(numbers, stops[:-1]))
+        return Vocabulary(self.domain, encoded.dictionary)
+
+    def outside(self, coded: Coded) -> NDArray[np.bool_]:
+        """``bool[d]``: distinct names of a column that an enumerated domain does not have."""
+        return self._numbers(coded) == UNKNOWN
+
+    def first_in(self, coded: Coded) -> NDArray[np.bool_]:
+        """``bool[d]``: distinct names that no column added before mentions."""
+        numbers = self._numbers(coded)
+        before = [self._numbers(c) for c in self._coded[: coded.piece] if len(c.distinct)]
+        return numbers > max((int(piece.max()) for piece in before), default=UNKNOWN)
+
+    def ids(self, coded: Coded) -> NDArray[np.int32]:
+        """Ids of a column's rows, ``int32[rows]``; call after :meth:`freeze`."""
+        mapping = self._mappings[coded.piece]
+        if mapping is None:
+            return coded.indices
+        return np.append(mapping, np.int32(UNKNOWN))[coded.indices]
+
+    def _numbers(self, coded: Coded) -> NDArray[np.int32]:
+        mapping = self._mappings[coded.piece]
+        return np.arange(len(coded.distinct), dtype=np.int32) if mapping is None else mapping
+
+
+def as_names(names: Sequence[object] | pa.Array | pa.ChunkedArray) -> pa.StringArray:
+    """One string array: text as it is, everything else as its text."""
+    if not isinstance(names, pa.Array | pa.ChunkedArray):
+        names = pa.array([None if name is None else str(name) for name in names], pa.string())
+    return one_chunk(names if names.type == pa.string() else names.cast(pa.string()))
+
+
+def one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column as a single array."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _to_ids(indices: pa.Int32Array) -> NDArray[np.int32]:
+    return np.asarray(indices.fill_null(UNKNOWN), dtype=np.int32)
