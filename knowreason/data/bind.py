@@ -12,7 +12,7 @@ import pyarrow as pa
 from knowreason.data.binding import Binding, Encoded, Resolved
 from knowreason.data.findings import Frame
 from knowreason.data.frames import TableLike, read_frame
-from knowreason.data.tables import conflicts, distinct_rows, id_table, pack
+from knowreason.data.id_tables import conflicts, distinct_rows, id_table, pack
 from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import Attribute, Constant, Predicate, Program

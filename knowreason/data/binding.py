@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from knowreason.data.columns import EXAMPLES, to_key, to_sort, to_truth
 from knowreason.data.findings import Findings, Frame
-from knowreason.data.tables import Ids, Rows
+from knowreason.data.id_tables import Ids, Rows
 from knowreason.data.vocabulary import UNKNOWN, Coded, Vocabulary, VocabularyBuilder, one_chunk
 from knowreason.logic import VALUE_SORTS, Program
 

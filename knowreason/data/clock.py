@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data.columns import EXAMPLES, to_sort
-from knowreason.data.tables import VALUE, id_columns
+from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:

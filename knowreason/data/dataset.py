@@ -16,7 +16,7 @@ from knowreason.data.binding import Binding
 from knowreason.data.features import FeatureSource, FeatureTable
 from knowreason.data.frames import TableLike
 from knowreason.data.graph import EdgeList, GraphTables
-from knowreason.data.tables import VALUE, id_columns
+from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.vocabulary import Vocabulary
 from knowreason.diagnostics import Diagnostic
 from knowreason.logic import Program

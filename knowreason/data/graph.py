@@ -15,7 +15,7 @@ from knowreason.data.features import (
     design_matrix,
     fit_standardisation,
 )
-from knowreason.data.tables import Ids
+from knowreason.data.id_tables import Ids
 from knowreason.data.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:

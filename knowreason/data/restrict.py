@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from knowreason.data.bind_inputs import ScoreColumns
 from knowreason.data.clock import to_moment
 from knowreason.data.graph import GraphTables
-from knowreason.data.tables import VALUE, Ids, id_columns, id_table
+from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table
 from knowreason.data.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
