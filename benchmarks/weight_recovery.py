@@ -1,0 +1,237 @@
+"""Do the learners find the weights that made the worlds?
+
+Two worlds are drawn from known weights, then part of their atoms is hidden:
+
+- *instances*: many small components, the rules ``A => B [1.5]``, ``B => C [2]``,
+  ``C => D [1]``, a bias for each predicate and the scale of a model of all of them;
+- *people*: one component, ``Smokes(x) => Cancer(x) [1.5]`` and ``Smokes(x) & Friends(x, y)
+  => Smokes(y) [0.5]`` over a random friendship graph, biases and a scale.
+
+For every learner and share hidden: estimates, standard errors and z-scores over seeds. They
+should keep ``max |z| < 4`` and ``0.7 < sd(z) < 1.3``.
+
+    python benchmarks/weight_recovery.py [--quick] [--out recovery.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from knowreason.factors import Clause, FactorGraph, FactorGroup, ParameterTable, UnitGroup
+from knowreason.factors.oracle import all_worlds
+from knowreason.learn import Problem, learn
+
+WEIGHTS = (1.5, 2.0, 1.0)
+BIASES = (0.3, -1.0, -0.5, -0.5)
+PEOPLE_WEIGHTS = (1.5, 0.5)
+PEOPLE_BIASES = (-0.5, -1.0)
+
+
+@dataclass(frozen=True)
+class World:
+    """A graph, the parameters that made the world, and the world."""
+
+    graph: FactorGraph
+    parameters: ParameterTable
+    truth: np.ndarray
+    world: np.ndarray
+
+    def hide(self, share: float, seed: int) -> Problem:
+        """The learning problem with a share of all labels hidden at random."""
+        rng = np.random.default_rng([seed, 2])
+        labels = np.where(rng.random(len(self.world)) < share, -1, self.world)
+        return Problem(self.graph, self.parameters, labels.astype(np.int8))
+
+
+def table(rules: list[str], predicates: list[str], models: list[str]) -> ParameterTable:
+    """Rules with the prior of stated knowledge, biases and scales with theirs."""
+    r, b, m = len(rules), len(predicates), len(models)
+    names = [*rules, *(f"bias {p}" for p in predicates), *(f"scale {x}" for x in models)]
+    p = r + b + m
+    return ParameterTable(
+        names=tuple(names),
+        kinds=("rule",) * r + ("bias",) * b + ("scale",) * m,
+        start=np.array([2.0] * r + [0.0] * b + [1.0] * m),
+        prior_mean=np.array([2.0] * r + [0.0] * (b + m)),
+        prior_sd=np.array([1.5] * r + [2.0] * b + [0.5] * m),
+        lower=np.array([0.0] * r + [-np.inf] * b + [0.0] * m),
+        upper=np.full(p, np.inf),
+        learned=np.ones(p, dtype=bool),
+        log_normal=np.array([False] * (r + b) + [True] * m),
+        owner=np.array([*range(r), *[-1] * (b + m)]),
+    )
+
+
+def unary(count: int, predicates: int, rules: int, rng: np.random.Generator) -> tuple:
+    """Bias and model of every predicate over ``count`` things each, predicate-major."""
+    spans = [torch.arange(j * count, (j + 1) * count, dtype=torch.int32) for j in range(predicates)]
+    biases = [UnitGroup(span, rules + j) for j, span in enumerate(spans)]
+    llr = torch.tensor(rng.normal(0, 1.5, predicates * count), dtype=torch.float32)
+    everything = torch.arange(predicates * count, dtype=torch.int32)
+    return (*biases, UnitGroup(everything, rules + predicates, llr))
+
+
+def implications(body: torch.Tensor, head: torch.Tensor, parameter: int) -> FactorGroup:
+    """``body => head``, row by row."""
+    atoms = torch.stack([body, head], 1).to(torch.int32)
+    return FactorGroup(atoms, Clause((False, True)), parameter, rule=parameter)
+
+
+def instances(count: int, seed: int) -> World:
+    """Many components of four atoms, drawn exactly."""
+    rng = np.random.default_rng([seed, 0])
+    thing = torch.arange(count)
+    graph = FactorGraph(
+        log_odds=torch.zeros(4 * count),
+        theta=torch.zeros(8, dtype=torch.float64),
+        evidence=torch.full((4 * count,), -1, dtype=torch.int8),
+        groups=tuple(implications(j * count + thing, (j + 1) * count + thing, j) for j in range(3)),
+        units=unary(count, 4, 3, rng),
+    )
+    truth = np.array([*WEIGHTS, *BIASES, 1.0])
+    states = all_worlds(torch.full((4,), -1, dtype=torch.int8)).numpy()
+    odds = graph.with_theta(torch.tensor(truth)).unary_log_odds().numpy().reshape(4, count)
+    score = states @ odds
+    for j, weight in enumerate(WEIGHTS):
+        score += weight * ((states[:, j] == 0) | (states[:, j + 1] == 1))[:, None]
+    drawn = (score + rng.gumbel(size=score.shape)).argmax(0)
+    world = states[drawn].T.ravel().astype(np.int8)
+    parameters = table(["a_b", "b_c", "c_d"], list("ABCD"), ["sensor"])
+    return World(graph, parameters, truth, world)
+
+
+def people(count: int, seed: int, degree: float = 4.0, sweeps: int = 400) -> World:
+    """One component: smokers and their friends, drawn by Gibbs sweeps site by site."""
+    rng = np.random.default_rng([seed, 1])
+    pairs = np.triu(rng.random((count, count)) < degree / count, 1)
+    one, other = (torch.from_numpy(side) for side in np.nonzero(pairs))
+    person = torch.arange(count)
+    graph = FactorGraph(
+        log_odds=torch.zeros(2 * count),
+        theta=torch.zeros(5, dtype=torch.float64),
+        evidence=torch.full((2 * count,), -1, dtype=torch.int8),
+        groups=(
+            implications(person, count + person, 0),
+            implications(torch.cat([one, other]), torch.cat([other, one]), 1),
+        ),
+        units=unary(count, 2, 2, rng),
+    )
+    truth = np.array([*PEOPLE_WEIGHTS, *PEOPLE_BIASES, 1.0])
+    odds = graph.with_theta(torch.tensor(truth)).unary_log_odds().numpy()
+    world = draw_people(pairs, odds, sweeps, rng)
+    parameters = table(["harm", "peers"], ["Smokes", "Cancer"], ["sensor"])
+    return World(graph, parameters, truth, world)
+
+
+def draw_people(pairs: np.ndarray, odds: np.ndarray, sweeps: int, rng) -> np.ndarray:
+    """Plain Gibbs sampling, written apart from the package on purpose."""
+    count = len(pairs)
+    friends = [np.flatnonzero(row) for row in pairs | pairs.T]
+    harm, peers = PEOPLE_WEIGHTS
+    smokes, cancer = rng.random(count) < 0.5, rng.random(count) < 0.5
+    for _ in range(sweeps):
+        for x in range(count):
+            same = 2 * smokes[friends[x]].sum() - len(friends[x])
+            gap = odds[x] - harm * (1 - cancer[x]) + peers * same
+            smokes[x] = rng.random() < 1 / (1 + np.exp(-gap))
+        gaps = odds[count:] + harm * smokes
+        cancer = rng.random(count) < 1 / (1 + np.exp(-gaps))
+    return np.concatenate([smokes, cancer]).astype(np.int8)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """One learner on one world at one share hidden, over seeds."""
+
+    world: str
+    learner: str
+    hidden: float
+    names: tuple[str, ...]
+    truth: list[float]
+    estimates: list[list[float]]
+    standard_errors: list[list[float]]
+    z: list[list[float]]
+    learned: list[list[bool]]
+    converged: int
+    seconds: float
+
+    @property
+    def identified(self) -> np.ndarray:
+        """z-scores of the parameters that the data, not the prior, set."""
+        return np.array(self.z)[np.array(self.learned)]
+
+    def line(self) -> str:
+        mean = np.mean(self.estimates, axis=0)
+        error = np.mean(self.standard_errors, axis=0)
+        weights = "  ".join(
+            f"{name} {m:.3f}±{e:.3f}"
+            for name, m, e in zip(self.names, mean, error, strict=True)
+            if not name.startswith("bias")
+        )
+        z = self.identified
+        return (
+            f"{self.world:<10}{self.learner:<18}{self.hidden:>5.0%}  {weights}  "
+            f"max|z| {np.abs(z).max():.2f}  sd(z) {z.std():.2f}  mean(z) {z.mean():+.2f}  "
+            f"{self.converged}/{len(self.z)} converged  {self.seconds:.1f} s a fit"
+        )
+
+
+def recover(kind: str, make, learner: str, hidden: float, seeds: range, **options) -> Recovery:
+    """Draws, hides and learns once a seed."""
+    estimates, errors, learned, converged, spent = [], [], [], 0, 0.0
+    for seed in seeds:
+        world = make(seed)
+        problem = world.hide(hidden, seed)
+        began = time.perf_counter()
+        fit = learn(problem, learner, seed=seed, **options)
+        spent += time.perf_counter() - began
+        estimates.append(fit.theta.tolist())
+        errors.append(fit.standard_errors.tolist())
+        learned.append([status == "learned" for status in fit.status])
+        converged += fit.converged
+    z = (np.array(estimates) - world.truth) / np.array(errors)
+    names, truth = world.parameters.names, world.truth.tolist()
+    return Recovery(
+        kind, learner, hidden, names, truth, estimates, errors, z.tolist(), learned, converged,
+        spent / len(seeds),
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="2,000 instances, 3 seeds")
+    parser.add_argument("--out", type=Path, default=Path("weight_recovery.json"))
+    parser.add_argument("--seeds", type=int, default=None)
+    parser.add_argument("--learners", nargs="*", default=None)
+    parser.add_argument("--worlds", nargs="*", default=["instances", "people"])
+    chosen = parser.parse_args()
+    seeds = range(chosen.seeds or (3 if chosen.quick else 10))
+    size = 2_000 if chosen.quick else 20_000
+    found = []
+
+    def run(kind: str, make, learners: list[str], hidden: float) -> None:
+        for learner in learners:
+            if (chosen.learners and learner not in chosen.learners) or kind not in chosen.worlds:
+                continue
+            found.append(recover(kind, make, learner, hidden, seeds))
+            print(found[-1].line(), flush=True)
+
+    for hidden in (0.0, 0.3, 0.7):
+        learners = ["likelihood", "variational_em", "pseudo_likelihood"]
+        run("instances", lambda seed: instances(size, seed), learners, hidden)
+    for hidden in (0.0, 0.3):
+        learners = ["variational_em", "pseudo_likelihood"]
+        run("people", lambda seed: people(400, seed), learners, hidden)
+    chosen.out.write_text(json.dumps([asdict(one) for one in found], indent=1))
+    print(f"written: {chosen.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""From where an optimiser ended to a :class:`Fit`: errors, statuses, words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.learn.objective import projected
+from knowreason.learn.priors import Coordinates, start_values
+from knowreason.learn.problem import (
+    AT_BOUND,
+    BY_PRIOR,
+    GIVEN,
+    LEARNED,
+    SAID_NOTHING,
+    Fit,
+    Problem,
+)
+from knowreason.learn.standard_errors import edge_deviation, inverse
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+STARTS = 3  # for rules with a latent predicate
+NOTHING = 0.9  # of the prior's standard deviation left: the data said nothing
+PRIOR = 0.7  # of it left: set by the prior
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where one start ended, in free coordinates ``eta`` (``float64[f]``).
+
+    Attributes:
+        eta: the optimum.
+        objective: log likelihood plus log prior.
+        log_likelihood: without the prior.
+        gradient: ``float64[f]`` of the objective.
+        information: ``float64[f, f]`` curvature of the objective, priors included.
+        iterations, converged, history: see :class:`Fit`.
+        covariance: ``float64[f, f]`` where it is not the inverse of ``information``.
+        notes: what the user should know.
+    """
+
+    eta: Vector
+    objective: float
+    log_likelihood: float
+    gradient: Vector
+    information: Matrix
+    iterations: int
+    converged: bool
+    history: tuple[dict[str, Any], ...] = ()
+    covariance: Matrix | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def starts(problem: Problem, seed: int) -> list[Vector]:
+    """``float64[p]`` starting points: one, or three where rules hold a latent predicate.
+
+    The first has every parameter at its start; the others move the parameters of rules
+    with a latent predicate by a prior standard deviation or so.
+    """
+    first = start_values(problem)
+    latent = problem.latent
+    if not latent.any():
+        return [first]
+    rng = np.random.default_rng([seed, 1])
+    table = problem.parameters
+    sd = np.where(np.isfinite(table.prior_sd), table.prior_sd, 2.0)
+    others = []
+    for _ in range(STARTS - 1):
+        moved = first + np.where(latent, sd * rng.standard_normal(len(first)), 0.0)
+        others.append(np.clip(moved, table.lower, table.upper))
+    return [first, *others]
+
+
+def prior_fit(problem: Problem, note: str) -> Fit:
+    """Every weight at its start: what a problem without labels gets."""
+    table = problem.parameters
+    deviation = _prior_deviation(problem)
+    return Fit(
+        theta=start_values(problem),
+        standard_errors=deviation,
+        status=tuple(BY_PRIOR if learned else GIVEN for learned in table.learned),
+        objective=0.0,
+        log_likelihood=0.0,
+        iterations=0,
+        converged=True,
+        history=(),
+        parameters=table,
+        covariance=np.diag(np.square(deviation)),
+        spread=np.zeros(len(table)),
+        notes=(note,),
+    )
+
+
+def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
+    """The best of several solutions, with standard errors, statuses and the spread."""
+    best = max(solutions, key=lambda solution: solution.objective)
+    coordinates = Coordinates.of(problem.parameters)
+    ends = np.stack([coordinates.theta(solution.eta) for solution in solutions])
+    edge = _at_bound(coordinates, best)
+    covariance = _covariance(best, edge)
+    slope = coordinates.slope(best.eta)
+    p, free = len(problem.parameters), coordinates.free
+    whole = np.zeros((p, p))
+    whole[np.ix_(free, free)] = covariance * np.outer(slope, slope)
+    return Fit(
+        theta=coordinates.theta(best.eta),
+        standard_errors=np.sqrt(np.diag(whole)),
+        status=_statuses(coordinates, np.sqrt(np.diag(covariance)), edge),
+        objective=best.objective,
+        log_likelihood=best.log_likelihood,
+        iterations=best.iterations,
+        converged=best.converged,
+        history=best.history,
+        parameters=problem.parameters,
+        covariance=whole,
+        spread=np.ptp(ends, axis=0),
+        notes=best.notes + _start_notes(problem, np.ptp(ends, axis=0), len(solutions)),
+    )
+
+
+def weight_lines(fit: Fit) -> tuple[str, ...]:
+    """A line a parameter, prior → posterior: ``pivot: 2.00 ± 1.50 → 1.37 ± 0.12 (learned)``."""
+    lines = []
+    for index, name in enumerate(fit.parameters.names):
+        prior = _prior_text(fit, index)
+        here = f"{fit.theta[index]:.2f}"
+        if fit.status[index] != GIVEN:
+            here = f"{prior} → {here} ± {fit.standard_errors[index]:.2f}"
+        lines.append(f"{name}: {here} ({fit.status[index]})")
+    return tuple(lines)
+
+
+def _prior_text(fit: Fit, index: int) -> str:
+    table = fit.parameters
+    mean, sd = float(table.prior_mean[index]), float(table.prior_sd[index])
+    if not np.isfinite(sd):
+        return "unknown"
+    if table.log_normal[index]:
+        return f"{np.exp(mean):.2f} ×÷ {np.exp(sd):.2f}"
+    return f"{mean:.2f} ± {sd:.2f}"
+
+
+def _at_bound(coordinates: Coordinates, solution: Solution) -> NDArray[np.bool_]:
+    """``bool[f]``: at a bound and pushed against it."""
+    low, high = coordinates.bounds()
+    inward = projected(solution.eta, solution.gradient, low, high)
+    return (
+        (inward == 0) & (solution.gradient != 0) & ((solution.eta <= low) | (solution.eta >= high))
+    )
+
+
+def _covariance(solution: Solution, edge: NDArray[np.bool_]) -> Matrix:
+    """Of ``eta``; parameters at a bound stand alone, with the spread of a cut-off tail."""
+    inside = ~edge
+    covariance = np.zeros_like(solution.information)
+    if solution.covariance is not None:
+        covariance[np.ix_(inside, inside)] = solution.covariance[np.ix_(inside, inside)]
+    else:
+        covariance[np.ix_(inside, inside)] = inverse(solution.information[np.ix_(inside, inside)])
+    for index in np.flatnonzero(edge):
+        slope, curvature = abs(solution.gradient[index]), solution.information[index, index]
+        covariance[index, index] = edge_deviation(float(slope), float(curvature)) ** 2
+    return covariance
+
+
+def _statuses(
+    coordinates: Coordinates, deviation: Vector, edge: NDArray[np.bool_]
+) -> tuple[str, ...]:
+    table = coordinates.table
+    status = [GIVEN] * len(table)
+    left = deviation * np.sqrt(coordinates.precision())
+    for index, share, bound in zip(coordinates.free, left, edge, strict=True):
+        if bound:
+            status[index] = AT_BOUND
+        elif share > NOTHING:
+            status[index] = SAID_NOTHING
+        elif share > PRIOR:
+            status[index] = BY_PRIOR
+        else:
+            status[index] = LEARNED
+    return tuple(status)
+
+
+def _start_notes(problem: Problem, spread: Vector, count: int) -> tuple[str, ...]:
+    if count == 1:
+        return ()
+    latent = problem.latent
+    worst = int(np.where(latent, spread, -1.0).argmax())
+    return (
+        f"{count} starts for rules with a latent predicate: "
+        f"`{problem.parameters.names[worst]}` differs by {spread[worst]:.2g} between them",
+    )
+
+
+def _prior_deviation(problem: Problem) -> Vector:
+    """Prior standard deviations in units of ``theta`` (by the delta method for scales)."""
+    table = problem.parameters
+    sd = np.where(table.learned, table.prior_sd, 0.0)
+    return np.where(table.log_normal, sd * table.start, sd).astype(np.float64)

@@ -1,0 +1,127 @@
+"""Sum of likelihood terms and priors, and its maximiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from knowreason.learn.priors import Coordinates
+
+Vector = NDArray[np.float64]
+Progress = Callable[[int, int, str], None]
+
+
+class Term(Protocol):
+    """A part of the log likelihood: ``theta`` (``float64[p]``) to value and gradient."""
+
+    def __call__(self, theta: Vector) -> tuple[float, Vector]:
+        """Value and gradient (``float64[p]``)."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Log likelihood terms plus log prior, as a function of the free coordinates."""
+
+    coordinates: Coordinates
+    terms: tuple[Term, ...]
+
+    def log_likelihood(self, theta: Vector) -> tuple[float, Vector]:
+        """Sum of the terms and its gradient (``float64[p]``)."""
+        value, gradient = 0.0, np.zeros(len(self.coordinates.table))
+        for term in self.terms:
+            part, slope = term(theta)
+            value, gradient = value + part, gradient + slope
+        return value, gradient
+
+    def __call__(self, eta: Vector) -> tuple[float, Vector]:
+        """Value and gradient (``float64[f]``) at ``eta`` (``float64[f]``)."""
+        value, gradient = self.log_likelihood(self.coordinates.theta(eta))
+        prior, slope = self.coordinates.log_prior(eta)
+        chained = gradient[self.coordinates.free] * self.coordinates.slope(eta)
+        return value + prior, chained + slope
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where an optimiser ended.
+
+    Attributes:
+        eta: ``float64[f]``.
+        value: objective there.
+        gradient: ``float64[f]`` gradient there, not projected.
+        iterations: steps made.
+        converged: whether the projected gradient is within tolerance.
+        history: ``step``, ``objective`` and ``gradient`` (greatest projected entry) a step.
+    """
+
+    eta: Vector
+    value: float
+    gradient: Vector
+    iterations: int
+    converged: bool
+    history: tuple[dict[str, Any], ...]
+
+
+def maximise(
+    objective: Objective,
+    start: Vector,
+    *,
+    tolerance: float = 1e-4,
+    max_iterations: int = 200,
+    progress: Progress | None = None,
+) -> Optimum:
+    """Maximises by L-BFGS within bounds, from ``start`` (``float64[f]``).
+
+    It ends when no entry of the projected gradient exceeds ``tolerance`` (in units of the
+    log posterior per coordinate: a step of a standard error 0.1 changes it by 1e-5).
+    """
+    low, high = objective.coordinates.bounds()
+    start = np.clip(start, low, high)
+    if start.size == 0:
+        value, gradient = objective(start)
+        return Optimum(start, value, gradient, 0, True, ())
+    last: dict[str, Any] = {}
+    history: list[dict[str, Any]] = []
+
+    def negative(eta: Vector) -> tuple[float, Vector]:
+        value, gradient = objective(eta)
+        last.update(eta=eta.copy(), value=value, gradient=gradient)
+        return -value, -gradient
+
+    def record(eta: Vector) -> None:
+        step = projected(eta, last["gradient"], low, high)
+        size = float(np.abs(step).max())
+        history.append({"step": len(history) + 1, "objective": last["value"], "gradient": size})
+        if progress is not None:
+            progress(len(history), max_iterations, f"gradient {size:.2g}")
+
+    result = minimize(
+        negative,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=list(zip(low, high, strict=True)),
+        callback=record,
+        options={"maxiter": max_iterations, "gtol": tolerance, "ftol": 0.0, "maxcor": 20},
+    )
+    gradient = -np.asarray(result.jac, dtype=np.float64)
+    size = float(np.abs(projected(result.x, gradient, low, high)).max())
+    return Optimum(
+        np.asarray(result.x, dtype=np.float64),
+        -float(result.fun),
+        gradient,
+        int(result.nit),
+        size <= 10 * tolerance,
+        tuple(history),
+    )
+
+
+def projected(eta: Vector, gradient: Vector, low: Vector, high: Vector) -> Vector:
+    """``float64[f]``: the gradient (of ascent) with entries that leave the bounds at 0."""
+    blocked = ((eta <= low) & (gradient < 0)) | ((eta >= high) & (gradient > 0))
+    return np.where(blocked, 0.0, gradient)

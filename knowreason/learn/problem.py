@@ -1,0 +1,132 @@
+"""What is to be learned from what, and what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.errors import LearningError
+from knowreason.factors import FALSE, OPEN, TRUE, FactorGraph, ParameterTable
+
+LEARNED = "learned"
+GIVEN = "given"
+AT_BOUND = "at its bound: not supported by the data"
+SAID_NOTHING = "the data said nothing"
+BY_PRIOR = "set by the prior"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A factor graph, its parameters and the labels to learn them from.
+
+    Attributes:
+        graph: labelled atoms are open in it; learners clamp them.
+        parameters: names, priors and bounds of ``graph.theta``.
+        labels: ``int8[n]``: ``-1`` unknown, else 0 or 1.
+        latent_rules: ``bool[p]``, parameters of rules that hold a latent predicate: they
+            are fitted from several starts. ``None`` for none.
+
+    Raises:
+        LearningError: KR850 where lengths or values do not fit, KR851 where a label
+            contradicts the evidence.
+    """
+
+    graph: FactorGraph
+    parameters: ParameterTable
+    labels: NDArray[np.int8]
+    latent_rules: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        n, p = self.graph.atom_count, self.graph.parameter_count
+        if self.labels.shape != (n,) or len(self.parameters) != p:
+            raise LearningError(
+                f"{n} atoms and {p} parameters in the graph, but {self.labels.shape[0]} labels "
+                f"and {len(self.parameters)} rows in the parameter table",
+                code="KR850",
+            )
+        if not np.isin(self.labels, (OPEN, FALSE, TRUE)).all():
+            raise LearningError("labels are -1 (unknown), 0 or 1", code="KR850")
+        evidence = self.graph.evidence.numpy()
+        clash = (evidence != OPEN) & (self.labels != OPEN) & (evidence != self.labels)
+        if clash.any():
+            raise LearningError(
+                f"{int(clash.sum())} labels contradict the evidence on the same atom, "
+                f"first at atom {int(clash.argmax())}",
+                code="KR851",
+                help="drop the label or the evidence row",
+            )
+
+    @property
+    def latent(self) -> NDArray[np.bool_]:
+        """``bool[p]``: learned parameters of rules with a latent predicate."""
+        if self.latent_rules is None:
+            return np.zeros(len(self.parameters), dtype=np.bool_)
+        return self.latent_rules & self.parameters.learned
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Learned parameters, how sure they are, and how they came about.
+
+    Attributes:
+        theta: ``float64[p]``.
+        standard_errors: ``float64[p]``: standard deviation of the posterior of each
+            parameter under its prior (Laplace); 0 where given.
+        status: one of ``learned``, ``given``, ``at its bound: not supported by the data``,
+            ``the data said nothing``, ``set by the prior``.
+        objective: log likelihood (or its stand-in) plus log prior at ``theta``.
+        log_likelihood: without the prior.
+        iterations: steps of the optimiser, rounds where worlds were sampled.
+        converged: whether the projected gradient is within tolerance.
+        history: one record a step: ``step``, ``objective``, ``gradient`` ...
+        parameters: what was asked.
+        covariance: ``float64[p, p]``.
+        spread: ``float64[p]``: greatest less smallest value over the starts.
+        notes: what the user should know.
+    """
+
+    theta: NDArray[np.float64]
+    standard_errors: NDArray[np.float64]
+    status: tuple[str, ...]
+    objective: float
+    log_likelihood: float
+    iterations: int
+    converged: bool
+    history: tuple[dict[str, Any], ...]
+    parameters: ParameterTable
+    covariance: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+
+def clamped_evidence(problem: Problem) -> NDArray[np.int8]:
+    """``int8[n]``: evidence and labels, with the zeros a true atom implies in its block.
+
+    Raises:
+        LearningError: KR852 where labels make two atoms of a block true, or all atoms of
+            an exactly-one block false.
+    """
+    evidence = problem.graph.evidence.numpy()
+    clamped = np.where(problem.labels != OPEN, problem.labels, evidence).astype(np.int8)
+    blocks = problem.graph.blocks
+    if blocks.count == 0:
+        return clamped
+    atoms = blocks.atoms.numpy().astype(np.int64)
+    sizes = np.diff(blocks.offsets.numpy())
+    owner = np.repeat(np.arange(blocks.count), sizes)
+    true = np.bincount(owner, clamped[atoms] == TRUE, minlength=blocks.count)
+    false = np.bincount(owner, clamped[atoms] == FALSE, minlength=blocks.count)
+    wrong = (true > 1) | ((false == sizes) & ~blocks.at_most_one.numpy() & (sizes > 0))
+    if wrong.any():
+        first = atoms[owner == wrong.argmax()]
+        raise LearningError(
+            f"labels of {int(wrong.sum())} functional settings are impossible (two values true, "
+            f"or none): first the one of atoms {first.min()} to {first.max()}",
+            code="KR852",
+        )
+    implied = (true[owner] == 1) & (clamped[atoms] == OPEN)
+    clamped[atoms[implied]] = FALSE
+    return clamped

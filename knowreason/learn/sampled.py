@@ -1,0 +1,353 @@
+"""Learning from sampled worlds: pseudo-likelihood of joint draws of what is unlabelled.
+
+The estimate solves ``E[ d log PL(x) / d theta | labels ] + rest = 0``, the expectation over
+worlds drawn with the labels clamped at the same ``theta``. The first rounds are plain EM
+steps (maximise the mean pseudo-likelihood of the drawn worlds); then Newton steps whose
+curvature subtracts what the missing atoms hide (Louis 1982), with falling gains, so that
+Monte-Carlo noise averages out (Robbins & Monro 1951; Polyak & Juditsky 1992).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.learn.conditionals import PseudoLikelihood, pseudo_likelihood
+from knowreason.learn.fit import Solution
+from knowreason.learn.objective import Objective, Progress, Term, maximise, projected
+from knowreason.learn.parts import Labelled
+from knowreason.learn.standard_errors import inverse, observed_information
+from knowreason.learn.wiring import Wiring, wire
+from knowreason.learn.worlds import Chains, Sampler, is_complete, world_features
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+SMOOTHED = 10  # rounds over which curvature is averaged
+LEAST_SHARE = 0.1  # of the complete curvature that is left, at least: no step over 10 EM steps
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to sample.
+
+    Attributes:
+        sweeps: Gibbs sweeps a round.
+        warm_up: sweeps before the first round.
+        em_rounds: full M-steps at first.
+        newton_rounds: Newton steps of gain 1 after them.
+        rounds: least number of rounds.
+        max_rounds: greatest.
+        noise: Monte-Carlo error of the estimate wanted, in standard errors.
+        free_rounds: draws of free worlds for the standard errors.
+    """
+
+    sweeps: int = 10
+    warm_up: int = 30
+    em_rounds: int = 5
+    newton_rounds: int = 5
+    rounds: int = 15
+    max_rounds: int = 60
+    noise: float = 0.15
+    free_rounds: int = 10
+
+    @property
+    def averaged_from(self) -> int:
+        """First round that enters the average."""
+        return self.em_rounds + self.newton_rounds
+
+    def gain(self, step: int) -> float:
+        """Length of a Newton step: 1 at first, then falling."""
+        return float(max(1, step - self.averaged_from + 1)) ** -0.7
+
+
+@dataclass(frozen=True)
+class Large:
+    """Components learned from sampled worlds.
+
+    Attributes:
+        labelled: the components.
+        wiring: of the free graph.
+        clamped, free: samplers with labels clamped, and without.
+    """
+
+    labelled: Labelled
+    wiring: Wiring
+    clamped: Sampler
+    free: Sampler
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to sample."""
+        return is_complete(self.labelled.evidence, self.labelled.graph.auxiliary)
+
+    def known_world(self) -> NDArray[np.int8]:
+        """``int8[1, n]``: the labels, auxiliary atoms as they follow."""
+        return self.wiring.fill_auxiliary(np.maximum(self.labelled.evidence, 0)[None, :])
+
+
+def large(labelled: Labelled, clamped: Sampler, free: Sampler) -> Large:
+    """Components with the wiring of their free graph."""
+    return Large(labelled, wire(labelled.graph), clamped, free)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one set of worlds says about the objective at ``eta``.
+
+    Attributes:
+        value: mean log pseudo-likelihood plus exact terms plus log prior.
+        gradient: ``float64[f]``.
+        complete: ``float64[f, f]`` curvature if the worlds were known.
+        hidden: ``float64[f, f]`` what the missing atoms take off it.
+        scores: ``float64[f, f]`` covariance of the worlds' pseudo-likelihood gradients.
+        worlds: their number.
+    """
+
+    value: float
+    gradient: Vector
+    complete: Matrix
+    hidden: Matrix
+    scores: Matrix
+    worlds: int
+
+
+@dataclass
+class Rounds:
+    """Running state of the stochastic part.
+
+    Attributes:
+        eta: ``float64[f]``, where the next worlds are drawn.
+        looks: recent ones.
+        visited: ``eta`` of each averaged round.
+        gradients: gradient of each averaged round.
+        history: a record a round.
+    """
+
+    eta: Vector
+    looks: list[Look] = field(default_factory=list)
+    visited: list[Vector] = field(default_factory=list)
+    gradients: list[Vector] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def curvature(self) -> Matrix:
+        """``float64[f, f]``: observed information, smoothed over the last rounds."""
+        recent = self.looks[-SMOOTHED:]
+        complete = np.mean([look.complete for look in recent], axis=0)
+        hidden = np.mean([look.hidden for look in recent], axis=0)
+        return at_least(complete - (hidden + hidden.T) / 2, complete, LEAST_SHARE)
+
+    def average(self) -> Vector:
+        """``float64[f]``: mean of the averaged rounds, or where it is now."""
+        return np.mean(self.visited, axis=0) if self.visited else self.eta
+
+    def errors(self) -> tuple[float, float]:
+        """Mean gradient and Monte-Carlo error of the averaged rounds, in standard errors."""
+        if not self.visited or not self.eta.size:
+            return float("inf"), float("inf")
+        covariance = inverse(self.curvature())
+        gradient = np.mean(self.gradients, axis=0)
+        size = float(np.sqrt(gradient @ covariance @ gradient / len(gradient)))
+        looks = self.looks[-SMOOTHED:]
+        noise = np.mean([look.scores / look.worlds for look in looks], axis=0) / len(self.visited)
+        spread = np.diag(covariance @ noise @ covariance) / np.diag(covariance)
+        return size, float(np.sqrt(spread.max()))
+
+
+def sampled_solution(
+    objective: Objective,
+    part: Large,
+    start: Vector,
+    *,
+    seed: int,
+    schedule: Schedule,
+    progress: Progress | None = None,
+) -> Solution:
+    """Learns from ``start`` (``float64[p]``); ``objective`` holds the exact terms."""
+    coordinates = objective.coordinates
+    if part.complete:
+        return _complete_solution(objective, part, start, seed, schedule, progress)
+    low, high = coordinates.bounds()
+    chains = Chains(part.clamped, seed)
+    state = Rounds(np.clip(coordinates.eta(start), low, high))
+    chains.advance(coordinates.theta(state.eta), schedule.warm_up)
+    exact = _exact_information(objective, state.eta)
+    for step in range(schedule.max_rounds):
+        worlds = chains.advance(coordinates.theta(state.eta), schedule.sweeps)
+        term = pseudo_likelihood(part.wiring, worlds)
+        look = _look(objective, part, term, worlds, state.eta, exact)
+        _record(state, look, step, schedule)
+        size, error = state.errors()
+        if progress is not None:
+            progress(step + 1, schedule.max_rounds, f"gradient {size:.2g} standard errors")
+        if step + 1 >= schedule.rounds and max(error, size / 2) <= schedule.noise:
+            break
+        if step < schedule.em_rounds:
+            state.eta = _maximisation(objective, term, state.eta)
+            continue
+        if step == schedule.em_rounds:
+            exact = _exact_information(objective, state.eta)
+        state.eta = _newton(state, look.gradient, low, high, schedule.gain(step))
+    return _finish(objective, part, state, schedule, seed)
+
+
+def _record(state: Rounds, look: Look, step: int, schedule: Schedule) -> None:
+    state.looks = [*state.looks[-SMOOTHED:], look]
+    if step >= schedule.averaged_from:
+        state.visited.append(state.eta)
+        state.gradients.append(look.gradient)
+    size, error = state.errors()
+    state.history.append(
+        {"step": step + 1, "objective": look.value, "gradient": size, "monte_carlo_error": error}
+    )
+
+
+def _look(
+    objective: Objective,
+    part: Large,
+    term: PseudoLikelihood,
+    worlds: NDArray[np.int8],
+    eta: Vector,
+    exact: Matrix,
+) -> Look:
+    coordinates = objective.coordinates
+    free, slope = coordinates.free, coordinates.slope(eta)
+    theta = coordinates.theta(eta)
+    value, gradient = replace(objective, terms=(*objective.terms, term))(eta)
+    scores = term.world_scores(theta)[:, free] * slope
+    totals = world_features(part.labelled.graph, worlds)[:, free] * slope
+    information = term.information(theta)[np.ix_(free, free)] * np.outer(slope, slope)
+    return Look(
+        value,
+        gradient,
+        information + exact,
+        _cross(scores, totals),
+        _cross(scores, scores),
+        len(worlds),
+    )
+
+
+def _cross(left: Matrix, right: Matrix) -> Matrix:
+    """Sample covariance between the columns of two matrices of as many rows."""
+    count = max(len(left) - 1, 1)
+    return (left - left.mean(0)).T @ (right - right.mean(0)) / count
+
+
+def _exact_information(objective: Objective, eta: Vector) -> Matrix:
+    """Curvature of the exact terms and the priors."""
+    if objective.terms:
+        return observed_information(objective, eta)
+    return np.diag(objective.coordinates.precision())
+
+
+def _maximisation(objective: Objective, term: Term, eta: Vector) -> Vector:
+    whole = replace(objective, terms=(*objective.terms, term))
+    return maximise(whole, eta, tolerance=1e-3, max_iterations=50).eta
+
+
+def _newton(state: Rounds, gradient: Vector, low: Vector, high: Vector, gain: float) -> Vector:
+    """A projected Newton step; coordinates held by a bound stay."""
+    inside = projected(state.eta, gradient, low, high) != 0
+    if not inside.any():
+        return state.eta
+    eta = state.eta.copy()
+    curvature = state.curvature()[np.ix_(inside, inside)]
+    eta[inside] += gain * (inverse(curvature) @ gradient[inside])
+    return np.clip(eta, low, high)
+
+
+def _finish(
+    objective: Objective, part: Large, state: Rounds, schedule: Schedule, seed: int
+) -> Solution:
+    eta = state.average()
+    size, error = state.errors()
+    converged = max(error, size / 2) <= schedule.noise
+    hidden = np.mean([look.scores for look in state.looks], axis=0)
+    information = state.curvature()
+    gradient = np.mean(state.gradients, axis=0)
+    value = float(np.mean([look.value for look in state.looks]))
+    notes = (
+        f"worlds sampled for {len(part.labelled.evidence)} atoms; Monte-Carlo error at most "
+        f"{error:.2f} standard errors",
+    )
+    return Solution(
+        eta=eta,
+        objective=value,
+        log_likelihood=value - objective.coordinates.log_prior(eta)[0],
+        gradient=gradient,
+        information=information,
+        iterations=len(state.history),
+        converged=converged,
+        history=tuple(state.history),
+        covariance=_godambe(objective, part, eta, information, hidden, schedule, seed),
+        notes=notes,
+    )
+
+
+def _complete_solution(
+    objective: Objective,
+    part: Large,
+    start: Vector,
+    seed: int,
+    schedule: Schedule,
+    progress: Progress | None,
+) -> Solution:
+    """Nothing hidden: the pseudo-likelihood of one world, by L-BFGS."""
+    term = pseudo_likelihood(part.wiring, part.known_world())
+    whole = replace(objective, terms=(*objective.terms, term))
+    optimum = maximise(whole, objective.coordinates.eta(start), progress=progress)
+    information = observed_information(whole, optimum.eta)
+    nothing = np.zeros_like(information)
+    return Solution(
+        eta=optimum.eta,
+        objective=optimum.value,
+        log_likelihood=optimum.value - objective.coordinates.log_prior(optimum.eta)[0],
+        gradient=optimum.gradient,
+        information=information,
+        iterations=optimum.iterations,
+        converged=optimum.converged,
+        history=optimum.history,
+        covariance=_godambe(objective, part, optimum.eta, information, nothing, schedule, seed),
+    )
+
+
+def _godambe(
+    objective: Objective,
+    part: Large,
+    eta: Vector,
+    information: Matrix,
+    hidden: Matrix,
+    schedule: Schedule,
+    seed: int,
+) -> Matrix:
+    """``A^-1 B A^-1``, ``B`` from worlds drawn from the fitted model.
+
+    The variance of the gradient over labels is that over whole free worlds less what is
+    left once the labels are known (``hidden``).
+    """
+    coordinates = objective.coordinates
+    free, slope, theta = coordinates.free, coordinates.slope(eta), coordinates.theta(eta)
+    chains = Chains(part.free, seed + 1)
+    chains.advance(theta, schedule.warm_up)
+    scores = [
+        pseudo_likelihood(part.wiring, chains.advance(theta, schedule.sweeps)).world_scores(theta)
+        for _ in range(schedule.free_rounds)
+    ]
+    spread = np.concatenate(scores)[:, free] * slope
+    exact = _exact_information(objective, eta)
+    meat = at_least(_cross(spread, spread) - hidden + exact, information, LEAST_SHARE)
+    bread = inverse(information)
+    return bread @ meat @ bread
+
+
+def at_least(matrix: Matrix, reference: Matrix, share: float) -> Matrix:
+    """``matrix`` with no direction below ``share`` of ``reference`` (both ``float64[f, f]``)."""
+    if not matrix.size:
+        return matrix
+    values, vectors = np.linalg.eigh(reference)
+    root = vectors * np.sqrt(np.maximum(values, 1e-12))
+    back = vectors / np.sqrt(np.maximum(values, 1e-12))
+    whitened, turn = np.linalg.eigh(back.T @ matrix @ back)
+    return root @ (turn * np.maximum(whitened, share)) @ turn.T @ root.T
