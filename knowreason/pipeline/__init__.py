@@ -1,0 +1,1 @@
+"""Project file, reasoner, run folder: the parts put together."""

@@ -62,13 +62,18 @@ class ScoreBinding:
 
 @dataclass(frozen=True, slots=True)
 class EdgeBinding:
-    """An edge table: ``source = "column:Domain"``, ``target = "column:Domain"``."""
+    """An edge table: ``source = "column:Domain"``, ``target = "column:Domain"``.
+
+    ``key`` names the thing that the edge itself is (a payment), where it is one.
+    """
 
     table: str
     source: str
     target: str
+    key: str | None = None
     time: str | None = None
     features: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

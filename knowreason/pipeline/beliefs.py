@@ -1,0 +1,150 @@
+"""Marginals with the names the data uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from knowreason.data import Dataset
+from knowreason.errors import UnknownNameError, did_you_mean
+from knowreason.factors import OPEN
+from knowreason.factors.outputs import ModelOutput
+from knowreason.ground import Grounding
+from knowreason.infer.posterior import Posterior
+
+
+@dataclass(frozen=True)
+class MarginalTable:
+    """Marginals of one predicate: its arguments by name, ``probability``, ``log_odds``."""
+
+    table: pa.Table
+
+    def to_arrow(self) -> pa.Table:
+        """As an Arrow table."""
+        return self.table
+
+    def to_polars(self) -> Any:
+        """As a polars frame (polars must be installed)."""
+        import polars
+
+        return polars.from_arrow(self.table)
+
+    def to_pandas(self) -> Any:
+        """As a pandas frame (pandas must be installed)."""
+        return self.table.to_pandas()
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __str__(self) -> str:
+        return str(self.table)
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """A posterior over a grounding, in the words of the program.
+
+    Attributes:
+        posterior: beliefs by atom index.
+        grounding: the graph they are about, labels known when predicting clamped.
+        outputs: what each model said.
+        notes: what the user should know (drift, adaptation, engines that stepped aside).
+    """
+
+    posterior: Posterior
+    grounding: Grounding
+    outputs: tuple[ModelOutput, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def info(self) -> str:
+        """Engines used, components, convergence; a few lines of text."""
+        lines = [
+            f"{report.engine}: {report.atoms:,} atoms in {report.components:,} components, "
+            f"{report.converged:,} converged"
+            + (f", {report.sweeps} sweeps" if report.sweeps else "")
+            + f", {report.seconds:.2f} s"
+            for report in self.posterior.reports
+        ]
+        notes = [note for report in self.posterior.reports for note in report.notes]
+        return "\n".join([*lines, *notes, *self.notes])
+
+    def asked(self, predicate: str) -> NDArray[np.int64]:
+        """Atoms that are asked: open, without known truth, about things in scope."""
+        grounding = self.grounding
+        span = _span(grounding, predicate)
+        known = grounding.graph.evidence.numpy()[span.start : span.stop] != OPEN
+        inside = in_scope(grounding.data, grounding.program.sorts_of(predicate), span.arguments)
+        return np.flatnonzero(~known & inside) + span.start
+
+    def marginals(self, predicate: str, *, everything: bool = False) -> MarginalTable:
+        """Marginals of a predicate's atoms.
+
+        Args:
+            predicate: a query or latent predicate.
+            everything: also atoms whose truth is known or that are out of scope.
+
+        Raises:
+            UnknownNameError: for a predicate without open atoms.
+        """
+        span = _span(self.grounding, predicate)
+        atoms = np.arange(span.start, span.stop) if everything else self.asked(predicate)
+        log_odds = self.posterior.log_odds.numpy()[atoms]
+        columns = _names(self.grounding, predicate, span.arguments[atoms - span.start])
+        columns["probability"] = pa.array(expit(log_odds))
+        columns["log_odds"] = pa.array(log_odds)
+        if self.posterior.spread is not None:
+            columns["spread"] = pa.array(self.posterior.spread.numpy()[atoms])
+        return MarginalTable(pa.table(columns))
+
+    def most_probable(self, predicate: str) -> MarginalTable:
+        """The true atoms of the most probable world (needs the ``map`` engine)."""
+        if self.posterior.world is None:
+            raise UnknownNameError("no most probable world: infer with engine='map'", code="KR912")
+        span = _span(self.grounding, predicate)
+        atoms = self.asked(predicate)
+        atoms = atoms[self.posterior.world.numpy()[atoms] == 1]
+        return MarginalTable(
+            pa.table(_names(self.grounding, predicate, span.arguments[atoms - span.start]))
+        )
+
+
+def in_scope(
+    data: Dataset, sorts: tuple[str, ...], arguments: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """``bool[n]``: whether every thing of each row is one that is asked about."""
+    inside = np.ones(len(arguments), dtype=bool)
+    for position, sort in enumerate(sorts):
+        if sort in data.scope:
+            inside &= data.scope[sort][arguments[:, position]]
+    return inside
+
+
+def _span(grounding: Grounding, predicate: str) -> Any:
+    spans: Mapping[str, Any] = grounding.atoms.spans
+    if predicate not in spans:
+        raise UnknownNameError(
+            f"no open atoms of a predicate `{predicate}`",
+            code="KR912",
+            help=did_you_mean(predicate, spans),
+        )
+    return spans[predicate]
+
+
+def _names(
+    grounding: Grounding, predicate: str, arguments: NDArray[np.int32]
+) -> dict[str, pa.Array]:
+    declared = grounding.program.predicate(predicate)
+    columns: dict[str, pa.Array] = {}
+    for position, argument in enumerate(declared.arguments):
+        name = argument.name or argument.sort.lower()
+        name = name if name not in columns else f"{name}_{position}"
+        names = grounding.data.vocabularies[argument.sort].names
+        columns[name] = names.take(pa.array(arguments[:, position]))
+    return columns

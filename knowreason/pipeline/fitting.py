@@ -1,0 +1,164 @@
+"""Models and weights of a reasoner, fitted on data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.data import Dataset
+from knowreason.factors import OPEN
+from knowreason.factors.outputs import ModelOutput
+from knowreason.ground import Grounding
+from knowreason.learn import Fit, Problem, learn
+from knowreason.logic import Formula, ModelDeclaration, Program
+from knowreason.logic.variables import walk
+from knowreason.models import MODELS, KnowledgeModel, cross_fit, make
+from knowreason.models.crossfit import CrossFit
+from knowreason.models.registry import options_table
+from knowreason.pipeline.settings import Progress, Settings
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A declared model fitted for one predicate."""
+
+    name: str
+    predicate: str
+    fitted: CrossFit
+
+
+def fit_models(
+    program: Program,
+    data: Dataset,
+    options: Mapping[str, Mapping[str, Any] | KnowledgeModel],
+    *,
+    folds: str,
+    fold_count: int,
+    seed: int,
+    device: str,
+    progress: Progress | None = None,
+) -> tuple[FittedModel, ...]:
+    """Cross-fit every declared model for each of its predicates.
+
+    Args:
+        program: declares the models.
+        data: visible labels are learned from.
+        options: by model name: options over those of the rule file, or a ready model.
+        folds: ``random``, ``forward`` or ``group:ATTRIBUTE``; empty chooses by the clock.
+        fold_count: how many folds.
+        seed, device: handed to models that take them.
+        progress: ``progress(message, done, total)``.
+    """
+    return tuple(
+        FittedModel(
+            declaration.name,
+            predicate,
+            cross_fit(
+                partial(_make, declaration, options.get(declaration.name), seed, device),
+                data,
+                predicate,
+                name=declaration.name,
+                folds=fold_count,
+                kind=folds or fold_kind(program, predicate),
+                seed=seed,
+                progress=_relay(progress),
+            ),
+        )
+        for declaration in program.models
+        for predicate in declaration.predicates
+    )
+
+
+def _make(
+    declaration: ModelDeclaration,
+    options: Mapping[str, Any] | KnowledgeModel | None,
+    seed: int,
+    device: str,
+) -> KnowledgeModel:
+    if isinstance(options, KnowledgeModel):
+        return make(options)
+    known = options_table(MODELS[declaration.call.kind])
+    given = {"seed": seed, "device": device}
+    common = {name: value for name, value in given.items() if name in known}
+    written = dict(declaration.call.options)
+    return make(
+        declaration.call,
+        {name: value for name, value in common.items() if name not in written}
+        | dict(options or {}),
+    )
+
+
+def fold_kind(program: Program, predicate: str) -> str:
+    """``forward`` where atoms of the predicate have a clock, else ``random``."""
+    clocked = any(program.clock_of(sort) for sort in program.sorts_of(predicate))
+    return "forward" if clocked else "random"
+
+
+def _relay(progress: Progress | None) -> Any:
+    if progress is None:
+        return None
+    return lambda done, total, message: progress(message, done, total)
+
+
+def fit_weights(
+    grounding: Grounding,
+    models: tuple[FittedModel, ...],
+    *,
+    method: str,
+    settings: Settings,
+    seed: int,
+    progress: Progress | None = None,
+) -> Fit:
+    """Learn every weight of a grounding that already holds the models' outputs."""
+    problem = Problem(
+        grounding.graph,
+        grounding.parameters,
+        training_labels(grounding, models, settings),
+        latent_rules(grounding),
+    )
+    return learn(problem, method, seed=seed, progress=_relay(progress), **settings.learn)
+
+
+def training_labels(
+    grounding: Grounding, models: tuple[FittedModel, ...], settings: Settings
+) -> NDArray[np.int8]:
+    """``int8[n]``: visible labels, less those without an out-of-fold score.
+
+    Such rows (the first fold where folds go forward) would teach the rules that the
+    models say nothing.
+    """
+    if settings.labels == "none":
+        return np.full_like(grounding.labels, OPEN)
+    labels = grounding.labels.copy()
+    for model in models:
+        span = grounding.atoms.spans[model.predicate]
+        labels[span.start : span.stop][model.fitted.silent] = OPEN
+    return labels
+
+
+def latent_rules(grounding: Grounding) -> NDArray[np.bool_]:
+    """``bool[p]``: weights of rules that hold a latent predicate."""
+    program = grounding.program
+    latent = np.array(
+        [mentions_latent(program, rule.formula) for rule in program.rules] + [False], dtype=bool
+    )
+    return latent[grounding.parameters.owner]
+
+
+def mentions_latent(program: Program, formula: Formula) -> bool:
+    """Whether an atom of a latent predicate stands in the formula."""
+    return any(
+        program.kind_of(node.predicate) == "latent"
+        for node in walk(formula)
+        if hasattr(node, "predicate")
+    )
+
+
+def model_outputs(models: tuple[FittedModel, ...], data: Dataset) -> tuple[ModelOutput, ...]:
+    """What the final models say on data."""
+    return tuple(model.fitted.predict(data) for model in models)

@@ -1,0 +1,220 @@
+"""Program, models and weights together, in scikit-learn's manners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from knowreason.data import Dataset
+from knowreason.factors import OPEN
+from knowreason.factors.outputs import ModelOutput
+from knowreason.ground import Grounding, ground
+from knowreason.infer import infer
+from knowreason.logic import Program
+from knowreason.metrics import Estimate, evaluate
+from knowreason.models import KnowledgeModel
+from knowreason.pipeline.beliefs import Beliefs
+from knowreason.pipeline.fitting import FittedModel, fit_models, fit_weights, model_outputs
+from knowreason.pipeline.settings import Progress, Settings
+from knowreason.pipeline.weights import RuleWeights, theta_for
+
+if TYPE_CHECKING:
+    from typing import Self
+
+DEFAULT_METRICS = ("average_precision", "roc_auc", "ece")
+
+
+class Reasoner(BaseEstimator):
+    """Weighted rules over models: fit on labelled data, ask about other data.
+
+    Args:
+        program: from :func:`knowreason.load` or built in Python.
+        method: learner: ``variational_em``, ``likelihood``, ``pseudo_likelihood``,
+            ``knowgraph``.
+        engine: inference engine, ``auto`` by default.
+        folds: cross-fitting of models: ``random``, ``forward``, ``group:ATTRIBUTE``; empty
+            chooses ``forward`` where the data was split by a clock, else ``random``.
+        models: by model name, options over those of the rule file or a ready model.
+        settings: everything else.
+        seed: of everything random.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Attributes:
+        weights_: :class:`RuleWeights`, every parameter with its error and what the data
+            said about it.
+        models_: fitted models.
+        fit_: the learner's result.
+        grounding_: what was learned from.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        method: str = "variational_em",
+        engine: str = "auto",
+        folds: str = "",
+        models: Mapping[str, Mapping[str, Any] | KnowledgeModel] | None = None,
+        settings: Settings = Settings(),  # noqa: B008  (frozen)
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.program = program
+        self.method = method
+        self.engine = engine
+        self.folds = folds
+        self.models = models
+        self.settings = settings
+        self.seed = seed
+        self.device = device
+
+    def fit(self, data: Dataset, y: None = None, *, progress: Progress | None = None) -> Self:
+        """Fit the models, then the weights, on the visible labels of ``data``.
+
+        Raises:
+            DataError, ModelError, GroundingError, LearningError: as their parts do.
+        """
+        self.models_ = fit_models(
+            self.program,
+            data,
+            self.models or {},
+            folds=self.folds,
+            fold_count=self.settings.fold_count,
+            seed=self.seed,
+            device=self.device,
+            progress=progress,
+        )
+        outputs = tuple(model.fitted.output for model in self.models_)
+        self.grounding_ = self._ground(data, outputs)
+        self.fit_ = fit_weights(
+            self.grounding_,
+            self.models_,
+            method=self.method,
+            settings=self.settings,
+            seed=self.seed,
+            progress=progress,
+        )
+        self.weights_ = RuleWeights.of(self.fit_)
+        return self
+
+    def infer(self, data: Dataset, *, engine: str | None = None) -> Beliefs:
+        """Beliefs about every open atom of ``data``; its visible labels are known truths.
+
+        Args:
+            data: today's data; labels optional.
+            engine: instead of the reasoner's own.
+
+        Raises:
+            NotFittedError: before :meth:`fit`.
+        """
+        models = self._fitted()
+        outputs = model_outputs(models, data)
+        grounding = self._ground(data, outputs)
+        graph = clamp_labels(grounding).graph.with_theta(theta_for(grounding, self.fit_))
+        posterior = infer(
+            graph,
+            engine=engine or self.engine,
+            seed=self.seed,
+            device=self.device,
+            **self.settings.infer,
+        )
+        return Beliefs(posterior, replace(grounding, graph=graph), outputs)
+
+    def predict_proba(self, data: Dataset, predicate: str | None = None) -> NDArray[np.float64]:
+        """``float64[n, 2]``: probability of false and true of each asked atom.
+
+        Args:
+            data: today's data.
+            predicate: which; may be left out where only one is asked.
+        """
+        beliefs = self.infer(data)
+        atoms = beliefs.asked(predicate or self._only_query())
+        probability = expit(beliefs.posterior.log_odds.numpy()[atoms])
+        return np.column_stack([1 - probability, probability])
+
+    def predict(self, data: Dataset, predicate: str | None = None) -> NDArray[np.int8]:
+        """``int8[n]``: whether each asked atom is more likely true than not."""
+        return (self.predict_proba(data, predicate)[:, 1] > 0.5).astype(np.int8)
+
+    def score(
+        self,
+        data: Dataset,
+        y: None = None,
+        *,
+        metrics: Sequence[str] = DEFAULT_METRICS,
+        predicate: str | None = None,
+    ) -> dict[str, Estimate]:
+        """Metrics against held-back labels, with bootstrap intervals.
+
+        Args:
+            data: with hidden labels (the later part of a split); where there are none, the
+                visible ones are hidden first.
+            metrics: names for :func:`knowreason.metrics.metric`.
+            predicate: which; may be left out where only one has hidden labels.
+        """
+        data = with_hidden_labels(data)
+        beliefs = self.infer(data)
+        atoms, truth = hidden_truth(beliefs, predicate or self._only_query())
+        log_odds = beliefs.posterior.log_odds.numpy()[atoms]
+        return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]
+
+    def explain(self, beliefs: Beliefs, atom: str, **options: Any) -> Any:
+        """Why an atom is believed or not; see :func:`knowreason.explain.explain`."""
+        from knowreason.pipeline.reasons import explain_atom
+
+        return explain_atom(beliefs, atom, **options)
+
+    def _ground(self, data: Dataset, outputs: tuple[ModelOutput, ...]) -> Grounding:
+        return ground(
+            self.program,
+            data,
+            limit=self.settings.ground_limit,
+            memory_limit=self.settings.memory_limit,
+            hard_violations=self.settings.hard_violations,
+        ).with_models(outputs)
+
+    def _fitted(self) -> tuple[FittedModel, ...]:
+        if not hasattr(self, "fit_"):
+            raise NotFittedError("this Reasoner is not fitted: call `fit` first")
+        return self.models_
+
+    def _only_query(self) -> str:
+        names = [p.name for p in self.program.predicates if p.kind == "query"]
+        if len(names) != 1:
+            raise ValueError(f"say which predicate: one of {', '.join(names)}")
+        return names[0]
+
+
+def with_hidden_labels(data: Dataset) -> Dataset:
+    """The data itself where some labels are held back, else with all of them hidden."""
+    if any(table.num_rows for table in data.hidden.values()):
+        return data
+    for predicate, table in data.labels.items():
+        data = data.hide(predicate, np.ones(table.num_rows, dtype=bool))
+    return data
+
+
+def clamp_labels(grounding: Grounding) -> Grounding:
+    """Visible labels as evidence: when predicting, what is known is known."""
+    evidence = grounding.graph.evidence
+    labels = torch.from_numpy(grounding.labels)
+    return replace(
+        grounding,
+        graph=grounding.graph.with_evidence(torch.where(labels != OPEN, labels, evidence)),
+    )
+
+
+def hidden_truth(beliefs: Beliefs, predicate: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Asked atoms with a held-back label, and the labels."""
+    atoms = beliefs.asked(predicate)
+    hidden = beliefs.grounding.hidden[atoms]
+    known = hidden != OPEN
+    return atoms[known], hidden[known] == 1

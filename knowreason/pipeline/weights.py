@@ -1,0 +1,105 @@
+"""Learned weights in the words of the rule file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from knowreason.factors import ParameterTable
+from knowreason.ground import Grounding
+from knowreason.learn import Fit
+
+NORMAL_95 = 1.959964  # 97.5 % point of the standard normal
+
+
+@dataclass(frozen=True, slots=True)
+class RuleWeight:
+    """One parameter after learning.
+
+    Attributes:
+        name: ``pivot``, ``per_protocol["NTLM"]``, ``bias Malicious``, ``scale euler``.
+        kind: ``rule``, ``bias`` or ``scale``.
+        value: what it is now.
+        standard_error: posterior standard deviation, 0 where given.
+        prior_mean, prior_sd: of ``log value`` for a scale.
+        status: what the data had to say about it.
+    """
+
+    name: str
+    kind: str
+    value: float
+    standard_error: float
+    prior_mean: float
+    prior_sd: float
+    status: str
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval (normal approximation)."""
+        reach = NORMAL_95 * self.standard_error
+        return self.value - reach, self.value + reach
+
+
+@dataclass(frozen=True)
+class RuleWeights:
+    """All parameters of a fitted reasoner, in order; iterable and printable."""
+
+    weights: tuple[RuleWeight, ...]
+
+    @staticmethod
+    def of(fit: Fit) -> RuleWeights:
+        """From a learner's result."""
+        table = fit.parameters
+        return RuleWeights(
+            tuple(
+                RuleWeight(
+                    table.names[i],
+                    table.kinds[i],
+                    float(fit.theta[i]),
+                    float(fit.standard_errors[i]),
+                    float(table.prior_mean[i]),
+                    float(table.prior_sd[i]),
+                    fit.status[i],
+                )
+                for i in range(len(table))
+            )
+        )
+
+    def __iter__(self) -> Iterator[RuleWeight]:
+        return iter(self.weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __getitem__(self, name: str) -> RuleWeight:
+        for weight in self.weights:
+            if weight.name == name:
+                return weight
+        raise KeyError(name)
+
+    def to_arrow(self) -> pa.Table:
+        """One row a parameter."""
+        fields = RuleWeight.__dataclass_fields__
+        return pa.table({name: [getattr(w, name) for w in self.weights] for name in fields})
+
+    def __str__(self) -> str:
+        width = max((len(weight.name) for weight in self.weights), default=0)
+        return "\n".join(
+            f"{w.name:<{width}}  {w.prior_mean:6.2f} -> {w.value:6.2f} "
+            f"+- {w.standard_error:.2f}  {w.status}"
+            for w in self.weights
+        )
+
+
+def theta_for(grounding: Grounding, fit: Fit) -> torch.Tensor:
+    """``float64[p]``: learned values by name; a parameter not seen in training starts anew."""
+    learned = dict(zip(fit.parameters.names, fit.theta, strict=True))
+    table: ParameterTable = grounding.parameters
+    values = [
+        learned.get(name, start) for name, start in zip(table.names, table.start, strict=True)
+    ]
+    return torch.from_numpy(np.asarray(values, dtype=np.float64))
