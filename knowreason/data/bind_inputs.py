@@ -236,7 +236,7 @@ def _end(program: Program, end: str) -> tuple[str, str]:
     if len(found) != 1:
         raise DataError(
             f"of which domain are the things in column `{column}` of the edges?",
-            code="KR520",
+            code="KR524",
             help=f'write "{column}:Domain", one of {", ".join(sorted(domains))}',
         )
     return column, found.pop()

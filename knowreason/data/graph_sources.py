@@ -41,7 +41,7 @@ def networkx_tables(
         features: node data keys that models may see.
 
     Raises:
-        DataError: KR520 when ``edges`` is no such predicate.
+        DataError: KR524 when ``edges`` is no such predicate.
     """
     domain = _node_domain(program, edges)
     names = [str(node) for node in graph.nodes]
@@ -95,7 +95,7 @@ def pyg_tables(
         features: whether ``x`` becomes features (columns ``x0 ..``).
 
     Raises:
-        DataError: KR520 when an edge type does not fit its predicate.
+        DataError: KR524 when an edge type does not fit its predicate.
     """
     facts: dict[str, Any] = {}
     relations = []
@@ -104,7 +104,7 @@ def pyg_tables(
         store = graph if edge_type is None else graph[edge_type]
         sorts = program.predicate(predicate).sorts
         if len(sorts) != 2:
-            raise DataError(f"`{predicate}` has {len(sorts)} arguments, edges 2", code="KR520")
+            raise DataError(f"`{predicate}` has {len(sorts)} arguments, edges 2", code="KR524")
         ends = (None, None) if edge_type is None else (edge_type[0], edge_type[2])
         for sort, node_type in zip(sorts, ends, strict=True):
             stores[sort] = graph if node_type is None else graph[node_type]
@@ -142,7 +142,7 @@ def _node_domain(program: Program, edges: str) -> str:
     if predicate.is_open or len(set(predicate.sorts)) != 1 or predicate.arity != 2:
         raise DataError(
             f"`{edges}` cannot hold the edges of a graph",
-            code="KR520",
+            code="KR524",
             help="declare an observed predicate of two arguments of one domain",
         )
     return predicate.sorts[0]

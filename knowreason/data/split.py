@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data.clock import at_most, label_clock, thing_values, to_moment
-from knowreason.data.restrict import restrict, seen_only_with
 from knowreason.data.id_tables import VALUE, id_columns, pack
+from knowreason.data.restrict import restrict, seen_only_with
 from knowreason.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:

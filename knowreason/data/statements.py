@@ -25,7 +25,7 @@ def frames_of(program: Program, facts: Any) -> tuple[dict[str, Frame], dict[str,
             ``(attribute, arguments, value, span)``; times and durations in microseconds.
 
     Raises:
-        DataError: KR503, KR505 or KR521, pointing at the statements.
+        DataError: KR503, KR505 or KR525, pointing at the statements.
     """
     findings = Findings()
     predicates = {predicate.name: predicate for predicate in program.predicates}
@@ -52,7 +52,7 @@ def frames_of(program: Program, facts: Any) -> tuple[dict[str, Frame], dict[str,
             )
         elif name in predicates and not predicates[name].is_open and not truth:
             findings.add(
-                "KR521",
+                "KR525",
                 f"`{name}` is an observed predicate: what is not listed is false already",
                 help="leave this line out",
                 span=span,
