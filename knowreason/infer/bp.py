@@ -1,0 +1,228 @@
+"""Loopy belief propagation on the whole graph; exact on trees."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from knowreason.factors import OPEN, FactorGraph
+from knowreason.factors.arrays import array, owners
+from knowreason.factors.components import components
+from knowreason.factors.condition import condition
+from knowreason.infer.forests import appearance_probabilities
+from knowreason.infer.messages import MessageGraph, layout, shared_blocks
+from knowreason.infer.messages_beliefs import beliefs_at, decided_clipped
+from knowreason.infer.messages_torch import TorchMessages
+from knowreason.infer.posterior import EngineReport, Posterior
+from knowreason.infer.sweeps import Outcome, Schedule, sweep_in_torch, sweep_on_cpu
+
+FIRST_SWEEPS = 40  # after these, only components that still move are swept
+STRONG_DAMPING = 0.9
+GPU_EDGES = 1_000_000
+
+
+def bp(
+    graph: FactorGraph,
+    *,
+    product: Literal["sum", "max"] = "sum",
+    damping: float = 0.5,
+    sweeps: int = 200,
+    tolerance: float = 1e-6,
+    threads: int = 1,
+    device: str = "auto",
+    fallback: bool = True,
+    seed: int = 0,
+) -> Posterior:
+    """Sum- or max-product belief propagation: flooding schedule, damped in log-odds.
+
+    Args:
+        graph: any factor graph.
+        product: ``sum`` for marginals, Bethe ``log_z`` and expectations; ``max`` for
+            max-marginals and the world they decode to.
+        damping: share of the old message kept, ``0 <= damping < 1``.
+        sweeps: at most so many.
+        tolerance: a component has converged when no belief would move further.
+        threads: CPU threads; at most two are used.
+        device: ``cpu`` sweeps in numba; any other in torch, there; ``auto`` takes the GPU
+            for a million messages or more.
+        fallback: whether components that did not converge are swept again, with
+            tree-reweighted messages (sum) or damping 0.9 (max).
+        seed: of the spanning forests of the fallback.
+
+    Returns:
+        a posterior with one report, and a second where the fallback ran.
+
+    Source: Kschischang, Frey & Loeliger 2001; Wainwright et al. 2005.
+    """
+    schedule = Schedule(sweeps, damping, tolerance, product == "max", max(1, min(threads, 2)))
+    begin = time.perf_counter()
+    run = Run.of(graph, schedule, device)
+    outcome = run.sweep()
+    moving = run.moving(outcome)
+    if not (fallback and moving.any()):
+        reports = (run.report("bp", outcome, np.ones_like(moving), moving, begin),)
+        return run.posterior(outcome, None, reports)
+    first = run.report("bp", outcome, ~moving, np.zeros_like(moving), begin)
+    begin = time.perf_counter()
+    again, shares, name = run.fall_back(outcome, moving, seed)
+    note = f"{int(moving.sum())} components did not converge in {sweeps} sweeps of bp"
+    second = run.report(name, again, moving, moving & run.moving(again), begin, (note,))
+    return run.posterior(again, shares, (first, second))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A conditioned graph laid out for one call."""
+
+    graph: FactorGraph
+    plan: MessageGraph
+    label: NDArray[np.int32]
+    count: int
+    schedule: Schedule
+    device: str
+    unary: Tensor
+    weights: list[Tensor | None]
+
+    @staticmethod
+    def of(graph: FactorGraph, schedule: Schedule, device: str) -> Run:
+        """Conditions and lays out any graph."""
+        graph = condition(graph)
+        plan = layout(graph)
+        if device == "auto":
+            on_gpu = torch.cuda.is_available() and plan.edge_count >= GPU_EDGES
+            device = "cuda" if on_gpu else "cpu"
+        label, count = components(graph)
+        weights = [rows.weights(graph.theta) for rows in plan.rows]
+        unary = graph.unary_log_odds()
+        return Run(graph, plan, label, count, schedule, device, unary, weights)
+
+    def sweep(self) -> Outcome:
+        """All components at first, then those that still move."""
+        early = replace(self.schedule, sweeps=min(FIRST_SWEEPS, self.schedule.sweeps))
+        outcome = self._sweeps(self.plan, self.weights, early, None)
+        left = self.schedule.sweeps - outcome.sweeps
+        moving = self.moving(outcome)
+        if left <= 0 or not moving.any():
+            return outcome
+        plan, edges = self.plan.take(self._atoms(moving))
+        weights = [rows.weights(self.graph.theta) for rows in plan.rows]
+        later = replace(self.schedule, sweeps=left)
+        return _merged(outcome, self._sweeps(plan, weights, later, outcome.messages[edges]), edges)
+
+    def moving(self, outcome: Outcome) -> NDArray[np.bool_]:
+        """``bool[c]``: components with a belief that has not come to rest."""
+        moving = np.zeros(self.count, dtype=np.bool_)
+        restless = (outcome.change > self.schedule.tolerance) & (self.label >= 0)
+        moving[self.label[restless]] = True
+        return moving
+
+    def fall_back(
+        self, outcome: Outcome, moving: NDArray[np.bool_], seed: int
+    ) -> tuple[Outcome, Tensor | None, str]:
+        """Sweeps the moving components afresh: outcome, share of each edge, name."""
+        plan, edges = self.plan.take(self._atoms(moving))
+        if self.schedule.maximum:
+            weights = [rows.weights(self.graph.theta) for rows in plan.rows]
+            damped = replace(self.schedule, damping=STRONG_DAMPING)
+            again = self._sweeps(plan, weights, damped, None)
+            return _merged(outcome, again, edges), None, f"bp: damping {STRONG_DAMPING}"
+        again, shares = self.reweighted(plan, seed)
+        everywhere = torch.ones(self.plan.edge_count, dtype=torch.float64)
+        everywhere[torch.from_numpy(edges)] = shares
+        return _merged(outcome, again, edges), everywhere, "bp: tree-reweighted"
+
+    def reweighted(self, plan: MessageGraph, seed: int) -> tuple[Outcome, Tensor]:
+        """Tree-reweighted sweeps of a plan, and the share of each edge (``float64[e]``)."""
+        weights = [rows.weights(self.graph.theta) for rows in plan.rows]
+        shares = appearance_probabilities(plan, seed)
+        outcome = sweep_in_torch(
+            plan, self.unary, weights, self.schedule, device=self.device, shares=shares
+        )
+        return outcome, shares
+
+    def report(
+        self,
+        engine: str,
+        outcome: Outcome,
+        served: NDArray[np.bool_],
+        moving: NDArray[np.bool_],
+        begin: float,
+        notes: tuple[str, ...] = (),
+    ) -> EngineReport:
+        """What became of the components ``served``, of which ``moving`` did not converge."""
+        mine = self._atoms(served)
+        shared = shared_blocks(self.plan)
+        if shared:
+            notes += (f"{shared} factors hold two states of one block: treated as apart",)
+        return EngineReport(
+            engine=engine,
+            components=int(served.sum()),
+            atoms=int(mine.sum()),
+            converged=int((served & ~moving).sum()),
+            sweeps=outcome.sweeps,
+            residual=float(outcome.change[mine].max(initial=0.0)),
+            seconds=time.perf_counter() - begin,
+            notes=notes,
+        )
+
+    def posterior(
+        self, outcome: Outcome, shares: Tensor | None, reports: tuple[EngineReport, ...]
+    ) -> Posterior:
+        """Beliefs at the final messages."""
+        plan = TorchMessages.of(self.plan, self.device)
+        messages = torch.from_numpy(outcome.messages).to(self.device)
+        component = torch.from_numpy(self.label)
+        if self.schedule.maximum:
+            raw = plan.raw(self.unary.to(self.device), messages)
+            log_odds = decided_clipped(self.graph, plan.beliefs(raw, maximum=True)).cpu()
+            world = decode(self.graph, raw.cpu())
+            return Posterior(log_odds, None, "", None, component, reports, world)
+        if shares is not None:
+            shares = shares.to(self.device)
+        with torch.no_grad():
+            found = beliefs_at(self.graph, plan, messages, shares)
+        expected = found.expectations.cpu()
+        return Posterior(
+            found.log_odds.cpu(), float(found.log_z), "bethe", expected, component, reports
+        )
+
+    def _sweeps(
+        self,
+        plan: MessageGraph,
+        weights: list[Tensor | None],
+        schedule: Schedule,
+        messages: NDArray[np.float64] | None,
+    ) -> Outcome:
+        if torch.device(self.device).type == "cpu":
+            return sweep_on_cpu(plan, self.unary, weights, schedule, messages)
+        return sweep_in_torch(plan, self.unary, weights, schedule, messages, device=self.device)
+
+    def _atoms(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """``bool[n]``: atoms of the chosen components (``bool[c]``)."""
+        return np.append(chosen, False)[self.label]
+
+
+def decode(graph: FactorGraph, raw: Tensor) -> Tensor:
+    """``int8[n]``: each atom's, and each block's, better state at ``raw`` log-odds."""
+    world = torch.where(graph.evidence == OPEN, raw > 0, graph.evidence > 0).numpy().astype(np.int8)
+    blocks = graph.blocks
+    if blocks.count:
+        atoms, block = array(blocks.atoms), owners(array(blocks.offsets))
+        score = raw.numpy()[atoms]
+        best = atoms[np.lexsort((-score, block))[array(blocks.offsets)[:-1]]]
+        world[atoms] = 0
+        world[best] = ~array(blocks.at_most_one) | (raw.numpy()[best] > 0)
+    return torch.from_numpy(world)
+
+
+def _merged(outcome: Outcome, part: Outcome, edges: NDArray[np.int64]) -> Outcome:
+    """The outcome after some components were swept on; only their beliefs moved."""
+    messages = outcome.messages.copy()
+    messages[edges] = part.messages
+    return Outcome(messages, part.change, outcome.sweeps + part.sweeps)
