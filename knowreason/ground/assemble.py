@@ -1,0 +1,338 @@
+"""From gathered columns to the factor graph's tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from knowreason.errors import GroundingError
+from knowreason.factors import (
+    OPEN,
+    TRUE,
+    AtomTable,
+    Blocks,
+    Clause,
+    ClauseList,
+    FactorGraph,
+    FactorGroup,
+    ParameterTable,
+    Table,
+    UnitGroup,
+)
+from knowreason.factors.outputs import ModelOutput
+from knowreason.ground.atoms import open_blocks
+from knowreason.ground.auxiliary import Auxiliary
+from knowreason.ground.columns import ColumnStore
+from knowreason.ground.harvest import Bucket, Harvest, Key, merged
+from knowreason.ground.literals import distinct_rows
+from knowreason.ground.parameters import bias_parameters, per_sizes, with_scales
+from knowreason.ground.plan import leaves, literal_variables
+from knowreason.ground.provenance import Part, RuleProvenance
+from knowreason.ground.report import named_settings
+from knowreason.ground.rules import RuleRun
+from knowreason.ground.skeleton import All, Literal as OpenLiteral
+from knowreason.logic import Program
+
+
+@dataclass
+class Pieces:
+    """Factors so far.
+
+    Attributes:
+        constant: ``float64[p]`` feature totals of decided groundings.
+    """
+
+    constant: NDArray[np.float64]
+    groups: list[FactorGroup] = field(default_factory=list)
+    clause_lists: list[ClauseList] = field(default_factory=list)
+    units: list[UnitGroup] = field(default_factory=list)
+
+    @staticmethod
+    def new(parameters: int) -> Pieces:
+        """None yet."""
+        return Pieces(np.zeros(parameters, np.float64))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one rule added."""
+
+    open: int
+    merged: int
+    provenance: RuleProvenance
+
+
+def weights_of(run: RuleRun) -> int:
+    """Number of weights of a rule."""
+    return 0 if run.hard else int(np.prod(per_sizes(run.rule, run.data), dtype=np.int64))
+
+
+def column_store(folder: Path | None) -> ColumnStore:
+    """Columns in memory, or in files of a folder."""
+    return ColumnStore(folder)
+
+
+def add_rule(
+    pieces: Pieces,
+    run: RuleRun,
+    harvest: Harvest,
+    labels: NDArray[np.int8],
+    hard_violations: Literal["error", "drop"],
+) -> Made:
+    """Turn a rule's columns into factor groups.
+
+    Raises:
+        GroundingError: KR645 where training labels contradict a hard rule.
+    """
+    if not run.hard:
+        pieces.constant[run.base : run.base + harvest.parameters] += harvest.constant
+    parts: list[Part] = []
+    broken: list[NDArray[np.int32]] = []
+    dropped = 0
+    for key, bucket in harvest.groups.items():
+        part, lost = _add_group(pieces, run, key, bucket, labels)
+        dropped += len(lost)
+        broken.extend(lost[:3])
+        if part is not None:
+            parts.append(part)
+    if dropped and hard_violations == "error":
+        raise GroundingError(
+            f"training labels contradict hard rule `{run.rule.name}` in {dropped:,} grounding(s): "
+            + named_settings(broken, run.rule, run.data),
+            code="KR645",
+            help='correct the labels, give the rule a weight, or set `hard_violations = "drop"`',
+        )
+    if len(harvest.lists.lengths):
+        parts.append(_add_lists(pieces, run, harvest.lists))
+    if len(harvest.units.atoms):
+        parts.append(_add_units(pieces, run, harvest.units))
+    rows = sum(len(part.substitution) for part in parts)
+    factors = sum(_factor_rows(pieces, part) for part in parts)
+    return Made(factors, rows - factors, RuleProvenance(run.plan.index, tuple(parts)))
+
+
+def _add_group(
+    pieces: Pieces, run: RuleRun, key: Key, bucket: Bucket, labels: NDArray[np.int8]
+) -> tuple[Part | None, NDArray[np.int32]]:
+    """Add the rows of one shape; returns also substitutions that labels make false."""
+    positions, shape = key
+    atoms, substitution = bucket.atoms.array(), bucket.substitution.array()
+    value, parameter = bucket.value.array(), bucket.parameter.array()
+    assert atoms is not None
+    if substitution is None:
+        substitution = np.zeros((len(atoms), 0), np.int32)
+    lost = substitution[:0]
+    if run.hard:
+        wrong = _contradicted(atoms, shape, labels)
+        if wrong.any():
+            lost, substitution, atoms = substitution[wrong], substitution[~wrong], atoms[~wrong]
+    if not len(atoms):
+        return None, lost
+    row = None
+    rows, group_value, group_parameter = atoms, value, parameter
+    if not _determined(run, positions):
+        first, row, group_value = merged(atoms, value, parameter, hard=run.hard)
+        rows = atoms[first]
+        group_parameter = None if parameter is None else parameter[first]
+    weight = None if run.hard else run.base if parameter is None else _tensor(group_parameter)
+    potential = (
+        Clause(shape)
+        if isinstance(shape, tuple)
+        else Table(_tensor(np.frombuffer(shape, np.float32).copy()))
+    )
+    pieces.groups.append(
+        FactorGroup(_tensor(rows), potential, weight, _optional(group_value), run.plan.index)
+    )
+    place = len(pieces.groups) - 1
+    owner = None if run.hard else run.base if parameter is None else parameter
+    return Part("group", place, atoms, substitution, owner, value, row=row), lost
+
+
+def _determined(run: RuleRun, positions: tuple[int, ...]) -> bool:
+    """Whether the atoms at these leaves tell what every variable stands for."""
+    found = leaves(run.plan.residual)
+    kept = [found[position] for position in positions]
+    literals = tuple(leaf for leaf in kept if isinstance(leaf, OpenLiteral))
+    told = literal_variables(All(literals))
+    return all(variable.name in told for variable in run.rule.variables)
+
+
+def _contradicted(
+    atoms: NDArray[np.int32], shape: tuple[bool, ...] | bytes, labels: NDArray[np.int8]
+) -> NDArray[np.bool_]:
+    """Rows that labelled atoms alone make false."""
+    inside = atoms < len(labels)
+    states = np.where(inside, labels[np.where(inside, atoms, 0)], OPEN)
+    known = (states != OPEN).all(axis=1)
+    if isinstance(shape, tuple):
+        return known & ~(states == np.asarray(shape, np.int8)).any(axis=1)
+    table = np.frombuffer(shape, np.float32)
+    index = (np.maximum(states, 0).astype(np.int64) << np.arange(atoms.shape[1])).sum(axis=1)
+    return known & (table[index] == 0)
+
+
+def _add_lists(pieces: Pieces, run: RuleRun, bucket: Bucket) -> Part:
+    lengths, literals = bucket.lengths.array(), bucket.atoms.array()
+    assert lengths is not None
+    assert literals is not None
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    atoms = (np.abs(literals) - 1).astype(np.int32)
+    value, parameter = bucket.value.array(), bucket.parameter.array()
+    weight = None if run.hard else run.base if parameter is None else _tensor(parameter)
+    pieces.clause_lists.append(
+        ClauseList(
+            _tensor(offsets),
+            _tensor(atoms),
+            _tensor(literals > 0),
+            weight,
+            _optional(value),
+            run.plan.index,
+        )
+    )
+    owner = None if run.hard else run.base if parameter is None else parameter
+    substitution = _substitution(bucket, len(lengths))
+    place = len(pieces.clause_lists) - 1
+    return Part("list", place, atoms, substitution, owner, value, offsets=offsets)
+
+
+def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket) -> Part:
+    codes = bucket.atoms.array()
+    assert codes is not None
+    atoms, positive = (np.abs(codes) - 1).astype(np.int32), codes > 0
+    value, parameter = bucket.value.array(), bucket.parameter.array()
+    amount = np.ones(len(codes)) if value is None else value.astype(np.float64)
+    weights = np.full(len(codes), run.base) if parameter is None else parameter
+    np.add.at(pieces.constant, weights[~positive], amount[~positive])
+    first, owner = distinct_rows([atoms] if parameter is None else [atoms, parameter])
+    total = np.bincount(owner, weights=np.where(positive, amount, -amount), minlength=len(first))
+    summed = total.astype(np.float32)
+    pieces.units.append(
+        UnitGroup(
+            _tensor(atoms[first]),
+            run.base if parameter is None else _tensor(parameter[first]),
+            None if (summed == 1).all() else _tensor(summed),
+            run.plan.index,
+        )
+    )
+    told = run.base if parameter is None else parameter
+    substitution = _substitution(bucket, len(codes))
+    place = len(pieces.units) - 1
+    return Part("unit", place, atoms[:, None], substitution, told, value, signs=positive)
+
+
+def add_biases(
+    pieces: Pieces,
+    program: Program,
+    atoms: AtomTable,
+    parameters: ParameterTable,
+    evidence: NDArray[np.int8],
+) -> None:
+    """Base rates of predicates that no rule gives: a unit feature of every open atom."""
+    for predicate in program.open_predicates:
+        indices = list(bias_parameters(predicate, parameters).values())
+        span = atoms.spans[predicate.name]
+        if not indices or not span.count:
+            continue
+        state = np.zeros(span.count, np.int64)
+        if len(indices) > 1:
+            assert span.functional_position is not None
+            state = span.arguments[:, span.functional_position].astype(np.int64)
+        parameter = state + indices[0]
+        known = evidence[span.start : span.stop]
+        np.add.at(pieces.constant, parameter[known == TRUE], 1.0)
+        rows = np.flatnonzero(known == OPEN)
+        if len(rows):
+            weight = indices[0] if len(indices) == 1 else _tensor(parameter[rows].astype(np.int32))
+            pieces.units.append(UnitGroup(_tensor((rows + span.start).astype(np.int32)), weight))
+
+
+def factor_graph(
+    pieces: Pieces,
+    program: Program,
+    atoms: AtomTable,
+    parameters: ParameterTable,
+    evidence: NDArray[np.int8],
+    auxiliary: Auxiliary,
+) -> FactorGraph:
+    """All factors as one graph; atoms decided by evidence keep their index."""
+    count = auxiliary.next_atom
+    known = np.full(count, OPEN, np.int8)
+    known[: len(evidence)] = evidence
+    offsets, members, at_most = open_blocks(evidence, atoms, program)
+    made = torch.zeros(count, dtype=torch.bool)
+    made[atoms.count :] = True
+    return FactorGraph(
+        log_odds=torch.zeros(count, dtype=torch.float32),
+        theta=torch.from_numpy(parameters.start.copy()),
+        evidence=_tensor(known),
+        groups=tuple(pieces.groups),
+        clause_lists=tuple(pieces.clause_lists),
+        units=tuple(pieces.units),
+        counts=tuple(auxiliary.groups),
+        blocks=Blocks(_tensor(offsets), _tensor(members), _tensor(at_most)),
+        auxiliary=made if count > atoms.count else None,
+        constant=_tensor(pieces.constant),
+    )
+
+
+def with_models(
+    graph: FactorGraph,
+    parameters: ParameterTable,
+    atoms: AtomTable,
+    outputs: Iterable[ModelOutput],
+) -> tuple[FactorGraph, ParameterTable]:
+    """Add models' log-likelihood ratios as unit features, each with a scale of its own."""
+    outputs = list(outputs)
+    table = with_scales(parameters, [output.model for output in outputs])
+    theta = torch.from_numpy(table.start.copy())
+    theta[: graph.parameter_count] = graph.theta
+    constant = torch.zeros(len(table), dtype=torch.float64)
+    if graph.constant is not None:
+        constant[: graph.parameter_count] = graph.constant
+    units = list(graph.units)
+    evidence = graph.evidence.numpy()
+    for output in outputs:
+        span = atoms.spans[output.predicate]
+        if output.llr.shape != (span.count,):
+            raise GroundingError(
+                f"model `{output.model}` gives {output.llr.shape} log-odds for the "
+                f"{span.count:,} atoms of `{output.predicate}`",
+                code="KR652",
+            )
+        scale = table.index(f"scale {output.model}")
+        known = evidence[span.start : span.stop]
+        llr = np.asarray(output.llr, np.float32)
+        constant[scale] += float(llr[known == TRUE].sum(dtype=np.float64))
+        rows = np.flatnonzero(known == OPEN)
+        atoms_of_rows = (rows + span.start).astype(np.int32)
+        units.append(UnitGroup(_tensor(atoms_of_rows), scale, _tensor(llr[rows])))
+    return replace(graph, theta=theta, constant=constant, units=tuple(units)), table
+
+
+def _factor_rows(pieces: Pieces, part: Part) -> int:
+    groups: dict[str, list[Any]] = {
+        "group": pieces.groups,
+        "list": pieces.clause_lists,
+        "unit": pieces.units,
+    }
+    return int(groups[part.kind][part.index].rows)
+
+
+def _substitution(bucket: Bucket, rows: int) -> NDArray[np.int32]:
+    found = bucket.substitution.array()
+    return np.zeros((rows, 0), np.int32) if found is None else found
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _optional(array: NDArray[Any] | None) -> Tensor | None:
+    return None if array is None else _tensor(array)

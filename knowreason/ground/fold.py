@@ -1,0 +1,246 @@
+"""Folding ground rows against the evidence: numba kernels over literal codes.
+
+A row of literal codes (see :mod:`knowreason.ground.auxiliary`) becomes a *pattern*: one
+``int64`` that says which positions stayed open, and how. Rows are then gathered a
+pattern at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.ground.auxiliary import (
+    FALSE_LITERAL,
+    TRUE_LITERAL,
+    UNKNOWN_LITERAL,
+    Codes,
+)
+
+SATISFIED, VIOLATED, MISSING = -1, -2, -3  # decided rows; open patterns are >= 0
+MAX_CLAUSE = 31  # literals of a clause whose pattern fits into 62 bits
+LEAF_BITS = 5  # of a leaf's state in the pattern of a table
+MAX_LEAVES = 12
+_SLOTS = 1024  # distinct patterns sought one by one before sorting
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Rows of one batch by what is left of them.
+
+    Attributes:
+        satisfied, violated, missing: rows decided true, decided false, unknown.
+        patterns: distinct open patterns.
+        rows: ``int64`` rows of each open pattern.
+    """
+
+    satisfied: NDArray[np.int64]
+    violated: NDArray[np.int64]
+    missing: NDArray[np.int64]
+    patterns: tuple[int, ...]
+    rows: tuple[NDArray[np.int64], ...]
+
+
+def fold_clauses(codes: Codes) -> Folded:
+    """Fold disjunctions: drop false literals, merge repeated ones, decide.
+
+    Args:
+        codes: ``int32[k, m]``, ``k <= 31``; one column a disjunction.
+
+    Returns:
+        Rows by pattern: two bits a position, 1 for an open positive literal, 2 for a
+        negative one.
+    """
+    rows = codes.shape[1]
+    pattern = np.empty(rows, np.int64)
+    _fold_clauses(codes, pattern)
+    return _sorted_out(pattern)
+
+
+def fold_leaves(codes: Codes) -> Folded:
+    """Patterns of any formula's leaves, decided or not.
+
+    Args:
+        codes: ``int32[k, m]``, ``k <= 12``.
+
+    Returns:
+        Rows by pattern, see :func:`leaf_states`; no row is decided here.
+    """
+    pattern = np.empty(codes.shape[1], np.int64)
+    _fold_leaves(codes, pattern)
+    return _sorted_out(pattern)
+
+
+def clause_signs(pattern: int) -> tuple[tuple[int, bool], ...]:
+    """Open positions of a clause pattern and whether each literal is positive."""
+    states = ((j, pattern >> (2 * j) & 3) for j in range(MAX_CLAUSE))
+    return tuple((j, state == 1) for j, state in states if state)
+
+
+def leaf_states(pattern: int, count: int) -> tuple[int, ...]:
+    """State of each leaf: 0 false, 1 true, 2 unknown, ``3 + 2 * position + negative``.
+
+    The position is that of the first leaf with the same atom.
+    """
+    mask = (1 << LEAF_BITS) - 1
+    return tuple(pattern >> (LEAF_BITS * j) & mask for j in range(count))
+
+
+def take_atoms(
+    codes: Codes, rows: NDArray[np.int64], positions: Sequence[int]
+) -> NDArray[np.int32]:
+    """``int32[r, k]`` atoms of chosen rows and positions."""
+    out = np.empty((len(rows), len(positions)), np.int32)
+    _take_atoms(codes, rows, np.asarray(positions, np.int64), out)
+    return out
+
+
+def literal_codes(index: NDArray[np.int32], codes: Codes, positive: bool) -> Codes:
+    """Codes of literals over atoms; ``-1`` is an atom outside its candidates: false."""
+    out = np.empty(len(index), np.int32)
+    _literal_codes(index, codes, 1 if positive else -1, out)
+    return out
+
+
+def _sorted_out(pattern: NDArray[np.int64]) -> Folded:
+    slots = np.empty(len(pattern), np.int16)
+    seen = np.empty(_SLOTS, np.int64)
+    count = _assign_slots(pattern, slots, seen)
+    if count <= _SLOTS:
+        distinct = seen[:count]
+        rows = _rows_of_slots(slots, count)
+    else:
+        distinct, inverse = np.unique(pattern, return_inverse=True)
+        rows = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
+    found = {int(code): part for code, part in zip(distinct, rows, strict=True)}
+    nothing = np.zeros(0, np.int64)
+    decided = [found.pop(code, nothing) for code in (SATISFIED, VIOLATED, MISSING)]
+    patterns = tuple(sorted(found))
+    return Folded(*decided, patterns, tuple(found[code] for code in patterns))
+
+
+def _rows_of_slots(slots: NDArray[np.int16], count: int) -> list[NDArray[np.int64]]:
+    sizes = np.zeros(count, np.int64)
+    _count_slots(slots, sizes)
+    order = np.empty(len(slots), np.int64)
+    ends = np.cumsum(sizes)
+    _scatter_rows(slots, ends - sizes, order)
+    return np.split(order, ends[:-1])
+
+
+# ruff: noqa: ANN001, ANN202
+
+
+@numba.njit(cache=True)
+def _fold_clauses(codes, pattern):  # type: ignore[no-untyped-def]
+    width, rows = codes.shape
+    for i in range(rows):
+        code = np.int64(0)
+        known = True
+        for j in range(width):
+            literal = codes[j, i]
+            if literal == TRUE_LITERAL:
+                code = np.int64(SATISFIED)
+                break
+            if literal == FALSE_LITERAL:
+                continue
+            if literal == UNKNOWN_LITERAL:
+                known = False
+                continue
+            repeated = False
+            for before in range(j):
+                other = codes[before, i]
+                if other == -literal:
+                    code = np.int64(SATISFIED)
+                    break
+                if other == literal:
+                    repeated = True
+            if code == SATISFIED:
+                break
+            if not repeated:
+                code |= np.int64(1 if literal > 0 else 2) << (2 * j)
+        if code != SATISFIED:
+            if not known:
+                code = np.int64(MISSING)
+            elif code == 0:
+                code = np.int64(VIOLATED)
+        pattern[i] = code
+
+
+@numba.njit(cache=True)
+def _fold_leaves(codes, pattern):  # type: ignore[no-untyped-def]
+    width, rows = codes.shape
+    for i in range(rows):
+        code = np.int64(0)
+        for j in range(width):
+            literal = codes[j, i]
+            if literal == TRUE_LITERAL:
+                state = 1
+            elif literal == FALSE_LITERAL:
+                state = 0
+            elif literal == UNKNOWN_LITERAL:
+                state = 2
+            else:
+                first = j
+                for before in range(j):
+                    if abs(codes[before, i]) == abs(literal):
+                        first = before
+                        break
+                state = 3 + 2 * first + (1 if literal < 0 else 0)
+            code |= np.int64(state) << (LEAF_BITS * j)
+        pattern[i] = code
+
+
+@numba.njit(cache=True)
+def _assign_slots(pattern, slots, seen):  # type: ignore[no-untyped-def]
+    """A small number for each distinct pattern; their count, or one more than there is room."""
+    count = 0
+    last = 0
+    for i in range(len(pattern)):
+        code = pattern[i]
+        if count == 0 or seen[last] != code:
+            last = count
+            for s in range(count):
+                if seen[s] == code:
+                    last = s
+                    break
+            if last == count:
+                if count == len(seen):
+                    return count + 1
+                seen[count] = code
+                count += 1
+        slots[i] = last
+    return count
+
+
+@numba.njit(cache=True)
+def _count_slots(slots, sizes):  # type: ignore[no-untyped-def]
+    for i in range(len(slots)):
+        sizes[slots[i]] += 1
+
+
+@numba.njit(cache=True)
+def _scatter_rows(slots, start, order):  # type: ignore[no-untyped-def]
+    place = start.copy()
+    for i in range(len(slots)):
+        s = slots[i]
+        order[place[s]] = i
+        place[s] += 1
+
+
+@numba.njit(cache=True)
+def _take_atoms(codes, rows, positions, out):  # type: ignore[no-untyped-def]
+    for r in range(len(rows)):
+        for p in range(len(positions)):
+            out[r, p] = abs(codes[positions[p], rows[r]]) - 1
+
+
+@numba.njit(cache=True)
+def _literal_codes(index, codes, sign, out):  # type: ignore[no-untyped-def]
+    for i in range(len(index)):
+        atom = index[i]
+        out[i] = sign * (codes[atom] if atom >= 0 else FALSE_LITERAL)

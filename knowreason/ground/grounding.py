@@ -1,0 +1,257 @@
+"""Grounding a program over data: the bridge from rules and tables to tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.data import Dataset
+from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
+from knowreason.factors import OPEN, AtomSpan, AtomTable, FactorGraph, ParameterTable
+from knowreason.factors.outputs import ModelOutput
+from knowreason.ground import assemble
+from knowreason.ground.atoms import (
+    DEFAULT_LIMIT,
+    Numbering,
+    argument_ids,
+    argument_names,
+    atom_values,
+    open_atoms,
+    spread_over_blocks,
+)
+from knowreason.ground.auxiliary import Auxiliary, atom_codes
+from knowreason.ground.harvest import Harvest
+from knowreason.ground.literals import Literals
+from knowreason.ground.parameters import parameter_table, rule_offsets
+from knowreason.ground.plan import plan_rule
+from knowreason.ground.provenance import GroundRule, RuleProvenance, groundings_of
+from knowreason.ground.relations import Relations
+from knowreason.ground.report import RuleReport, check_size, refuse_violated
+from knowreason.ground.rules import RuleRun, ground_rule, rule_listing
+from knowreason.logic import Program
+
+LabelUse = Literal["open", "evidence", "ignore"]
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """A program over data as a factor graph, and how each came from the other.
+
+    Attributes:
+        program, data: what was grounded.
+        atoms: which ground atom each index is.
+        parameters: names and priors of ``graph.theta``.
+        graph: the tensors.
+        labels: ``int8[n]`` visible training labels, ``-1`` where none; what they imply in
+            functional blocks included. Their atoms stay open in the graph.
+        hidden: ``int8[n]`` labels held back.
+        reports: one a rule.
+        provenance: one a rule: where its ground factors came from.
+        warnings: what the user should know.
+    """
+
+    program: Program
+    data: Dataset
+    atoms: AtomTable
+    parameters: ParameterTable
+    graph: FactorGraph
+    labels: NDArray[np.int8]
+    hidden: NDArray[np.int8]
+    reports: tuple[RuleReport, ...] = ()
+    provenance: tuple[RuleProvenance, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def span(self, predicate: str) -> AtomSpan:
+        """Atoms of an open predicate.
+
+        Raises:
+            UnknownNameError: for a predicate that has no open atoms.
+        """
+        if predicate not in self.atoms.spans:
+            raise UnknownNameError(
+                f"`{predicate}` has no open atoms",
+                code="KR650",
+                help=did_you_mean(predicate, self.atoms.spans),
+            )
+        return self.atoms.spans[predicate]
+
+    def atom_index(self, predicate: str, *names: object) -> int:
+        """Index of a ground atom.
+
+        Raises:
+            UnknownNameError: for an unknown name, or an atom outside its candidates.
+        """
+        self.span(predicate)
+        columns = argument_ids(self.data, self.program, predicate, names)
+        index = int(self._numbering.find(predicate, columns)[0])
+        if index < 0:
+            shown = ", ".join(f'"{name}"' for name in names)
+            raise UnknownNameError(
+                f"`{predicate}({shown})` is not among the candidates of `{predicate}`: it is false",
+                code="KR651",
+            )
+        return index
+
+    def atom_name(self, index: int) -> str:
+        """``Smokes("anna")``; auxiliary atoms are ``auxiliary 17``."""
+        span = self.atoms.owner(index)
+        if span is None:
+            return f"auxiliary {index}"
+        names = argument_names(self.data, self.program, span, index)
+        return f"{span.predicate}({', '.join(f'{chr(34)}{name}{chr(34)}' for name in names)})"
+
+    def groundings_of(self, atom: int, limit: int = 1000) -> list[GroundRule]:
+        """Ground factors an atom stands in, with names from the data."""
+        return groundings_of(self, atom, limit)
+
+    def with_models(self, outputs: Mapping[str, ModelOutput]) -> Grounding:
+        """The same grounding with models' log-likelihood ratios as unary features.
+
+        Args:
+            outputs: by model name; each adds the parameter ``scale <model>``.
+        """
+        graph, parameters = assemble.with_models(
+            self.graph, self.parameters, self.atoms, outputs.values()
+        )
+        return replace(self, graph=graph, parameters=parameters)
+
+    @cached_property
+    def _numbering(self) -> Numbering:
+        return Numbering.of(self.atoms, self.program, self.data)
+
+
+def ground(
+    program: Program,
+    data: Dataset,
+    *,
+    limit: int = DEFAULT_LIMIT,
+    memory_limit: str = "4GB",
+    directory: str | Path | None = None,
+    labels: LabelUse = "open",
+    hard_violations: Literal["error", "drop"] = "error",
+    threads: int | None = None,
+) -> Grounding:
+    """Ground every rule of a program over data.
+
+    Args:
+        program: checked program.
+        data: tables bound to it.
+        limit: most rows a rule, or atoms a predicate, may have.
+        memory_limit: of the relational engine.
+        directory: where columns are kept, memory-mapped; in memory when ``None``.
+        labels: visible labels stay ``open`` (to be clamped by a learner), become
+            ``evidence`` (known when predicting), or are ignored.
+        hard_violations: hard groundings that training labels make false are an error, or
+            dropped and counted.
+        threads: of the relational engine.
+
+    Raises:
+        GroundingError: KR640-KR649, see ``knowreason explain-code``.
+    """
+    folder = None if directory is None else Path(directory)
+    with Relations(program, data, memory_limit=memory_limit, threads=threads) as relations:
+        table = open_atoms(program, data, limit, relations)
+        numbering = Numbering.of(table, program, data)
+        known = _known(program, data, table, numbering, labels)
+        parameters = parameter_table(program, data)
+        auxiliary = Auxiliary(table.count)
+        codes = atom_codes(known.evidence)
+        pieces = assemble.Pieces.new(len(parameters))
+        reports: list[RuleReport] = []
+        origins: list[RuleProvenance] = []
+        for index, base in enumerate(rule_offsets(program, data)):
+            plan = plan_rule(program, index)
+            name = plan.rule.name
+            literals = Literals(program, relations, numbering, codes, auxiliary, index, name, limit)
+            run = RuleRun(plan, literals, data, base)
+            harvest, report = _ground_one(run, folder, limit)
+            refuse_violated(harvest, plan.rule, data)
+            made = assemble.add_rule(pieces, run, harvest, known.labels, hard_violations)
+            reports.append(replace(report, merged=made.merged, open=made.open))
+            origins.append(made.provenance)
+    assemble.add_biases(pieces, program, table, parameters, known.evidence)
+    graph = assemble.factor_graph(pieces, program, table, parameters, known.evidence, auxiliary)
+    return Grounding(
+        program,
+        data,
+        AtomTable(table.spans, auxiliary.next_atom),
+        parameters,
+        graph,
+        _padded(known.labels, auxiliary.next_atom),
+        _padded(known.hidden, auxiliary.next_atom),
+        tuple(reports),
+        tuple(origins),
+        known.warnings,
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    evidence: NDArray[np.int8]
+    labels: NDArray[np.int8]
+    hidden: NDArray[np.int8]
+    warnings: tuple[str, ...]
+
+
+def _known(
+    program: Program, data: Dataset, table: AtomTable, numbering: Numbering, use: LabelUse
+) -> _Known:
+    evidence, outside = atom_values(numbering, data.evidence, table.count)
+    for predicate, count in outside.items():
+        raise GroundingError(
+            f"{count:,} true evidence atom(s) of `{predicate}` are not among its candidates",
+            code="KR643",
+            help=f"widen what `{predicate}` is declared `within`, or drop those rows",
+        )
+    labels, lost = atom_values(numbering, data.labels, table.count)
+    warnings = [
+        f"{count:,} true label(s) of `{predicate}` are not among its candidates, so no answer "
+        "can find them"
+        for predicate, count in lost.items()
+    ]
+    hidden, _ = atom_values(numbering, data.hidden, table.count)
+    if use == "evidence":
+        evidence = np.where(evidence == OPEN, labels, evidence)
+    if use != "open":
+        labels = np.full(table.count, OPEN, np.int8)
+    evidence = spread_over_blocks(evidence, table, program, "the evidence")
+    labels = spread_over_blocks(labels, table, program, "the labels")
+    hidden = spread_over_blocks(hidden, table, program, "the hidden labels")
+    labels[evidence != OPEN] = OPEN
+    return _Known(evidence, labels, hidden, tuple(warnings))
+
+
+def _ground_one(run: RuleRun, folder: Path | None, limit: int) -> tuple[Harvest, RuleReport]:
+    query = rule_listing(run)
+    name = run.rule.name
+    estimate = check_size(query, name, limit)
+    place = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
+    harvest = Harvest(assemble.column_store(place), assemble.weights_of(run))
+    seconds = 0.0
+    if not run.plan.decided or run.hard:
+        seconds = ground_rule(run, query, harvest)
+    report = RuleReport(
+        rule=name,
+        candidate=harvest.candidate,
+        satisfied=harvest.satisfied,
+        violated=harvest.violated,
+        missing=harvest.missing,
+        merged=0,
+        open=0,
+        seconds=seconds,
+        estimate=estimate,
+        decided=run.plan.decided,
+    )
+    return harvest, report
+
+
+def _padded(values: NDArray[np.int8], count: int) -> NDArray[np.int8]:
+    padded = np.full(count, OPEN, np.int8)
+    padded[: len(values)] = values
+    return padded

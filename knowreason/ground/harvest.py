@@ -1,0 +1,164 @@
+"""Gathering the folded groundings of one rule, batch by batch, into factor groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.ground.auxiliary import Codes, Lists
+from knowreason.ground.columns import Column, ColumnStore
+from knowreason.ground.literals import distinct_rows
+
+Key = tuple[tuple[int, ...], tuple[bool, ...] | bytes]  # leaf positions; signs or truth table
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What every grounding of a batch carries.
+
+    Attributes:
+        value: ``float32[m]`` feature, ``None`` where all are 1.
+        parameter: ``int32[m]`` weight of each, ``None`` where the rule has one or none.
+        substitution: ``int32[m, variables]``.
+    """
+
+    value: NDArray[np.float32] | None
+    parameter: NDArray[np.int32] | None
+    substitution: NDArray[np.int32]
+
+    def take(self, rows: NDArray[np.int64]) -> Batch:
+        """The chosen groundings."""
+        return Batch(
+            None if self.value is None else self.value[rows],
+            None if self.parameter is None else self.parameter[rows],
+            self.substitution[rows],
+        )
+
+
+@dataclass
+class Bucket:
+    """Growing columns of groundings that left the same thing open.
+
+    ``atoms`` is ``int32[m, k]`` for a clause or table, ``int32[m]`` literal codes for
+    units; ``lengths`` and ``literals`` are used for lists instead.
+    """
+
+    atoms: Column
+    lengths: Column
+    value: Column
+    parameter: Column
+    substitution: Column
+
+    @staticmethod
+    def new(store: ColumnStore) -> Bucket:
+        """An empty one."""
+        return Bucket(*(store.column() for _ in range(5)))
+
+    def add(self, atoms: NDArray[np.int32], batch: Batch) -> None:
+        """Append groundings."""
+        self.atoms.append(atoms)
+        if batch.value is not None:
+            self.value.append(batch.value)
+        if batch.parameter is not None:
+            self.parameter.append(batch.parameter)
+        self.substitution.append(batch.substitution)
+
+    def add_lists(self, lists: Lists, batch: Batch) -> None:
+        """Append groundings that are lists of literals."""
+        self.lengths.append(np.diff(lists.offsets))
+        self.add(lists.literals, batch)
+
+
+@dataclass
+class Harvest:
+    """Everything one rule left, and how many groundings were decided.
+
+    Attributes:
+        store: where columns grow.
+        units: literal codes of single atoms.
+        lists: clauses of varying length.
+        groups: by key, clauses and tables.
+        candidate, satisfied, violated, missing: numbers of groundings.
+        constant: feature total of the groundings decided true, by parameter.
+        broken: substitutions of the first three groundings decided false.
+    """
+
+    store: ColumnStore
+    parameters: int
+    units: Bucket = field(init=False)
+    lists: Bucket = field(init=False)
+    groups: dict[Key, Bucket] = field(default_factory=dict)
+    candidate: int = 0
+    satisfied: int = 0
+    violated: int = 0
+    missing: int = 0
+    constant: NDArray[np.float64] = field(init=False)
+    broken: list[NDArray[np.int32]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.units = Bucket.new(self.store)
+        self.lists = Bucket.new(self.store)
+        self.constant = np.zeros(self.parameters, np.float64)
+
+    def add_units(self, codes: Codes, batch: Batch) -> None:
+        """Single literals, one a grounding."""
+        self.units.add(codes, batch)
+
+    def add_group(self, key: Key, atoms: NDArray[np.int32], batch: Batch) -> None:
+        """Clauses or tables of one shape."""
+        if key not in self.groups:
+            self.groups[key] = Bucket.new(self.store)
+        self.groups[key].add(atoms, batch)
+
+    def add_satisfied(self, batch: Batch, base: int) -> None:
+        """Groundings decided true."""
+        rows = len(batch.substitution)
+        self.satisfied += rows
+        if not rows or not self.parameters:
+            return
+        values = np.ones(rows) if batch.value is None else batch.value.astype(np.float64)
+        if batch.parameter is None:
+            self.constant[0] += values.sum()
+        else:
+            self.constant += np.bincount(
+                batch.parameter - base, weights=values, minlength=self.parameters
+            )
+
+    def add_violated(self, batch: Batch) -> None:
+        """Groundings decided false."""
+        self.violated += len(batch.substitution)
+        room = 3 - len(self.broken)
+        self.broken.extend(batch.substitution[:room] if room > 0 else ())
+
+
+def merged(
+    atoms: NDArray[np.int32],
+    value: NDArray[np.float32] | None,
+    parameter: NDArray[np.int32] | None,
+    *,
+    hard: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32] | None]:
+    """Merge groundings that are the same after folding.
+
+    Args:
+        atoms: ``int32[m, k]``.
+        value: features, summed.
+        parameter: weights; groundings with different ones stay apart.
+        hard: count once instead of summing.
+
+    Returns:
+        First row of each distinct grounding, the distinct one of each row, and their
+        values (``None`` where all are 1).
+    """
+    columns: Sequence[NDArray[np.int32]] = [*atoms.T, *([] if parameter is None else [parameter])]
+    first, owner = distinct_rows(columns)
+    if len(first) == len(atoms):
+        return np.arange(len(atoms)), np.arange(len(atoms)), value
+    if hard:
+        return first, owner, None
+    weights = None if value is None else value.astype(np.float64)
+    total = np.bincount(owner, weights=weights, minlength=len(first))
+    return first, owner, total.astype(np.float32)

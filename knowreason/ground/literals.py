@@ -1,0 +1,205 @@
+"""From formulas over settings to literal codes: atom lookups, counts, nested bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from knowreason.errors import GroundingError
+from knowreason.ground.atoms import Numbering
+from knowreason.ground.auxiliary import (
+    FALSE_LITERAL,
+    NO_LOWER,
+    NO_UPPER,
+    TRUE_LITERAL,
+    UNKNOWN_LITERAL,
+    Auxiliary,
+    Codes,
+    Lists,
+    all_of,
+)
+from knowreason.ground.fold import literal_codes
+from knowreason.ground.plan import outer_variables, peel
+from knowreason.ground.relations import Relations
+from knowreason.ground.rows import Frame, Keys, listing
+from knowreason.ground.skeleton import All, Any_, Crisp, Literal, Node, Same, Tally, negated
+from knowreason.logic import Program, Term
+
+
+@dataclass(frozen=True)
+class Literals:
+    """Evaluates formulas over the settings of one rule.
+
+    Attributes:
+        program: for the kinds of predicates.
+        relations: everything observed.
+        numbering: lookups of open atoms.
+        codes: ``int32[n]`` code of each atom's positive literal.
+        auxiliary: where definitions go.
+        rule: label of the definitions.
+        name: name of the rule, for messages.
+        limit: most rows a list may have.
+    """
+
+    program: Program
+    relations: Relations
+    numbering: Numbering
+    codes: Codes
+    auxiliary: Auxiliary
+    rule: int
+    name: str
+    limit: int
+
+    def of(self, node: Node, frame: Frame) -> Codes:
+        """``int32[rows]``: one literal a setting that is equivalent to the formula."""
+        match node:
+            case Crisp():
+                return frame.truth(node)
+            case Literal():
+                return self.atoms(node, frame)
+            case Tally():
+                return self.tally(node, frame)
+            case All(parts):
+                return self._conjunction([self.of(part, frame) for part in parts], frame.rows)
+            case Any_():
+                return -self.of(negated(node), frame)
+            case Same(left, right):
+                return self._same(self.of(left, frame), self.of(right, frame))
+
+    def atoms(self, literal: Literal, frame: Frame) -> Codes:
+        """Codes of an open atom; unknown where an argument has no value."""
+        columns = [frame.ids(argument) for argument in literal.atom.arguments]
+        if not columns:
+            columns_found = self.numbering.find(literal.atom.predicate, columns)
+            index = np.full(frame.rows, columns_found[0], np.int32)
+        else:
+            index = self.numbering.find(literal.atom.predicate, columns)
+        codes = literal_codes(index, self.codes, literal.positive)
+        for column, argument in zip(columns, literal.atom.arguments, strict=True):
+            if argument in frame.listing.terms:
+                codes[column < 0] = UNKNOWN_LITERAL
+        return codes
+
+    def tally(self, tally: Tally, frame: Frame) -> Codes:
+        """Codes of a count, each defined once a distinct list and interval."""
+        lists, owner = self.lists(tally, frame)
+        lower, upper, unknown = self.bounds(tally, frame)
+        if lower.ndim == 0:
+            defined = self.auxiliary.define(lists, lower, upper, self.rule)[owner]
+        else:
+            triples = np.stack([owner, lower, upper], axis=1)
+            distinct, inverse = np.unique(triples, axis=0, return_inverse=True)
+            chosen = lists.take(distinct[:, 0])
+            defined = self.auxiliary.define(
+                chosen, distinct[:, 1].astype(np.int32), distinct[:, 2].astype(np.int32), self.rule
+            )[inverse.ravel()]
+            defined[unknown] = UNKNOWN_LITERAL
+        return defined if tally.positive else -defined
+
+    def bounds(
+        self, tally: Tally, frame: Frame
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
+        """Lower and upper bounds (scalars where they are numbers), and where they are missing."""
+        unknown = np.zeros(frame.rows, bool)
+        if not any(_is_term(bound) for bound in (tally.lower, tally.upper)):
+            lower = NO_LOWER if tally.lower is None else np.int32(tally.lower)  # type: ignore[arg-type]
+            upper = NO_UPPER if tally.upper is None else np.int32(tally.upper)  # type: ignore[arg-type]
+            return np.asarray(lower), np.asarray(upper), unknown
+        found = []
+        for bound, default in ((tally.lower, NO_LOWER), (tally.upper, NO_UPPER)):
+            if bound is None or isinstance(bound, int):
+                found.append(np.full(frame.rows, default if bound is None else bound, np.int32))
+                continue
+            values = frame.numbers(bound)
+            unknown |= np.isnan(values)
+            clipped = np.clip(np.nan_to_num(values), NO_LOWER, NO_UPPER)
+            found.append(clipped.astype(np.int32))
+        return found[0], found[1], unknown
+
+    def lists(self, tally: Tally, frame: Frame) -> tuple[Lists, NDArray[np.int64]]:
+        """Literals of a count's entries, and which list belongs to each setting."""
+        if not tally.variables:
+            codes = [self.of(entry, frame) for entry in tally.entries]
+            return Lists.of_matrix(np.stack(codes, axis=1)), np.arange(frame.rows)
+        outer = outer_variables(tally)
+        keys, owner, count = self._keys(outer, frame)
+        entry, guards = peel(tally.entries[0], self.program, skip_true=False, skip_false=True)
+        query = listing(self.relations, guards, tally.variables, entry, keys=Keys(keys, outer))
+        self._check_size(self.relations.estimate(query.tree), query.tree)
+        entries = query.frame()
+        codes_of_entries = self.of(entry, entries)
+        return _grouped(entries.keys(), codes_of_entries, count), owner
+
+    def _keys(self, outer: Sequence[Term], frame: Frame) -> tuple[pa.Table, NDArray[np.int64], int]:
+        """Distinct settings of the outer variables, and which one each row has."""
+        if not outer:
+            table = pa.table({"key": pa.array([0], pa.int32())})
+            return table, np.zeros(frame.rows, np.int64), 1
+        columns = [frame.ids(variable) for variable in outer]
+        first, owner = distinct_rows(columns)
+        table = {f"a{i}": column[first] for i, column in enumerate(columns)}
+        table["key"] = np.arange(len(first), dtype=np.int32)
+        return pa.table(table), owner, len(first)
+
+    def _check_size(self, estimate: int, tree: object) -> None:
+        if estimate <= self.limit or self.relations.rows(tree) <= self.limit:  # type: ignore[arg-type]
+            return
+        raise GroundingError(
+            f"a quantifier or count of rule `{self.name}` runs over more than {self.limit:,} rows",
+            code="KR647",
+            help="add an observed atom to its body that ties its variables to the rule's",
+        )
+
+    def _conjunction(self, parts: list[Codes], rows: int) -> Codes:
+        if not parts:
+            return np.full(rows, TRUE_LITERAL, np.int32)
+        matrix = np.stack(parts, axis=1)
+        known = all_of(matrix)
+        left = np.flatnonzero(known == 1)
+        if len(left):
+            width = np.full(len(left), matrix.shape[1], np.int32)
+            lists = Lists.of_matrix(matrix[left])
+            known[left] = self.auxiliary.define(lists, width, width, self.rule)
+        return known
+
+    def _same(self, left: Codes, right: Codes) -> Codes:
+        unknown = (left == UNKNOWN_LITERAL) | (right == UNKNOWN_LITERAL)
+        one = np.ones(len(left), np.int32)
+        lists = Lists.of_matrix(np.stack([left, -right], axis=1))
+        codes = self.auxiliary.define(lists, one, one, self.rule)
+        codes[unknown] = UNKNOWN_LITERAL
+        return codes
+
+
+def distinct_rows(
+    columns: Sequence[NDArray[np.integer]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First row of each distinct combination, and the combination of each row."""
+    code = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        wide = column.astype(np.int64)
+        low = int(wide.min(initial=0))
+        span = int(wide.max(initial=0)) - low + 1
+        if code.max(initial=0) >= (1 << 62) // span:
+            code = np.unique(code, return_inverse=True)[1].ravel().astype(np.int64)
+        code = code * span + (wide - low)
+    _, first, owner = np.unique(code, return_index=True, return_inverse=True)
+    return first, owner.ravel()
+
+
+def _grouped(keys: NDArray[np.int32], codes: Codes, count: int) -> Lists:
+    """Entries by key, those that cannot hold left out."""
+    kept = np.flatnonzero((codes != FALSE_LITERAL) & (codes != UNKNOWN_LITERAL))
+    keys, codes = keys[kept], codes[kept]
+    order = np.argsort(keys, kind="stable")
+    lengths = np.bincount(keys, minlength=count)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Lists(offsets, codes[order])
+
+
+def _is_term(bound: Term | int | None) -> bool:
+    return bound is not None and not isinstance(bound, int)

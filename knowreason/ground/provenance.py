@@ -1,0 +1,127 @@
+"""Where ground factors came from: the rule, and what its variables stood for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from knowreason.ground.grounding import Grounding
+
+PartKind = Literal["group", "list", "unit"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Groundings of one rule that went into one group of the factor graph.
+
+    Attributes:
+        kind: which tuple of the graph the group is in (``groups``, ``clause_lists``,
+            ``units``).
+        index: its place there.
+        atoms: ``int32[m, k]`` (``int32[m, 1]`` for units); for lists one dimension.
+        offsets: ``int64[m + 1]`` of lists.
+        signs: of units, ``bool[m]``.
+        row: ``int64[m]`` factor each grounding was merged into; ``None`` where each has
+            its own. Units are summed by atom and have none.
+        value: ``float32[m]`` before merging.
+        parameter: ``int32[m]`` or one for all; ``None`` for hard rules.
+        substitution: ``int32[m, variables]``, memory-mapped where a folder was given.
+    """
+
+    kind: PartKind
+    index: int
+    atoms: NDArray[np.int32]
+    substitution: NDArray[np.int32]
+    parameter: int | NDArray[np.int32] | None
+    value: NDArray[np.float32] | None = None
+    offsets: NDArray[np.int64] | None = None
+    signs: NDArray[np.bool_] | None = None
+    row: NDArray[np.int64] | None = None
+
+    def holding(self, atom: int) -> NDArray[np.int64]:
+        """Groundings the atom stands in."""
+        if self.offsets is None:
+            return np.flatnonzero((self.atoms == atom).any(axis=1))
+        places = np.flatnonzero(self.atoms == atom)
+        return np.unique(np.searchsorted(self.offsets, places, side="right") - 1)
+
+    def atoms_of(self, grounding: int) -> tuple[int, ...]:
+        """Open atoms of one grounding."""
+        if self.offsets is None:
+            return tuple(int(a) for a in self.atoms[grounding])
+        return tuple(
+            int(a) for a in self.atoms[self.offsets[grounding] : self.offsets[grounding + 1]]
+        )
+
+
+@dataclass(frozen=True)
+class RuleProvenance:
+    """All parts of one rule."""
+
+    rule: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class GroundRule:
+    """One grounding of a rule, with names.
+
+    Attributes:
+        rule: name of the rule.
+        rule_index: its place in the program.
+        substitution: what each variable stands for.
+        atoms: its open atoms, auxiliary ones included.
+        kind, group, row: the factor: tuple of the graph, place in it, row (``-1`` for units).
+        parameter: index of its weight, ``None`` where it is hard.
+        value: its feature value.
+    """
+
+    rule: str
+    rule_index: int
+    substitution: dict[str, str]
+    atoms: tuple[int, ...]
+    kind: PartKind
+    group: int
+    row: int
+    parameter: int | None
+    value: float
+
+
+def groundings_of(grounding: Grounding, atom: int, limit: int) -> list[GroundRule]:
+    """Ground factors that an atom stands in, at most ``limit``, rule by rule."""
+    found: list[GroundRule] = []
+    for provenance in grounding.provenance:
+        for part in provenance.parts:
+            rows = part.holding(atom)[: limit - len(found)]
+            found.extend(_named(grounding, provenance.rule, part, rows))
+    return found
+
+
+def _named(
+    grounding: Grounding, rule: int, part: Part, rows: NDArray[np.int64]
+) -> Iterator[GroundRule]:
+    variables = grounding.program.rules[rule].variables
+    for row in rows.tolist():
+        substitution = {
+            variable.name: grounding.data.vocabularies[variable.sort].name(int(thing))
+            for variable, thing in zip(variables, part.substitution[row], strict=True)
+        }
+        parameter = part.parameter
+        if isinstance(parameter, np.ndarray):
+            parameter = int(parameter[row])
+        yield GroundRule(
+            rule=grounding.program.rules[rule].name,
+            rule_index=rule,
+            substitution=substitution,
+            atoms=part.atoms_of(row),
+            kind=part.kind,
+            group=part.index,
+            row=-1 if part.kind == "unit" else row if part.row is None else int(part.row[row]),
+            parameter=parameter,
+            value=1.0 if part.value is None else float(part.value[row]),
+        )

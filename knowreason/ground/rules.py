@@ -1,0 +1,294 @@
+"""Grounding one rule: list its settings, fold them, gather what stays open."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.data import Dataset
+from knowreason.errors import GroundingError
+from knowreason.ground.auxiliary import (
+    FALSE_LITERAL,
+    NO_UPPER,
+    TRUE_LITERAL,
+    UNKNOWN_LITERAL,
+    Lists,
+    normal_counts,
+)
+from knowreason.ground.fold import (
+    MAX_CLAUSE,
+    MAX_LEAVES,
+    SATISFIED,
+    VIOLATED,
+    clause_signs,
+    fold_clauses,
+    fold_leaves,
+    leaf_states,
+    take_atoms,
+)
+from knowreason.ground.harvest import Batch, Harvest
+from knowreason.ground.literals import Literals
+from knowreason.ground.parameters import per_sizes
+from knowreason.ground.plan import RulePlan, clause_parts, leaves
+from knowreason.ground.residual import residual
+from knowreason.ground.rows import Frame, Listing, listing
+from knowreason.ground.skeleton import Crisp, Literal, Tally
+from knowreason.logic import Rule
+
+BATCH_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class RuleRun:
+    """What grounding one rule needs.
+
+    Attributes:
+        plan: the rule's plan.
+        literals: evaluates its formulas.
+        data: for the sizes of domains.
+        base: index of its first parameter, ``-1`` for a hard rule.
+    """
+
+    plan: RulePlan
+    literals: Literals
+    data: Dataset
+    base: int
+
+    @property
+    def rule(self) -> Rule:
+        """The rule."""
+        return self.plan.rule
+
+    @property
+    def hard(self) -> bool:
+        """Whether it must hold."""
+        return self.rule.weight.kind == "hard"
+
+
+def rule_listing(run: RuleRun) -> Listing:
+    """The query for a rule's groundings."""
+    feature = run.rule.weight.feature
+    return listing(
+        run.literals.relations,
+        run.plan.guards,
+        run.rule.variables,
+        run.plan.residual,
+        () if feature is None else (feature,),
+    )
+
+
+def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
+    """Ground a rule into ``harvest``; returns the seconds it took.
+
+    Raises:
+        GroundingError: for a formula with too many open leaves.
+    """
+    start = time.perf_counter()
+    if _streams(run):
+        for frame in query.frames(BATCH_ROWS):
+            _fold_frame(run, frame, harvest)
+    else:
+        frame = query.frame()
+        if frame.rows:
+            _fold_frame(run, frame, harvest)
+    return time.perf_counter() - start
+
+
+def _streams(run: RuleRun) -> bool:
+    """Lists are made once for all settings, so rules with counts come in one piece."""
+    return not any(isinstance(leaf, Tally) for leaf in leaves(run.plan.residual))
+
+
+def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
+    harvest.candidate += frame.rows
+    batch, usable = _batch(run, frame)
+    if usable is not None:
+        harvest.missing += frame.rows - len(usable)
+        frame = replace(frame, rows=len(usable), columns=frame.columns.take(usable))
+        batch = batch.take(usable)
+    if not frame.rows:
+        return
+    parts = clause_parts(run.plan.residual)
+    if parts is None:
+        _fold_table(run, frame, batch, harvest)
+    elif run.hard and len(parts) == 1 and _is_demand(parts[0]):
+        _fold_demand(run, parts[0], frame, batch, harvest)  # type: ignore[arg-type]
+    elif len(parts) > MAX_CLAUSE or any(isinstance(p, Tally) and p.is_exists for p in parts):
+        _fold_lists(run, parts, frame, batch, harvest)
+    else:
+        _fold_clause(run, parts, frame, batch, harvest)
+
+
+def _batch(run: RuleRun, frame: Frame) -> tuple[Batch, NDArray[np.int64] | None]:
+    """Feature, weight and substitution of each setting, and which have a feature."""
+    weight = run.rule.weight
+    value, usable = None, None
+    if weight.feature is not None:
+        numbers = frame.numbers(weight.feature)
+        with np.errstate(over="ignore"):
+            value = numbers.astype(np.float32)
+        finite = np.isfinite(value)
+        usable = None if finite.all() else np.flatnonzero(finite)
+    parameter = None
+    if weight.per and not run.hard:
+        parameter = np.zeros(frame.rows, np.int32)
+        for variable, size in zip(weight.per, per_sizes(run.rule, run.data), strict=True):
+            parameter = parameter * np.int32(size) + frame.ids(variable)
+        parameter += np.int32(run.base)
+    return Batch(value, parameter, frame.substitution(run.rule.variables)), usable
+
+
+def _fold_clause(
+    run: RuleRun,
+    parts: Sequence[Literal | Tally | Crisp],
+    frame: Frame,
+    batch: Batch,
+    harvest: Harvest,
+) -> None:
+    codes = np.empty((len(parts), frame.rows), np.int32)
+    for j, part in enumerate(parts):
+        codes[j] = run.literals.of(part, frame)
+    folded = fold_clauses(codes)
+    _add_decided(run, batch, harvest, folded.satisfied, folded.violated)
+    harvest.missing += len(folded.missing)
+    for pattern, rows in zip(folded.patterns, folded.rows, strict=True):
+        literals = clause_signs(pattern)
+        positions = tuple(j for j, _ in literals)
+        signs = tuple(positive for _, positive in literals)
+        kept = batch.take(rows)
+        if len(positions) == 1 and not run.hard:
+            harvest.add_units(codes[positions[0], rows], kept)
+        else:
+            atoms = take_atoms(codes, rows, positions)
+            harvest.add_group((positions, signs), atoms, kept)
+
+
+def _fold_table(run: RuleRun, frame: Frame, batch: Batch, harvest: Harvest) -> None:
+    node = run.plan.residual
+    found = leaves(node)
+    if len(found) > MAX_LEAVES:
+        raise GroundingError(
+            f"rule `{run.rule.name}` leaves {len(found)} parts to be folded row by row, "
+            f"over the limit of {MAX_LEAVES}",
+            code="KR646",
+            help="give a part of it a name: a `define` over what is observed, or a `latent` "
+            "with a hard `<=>` over unknowns",
+        )
+    codes = np.stack([run.literals.of(leaf, frame) for leaf in found])
+    folded = fold_leaves(codes)
+    for pattern, rows in zip(folded.patterns, folded.rows, strict=True):
+        left = residual(node, leaf_states(pattern, len(found)))
+        kept = batch.take(rows)
+        if isinstance(left, int):
+            if left == SATISFIED:
+                harvest.add_satisfied(kept, run.base)
+            elif left == VIOLATED:
+                harvest.add_violated(kept)
+            else:
+                harvest.missing += len(rows)
+        elif len(left.positions) == 1 and not run.hard:
+            sign = 1 if left.table[1] else -1
+            atoms = take_atoms(codes, rows, left.positions)[:, 0]
+            harvest.add_units((sign * (atoms + 1)).astype(np.int32), kept)
+        else:
+            shape = left.table.tobytes() if left.signs is None else left.signs
+            atoms = take_atoms(codes, rows, left.positions)
+            harvest.add_group((left.positions, shape), atoms, kept)
+
+
+def _fold_lists(
+    run: RuleRun,
+    parts: Sequence[Literal | Tally | Crisp],
+    frame: Frame,
+    batch: Batch,
+    harvest: Harvest,
+) -> None:
+    """A clause some of whose disjuncts are lists: the lists go into the clause."""
+    lengths = np.zeros(frame.rows, np.int64)
+    pieces: list[Lists] = []
+    unknown = np.zeros(frame.rows, bool)
+    true = np.zeros(frame.rows, bool)
+    for part in parts:
+        if isinstance(part, Tally) and part.is_exists:
+            lists, owner = run.literals.lists(part, frame)
+            pieces.append(lists.take(owner))
+        else:
+            codes = run.literals.of(part, frame)
+            unknown |= codes == UNKNOWN_LITERAL
+            true |= codes == TRUE_LITERAL
+            pieces.append(Lists.of_matrix(codes[:, None]))
+        lengths += np.diff(pieces[-1].offsets)
+    unknown &= ~true
+    joined = _joined(pieces, lengths)
+    one = np.ones(frame.rows, np.int32)
+    codes, left, _, _, rows = normal_counts(joined, one, np.full(frame.rows, NO_UPPER))
+    codes[unknown] = UNKNOWN_LITERAL
+    open_rows = np.flatnonzero(~unknown[rows])
+    harvest.missing += int(unknown.sum())
+    satisfied = np.flatnonzero(codes == TRUE_LITERAL)
+    _add_decided(run, batch, harvest, satisfied, np.flatnonzero(codes == FALSE_LITERAL))
+    _add_single(run, codes, batch, harvest)
+    rows = rows[open_rows]
+    if len(rows):
+        harvest.lists.add_lists(left.take(open_rows), batch.take(rows))
+
+
+def _fold_demand(run: RuleRun, tally: Tally, frame: Frame, batch: Batch, harvest: Harvest) -> None:
+    """A hard count by itself restricts the worlds and needs no atom of its own."""
+    lists, owner = run.literals.lists(tally, frame)
+    lower, upper, unknown = run.literals.bounds(tally, frame)
+    known = np.flatnonzero(~unknown)
+    harvest.missing += frame.rows - len(known)
+    rows = np.broadcast_to(lower, frame.rows)[known], np.broadcast_to(upper, frame.rows)[known]
+    codes = np.zeros(frame.rows, np.int32)
+    codes[known] = run.literals.auxiliary.demand(lists.take(owner[known]), *rows, run.literals.rule)
+    satisfied = np.flatnonzero(codes == TRUE_LITERAL)
+    _add_decided(run, batch, harvest, satisfied, np.flatnonzero(codes == FALSE_LITERAL))
+    _add_single(run, codes, batch, harvest)
+
+
+def _add_decided(
+    run: RuleRun,
+    batch: Batch,
+    harvest: Harvest,
+    satisfied: NDArray[np.int64],
+    violated: NDArray[np.int64],
+) -> None:
+    harvest.add_satisfied(batch.take(satisfied), run.base)
+    harvest.add_violated(batch.take(violated))
+
+
+def _add_single(run: RuleRun, codes: NDArray[np.int32], batch: Batch, harvest: Harvest) -> None:
+    constants = (TRUE_LITERAL, FALSE_LITERAL, UNKNOWN_LITERAL)
+    rows = np.flatnonzero(~np.isin(codes, constants))
+    if not len(rows):
+        return
+    if not run.hard:
+        harvest.add_units(codes[rows], batch.take(rows))
+        return
+    for positive in (True, False):
+        chosen = rows[(codes[rows] > 0) == positive]
+        if len(chosen):
+            atoms = np.abs(codes[chosen])[:, None] - 1
+            harvest.add_group(((0,), (positive,)), atoms, batch.take(chosen))
+
+
+def _is_demand(part: Literal | Tally | Crisp) -> bool:
+    return isinstance(part, Tally) and part.positive and not part.is_exists
+
+
+def _joined(pieces: Sequence[Lists], lengths: NDArray[np.int64]) -> Lists:
+    """Lists of the same rows, one after another in each row."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    literals = np.empty(int(offsets[-1]), np.int32)
+    place = offsets[:-1].copy()
+    for piece in pieces:
+        sizes = np.diff(piece.offsets)
+        target = np.repeat(place - piece.offsets[:-1], sizes) + np.arange(len(piece.literals))
+        literals[target] = piece.literals
+        place += sizes
+    return Lists(offsets, literals)
