@@ -1,0 +1,544 @@
+"""Second look at an expression: build formulas and terms, checking every sort.
+
+A fault is reported and the part it spoils becomes ``None``, which silences what would only
+follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from knowreason import logic as lg
+from knowreason.diagnostics import Span
+from knowreason.errors import did_you_mean
+from knowreason.lang import syntax as sx
+from knowreason.lang.names import Names, Signature, is_capital, is_thing
+from knowreason.lang.scopes import Frame, Scope, knows_sort, upper_case_variable
+from knowreason.lang.units import combine, comparable, function_sort
+from knowreason.lang.values import parse_time
+
+_CONNECTED = {"=>": lg.Implies, "<=>": lg.Iff}
+
+
+@dataclass
+class Builder:
+    """Builds what one statement says.
+
+    Attributes:
+        crisp: the statement that admits no unknowns (``"a definition"``), or empty.
+        opens: a span for each open atom met, in order.
+        frames: variables of the binders around the present place.
+    """
+
+    names: Names
+    scope: Scope
+    crisp: str = ""
+    opens: list[Span] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+
+    # ------------------------------------------------------------ formulas
+
+    def formula(self, node: Any) -> lg.Formula | None:
+        """The formula a node says, or ``None`` where it is faulty."""
+        kind = node.__class__
+        if kind is sx.Call:
+            return self._call_formula(node)
+        if kind is sx.Connective:
+            return self._connective(node)
+        if kind is sx.Not:
+            operand = self.formula(node.operand)
+            return None if operand is None else lg.Not(operand, span=node.span)
+        if kind is sx.Chain:
+            return self._chain(node)
+        if kind is sx.Quantified:
+            return self._quantified(node)
+        if kind is sx.Literal and node.kind == "bool":
+            return lg.Truth(cast(bool, node.value), span=node.span)
+        return self._boolean(node)
+
+    def _connective(self, node: sx.Connective) -> lg.Formula | None:
+        left, right = self.formula(node.left), self.formula(node.right)
+        if left is None or right is None:
+            return None
+        if node.operator in _CONNECTED:
+            return _CONNECTED[node.operator](left, right, span=node.span)
+        kind = lg.And if node.operator == "&" else lg.Or
+        parts: list[lg.Formula] = []
+        for side in (left, right):
+            parts.extend(
+                side.operands
+                if isinstance(side, (lg.And, lg.Or)) and side.__class__ is kind
+                else [side]
+            )
+        return kind(tuple(parts), span=node.span)
+
+    def _quantified(self, node: sx.Quantified) -> lg.Formula | None:
+        frame = self.scope.binders[id(node)]
+        self.frames.append(frame)
+        body = self.formula(node.body)
+        self.frames.pop()
+        variables = _variables(frame)
+        if body is None or variables is None:
+            return None
+        kind = lg.ForAll if node.kind == "forall" else lg.Exists
+        return kind(variables, body, span=node.span)
+
+    def _call_formula(self, node: sx.Call) -> lg.Formula | None:
+        if not is_capital(node.name):
+            return self._boolean(node)
+        signature = self._signature(node, "predicate")
+        arguments = self._arguments(node, signature, wild=True)
+        if signature is None or arguments is None:
+            return None
+        if signature.is_open:
+            self.opens.append(node.span)
+            if self.crisp:
+                self.names.report(
+                    "KR408",
+                    f"`{node.name}` is unknown, and {self.crisp} is made of what is observed",
+                    node.span,
+                    f"a {signature.kind} predicate",
+                    related=[(signature.span, "declared here")],
+                    help="declare a `latent` predicate and tie it with a hard rule and `<=>`",
+                )
+        return lg.Atom(node.name, arguments, span=node.span)
+
+    def _boolean(self, node: Any) -> lg.Formula | None:
+        term = self.term(node)
+        if term is None:
+            return None
+        if term.sort != "bool":
+            self.names.report(
+                "KR212",
+                f"a {_described(term.sort)} stands where a formula is expected",
+                node.span,
+                "neither true nor false",
+                help="compare it with something, as in `... > 0`"
+                if not is_thing(term.sort)
+                else "put it into a predicate",
+            )
+            return None
+        return lg.BooleanTerm(term, span=node.span)
+
+    # ------------------------------------------------------------ comparisons
+
+    def _chain(self, node: sx.Chain) -> lg.Formula | None:
+        if len(node.operators) > 1 and "!=" in node.operators:
+            self.names.report(
+                "KR108",
+                "`!=` cannot be chained",
+                node.span,
+                help="write the comparisons one by one, joined with `&`",
+            )
+            return None
+        terms = self._operands(node)
+        if terms is None:
+            return None
+        parts = [
+            comparison
+            for i, operator in enumerate(node.operators)
+            if (comparison := self._comparison(node, i, operator, terms)) is not None
+        ]
+        if len(parts) < len(node.operators):
+            return None
+        return parts[0] if len(parts) == 1 else lg.And(tuple(parts), span=node.span)
+
+    def _operands(self, node: sx.Chain) -> list[lg.Term] | None:
+        """Terms of a chain; literals take the sort of the first operand that has one."""
+        built: list[lg.Term | None] = [None] * len(node.operands)
+        counted: list[Span] = []
+        expected: str | None = None
+        order = sorted(range(len(built)), key=lambda i: self._is_pliant(node.operands[i]))
+        faulty = False
+        for i in order:
+            before = len(self.opens)
+            operand = node.operands[i]
+            direct = operand.__class__ in (sx.Aggregate, sx.CountList)
+            term = built[i] = self.term(operand, expected, direct=direct)
+            if len(self.opens) > before:
+                counted.append(operand.span)
+            faulty = faulty or term is None
+            if expected is None and term is not None:
+                expected = term.sort
+        if len(counted) > 1:
+            self.names.report(
+                "KR410",
+                "both sides of this comparison count unknowns",
+                counted[1],
+                related=[(counted[0], "the other side")],
+                help="compare each with an expression over observed things",
+            )
+            return None
+        return None if faulty else cast("list[lg.Term]", built)
+
+    def _is_pliant(self, node: Any) -> bool:
+        """Whether the sort of an operand depends on what it is compared with."""
+        if node.__class__ is sx.Literal:
+            return node.kind in ("string", "number")
+        if node.__class__ is sx.Name:
+            return self.names.literals.get(node.text) in ("string", "int")
+        return False
+
+    def _comparison(
+        self, node: sx.Chain, index: int, operator: str, terms: Sequence[lg.Term]
+    ) -> lg.Comparison | None:
+        left, right = terms[index], terms[index + 1]
+        message = comparable(operator, left, right)
+        if message is None:
+            first, second = node.operands[index].span, node.operands[index + 1].span
+            span = Span(first.source, first.start, second.end)
+            return lg.Comparison(operator, left, right, span=span)  # type: ignore[arg-type]
+        text, help_line = message
+        code = "KR213" if is_thing(left.sort) or is_thing(right.sort) else "KR209"
+        self.names.report(
+            code,
+            text,
+            node.operands[index + 1].span,
+            f"a {_described(right.sort)}",
+            related=[(node.operands[index].span, f"a {_described(left.sort)}")],
+            help=help_line,
+        )
+        return None
+
+    # ------------------------------------------------------------ terms
+
+    def term(self, node: Any, expected: str | None = None, direct: bool = False) -> lg.Term | None:
+        """The term a node says, or ``None`` where it is faulty.
+
+        ``expected`` is the sort its place asks for; ``direct`` says that it is one whole side
+        of a comparison, where unknowns may be counted.
+        """
+        kind = node.__class__
+        if kind is sx.Name:
+            return self._name(node, expected)
+        if kind is sx.Literal:
+            return self._literal(node, expected)
+        if kind is sx.Call:
+            return self._call_term(node)
+        if kind in (sx.Binary, sx.Negative, sx.FunctionCall):
+            return self._operation(node)
+        if kind in (sx.Aggregate, sx.CountList):
+            return self._counted(node, direct)
+        if kind is sx.Wild:
+            self.names.report("KR110", "`_` stands only as an argument of a predicate", node.span)
+            return None
+        self._no_value(node)
+        return None
+
+    def _no_value(self, node: Any) -> None:
+        arrow = isinstance(node, sx.Call)
+        self.names.report(
+            "KR212",
+            "a formula stands where a value is expected",
+            node.span,
+            "true or false, not a value",
+            help="an implication is written `body => head`"
+            if arrow
+            else "parentheses may be missing",
+        )
+
+    def _name(self, node: sx.Name, expected: str | None) -> lg.Term | None:
+        name = node.text
+        for frame in reversed(self.frames):
+            if name in frame:
+                bound = frame[name]
+                return lg.Variable(name, bound.sort, span=node.span) if knows_sort(bound) else None  # type: ignore[arg-type]
+        free = self.scope.free.get(name)
+        if free is not None:
+            return lg.Variable(name, free.sort, span=node.span) if knows_sort(free) else None  # type: ignore[arg-type]
+        symbol = self.names.symbols.get(name)
+        if symbol is not None and symbol.kind == "param":
+            return self._parameter(node, symbol, expected)
+        if is_capital(name):
+            upper_case_variable(self.names, node)
+        elif name not in self.names.broken:
+            self.names.unknown("name", name, node.span, self.names.symbols, "KR201")
+        return None
+
+    def _parameter(
+        self, node: sx.Name, symbol: Signature, expected: str | None
+    ) -> lg.ParameterTerm | None:
+        sort = symbol.result
+        if sort is None:
+            return None
+        literal = self.names.literals.get(node.text)
+        pliant = literal == "string" and (expected == "time" or is_thing(expected))
+        if not pliant and not (literal == "int" and is_thing(expected)):
+            return lg.ParameterTerm(node.text, sort, span=node.span)
+        assert expected is not None
+        known = self.names.uses.setdefault(node.text, (expected, node.span))
+        if known[0] != expected:
+            self.names.report(
+                "KR205",
+                f"parameter `{node.text}` stands for a {known[0]} and for a {expected}",
+                node.span,
+                related=[(known[1], f"a {known[0]} here")],
+            )
+            return None
+        return lg.ParameterTerm(node.text, expected, span=node.span)
+
+    def _literal(self, node: sx.Literal, expected: str | None) -> lg.Constant | None:
+        return constant(self.names, node, expected)
+
+    def _call_term(self, node: sx.Call) -> lg.Term | None:
+        if is_capital(node.name):
+            self._signature(node, "predicate")
+            self._no_value(node)
+            return None
+        signature = self._signature(node, "attribute")
+        arguments = self._arguments(node, signature, wild=False)
+        if signature is None or arguments is None or signature.result is None:
+            return None
+        return lg.AttributeTerm(node.name, arguments, signature.result, span=node.span)
+
+    def _operation(self, node: sx.Binary | sx.Negative | sx.FunctionCall) -> lg.Term | None:
+        if isinstance(node, sx.Binary):
+            operator, parts = node.operator, (node.left, node.right)
+        elif isinstance(node, sx.Negative):
+            operator, parts = "neg", (node.operand,)
+        else:
+            operator, parts = node.name, node.arguments  # type: ignore[assignment]
+        terms = [None if isinstance(p, sx.Named) else self.term(p) for p in parts]
+        if any(isinstance(p, sx.Named) for p in parts):
+            self.names.report("KR204", f"`{operator}` takes no named arguments", node.span)
+        if any(term is None for term in terms):
+            return None
+        known = cast("list[lg.Term]", terms)
+        sorts = [term.sort for term in known]
+        found = (
+            function_sort(operator, sorts)
+            if isinstance(node, sx.FunctionCall)
+            else combine(operator, sorts)
+        )
+        if found.sort is None:
+            span = parts[found.culprit].span if found.culprit is not None else node.span
+            self.names.report(
+                found.code, found.message, span, f"{_listed(sorts, found.culprit)}", help=found.help
+            )
+            return None
+        return lg.Operation(operator, tuple(known), found.sort, span=node.span)
+
+    # ------------------------------------------------------------ aggregates
+
+    def _counted(self, node: sx.Aggregate | sx.CountList, direct: bool) -> lg.Term | None:
+        from knowreason.lang.aggregates import aggregate, count_list
+
+        before = len(self.opens)
+        built: lg.Term | None
+        if isinstance(node, sx.CountList):
+            built = count_list(self, node)
+        else:
+            built = aggregate(self, node)
+        if len(self.opens) > before and not direct:
+            self.names.report(
+                "KR410",
+                "unknowns may be counted only as one side of a comparison",
+                node.span,
+                help="move the rest of the expression to the other side",
+            )
+            return None
+        return built
+
+    # ------------------------------------------------------------ calls
+
+    def _signature(self, node: sx.Call, wanted: str) -> Signature | None:
+        found = self.names.symbols.get(node.name)
+        if found is None:
+            known = self.names.declared(wanted)
+            self.names.unknown(wanted, node.name, node.name_span, known, "KR201")
+            return None
+        if found.kind == "param":
+            self.names.report(
+                "KR212",
+                f"`{node.name}` is a parameter and takes no arguments",
+                node.span,
+                related=[(found.span, "declared here")],
+            )
+            return None
+        return found
+
+    def _arguments(
+        self, node: sx.Call, signature: Signature | None, wild: bool
+    ) -> tuple[lg.Term, ...] | None:
+        if signature is None:
+            for argument in node.arguments:
+                self._lonely_argument(argument)
+            return None
+        placed = place_arguments(self.names, node, signature)
+        if placed is None:
+            return None
+        built: list[lg.Term | None] = []
+        for value, sort in zip(placed, signature.sorts, strict=True):
+            if value is None or value.__class__ is sx.Wild:
+                built.append(self._wildcard(node, signature, value, sort, wild))
+            else:
+                built.append(self._argument_at(value, sort))
+        if any(term is None for term in built):
+            return None
+        return tuple(cast("list[lg.Term]", built))
+
+    def _lonely_argument(self, argument: Any) -> None:
+        """Look for faults in an argument of something that is not declared."""
+        value = argument.value if isinstance(argument, sx.Named) else argument
+        if isinstance(value, sx.Name):
+            if is_capital(value.text):
+                upper_case_variable(self.names, value)
+        elif isinstance(value, sx.Call):
+            self.term(value)
+
+    def _wildcard(
+        self, node: sx.Call, signature: Signature, value: Any, sort: str | None, wild: bool
+    ) -> lg.Term | None:
+        if not wild:
+            self.names.report(
+                "KR110",
+                "`_` stands only as an argument of a predicate"
+                if value is not None
+                else f"`{signature.name}` needs all of its arguments",
+                node.span if value is None else value.span,
+            )
+            return None
+        return None if sort is None else lg.Wildcard(sort, span=value.span if value else node.span)
+
+    def _argument_at(self, value: Any, sort: str | None) -> lg.Term | None:
+        if value.__class__ is sx.Name and is_capital(value.text):
+            upper_case_variable(self.names, value)
+            return None
+        term = self.term(value, sort)
+        if term is None or sort is None:
+            return None
+        if term.sort != sort:
+            self.names.report(
+                "KR205",
+                f"a {_described(term.sort)} stands where a {sort} is expected",
+                value.span,
+                f"a {_described(term.sort)}",
+            )
+            return None
+        return term
+
+
+def place_arguments(names: Names, node: sx.Call, signature: Signature) -> list[Any] | None:
+    """The argument written for each place (``None`` = not named), or ``None`` when faulty."""
+    arity, given = len(signature.sorts), node.arguments
+    named = [argument for argument in given if argument.__class__ is sx.Named]
+    if not named:
+        if len(given) == arity:
+            return list(given)
+        _wrong_number(names, node, signature)
+        return None
+    positional = len(given) - len(named)
+    if any(argument.__class__ is sx.Named for argument in given[:positional]):
+        names.report("KR204", "positional arguments stand before named ones", node.span)
+        return None
+    if positional > arity:
+        _wrong_number(names, node, signature)
+        return None
+    placed: list[Any] = [*given[:positional], *[None] * (arity - positional)]
+    for argument in named:
+        label = argument.name.text  # type: ignore[union-attr]
+        if label not in signature.labels:
+            labels = [known for known in signature.labels if known]
+            offer = did_you_mean(label, labels) or (
+                f"its arguments are called {', '.join(labels)}" if labels else None
+            )
+            names.report(
+                "KR204",
+                f"`{signature.name}` has no argument called `{label}`",
+                argument.name.span,  # type: ignore[union-attr]
+                related=[(signature.span, "declared here")],
+                help=offer,
+            )
+            return None
+        position = signature.labels.index(label)
+        if placed[position] is not None:
+            names.report("KR204", f"argument `{label}` is given twice", argument.span)
+            return None
+        placed[position] = argument.value  # type: ignore[union-attr]
+    return placed
+
+
+def constant(names: Names, node: sx.Literal, expected: str | None) -> lg.Constant | None:
+    """The constant a literal stands for at a place of the expected sort."""
+    value, span = node.value, node.span
+    if is_thing(expected):
+        assert expected is not None
+        return _thing(names, node, expected)
+    if node.kind == "string" and expected == "time":
+        moment = parse_time(cast(str, value))
+        if moment is None:
+            names.report(
+                "KR107",
+                f'"{value}" is no time',
+                span,
+                help='write it as "2026-01-31" or "2026-01-31T08:00:00Z"',
+            )
+            return None
+        return lg.Constant(moment, "time", span=span)
+    if node.kind == "number":
+        return lg.Constant(value, "int" if isinstance(value, int) else "float", span=span)
+    return lg.Constant(value, node.kind, span=span)
+
+
+def _thing(names: Names, node: sx.Literal, domain: str) -> lg.Constant | None:
+    if node.kind not in ("string", "number") or isinstance(node.value, float):
+        names.report(
+            "KR205",
+            f"a {_described(_literal_sort(node))} stands where a {domain} is expected",
+            node.span,
+            help="a thing is a quoted string or an integer",
+        )
+        return None
+    text = str(node.value)
+    members = names.domains.get(domain)
+    if members is not None and text not in members:
+        names.report(
+            "KR210",
+            f'"{text}" is no {domain}',
+            node.span,
+            "not among the members",
+            related=[(names.places.get(domain), "the members are listed here")],
+            help=did_you_mean(text, members),
+        )
+        return None
+    return lg.Constant(text, domain, span=node.span)
+
+
+def _literal_sort(node: sx.Literal) -> str:
+    if node.kind == "number":
+        return "float" if isinstance(node.value, float) else "int"
+    return node.kind
+
+
+def _wrong_number(names: Names, node: sx.Call, signature: Signature) -> None:
+    arity, given = len(signature.sorts), len(node.arguments)
+    names.report(
+        "KR203",
+        f"`{signature.name}` takes {_plural(arity, 'argument')}, not {given}",
+        node.span,
+        f"{_plural(given, 'argument')} here",
+        related=[(signature.span, "declared here")],
+        help="name one argument and the rest are `_`" if given < arity and arity > 1 else None,
+    )
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _variables(frame: Frame) -> tuple[lg.Variable, ...] | None:
+    if not all(knows_sort(bound) for bound in frame.values()):
+        return None
+    return tuple(lg.Variable(b.name, b.sort, span=b.first) for b in frame.values())  # type: ignore[arg-type]
+
+
+def _described(sort: str) -> str:
+    return {"int": "whole number", "float": "number", "bool": "truth value"}.get(sort, sort)
+
+
+def _listed(sorts: Sequence[str], culprit: int | None) -> str:
+    if culprit is not None:
+        return f"a {_described(sorts[culprit])}"
+    return " and ".join(f"a {_described(sort)}" for sort in sorts)

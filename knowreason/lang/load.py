@@ -1,0 +1,288 @@
+"""Reading rule files: imports, parameters, and everything that is wrong at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+from knowreason import logic as lg
+from knowreason.diagnostics import Diagnostic, Source
+from knowreason.errors import ProgramError, did_you_mean
+from knowreason.lang import syntax as sx
+from knowreason.lang.actions import SyntaxFault
+from knowreason.lang.elaborate import elaborate, elaborate_formula
+from knowreason.lang.facts import Facts, elaborate_facts
+from knowreason.lang.names import names_of
+from knowreason.lang.parser import parse_fact_file, parse_formula_text, parse_program
+from knowreason.lang.values import parse_duration
+
+ParameterValue = bool | int | float | str | timedelta
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What checking found.
+
+    Attributes:
+        program: ``None`` when there is an error.
+        diagnostics: errors, warnings and hints, sorted by place.
+        sources: the texts that were read, the first one first.
+    """
+
+    program: lg.Program | None
+    diagnostics: tuple[Diagnostic, ...]
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error."""
+        return self.program is not None
+
+
+def load(
+    path: str | os.PathLike[str], *, parameters: Mapping[str, ParameterValue] | None = None
+) -> lg.Program:
+    """Read a rule file and what it imports.
+
+    Args:
+        path: the file.
+        parameters: values that replace those of ``param`` statements; text is read as the
+            file would have it (``"2h"``).
+
+    Raises:
+        ProgramError: with every error there is.
+    """
+    statements, found, broken, _ = _read([Path(path)])
+    return _finish(statements, found, broken, parameters or {})
+
+
+def loads(
+    text: str,
+    name: str = "<string>",
+    *,
+    parameters: Mapping[str, ParameterValue] | None = None,
+) -> lg.Program:
+    """Read a program from a text; imports are relative to the folder of ``name``.
+
+    Raises:
+        ProgramError: with every error there is.
+    """
+    statements, found, broken, _ = _read_text(text, name)
+    return _finish(statements, found, broken, parameters or {})
+
+
+def check(
+    path: str | os.PathLike[str] | None = None, *, text: str | None = None, name: str = "<string>"
+) -> CheckResult:
+    """Everything that is wrong with a rule file (or a text), warnings and hints included."""
+    from knowreason.lang.lint import lint
+
+    if text is not None:
+        statements, found, broken, sources = _read_text(text, name)
+    elif path is not None:
+        statements, found, broken, sources = _read([Path(path)])
+    else:
+        raise TypeError("check() takes a path or a text")
+    program, errors = elaborate(statements, broken)
+    found = [*found, *errors]
+    known = frozenset(broken) | {name for s in statements if (name := _declared(s))}
+    found.extend(lint(program, whole=not found, declared=known))
+    faulty = any(diagnostic.severity == "error" for diagnostic in found)
+    return CheckResult(None if faulty else program, tuple(in_order(found, sources)), sources)
+
+
+def parse_formula(program: lg.Program, text: str) -> lg.Formula:
+    """One formula over the names of a program; free variables are allowed.
+
+    Raises:
+        ProgramError: with every error there is.
+    """
+    names = names_of(program)
+    try:
+        node = parse_formula_text(Source("<formula>", text))
+    except SyntaxFault as fault:
+        raise ProgramError(diagnostics=[fault.diagnostic]) from None
+    formula = elaborate_formula(names, node)
+    if names.found or formula is None:
+        raise ProgramError(diagnostics=in_order(names.found, ()))
+    return formula
+
+
+def parse_facts(program: lg.Program, text: str, name: str = "<facts>") -> Facts:
+    """Facts about a program: ``P("a", "b")``, ``!P("a")``, ``at("e1") = 3``.
+
+    Raises:
+        ProgramError: with every error there is.
+    """
+    names = names_of(program)
+    source = Source(name, text.removeprefix("\ufeff"))
+    facts, found = parse_fact_file(source)
+    read = elaborate_facts(names, facts)
+    errors = [*found, *names.found]
+    if errors:
+        raise ProgramError(diagnostics=in_order(errors, (source,)))
+    return read
+
+
+def in_order(found: Iterable[Diagnostic], sources: Iterable[Source]) -> list[Diagnostic]:
+    """Findings sorted by file, place and severity."""
+    rank = {id(source): number for number, source in enumerate(sources)}
+    severity = {"error": 0, "warning": 1, "hint": 2}
+
+    def place(diagnostic: Diagnostic) -> tuple[int, int, int, str]:
+        span = diagnostic.span
+        level = severity[diagnostic.severity]
+        if span is None:
+            return -1, 0, level, diagnostic.code
+        return rank.get(id(span.source), len(rank)), span.start, level, diagnostic.code
+
+    return sorted(found, key=place)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _read(
+    pending: list[Path],
+) -> tuple[list[sx.Statement], list[Diagnostic], frozenset[str], tuple[Source, ...]]:
+    reader = _Reader()
+    for path in pending:
+        reader.read_file(path, None)
+    return reader.result()
+
+
+def _read_text(
+    text: str, name: str
+) -> tuple[list[sx.Statement], list[Diagnostic], frozenset[str], tuple[Source, ...]]:
+    reader = _Reader()
+    reader.read_source(Source(name, text.removeprefix("\ufeff")), Path(name).parent)
+    return reader.result()
+
+
+class _Reader:
+    """Reads files, each once, in the order they are imported."""
+
+    def __init__(self) -> None:
+        self.statements: list[sx.Statement] = []
+        self.found: list[Diagnostic] = []
+        self.broken: frozenset[str] = frozenset()
+        self.sources: list[Source] = []
+        self._seen: set[Path] = set()
+
+    def result(
+        self,
+    ) -> tuple[list[sx.Statement], list[Diagnostic], frozenset[str], tuple[Source, ...]]:
+        return self.statements, self.found, self.broken, tuple(self.sources)
+
+    def read_file(self, path: Path, importer: sx.Import | None) -> None:
+        real = path.resolve()
+        if real in self._seen:
+            return
+        self._seen.add(real)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+            self.found.append(
+                Diagnostic(
+                    "KR111",
+                    f"cannot read `{path}`: {reason}",
+                    span=importer.path.span if importer else None,
+                    help="a path is relative to the file that imports it" if importer else None,
+                )
+            )
+            return
+        self.read_source(Source(str(path), text), path.parent)
+
+    def read_source(self, source: Source, folder: Path) -> None:
+        self.sources.append(source)
+        parsed = parse_program(source)
+        self.found.extend(parsed.diagnostics)
+        self.broken |= parsed.broken
+        for statement in parsed.statements:
+            if isinstance(statement, sx.Import):
+                self.read_file(folder / str(statement.path.value), statement)
+            else:
+                self.statements.append(statement)
+
+
+def _finish(
+    statements: list[sx.Statement],
+    found: list[Diagnostic],
+    broken: frozenset[str],
+    parameters: Mapping[str, ParameterValue],
+) -> lg.Program:
+    statements, faults = replace_parameters(statements, parameters)
+    program, errors = elaborate(statements, broken)
+    errors = [*found, *faults, *errors]
+    if errors:
+        sources = {id(e.span.source): e.span.source for e in errors if e.span}
+        raise ProgramError(diagnostics=in_order(errors, sources.values()))
+    return program
+
+
+def _declared(statement: sx.Statement) -> str | None:
+    name = getattr(statement, "name", None)
+    return name.text if isinstance(name, sx.Name) else None
+
+
+def replace_parameters(
+    statements: list[sx.Statement], values: Mapping[str, ParameterValue]
+) -> tuple[list[sx.Statement], list[Diagnostic]]:
+    """The statements with other parameter values, and what is wrong with those."""
+    if not values:
+        return statements, []
+    known = {s.name.text for s in statements if isinstance(s, sx.ParamStatement)}
+    found = [
+        Diagnostic("KR201", f"unknown parameter `{name}`", help=did_you_mean(name, known))
+        for name in values
+        if name not in known
+    ]
+    replaced: list[sx.Statement] = []
+    for statement in statements:
+        if isinstance(statement, sx.ParamStatement) and statement.name.text in values:
+            literal = _override(statement.value, values[statement.name.text])
+            if literal is None:
+                kind, name = statement.value.kind, statement.name.text
+                message = f"parameter `{name}` is a {kind}, not {values[name]!r}"
+                found.append(Diagnostic("KR211", message, span=statement.span))
+            else:
+                statement = replace(statement, value=literal)
+        replaced.append(statement)
+    return replaced, found
+
+
+def _override(literal: sx.Literal, value: ParameterValue) -> sx.Literal | None:
+    """The literal with another value of the same kind, or ``None``."""
+    given: object = value
+    if literal.kind == "duration":
+        if isinstance(value, timedelta):
+            given = value // timedelta(microseconds=1)
+        else:
+            given = parse_duration(value) if isinstance(value, str) else None
+    elif literal.kind == "number":
+        given = _number(value)
+        if isinstance(given, float) and isinstance(literal.value, int) and given.is_integer():
+            given = int(given)
+    elif literal.kind == "bool":
+        given = {"true": True, "false": False}.get(str(value).lower())
+    elif not isinstance(value, str):
+        given = None
+    return None if given is None else replace(literal, value=cast("int | str", given))
+
+
+def _number(value: ParameterValue) -> int | float | None:
+    if isinstance(value, bool) or isinstance(value, timedelta):
+        return None
+    if isinstance(value, (int, float)):
+        return value
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return None

@@ -1,0 +1,151 @@
+"""What is declared: the tables that expressions are looked up in, and the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from knowreason.diagnostics import Diagnostic, Related, Severity, Span
+from knowreason.errors import did_you_mean
+from knowreason.logic import VALUE_SORTS, Program
+
+Kind = Literal["observed", "query", "latent", "defined", "attribute", "param"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a name of a predicate, attribute, definition or parameter stands for.
+
+    Attributes:
+        kind: a derived predicate or attribute is ``defined``.
+        sorts: sort of each argument, ``None`` where a fault left it unknown.
+        labels: name of each argument.
+        result: sort of the value; ``None`` for predicates and where it is unknown.
+        span: where the name is declared.
+    """
+
+    name: str
+    kind: Kind
+    sorts: tuple[str | None, ...] = ()
+    labels: tuple[str | None, ...] = ()
+    result: str | None = None
+    span: Span | None = None
+
+    @property
+    def is_predicate(self) -> bool:
+        """Whether it makes atoms."""
+        return is_capital(self.name)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its atoms are unknowns."""
+        return self.kind in ("query", "latent")
+
+
+@dataclass
+class Names:
+    """Declared names and the findings so far.
+
+    Attributes:
+        domains: domain -> members, or ``None`` for an open one.
+        symbols: predicates, attributes, definitions and parameters.
+        literals: parameter -> sort of its literal.
+        uses: parameter -> the domain or ``time`` its literal stands for, and where.
+        broken: names whose declaration does not parse; nothing is said about their use.
+        places: where each domain is declared.
+    """
+
+    domains: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    symbols: dict[str, Signature] = field(default_factory=dict)
+    literals: dict[str, str] = field(default_factory=dict)
+    uses: dict[str, tuple[str, Span]] = field(default_factory=dict)
+    broken: frozenset[str] = frozenset()
+    places: dict[str, Span] = field(default_factory=dict)
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def report(
+        self,
+        code: str,
+        message: str,
+        span: Span | None,
+        label: str = "",
+        *,
+        related: Iterable[tuple[Span | None, str]] = (),
+        help: str | None = None,
+        severity: Severity = "error",
+    ) -> None:
+        """Add a finding."""
+        others = tuple(Related(place, text) for place, text in related if place is not None)
+        self.found.append(Diagnostic(code, message, severity, span, label, others, help))
+
+    def unknown(self, what: str, name: str, span: Span, known: Iterable[str], code: str) -> None:
+        """Report a name that is not declared, with the nearest one."""
+        if name in self.broken:
+            return
+        offer = did_you_mean(name, known)
+        near = self._place_of(offer)
+        self.report(
+            code,
+            f"unknown {what} `{name}`",
+            span,
+            "not declared in this program",
+            related=[(near, f"a {what} with a similar name is declared here")],
+            help=offer,
+        )
+
+    def declared(self, wanted: str) -> list[str]:
+        """Names of ``predicate``s, ``attribute``s or ``param``s, for did-you-mean."""
+        tests = {
+            "predicate": lambda s: s.is_predicate,
+            "attribute": lambda s: not s.is_predicate and s.kind != "param",
+            "parameter": lambda s: s.kind == "param",
+        }
+        return [name for name, symbol in self.symbols.items() if tests[wanted](symbol)]
+
+    def set_sorts(self, name: str, sorts: tuple[str | None, ...], result: str | None) -> None:
+        """Fill in what was inferred about a definition."""
+        self.symbols[name] = replace(self.symbols[name], sorts=sorts, result=result)
+
+    def _place_of(self, offer: str | None) -> Span | None:
+        if offer is None:
+            return None
+        name = offer.split("`")[1]
+        return self.symbols[name].span if name in self.symbols else self.places.get(name)
+
+
+def is_capital(name: str) -> bool:
+    """Whether a name begins as a predicate does."""
+    return name[:1].isupper()
+
+
+def is_thing(sort: str | None) -> bool:
+    """Whether a sort is a domain."""
+    return sort is not None and sort not in VALUE_SORTS
+
+
+def names_of(program: Program) -> Names:
+    """The names of a finished program."""
+    symbols: dict[str, Signature] = {}
+    for predicate in program.predicates:
+        labels = tuple(argument.name for argument in predicate.arguments)
+        symbols[predicate.name] = Signature(
+            predicate.name, predicate.kind, predicate.sorts, labels, None, predicate.span
+        )
+    for attribute in program.attributes:
+        labels = tuple(argument.name for argument in attribute.arguments)
+        symbols[attribute.name] = Signature(
+            attribute.name, "attribute", attribute.sorts, labels, attribute.sort, attribute.span
+        )
+    for definition in program.definitions:
+        labels = tuple(parameter.name for parameter in definition.parameters)
+        symbols[definition.name] = Signature(
+            definition.name, "defined", definition.sorts, labels, definition.sort, definition.span
+        )
+    for parameter in program.parameters:
+        symbols[parameter.name] = Signature(
+            parameter.name, "param", result=parameter.value.sort, span=parameter.span
+        )
+    literals = {parameter.name: parameter.value.sort for parameter in program.parameters}
+    domains: Mapping[str, tuple[str, ...] | None] = {d.name: d.members for d in program.domains}
+    return Names(dict(domains), symbols, literals)

@@ -1,0 +1,240 @@
+"""Canonical text of terms, formulas and programs; parsing it gives the same value back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from knowreason.logic import formulas as fm
+from knowreason.logic import programs as pg
+from knowreason.logic import terms as tm
+
+_UNITS = (
+    ("w", 604_800_000_000),
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("m", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1_000),
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# strength of binding, weakest first
+_IFF, _IMPLIES, _OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _UNARY, _PRIMARY = range(1, 11)
+
+
+def term_text(term: tm.Term) -> str:
+    """Canonical text of a term."""
+    return _text(term, 0)
+
+
+def formula_text(formula: fm.Formula) -> str:
+    """Canonical text of a formula."""
+    return _text(formula, 0)
+
+
+def program_text(program: pg.Program) -> str:
+    """Canonical text of a program: one statement a line, a blank line between kinds."""
+    blocks: list[list[str]] = [
+        [_domain(domain) for domain in program.domains],
+        [_predicate(predicate) for predicate in program.predicates],
+        [_attribute(attribute) for attribute in program.attributes],
+        [f"param {p.name} = {term_text(p.value)}" for p in program.parameters],
+        [_model(model) for model in program.models],
+        [_definition(definition) for definition in program.definitions],
+        [rule_text(rule) for rule in program.rules],
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def rule_text(rule: pg.Rule) -> str:
+    """``rule name [weight] : formula``."""
+    weight = weight_text(rule.weight)
+    return f"rule {rule.name}{weight and ' ' + weight} : {formula_text(rule.formula)}"
+
+
+def weight_text(weight: pg.Weight) -> str:
+    """The square brackets of a rule; empty for a stated belief."""
+    if weight.kind in ("hard", "stated"):
+        return "[hard]" if weight.kind == "hard" else ""
+    parts = ["?"] if weight.kind == "open" else []
+    if weight.value is not None:
+        parts.append(number_text(weight.value))
+    if weight.sign:
+        parts.append(f"{weight.sign} 0")
+    if weight.per:
+        parts.append("per " + ", ".join(variable.name for variable in weight.per))
+    if weight.feature is not None:
+        parts.append("* " + _text(weight.feature, _PRODUCT))
+    return f"[{' '.join(parts)}]"
+
+
+def number_text(value: float) -> str:
+    """A number without a needless ``.0``."""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def string_text(text: str) -> str:
+    """A quoted string."""
+    for char, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t")):
+        text = text.replace(char, escape)
+    return f'"{text}"'
+
+
+def duration_text(microseconds: int) -> str:
+    """A duration in the largest unit that leaves it whole."""
+    if microseconds == 0:
+        return "0s"
+    for unit, size in _UNITS:
+        if microseconds % size == 0:
+            return f"{microseconds // size}{unit}"
+    sign, (whole, rest) = "-" * (microseconds < 0), divmod(abs(microseconds), 1_000)
+    return f"{sign}{whole}.{rest:03d}".rstrip("0") + "ms"
+
+
+def time_text(microseconds: int) -> str:
+    """An ISO 8601 time in UTC."""
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def value_text(value: object, sort: str) -> str:
+    """Text of a value of a sort, as a rule or a facts file has it."""
+    if sort == "time":
+        return string_text(time_text(int(value)))  # type: ignore[call-overload]
+    if sort == "duration":
+        return duration_text(int(value))  # type: ignore[call-overload]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, (int, float)) else string_text(str(value))
+
+
+# ---------------------------------------------------------------- expressions
+
+
+def _text(node: Any, least: int) -> str:
+    """Text of a formula or term, in parentheses when it binds weaker than ``least``."""
+    strength, text = _PRINTERS[node.__class__](node)
+    return text if strength >= least else f"({text})"
+
+
+def _joined(nodes: Iterable[Any], operator: str, least: int) -> str:
+    return operator.join(_text(node, least) for node in nodes)
+
+
+def _quantifier(word: str) -> Callable[[Any], tuple[int, str]]:
+    def text(node: fm.ForAll | fm.Exists) -> tuple[int, str]:
+        return _NOT, f"{word} {_names(node.variables)}. {_text(node.body, _NOT)}"
+
+    return text
+
+
+def _names(variables: Iterable[tm.Variable]) -> str:
+    return ", ".join(variable.name for variable in variables)
+
+
+def _comparison(node: fm.Comparison) -> tuple[int, str]:
+    left, right = _text(node.left, _SUM), _text(node.right, _SUM)
+    return _COMPARISON, f"{left} {node.operator} {right}"
+
+
+def _constant(node: tm.Constant) -> tuple[int, str]:
+    text = value_text(node.value, node.sort)
+    return (_UNARY if text.startswith("-") else _PRIMARY), text
+
+
+def _operation(node: tm.Operation) -> tuple[int, str]:
+    operator = node.operator
+    if operator == "neg":
+        return _UNARY, f"-{_text(node.operands[0], _PRIMARY)}"
+    if operator in "+-":
+        left, right = node.operands
+        return _SUM, f"{_text(left, _SUM)} {operator} {_text(right, _PRODUCT)}"
+    if operator in "*/":
+        left, right = node.operands
+        return _PRODUCT, f"{_text(left, _PRODUCT)} {operator} {_text(right, _UNARY)}"
+    return _PRIMARY, f"{operator}({_joined(node.operands, ', ', _SUM)})"
+
+
+def _aggregate(node: tm.Aggregate) -> tuple[int, str]:
+    names, body = _names(node.variables), _text(node.body, 0)
+    value = "" if node.value is None else f"{_text(node.value, 0)} for "
+    tail = ""
+    if node.last is not None and node.by is not None:
+        tail += f" last {_text(node.last, _SUM)} by {_text(node.by, _SUM)}"
+    if node.prior is not None and node.strength is not None:
+        tail += f" prior {_text(node.prior, _SUM)} of {_text(node.strength, _SUM)}"
+    return _PRIMARY, f"{node.kind} {{ {value}{names} : {body}{tail} }}"
+
+
+def _call(name: str, arguments: Iterable[tm.Term]) -> tuple[int, str]:
+    return _PRIMARY, f"{name}({_joined(arguments, ', ', _SUM)})"
+
+
+_PRINTERS: dict[type, Callable[[Any], tuple[int, str]]] = {
+    fm.Iff: lambda n: (_IFF, f"{_text(n.left, _IFF)} <=> {_text(n.right, _IMPLIES)}"),
+    fm.Implies: lambda n: (_IMPLIES, f"{_text(n.left, _OR)} => {_text(n.right, _IMPLIES)}"),
+    fm.Or: lambda n: (_OR, _joined(n.operands, " | ", _AND)),
+    fm.And: lambda n: (_AND, _joined(n.operands, " & ", _NOT)),
+    fm.Not: lambda n: (_NOT, f"!{_text(n.operand, _NOT)}"),
+    fm.ForAll: _quantifier("forall"),
+    fm.Exists: _quantifier("exists"),
+    fm.Comparison: _comparison,
+    fm.BooleanTerm: lambda n: _PRINTERS[n.term.__class__](n.term),
+    fm.Atom: lambda n: _call(n.predicate, n.arguments),
+    fm.Truth: lambda n: (_PRIMARY, "true" if n.value else "false"),
+    tm.Variable: lambda n: (_PRIMARY, n.name),
+    tm.Wildcard: lambda n: (_PRIMARY, "_"),
+    tm.Constant: _constant,
+    tm.ParameterTerm: lambda n: (_PRIMARY, n.name),
+    tm.AttributeTerm: lambda n: _call(n.name, n.arguments),
+    tm.Operation: _operation,
+    tm.Aggregate: _aggregate,
+    tm.CountList: lambda n: (_PRIMARY, f"count {{ {_joined(n.formulas, ', ', 0)} }}"),
+}
+
+
+# ---------------------------------------------------------------- statements
+
+
+def _domain(domain: pg.Domain) -> str:
+    if domain.members is None:
+        return f"domain {domain.name}"
+    return f"domain {domain.name} = {{ {', '.join(map(string_text, domain.members))} }}"
+
+
+def _places(arguments: Iterable[pg.Argument]) -> str:
+    return ", ".join(
+        f"{a.name}: {a.sort}{a.functional}" if a.name else f"{a.sort}{a.functional}"
+        for a in arguments
+    )
+
+
+def _predicate(predicate: pg.Predicate) -> str:
+    tail = " symmetric" if predicate.symmetric else ""
+    tail += f" within {predicate.within}" if predicate.within else ""
+    return f"{predicate.kind} {predicate.name}({_places(predicate.arguments)}){tail}"
+
+
+def _attribute(attribute: pg.Attribute) -> str:
+    tail = " clock" if attribute.clock else ""
+    return f"attribute {attribute.name}({_places(attribute.arguments)}): {attribute.sort}{tail}"
+
+
+def _definition(definition: pg.Definition) -> str:
+    head = f"{definition.name}({_names(definition.parameters)})"
+    return f"define {head} := {_text(definition.body, 0)}"
+
+
+def _model(model: pg.ModelDeclaration) -> str:
+    return f"model {model.name} for {', '.join(model.predicates)} = {_option(model.call)}"
+
+
+def _option(value: pg.OptionValue) -> str:
+    if isinstance(value, pg.ModelCall):
+        named = [f"{name}={_option(option)}" for name, option in value.options]
+        return f"{value.kind}({', '.join([*map(_option, value.positional), *named])})"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_option, value))}]"
+    return value_text(value, "")
