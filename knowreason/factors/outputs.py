@@ -1,0 +1,32 @@
+"""What a knowledge model says about the atoms of one predicate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LLR_LIMIT = 14.0  # log-likelihood ratios beyond this are clipped (algorithms, section 1)
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """Log-likelihood ratios of one model for one predicate.
+
+    Attributes:
+        model: name of the model in the program.
+        predicate: the predicate it speaks of.
+        llr: ``float32[n]``, one an atom of the predicate's span, within
+            +-:data:`LLR_LIMIT`: ``logit z - logit base`` for a Boolean predicate,
+            ``log z_k - log base_k`` for a functional one. 0 is "says nothing".
+        base_rate: share of true atoms (or of each state, ``float64[K]``) in the data the
+            model was fitted on.
+        spread: ``float32[n]`` standard deviation of ``llr``, where the model has one.
+    """
+
+    model: str
+    predicate: str
+    llr: NDArray[np.float32]
+    base_rate: float | NDArray[np.float64]
+    spread: NDArray[np.float32] | None = None

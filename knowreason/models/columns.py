@@ -1,0 +1,206 @@
+"""What a model sees of each row: feature tables, attributes and definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from knowreason.data.features import FeatureTable
+from knowreason.errors import ModelError, did_you_mean
+from knowreason.models.rows import Rows, argument_ids, locate, remembered
+
+if TYPE_CHECKING:
+    from knowreason.data import Dataset
+
+EVERYTHING = "*"
+DAY, SECOND = 86_400_000_000, 1_000_000  # microseconds
+
+
+def no_columns(count: int) -> FeatureTable:
+    """A matrix of ``count`` rows and no column."""
+    return FeatureTable((), np.zeros((count, 0), np.float32), ())
+
+
+def one_column(
+    name: str, values: NDArray[np.floating], categories: tuple[str, ...] | None = None
+) -> FeatureTable:
+    """A matrix of one column."""
+    return FeatureTable((name,), values.astype(np.float32)[:, None], (categories,))
+
+
+def side_by_side(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """Columns of at least one table, all with the same rows."""
+    return FeatureTable(
+        tuple(name for table in tables for name in table.names),
+        np.concatenate([table.values for table in tables], axis=1).astype(np.float32),
+        tuple(texts for table in tables for texts in table.categories),
+    )
+
+
+def renamed(table: FeatureTable, prefix: str) -> FeatureTable:
+    """The same columns with a prefix to their names."""
+    return replace(table, names=tuple(prefix + name for name in table.names))
+
+
+def columns_of(data: Dataset, rows: Rows, features: tuple[str, ...] | None = None) -> FeatureTable:
+    """The feature matrix of a predicate's rows.
+
+    Args:
+        data: feature tables, attributes and facts.
+        rows: from :func:`knowreason.models.rows.rows_of`.
+        features: what may be seen: columns of feature tables, attributes, predicates and
+            definitions by name; ``"*"`` is every column of the feature tables of the
+            rows' things, and so is ``None``.
+
+    Raises:
+        ModelError: KR810 for a name that is nothing of a row, KR811 for an infinite value,
+            naming row and column.
+    """
+    parts = [no_columns(rows.count)]
+    for name in features if features is not None else (EVERYTHING,):
+        found = _table_columns(data, rows, name) or _relation_columns(data, rows, name)
+        if not found and name != EVERYTHING:
+            known = _known_names(data, rows)
+            raise ModelError(
+                f"`{rows.predicate}` has no feature `{name}`",
+                code="KR810",
+                help=did_you_mean(name, known) or f"it has: {', '.join(known) or 'none'}",
+            )
+        parts += found
+    joined = side_by_side(parts)
+    refuse(data, rows, joined, np.isinf, "KR811", "infinite")
+    return joined
+
+
+def refuse(
+    data: Dataset,
+    rows: Rows,
+    columns: FeatureTable,
+    bad: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
+    code: str,
+    what: str,
+) -> None:
+    """Raise for the first ``bad`` value, naming its row and column."""
+    found = np.argwhere(bad(columns.values))
+    if len(found):
+        row, column = found[0]
+        raise ModelError(
+            f"column `{columns.names[column]}` is {what} in row {row + 1},"
+            f" {row_name(data, rows, row)} ({len(found)} such values)",
+            code=code,
+        )
+
+
+def row_name(data: Dataset, rows: Rows, row: int) -> str:
+    """A row as a person would write it: ``Fraud("e17")``."""
+    names = [
+        data.vocabularies[sort].name(int(thing))
+        for sort, thing in zip(rows.sorts, rows.things[row], strict=True)
+    ]
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return f"{rows.predicate}({quoted})"
+
+
+def feature_table(data: Dataset, sort: str) -> FeatureTable:
+    """The feature table of a domain, one row a thing; no column where it has none."""
+    table = data.features.get(sort)
+    return no_columns(len(data.vocabularies[sort])) if table is None else table
+
+
+def _table_columns(data: Dataset, rows: Rows, name: str) -> list[FeatureTable]:
+    found = []
+    for position, (sort, place) in enumerate(zip(rows.sorts, rows.places, strict=True)):
+        table = feature_table(data, sort)
+        if name != EVERYTHING:
+            table = table.select([n for n in table.names if name in (n, f"{place}.{n}")])
+        if table.names:
+            found.append(renamed(table.take(rows.things[:, position]), _prefix(rows, place)))
+    return found
+
+
+def _prefix(rows: Rows, place: str) -> str:
+    return f"{place}." if len(rows.sorts) > 1 else ""
+
+
+def _relation_columns(data: Dataset, rows: Rows, name: str) -> list[FeatureTable]:
+    """Columns from an attribute, a definition or an observed predicate of that name."""
+    sorts = _relation_sorts(data).get(name)
+    if sorts is None:
+        return []
+    if sorts == rows.sorts:
+        return [_looked_up(data, name, rows.things, "")]
+    if len(sorts) != 1:
+        return []
+    return [
+        _looked_up(data, name, rows.things[:, [position]], _prefix(rows, place))
+        for position, (sort, place) in enumerate(zip(rows.sorts, rows.places, strict=True))
+        if sort == sorts[0]
+    ]
+
+
+def _relation_sorts(data: Dataset) -> dict[str, tuple[str, ...]]:
+    program = data.program
+    sorts = {p.name: p.sorts for p in program.predicates if p.kind == "observed"}
+    sorts |= {attribute.name: attribute.sorts for attribute in program.attributes}
+    return sorts | {definition.name: definition.sorts for definition in program.definitions}
+
+
+def _known_names(data: Dataset, rows: Rows) -> list[str]:
+    names = [name for sort in rows.sorts for name in feature_table(data, sort).names]
+    fitting = [
+        name
+        for name, sorts in _relation_sorts(data).items()
+        if sorts == rows.sorts or (len(sorts) == 1 and sorts[0] in rows.sorts)
+    ]
+    return sorted({*names, *fitting})
+
+
+def _looked_up(data: Dataset, name: str, things: NDArray[np.int32], prefix: str) -> FeatureTable:
+    table = relation(data, name)
+    at = locate(argument_ids(table, things.shape[1]), things)
+    if "value" not in table.column_names:
+        return one_column(prefix + name, (at >= 0).astype(np.float32))
+    values, texts = _numbers(data, name, table.column("value").combine_chunks())
+    column = np.full(len(at), np.nan)
+    column[at >= 0] = values[at[at >= 0]]
+    return one_column(prefix + name, column, texts)
+
+
+def _numbers(
+    data: Dataset, name: str, column: pa.Array
+) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+    """Values as floats; times in days, durations in seconds, texts and things as codes."""
+    sort_of = {attribute.name: attribute.sort for attribute in data.program.attributes}
+    sort = sort_of.get(name) or data.program.definition(name).sort
+    if sort == "string":
+        encoded = pc.dictionary_encode(column)
+        return _floats(encoded.indices), tuple(encoded.dictionary.to_pylist())
+    values = _floats(column)
+    if sort in data.vocabularies:
+        return values, tuple(data.vocabularies[sort].names.to_pylist())
+    return values / {"time": DAY, "duration": SECOND}.get(str(sort), 1), None
+
+
+def _floats(array: pa.Array) -> NDArray[np.float64]:
+    return pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+
+
+def relation(data: Dataset, name: str) -> pa.Table:
+    """Table of an observed predicate, attribute or definition, read once a data set."""
+    for tables in (data.attributes, data.facts):
+        if name in tables:
+            return tables[name]
+    return remembered(data, name, lambda: _evaluated(data, name))
+
+
+def _evaluated(data: Dataset, name: str) -> pa.Table:
+    from knowreason.ground.relations import Relations
+
+    with Relations(data.program, data) as relations:
+        return relations.read(name)

@@ -1,0 +1,268 @@
+"""Models judged only on rows they were not fitted on.
+
+An overconfident model on its own training rows teaches the rules nothing, so the
+reasoner learns from out-of-fold log-odds; where the split is by time the folds go
+forward, because random folds overstate every model that knows the past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from knowreason.factors.outputs import ModelOutput
+from knowreason.models.calibration import Calibration, Method, calibrate
+from knowreason.models.protocol import KnowledgeModel, Progress, fit_model
+from knowreason.models.rows import (
+    UNKNOWN,
+    Rows,
+    argument_ids,
+    atoms_of,
+    locate,
+    logit,
+    rows_of,
+)
+
+if TYPE_CHECKING:
+    from knowreason.data import Dataset
+
+NO_FOLD = -1
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """A model fitted on all labels, and what it would have said without each row's own.
+
+    Attributes:
+        output: out-of-fold ratios at labelled rows, the final model's elsewhere; 0 where
+            a labelled row has no out-of-fold score.
+        model: the final model, fitted on all visible labels.
+        calibration: what the final model's log-odds go through.
+        out_of_fold: ``bool[n_atoms]``, atoms whose ratio is out of fold.
+        silent: ``bool[n_atoms]``, labelled atoms without an out-of-fold score: the rows of
+            the first fold where folds go forward.
+        report: sentences about folds, calibration and the fit.
+    """
+
+    output: ModelOutput
+    model: KnowledgeModel
+    calibration: Calibration
+    out_of_fold: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
+    report: tuple[str, ...]
+
+    def predict(self, data: Dataset) -> ModelOutput:
+        """The final model's ratios on other data."""
+        return predicted(
+            self.model, data, self.output.predicate, self.output.model, self.calibration
+        )
+
+
+def cross_fit(
+    make: Callable[[], KnowledgeModel],
+    data: Dataset,
+    predicate: str,
+    *,
+    name: str = "model",
+    folds: int = 5,
+    kind: str = "random",
+    calibration: Method = "platt",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> CrossFit:
+    """Fit one model a fold and one on all labels.
+
+    Args:
+        make: gives a new, unfitted model.
+        data: with visible labels of the predicate; hidden ones are never read.
+        predicate: what the model speaks of.
+        name: the model's name in the program.
+        folds: how many; fewer where there are fewer labelled rows.
+        kind: ``"random"``, ``"forward"`` (in time: a fold's model sees earlier folds only,
+            and the first fold has none) or ``"group:ATTRIBUTE"``.
+        calibration: how log-odds are calibrated on out-of-fold rows; each fold by the other
+            folds (the earlier ones where folds go forward), the final model by all.
+        seed: of random folds.
+        progress: called with fits done, fits to do, and a message.
+
+    Returns:
+        Everything the reasoner and ``predict`` need. Without labels there are no folds,
+        and the model must need none.
+    """
+    rows = rows_of(data, predicate)
+    labels = LabelRows.of(data, rows, folds, kind, seed)
+    forward = kind == "forward"
+    tested = labels.order[1:] if forward or len(labels.order) == 1 else labels.order
+    ratios, spreads = np.full(shape_of(rows), np.nan), np.full(shape_of(rows), np.nan)
+    for done, fold in enumerate(tested):
+        if progress is not None:
+            progress(done, len(tested) + 1, f"{name}: fold {done + 1} of {len(tested)}")
+        seen = labels.fold < fold if forward else labels.fold != fold
+        model = fit_model(make(), labels.restricted(data, predicate, seen), predicate)
+        mine = labels.fold_of_row == fold
+        log_odds, spread = model.log_odds_and_spread(data, predicate)
+        ratios[mine] = (log_odds - base_log_odds(model.base_rate_))[mine]
+        if spread is not None:
+            spreads[mine] = spread[mine]
+    if progress is not None:
+        progress(len(tested), len(tested) + 1, f"{name}: on all labels")
+    final = fit_model(make(), data, predicate)
+    if progress is not None:
+        progress(len(tested) + 1, len(tested) + 1, f"{name}: done")
+    found = Held(rows, labels.fold_of_row, tested, forward, ratios, spreads)
+    return _assembled(found, final, data, calibration, name)
+
+
+def predicted(
+    model: KnowledgeModel,
+    data: Dataset,
+    predicate: str,
+    name: str,
+    calibration: Calibration | None = None,
+) -> ModelOutput:
+    """Ratios of a fitted model on any data, through a calibration of ratios."""
+    rows = rows_of(data, predicate)
+    log_odds, spread = model.log_odds_and_spread(data, predicate)
+    ratios = calibrated(
+        log_odds - base_log_odds(model.base_rate_), model.base_rate_, calibration or Calibration()
+    )
+    return rows.output(name, ratios, model.base_rate_, spread)
+
+
+def calibrated(
+    ratios: NDArray[np.floating],
+    base_rate: float | NDArray[np.float64],
+    calibration: Calibration,
+) -> NDArray[np.float64]:
+    """Ratios through a calibration; those of states still belong to probabilities after it."""
+    changed = calibration(ratios)
+    if changed.ndim == 1:
+        return changed
+    offset = base_log_odds(base_rate)
+    total = np.logaddexp.reduce(changed + offset, axis=1, keepdims=True)
+    return changed - total
+
+
+def base_log_odds(base_rate: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-odds of a base rate, or log-probabilities of the states' shares."""
+    return np.log(base_rate) if np.ndim(base_rate) else logit(base_rate)
+
+
+def shape_of(rows: Rows) -> tuple[int, ...]:
+    """Shape of a model's output."""
+    return (rows.count,) if rows.classes is None else (rows.count, rows.states)
+
+
+@dataclass(frozen=True)
+class LabelRows:
+    """Visible labels of a predicate and the fold of each.
+
+    Attributes:
+        fold: ``int32[n_labels]`` by row of the label table.
+        fold_of_row: ``int32[n_rows]``, ``-1`` for a row without a label.
+        order: folds that hold a labelled row, ascending.
+    """
+
+    fold: NDArray[np.int32]
+    fold_of_row: NDArray[np.int32]
+    order: list[int]
+
+    @staticmethod
+    def of(data: Dataset, rows: Rows, count: int, kind: str, seed: int) -> LabelRows:
+        """Folds of the labels; a row of a functional predicate is never cut."""
+        from knowreason.data.split import folds
+
+        fold_of_row = np.full(rows.count, NO_FOLD, np.int32)
+        table = data.labels.get(rows.predicate)
+        if table is None or not table.num_rows:
+            return LabelRows(np.zeros(0, np.int32), fold_of_row, [])
+        span = atoms_of(data, rows.predicate)
+        atoms = locate(span.arguments, argument_ids(table, span.arguments.shape[1]))
+        fold = np.asarray(folds(data, rows.predicate, count, kind=kind, seed=seed), np.int32)
+        row = np.where(atoms >= 0, rows.row_of_atom[atoms], -1)
+        fold_of_row[row[row >= 0]] = fold[row >= 0]
+        fold_of_row[rows.labels == UNKNOWN] = NO_FOLD
+        fold = np.where(row >= 0, fold_of_row[row], fold)
+        return LabelRows(fold, fold_of_row, np.unique(fold_of_row[fold_of_row >= 0]).tolist())
+
+    def restricted(self, data: Dataset, predicate: str, seen: NDArray[np.bool_]) -> Dataset:
+        """The data with only the labels of the rows ``seen``."""
+        table = data.labels[predicate].filter(pa.array(seen))
+        return replace(data, labels={**data.labels, predicate: table})
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the fold models said of the rows they had not seen.
+
+    Attributes:
+        rows: the rows.
+        fold_of_row: ``int32[n]``.
+        tested: folds with out-of-fold scores, in order.
+        forward: whether folds go forward in time.
+        ratios, spreads: ``float64[n]`` or ``[n, K]``, NaN where there is none.
+    """
+
+    rows: Rows
+    fold_of_row: NDArray[np.int32]
+    tested: list[int]
+    forward: bool
+    ratios: NDArray[np.float64]
+    spreads: NDArray[np.float64]
+
+    def calibrations(
+        self, method: Method, offset: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Calibration]:
+        """Ratios, each fold calibrated by others, and the calibration by all folds.
+
+        Where folds go forward, others are earlier folds: the first tested fold stays as
+        it is.
+        """
+        in_fold = np.isin(self.fold_of_row, self.tested)
+        changed = self.ratios.copy()
+        base = np.exp(offset) if offset.ndim else 1 / (1 + np.exp(-offset))
+        for fold in self.tested:
+            mine = self.fold_of_row == fold
+            others = in_fold & ((self.fold_of_row < fold) if self.forward else ~mine)
+            found = self._fitted(others, method, offset)
+            changed[mine] = calibrated(self.ratios[mine], base, found)
+        return changed, self._fitted(in_fold, method, offset)
+
+    def _fitted(
+        self, rows: NDArray[np.bool_], method: Method, offset: NDArray[np.float64]
+    ) -> Calibration:
+        return calibrate(self.ratios[rows], self.rows.labels[rows], method, offset)
+
+
+def _assembled(
+    held: Held, final: KnowledgeModel, data: Dataset, method: Method, name: str
+) -> CrossFit:
+    rows, base = held.rows, final.base_rate_
+    changed, calibration = held.calibrations(method, base_log_odds(base))
+    log_odds, spread = final.log_odds_and_spread(data, rows.predicate)
+    ratios = calibrated(log_odds - base_log_odds(base), base, calibration)
+    labelled = rows.labels != UNKNOWN
+    tested = np.isin(held.fold_of_row, held.tested)
+    silent = labelled & ~tested
+    ratios[tested], ratios[silent] = changed[tested], 0.0
+    if spread is not None:
+        spread = np.where(np.isnan(held.spreads), spread, held.spreads)
+    report = [*final.report_, *([calibration.note] if calibration.note else [])]
+    report.append(
+        f"{int(tested.sum())} labelled rows scored out of {len(held.tested)} folds"
+        + (", forward in time" if held.forward else "")
+        + (f"; {int(silent.sum())} without such a score say nothing" if silent.any() else "")
+    )
+    return CrossFit(
+        rows.output(name, ratios, base, spread),
+        final,
+        calibration,
+        tested[rows.row_of_atom],
+        silent[rows.row_of_atom],
+        tuple(report),
+    )

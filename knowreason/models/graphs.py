@@ -1,0 +1,148 @@
+"""The graph of a data set as arrays: nodes of all domains side by side, edges, means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from knowreason.data.features import FeatureTable
+from knowreason.errors import ModelError
+from knowreason.models.columns import feature_table
+from knowreason.models.rows import Rows
+
+if TYPE_CHECKING:
+    from knowreason.data import Dataset
+
+
+@dataclass(frozen=True)
+class NodeGraph:
+    """A homogeneous view of the edges of a data set.
+
+    Attributes:
+        offsets: first node of each domain that has edges.
+        node_count: number of nodes.
+        source, target: ``int64[m]``, as listed; messages go both ways.
+        ends: by a domain whose things are edges: ``int64[n_things, 2]``, the end nodes of
+            each thing, ``-1`` where it is no edge.
+    """
+
+    offsets: Mapping[str, int]
+    node_count: int
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    ends: Mapping[str, NDArray[np.int64]]
+
+    @cached_property
+    def both_ways(self) -> NDArray[np.int64]:
+        """``int64[2, m']``: each pair of neighbours once a direction, no self loops."""
+        pairs = np.concatenate(
+            [[self.source, self.target], [self.target, self.source]], axis=1
+        ).astype(np.int64)
+        pairs = pairs[:, pairs[0] != pairs[1]]
+        return np.unique(pairs, axis=1)
+
+    @cached_property
+    def adjacency(self) -> sparse.csr_array:
+        """Symmetric 0/1 matrix of neighbours."""
+        rows, columns = self.both_ways
+        ones = np.ones(rows.shape[0], np.float32)
+        return sparse.csr_array((ones, (rows, columns)), shape=(self.node_count,) * 2)
+
+    @cached_property
+    def degree(self) -> NDArray[np.float32]:
+        """``float32[node_count]``, number of neighbours."""
+        return np.asarray(self.adjacency.sum(axis=1), np.float32)
+
+    def neighbour_means(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean over neighbours of the present values of each column; NaN over none."""
+        present = ~np.isnan(values)
+        total = self.adjacency @ np.where(present, values, 0).astype(np.float32)
+        count = self.adjacency @ present.astype(np.float32)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(count > 0, total / count, np.nan).astype(np.float32)
+
+
+def node_graph(data: Dataset) -> NodeGraph | None:
+    """The graph bound to a data set, ``None`` where there is none."""
+    if data.graph is None:
+        return None
+    domains = data.graph.domains
+    sizes = [len(data.vocabularies[domain]) for domain in domains]
+    offsets = dict(zip(domains, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    sources, targets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    ends: dict[str, NDArray[np.int64]] = {}
+    for edges in data.graph.relations:
+        source = offsets[edges.source_domain] + np.asarray(edges.source, np.int64)
+        target = offsets[edges.target_domain] + np.asarray(edges.target, np.int64)
+        sources.append(source)
+        targets.append(target)
+        if edges.key_domain is not None:
+            count = len(data.vocabularies[edges.key_domain])
+            table = ends.setdefault(edges.key_domain, np.full((count, 2), -1, np.int64))
+            table[edges.key] = np.stack([source, target], axis=1)
+    return NodeGraph(offsets, sum(sizes), np.concatenate(sources), np.concatenate(targets), ends)
+
+
+def nodes_of_rows(graph: NodeGraph, rows: Rows) -> NDArray[np.int64] | None:
+    """``int64[n, j]``: the nodes each row is about, ``-1`` for none.
+
+    A thing that is an edge stands for its two ends. ``None`` where no thing of the
+    predicate is in the graph.
+    """
+    parts = []
+    for position, sort in enumerate(rows.sorts):
+        things = rows.things[:, position]
+        if sort in graph.offsets:
+            parts.append((graph.offsets[sort] + things.astype(np.int64))[:, None])
+        elif sort in graph.ends:
+            parts.append(graph.ends[sort][things])
+    return np.concatenate(parts, axis=1) if parts else None
+
+
+def needed_graph(data: Dataset, rows: Rows, model: str) -> tuple[NodeGraph, NDArray[np.int64]]:
+    """The graph and the nodes of each row.
+
+    Raises:
+        ModelError: KR812 where the data has no graph, or none with the predicate's things.
+    """
+    graph = node_graph(data)
+    nodes = nodes_of_rows(graph, rows) if graph is not None else None
+    if graph is None or nodes is None:
+        missing = (
+            "the data has no graph"
+            if graph is None
+            else (f"no edge of the graph touches {' or '.join(rows.sorts)}")
+        )
+        raise ModelError(
+            f"`{model}` for `{rows.predicate}` needs a graph: {missing}",
+            code="KR812",
+            help="bind one: `[graph]` in the project file, `graph=EdgeList(...)` in Python",
+        )
+    return graph, nodes
+
+
+def node_columns(data: Dataset, graph: NodeGraph) -> FeatureTable:
+    """Features of every node; columns of other domains are missing.
+
+    Names are prefixed by the domain where there is more than one.
+    """
+    parts = [(domain, feature_table(data, domain)) for domain in graph.offsets]
+    width = sum(len(table.names) for _, table in parts)
+    values = np.full((graph.node_count, width), np.nan, np.float32)
+    names: tuple[str, ...] = ()
+    categories: tuple[tuple[str, ...] | None, ...] = ()
+    for domain, table in parts:
+        prefix = f"{domain}." if len(parts) > 1 else ""
+        start = graph.offsets[domain]
+        values[start : start + len(table), len(names) : len(names) + len(table.names)] = (
+            table.values
+        )
+        names += tuple(prefix + name for name in table.names)
+        categories += table.categories
+    return FeatureTable(names, values, categories)

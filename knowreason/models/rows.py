@@ -1,0 +1,307 @@
+"""Which things each row of a model is about, and what is known of it.
+
+A Boolean predicate has one row an atom; a functional one has one row a setting of its
+other arguments, and the model chooses among the states.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.errors import ModelError
+from knowreason.factors.atoms import AtomSpan
+from knowreason.factors.outputs import LLR_LIMIT, ModelOutput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from knowreason.data import Dataset
+
+T = TypeVar("T")
+UNKNOWN = -1
+STATE_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a predicate for a model.
+
+    Attributes:
+        predicate: its name.
+        sorts: sort of each thing of a row.
+        places: name of each thing's argument place (``a0``, ``a1`` ... where it has none).
+        things: ``int32[n, k]``, ids of the things of each row.
+        labels: ``int32[n]``, visible label: 0/1, or the state; ``-1`` where unknown.
+        classes: texts of the states of a functional predicate, ``None`` for a Boolean one.
+        optional: whether "no state" is possible; it is then state ``len(classes)``.
+        time: ``int64[n]``, latest clock of the row's things; ``None`` without a clock.
+        row_of_atom: ``int64[n_atoms]``.
+        state_of_atom: ``int32[n_atoms]``, 0 throughout for a Boolean predicate.
+    """
+
+    predicate: str
+    sorts: tuple[str, ...]
+    places: tuple[str, ...]
+    things: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    classes: tuple[str, ...] | None
+    optional: bool
+    time: NDArray[np.int64] | None
+    row_of_atom: NDArray[np.int64]
+    state_of_atom: NDArray[np.int32]
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return self.things.shape[0]
+
+    @property
+    def states(self) -> int:
+        """Number of states a row can be in: 2, K, or K + 1 with "none"."""
+        return 2 if self.classes is None else len(self.classes) + self.optional
+
+    @property
+    def labelled(self) -> NDArray[np.int64]:
+        """Rows with a visible label."""
+        return np.flatnonzero(self.labels != UNKNOWN)
+
+    def base_rate(self) -> float | NDArray[np.float64]:
+        """Share of each state among the labelled rows, half a row added to each."""
+        counts = np.bincount(self.labels[self.labelled], minlength=self.states) + 0.5
+        share = counts / counts.sum()
+        return float(share[1]) if self.classes is None else share
+
+    def constant(self, base_rate: float | NDArray[np.float64]) -> NDArray[np.float32]:
+        """The output of a model that knows the base rate only."""
+        if self.classes is None:
+            return np.full(self.count, logit(base_rate), np.float32)
+        return np.tile(np.log(base_rate).astype(np.float32), (self.count, 1))
+
+    def checked(self, output: NDArray[np.floating], model: str) -> NDArray[np.float32]:
+        """``output`` as float32 within +-14.
+
+        Raises:
+            ModelError: KR807 for another shape, KR808 for a value that is not a number.
+        """
+        shape = (self.count,) if self.classes is None else (self.count, self.states)
+        if output.shape != shape:
+            raise ModelError(
+                f"`{model}` gave an array of shape {output.shape} for `{self.predicate}`,"
+                f" which needs {shape}",
+                code="KR807",
+            )
+        wrong = np.argwhere(np.isnan(output))
+        if len(wrong):
+            raise ModelError(
+                f"`{model}` gave no number for row {wrong[0][0] + 1} of `{self.predicate}`",
+                code="KR808",
+            )
+        return np.clip(output, -LLR_LIMIT, LLR_LIMIT).astype(np.float32)
+
+    def output(
+        self,
+        model: str,
+        ratios: NDArray[np.floating],
+        base_rate: float | NDArray[np.float64],
+        spread: NDArray[np.floating] | None = None,
+    ) -> ModelOutput:
+        """What the reasoner takes, by atom, from ratios by row (and state).
+
+        Where "none" is a state, its own ratio is taken off the others, so that "none" has
+        log-odds 0.
+        """
+        if self.optional:
+            ratios = ratios - ratios[:, -1:]
+        llr = np.clip(self.by_atom(ratios), -LLR_LIMIT, LLR_LIMIT).astype(np.float32)
+        spreads = None if spread is None else self.by_atom(spread).astype(np.float32)
+        return ModelOutput(model, self.predicate, llr, base_rate, spreads)
+
+    def by_atom(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Values by row (and state) in the order of the atoms."""
+        if self.classes is None:
+            return values[self.row_of_atom]
+        return values[self.row_of_atom, self.state_of_atom]
+
+
+def logit(probability: float | NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log-odds of probabilities, within +-14."""
+    p = np.asarray(probability, np.float64)
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(p) - np.log1p(-p), -LLR_LIMIT, LLR_LIMIT)
+
+
+def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
+    """The open atoms of a predicate, in the order in which the grounding numbers them.
+
+    Raises:
+        ModelError: KR805 for a predicate that is not open.
+    """
+    from knowreason.ground.atoms import open_atoms
+
+    if not data.program.is_open(predicate):
+        raise ModelError(
+            f"a model can only speak of a query or latent predicate, and `{predicate}` is"
+            f" {data.program.kind_of(predicate)}",
+            code="KR805",
+        )
+    table = remembered(data, "open atoms", lambda: open_atoms(data.program, data))
+    return table.spans[predicate]
+
+
+def remembered(data: Dataset, what: str, compute: Callable[[], T]) -> T:
+    """``compute()``, once for data sets that share program, facts and attributes.
+
+    Cross-fitting hides labels and nothing else, so what does not depend on labels is the
+    same in every fold.
+    """
+    owners = (data.program, data.facts, data.attributes)
+    key = (*map(id, owners), what)
+    if key not in _REMEMBERED:
+        _REMEMBERED[key] = (compute(), owners)  # the owners are kept so that ids stay theirs
+        if len(_REMEMBERED) > _REMEMBERED_LIMIT:
+            _REMEMBERED.popitem(last=False)
+    return _REMEMBERED[key][0]
+
+
+_REMEMBERED: OrderedDict[tuple[object, ...], tuple[Any, object]] = OrderedDict()
+_REMEMBERED_LIMIT = 64
+
+
+def rows_of(data: Dataset, predicate: str) -> Rows:
+    """The rows of a predicate, with the labels that may be seen.
+
+    Raises:
+        ModelError: KR805 for a predicate that is not open, KR806 for more states than a
+            model can choose among.
+    """
+    span = atoms_of(data, predicate)
+    declared = data.program.predicate(predicate)
+    position = span.functional_position
+    keep = [i for i in range(declared.arity) if i != position]
+    places = tuple(declared.arguments[i].name or f"a{i}" for i in keep)
+    sorts = tuple(declared.sorts[i] for i in keep)
+    if position is None:
+        things, row_of_atom = span.arguments, np.arange(span.count)
+        state_of_atom, classes, optional = np.zeros(span.count, np.int32), None, False
+    else:
+        things, row_of_atom = distinct_rows(span.arguments[:, keep])
+        state_of_atom = span.arguments[:, position]
+        classes = _states(data, predicate, declared.sorts[position])
+        optional = declared.arguments[position].functional == "?"
+    labels = _labels(data, predicate, span, things.shape[0], row_of_atom, state_of_atom)
+    return Rows(
+        predicate,
+        sorts,
+        places,
+        things,
+        labels,
+        classes,
+        optional,
+        _time(data, sorts, things),
+        row_of_atom,
+        state_of_atom,
+    )
+
+
+def distinct_rows(table: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Distinct rows in order of first appearance, and which of them each row is."""
+    keys = row_keys(table)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return table[first[order]], rank[inverse]
+
+
+def row_keys(table: NDArray[np.integer]) -> NDArray[np.int64]:
+    """One integer a row, equal where rows are equal; columns are non-negative."""
+    keys = np.zeros(table.shape[0], np.int64)
+    for column in table.T:
+        _, keys = np.unique(keys, return_inverse=True)
+        keys = keys * (int(column.max(initial=0)) + 1) + column
+    return keys
+
+
+def locate(table: NDArray[np.int32], wanted: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Position in ``table`` of each wanted row, ``-1`` where there is none."""
+    if not len(table) or not len(wanted):
+        return np.full(len(wanted), -1, np.int64)
+    keys = row_keys(np.concatenate([table, wanted]))
+    known, asked = keys[: len(table)], keys[len(table) :]
+    order = np.argsort(known, kind="stable")
+    at = np.minimum(np.searchsorted(known[order], asked), len(known) - 1)
+    return np.where(known[order][at] == asked, order[at], -1)
+
+
+def argument_ids(table: pa.Table, arity: int) -> NDArray[np.int32]:
+    """Columns ``a0 .. a{k-1}`` of a table as ``int32[n, arity]``."""
+    columns = [table.column(f"a{i}").to_numpy() for i in range(arity)]
+    return np.stack(columns, axis=1).astype(np.int32)
+
+
+def _states(data: Dataset, predicate: str, sort: str) -> tuple[str, ...]:
+    names = data.vocabularies[sort].names
+    if len(names) > STATE_LIMIT:
+        raise ModelError(
+            f"`{predicate}` chooses among {len(names)} values of `{sort}`; a model can choose"
+            f" among {STATE_LIMIT} at most",
+            code="KR806",
+            help=f"score each candidate instead: a query without the mark on `{sort}`",
+        )
+    return tuple(names.to_pylist())
+
+
+def _labels(
+    data: Dataset,
+    predicate: str,
+    span: AtomSpan,
+    count: int,
+    row_of_atom: NDArray[np.int64],
+    state_of_atom: NDArray[np.int32],
+) -> NDArray[np.int32]:
+    labels = np.full(count, UNKNOWN, np.int32)
+    table = data.labels.get(predicate)
+    if table is None:
+        return labels
+    atoms = locate(span.arguments, argument_ids(table, span.arguments.shape[1]))
+    value = table.column("value").to_numpy()
+    atoms, value = atoms[atoms >= 0], value[atoms >= 0]
+    if span.functional_position is None:
+        labels[atoms] = value
+        return labels
+    if data.program.predicate(predicate).arguments[span.functional_position].functional == "?":
+        denied = np.bincount(row_of_atom[atoms[value == 0]], minlength=count)
+        candidates = np.bincount(row_of_atom, minlength=count)
+        labels[denied == candidates] = len(data.vocabularies[_state_sort(data, predicate)].names)
+    true = atoms[value == 1]
+    labels[row_of_atom[true]] = state_of_atom[true]
+    return labels
+
+
+def _state_sort(data: Dataset, predicate: str) -> str:
+    declared = data.program.predicate(predicate)
+    position = declared.functional_position
+    assert position is not None
+    return declared.sorts[position]
+
+
+def _time(
+    data: Dataset, sorts: tuple[str, ...], things: NDArray[np.int32]
+) -> NDArray[np.int64] | None:
+    latest: NDArray[np.int64] | None = None
+    for position, sort in enumerate(sorts):
+        clock = data.program.clock_of(sort)
+        if clock is None or clock.name not in data.attributes:
+            continue
+        table = data.attributes[clock.name]
+        of_thing = np.full(len(data.vocabularies[sort]), np.iinfo(np.int64).min)
+        of_thing[table.column("a0").to_numpy()] = table.column("value").to_numpy()
+        time = of_thing[things[:, position]]
+        latest = time if latest is None else np.maximum(latest, time)
+    return latest

@@ -1,0 +1,143 @@
+"""Scores that are in the data already: somebody else's model, a blacklist, an anomaly score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.errors import ModelError, did_you_mean
+from knowreason.models.calibration import Calibration, fit_contamination, fit_scores
+from knowreason.models.protocol import KnowledgeModel, Progress
+from knowreason.models.rows import Rows, atoms_of, locate, rows_of
+from knowreason.models.tabular import as_log_odds, mean_rate
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from knowreason.data import Dataset
+
+
+class Column(KnowledgeModel):
+    """A column of scores of the data; an atom without a score is said nothing about.
+
+    Args:
+        column: name of the column.
+        kind: ``"probability"``, ``"log_odds"``, or ``"anomaly"``: unbounded, higher is
+            more likely true, calibrated on the visible labels, or without labels on
+            ``contamination``.
+        contamination: assumed share of positives among unlabelled anomaly scores.
+        separation: assumed distance, in standard deviations, between the anomaly scores
+            of positives and negatives; by default estimated from the scores.
+        calibrate: how anomaly scores meet labels.
+        base_rate: base rate of the model behind the column; by default the mean of its
+            probabilities, which for a calibrated model is the same.
+    """
+
+    registered_as = "column"
+    needs_labels = False
+
+    def __init__(
+        self,
+        column: str,
+        kind: Literal["probability", "log_odds", "anomaly"] = "probability",
+        contamination: float = 0.05,
+        separation: float | None = None,
+        calibrate: Literal["platt", "isotonic"] = "platt",
+        base_rate: float | None = None,
+    ) -> None:
+        self.column = column
+        self.kind = kind
+        self.contamination = contamination
+        self.separation = separation
+        self.calibrate = calibrate
+        self.base_rate = base_rate
+
+    def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
+        """Calibrate an anomaly score and find the base rate.
+
+        Raises:
+            ModelError: KR824 for no such column, KR825 for an anomaly score of a
+                functional predicate, KR809 for a probability outside 0 to 1.
+        """
+        rows = rows_of(data, predicate)
+        self.calibration_ = Calibration().to_values()
+        self.report_ = ()
+        if self.kind == "anomaly":
+            self._calibrate(data, rows)
+        elif self.base_rate is not None:
+            self.base_rate_ = self.base_rate
+        else:
+            self.base_rate_ = mean_rate(self._given(data, rows), rows)
+            self.report_ = (f"base rate of `{self.column}` taken from its own mean",)
+        return self
+
+    def log_odds(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
+        """The column as log-odds; the base rate where an atom has no score."""
+        rows = rows_of(data, predicate)
+        known = Calibration.from_values(self.calibration_)(self._given(data, rows))
+        silent = rows.constant(self.base_rate_)
+        return rows.checked(np.where(np.isnan(known), silent, known), f"column {self.column}")
+
+    def _calibrate(self, data: Dataset, rows: Rows) -> None:
+        if rows.classes is not None:
+            raise ModelError(
+                f"`{rows.predicate}` is functional: an anomaly score cannot choose a state",
+                code="KR825",
+                help='give probabilities of the states: `kind="probability"`',
+            )
+        scores = self._given(data, rows)
+        known = rows.labelled[~np.isnan(scores[rows.labelled])]
+        if len(np.unique(rows.labels[known])) == 2:
+            found = fit_scores(scores[known], rows.labels[known], self.calibrate)
+            self.base_rate_ = rows.base_rate()
+        elif rows.count and not np.isnan(scores).all():
+            found = fit_contamination(scores, self.contamination, self.separation)
+            self.base_rate_ = self.contamination
+        else:
+            found = Calibration(note="no score to calibrate")
+            self.base_rate_ = self.contamination
+        self.calibration_, self.report_ = found.to_values(), (found.note,)
+
+    def _given(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:
+        """The column by row (and state), in log-odds unless it is an anomaly score."""
+        scores = _by_atom(data, rows.predicate, self.column)
+        if rows.classes is None:
+            given = scores
+        else:
+            given = np.full((rows.count, rows.states), np.nan)
+            given[rows.row_of_atom, rows.state_of_atom] = scores
+        if self.kind == "probability":
+            given = as_log_odds(given, f"column `{self.column}`", rows)
+        if rows.classes is not None:
+            given = _completed(given, rows)
+        return given
+
+
+def _by_atom(data: Dataset, predicate: str, column: str) -> NDArray[np.float64]:
+    """The column in the order of the atoms, NaN where an atom has no score."""
+    span = atoms_of(data, predicate)
+    given = data.scores.get(predicate)
+    known = {} if given is None else given.values
+    if given is None or column not in known:
+        raise ModelError(
+            f"`{predicate}` has no column of scores `{column}`",
+            code="KR824",
+            help=did_you_mean(column, known) or f"it has: {', '.join(known) or 'none'}",
+        )
+    scores = np.full(span.count, np.nan)
+    atoms = locate(span.arguments, given.arguments)
+    scores[atoms[atoms >= 0]] = known[column][atoms >= 0]
+    return scores
+
+
+def _completed(given: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
+    """Log-probabilities of all states: absent ones share what the given ones leave."""
+    absent = np.isnan(given)
+    left = np.clip(1.0 - np.nansum(np.exp(np.where(absent, -np.inf, given)), axis=1), 1e-6, 1.0)
+    share = np.log(left / np.maximum(absent.sum(axis=1), 1))
+    filled = np.where(absent, share[:, None], given)
+    filled -= np.logaddexp.reduce(filled, axis=1, keepdims=True) if rows.states else 0.0
+    filled[absent.all(axis=1)] = np.nan
+    return filled

@@ -1,0 +1,91 @@
+"""Every registered model passes the conformance suite, and none can be registered without it."""
+
+import numpy as np
+import pytest
+
+from knowreason.errors import ModelError
+from knowreason.models import MODELS, KnowledgeModel, LabelledModel, check_model, make
+from knowreason.models.registry import BUILT_IN
+
+CASES = {
+    "callable": [{"function": "knowreason.models.example:example_scores"}],
+    "column": [
+        {"column": "p"},
+        {"column": "z", "kind": "log_odds"},
+        {"column": "wild", "kind": "anomaly"},
+        {"column": "wild", "kind": "anomaly", "calibrate": "isotonic"},
+    ],
+    "sklearn": [
+        {},
+        {"missing": "refuse"},
+        {"estimator": "random_forest", "class_weight": "balanced", "n_estimators": 5},
+    ],
+    "trees": [
+        {"max_iter": 10},
+        {"max_iter": 10, "hops": 0, "early_stopping": True, "class_weight": "balanced"},
+    ],
+}
+
+
+def test_every_built_in_model_has_a_case():
+    assert set(CASES) == set(BUILT_IN)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [(name, options) for name, cases in CASES.items() for options in cases]
+)
+def test_conforms(name, options):
+    check_model(lambda: make(name, options))
+
+
+@pytest.mark.parametrize("predicate", ["Fraud", "Has", "May", "Linked"])
+@pytest.mark.parametrize("name", ["sklearn", "trees"])
+def test_conforms_on_other_levels(name, predicate):
+    check_model(lambda: make(name, CASES[name][0]), predicate)
+
+
+class Forgetful(KnowledgeModel):
+    """Sets things before fit, leaks hidden labels and gives float64."""
+
+    def __init__(self):
+        self.memory_ = 1
+
+    def fit(self, data, predicate):
+        self.base_rate_ = 0.3
+        self.memory_ = len(data.hidden)
+        return self
+
+    def log_odds(self, data, predicate):
+        return np.full(len(data.vocabularies["Node"]), self.memory_, float)
+
+
+def test_a_careless_model_is_told_everything_at_once():
+    with pytest.raises(ModelError) as caught:
+        check_model(Forgetful)
+    text = str(caught.value)
+    assert caught.value.code == "KR845"
+    assert "set before fit" in text
+    assert "float64" in text
+    assert "fit without labels is not refused" in text
+    assert "hidden labels" in text
+    assert len(caught.value.diagnostics) >= 4
+
+
+class Mean(LabelledModel):
+    """The least a model of one's own needs."""
+
+    def fit_rows(self, data, rows, progress):
+        values = data.features["Node"].values[:, 0]
+        self.cut_ = float(np.nanmean(values))
+
+    def score_rows(self, data, rows):
+        self.columns(data, rows, None)  # refuses infinite features
+        return np.nan_to_num(data.features["Node"].values[:, 0]) - self.cut_
+
+
+def test_a_model_of_ones_own_conforms():
+    check_model(Mean)
+
+
+def test_registered_models_are_all_checked():
+    assert set(MODELS) - set(CASES) == set(), "give new models a case above"

@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from knowreason.data.split import folds
+from knowreason.errors import ModelError
+from knowreason.models import KnowledgeModel, cross_fit, make, predicted, rows_of
+from knowreason.models.example import example_data, with_label_values
+from knowreason.models.rows import logit
+
+SEEN: list[np.ndarray] = []
+
+
+class Memory(KnowledgeModel):
+    """Knows its training labels by heart: what cross-fitting must see through."""
+
+    def fit(self, data, predicate):
+        rows = rows_of(data, predicate)
+        self.base_rate_ = rows.base_rate()
+        self.labels_ = rows.labels
+        SEEN.append(rows.labelled)
+        return self
+
+    def log_odds(self, data, predicate):
+        truth = np.where(self.labels_ == 1, 9.0, -9.0)
+        return np.where(self.labels_ < 0, logit(self.base_rate_), truth).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return example_data()
+
+
+def test_no_row_is_scored_by_a_model_that_saw_its_label(data):
+    SEEN.clear()
+    found = cross_fit(Memory, data, "Bad", calibration="none")
+    assert np.abs(found.output.llr).max() < 1e-6
+    assert len(SEEN) == 6
+    assert [len(rows) for rows in SEEN] == [48] * 5 + [60]
+    assert found.out_of_fold.sum() == 60
+    assert not found.silent.any()
+
+
+def test_forward_folds_see_only_the_past(data):
+    SEEN.clear()
+    found = cross_fit(Memory, data, "Fraud", kind="forward", calibration="none")
+    fold = folds(data, "Fraud", 5, kind="forward", seed=0)
+    for j, rows in enumerate(SEEN[:-1], start=1):
+        assert set(fold[rows]) == set(range(j))
+    assert found.silent.tolist() == (fold == 0).tolist()
+    assert (found.output.llr[found.silent] == 0).all()
+    assert "forward in time" in found.report[-1]
+
+
+def test_unlabelled_rows_get_the_final_model(data):
+    found = cross_fit(lambda: make("trees", {"max_iter": 10}), data, "Bad")
+    np.testing.assert_array_equal(found.output.llr[60:], found.predict(data).llr[60:])
+    assert (found.output.llr[:60] != found.predict(data).llr[:60]).any()
+
+
+def test_folds_of_a_functional_predicate_do_not_cut_settings(data):
+    found = cross_fit(Memory3, data, "Has", calibration="none")
+    assert np.abs(found.output.llr).max() < 1e-5
+    assert found.output.llr.shape == (360,)
+
+
+class Memory3(Memory):
+    def log_odds(self, data, predicate):
+        rows = rows_of(data, predicate)
+        sure = np.where(self.labels_[:, None] == np.arange(rows.states), np.log(0.98), np.log(0.01))
+        silent = rows.constant(self.base_rate_)
+        return np.where(self.labels_[:, None] < 0, silent, sure).astype(np.float32)
+
+
+def test_is_deterministic_and_depends_on_the_seed(data):
+    def out_of_fold(seed):
+        return cross_fit(lambda: make("sklearn"), data, "Bad", seed=seed).output.llr[:60]
+
+    np.testing.assert_array_equal(out_of_fold(1), out_of_fold(1))
+    assert (out_of_fold(1) != out_of_fold(2)).any()
+
+
+def test_calibration_helps_an_overconfident_model(data):
+    random = np.random.default_rng(0)
+    noisy = random.random(240) < 0.3
+    labels = data.labels["Fraud"].column("value").to_numpy() ^ noisy
+    data = with_label_values(data, "Fraud", labels.astype(np.int8))
+
+    def loss(method):
+        found = cross_fit(lambda: make("trees"), data, "Fraud", calibration=method)
+        margin = (found.output.llr + logit(found.output.base_rate)) * (2 * labels - 1)
+        return np.logaddexp(0, -margin).mean()
+
+    assert loss("platt") < loss("none")
+
+
+def test_a_model_without_labels_needs_no_folds(data):
+    blind = replace(data, labels={})
+    found = cross_fit(lambda: make("column", {"column": "p"}), blind, "Bad")
+    np.testing.assert_array_equal(found.output.llr, found.predict(blind).llr)
+    with pytest.raises(ModelError) as caught:
+        cross_fit(lambda: make("trees"), blind, "Bad")
+    assert caught.value.code == "KR820"
+
+
+def test_labels_alike_say_nothing(data):
+    alike = with_label_values(data, "Bad", np.zeros(60, np.int8))
+    found = cross_fit(lambda: make("trees"), alike, "Bad")
+    assert np.abs(found.output.llr).max() < 0.5
+    assert "all labels are alike" in found.report[0]
+
+
+def test_progress_counts_the_fits(data):
+    steps = []
+    cross_fit(Memory, data, "Bad", folds=3, progress=lambda *step: steps.append(step[:2]))
+    assert steps == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_predicts_other_data(data):
+    other = example_data(nodes=40, payments=60, seed=3, first=500)
+    model = make("sklearn").fit(data, "Bad")
+    output = predicted(model, other, "Bad", "main")
+    assert output.llr.shape == (40,)
+    assert output.model == "main"
+    expected = model.log_odds(other, "Bad") - logit(model.base_rate_)
+    np.testing.assert_allclose(output.llr, expected, atol=1e-5)
