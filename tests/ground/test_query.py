@@ -1,0 +1,159 @@
+"""Conjunctions against evaluation by substitution."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knowreason.errors import GroundingError
+from knowreason.ground.query import Conjunction, guards
+from knowreason.ground.relations import Relations
+from knowreason.logic import (
+    And,
+    Atom,
+    AttributeTerm,
+    Comparison,
+    Constant,
+    Exists,
+    Not,
+    Or,
+    Variable,
+    Wildcard,
+)
+from knowreason.logic.variables import free_variables
+from tests.ground import crisp
+from tests.ground.naive import NaiveWorld
+
+x, y = Variable("x", "A"), Variable("y", "A")
+b = Variable("b", "B")
+
+
+def rows(relations, conjunction, variables):
+    tree = conjunction.select(
+        {f"c{i}": conjunction.columns[v.name] for i, v in enumerate(variables)}
+    )
+    found = relations.arrow(tree).read_all()
+    return sorted(zip(*(column.to_pylist() for column in found.columns), strict=True))
+
+
+@cache
+def small_world(seed):
+    """One of ten small data sets, as tables and for substitution."""
+    data = crisp.dataset(seed % 10)
+    return Relations(crisp.program(), data, threads=1), NaiveWorld.of(crisp.program(), data)
+
+
+def solve(formula, variables, seed=0):
+    relations, world = small_world(seed)
+    conjunction = Conjunction(relations)
+    conjunction.satisfy(formula, variables)
+    return rows(relations, conjunction, variables), world.solutions(formula, variables)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_satisfy_lists_the_settings_that_make_a_formula_true(seed):
+    formula = crisp.Formulas(seed).formula((x, y, b))
+    variables = tuple({v.name: v for v in (x, *free_variables(formula))}.values())
+    found, expected = solve(formula, variables, seed)
+    assert found == expected
+
+
+@settings(max_examples=75, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_where_and_dropped_count_true_and_unknown_settings(seed):
+    formula = crisp.Formulas(seed).formula((x, b))
+    relations, world = small_world(seed + 1)
+    truths = [world.truth(formula, s) for s in world.settings((x, b))]
+    conjunction = Conjunction(relations)
+    conjunction.range_over(x)
+    conjunction.range_over(b)
+    conjunction.where(formula)
+    assert len(rows(relations, conjunction, (x, b))) == truths.count(True)
+    assert relations.rows(conjunction.dropped()) == truths.count(None)
+
+
+@settings(max_examples=75, deadline=None)
+@given(seed=st.integers(0, 10**6), sort=st.sampled_from(["int", "float", "time"]))
+def test_terms_have_the_values_of_substitution(seed, sort):
+    term = crisp.Formulas(seed).number((x, b), sort, 3)
+    relations, world = small_world(seed)
+    conjunction = Conjunction(relations)
+    conjunction.range_over(x)
+    conjunction.range_over(b)
+    value = conjunction.term(term)
+    tree = conjunction.select({**conjunction.columns, "value": value})
+    found = {(r["x"], r["b"]): r["value"] for r in relations.arrow(tree).read_all().to_pylist()}
+    for setting in world.settings((x, b)):
+        expected = world.value(term, setting)
+        got = found[setting["x"], setting["b"]]
+        assert (got is None) == (expected is None)
+        assert expected is None or np.isclose(got, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        Atom("E", (x, x)),
+        Atom("E", (AttributeTerm("boss", (x,), "A"), x)),
+        Atom("E", (x, AttributeTerm("boss", (y,), "A"))),
+        And((Atom("E", (x, AttributeTerm("boss", (y,), "A"))), Atom("E", (y, Wildcard("A"))))),
+        And(
+            (
+                Atom("E", (x, AttributeTerm("boss", (y,), "A"))),
+                Atom("E", (y, AttributeTerm("boss", (x,), "A"))),
+            )
+        ),
+        And((Atom("P", (Wildcard("A"),)), Atom("P", (x,)))),
+        Not(Atom("E", (x, Wildcard("A")))),
+        Not(Atom("P", (AttributeTerm("boss", (x,), "A"),))),
+        Not(Atom("P", (AttributeTerm("boss", (Constant("a0", "A"),), "A"),))),
+        Or((Atom("E", (x, y)), And((Atom("P", (x,)), Atom("P", (y,)))))),
+        Exists((b,), And((Atom("Q", (x, b)), Atom("Q", (y, b)), Comparison("<", x, y)))),
+        Atom("E", (x, Constant("nobody", "A"))),
+        Not(Atom("E", (x, Constant("nobody", "A")))),
+    ],
+    ids=str,
+)
+def test_shapes_of_guards(formula):
+    for seed in range(3):
+        found, expected = solve(formula, (x, y), seed)
+        assert found == expected
+
+
+def test_an_attribute_is_joined_once_a_distinct_call():
+    with Relations(crisp.program(), crisp.dataset(0)) as relations:
+        conjunction = Conjunction(relations)
+        conjunction.range_over(x)
+        at = AttributeTerm("at", (x,), "time")
+        conjunction.where(Comparison("<", at, Constant(5, "time")))
+        conjunction.where(Comparison(">", at, Constant(0, "time")))
+        conjunction.where(Exists((y,), And((Atom("E", (x, y)), Comparison("!=", at, at)))))
+        assert relations.sql(conjunction.select(conjunction.columns)).count("LEFT JOIN") == 1
+
+
+def test_other_columns_of_a_joined_table_are_readable():
+    from knowreason.ground.terms_sql import column
+
+    with Relations(crisp.program(), crisp.dataset(0)) as relations:
+        numbered = crisp.table([(0, 1), (2, 2)], 2).append_column("id", [[7, 9]])
+        conjunction = Conjunction(relations)
+        alias = conjunction.join_table(relations.register("numbered", numbered), (x, y))
+        tree = conjunction.select({"id": column(alias, "id")})
+        assert relations.arrow(tree).read_all()["id"].to_pylist() == [7, 9]
+
+
+def test_an_unbound_variable_is_an_error():
+    with Relations(crisp.program(), crisp.dataset(0)) as relations:
+        with pytest.raises(GroundingError, match="`x` is not bound") as caught:
+            Conjunction(relations).where(Comparison("=", x, x))
+        assert caught.value.code == "KR604"
+
+
+def test_guards_are_variables_that_positive_atoms_bind():
+    formula = And(
+        (Atom("P", (x,)), Or((Atom("E", (y, x)), Atom("P", (y,)))), Not(Atom("Q", (x, b))))
+    )
+    assert guards(formula) == {"x", "y"}
