@@ -28,7 +28,7 @@ ENGINES: Registry[Engine] = Registry(
         "gibbs": "knowreason.infer.gibbs:gibbs",
         "map": "knowreason.infer.map:map_",
         "mean_field": "knowreason.infer.mean_field:mean_field",
-        "trw": "knowreason.infer.bp:trw",
+        "trw": "knowreason.infer.trw:trw",
     },
 )
 

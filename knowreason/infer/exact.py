@@ -20,10 +20,16 @@ from knowreason.factors.graph import OPEN, TRUE, FactorGraph
 from knowreason.factors.stacks import FlatRows, Shapes
 from knowreason.infer.conflicts import conflict
 from knowreason.infer.posterior import EngineReport, Posterior
+from knowreason.infer.rooting import tree_components
+from knowreason.infer.scopes import scopes
 from knowreason.infer.solvers import Beliefs, Impossible, Solver
 from knowreason.infer.templates import TemplateSolver
+from knowreason.infer.trees import TreeSolver
 
 CLIP = 700.0
+_ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
+_COMMON = 16  # components of one shape that make its template worth building
+_COMMON_STATES = 10.0  # log2 of the states above which a tree is better all the same
 
 
 @dataclass(frozen=True)
@@ -129,10 +135,29 @@ def _prepare(
 ) -> Prepared:
     shapes = Shapes(graph, labels, count)
     size = log2_states(graph, labels, count)
-    small = np.flatnonzero(size <= np.log2(states))
+    common = (size <= _ALWAYS_TEMPLATE) | (shapes.members[shapes.shape] >= _COMMON)
+    template = common & (size <= min(np.log2(states), _COMMON_STATES))
     solvers: list[Solver] = []
-    solvers += [TemplateSolver.prepare(stack, device) for stack in shapes.stacks(small)]
+    tree = _trees(graph, labels, ~template)
+    if tree.any():
+        solvers.append(TreeSolver.prepare(graph, labels, _atoms_of(labels, tree)))
+    template |= ~tree & (size <= np.log2(states))
+    stacks = shapes.stacks(np.flatnonzero(template))
+    solvers += [TemplateSolver.prepare(stack, device) for stack in stacks]
     return _assemble(graph, labels, count, solvers, shapes.rows)
+
+
+def _trees(graph: FactorGraph, labels: Array, candidates: Array) -> NDArray[np.bool_]:
+    """``bool[c]``: the candidates (``bool[c]``) that are trees."""
+    if not candidates.any():
+        return np.zeros(len(candidates), dtype=bool)
+    ties = scopes(graph, labels, _atoms_of(labels, candidates))
+    return tree_components(ties, len(candidates))
+
+
+def _atoms_of(labels: Array, chosen: Array) -> NDArray[np.bool_]:
+    """``bool[n]``: atoms of chosen components (``bool[c]``)."""
+    return np.append(chosen, False)[labels]
 
 
 def is_possible(graph: FactorGraph) -> bool:
