@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.infer.bp_kernels import _compiled, _damped, _literal, _multiply
+from knowreason.infer.bp_kernels import _compiled, SPILL_BOTTOM, SPILL_TOP, _damped, _literal
 
 TINY = 1e-300  # both sides of a ratio may underflow; then the message says nothing
 
@@ -44,8 +46,7 @@ def sweep_counts(
     has_target: NDArray,
     limits: NDArray,
     messages: NDArray,
-    odds: NDArray,
-    product: NDArray,
+    state: NDArray,
     spill: NDArray,
     damping: float,
     maximum: bool,
@@ -66,7 +67,9 @@ def sweep_counts(
         size = offsets[row + 1] - first - has_target[row]
         for j in range(size):
             edge = first + j
-            true[j], false[j] = _literal(odds[atoms[edge]], messages[edge], signs[edge], maximum)
+            true[j], false[j] = _literal(
+                state[atoms[edge], 0], messages[edge], signs[edge], maximum
+            )
         _count_forward(size, limit, true, false, maximum, before)
         holds, fails = 1.0, 0.0
         for c in range(limit + 1):
@@ -74,14 +77,18 @@ def sweep_counts(
             inside[c], outside[c] = (1.0, 0.0) if good else (0.0, 1.0)
         if has_target[row]:
             edge = offsets[row + 1] - 1
-            holds, fails = _literal(odds[atoms[edge]], messages[edge], True, maximum)
+            holds, fails = _literal(state[atoms[edge], 0], messages[edge], True, maximum)
             weight_in, weight_out = TINY, TINY
             for c in range(limit + 1):
                 weight_in = _add(weight_in, before[size, c] * inside[c], maximum)
                 weight_out = _add(weight_out, before[size, c] * outside[c], maximum)
             new = _damped(weight_in / weight_out, messages[edge], damping)
             messages[edge] = new
-            _multiply(product, spill, atoms[edge], new)
+            total = state[atoms[edge], 1] * new
+            if total > SPILL_TOP or total < SPILL_BOTTOM:
+                spill[atoms[edge]] += math.log(total)
+                total = 1.0
+            state[atoms[edge], 1] = total
         for c in range(limit + 1):
             inside[c] = holds * inside[c] + fails * outside[c]
         for j in range(size - 1, -1, -1):
@@ -95,4 +102,8 @@ def sweep_counts(
             ratio = with_j / without_j if signs[edge] else without_j / with_j
             new = _damped(ratio, messages[edge], damping)
             messages[edge] = new
-            _multiply(product, spill, atoms[edge], new)
+            total = state[atoms[edge], 1] * new
+            if total > SPILL_TOP or total < SPILL_BOTTOM:
+                spill[atoms[edge]] += math.log(total)
+                total = 1.0
+            state[atoms[edge], 1] = total

@@ -6,6 +6,10 @@ ground factor, one of each an atom and sweep. Products of messages are spilled i
 float64 log-odds before they could overflow, so hubs are safe. Sums of positive terms
 only: hard factors lose no precision. ``maximum`` turns sum-product into max-product.
 
+``state`` (``float64[n, 2]``) holds an atom's odds and the product of its new messages side
+by side: one cache line an atom. Helpers take numbers, never arrays, because handing an
+array to a helper counts references in every pass of the loop.
+
 Source: the odds form of Kschischang, Frey & Loeliger 2001; damping in log-odds.
 """
 
@@ -42,15 +46,6 @@ def _damped(new: float, old: float, damping: float) -> float:
 
 
 @_compiled
-def _multiply(product: NDArray, spill: NDArray, atom: int, message: float) -> None:
-    total = product[atom] * message
-    if total > SPILL_TOP or total < SPILL_BOTTOM:
-        spill[atom] += math.log(total)
-        total = 1.0
-    product[atom] = total
-
-
-@_compiled
 def sweep_pairs(
     begin: int,
     end: int,
@@ -58,8 +53,7 @@ def sweep_pairs(
     table: NDArray,
     epsilon: NDArray,
     messages: NDArray,
-    odds: NDArray,
-    product: NDArray,
+    state: NDArray,
     spill: NDArray,
     damping: float,
     maximum: bool,
@@ -70,16 +64,14 @@ def sweep_pairs(
     hard; ``float64[m]`` or ``[1]`` for all rows), the others 1.
     """
     step = 1 if epsilon.shape[0] > 1 else 0
-    f00, f10, f01, f11 = table[0] > 0, table[1] > 0, table[2] > 0, table[3] > 0
+    t00, t10, t01, t11 = table[0], table[1], table[2], table[3]
     for row in range(begin, end):
         eps = epsilon[row * step]
-        p00 = 1.0 if f00 else eps
-        p10 = 1.0 if f10 else eps
-        p01 = 1.0 if f01 else eps
-        p11 = 1.0 if f11 else eps
+        p00, p10 = t00 + (1.0 - t00) * eps, t10 + (1.0 - t10) * eps
+        p01, p11 = t01 + (1.0 - t01) * eps, t11 + (1.0 - t11) * eps
         a, b = atoms[2 * row], atoms[2 * row + 1]
         old_a, old_b = messages[2 * row], messages[2 * row + 1]
-        odds_a, odds_b = odds[a], odds[b]
+        odds_a, odds_b = state[a, 0], state[b, 0]
         if maximum:
             new_a = max(p10 * old_b, p11 * odds_b) / max(p00 * old_b, p01 * odds_b)
             new_b = max(p01 * old_a, p11 * odds_a) / max(p00 * old_a, p10 * odds_a)
@@ -89,17 +81,25 @@ def sweep_pairs(
         new_a = _damped(new_a, old_a, damping)
         new_b = _damped(new_b, old_b, damping)
         messages[2 * row], messages[2 * row + 1] = new_a, new_b
-        _multiply(product, spill, a, new_a)
-        _multiply(product, spill, b, new_b)
+        total = state[a, 1] * new_a
+        if total > SPILL_TOP or total < SPILL_BOTTOM:
+            spill[a] += math.log(total)
+            total = 1.0
+        state[a, 1] = total
+        total = state[b, 1] * new_b
+        if total > SPILL_TOP or total < SPILL_BOTTOM:
+            spill[b] += math.log(total)
+            total = 1.0
+        state[b, 1] = total
 
 
 @_compiled
 def _literal(odds: float, message: float, positive: bool, maximum: bool) -> tuple[float, float]:
     """Cavity weights that the literal is true, false: they sum to 1 (or their maximum is 1)."""
-    norm = max(odds, message) if maximum else odds + message
+    share = 1.0 / (max(odds, message) if maximum else odds + message)
     if positive:
-        return odds / norm, message / norm
-    return message / norm, odds / norm
+        return odds * share, message * share
+    return message * share, odds * share
 
 
 @_compiled
@@ -111,8 +111,7 @@ def sweep_clauses(
     signs: NDArray,
     epsilon: NDArray,
     messages: NDArray,
-    odds: NDArray,
-    product: NDArray,
+    state: NDArray,
     spill: NDArray,
     damping: float,
     maximum: bool,
@@ -134,7 +133,7 @@ def sweep_clauses(
         none, some = 1.0, 0.0
         for j in range(size):
             edge = first + j
-            p, q = _literal(odds[atoms[edge]], messages[edge], signs[edge], maximum)
+            p, q = _literal(state[atoms[edge], 0], messages[edge], signs[edge], maximum)
             true[j], false[j] = p, q
             before_none[j], before_some[j] = none, some
             some = max(some, none * p) if maximum else some + none * p
@@ -152,7 +151,11 @@ def sweep_clauses(
             none *= false[j]
             new = _damped(1.0 / ratio if signs[edge] else ratio, messages[edge], damping)
             messages[edge] = new
-            _multiply(product, spill, atoms[edge], new)
+            total = state[atoms[edge], 1] * new
+            if total > SPILL_TOP or total < SPILL_BOTTOM:
+                spill[atoms[edge]] += math.log(total)
+                total = 1.0
+            state[atoms[edge], 1] = total
 
 
 @_compiled
@@ -165,8 +168,7 @@ def sweep_tables(
     weights: NDArray,
     hard: bool,
     messages: NDArray,
-    odds: NDArray,
-    product: NDArray,
+    state: NDArray,
     spill: NDArray,
     damping: float,
     maximum: bool,
@@ -177,37 +179,41 @@ def sweep_tables(
     """
     states = 1 << arity
     potential, joint = np.empty(states), np.empty(states)
-    for state in range(states):
-        potential[state] = table[state]
+    for index in range(states):
+        potential[index] = table[index]
     true, false = np.empty(arity), np.empty(arity)
     step = 1 if weights.shape[0] > 1 else 0
     highest = table.max()
     for row in range(begin, end):
         if not hard and (step == 1 or row == begin):
             weight = weights[row * step]
-            for state in range(states):
-                potential[state] = math.exp(weight * (table[state] - highest))
+            for index in range(states):
+                potential[index] = math.exp(weight * (table[index] - highest))
         first = row * arity
         for j in range(arity):
-            odds_j, old = odds[atoms[first + j]], messages[first + j]
+            odds_j, old = state[atoms[first + j], 0], messages[first + j]
             true[j], false[j] = _literal(odds_j, old, True, maximum)
         joint[0] = 1.0
         for j in range(arity):
-            for state in range(1 << j):
-                joint[state + (1 << j)] = joint[state] * true[j]
-                joint[state] *= false[j]
+            for index in range(1 << j):
+                joint[index + (1 << j)] = joint[index] * true[j]
+                joint[index] *= false[j]
         for j in range(arity):
             with_j, without_j = 0.0, 0.0
-            for state in range(states):
-                mass = joint[state] * potential[state]
-                if state >> j & 1:
+            for index in range(states):
+                mass = joint[index] * potential[index]
+                if index >> j & 1:
                     with_j = max(with_j, mass) if maximum else with_j + mass
                 else:
                     without_j = max(without_j, mass) if maximum else without_j + mass
             new = (with_j / true[j]) / (without_j / false[j])
             new = _damped(new, messages[first + j], damping)
             messages[first + j] = new
-            _multiply(product, spill, atoms[first + j], new)
+            total = state[atoms[first + j], 1] * new
+            if total > SPILL_TOP or total < SPILL_BOTTOM:
+                spill[atoms[first + j]] += math.log(total)
+                total = 1.0
+            state[atoms[first + j], 1] = total
 
 
 @_compiled
@@ -243,24 +249,24 @@ def couple_blocks(
 
 
 @_compiled
-def gather_raw(unary: NDArray, product: NDArray, spill: NDArray, raw: NDArray) -> None:
+def gather_raw(unary: NDArray, state: NDArray, spill: NDArray, raw: NDArray) -> None:
     """Log-odds of each atom from its unary part and all messages; products start afresh.
 
-    ``product`` and ``spill`` are ``float64[t, n]``, one row a thread.
+    ``state`` is ``float64[t, n, 2]`` and ``spill`` ``float64[t, n]``, one row a thread.
     """
     for atom in range(unary.shape[0]):
         total = unary[atom]
-        for thread in range(product.shape[0]):
-            if product[thread, atom] != 1.0:
-                total += math.log(product[thread, atom])
-                product[thread, atom] = 1.0
+        for thread in range(state.shape[0]):
+            if state[thread, atom, 1] != 1.0:
+                total += math.log(state[thread, atom, 1])
+                state[thread, atom, 1] = 1.0
             total += spill[thread, atom]
             spill[thread, atom] = 0.0
         raw[atom] = total
 
 
 @_compiled
-def settle(belief: NDArray, odds: NDArray, change: NDArray) -> float:
+def settle(belief: NDArray, state: NDArray, change: NDArray) -> float:
     """Writes odds; ``change`` becomes ``|belief - previous|``, the greatest is returned.
 
     ``belief`` is clipped to what is told apart. ``change`` holds the previous beliefs.
@@ -269,7 +275,9 @@ def settle(belief: NDArray, odds: NDArray, change: NDArray) -> float:
     for atom in range(belief.shape[0]):
         value = min(max(belief[atom], -BELIEF_LIMIT), BELIEF_LIMIT)
         belief[atom] = value
-        odds[atom] = math.exp(value)
+        odds = math.exp(value)
+        for thread in range(state.shape[0]):
+            state[thread, atom, 0] = odds
         difference = abs(value - change[atom])
         change[atom] = difference
         greatest = max(greatest, difference)

@@ -66,11 +66,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _State:
-    """Arrays the kernels write, in odds; ``product`` and ``spill`` have a row a thread."""
+    """Arrays the kernels write, in odds; ``atoms`` and ``spill`` have a row a thread."""
 
     messages: NDArray[np.float64]
-    odds: NDArray[np.float64]
-    product: NDArray[np.float64]
+    atoms: NDArray[np.float64]
     spill: NDArray[np.float64]
 
 
@@ -93,12 +92,12 @@ def sweep_on_cpu(
     fixed = np.ascontiguousarray(unary.detach().cpu().numpy(), dtype=np.float64)
     threads, n = schedule.threads, plan.atom_count
     start = np.zeros(plan.edge_count) if messages is None else messages
-    state = _State(np.exp(start), np.empty(n), np.ones((threads, n)), np.zeros((threads, n)))
+    state = _State(np.exp(start), np.ones((threads, n, 2)), np.zeros((threads, n)))
     raw = fixed + np.bincount(_edge_atoms(plan), start, n)
     belief = raw.copy()
     change = np.zeros(n)
     _couple(plan, raw, belief, schedule.maximum)
-    settle(belief, state.odds, change)
+    settle(belief, state.atoms, change)
     jobs = [
         (_job(rows, at, weight, schedule), rows.count)
         for rows, at, weight in zip(plan.rows, plan.starts, weights, strict=True)
@@ -109,10 +108,10 @@ def sweep_on_cpu(
             made += 1
             _run(jobs, state, pool, threads)
             np.copyto(change, belief)
-            gather_raw(fixed, state.product, state.spill, raw)
+            gather_raw(fixed, state.atoms, state.spill, raw)
             np.copyto(belief, raw)
             _couple(plan, raw, belief, schedule.maximum)
-            if settle(belief, state.odds, change) <= limit:
+            if settle(belief, state.atoms, change) <= limit:
                 break
     return Outcome(np.log(state.messages), change / (1 - schedule.damping), made)
 
@@ -195,8 +194,7 @@ def _job(rows: Rows, start: int, weights: Tensor | None, schedule: Schedule) -> 
             last,
             *constants,
             state.messages[start : start + rows.edges],
-            state.odds,
-            state.product[thread],
+            state.atoms[thread],
             state.spill[thread],
             damping,
             maximum,
