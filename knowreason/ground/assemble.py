@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +37,8 @@ from knowreason.ground.plan import leaves, literal_variables
 from knowreason.ground.provenance import Part, RuleProvenance
 from knowreason.ground.report import named_settings
 from knowreason.ground.rules import RuleRun
-from knowreason.ground.skeleton import All, Literal as OpenLiteral
+from knowreason.ground.skeleton import All
+from knowreason.ground.skeleton import Literal as OpenLiteral
 from knowreason.logic import Program
 
 
@@ -141,7 +142,7 @@ def _add_group(
         first, row, group_value = merged(atoms, value, parameter, hard=run.hard)
         rows = atoms[first]
         group_parameter = None if parameter is None else parameter[first]
-    weight = None if run.hard else run.base if parameter is None else _tensor(group_parameter)
+    weight = None if run.hard else run.base if group_parameter is None else _tensor(group_parameter)
     potential = (
         Clause(shape)
         if isinstance(shape, tuple)
@@ -286,11 +287,10 @@ def with_models(
     graph: FactorGraph,
     parameters: ParameterTable,
     atoms: AtomTable,
-    outputs: Iterable[ModelOutput],
+    outputs: Sequence[tuple[str, ModelOutput]],
 ) -> tuple[FactorGraph, ParameterTable]:
-    """Add models' log-likelihood ratios as unit features, each with a scale of its own."""
-    outputs = list(outputs)
-    table = with_scales(parameters, [output.model for output in outputs])
+    """Add models' log-likelihood ratios as unit features, each with the scale named."""
+    table = with_scales(parameters, [name for name, _ in outputs])
     theta = torch.from_numpy(table.start.copy())
     theta[: graph.parameter_count] = graph.theta
     constant = torch.zeros(len(table), dtype=torch.float64)
@@ -298,7 +298,7 @@ def with_models(
         constant[: graph.parameter_count] = graph.constant
     units = list(graph.units)
     evidence = graph.evidence.numpy()
-    for output in outputs:
+    for name, output in outputs:
         span = atoms.spans[output.predicate]
         if output.llr.shape != (span.count,):
             raise GroundingError(
@@ -306,7 +306,7 @@ def with_models(
                 f"{span.count:,} atoms of `{output.predicate}`",
                 code="KR652",
             )
-        scale = table.index(f"scale {output.model}")
+        scale = table.index(name)
         known = evidence[span.start : span.stop]
         llr = np.asarray(output.llr, np.float32)
         constant[scale] += float(llr[known == TRUE].sum(dtype=np.float64))

@@ -149,18 +149,6 @@ def normal_counts(
     return result, kept, lower[left], upper[left], left
 
 
-def all_of(codes: Codes) -> Codes:
-    """``int32[m]`` what is known of conjunctions of ``int32[m, k]`` before defining them.
-
-    ``1`` where the row is open, else a constant or unknown code.
-    """
-    result = np.ones(len(codes), np.int32)
-    result[(codes == TRUE_LITERAL).all(axis=1)] = TRUE_LITERAL
-    result[(codes == UNKNOWN_LITERAL).any(axis=1)] = UNKNOWN_LITERAL
-    result[(codes == FALSE_LITERAL).any(axis=1)] = FALSE_LITERAL
-    return result
-
-
 def _group(
     offsets: Offsets, literals: Codes, lower: Codes, upper: Codes, targets: Codes, rule: int
 ) -> CountGroup:

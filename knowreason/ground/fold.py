@@ -118,9 +118,12 @@ def _sorted_out(pattern: NDArray[np.int64]) -> Folded:
         rows = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
     found = {int(code): part for code, part in zip(distinct, rows, strict=True)}
     nothing = np.zeros(0, np.int64)
-    decided = [found.pop(code, nothing) for code in (SATISFIED, VIOLATED, MISSING)]
+    satisfied, violated, missing = (
+        found.pop(code, nothing) for code in (SATISFIED, VIOLATED, MISSING)
+    )
     patterns = tuple(sorted(found))
-    return Folded(*decided, patterns, tuple(found[code] for code in patterns))
+    rows_of = tuple(found[code] for code in patterns)
+    return Folded(satisfied, violated, missing, patterns, rows_of)
 
 
 def _rows_of_slots(slots: NDArray[np.int16], count: int) -> list[NDArray[np.int64]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -110,16 +110,26 @@ class Grounding:
         """Ground factors an atom stands in, with names from the data."""
         return groundings_of(self, atom, limit)
 
-    def with_models(self, outputs: Mapping[str, ModelOutput]) -> Grounding:
+    def with_models(self, outputs: Mapping[str, ModelOutput] | Iterable[ModelOutput]) -> Grounding:
         """The same grounding with models' log-likelihood ratios as unary features.
 
         Args:
-            outputs: by model name; each adds the parameter ``scale <model>``.
+            outputs: each adds a parameter ``scale <model>``, or ``scale <model> for
+                <predicate>`` where the program declares the model for several predicates.
+
+        Raises:
+            GroundingError: KR652 for log-odds of a wrong length.
         """
-        graph, parameters = assemble.with_models(
-            self.graph, self.parameters, self.atoms, outputs.values()
-        )
+        if isinstance(outputs, Mapping):
+            outputs = outputs.values()
+        named = [(self._scale_of(output), output) for output in outputs]
+        graph, parameters = assemble.with_models(self.graph, self.parameters, self.atoms, named)
         return replace(self, graph=graph, parameters=parameters)
+
+    def _scale_of(self, output: ModelOutput) -> str:
+        declared = (model for model in self.program.models if model.name == output.model)
+        several = any(len(model.predicates) > 1 for model in declared)
+        return f"scale {output.model}" + (f" for {output.predicate}" if several else "")
 
     @cached_property
     def _numbering(self) -> Numbering:

@@ -20,13 +20,19 @@ from knowreason.ground.auxiliary import (
     Auxiliary,
     Codes,
     Lists,
-    all_of,
 )
 from knowreason.ground.fold import literal_codes
-from knowreason.ground.plan import outer_variables, peel
+from knowreason.ground.plan import leaves, outer_variables, peel
 from knowreason.ground.relations import Relations
+from knowreason.ground.residual import (
+    FALSE_STATE,
+    FIRST_OPEN,
+    TRUE_STATE,
+    UNKNOWN_STATE,
+    known_states,
+)
 from knowreason.ground.rows import Frame, Keys, listing
-from knowreason.ground.skeleton import All, Any_, Crisp, Literal, Node, Same, Tally, negated
+from knowreason.ground.skeleton import All, Any_, Crisp, Literal, Node, Same, Tally
 from knowreason.logic import Program, Term
 
 
@@ -56,19 +62,20 @@ class Literals:
 
     def of(self, node: Node, frame: Frame) -> Codes:
         """``int32[rows]``: one literal a setting that is equivalent to the formula."""
-        match node:
-            case Crisp():
-                return frame.truth(node)
-            case Literal():
-                return self.atoms(node, frame)
-            case Tally():
-                return self.tally(node, frame)
-            case All(parts):
-                return self._conjunction([self.of(part, frame) for part in parts], frame.rows)
-            case Any_():
-                return -self.of(negated(node), frame)
-            case Same(left, right):
-                return self._same(self.of(left, frame), self.of(right, frame))
+        found = leaves(node)
+        codes = [self.leaf(leaf, frame) for leaf in found]
+        if len(found) == 1 and node is found[0]:
+            return codes[0]
+        states = known_states(node, [leaf_state(code) for code in codes])
+        result = self._combined(node, codes, frame.rows)
+        result[np.broadcast_to(states == UNKNOWN_STATE, frame.rows)] = UNKNOWN_LITERAL
+        return result
+
+    def leaf(self, leaf: Crisp | Literal | Tally, frame: Frame) -> Codes:
+        """Codes of a crisp formula, an open atom or a count."""
+        if isinstance(leaf, Crisp):
+            return frame.truth(leaf)
+        return self.atoms(leaf, frame) if isinstance(leaf, Literal) else self.tally(leaf, frame)
 
     def atoms(self, literal: Literal, frame: Frame) -> Codes:
         """Codes of an open atom; unknown where an argument has no value."""
@@ -154,25 +161,43 @@ class Literals:
             help="add an observed atom to its body that ties its variables to the rule's",
         )
 
-    def _conjunction(self, parts: list[Codes], rows: int) -> Codes:
+    def _combined(self, node: Node, codes: Sequence[Codes], rows: int) -> Codes:
+        """The literal of a formula, given its leaves'; unknown ones count as false."""
+        match node:
+            case All(parts) | Any_(parts):
+                sign = 1 if isinstance(node, All) else -1
+                sizes = np.cumsum([0, *(len(leaves(part)) for part in parts)])
+                children = [
+                    sign * self._combined(part, codes[start:stop], rows)
+                    for part, start, stop in zip(parts, sizes[:-1], sizes[1:], strict=True)
+                ]
+                return sign * self._conjunction(children, rows)
+            case Same(left, right):
+                size = len(leaves(left))
+                one = self._combined(left, codes[:size], rows)
+                two = self._combined(right, codes[size:], rows)
+                lists = Lists.of_matrix(np.stack([one, -two], axis=1))
+                interval = np.ones(rows, np.int32)
+                return self.auxiliary.define(lists, interval, interval, self.rule)
+            case _:
+                return np.where(codes[0] == UNKNOWN_LITERAL, FALSE_LITERAL, codes[0])
+
+    def _conjunction(self, parts: Sequence[Codes], rows: int) -> Codes:
         if not parts:
             return np.full(rows, TRUE_LITERAL, np.int32)
-        matrix = np.stack(parts, axis=1)
-        known = all_of(matrix)
-        left = np.flatnonzero(known == 1)
-        if len(left):
-            width = np.full(len(left), matrix.shape[1], np.int32)
-            lists = Lists.of_matrix(matrix[left])
-            known[left] = self.auxiliary.define(lists, width, width, self.rule)
-        return known
+        width = np.full(rows, len(parts), np.int32)
+        return self.auxiliary.define(
+            Lists.of_matrix(np.stack(parts, axis=1)), width, width, self.rule
+        )
 
-    def _same(self, left: Codes, right: Codes) -> Codes:
-        unknown = (left == UNKNOWN_LITERAL) | (right == UNKNOWN_LITERAL)
-        one = np.ones(len(left), np.int32)
-        lists = Lists.of_matrix(np.stack([left, -right], axis=1))
-        codes = self.auxiliary.define(lists, one, one, self.rule)
-        codes[unknown] = UNKNOWN_LITERAL
-        return codes
+
+def leaf_state(codes: Codes) -> NDArray[np.int8]:
+    """False, true, unknown or open, of each literal code."""
+    state = np.full(len(codes), FIRST_OPEN, np.int8)
+    state[codes == FALSE_LITERAL] = FALSE_STATE
+    state[codes == TRUE_LITERAL] = TRUE_STATE
+    state[codes == UNKNOWN_LITERAL] = UNKNOWN_STATE
+    return state
 
 
 def distinct_rows(

@@ -40,12 +40,12 @@ def parameter_table(program: Program, data: Dataset) -> ParameterTable:
     return _table(rows)
 
 
-def with_scales(table: ParameterTable, models: Sequence[str]) -> ParameterTable:
-    """The same table with a scale for each model it does not have yet."""
+def with_scales(table: ParameterTable, names: Sequence[str]) -> ParameterTable:
+    """The same table with a model scale of each name it does not have yet."""
     rows = [
-        _Row(f"scale {model}", "scale", 1.0, SCALE_SD, (0.0, np.inf), log_normal=True)
-        for model in models
-        if f"scale {model}" not in table.names
+        _Row(name, "scale", 1.0, SCALE_SD, (0.0, np.inf), log_normal=True)
+        for name in dict.fromkeys(names)
+        if name not in table.names
     ]
     more = _table(rows)
     return ParameterTable(

@@ -77,8 +77,8 @@ def peel(
         elif isinstance(node, All) and skip_false:
             rest, guard = _strip(node, program, deciding=False)
         elif isinstance(node, Crisp) and (skip_true or skip_false):
-            node, guard = _crisp_root(node, skip_true)
-            return node, _flat([*guards, guard])
+            node, kept = _crisp_root(node, skip_true)
+            return node, _flat([*guards, kept])
         else:
             guards.extend(_leaf_guards(node, program, skip_true, skip_false))
             return node, _flat(guards)

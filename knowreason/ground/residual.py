@@ -44,7 +44,10 @@ def residual(node: Node, states: Sequence[int]) -> Residual | int:
     Returns:
         What is left, or ``SATISFIED``, ``VIOLATED`` or ``MISSING``.
     """
-    if _unknown(node, iter(states)) == "unknown":
+    if (
+        known_states(node, [np.minimum([state], FIRST_OPEN) for state in states])[0]
+        == UNKNOWN_STATE
+    ):
         return MISSING
     positions = sorted({(state - FIRST_OPEN) // 2 for state in states if state >= FIRST_OPEN})
     table = _truth_table(node, states, positions)
@@ -55,23 +58,48 @@ def residual(node: Node, states: Sequence[int]) -> Residual | int:
     return Residual(tuple(positions), signs, table.astype(np.float32))
 
 
-def _unknown(node: Node, states) -> str:  # type: ignore[no-untyped-def] # noqa: ANN001
-    """``true``, ``false``, ``unknown`` or ``open``: an unknown part taints an open one."""
+def known_states(node: Node, states: Sequence[NDArray[np.integer]]) -> NDArray[np.integer]:
+    """What is known of a formula before its open atoms are.
+
+    An unknown part taints an open one: ``unknown & open`` and ``unknown | open`` are
+    unknown, and such a grounding is dropped.
+
+    Args:
+        node: the formula.
+        states: of its leaves from left to right, arrays of ``FALSE_STATE``,
+            ``TRUE_STATE``, ``UNKNOWN_STATE`` and ``FIRST_OPEN``.
+    """
     match node:
-        case All(parts):
-            found = {_unknown(part, states) for part in parts}
-            order = ("false", "unknown", "open", "true")
-        case Any_(parts):
-            found = {_unknown(part, states) for part in parts}
-            order = ("true", "unknown", "open", "false")
+        case All(parts) | Any_(parts):
+            decisive, neutral = (
+                (FALSE_STATE, TRUE_STATE) if isinstance(node, All) else (TRUE_STATE, FALSE_STATE)
+            )
+            result = np.full(len(states[0]) if states else 1, neutral)
+            used = 0
+            for part in parts:
+                size = len(leaves(part))
+                state = known_states(part, states[used : used + size])
+                used += size
+                for stronger in (FIRST_OPEN, UNKNOWN_STATE, decisive):
+                    result[(state == stronger) & ~_outranks(result, stronger, decisive)] = stronger
+            return result
         case Same(left, right):
-            one, two = _unknown(left, states), _unknown(right, states)
-            if "unknown" in (one, two) or "open" in (one, two):
-                return "unknown" if "unknown" in (one, two) else "open"
-            return "true" if one == two else "false"
+            size = len(leaves(left))
+            one, two = known_states(left, states[:size]), known_states(right, states[size:])
+            result = np.where(one == two, TRUE_STATE, FALSE_STATE)
+            result[(one == FIRST_OPEN) | (two == FIRST_OPEN)] = FIRST_OPEN
+            result[(one == UNKNOWN_STATE) | (two == UNKNOWN_STATE)] = UNKNOWN_STATE
+            return result
         case _:
-            return ("false", "true", "unknown", "open")[min(next(states), FIRST_OPEN)]
-    return next((value for value in order if value in found), order[-1])
+            return states[0]
+
+
+def _outranks(result: NDArray[np.integer], state: int, decisive: int) -> NDArray[np.bool_]:
+    if state == decisive:
+        return np.zeros(len(result), bool)
+    if state == UNKNOWN_STATE:
+        return result == decisive
+    return (result == decisive) | (result == UNKNOWN_STATE)
 
 
 def _truth_table(node: Node, states: Sequence[int], positions: Sequence[int]) -> NDArray[np.bool_]:

@@ -151,7 +151,7 @@ def _fold_clause(
 ) -> None:
     codes = np.empty((len(parts), frame.rows), np.int32)
     for j, part in enumerate(parts):
-        codes[j] = run.literals.of(part, frame)
+        codes[j] = run.literals.leaf(part, frame)
     folded = fold_clauses(codes)
     _add_decided(run, batch, harvest, folded.satisfied, folded.violated)
     harvest.missing += len(folded.missing)
@@ -178,7 +178,7 @@ def _fold_table(run: RuleRun, frame: Frame, batch: Batch, harvest: Harvest) -> N
             help="give a part of it a name: a `define` over what is observed, or a `latent` "
             "with a hard `<=>` over unknowns",
         )
-    codes = np.stack([run.literals.of(leaf, frame) for leaf in found])
+    codes = np.stack([run.literals.leaf(leaf, frame) for leaf in found])
     folded = fold_leaves(codes)
     for pattern, rows in zip(folded.patterns, folded.rows, strict=True):
         left = residual(node, leaf_states(pattern, len(found)))
@@ -217,7 +217,7 @@ def _fold_lists(
             lists, owner = run.literals.lists(part, frame)
             pieces.append(lists.take(owner))
         else:
-            codes = run.literals.of(part, frame)
+            codes = run.literals.leaf(part, frame)
             unknown |= codes == UNKNOWN_LITERAL
             true |= codes == TRUE_LITERAL
             pieces.append(Lists.of_matrix(codes[:, None]))
