@@ -8,7 +8,7 @@ from knowreason import logic as lg
 from knowreason.lang import syntax as sx
 from knowreason.lang.names import is_capital
 from knowreason.lang.scopes import knows_sort
-from knowreason.lang.units import MEASURES, NUMBERS, ORDERED
+from knowreason.lang.units import MEASURES, NUMBERS, ORDERED, a_sort
 
 if TYPE_CHECKING:
     from knowreason.lang.expressions import Builder
@@ -92,7 +92,7 @@ def _value(builder: Builder, node: sx.Aggregate) -> lg.Term | lg.Formula | None:
     allowed = ORDERED if node.kind in ("min", "max") else MEASURES
     if term is not None and term.sort not in allowed:
         builder.names.report(
-            "KR209", f"`{node.kind}` takes a number, not a {term.sort}", written.span
+            "KR209", f"`{node.kind}` takes a number, not {a_sort(term.sort)}", written.span
         )
         return None
     return term
@@ -125,7 +125,7 @@ def _number(builder: Builder, node: Any, allowed: tuple[str, ...], word: str) ->
     if term is not None and term.sort not in allowed:
         builder.names.report(
             "KR209",
-            f"after `{word}` a {' or '.join(allowed)} is expected, not a {term.sort}",
+            f"after `{word}` {a_sort(allowed[-1])} is expected, not {a_sort(term.sort)}",
             node.span,
         )
         return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import cast
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
-from knowreason.lang.names import Names, Signature, is_capital, is_thing
+from knowreason.lang.names import Names, Signature, is_capital
 from knowreason.logic import VALUE_SORTS
 
 
@@ -298,7 +298,6 @@ def _domain(names: Names, sort: sx.Name) -> str | None:
 
 
 def _labels(names: Names, places: tuple[sx.Place, ...]) -> tuple[str | None, ...]:
-    seen: Mapping[str, sx.Name] = {}
     labels: list[str | None] = []
     for place in places:
         label = place.name
@@ -306,7 +305,6 @@ def _labels(names: Names, places: tuple[sx.Place, ...]) -> tuple[str | None, ...
             names.report("KR207", f"two arguments are called `{label.text}`", label.span)
             label = None
         labels.append(label.text if label else None)
-    del seen
     return tuple(labels)
 
 
@@ -351,11 +349,6 @@ def _check_letter(names: Names, name: sx.Name, capital: bool) -> None:
         "KR219",
         f"`{name.text}` begins with the wrong letter",
         name.span,
-        f"{rule} letter" if capital else f"{rule} letter",
+        f"{rule} letter",
         help=f"call it `{better}`" if better != name.text else None,
     )
-
-
-def is_domain(sort: str | None) -> bool:
-    """Whether a sort is a domain."""
-    return is_thing(sort)

@@ -55,7 +55,7 @@ def calls_in(node: Any) -> Iterator[sx.Call]:
         if isinstance(here, sx.Call):
             yield here
         if hasattr(here, "span"):
-            pending.extend(reversed([child for child in sx.children(here)]))
+            pending.extend(reversed(list(sx.children(here))))
 
 
 def _definition(names: Names, statement: sx.DefineStatement) -> lg.Definition | None:

@@ -15,8 +15,8 @@ from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.lang import syntax as sx
 from knowreason.lang.names import Names, Signature, is_capital, is_thing
-from knowreason.lang.scopes import Frame, Scope, knows_sort, upper_case_variable
-from knowreason.lang.units import combine, comparable, function_sort
+from knowreason.lang.scopes import Bound, Frame, Scope, knows_sort, upper_case_variable
+from knowreason.lang.units import a_sort, combine, comparable, function_sort
 from knowreason.lang.values import parse_time
 
 _CONNECTED = {"=>": lg.Implies, "<=>": lg.Iff}
@@ -65,7 +65,7 @@ class Builder:
         if node.operator in _CONNECTED:
             return _CONNECTED[node.operator](left, right, span=node.span)
         kind = lg.And if node.operator == "&" else lg.Or
-        parts: list[lg.Formula] = []
+        parts: list[Any] = []
         for side in (left, right):
             parts.extend(
                 side.operands
@@ -112,7 +112,7 @@ class Builder:
         if term.sort != "bool":
             self.names.report(
                 "KR212",
-                f"a {_described(term.sort)} stands where a formula is expected",
+                f"{a_sort(term.sort)} stands where a formula is expected",
                 node.span,
                 "neither true nor false",
                 help="compare it with something, as in `... > 0`"
@@ -125,6 +125,8 @@ class Builder:
     # ------------------------------------------------------------ comparisons
 
     def _chain(self, node: sx.Chain) -> lg.Formula | None:
+        if self._is_arrow(node):
+            return None
         if len(node.operators) > 1 and "!=" in node.operators:
             self.names.report(
                 "KR108",
@@ -144,6 +146,25 @@ class Builder:
         if len(parts) < len(node.operators):
             return None
         return parts[0] if len(parts) == 1 else lg.And(tuple(parts), span=node.span)
+
+    def _is_arrow(self, node: sx.Chain) -> bool:
+        """Whether this is ``head <- body`` of another language; reports it."""
+        left, right = node.operands[:2]
+        arrow = (
+            isinstance(left, sx.Call)
+            and is_capital(left.name)
+            and isinstance(right, sx.Negative)
+            and node.operators[0] == "<"
+        )
+        if arrow:
+            start = right.span.start
+            self.names.report(
+                "KR103",
+                "`<-` is not part of the language",
+                Span(node.span.source, start - 1, start + 1),
+                help="write the conclusion last: `body => head`",
+            )
+        return arrow
 
     def _operands(self, node: sx.Chain) -> list[lg.Term] | None:
         """Terms of a chain; literals take the sort of the first operand that has one."""
@@ -196,8 +217,8 @@ class Builder:
             code,
             text,
             node.operands[index + 1].span,
-            f"a {_described(right.sort)}",
-            related=[(node.operands[index].span, f"a {_described(left.sort)}")],
+            a_sort(right.sort),
+            related=[(node.operands[index].span, a_sort(left.sort))],
             help=help_line,
         )
         return None
@@ -228,26 +249,19 @@ class Builder:
         return None
 
     def _no_value(self, node: Any) -> None:
-        arrow = isinstance(node, sx.Call)
         self.names.report(
             "KR212",
             "a formula stands where a value is expected",
             node.span,
             "true or false, not a value",
-            help="an implication is written `body => head`"
-            if arrow
-            else "parentheses may be missing",
+            help="`count { A(x), B(x) }` makes a number of formulas",
         )
 
     def _name(self, node: sx.Name, expected: str | None) -> lg.Term | None:
         name = node.text
-        for frame in reversed(self.frames):
-            if name in frame:
-                bound = frame[name]
-                return lg.Variable(name, bound.sort, span=node.span) if knows_sort(bound) else None  # type: ignore[arg-type]
-        free = self.scope.free.get(name)
-        if free is not None:
-            return lg.Variable(name, free.sort, span=node.span) if knows_sort(free) else None  # type: ignore[arg-type]
+        bound = self._find(name)
+        if bound is not None:
+            return lg.Variable(name, bound.sort, span=node.span) if knows_sort(bound) else None  # type: ignore[arg-type]
         symbol = self.names.symbols.get(name)
         if symbol is not None and symbol.kind == "param":
             return self._parameter(node, symbol, expected)
@@ -256,6 +270,12 @@ class Builder:
         elif name not in self.names.broken:
             self.names.unknown("name", name, node.span, self.names.symbols, "KR201")
         return None
+
+    def _find(self, name: str) -> Bound | None:
+        for frame in reversed(self.frames):
+            if name in frame:
+                return frame[name]
+        return self.scope.free.get(name)
 
     def _parameter(
         self, node: sx.Name, symbol: Signature, expected: str | None
@@ -272,9 +292,9 @@ class Builder:
         if known[0] != expected:
             self.names.report(
                 "KR205",
-                f"parameter `{node.text}` stands for a {known[0]} and for a {expected}",
+                f"parameter `{node.text}` stands for {a_sort(known[0])} and for {a_sort(expected)}",
                 node.span,
-                related=[(known[1], f"a {known[0]} here")],
+                related=[(known[1], f"{a_sort(known[0])} here")],
             )
             return None
         return lg.ParameterTerm(node.text, expected, span=node.span)
@@ -294,12 +314,13 @@ class Builder:
         return lg.AttributeTerm(node.name, arguments, signature.result, span=node.span)
 
     def _operation(self, node: sx.Binary | sx.Negative | sx.FunctionCall) -> lg.Term | None:
+        parts: tuple[Any, ...]
         if isinstance(node, sx.Binary):
             operator, parts = node.operator, (node.left, node.right)
         elif isinstance(node, sx.Negative):
             operator, parts = "neg", (node.operand,)
         else:
-            operator, parts = node.name, node.arguments  # type: ignore[assignment]
+            operator, parts = node.name, node.arguments
         terms = [None if isinstance(p, sx.Named) else self.term(p) for p in parts]
         if any(isinstance(p, sx.Named) for p in parts):
             self.names.report("KR204", f"`{operator}` takes no named arguments", node.span)
@@ -315,7 +336,7 @@ class Builder:
         if found.sort is None:
             span = parts[found.culprit].span if found.culprit is not None else node.span
             self.names.report(
-                found.code, found.message, span, f"{_listed(sorts, found.culprit)}", help=found.help
+                found.code, found.message, span, _listed(sorts, found.culprit), help=found.help
             )
             return None
         return lg.Operation(operator, tuple(known), found.sort, span=node.span)
@@ -326,11 +347,8 @@ class Builder:
         from knowreason.lang.aggregates import aggregate, count_list
 
         before = len(self.opens)
-        built: lg.Term | None
-        if isinstance(node, sx.CountList):
-            built = count_list(self, node)
-        else:
-            built = aggregate(self, node)
+        counts = isinstance(node, sx.CountList)
+        built = count_list(self, node) if counts else aggregate(self, node)  # type: ignore[arg-type]
         if len(self.opens) > before and not direct:
             self.names.report(
                 "KR410",
@@ -371,13 +389,20 @@ class Builder:
             return None
         built: list[lg.Term | None] = []
         for value, sort in zip(placed, signature.sorts, strict=True):
-            if value is None or value.__class__ is sx.Wild:
+            if value.__class__ is sx.Name and (bound := self._find(value.text)) is not None:
+                built.append(self._variable_at(value, bound, sort))
+            elif value is None or value.__class__ is sx.Wild:
                 built.append(self._wildcard(node, signature, value, sort, wild))
             else:
                 built.append(self._argument_at(value, sort))
         if any(term is None for term in built):
             return None
         return tuple(cast("list[lg.Term]", built))
+
+    def _variable_at(self, node: sx.Name, bound: Bound, sort: str | None) -> lg.Variable | None:
+        """A variable at an argument place; the scope has compared their sorts already."""
+        same = sort is not None and bound.sort == sort
+        return lg.Variable(node.text, sort, span=node.span) if same else None  # type: ignore[arg-type]
 
     def _lonely_argument(self, argument: Any) -> None:
         """Look for faults in an argument of something that is not declared."""
@@ -412,9 +437,9 @@ class Builder:
         if term.sort != sort:
             self.names.report(
                 "KR205",
-                f"a {_described(term.sort)} stands where a {sort} is expected",
+                f"{a_sort(term.sort)} stands where {a_sort(sort)} is expected",
                 value.span,
-                f"a {_described(term.sort)}",
+                a_sort(term.sort),
             )
             return None
         return term
@@ -486,7 +511,7 @@ def _thing(names: Names, node: sx.Literal, domain: str) -> lg.Constant | None:
     if node.kind not in ("string", "number") or isinstance(node.value, float):
         names.report(
             "KR205",
-            f"a {_described(_literal_sort(node))} stands where a {domain} is expected",
+            f"{a_sort(_literal_sort(node))} stands where {a_sort(domain)} is expected",
             node.span,
             help="a thing is a quoted string or an integer",
         )
@@ -534,11 +559,7 @@ def _variables(frame: Frame) -> tuple[lg.Variable, ...] | None:
     return tuple(lg.Variable(b.name, b.sort, span=b.first) for b in frame.values())  # type: ignore[arg-type]
 
 
-def _described(sort: str) -> str:
-    return {"int": "whole number", "float": "number", "bool": "truth value"}.get(sort, sort)
-
-
 def _listed(sorts: Sequence[str], culprit: int | None) -> str:
     if culprit is not None:
-        return f"a {_described(sorts[culprit])}"
-    return " and ".join(f"a {_described(sort)}" for sort in sorts)
+        return a_sort(sorts[culprit])
+    return " and ".join(map(a_sort, sorts))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from knowreason import logic as lg
-from knowreason.diagnostics import Source, Span
+from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
 from knowreason.lang.expressions import constant
 from knowreason.lang.names import Names, Signature
+from knowreason.lang.units import a_sort
 from knowreason.logic import Value
 
 
@@ -46,11 +47,6 @@ def elaborate_facts(names: Names, facts: list[sx.Fact]) -> Facts:
             if value is not None:
                 values.append((signature.name, arguments, value.value, fact.span))
     return Facts(tuple(atoms), tuple(values))
-
-
-def facts_text_places(source: Source) -> str:
-    """Name of the facts file, for messages."""
-    return source.name
 
 
 def _signature(names: Names, fact: sx.Fact) -> Signature | None:
@@ -102,5 +98,7 @@ def _value(names: Names, fact: sx.Fact, signature: Signature) -> lg.Constant | N
     value = constant(names, fact.value, sort)
     if value is None or value.sort == sort or (value.sort, sort) == ("int", "float"):
         return value
-    names.report("KR205", f"a {value.sort} is given where a {sort} is expected", fact.value.span)
+    names.report(
+        "KR205", f"{a_sort(value.sort)} is given where {a_sort(sort)} is expected", fact.value.span
+    )
     return None

@@ -227,7 +227,7 @@ def _help(line: list[Token], index: int, allowed: set[str]) -> str | None:
     """What people who come from Markov logic, PSL and Prolog write first."""
     token = line[index]
     first = line[0].text
-    if first == "rule" and (index == 1 or "COLON" in allowed and "COMMA" not in allowed):
+    if first == "rule" and (index == 1 or ("COLON" in allowed and "COMMA" not in allowed)):
         return "a rule is written `rule name : formula` or `rule name [weight] : formula`"
     if token.kind == "PLUS" and "NAME" in allowed:
         return "write `[? per x]` for one weight per constant"

@@ -6,6 +6,6 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.logic import Program
 
 
-def lint(program: Program, *, whole: bool, declared: frozenset[str]) -> list[Diagnostic]:
+def lint(program: Program, *, whole: bool) -> list[Diagnostic]:
     """Every warning and hint; ``whole`` says that no statement was left out for an error."""
     return []

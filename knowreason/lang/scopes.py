@@ -13,6 +13,7 @@ from typing import Any
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
 from knowreason.lang.names import Names, Signature, is_capital, is_thing
+from knowreason.lang.units import a_sort
 
 UNKNOWN_SORT = "?"  # of a variable that stands at a place whose sort a fault hides
 STRAY = "outside"  # of a variable that was reported outside of its binder
@@ -79,10 +80,10 @@ class Scope:
         elif sort != UNKNOWN_SORT:
             self.names.report(
                 "KR205",
-                f"`{name}` stands for a {bound.sort} and for a {sort}",
+                f"`{name}` stands for {a_sort(bound.sort)} and for {a_sort(sort)}",
                 node.span,
-                f"a {sort} here",
-                related=[(bound.place, f"a {bound.sort} here")],
+                f"{a_sort(sort)} here",
+                related=[(bound.place, f"{a_sort(bound.sort)} here")],
                 help="use two variables, one for each domain",
             )
             bound.sort = UNKNOWN_SORT
@@ -151,6 +152,9 @@ def _bind(scope: Scope, node: sx.Quantified | sx.Aggregate, names: Any) -> None:
             )
         elif text in frame or any(text in outer for outer in scope.frames):
             report("KR208", f"`{text}` is bound already", name.span, help="use another name")
+            for outer in scope.frames:
+                if text in outer:
+                    outer[text].sort = UNKNOWN_SORT
         frame[text] = Bound(text, name.span)
     scope.frames.append(frame)
     scope.binders[id(node)] = frame

@@ -216,7 +216,7 @@ class Place:
 class PredicateStatement:
     """``observed``, ``query`` or ``latent``."""
 
-    kind: str
+    kind: Choice["observed", "query", "latent"]
     name: Name
     places: tuple[Place, ...]
     symmetric: bool

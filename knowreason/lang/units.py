@@ -23,6 +23,14 @@ _SUMS = {
 }
 
 
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "a truth value"}
+
+
+def a_sort(sort: str) -> str:
+    """A sort with its article, for messages."""
+    return _WORDS.get(sort) or f"{'an' if sort[0] in 'AEIOUaeiou' else 'a'} {sort}"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Sort of an operation, or what is wrong with it (``culprit``: which operand)."""
@@ -39,7 +47,7 @@ def combine(operator: str, sorts: Sequence[str]) -> Outcome:
     for culprit, sort in enumerate(sorts):
         if sort not in ORDERED:
             name = {"neg": "-"}.get(operator, operator)
-            return Outcome(None, f"`{name}` takes numbers, not a {sort}", None, culprit)
+            return Outcome(None, f"`{name}` takes numbers, not {a_sort(sort)}", None, culprit)
     if operator == "neg":
         if sorts[0] == "time":
             return Outcome(None, "a time cannot be negated", "subtract it from another time", 0)
@@ -58,7 +66,7 @@ def combine(operator: str, sorts: Sequence[str]) -> Outcome:
     verb = {"+": "added", "-": "subtracted", "*": "multiplied", "/": "divided"}[operator]
     return Outcome(
         None,
-        f"a {left} and a {right} cannot be {verb}",
+        f"{a_sort(left)} and {a_sort(right)} cannot be {verb}",
         "time - time is a duration and duration / duration a number, as in `(... - ...) / 1h`",
     )
 
@@ -78,7 +86,7 @@ def function_sort(name: str, sorts: Sequence[str]) -> Outcome:
         "duration": f"divide by a duration first: `{name}(... / 1h)`",
         "time": f"subtract a time and divide by a duration: `{name}((... - ...) / 1h)`",
     }
-    return Outcome(None, f"`{name}` takes a number, not a {sort}", how.get(sort), 0)
+    return Outcome(None, f"`{name}` takes a number, not {a_sort(sort)}", how.get(sort), 0)
 
 
 def _extreme(name: str, sorts: Sequence[str]) -> Outcome:
@@ -92,7 +100,7 @@ def _extreme(name: str, sorts: Sequence[str]) -> Outcome:
         )
     for culprit, sort in enumerate(sorts):
         if sort not in ORDERED:
-            return Outcome(None, f"`{name}` takes numbers, not a {sort}", None, culprit)
+            return Outcome(None, f"`{name}` takes numbers, not {a_sort(sort)}", None, culprit)
     if set(sorts) <= set(NUMBERS):
         return Outcome("int" if set(sorts) == {"int"} else "float")
     if len(set(sorts)) == 1:
@@ -109,18 +117,18 @@ def comparable(operator: str, left: Term, right: Term) -> tuple[str, str | None]
     if first != second and not numbers:
         zero = "duration" in (first, second) and {first, second} & set(NUMBERS)
         return (
-            f"a {first} cannot be compared with a {second}",
+            f"{a_sort(first)} cannot be compared with {a_sort(second)}",
             "write the number with a unit, `0s` or `2h`" if zero else None,
         )
     if operator in ("=", "!=") or first in ORDERED:
         return None
-    return f"`{operator}` is not defined for a {first}", "compare with `=` or `!=`"
+    return f"`{operator}` is not defined for {a_sort(first)}", "compare with `=` or `!=`"
 
 
 def _comparable_things(operator: str, left: Term, right: Term) -> tuple[str, str | None] | None:
     if left.sort != right.sort:
         return (
-            f"a {left.sort} cannot be compared with a {right.sort}",
+            f"{a_sort(left.sort)} cannot be compared with {a_sort(right.sort)}",
             "things of different domains are never the same",
         )
     if operator in ("=", "!=") or (isinstance(left, Variable) and isinstance(right, Variable)):

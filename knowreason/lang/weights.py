@@ -9,7 +9,7 @@ from knowreason.lang import syntax as sx
 from knowreason.lang.expressions import Builder
 from knowreason.lang.names import Names
 from knowreason.lang.scopes import Scope, knows_sort
-from knowreason.lang.units import NUMBERS
+from knowreason.lang.units import NUMBERS, a_sort
 
 
 def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> lg.Weight | None:
@@ -100,7 +100,7 @@ def _feature(names: Names, scope: Scope, node: sx.Expression) -> lg.Term | None:
     if term.sort not in NUMBERS:
         names.report(
             "KR209",
-            f"a weight is multiplied by a number, not by a {term.sort}",
+            f"a weight is multiplied by a number, not by {a_sort(term.sort)}",
             node.span,
             help="divide by a duration, as in `... / 1h`" if term.sort == "duration" else None,
         )
