@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
-from knowreason.models.columns import one_column, refuse, renamed, side_by_side
+from knowreason.models.columns import one_column, renamed, side_by_side
 from knowreason.models.encoding import TREE_CATEGORIES, Encoder
 from knowreason.models.fitting import (
     ClassWeight,
@@ -42,8 +42,7 @@ class Trees(LabelledModel):
 
     Args:
         features: what it sees; ``None`` is every column of the feature tables.
-        hops: hops of neighbour means; 0 leaves the graph out. Infinite features of neighbours
-            are refused too.
+        hops: hops of neighbour means; 0 leaves the graph out.
         max_iter: most boosting rounds.
         early_stopping: choose the number of rounds on a slice of the labelled rows (the
             latest, where there is a clock), then fit all rows with that number.
@@ -117,9 +116,7 @@ class Trees(LabelledModel):
         own = self.columns(data, rows, self.features, empty=nodes is not None)
         if graph is None or nodes is None:
             return own
-        both = side_by_side([own, neighbourhood(data, graph, nodes, self.hops, rows)])
-        refuse(data, rows, both, np.isinf, "KR811", "infinite")
-        return both
+        return side_by_side([own, neighbourhood(data, graph, nodes, self.hops, rows)])
 
     def _booster(self, rounds: int, categorical: NDArray[np.bool_], count: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier

@@ -182,8 +182,8 @@ def _numbers(
         encoded = pc.dictionary_encode(column)
         return _floats(encoded.indices), tuple(encoded.dictionary.to_pylist())
     values = _floats(column)
-    if sort in data.vocabularies:
-        return values, tuple(data.vocabularies[sort].names.to_pylist())
+    if str(sort) in data.vocabularies:
+        return values, tuple(data.vocabularies[str(sort)].names.to_pylist())
     return values / {"time": DAY, "duration": SECOND}.get(str(sort), 1), None
 
 

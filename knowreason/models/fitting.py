@@ -147,9 +147,8 @@ def undo_weights(scores: NDArray[np.floating], weights: NDArray[np.float64]) -> 
     Weights multiply the odds of training; dividing them out keeps the ranking and gives
     back the base rate of the data.
     """
-    shift = np.log(weights[1] / weights[0]) if scores.ndim == 1 else np.log(weights)
-    changed: NDArray[np.float64] = scores - shift
-    return changed
+    shift = np.log(weights[1:] / weights[:1]) if scores.ndim == 1 else np.log(weights)
+    return np.asarray(scores - shift, np.float64)
 
 
 def probability_log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:

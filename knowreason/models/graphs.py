@@ -74,7 +74,7 @@ def node_graph(data: Dataset) -> NodeGraph | None:
         return None
     domains = data.graph.domains
     sizes = [len(data.vocabularies[domain]) for domain in domains]
-    offsets = dict(zip(domains, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    offsets = dict(zip(domains, np.cumsum([0, *sizes]).tolist(), strict=False))
     sources, targets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     ends: dict[str, NDArray[np.int64]] = {}
     for edges in data.graph.relations:
@@ -131,6 +131,9 @@ def node_columns(data: Dataset, graph: NodeGraph) -> FeatureTable:
     """Features of every node; columns of other domains are missing.
 
     Names are prefixed by the domain where there is more than one.
+
+    Raises:
+        ModelError: KR811 for an infinite value, naming thing and column.
     """
     parts = [(domain, feature_table(data, domain)) for domain in graph.offsets]
     width = sum(len(table.names) for _, table in parts)
@@ -139,6 +142,7 @@ def node_columns(data: Dataset, graph: NodeGraph) -> FeatureTable:
     categories: tuple[tuple[str, ...] | None, ...] = ()
     for domain, table in parts:
         prefix = f"{domain}." if len(parts) > 1 else ""
+        _refuse_infinite(data, domain, table)
         start = graph.offsets[domain]
         values[start : start + len(table), len(names) : len(names) + len(table.names)] = (
             table.values
@@ -146,3 +150,14 @@ def node_columns(data: Dataset, graph: NodeGraph) -> FeatureTable:
         names += tuple(prefix + name for name in table.names)
         categories += table.categories
     return FeatureTable(names, values, categories)
+
+
+def _refuse_infinite(data: Dataset, domain: str, table: FeatureTable) -> None:
+    found = np.argwhere(np.isinf(table.values))
+    if len(found):
+        thing, column = found[0]
+        raise ModelError(
+            f"column `{table.names[column]}` is infinite in row {thing + 1}, {domain}"
+            f' "{data.vocabularies[domain].name(thing)}" ({len(found)} such values)',
+            code="KR811",
+        )

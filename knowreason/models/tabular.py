@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.models.encoding import Encoder
@@ -182,15 +183,12 @@ def as_log_odds(given: NDArray[np.float64], source: str, rows: Rows) -> NDArray[
 
 
 def mean_rate(log_odds: NDArray[np.floating], rows: Rows) -> float | NDArray[np.float64]:
-    """Mean probability, which a calibrated model's base rate equals."""
+    """Mean probability, which a calibrated model's base rate equals; NaN is left out."""
+    missing = np.isnan(log_odds)
+    known = log_odds.astype(np.float64)[~(missing if rows.classes is None else missing.any(axis=1))]
     if rows.classes is None:
-        if not rows.count:
-            return 0.5
-        mean = float(np.mean(1 / (1 + np.exp(-log_odds.astype(np.float64)))))
-        return min(max(mean, 1e-6), 1 - 1e-6)
-    if not rows.count:
-        return np.full(rows.states, 1 / rows.states)
-    share = np.exp(log_odds.astype(np.float64)).mean(axis=0) + 1e-6
+        return float(np.clip(expit(known).mean(), 1e-6, 1 - 1e-6)) if len(known) else 0.5
+    share = np.exp(known).sum(axis=0) + 1e-6
     return share / share.sum()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from knowreason.errors import ModelError
+from knowreason.logic.programs import ModelCall
 from knowreason.models import MODELS, KnowledgeModel, LabelledModel, check_model, make
 from knowreason.models.registry import BUILT_IN
 
@@ -15,11 +16,17 @@ CASES = {
         {"column": "wild", "kind": "anomaly"},
         {"column": "wild", "kind": "anomaly", "calibrate": "isotonic"},
     ],
+    "gnn": [
+        {"convolution": name, "hidden": 8, "heads": 2, "epochs": 3}
+        for name in ("gcn", "sage", "gat", "gin")
+    ],
+    "noisy": [{"model": ModelCall("torch", (), (("epochs", 3),)), "passes": 3}],
     "sklearn": [
         {},
         {"missing": "refuse"},
         {"estimator": "random_forest", "class_weight": "balanced", "n_estimators": 5},
     ],
+    "torch": [{"epochs": 3}, {"epochs": 3, "batch_size": 16, "class_weight": "balanced"}],
     "trees": [
         {"max_iter": 10},
         {"max_iter": 10, "hops": 0, "early_stopping": True, "class_weight": "balanced"},
@@ -39,7 +46,7 @@ def test_conforms(name, options):
 
 
 @pytest.mark.parametrize("predicate", ["Fraud", "Has", "May", "Linked"])
-@pytest.mark.parametrize("name", ["sklearn", "trees"])
+@pytest.mark.parametrize("name", ["gnn", "noisy", "sklearn", "trees"])
 def test_conforms_on_other_levels(name, predicate):
     check_model(lambda: make(name, CASES[name][0]), predicate)
 

@@ -1,0 +1,186 @@
+"""Graph neural networks for nodes, pairs of nodes, and things that are edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from knowreason.data.features import FeatureTable
+from knowreason.models.columns import no_columns, one_column, side_by_side
+from knowreason.models.encoding import Encoder
+from knowreason.models.fitting import ClassWeight
+from knowreason.models.graphs import NodeGraph, needed_graph, node_columns
+from knowreason.models.neural import NeuralModel
+from knowreason.models.rows import Rows
+
+if TYPE_CHECKING:
+    from knowreason.data import Dataset
+
+Convolution = Literal["gcn", "sage", "gat", "gin"]
+
+
+class GNN(NeuralModel):
+    """A graph neural network over the bound edges, taken as one undirected graph.
+
+    A predicate of one node is read from the node, one of two nodes from both, one of a
+    thing that is an edge from its two ends and its own features. Layers are residual with
+    layer norm (Platonov et al. 2023).
+
+    Args:
+        convolution: ``"gcn"``, ``"sage"`` (GraphSAGE, mean), ``"gat"`` or ``"gin"``.
+        hidden: width of the node states.
+        layers: rounds of messages.
+        heads: attention heads of ``"gat"``.
+        dropout: share of hidden units left out in training.
+        features: columns of each row that go to the head beside the node states; by default
+            the features of things that are edges, and nothing for nodes, whose feature
+            tables are the graph's inputs.
+        epochs, patience, learning_rate, weight_decay: of full-batch training.
+        class_weight: ``"balanced"`` weighs rows inversely to their state's frequency.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``.
+        seed: of initial weights, dropout and the validation slice.
+    """
+
+    registered_as = "gnn"
+    batch_size = 0
+
+    def __init__(
+        self,
+        convolution: Convolution = "sage",
+        hidden: int = 64,
+        layers: int = 2,
+        heads: int = 4,
+        dropout: float = 0.2,
+        features: tuple[str, ...] | None = None,
+        epochs: int = 300,
+        patience: int = 30,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 1e-4,
+        class_weight: ClassWeight = "none",
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.convolution = convolution
+        self.hidden = hidden
+        self.layers = layers
+        self.heads = heads
+        self.dropout = dropout
+        self.features = features
+        self.epochs = epochs
+        self.patience = patience
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.class_weight = class_weight
+        self.device = device
+        self.seed = seed
+
+    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+        """Means, deviations and categories of all nodes, and of the labelled rows."""
+        graph, _ = needed_graph(data, rows, self.name)
+        self.node_encoder_ = Encoder.fit(_node_inputs(data, graph)).to_values()
+        own = self._own(data, rows, graph).take(rows.labelled)
+        self.row_encoder_ = Encoder.fit(own).to_values()
+
+    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+        """``x`` of nodes, ``edges`` both ways, ``nodes`` of each row, ``own`` of each row."""
+        graph, nodes = needed_graph(data, rows, self.name)
+        x = Encoder.from_values(self.node_encoder_).dense_matrix(_node_inputs(data, graph))
+        own = Encoder.from_values(self.row_encoder_).dense_matrix(self._own(data, rows, graph))
+        return {
+            "x": torch.from_numpy(x),
+            "own": torch.from_numpy(own),
+            "nodes": torch.from_numpy(nodes),
+            "edges": torch.from_numpy(graph.both_ways),
+        }
+
+    def build(self, sizes: Mapping[str, int], outputs: int) -> nn.Module:
+        """Encoder layers and head."""
+        return GraphNet(
+            inputs=sizes["x"],
+            head_inputs=self.hidden * sizes["nodes"] + sizes["own"],
+            outputs=outputs,
+            hidden=self.hidden,
+            convolutions=[self._layer() for _ in range(self.layers)],
+            dropout=self.dropout,
+        )
+
+    def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+        """Node states of the whole graph, then the head for the rows asked for."""
+        scores: Tensor = module(
+            inputs["x"], inputs["edges"], inputs["nodes"][rows], inputs["own"][rows]
+        )
+        return scores
+
+    def _own(self, data: Dataset, rows: Rows, graph: NodeGraph) -> FeatureTable:
+        if self.features is None and all(sort in graph.offsets for sort in rows.sorts):
+            return no_columns(rows.count)
+        return self.columns(data, rows, self.features, empty=True)
+
+    def _layer(self) -> nn.Module:
+        from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
+
+        width = self.hidden
+        if self.convolution == "gcn":
+            return GCNConv(width, width)
+        if self.convolution == "sage":
+            return SAGEConv(width, width)
+        if self.convolution == "gat":
+            return GATConv(width, width // self.heads, heads=self.heads, concat=True)
+        return GINConv(
+            nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)),
+            train_eps=True,
+        )
+
+
+class GraphNet(nn.Module):
+    """Residual message passing and a head over the nodes of each row."""
+
+    def __init__(
+        self,
+        inputs: int,
+        head_inputs: int,
+        outputs: int,
+        hidden: int,
+        convolutions: list[nn.Module],
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.convolutions = nn.ModuleList(convolutions)
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in convolutions)
+        self.mixers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in convolutions)
+        self.last_norm = nn.LayerNorm(hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Sequential(
+            nn.Linear(head_inputs, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, outputs),
+        )
+
+    def forward(self, x: Tensor, edges: Tensor, nodes: Tensor, own: Tensor) -> Tensor:
+        """Scores ``[b, outputs]`` of ``b`` rows about ``nodes[b, j]`` (-1 for none)."""
+        state = self.first(x)
+        for norm, convolution, mixer in zip(
+            self.norms, self.convolutions, self.mixers, strict=True
+        ):
+            message = torch.relu(convolution(norm(state), edges))
+            state = state + self.dropout(mixer(message))
+        state = self.last_norm(state)
+        there = (nodes >= 0).to(state.dtype)
+        picked = state[nodes.clamp(min=0)] * there[:, :, None]
+        return self.head(torch.cat([picked.flatten(1), own], dim=1))  # type: ignore[no-any-return]
+
+
+def _node_inputs(data: Dataset, graph: NodeGraph) -> FeatureTable:
+    """Feature tables of the nodes, their log degree, and their domain where several."""
+    parts = [node_columns(data, graph), one_column("log degree", np.log1p(graph.degree))]
+    if len(graph.offsets) > 1:
+        starts = np.array(list(graph.offsets.values()))
+        domain = np.searchsorted(starts, np.arange(graph.node_count), side="right") - 1
+        parts.append(one_column("domain", domain.astype(float), tuple(graph.offsets)))
+    return side_by_side(parts)

@@ -1,0 +1,303 @@
+"""Torch models: what they share, and the adapter for a module of one's own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from knowreason.errors import ModelError
+from knowreason.models.encoding import Encoder
+from knowreason.models.fitting import (
+    ClassWeight,
+    LabelledModel,
+    label_index,
+    log_softmax,
+    state_weights,
+    undo_weights,
+    validation_slice,
+)
+from knowreason.models.protocol import ModelState, Progress
+from knowreason.models.rows import Rows
+from knowreason.models.tabular import imported
+from knowreason.models.training import Schedule, noisy_weights, torch_device, train
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from knowreason.data import Dataset
+
+WEIGHTS = "module/"
+
+
+class NeuralModel(LabelledModel):
+    """A torch module trained on the labelled rows with early stopping.
+
+    A subclass says what the module's inputs are, how it is built and how rows are scored;
+    its options hold at least ``epochs``, ``patience``, ``learning_rate``,
+    ``weight_decay``, ``batch_size``, ``class_weight``, ``device`` and ``seed``.
+
+    Attributes:
+        weight_noise: scale of noise on the weights in training, set by ``noisy``.
+        relative_noise: whether it is relative to each weight.
+    """
+
+    epochs: int
+    patience: int
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    class_weight: ClassWeight
+    device: str
+    seed: int
+    weight_noise: float = 0.0
+    relative_noise: bool = False
+    module_: nn.Module
+    sizes_: Mapping[str, int]
+    LEAST_STATES: ClassVar[int] = 2
+
+    @abstractmethod
+    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+        """Learn what :meth:`inputs` needs (fitted attributes)."""
+
+    @abstractmethod
+    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+        """Tensors of all rows (and nodes), on the CPU."""
+
+    @abstractmethod
+    def build(self, sizes: Mapping[str, int], outputs: int) -> nn.Module:
+        """A new module; ``sizes`` is the last dimension of each input."""
+
+    @abstractmethod
+    def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+        """Scores ``[len(rows), outputs]`` of some rows."""
+
+    def fit_rows(self, data: Dataset, rows: Rows, progress: Progress | None) -> None:
+        """Build the module and train it."""
+        device = torch_device(self.device)
+        self.fit_encoders(data, rows)
+        inputs = {name: value.to(device) for name, value in self.inputs(data, rows).items()}
+        self.sizes_ = {name: value.shape[-1] for name, value in inputs.items()}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            module = self.build(self.sizes_, self._outputs(rows)).to(device)
+            held = validation_slice(rows, self.seed)
+            labelled = rows.labelled
+            target = label_index(rows.labels[labelled], self.states_)
+            weights = state_weights(target, self.class_weight)
+            full_target = torch.zeros(rows.count, dtype=torch.int64, device=device)
+            full_target[torch.from_numpy(labelled)] = torch.from_numpy(target).to(device)
+            weight = torch.from_numpy(weights.astype(np.float32)).to(device)
+
+            def loss(batch: Tensor) -> Tensor:
+                return _loss(self.logits(module, inputs, batch), full_target[batch], weight)
+
+            sentence = train(
+                module,
+                loss,
+                torch.from_numpy(labelled[~held]).to(device),
+                torch.from_numpy(labelled[held]).to(device),
+                self._schedule(),
+                progress,
+            )
+        self.weights_ = tuple(weights.tolist())
+        self.module_ = module.eval()
+        self.report_ = (sentence,)
+
+    def score_rows(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:
+        """Log-odds of the module."""
+        return self._scored(self._placed_inputs(data, rows), rows)
+
+    def score_noisily(
+        self, data: Dataset, rows: Rows, scale: float, relative: bool, seeds: range
+    ) -> NDArray[np.float64]:
+        """Scores at noisy weights, one layer ``[passes, ...]`` a seed."""
+        inputs = self._placed_inputs(data, rows)
+        layers = []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(seed)
+            with noisy_weights(self.module_, scale, relative, generator):
+                layers.append(self._scored(inputs, rows))
+        return np.stack(layers)
+
+    def state(self) -> ModelState:
+        """Fitted values, and the module's weights under ``module/``."""
+        module = vars(self).pop("module_", None)
+        try:
+            state = super().state()
+        finally:
+            if module is not None:
+                self.module_ = module
+        if module is None:
+            return state
+        weights = {
+            WEIGHTS + name: value.detach().cpu().numpy()
+            for name, value in module.state_dict().items()
+        }
+        return ModelState({**state.arrays, **weights}, state.values, state.estimators)
+
+    def load_state(self, state: ModelState) -> Self:
+        """Take over fitted values and rebuild the module."""
+        own = {name: a for name, a in state.arrays.items() if not name.startswith(WEIGHTS)}
+        super().load_state(ModelState(own, state.values, state.estimators))
+        weights = {
+            name.removeprefix(WEIGHTS): torch.from_numpy(np.array(array))
+            for name, array in state.arrays.items()
+            if name.startswith(WEIGHTS)
+        }
+        if weights:
+            outputs = len(self.states_) if self.classes_ is not None else 1
+            module = self.build(self.sizes_, outputs)
+            module.load_state_dict(weights)
+            self.module_ = module.to(torch_device(self.device)).eval()
+        return self
+
+    def _placed_inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+        device = next(self.module_.parameters()).device
+        return {name: value.to(device) for name, value in self.inputs(data, rows).items()}
+
+    @torch.no_grad()
+    def _scored(self, inputs: Mapping[str, Tensor], rows: Rows) -> NDArray[np.float64]:
+        every = torch.arange(rows.count, device=next(self.module_.parameters()).device)
+        scores = self.logits(self.module_, inputs, every).double().cpu().numpy()
+        if rows.classes is None:
+            return undo_weights(scores[:, 0], np.array(self.weights_))
+        return log_softmax(undo_weights(scores, np.array(self.weights_)))
+
+    def _outputs(self, rows: Rows) -> int:
+        return len(self.states_) if rows.classes is not None else 1
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            self.epochs,
+            self.patience,
+            self.learning_rate,
+            self.weight_decay,
+            self.batch_size,
+            self.weight_noise,
+            self.relative_noise,
+            self.seed,
+        )
+
+
+class Torch(NeuralModel):
+    """A torch module that maps the features of a row to its logits.
+
+    Args:
+        module: path of an ``nn.Module`` class (or the class itself, in Python) called as
+            ``Module(inputs, outputs, **params)``; by default two hidden layers.
+        features: what it sees; see :func:`knowreason.models.columns.columns_of`.
+        epochs, patience, learning_rate, weight_decay, batch_size: of training; the
+            validation slice is the latest rows where there is a clock.
+        class_weight: ``"balanced"`` weighs rows inversely to their state's frequency.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``.
+        seed: of initial weights, batches and the validation slice.
+        params: options of the module.
+    """
+
+    registered_as = "torch"
+
+    def __init__(
+        self,
+        module: str | type[nn.Module] = "knowreason.models.neural:MLP",
+        features: tuple[str, ...] | None = None,
+        epochs: int = 200,
+        patience: int = 20,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-3,
+        batch_size: int = 1024,
+        class_weight: ClassWeight = "none",
+        device: str = "auto",
+        seed: int = 0,
+        **params: Any,
+    ) -> None:
+        self.module = module
+        self.features = features
+        self.epochs = epochs
+        self.patience = patience
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.class_weight = class_weight
+        self.device = device
+        self.seed = seed
+        self.params = params
+
+    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+        """Means, deviations and categories of the labelled rows."""
+        columns = self.columns(data, rows, self.features).take(rows.labelled)
+        self.encoder_ = Encoder.fit(columns).to_values()
+
+    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+        """``x``: ``float32[n, inputs]``."""
+        columns = self.columns(data, rows, self.features)
+        matrix = Encoder.from_values(self.encoder_).dense_matrix(columns)
+        return {"x": torch.from_numpy(matrix)}
+
+    def build(self, sizes: Mapping[str, int], outputs: int) -> nn.Module:
+        """The module of the options."""
+        made = imported(self.module) if isinstance(self.module, str) else self.module
+        try:
+            module: nn.Module = made(sizes["x"], outputs, **self.params)
+        except TypeError as error:
+            raise ModelError(
+                f"`{self.module}` cannot be made with {sizes['x']} inputs and {outputs}"
+                f" outputs: {error}",
+                code="KR826",
+            ) from error
+        return module
+
+    def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+        """The module's outputs.
+
+        Raises:
+            ModelError: KR826 where they have another shape.
+        """
+        scores: Tensor = module(inputs["x"][rows])
+        outputs = len(self.states_) if self.classes_ is not None else 1
+        if scores.shape != (len(rows), outputs):
+            raise ModelError(
+                f"`{self.module}` gave {tuple(scores.shape)} for {len(rows)} rows,"
+                f" not {(len(rows), outputs)}",
+                code="KR826",
+            )
+        return scores
+
+
+class MLP(nn.Sequential):
+    """Hidden layers with layer norm and dropout.
+
+    Args:
+        inputs, outputs: dimensions.
+        hidden: width of each hidden layer.
+        layers: how many.
+        dropout: share of hidden units left out in training.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, hidden: int = 64, layers: int = 2, dropout: float = 0.1
+    ) -> None:
+        parts: list[nn.Module] = []
+        for layer in range(layers):
+            width = inputs if layer == 0 else hidden
+            parts += [
+                nn.Linear(width, hidden),
+                nn.LayerNorm(hidden),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+            ]
+        super().__init__(*parts, nn.Linear(hidden if layers else inputs, outputs))
+
+
+def _loss(scores: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    if scores.shape[1] == 1:
+        each = nn.functional.binary_cross_entropy_with_logits(
+            scores[:, 0], target.float(), reduction="none"
+        )
+        return (weight[target] * each).mean()
+    return (weight[target] * nn.functional.cross_entropy(scores, target, reduction="none")).mean()
