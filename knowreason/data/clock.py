@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data.columns import EXAMPLES, to_sort
@@ -110,6 +109,8 @@ def _micros(value: Any) -> int | None:
     if isinstance(value, np.datetime64):
         return int(value.astype("datetime64[us]").astype(np.int64))
     if isinstance(value, str):
-        found = to_sort(pa.chunked_array([[value]]), "time").values
-        return pc.cast(found, pa.int64())[0].as_py()
+        try:
+            return _micros(datetime.fromisoformat(value.strip()))
+        except ValueError:
+            return None
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 INTEGER = r"^\s*[+-]?\d{1,18}\s*$"
 INTEGRAL_FLOAT = r"^\s*[+-]?\d{1,15}\.0*\s*$"
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$|^\s*[+-]?(inf|Inf|nan|NaN)\s*$"
-DURATION = r"^\s*(?P<number>[+-]?\d+(\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)\s*$"
+DURATION = r"^\s*(?P<number>[+-]?\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)\s*$"
 DURATION_UNITS = {
     "ms": 1_000,
     "s": 1_000_000,

@@ -240,7 +240,7 @@ def _edge_tensors(edges: Edges, fitted: Mapping[str, Standardisation]) -> dict[s
         how = fitted.get(edges.name) or fit_standardisation(edges.features)
         tensors["edge_attr"] = torch.from_numpy(design_matrix(edges.features, how))
     if edges.time is not None:
-        tensors["edge_time"] = torch.from_numpy(np.ascontiguousarray(edges.time))
+        tensors["edge_time"] = torch.tensor(edges.time)
     if edges.key is not None:
         tensors["edge_key"] = torch.from_numpy(edges.key.astype(np.int64))
     return tensors

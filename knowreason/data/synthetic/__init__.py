@@ -1,0 +1,5 @@
+"""Generated worlds, for examples, tests and benchmarks: nothing in them is real."""
+
+from knowreason.data.synthetic.skimming import skimming
+
+__all__ = ["skimming"]
