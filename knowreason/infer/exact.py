@@ -17,8 +17,9 @@ from knowreason.factors.arrays import Array, array, parameters_of, sum_by, value
 from knowreason.factors.components import components, log2_states
 from knowreason.factors.condition import condition
 from knowreason.factors.graph import OPEN, TRUE, FactorGraph
-from knowreason.factors.stacks import FlatRows, Shapes
+from knowreason.factors.stacks import FlatRows, Shapes, Stack
 from knowreason.infer.conflicts import conflict
+from knowreason.infer.junction import JunctionSolver
 from knowreason.infer.posterior import EngineReport, Posterior
 from knowreason.infer.rooting import tree_components
 from knowreason.infer.scopes import scopes
@@ -29,7 +30,8 @@ from knowreason.infer.trees import TreeSolver
 CLIP = 700.0
 _ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
 _COMMON = 16  # components of one shape that make its template worth building
-_COMMON_STATES = 10.0  # log2 of the states above which a tree is better all the same
+_SMALL = 10.0  # log2 of the states up to which a template beats a junction tree
+_MOST_ATOMS = 20_000  # of a component for which an elimination order is sought
 
 
 @dataclass(frozen=True)
@@ -136,23 +138,46 @@ def _prepare(
     shapes = Shapes(graph, labels, count)
     size = log2_states(graph, labels, count)
     common = (size <= _ALWAYS_TEMPLATE) | (shapes.members[shapes.shape] >= _COMMON)
-    template = common & (size <= min(np.log2(states), _COMMON_STATES))
+    template = common & (size <= min(np.log2(states), _SMALL))
     solvers: list[Solver] = []
-    tree = _trees(graph, labels, ~template)
-    if tree.any():
-        solvers.append(TreeSolver.prepare(graph, labels, _atoms_of(labels, tree)))
-    template |= ~tree & (size <= np.log2(states))
-    stacks = shapes.stacks(np.flatnonzero(template))
+    tree = _add_trees(solvers, graph, labels, ~template)
+    small = template | (~tree & (size <= min(np.log2(states), _SMALL)))
+    stacks = shapes.stacks(np.flatnonzero(small))
     solvers += [TemplateSolver.prepare(stack, device) for stack in stacks]
+    for stack in shapes.stacks(np.flatnonzero(~tree & ~small)):
+        solver = _tangled(stack, size[stack.components[0]], device, states, width)
+        if solver is not None:
+            solvers.append(solver)
     return _assemble(graph, labels, count, solvers, shapes.rows)
 
 
-def _trees(graph: FactorGraph, labels: Array, candidates: Array) -> NDArray[np.bool_]:
-    """``bool[c]``: the candidates (``bool[c]``) that are trees."""
+def _add_trees(
+    solvers: list[Solver], graph: FactorGraph, labels: Array, candidates: Array
+) -> NDArray[np.bool_]:
+    """Adds a solver of the candidates (``bool[c]``) that are trees; returns which are."""
     if not candidates.any():
         return np.zeros(len(candidates), dtype=bool)
     ties = scopes(graph, labels, _atoms_of(labels, candidates))
-    return tree_components(ties, len(candidates))
+    tree = tree_components(ties, len(candidates))
+    if tree.any():
+        if not np.array_equal(tree, candidates):
+            ties = scopes(graph, labels, _atoms_of(labels, tree))
+        solvers.append(TreeSolver.prepare(ties))
+    return tree
+
+
+def _tangled(
+    stack: Stack, size: float, device: torch.device, states: int, width: int
+) -> Solver | None:
+    """A junction tree, or the table of all states where that is not much larger."""
+    junction = None
+    if stack.wiring.atoms <= _MOST_ATOMS:
+        junction = JunctionSolver.prepare(stack, 1 << width)
+    if size <= np.log2(states):
+        cost = np.inf if junction is None else junction.tree.states(junction.model.sizes)
+        if 2.0**size <= 2 * cost:
+            return TemplateSolver.prepare(stack, device)
+    return junction
 
 
 def _atoms_of(labels: Array, chosen: Array) -> NDArray[np.bool_]:

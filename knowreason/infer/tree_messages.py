@@ -23,6 +23,15 @@ def log1mexp(x: Logs) -> Logs:
     return np.asarray(np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x))))
 
 
+def exclusive_log_odds(logs: Logs) -> Logs:
+    """Log-odds of each state against all others of its row (``float64[m, d]``)."""
+    m, d = logs.shape
+    before, after = np.full((m, d), -np.inf), np.full((m, d), -np.inf)
+    before[:, 1:] = np.logaddexp.accumulate(logs[:, :-1], axis=1)
+    after[:, :-1] = np.logaddexp.accumulate(logs[:, :0:-1], axis=1)[:, ::-1]
+    return logs - np.logaddexp(before, after)
+
+
 def table_messages(
     energy: Logs, shape: Sequence[int], incoming: Sequence[Logs], to: Sequence[int]
 ) -> list[Logs]:

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, entries_of, offsets_of, owners
-from knowreason.factors.graph import FactorGraph
 from knowreason.infer.rooting import Edges, Step, root_trees
-from knowreason.infer.scopes import CountRows, LongClauses, Scopes, TableGroup, scopes
+from knowreason.infer.scopes import CountRows, LongClauses, Scopes, TableGroup
 from knowreason.infer.solvers import Beliefs, Impossible
 from knowreason.infer.tree_messages import (
     Logs,
     clause_messages,
     clause_truth,
     count_messages,
+    exclusive_log_odds,
     table_messages,
     table_probabilities,
 )
@@ -52,15 +52,12 @@ class TreeSolver:
     name = "exact: tree"
 
     @staticmethod
-    def prepare(
-        graph: FactorGraph, labels: NDArray[np.int32], chosen: NDArray[np.bool_]
-    ) -> TreeSolver:
-        """Roots the trees of ``chosen`` (``bool[n]`` atoms of tree components)."""
-        ties = scopes(graph, labels, chosen)
+    def prepare(ties: Scopes) -> TreeSolver:
+        """Roots trees (:func:`knowreason.infer.rooting.tree_components`)."""
         edges = Edges.of(ties)
         roots, steps = root_trees(edges, ties.variables)
         served = np.unique(ties.variables.component)
-        return TreeSolver(ties, edges, roots, steps, served, int(chosen.sum()))
+        return TreeSolver(ties, edges, roots, steps, served, int((ties.variables.atom >= 0).sum()))
 
     def solve(
         self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
@@ -157,15 +154,6 @@ class _Passes:
             log_odds = exclusive_log_odds(self.belief(variables))
             atom = self.variables.atom[self._states(variables)]
             self.beliefs.log_odds[atom[atom >= 0]] = log_odds[atom >= 0]
-
-
-def exclusive_log_odds(logs: Logs) -> Logs:
-    """Log-odds of each state against all others of its row (``float64[m, d]``)."""
-    m, d = logs.shape
-    before, after = np.full((m, d), -np.inf), np.full((m, d), -np.inf)
-    before[:, 1:] = np.logaddexp.accumulate(logs[:, :-1], axis=1)
-    after[:, :-1] = np.logaddexp.accumulate(logs[:, :0:-1], axis=1)[:, ::-1]
-    return logs - np.logaddexp(before, after)
 
 
 def _split(message: Logs) -> tuple[Logs, NDArray[np.int64]]:

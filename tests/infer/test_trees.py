@@ -24,9 +24,10 @@ def by_trees(graph: FactorGraph) -> Posterior | None:
     """The tree solver's posterior where every component is a tree."""
     folded = condition(graph)
     labels, count = components(folded)
-    if not tree_components(scopes(folded, labels, labels >= 0), count).all():
+    ties = scopes(folded, labels, labels >= 0)
+    if not tree_components(ties, count).all():
         return None
-    solver = TreeSolver.prepare(folded, labels, labels >= 0)
+    solver = TreeSolver.prepare(ties)
     everything = torch.ones(folded.atom_count, dtype=torch.bool)
     rows = FlatRows.of(folded)
     return Prepared(folded, torch.from_numpy(labels), count, everything, (solver,), rows)()

@@ -1,0 +1,153 @@
+"""Order in which variables are summed out, and the cliques that makes."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_CROWDED = 48  # neighbours above which a variable's fill is not counted: it waits
+
+
+@dataclass(frozen=True)
+class CliqueTree:
+    """A rooted clique tree (a forest has been tied together before).
+
+    Attributes:
+        order: position of each variable in the elimination order.
+        cliques: variables of each clique, latest eliminated first; a clique comes before
+            its parent.
+        parents: clique index of each parent, ``-1`` for the root.
+        homes: for each variable the clique it is summed out of.
+    """
+
+    order: tuple[int, ...]
+    cliques: tuple[tuple[int, ...], ...]
+    parents: tuple[int, ...]
+    homes: tuple[int, ...]
+
+    def home(self, scope: Iterable[int]) -> int:
+        """A clique that holds a scope: that of its first eliminated variable."""
+        return self.homes[min(scope, key=self.order.__getitem__)]
+
+    def states(self, sizes: Sequence[int]) -> int:
+        """States of all cliques together."""
+        return sum(_product(sizes, clique) for clique in self.cliques)
+
+
+def eliminate(
+    sizes: Sequence[int], scopes: Iterable[Sequence[int]], most_states: int
+) -> CliqueTree | None:
+    """Greedy min-fill elimination.
+
+    Args:
+        sizes: states of each variable.
+        scopes: variables of each factor; together they connect all variables.
+        most_states: of a clique.
+
+    Returns:
+        the clique tree, ``None`` where a clique would be larger.
+    """
+    neighbours: list[set[int]] = [set() for _ in sizes]
+    for scope in scopes:
+        if _product(sizes, scope) > most_states:
+            return None
+        for v in scope:
+            neighbours[v].update(scope)
+    for v, around in enumerate(neighbours):
+        around.discard(v)
+    scores = [_score(v, neighbours, sizes) for v in range(len(sizes))]
+    heap = [(score, v) for v, score in enumerate(scores)]
+    heapq.heapify(heap)
+    gone: list[int] = []
+    buckets: list[tuple[int, ...]] = []
+    done = [False] * len(sizes)
+    while heap:
+        score, v = heapq.heappop(heap)
+        if done[v] or score != scores[v]:
+            continue
+        around = neighbours[v]
+        if _product(sizes, around) * sizes[v] > most_states:
+            return None
+        done[v] = True
+        gone.append(v)
+        buckets.append(tuple(around))
+        for u in _remove(v, neighbours):
+            fresh = _score(u, neighbours, sizes)
+            if fresh != scores[u]:
+                scores[u] = fresh
+                heapq.heappush(heap, (fresh, u))
+    return _tree(gone, buckets)
+
+
+def _product(sizes: Sequence[int], variables: Iterable[int]) -> int:
+    total = 1
+    for v in variables:
+        total *= sizes[v]
+    return total
+
+
+def _score(v: int, neighbours: list[set[int]], sizes: Sequence[int]) -> tuple[float, int]:
+    """Edges that summing out ``v`` adds, then the states of its clique."""
+    around = neighbours[v]
+    if len(around) > _CROWDED:
+        return float("inf"), len(around)
+    missing = sum(len(around) - 1 - len(around & neighbours[u]) for u in around)
+    return missing / 2, _product(sizes, around) * sizes[v]
+
+
+def _remove(v: int, neighbours: list[set[int]]) -> set[int]:
+    """Joins the neighbours of ``v`` and removes it; returns whose score may have changed."""
+    around = neighbours[v]
+    touched = set(around)
+    for u in around:
+        others = neighbours[u]
+        before = len(others)
+        others |= around
+        others.discard(u)
+        others.discard(v)
+        if len(others) >= before and len(others) <= _CROWDED:
+            touched |= others
+    neighbours[v] = set()
+    return touched
+
+
+def _tree(gone: list[int], buckets: list[tuple[int, ...]]) -> CliqueTree:
+    """Buckets of variables as cliques; a bucket that lies in its only child's is absorbed."""
+    order = [0] * len(gone)
+    for position, v in enumerate(gone):
+        order[v] = position
+    home = list(range(len(gone)))  # clique, by position
+    members: list[list[int] | None] = []
+    for position, v in enumerate(gone):
+        members.append(sorted([v, *buckets[position]], key=order.__getitem__, reverse=True))
+    parent = [-1] * len(gone)
+    for position, around in enumerate(buckets):
+        if around:
+            parent[position] = min(order[u] for u in around)
+    merged = list(range(len(gone)))
+    for position, around in enumerate(buckets):
+        up = parent[position]
+        if up >= 0 and members[up] is not None and len(buckets[up]) + 1 == len(around):
+            merged[up] = merged[position]
+            members[up] = None
+    for position in range(len(gone)):
+        home[position] = merged[position]
+    return _renumber(order, members, parent, home)
+
+
+def _renumber(
+    order: list[int], members: list[list[int] | None], parent: list[int], home: list[int]
+) -> CliqueTree:
+    last = {clique: position for position, clique in enumerate(home)}  # summed out in it
+    ranked = sorted(last, key=last.__getitem__)
+    number = {clique: i for i, clique in enumerate(ranked)}
+    cliques, parents = [], []
+    for clique in ranked:
+        found = members[clique]
+        assert found is not None
+        cliques.append(tuple(found))
+        up = parent[last[clique]]
+        parents.append(number[home[up]] if up >= 0 else -1)
+    homes = tuple(number[home[order[v]]] for v in range(len(order)))
+    return CliqueTree(tuple(order), tuple(cliques), tuple(parents), homes)

@@ -1,0 +1,179 @@
+"""Exact inference by junction trees of bounded width, all components of a shape at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from knowreason.factors.arrays import Array
+from knowreason.factors.stacks import Stack
+from knowreason.infer.elimination import CliqueTree, eliminate
+from knowreason.infer.local import LocalFactor, LocalModel, local_model
+from knowreason.infer.solvers import Beliefs, Impossible
+from knowreason.infer.tree_messages import exclusive_log_odds
+
+_CHUNK_ENTRIES = 1 << 22  # clique entries held at once
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A factor in its clique: its values broadcast along the clique's axes."""
+
+    clique: int
+    row: int
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class JunctionSolver:
+    """Solves a stack by a calibrated clique tree in log space.
+
+    Attributes:
+        stack: the components.
+        model: variables and factors of their shape.
+        tree: the clique tree.
+        placed: factors in their cliques.
+    """
+
+    stack: Stack
+    model: LocalModel
+    tree: CliqueTree
+    placed: tuple[_Placed, ...]
+
+    name = "exact: junction tree"
+
+    @staticmethod
+    def prepare(stack: Stack, most_states: int = 1 << 18) -> JunctionSolver | None:
+        """Eliminates by min-fill; ``None`` where a clique would have more states."""
+        model = local_model(stack.wiring)
+        scopes = [factor.scope for factor in model.factors]
+        tree = eliminate(model.sizes, scopes, most_states)
+        if tree is None:
+            return None
+        placed = tuple(_place(factor, model, tree) for factor in model.factors)
+        return JunctionSolver(stack, model, tree, placed)
+
+    @property
+    def components(self) -> NDArray[np.int64]:
+        """Labels of the components served."""
+        return self.stack.components
+
+    @property
+    def atoms(self) -> int:
+        """Number of atoms served."""
+        return self.stack.atoms.size
+
+    def solve(
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
+    ) -> None:
+        """Fills in beliefs; see :class:`knowreason.infer.solvers.Solver`."""
+        step = max(1, _CHUNK_ENTRIES // self.tree.states(self.model.sizes))
+        for start in range(0, len(self.stack.components), step):
+            part = slice(start, start + step)
+            atoms, rows = self.stack.atoms[part], self.stack.rows[part]
+            tables = self._tables(unary[atoms], weights[rows])
+            log_z = _calibrate(tables, self.tree, self.model.sizes)
+            components = self.stack.components[part]
+            if torch.isneginf(log_z).any():
+                raise Impossible(int(components[torch.isneginf(log_z).numpy()][0]))
+            beliefs.log_z[components] = log_z.numpy()
+            self._read(tables, log_z, atoms, rows, beliefs)
+
+    def _tables(self, unary: Array, weights: Array) -> list[Tensor]:
+        """Log-potentials of every clique, ``float64[b, states of each variable...]``."""
+        sizes, tree = self.model.sizes, self.tree
+        tables = [
+            torch.zeros(len(unary), *(sizes[v] for v in clique), dtype=torch.float64)
+            for clique in tree.cliques
+        ]
+        for v, members in enumerate(self.model.atoms):
+            if members:
+                logs = np.zeros((len(unary), sizes[v]))
+                logs[:, [digit for _, digit in members]] = unary[:, [atom for atom, _ in members]]
+                home = tree.homes[v]
+                tables[home] += torch.from_numpy(logs).reshape(_shape((v,), home, tree, sizes))
+        for factor in self.placed:
+            if factor.row < 0:
+                tables[factor.clique] += factor.values.log()
+            else:
+                weight = torch.from_numpy(weights[:, factor.row].copy())
+                axes = factor.values.dim()
+                tables[factor.clique] += weight.reshape(-1, *[1] * axes) * factor.values
+        return tables
+
+    def _read(
+        self, tables: list[Tensor], log_z: Tensor, atoms: Array, rows: Array, beliefs: Beliefs
+    ) -> None:
+        for v, members in enumerate(self.model.atoms):
+            if members:
+                home = self.tree.homes[v]
+                axis = 1 + self.tree.cliques[home].index(v)
+                log_odds = exclusive_log_odds(_sum_to(tables[home], axis).numpy())
+                for atom, digit in members:
+                    beliefs.log_odds[atoms[:, atom]] = log_odds[:, digit]
+        for clique, table in enumerate(tables):
+            factors = [f for f in self.placed if f.clique == clique and f.row >= 0]
+            if factors:
+                probability = (table - log_z.reshape(-1, *[1] * (table.dim() - 1))).exp()
+                for factor in factors:
+                    expected = (probability * factor.values).flatten(1).sum(1)
+                    beliefs.truth[rows[:, factor.row]] = expected.numpy()
+
+
+def _place(factor: LocalFactor, model: LocalModel, tree: CliqueTree) -> _Placed:
+    clique = tree.home(factor.scope)
+    shape = tuple(model.sizes[v] for v in factor.scope)
+    latest_first = sorted(factor.scope, key=tree.order.__getitem__, reverse=True)
+    axes = [factor.scope.index(v) for v in latest_first]
+    values = torch.from_numpy(factor.values.reshape(shape).transpose(axes).copy())
+    return _Placed(
+        clique, factor.row, values.reshape(_shape(factor.scope, clique, tree, model.sizes)[1:])
+    )
+
+
+def _shape(
+    scope: Sequence[int], clique: int, tree: CliqueTree, sizes: Sequence[int]
+) -> tuple[int, ...]:
+    """Shape (batch first) in which a table over ``scope`` broadcasts along a clique."""
+    return (-1, *(sizes[v] if v in scope else 1 for v in tree.cliques[clique]))
+
+
+def _sum_to(table: Tensor, axis: int) -> Tensor:
+    """``float64[b, d]``: log-sum over all axes but the batch and one."""
+    before = int(np.prod(table.shape[1:axis], dtype=np.int64))
+    return table.reshape(table.shape[0], before, table.shape[axis], -1).logsumexp((1, 3))
+
+
+def _calibrate(tables: list[Tensor], tree: CliqueTree, sizes: Sequence[int]) -> Tensor:
+    """Turns clique potentials into joint log-measures in place; returns ``log Z`` ``[b]``."""
+    sent: list[Tensor] = []
+    separators = [_separator(i, tree) for i in range(len(tables))]
+    for i, up in enumerate(tree.parents):
+        kept = len(separators[i])
+        message = tables[i].flatten(1 + kept).logsumexp(1 + kept)
+        sent.append(message)
+        if up >= 0:
+            tables[up] += message.reshape(_shape(separators[i], up, tree, sizes))
+    root = len(tables) - 1
+    log_z = tables[root].flatten(1).logsumexp(1)
+    for i in range(root - 1, -1, -1):
+        up = tree.parents[i]
+        outside = _sum_onto(tables[up], separators[i], up, tree) - sent[i]
+        outside = outside.nan_to_num(nan=-torch.inf, neginf=-torch.inf, posinf=-torch.inf)
+        tables[i] += outside.reshape(_shape(separators[i], i, tree, sizes))
+    return log_z
+
+
+def _separator(clique: int, tree: CliqueTree) -> tuple[int, ...]:
+    return tuple(v for v in tree.cliques[clique] if tree.homes[v] != clique)
+
+
+def _sum_onto(table: Tensor, kept: Sequence[int], clique: int, tree: CliqueTree) -> Tensor:
+    """Log-sum of a clique's table over all of its variables but ``kept``."""
+    axes = [1 + j for j, v in enumerate(tree.cliques[clique]) if v not in kept]
+    return table.logsumexp(axes) if axes else table
