@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from knowreason.data import Dataset
 from knowreason.errors import UnknownNameError, did_you_mean
-from knowreason.factors import OPEN
+from knowreason.factors import OPEN, AtomSpan
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
 from knowreason.infer.posterior import Posterior
@@ -83,12 +82,16 @@ class Beliefs:
         inside = in_scope(grounding.data, grounding.program.sorts_of(predicate), span.arguments)
         return np.flatnonzero(~known & inside) + span.start
 
-    def marginals(self, predicate: str, *, everything: bool = False) -> MarginalTable:
+    def marginals(
+        self, predicate: str, *, everything: bool = False, models: bool = False
+    ) -> MarginalTable:
         """Marginals of a predicate's atoms.
 
         Args:
             predicate: a query or latent predicate.
             everything: also atoms whose truth is known or that are out of scope.
+            models: also what each model said: one column a model, log-odds (of a functional
+                predicate, log-probabilities).
 
         Raises:
             UnknownNameError: for a predicate without open atoms.
@@ -99,6 +102,12 @@ class Beliefs:
         columns = _names(self.grounding, predicate, span.arguments[atoms - span.start])
         columns["probability"] = pa.array(expit(log_odds))
         columns["log_odds"] = pa.array(log_odds)
+        if models:
+            columns |= {
+                output.model: pa.array(said(output, span)[atoms - span.start])
+                for output in self.outputs
+                if output.predicate == predicate
+            }
         if self.posterior.spread is not None:
             columns["spread"] = pa.array(self.posterior.spread.numpy()[atoms])
         return MarginalTable(pa.table(columns))
@@ -115,6 +124,14 @@ class Beliefs:
         )
 
 
+def said(output: ModelOutput, span: AtomSpan) -> NDArray[np.float64]:
+    """``float64[n]``: a model's own log-odds (log-probabilities, for a functional predicate)."""
+    if np.ndim(output.base_rate) == 0 or span.functional_position is None:
+        return logit(output.base_rate) + output.llr.astype(np.float64)
+    state = span.arguments[:, span.functional_position]
+    return np.log(np.asarray(output.base_rate))[state] + output.llr.astype(np.float64)
+
+
 def in_scope(
     data: Dataset, sorts: tuple[str, ...], arguments: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
@@ -126,8 +143,8 @@ def in_scope(
     return inside
 
 
-def _span(grounding: Grounding, predicate: str) -> Any:
-    spans: Mapping[str, Any] = grounding.atoms.spans
+def _span(grounding: Grounding, predicate: str) -> AtomSpan:
+    spans = grounding.atoms.spans
     if predicate not in spans:
         raise UnknownNameError(
             f"no open atoms of a predicate `{predicate}`",

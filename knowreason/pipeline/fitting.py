@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,15 @@ from knowreason.learn import Fit, Problem, learn
 from knowreason.logic import Formula, ModelDeclaration, Program
 from knowreason.logic.variables import walk
 from knowreason.models import MODELS, KnowledgeModel, cross_fit, make
-from knowreason.models.crossfit import CrossFit
 from knowreason.models.registry import options_table
 from knowreason.pipeline.settings import Progress, Settings
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """A declared model fitted for one predicate."""
-
-    name: str
-    predicate: str
-    fitted: CrossFit
+from knowreason.pipeline.stored_models import (
+    FittedModel,
+    folder_name,
+    is_finished,
+    load_fitted,
+    save_fitted,
+)
 
 
 def fit_models(
@@ -41,6 +38,7 @@ def fit_models(
     fold_count: int,
     seed: int,
     device: str,
+    checkpoints: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[FittedModel, ...]:
     """Cross-fit every declared model for each of its predicates.
@@ -52,10 +50,15 @@ def fit_models(
         folds: ``random``, ``forward`` or ``group:ATTRIBUTE``; empty chooses by the clock.
         fold_count: how many folds.
         seed, device: handed to models that take them.
+        checkpoints: folder for finished fits; one that is there is read, not made again.
         progress: ``progress(message, done, total)``.
     """
-    return tuple(
-        FittedModel(
+
+    def fitted(declaration: ModelDeclaration, predicate: str) -> FittedModel:
+        folder = checkpoints and checkpoints / folder_name(declaration.name, predicate)
+        if folder and is_finished(folder):
+            return load_fitted(folder)
+        model = FittedModel(
             declaration.name,
             predicate,
             cross_fit(
@@ -69,6 +72,12 @@ def fit_models(
                 progress=_relay(progress),
             ),
         )
+        if folder:
+            save_fitted(model, folder)
+        return model
+
+    return tuple(
+        fitted(declaration, predicate)
         for declaration in program.models
         for predicate in declaration.predicates
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator
@@ -18,12 +18,14 @@ from knowreason.factors import OPEN
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding, ground
 from knowreason.infer import infer
+from knowreason.learn import Fit
 from knowreason.logic import Program
 from knowreason.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
 from knowreason.pipeline.beliefs import Beliefs
-from knowreason.pipeline.fitting import FittedModel, fit_models, fit_weights, model_outputs
+from knowreason.pipeline.fitting import fit_models, fit_weights, model_outputs
 from knowreason.pipeline.settings import Progress, Settings
+from knowreason.pipeline.stored_models import FittedModel
 from knowreason.pipeline.weights import RuleWeights, theta_for
 
 if TYPE_CHECKING:
@@ -76,8 +78,21 @@ class Reasoner(BaseEstimator):
         self.seed = seed
         self.device = device
 
-    def fit(self, data: Dataset, y: None = None, *, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        data: Dataset,
+        y: None = None,
+        *,
+        checkpoints: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Fit the models, then the weights, on the visible labels of ``data``.
+
+        Args:
+            data: past data.
+            y: nothing; labels are part of ``data``.
+            checkpoints: folder where finished models are kept and taken up again.
+            progress: called as ``progress(message, done, total)``.
 
         Raises:
             DataError, ModelError, GroundingError, LearningError: as their parts do.
@@ -90,19 +105,26 @@ class Reasoner(BaseEstimator):
             fold_count=self.settings.fold_count,
             seed=self.seed,
             device=self.device,
+            checkpoints=checkpoints,
             progress=progress,
         )
         outputs = tuple(model.fitted.output for model in self.models_)
         self.grounding_ = self._ground(data, outputs)
-        self.fit_ = fit_weights(
-            self.grounding_,
-            self.models_,
-            method=self.method,
-            settings=self.settings,
-            seed=self.seed,
-            progress=progress,
+        return self.adopt(
+            fit_weights(
+                self.grounding_,
+                self.models_,
+                method=self.method,
+                settings=self.settings,
+                seed=self.seed,
+                progress=progress,
+            )
         )
-        self.weights_ = RuleWeights.of(self.fit_)
+
+    def adopt(self, fit: Fit) -> Self:
+        """Take over learned weights (of a stored run); the models stay."""
+        self.fit_ = fit
+        self.weights_ = RuleWeights.of(fit)
         return self
 
     def infer(self, data: Dataset, *, engine: str | None = None) -> Beliefs:
@@ -117,8 +139,8 @@ class Reasoner(BaseEstimator):
         """
         models = self._fitted()
         outputs = model_outputs(models, data)
-        grounding = self._ground(data, outputs)
-        graph = clamp_labels(grounding).graph.with_theta(theta_for(grounding, self.fit_))
+        grounding = self._ground(data, outputs, labels="evidence")
+        graph = grounding.graph.with_theta(theta_for(grounding, self.fit_))
         posterior = infer(
             graph,
             engine=engine or self.engine,
@@ -172,10 +194,16 @@ class Reasoner(BaseEstimator):
 
         return explain_atom(beliefs, atom, **options)
 
-    def _ground(self, data: Dataset, outputs: tuple[ModelOutput, ...]) -> Grounding:
+    def _ground(
+        self,
+        data: Dataset,
+        outputs: tuple[ModelOutput, ...],
+        labels: Literal["open", "evidence"] = "open",
+    ) -> Grounding:
         return ground(
             self.program,
             data,
+            labels=labels,
             limit=self.settings.ground_limit,
             memory_limit=self.settings.memory_limit,
             hard_violations=self.settings.hard_violations,
@@ -200,16 +228,6 @@ def with_hidden_labels(data: Dataset) -> Dataset:
     for predicate, table in data.labels.items():
         data = data.hide(predicate, np.ones(table.num_rows, dtype=bool))
     return data
-
-
-def clamp_labels(grounding: Grounding) -> Grounding:
-    """Visible labels as evidence: when predicting, what is known is known."""
-    evidence = grounding.graph.evidence
-    labels = torch.from_numpy(grounding.labels)
-    return replace(
-        grounding,
-        graph=grounding.graph.with_evidence(torch.where(labels != OPEN, labels, evidence)),
-    )
 
 
 def hidden_truth(beliefs: Beliefs, predicate: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

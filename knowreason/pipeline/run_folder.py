@@ -1,0 +1,167 @@
+"""A run on disk: written under a temporary name and renamed when whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from knowreason.errors import ProjectError
+from knowreason.lang import loads
+from knowreason.pipeline.project import Project, load_project
+from knowreason.pipeline.reasoner import Reasoner
+from knowreason.pipeline.resolved import project_toml
+from knowreason.pipeline.settings import Settings
+from knowreason.pipeline.stored_fit import load_fit, save_fit
+from knowreason.pipeline.stored_models import folder_name, load_fitted, save_fitted
+from knowreason.version import __version__
+
+PARTS = ("manifest.json", "program.kr", "project.toml", "weights.json", "weights.safetensors")
+LIBRARIES = ("torch", "duckdb", "scikit-learn", "numpy", "pyarrow", "lark")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, its project and a fitted reasoner."""
+
+    folder: Path
+    project: Project
+    reasoner: Reasoner
+    manifest: Mapping[str, Any]
+
+
+@contextmanager
+def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A folder to write into that becomes ``target`` only when the block succeeds.
+
+    Raises:
+        ProjectError: KR914 when ``target`` is there and ``replace`` is false.
+    """
+    if target.exists() and not replace:
+        raise ProjectError(
+            f"`{target}` is there already", code="KR914", help="choose another name or --force"
+        )
+    partial = partial_folder(target)
+    partial.mkdir(parents=True, exist_ok=True)
+    yield partial
+    if target.exists():
+        outdated = target.with_name(f"{target.name}.old")
+        shutil.rmtree(outdated, ignore_errors=True)
+        target.rename(outdated)
+        partial.rename(target)
+        shutil.rmtree(outdated)
+    else:
+        partial.rename(target)
+
+
+def partial_folder(target: Path) -> Path:
+    """Where an unfinished run is; ``train --resume`` goes on from it."""
+    return target.with_name(f".{target.name}.partial")
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a file so that it is never seen half-written."""
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def save_reasoner(
+    reasoner: Reasoner, project: Project, folder: Path, *, seconds: float, data_hash: str
+) -> None:
+    """Write everything that using the reasoner again needs into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "program.kr").write_text(str(reasoner.program), encoding="utf-8")
+    (folder / "project.toml").write_text(project_toml(project), encoding="utf-8")
+    save_fit(reasoner.fit_, folder)
+    for model in reasoner.models_:
+        save_fitted(model, folder / "models" / folder_name(model.name, model.predicate))
+    reports = [asdict(report) for report in reasoner.grounding_.reports]
+    (folder / "grounding.json").write_text(json.dumps(reports, indent=1), encoding="utf-8")
+    manifest = {
+        "knowreason": __version__,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "seed": reasoner.seed,
+        "device": reasoner.device,
+        "method": reasoner.method,
+        "engine": reasoner.engine,
+        "folds": reasoner.folds,
+        "models": [[model.name, model.predicate] for model in reasoner.models_],
+        "data": data_hash,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds, 2),
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def load_run(folder: Path | str) -> Run:
+    """Read a finished run.
+
+    Raises:
+        ProjectError: KR911 for a folder that is no run, naming what is missing.
+    """
+    folder = Path(folder)
+    missing = [name for name in PARTS if not (folder / name).is_file()]
+    if missing:
+        raise ProjectError(
+            f"`{folder}` is not a run folder: {missing[0]} is missing",
+            code="KR911",
+            help="`knowreason train PROJECT` writes one",
+        )
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    project = load_project(folder / "project.toml")
+    program = loads((folder / "program.kr").read_text(encoding="utf-8"), str(folder / "program.kr"))
+    reasoner = reasoner_of(project, program)
+    reasoner.models_ = tuple(
+        load_fitted(folder / "models" / folder_name(name, predicate))
+        for name, predicate in manifest["models"]
+    )
+    reasoner.adopt(load_fit(folder))
+    return Run(folder, project, reasoner, manifest)
+
+
+def reasoner_of(project: Project, program: Any) -> Reasoner:
+    """An unfitted reasoner as the project file describes it."""
+    settings = Settings(
+        fold_count=project.learn.fold_count,
+        labels=project.learn.labels,
+        hard_violations=project.learn.hard_violations,
+        bootstrap=project.learn.bootstrap,
+        adapt=project.learn.adapt,
+        memory_limit=project.memory_limit,
+        ground_limit=project.ground_limit,
+        learn=project.learn.options,
+        infer=project.infer.options,
+    )
+    return Reasoner(
+        program,
+        method=project.learn.method,
+        engine=project.infer.engine,
+        folds=project.learn.folds,
+        models=project.models,
+        settings=settings,
+        seed=project.seed,
+        device=project.device,
+    )
+
+
+def data_hash(project: Project) -> str:
+    """SHA-256 over the rule file and the names, sizes and times of the table files."""
+    digest = hashlib.sha256(project.program.read_bytes())
+    for name, source in project.tables.items():
+        digest.update(f"{name}{source.sql}".encode())
+        if source.path is not None:
+            path = Path(source.path)
+            for file in sorted(path.parent.glob(path.name)):
+                state = file.stat()
+                digest.update(f"{file.name}{state.st_size}{state.st_mtime_ns}".encode())
+    return digest.hexdigest()
