@@ -8,7 +8,7 @@ read and the values of the symbols, tokens included, and returns a node of
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from knowreason.diagnostics import Diagnostic, Source, Span
 from knowreason.lang import syntax as sx
@@ -213,7 +213,7 @@ def _predicate(
     name, places = signature
     inside = _name(span.source, within) if within else None
     symmetric = word is not None and within is None
-    return sx.PredicateStatement(kind.text, name, places, symmetric, inside, span)
+    return sx.PredicateStatement(cast(Any, kind.text), name, places, symmetric, inside, span)
 
 
 @_action("attribute", "clock_attribute")

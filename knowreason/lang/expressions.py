@@ -19,7 +19,7 @@ from knowreason.lang.scopes import Bound, Frame, Scope, knows_sort, upper_case_v
 from knowreason.lang.units import a_sort, combine, comparable, function_sort
 from knowreason.lang.values import parse_time
 
-_CONNECTED = {"=>": lg.Implies, "<=>": lg.Iff}
+_CONNECTED: dict[str, type[lg.Implies] | type[lg.Iff]] = {"=>": lg.Implies, "<=>": lg.Iff}
 
 
 @dataclass

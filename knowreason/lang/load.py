@@ -117,7 +117,7 @@ def check(
         raise TypeError("check() takes a path or a text")
     program, errors = elaborate(statements, broken)
     found = [*found, *errors]
-    found.extend(lint(program, whole=not found))
+    found.extend(lint(program, whole=not found, sources=sources))
     faulty = any(diagnostic.severity == "error" for diagnostic in found)
     return CheckResult(None if faulty else program, tuple(in_order(found, sources)), sources)
 

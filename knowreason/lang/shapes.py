@@ -1,0 +1,83 @@
+"""What the lints need to know of a rule, found in one pass over it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from knowreason import logic as lg
+from knowreason.diagnostics import Span
+from knowreason.logic.skeleton import Leaves, Literal, clause
+from knowreason.logic.variables import children
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A rule and what stands in it.
+
+    Attributes:
+        names: predicates, attributes and parameters it mentions.
+        opens: query and latent predicates it mentions.
+        uses: how often each variable stands in the formula.
+        weighed: variables that stand in the weight.
+        clause: its literals when the formula is one clause.
+    """
+
+    rule: lg.Rule
+    names: frozenset[str]
+    opens: frozenset[str]
+    uses: Counter[str]
+    weighed: frozenset[str]
+    clause: tuple[Literal, ...] | None
+
+    def roles(self, variable: str) -> list[tuple[bool, str, int]]:
+        """The places of the clause at which a variable stands."""
+        return sorted(
+            (sign, leaf.template, 0 if leaf.commutes else place)
+            for sign, leaf in self.clause or ()
+            for place, name in enumerate(leaf.variables)
+            if name == variable
+        )
+
+
+def shape_of(rule: lg.Rule, unknown: frozenset[str], leaves: Leaves) -> Shape:
+    """Look at a rule once; ``unknown`` are the query and latent predicates."""
+    names: set[str] = set()
+    uses: Counter[str] = Counter()
+    _look(rule.formula, names, uses)
+    weighed: Counter[str] = Counter(variable.name for variable in rule.weight.per)
+    if rule.weight.feature is not None:
+        _look(rule.weight.feature, names, weighed)
+    literals = clause(rule.formula, leaves)
+    found = None if literals is None else tuple(literals)
+    return Shape(rule, frozenset(names), unknown & names, uses, frozenset(weighed), found)
+
+
+def _look(node: Any, names: set[str], uses: Counter[str]) -> None:
+    pending = [node]
+    while pending:
+        here = pending.pop()
+        kind = here.__class__
+        if kind is lg.Variable:
+            uses[here.name] += 1
+        elif kind is lg.Atom:
+            names.add(here.predicate)
+            pending.extend(here.arguments)
+        elif kind is not lg.Constant:
+            if kind is lg.AttributeTerm or kind is lg.ParameterTerm:
+                names.add(here.name)
+            pending.extend(children(here))
+
+
+def name_span(node: Any) -> Span | None:
+    """Where the name of a declaration or rule stands, within its statement."""
+    span: Span | None = node.span
+    if span is None:
+        return None
+    text = span.source.text[span.start : span.end]
+    found = re.search(rf"\b{re.escape(node.name)}\b", text)
+    if found is None:
+        return span
+    return Span(span.source, span.start + found.start(), span.start + found.end())
