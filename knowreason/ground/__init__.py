@@ -1,8 +1,18 @@
 """From rules and tables to factor graphs."""
 
 from knowreason.ground.atoms import open_atoms
+from knowreason.ground.estimate import Plan, RuleEstimate, plan
 from knowreason.ground.grounding import Grounding, ground
 from knowreason.ground.provenance import GroundRule
 from knowreason.ground.report import RuleReport
 
-__all__ = ["GroundRule", "Grounding", "RuleReport", "ground", "open_atoms"]
+__all__ = [
+    "GroundRule",
+    "Grounding",
+    "Plan",
+    "RuleEstimate",
+    "RuleReport",
+    "ground",
+    "open_atoms",
+    "plan",
+]

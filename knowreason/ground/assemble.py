@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -29,13 +28,12 @@ from knowreason.factors import (
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground.atoms import open_blocks
 from knowreason.ground.auxiliary import Auxiliary
-from knowreason.ground.columns import ColumnStore
 from knowreason.ground.harvest import Bucket, Harvest, Key, merged
 from knowreason.ground.literals import distinct_rows
 from knowreason.ground.parameters import bias_parameters, per_sizes, with_scales
-from knowreason.ground.plan import leaves, literal_variables
 from knowreason.ground.provenance import Part, RuleProvenance
 from knowreason.ground.report import named_settings
+from knowreason.ground.rule_plan import leaves, literal_variables
 from knowreason.ground.rules import RuleRun
 from knowreason.ground.skeleton import All
 from knowreason.ground.skeleton import Literal as OpenLiteral
@@ -73,11 +71,6 @@ class Made:
 def weights_of(run: RuleRun) -> int:
     """Number of weights of a rule."""
     return 0 if run.hard else int(np.prod(per_sizes(run.rule, run.data), dtype=np.int64))
-
-
-def column_store(folder: Path | None) -> ColumnStore:
-    """Columns in memory, or in files of a folder."""
-    return ColumnStore(folder)
 
 
 def add_rule(
@@ -211,12 +204,17 @@ def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket) -> Part:
     amount = np.ones(len(codes)) if value is None else value.astype(np.float64)
     weights = np.full(len(codes), run.base) if parameter is None else parameter
     np.add.at(pieces.constant, weights[~positive], amount[~positive])
-    first, owner = distinct_rows([atoms] if parameter is None else [atoms, parameter])
-    total = np.bincount(owner, weights=np.where(positive, amount, -amount), minlength=len(first))
+    signed = np.where(positive, amount, -amount)
+    if parameter is None:
+        rows = np.flatnonzero(np.bincount(atoms)).astype(np.int32)
+        total, first = np.bincount(atoms, weights=signed)[rows], None
+    else:
+        first, owner = distinct_rows([atoms, parameter])
+        rows, total = atoms[first], np.bincount(owner, weights=signed, minlength=len(first))
     summed = total.astype(np.float32)
     pieces.units.append(
         UnitGroup(
-            _tensor(atoms[first]),
+            _tensor(rows),
             run.base if parameter is None else _tensor(parameter[first]),
             None if (summed == 1).all() else _tensor(summed),
             run.plan.index,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset
+from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.factors import OPEN, AtomSpan, AtomTable, FactorGraph, ParameterTable
 from knowreason.factors.outputs import ModelOutput
@@ -26,14 +27,16 @@ from knowreason.ground.atoms import (
     spread_over_blocks,
 )
 from knowreason.ground.auxiliary import Auxiliary, atom_codes
+from knowreason.ground.columns import ColumnStore
+from knowreason.ground.estimate import checked_size, rule_query, too_large, warnings_of
 from knowreason.ground.harvest import Harvest
 from knowreason.ground.literals import Literals
 from knowreason.ground.parameters import parameter_table, rule_offsets
-from knowreason.ground.plan import plan_rule
 from knowreason.ground.provenance import GroundRule, RuleProvenance, groundings_of
 from knowreason.ground.relations import Relations
-from knowreason.ground.report import RuleReport, check_size, refuse_violated
-from knowreason.ground.rules import RuleRun, ground_rule, rule_listing
+from knowreason.ground.report import RuleReport, missing_rows, refuse_violated, unidentified
+from knowreason.ground.rule_plan import plan_rule
+from knowreason.ground.rules import RuleRun, ground_rule
 from knowreason.logic import Program
 
 LabelUse = Literal["open", "evidence", "ignore"]
@@ -65,7 +68,7 @@ class Grounding:
     hidden: NDArray[np.int8]
     reports: tuple[RuleReport, ...] = ()
     provenance: tuple[RuleProvenance, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     def span(self, predicate: str) -> AtomSpan:
         """Atoms of an open predicate.
@@ -175,6 +178,7 @@ def ground(
         pieces = assemble.Pieces.new(len(parameters))
         reports: list[RuleReport] = []
         origins: list[RuleProvenance] = []
+        warnings = list(known.warnings)
         for index, base in enumerate(rule_offsets(program, data)):
             plan = plan_rule(program, index)
             name = plan.rule.name
@@ -185,6 +189,9 @@ def ground(
             made = assemble.add_rule(pieces, run, harvest, known.labels, hard_violations)
             reports.append(replace(report, merged=made.merged, open=made.open))
             origins.append(made.provenance)
+            warnings.extend(warnings_of(plan, table, data, harvest.amount))
+            if not made.open and not plan.decided and not run.hard:
+                warnings.append(unidentified(plan.rule))
     assemble.add_biases(pieces, program, table, parameters, known.evidence)
     graph = assemble.factor_graph(pieces, program, table, parameters, known.evidence, auxiliary)
     return Grounding(
@@ -197,7 +204,7 @@ def ground(
         _padded(known.hidden, auxiliary.next_atom),
         tuple(reports),
         tuple(origins),
-        known.warnings,
+        tuple(warnings),
     )
 
 
@@ -206,7 +213,7 @@ class _Known:
     evidence: NDArray[np.int8]
     labels: NDArray[np.int8]
     hidden: NDArray[np.int8]
-    warnings: tuple[str, ...]
+    warnings: tuple[Diagnostic, ...]
 
 
 def _known(
@@ -221,8 +228,12 @@ def _known(
         )
     labels, lost = atom_values(numbering, data.labels, table.count)
     warnings = [
-        f"{count:,} true label(s) of `{predicate}` are not among its candidates, so no answer "
-        "can find them"
+        Diagnostic(
+            "KR663",
+            f"{count:,} true label(s) of `{predicate}` are not among its candidates, so no "
+            "answer can find them",
+            "warning",
+        )
         for predicate, count in lost.items()
     ]
     hidden, _ = atom_values(numbering, data.hidden, table.count)
@@ -238,24 +249,28 @@ def _known(
 
 
 def _ground_one(run: RuleRun, folder: Path | None, limit: int) -> tuple[Harvest, RuleReport]:
-    query = rule_listing(run)
-    name = run.rule.name
-    estimate = check_size(query, name, limit)
+    relations, data = run.literals.relations, run.data
+    query = rule_query(relations, run.plan)
+    size = checked_size(relations, query.tree, limit)
+    if size is None:
+        estimate = relations.estimate(query.tree)
+        raise GroundingError(diagnostics=(too_large(run.plan, estimate, limit, data),))
     place = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
-    harvest = Harvest(assemble.column_store(place), assemble.weights_of(run))
+    harvest = Harvest(ColumnStore(place), assemble.weights_of(run))
     seconds = 0.0
     if not run.plan.decided or run.hard:
         seconds = ground_rule(run, query, harvest)
+    unlisted = missing_rows(query, run.plan.guards, limit)
     report = RuleReport(
-        rule=name,
+        rule=run.rule.name,
         candidate=harvest.candidate,
         satisfied=harvest.satisfied,
         violated=harvest.violated,
-        missing=harvest.missing,
+        missing=None if unlisted is None else unlisted + harvest.missing,
         merged=0,
         open=0,
         seconds=seconds,
-        estimate=estimate,
+        estimate=size[0],
         decided=run.plan.decided,
     )
     return harvest, report

@@ -82,6 +82,7 @@ class Harvest:
         lists: clauses of varying length.
         groups: by key, clauses and tables.
         candidate, satisfied, violated, missing: numbers of groundings.
+        amount: sum of their absolute feature values.
         constant: feature total of the groundings decided true, by parameter.
         broken: substitutions of the first three groundings decided false.
     """
@@ -95,6 +96,7 @@ class Harvest:
     satisfied: int = 0
     violated: int = 0
     missing: int = 0
+    amount: float = 0.0
     constant: NDArray[np.float64] = field(init=False)
     broken: list[NDArray[np.int32]] = field(default_factory=list)
 
@@ -113,25 +115,26 @@ class Harvest:
             self.groups[key] = Bucket.new(self.store)
         self.groups[key].add(atoms, batch)
 
-    def add_satisfied(self, batch: Batch, base: int) -> None:
+    def add_satisfied(self, batch: Batch, rows: NDArray[np.int64], base: int) -> None:
         """Groundings decided true."""
-        rows = len(batch.substitution)
-        self.satisfied += rows
-        if not rows or not self.parameters:
+        self.satisfied += len(rows)
+        if not len(rows) or not self.parameters:
             return
-        values = np.ones(rows) if batch.value is None else batch.value.astype(np.float64)
         if batch.parameter is None:
-            self.constant[0] += values.sum()
-        else:
-            self.constant += np.bincount(
-                batch.parameter - base, weights=values, minlength=self.parameters
-            )
+            values = batch.value
+            total = len(rows) if values is None else values[rows].sum(dtype=np.float64)
+            self.constant[0] += total
+            return
+        weights = None if batch.value is None else batch.value[rows].astype(np.float64)
+        self.constant += np.bincount(
+            batch.parameter[rows] - base, weights=weights, minlength=self.parameters
+        )
 
-    def add_violated(self, batch: Batch) -> None:
+    def add_violated(self, batch: Batch, rows: NDArray[np.int64]) -> None:
         """Groundings decided false."""
-        self.violated += len(batch.substitution)
-        room = 3 - len(self.broken)
-        self.broken.extend(batch.substitution[:room] if room > 0 else ())
+        self.violated += len(rows)
+        room = max(3 - len(self.broken), 0)
+        self.broken.extend(batch.substitution[rows[:room]])
 
 
 def merged(

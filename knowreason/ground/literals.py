@@ -22,7 +22,6 @@ from knowreason.ground.auxiliary import (
     Lists,
 )
 from knowreason.ground.fold import literal_codes
-from knowreason.ground.plan import leaves, outer_variables, peel
 from knowreason.ground.relations import Relations
 from knowreason.ground.residual import (
     FALSE_STATE,
@@ -32,6 +31,7 @@ from knowreason.ground.residual import (
     known_states,
 )
 from knowreason.ground.rows import Frame, Keys, listing
+from knowreason.ground.rule_plan import leaves, outer_variables, peel
 from knowreason.ground.skeleton import All, Any_, Crisp, Literal, Node, Same, Tally
 from knowreason.logic import Program, Term
 

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset
+from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError
 from knowreason.ground.harvest import Harvest
+from knowreason.ground.relations import Relations
 from knowreason.ground.rows import Listing
-from knowreason.logic import Rule
+from knowreason.logic import AttributeTerm, Formula, Operation, Rule
+from knowreason.logic.variables import walk
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class RuleReport:
         rule: its name.
         candidate: listed by the join; those an observed part decides are not listed.
         satisfied, violated: decided true, decided false by evidence.
-        missing: dropped because a value they need is missing.
+        missing: dropped because a value they need is missing; ``None`` where counting
+            them would take a join over the limit.
         merged: same as another after folding.
         open: ground factors left, units counted by atom.
         seconds: time it took.
@@ -35,28 +41,12 @@ class RuleReport:
     candidate: int
     satisfied: int
     violated: int
-    missing: int
+    missing: int | None
     merged: int
     open: int
     seconds: float
     estimate: int
     decided: bool = False
-
-
-def check_size(query: Listing, rule: str, limit: int) -> int:
-    """Rows the relational engine expects of a rule's query.
-
-    Raises:
-        GroundingError: where there would be more than ``limit``.
-    """
-    estimate = query.relations.estimate(query.tree)
-    if estimate <= limit:
-        return estimate
-    raise GroundingError(
-        f"rule `{rule}` has about {estimate:,} groundings, over the limit of {limit:,}",
-        code="KR647",
-        help="a missing join condition, usually: add an observed atom that ties its variables",
-    )
 
 
 def refuse_violated(harvest: Harvest, rule: Rule, data: Dataset) -> None:
@@ -71,6 +61,17 @@ def refuse_violated(harvest: Harvest, rule: Rule, data: Dataset) -> None:
     )
 
 
+def unidentified(rule: Rule) -> Diagnostic:
+    """A rule whose groundings are all decided by evidence."""
+    return Diagnostic(
+        "KR662",
+        f"the evidence decides every grounding of rule `{rule.name}`, so its weight cannot be "
+        "learned here",
+        "warning",
+        rule.span,
+    )
+
+
 def named_settings(rows: Sequence[NDArray[np.int32]], rule: Rule, data: Dataset) -> str:
     """``x = "anna", y = "bob"; ...`` of the first settings."""
     return "; ".join(
@@ -81,3 +82,29 @@ def named_settings(rows: Sequence[NDArray[np.int32]], rule: Rule, data: Dataset)
         or "the rule itself"
         for row in rows[:3]
     )
+
+
+def missing_rows(query: Listing, guards: Sequence[Formula], limit: int) -> int | None:
+    """Settings that a missing value keeps out of a rule's list; ``None`` if too many to count."""
+    relations = query.relations
+    if not any(_may_be_missing(part, relations) for g in guards for part in walk(g)):
+        return 0
+    if relations.estimate(query.dropped) > limit:
+        return None
+    return relations.rows(query.dropped)
+
+
+def _may_be_missing(part: object, relations: Relations) -> bool:
+    """Whether a term can be without a value for some things."""
+    if isinstance(part, Operation):
+        return part.operator in ("/", "log", "log1p", "exp", "sqrt")
+    if not isinstance(part, AttributeTerm):
+        return False
+    table = relations.data.attributes.get(part.name)
+    if table is None or len(part.arguments) != 1:
+        return True
+    (sort,) = relations.program.sorts_of(part.name)
+    values = table.column("value")
+    has_nan = pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py()
+    things = len(relations.data.vocabularies[sort])
+    return bool(table.num_rows < things or values.null_count or has_nan)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.ground.fold import MISSING, SATISFIED, VIOLATED
-from knowreason.ground.plan import leaves
+from knowreason.ground.rule_plan import leaves
 from knowreason.ground.skeleton import All, Any_, Node, Same
 
 FALSE_STATE, TRUE_STATE, UNKNOWN_STATE, FIRST_OPEN = 0, 1, 2, 3

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sqlglot import exp
 
 from knowreason.ground.auxiliary import FALSE_LITERAL, TRUE_LITERAL, UNKNOWN_LITERAL, Codes
-from knowreason.ground.plan import leaves
 from knowreason.ground.query import Conjunction
 from knowreason.ground.relations import Relations
+from knowreason.ground.rule_plan import leaves
 from knowreason.ground.skeleton import Crisp, Literal, Node, Tally
 from knowreason.ground.terms_sql import column
 from knowreason.logic import (

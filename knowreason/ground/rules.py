@@ -19,6 +19,7 @@ from knowreason.ground.auxiliary import (
     Lists,
     normal_counts,
 )
+from knowreason.ground.estimate import too_large
 from knowreason.ground.fold import (
     MAX_CLAUSE,
     MAX_LEAVES,
@@ -33,9 +34,9 @@ from knowreason.ground.fold import (
 from knowreason.ground.harvest import Batch, Harvest
 from knowreason.ground.literals import Literals
 from knowreason.ground.parameters import per_sizes
-from knowreason.ground.plan import RulePlan, clause_parts, leaves
 from knowreason.ground.residual import residual
-from knowreason.ground.rows import Frame, Listing, listing
+from knowreason.ground.rows import Frame, Listing
+from knowreason.ground.rule_plan import RulePlan, clause_parts, leaves
 from knowreason.ground.skeleton import Crisp, Literal, Tally
 from knowreason.logic import Rule
 
@@ -69,18 +70,6 @@ class RuleRun:
         return self.rule.weight.kind == "hard"
 
 
-def rule_listing(run: RuleRun) -> Listing:
-    """The query for a rule's groundings."""
-    feature = run.rule.weight.feature
-    return listing(
-        run.literals.relations,
-        run.plan.guards,
-        run.rule.variables,
-        run.plan.residual,
-        () if feature is None else (feature,),
-    )
-
-
 def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
     """Ground a rule into ``harvest``; returns the seconds it took.
 
@@ -91,11 +80,19 @@ def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
     if _streams(run):
         for frame in query.frames(BATCH_ROWS):
             _fold_frame(run, frame, harvest)
+            _check_grown(run, harvest)
     else:
         frame = query.frame()
         if frame.rows:
             _fold_frame(run, frame, harvest)
     return time.perf_counter() - start
+
+
+def _check_grown(run: RuleRun, harvest: Harvest) -> None:
+    limit = run.literals.limit
+    if harvest.candidate > limit:
+        found = too_large(run.plan, harvest.candidate, limit, run.data)
+        raise GroundingError(diagnostics=(found,))
 
 
 def _streams(run: RuleRun) -> bool:
@@ -112,6 +109,8 @@ def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
         batch = batch.take(usable)
     if not frame.rows:
         return
+    value = batch.value
+    harvest.amount += frame.rows if value is None else float(np.abs(value).sum(dtype=np.float64))
     parts = clause_parts(run.plan.residual)
     if parts is None:
         _fold_table(run, frame, batch, harvest)
@@ -153,7 +152,8 @@ def _fold_clause(
     for j, part in enumerate(parts):
         codes[j] = run.literals.leaf(part, frame)
     folded = fold_clauses(codes)
-    _add_decided(run, batch, harvest, folded.satisfied, folded.violated)
+    harvest.add_satisfied(batch, folded.satisfied, run.base)
+    harvest.add_violated(batch, folded.violated)
     harvest.missing += len(folded.missing)
     for pattern, rows in zip(folded.patterns, folded.rows, strict=True):
         literals = clause_signs(pattern)
@@ -182,15 +182,16 @@ def _fold_table(run: RuleRun, frame: Frame, batch: Batch, harvest: Harvest) -> N
     folded = fold_leaves(codes)
     for pattern, rows in zip(folded.patterns, folded.rows, strict=True):
         left = residual(node, leaf_states(pattern, len(found)))
-        kept = batch.take(rows)
         if isinstance(left, int):
             if left == SATISFIED:
-                harvest.add_satisfied(kept, run.base)
+                harvest.add_satisfied(batch, rows, run.base)
             elif left == VIOLATED:
-                harvest.add_violated(kept)
+                harvest.add_violated(batch, rows)
             else:
                 harvest.missing += len(rows)
-        elif len(left.positions) == 1 and not run.hard:
+            continue
+        kept = batch.take(rows)
+        if len(left.positions) == 1 and not run.hard:
             sign = 1 if left.table[1] else -1
             atoms = take_atoms(codes, rows, left.positions)[:, 0]
             harvest.add_units((sign * (atoms + 1)).astype(np.int32), kept)
@@ -229,8 +230,8 @@ def _fold_lists(
     codes[unknown] = UNKNOWN_LITERAL
     open_rows = np.flatnonzero(~unknown[rows])
     harvest.missing += int(unknown.sum())
-    satisfied = np.flatnonzero(codes == TRUE_LITERAL)
-    _add_decided(run, batch, harvest, satisfied, np.flatnonzero(codes == FALSE_LITERAL))
+    harvest.add_satisfied(batch, np.flatnonzero(codes == TRUE_LITERAL), run.base)
+    harvest.add_violated(batch, np.flatnonzero(codes == FALSE_LITERAL))
     _add_single(run, codes, batch, harvest)
     rows = rows[open_rows]
     if len(rows):
@@ -246,20 +247,9 @@ def _fold_demand(run: RuleRun, tally: Tally, frame: Frame, batch: Batch, harvest
     rows = np.broadcast_to(lower, frame.rows)[known], np.broadcast_to(upper, frame.rows)[known]
     codes = np.zeros(frame.rows, np.int32)
     codes[known] = run.literals.auxiliary.demand(lists.take(owner[known]), *rows, run.literals.rule)
-    satisfied = np.flatnonzero(codes == TRUE_LITERAL)
-    _add_decided(run, batch, harvest, satisfied, np.flatnonzero(codes == FALSE_LITERAL))
+    harvest.add_satisfied(batch, np.flatnonzero(codes == TRUE_LITERAL), run.base)
+    harvest.add_violated(batch, np.flatnonzero(codes == FALSE_LITERAL))
     _add_single(run, codes, batch, harvest)
-
-
-def _add_decided(
-    run: RuleRun,
-    batch: Batch,
-    harvest: Harvest,
-    satisfied: NDArray[np.int64],
-    violated: NDArray[np.int64],
-) -> None:
-    harvest.add_satisfied(batch.take(satisfied), run.base)
-    harvest.add_violated(batch.take(violated))
 
 
 def _add_single(run: RuleRun, codes: NDArray[np.int32], batch: Batch, harvest: Harvest) -> None:
