@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from knowreason.ground.terms_sql import cast, column, defined_where, grouped, integral, literal
-from knowreason.logic import Aggregate, Formula, Term, Variable
-from knowreason.logic.terms import AttributeTerm
+from knowreason.ground.summaries import amount, known_rows, summary
+from knowreason.ground.terms_sql import (
+    INTEGER_SORTS,
+    aliased,
+    column,
+    defined_where,
+    grouped,
+    integral,
+    known,
+    literal,
+)
+from knowreason.ground.windows import history_query
+from knowreason.logic import Aggregate, Variable
 from knowreason.logic.variables import free_variables
 
 if TYPE_CHECKING:
     from knowreason.ground.query import Conjunction
-
-ONE, ZERO = exp.Literal.number(1), exp.Literal.number(0)
 
 
 def aggregate(outer: Conjunction, term: Aggregate) -> exp.Expr:
@@ -25,11 +33,9 @@ def aggregate(outer: Conjunction, term: Aggregate) -> exp.Expr:
     part, except in ``count``, which has no value.
     """
     keys = free_variables(term)
-    inner = outer.sibling()
-    inner.satisfy(term.body, (*keys, *term.variables))
-    grouped = _grouped(inner, term, keys)
+    query = history_query(outer, term, keys) or _grouped(outer, term, keys)
     alias = outer.left_join(
-        exp.Subquery(this=grouped),
+        exp.Subquery(this=query),
         {f"k{i}": outer.term(variable) for i, variable in enumerate(keys)},
     )
     return total(outer, term, column(alias, "value"), column(alias, "rows"))
@@ -39,87 +45,62 @@ def total(outer: Conjunction, term: Aggregate, value: exp.Expr, rows: exp.Expr) 
     """The aggregate from its ``value`` and ``rows``, both missing where nothing matched."""
     if term.kind == "rate":
         return _rate(outer, term, value, rows)
+    if term.sort in INTEGER_SORTS and term.kind in ("sum", "avg"):
+        value = integral(value)
     if term.kind in ("count", "sum"):
         zero = literal(0, "float" if term.sort == "float" else "int")
         return exp.Coalesce(this=value, expressions=[zero])
     return value
 
 
-def amount(conjunction: Conjunction, value: Term | Formula) -> exp.Expr:
-    """What one row adds: a term's value, 0 or 1 for a formula, ``NULL`` where missing."""
-    if isinstance(value, Formula):
-        holds = conjunction.condition(value)
-        fails = exp.Not(this=grouped(holds.copy()))
-        return exp.Case(
-            ifs=[
-                exp.If(this=holds, true=literal(1, "int")),
-                exp.If(this=fails, true=literal(0, "int")),
-            ]
-        )
-    expression = conjunction.term(value)
-    is_bool = isinstance(value, AttributeTerm) and value.sort == "bool"
-    return cast(expression, "bigint") if is_bool else expression
-
-
-def summary(kind: str, sort: str, value: exp.Expr | None) -> exp.Expr:
-    """The SQL aggregate of a kind, without its value over nothing."""
-    if kind == "count" or value is None:
-        return exp.Count(this=exp.Star())
-    if kind == "rate":
-        return exp.Sum(this=cast(value, "double"))
-    result = {"sum": exp.Sum, "avg": exp.Avg, "min": exp.Min, "max": exp.Max}[kind](this=value)
-    if sort == "float" or kind in ("min", "max"):
-        return result
-    return integral(result)
-
-
-def known_rows(value: exp.Expr | None) -> exp.Expr:
-    """How many rows have a value."""
-    return exp.Count(this=exp.Star() if value is None else value)
-
-
-def _grouped(inner: Conjunction, term: Aggregate, keys: Sequence[Variable]) -> exp.Select:
+def _grouped(outer: Conjunction, term: Aggregate, keys: Sequence[Variable]) -> exp.Select:
+    """Rows ``k0 .., value, rows`` by joining every setting and grouping by the keys."""
+    inner = outer.sibling()
+    inner.satisfy(term.body, (*keys, *term.variables))
+    columns = {f"k{i}": inner.term(key) for i, key in enumerate(keys)}
     value = None if term.value is None else amount(inner, term.value)
-    names = [f"k{i}" for i in range(len(keys))]
-    columns = {name: inner.term(key) for name, key in zip(names, keys, strict=True)}
-    if term.last is not None and term.by is not None:
-        rows = _last_rows(inner, term, columns, value)
-        alias = inner.fresh_alias()
-        source = exp.alias_(exp.Subquery(this=rows), alias, table=True, quoted=True)
-        value = None if value is None else column(alias, "value")
-        columns = {name: column(alias, name) for name in names}
-        query = exp.select().from_(source)
-        query = query.where(
-            exp.LTE(this=column(alias, "place"), expression=inner.term(term.last)), copy=False
-        )
-    else:
-        query = inner.select({})
+    if term.last is None or term.by is None:
+        return _summed(inner.select({}), term, columns, value)
+    rows = _ranked(inner, term, columns, value)
+    alias = inner.fresh_alias()
+    latest = exp.LTE(this=column(alias, "place"), expression=column(alias, "last"))
+    query = exp.select().from_(aliased(rows, alias)).where(latest)
+    columns = {name: column(alias, name) for name in columns}
+    return _summed(query, term, columns, None if value is None else column(alias, "value"))
+
+
+def _summed(
+    query: exp.Select, term: Aggregate, columns: dict[str, exp.Expr], value: exp.Expr | None
+) -> exp.Select:
     results = {
         **columns,
-        "value": summary(term.kind, term.sort, value),
+        "value": summary(term.kind, value),
         "rows": known_rows(None if value is None else value.copy()),
     }
     query = query.select(*(exp.alias_(e, n, quoted=True) for n, e in results.items()), copy=False)
-    return query.group_by(*(c.copy() for c in columns.values()), copy=False) if keys else query
+    return query.group_by(*(c.copy() for c in columns.values()), copy=False) if columns else query
 
 
-def _last_rows(
-    inner: Conjunction,
-    term: Aggregate,
-    columns: dict[str, exp.Expr],
-    value: exp.Expr | None,
+def _ranked(
+    inner: Conjunction, term: Aggregate, columns: dict[str, exp.Expr], value: exp.Expr | None
 ) -> exp.Select:
     """Rows with their ``place`` from the end of their group; ties by the greater ids."""
-    by = inner.term(term.by)  # type: ignore[arg-type]
+    assert term.by is not None
+    assert term.last is not None
+    by = inner.term(term.by)
     order = [by, *(inner.term(variable) for variable in term.variables)]
     place = exp.Window(
         this=exp.RowNumber(),
         partition_by=[c.copy() for c in columns.values()],
         order=exp.Order(expressions=[exp.Ordered(this=o.copy(), desc=True) for o in order]),
     )
-    outputs = {**columns, "value": value if value is not None else ONE.copy(), "place": place}
-    known = exp.Is(this=by.copy(), expression=exp.Null()).not_()
-    return inner.select(outputs).where(known, copy=False)
+    outputs = {
+        **columns,
+        "value": exp.Null() if value is None else value,
+        "place": place,
+        "last": inner.term(term.last),
+    }
+    return inner.select(outputs).where(known(by), copy=False)
 
 
 def _rate(outer: Conjunction, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
@@ -133,4 +114,4 @@ def _rate(outer: Conjunction, term: Aggregate, value: exp.Expr, rows: exp.Expr) 
     numerator = grouped(exp.Add(this=held, expression=pseudo))
     denominator = grouped(exp.Add(this=seen, expression=strength))
     share = exp.Div(this=numerator, expression=denominator, typed=True, safe=True)
-    return defined_where(share, exp.NEQ(this=denominator.copy(), expression=ZERO.copy()))
+    return defined_where(share, exp.NEQ(this=denominator.copy(), expression=exp.Literal.number(0)))

@@ -1,13 +1,16 @@
-"""Definitions as tables: computed at their first use, in topological order."""
+"""Definitions as tables: computed at their first use, whatever they need before them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from knowreason.errors import GroundingError
 from knowreason.ground.query import Conjunction
+from knowreason.ground.recursion import mentions, recursive_query
+from knowreason.ground.terms_sql import aliased, column, known
 from knowreason.logic import (
     Aggregate,
     And,
@@ -16,11 +19,12 @@ from knowreason.logic import (
     Definition,
     Exists,
     Formula,
+    Operation,
     Or,
     Term,
     Variable,
 )
-from knowreason.logic.variables import free_variables, walk
+from knowreason.logic.variables import conjuncts, free_variables, walk
 
 if TYPE_CHECKING:
     from knowreason.ground.relations import Relations
@@ -31,7 +35,7 @@ class Definitions:
 
     def __init__(self, relations: Relations) -> None:
         self._relations = relations
-        self._open: list[str] = []
+        self._computing: list[str] = []
 
     def table(self, name: str) -> exp.Table:
         """Compute a definition; whatever it needs is computed first.
@@ -39,29 +43,22 @@ class Definitions:
         Raises:
             GroundingError: KR605 for a cycle other than positive self-recursion.
         """
-        if name in self._open:
-            raise cyclic([*self._open[self._open.index(name) :], name])
+        if name in self._computing:
+            raise _cyclic([*self._computing[self._computing.index(name) :], name])
         definition = self._relations.program.definition(name)
-        self._open.append(name)
+        self._computing.append(name)
         try:
             return self._relations.materialise(name, self._query(definition))
         finally:
-            self._open.pop()
+            self._computing.pop()
 
     def _query(self, definition: Definition) -> exp.Query:
-        if isinstance(definition.body, Formula):
-            return predicate_query(self._relations, definition.parameters, definition.body)
-        return _attribute_query(self._relations, definition, definition.body)
-
-
-def cyclic(names: list[str]) -> GroundingError:
-    """The error for a definition that needs itself."""
-    chain = " needs ".join(f"`{name}`" for name in names)
-    return GroundingError(
-        f"definitions need each other in a circle: {chain}",
-        code="KR605",
-        help="only a predicate may need itself, and only positively",
-    )
+        relations = self._relations
+        if not isinstance(definition.body, Formula):
+            return _attribute_query(relations, definition, definition.body)
+        if mentions(definition.body, definition.name):
+            return recursive_query(relations, definition, definition.body)
+        return predicate_query(relations, definition.parameters, definition.body)
 
 
 def dependencies(definition: Definition) -> tuple[str, ...]:
@@ -77,11 +74,16 @@ def dependencies(definition: Definition) -> tuple[str, ...]:
 def predicate_query(
     relations: Relations, parameters: tuple[Variable, ...], body: Formula
 ) -> exp.Query:
-    """Distinct settings of the parameters (``a0 ..``) for which the body is true."""
+    """Distinct settings of the parameters (``a0 ..``) for which the body is true.
+
+    Other free variables of the body are existential.
+    """
+    names = {variable.name for variable in parameters}
+    loose = {v.name for v in free_variables(body) if v.name not in names}
     queries: list[exp.Query] = []
-    for branch in branches(existential(body, parameters)):
+    for branch in _branches(_narrowed(body, loose)):
         conjunction = Conjunction(relations)
-        conjunction.satisfy(branch, parameters)
+        conjunction.satisfy(_unbound(branch, names), parameters)
         outputs = {f"a{i}": conjunction.columns[v.name] for i, v in enumerate(parameters)}
         queries.append(conjunction.select(outputs, distinct=True))
     union = queries[0]
@@ -90,22 +92,37 @@ def predicate_query(
     return union
 
 
-def branches(formula: Formula) -> tuple[Formula, ...]:
+def _branches(formula: Formula) -> tuple[Formula, ...]:
     """The disjuncts of a formula, nested ``|`` flattened."""
     if isinstance(formula, Or):
-        return tuple(part for operand in formula.operands for part in branches(operand))
+        return tuple(part for operand in formula.operands for part in _branches(operand))
     return (formula,)
 
 
-def existential(formula: Formula, parameters: tuple[Variable, ...]) -> Formula:
-    """The formula with variables that are not parameters bound, as far inside as can be.
+def _narrowed(formula: Formula, loose: set[str]) -> Formula:
+    """The formula with existential variables bound inside the disjunctions they belong to.
 
-    A disjunction binds in each of its branches, so that none ranges over what it
-    does not mention. The outermost binder of a branch is left open: rows are made
-    distinct on the parameters anyway.
+    So no branch ranges over what only another one mentions.
     """
     if isinstance(formula, Or):
-        return Or(tuple(existential(operand, parameters) for operand in formula.operands))
+        return Or(tuple(_bound(operand, loose) for operand in formula.operands))
+    if not isinstance(formula, And):
+        return formula
+    parts = conjuncts(formula)
+    free = [{v.name for v in free_variables(part)} for part in parts]
+    alone = {name for name in loose if sum(name in names for names in free) == 1}
+    return And(tuple(_narrowed(part, alone) for part in parts))
+
+
+def _bound(formula: Formula, loose: set[str]) -> Formula:
+    variables = tuple(v for v in free_variables(formula) if v.name in loose)
+    return Exists(variables, formula) if variables else formula
+
+
+def _unbound(formula: Formula, taken: set[str]) -> Formula:
+    """A branch without its outermost binder: rows are made distinct on the head anyway."""
+    if isinstance(formula, Exists) and not taken & {v.name for v in formula.variables}:
+        return formula.body
     return formula
 
 
@@ -113,31 +130,28 @@ def _attribute_query(relations: Relations, definition: Definition, body: Term) -
     conjunction = Conjunction(relations)
     for parameter in definition.parameters:
         conjunction.range_over(parameter)
-    value = conjunction.term(close_aggregates(body, definition.parameters))
-    outputs = {
-        **{f"a{i}": conjunction.columns[v.name] for i, v in enumerate(definition.parameters)},
-        "value": value,
-    }
+    value = conjunction.term(_closed(body, definition.parameters))
+    outputs = {f"a{i}": conjunction.columns[v.name] for i, v in enumerate(definition.parameters)}
     alias = conjunction.fresh_alias()
-    rows = exp.alias_(exp.Subquery(this=conjunction.select(outputs)), alias, table=True)
-    known = exp.Is(this=exp.column("value", table=alias), expression=exp.Null()).not_()
-    return exp.select(exp.Star()).from_(rows).where(known)
+    rows = aliased(conjunction.select(outputs | {"value": value}), alias)
+    return exp.select(exp.Star()).from_(rows).where(known(column(alias, "value")))
 
 
-def close_aggregates(term: Term, parameters: tuple[Variable, ...]) -> Term:
+def _closed(term: Term, parameters: tuple[Variable, ...]) -> Term:
     """Bind what an aggregate's body mentions beyond its own variables and the parameters."""
-    from dataclasses import replace
-
-    from knowreason.logic import Operation
-
     if isinstance(term, Operation):
-        operands = tuple(close_aggregates(part, parameters) for part in term.operands)
-        return replace(term, operands=operands)
+        return replace(term, operands=tuple(_closed(part, parameters) for part in term.operands))
     if not isinstance(term, Aggregate):
         return term
-    bound = {variable.name for variable in (*parameters, *term.variables)}
-    loose = tuple(v for v in free_variables(term.body) if v.name not in bound)
+    names = {variable.name for variable in (*parameters, *term.variables)}
+    loose = tuple(v for v in free_variables(term.body) if v.name not in names)
     return replace(term, body=Exists(loose, term.body)) if loose else term
 
 
-__all__ = ["And", "Definitions", "branches", "cyclic", "dependencies", "predicate_query"]
+def _cyclic(names: list[str]) -> GroundingError:
+    chain = " needs ".join(f"`{name}`" for name in names)
+    return GroundingError(
+        f"definitions need each other in a circle: {chain}",
+        code="KR605",
+        help="only a predicate may need itself, and only positively",
+    )

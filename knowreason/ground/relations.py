@@ -7,6 +7,8 @@ columns are ``a0 .. a{k-1}`` (and ``value``), and queries are SQLGlot trees.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +126,18 @@ class Relations:
         self._made += 1
         return exp.Table(this=exp.to_identifier(f"r{self._made}_{name}", quoted=True))
 
+    @contextmanager
+    def standing_for(self, name: str, table: exp.Table) -> Iterator[None]:
+        """Within it, :meth:`table` of ``name`` is the given table."""
+        before = self._tables.get(name)
+        self._tables[name] = table
+        try:
+            yield
+        finally:
+            self._tables.pop(name)
+            if before is not None:
+                self._tables[name] = before
+
     def identity(self, domain: str, name: str) -> int:
         """Id of a thing, -1 for one that is not in the vocabulary."""
         return int(self.data.vocabularies[domain].ids([name])[0])
@@ -186,8 +200,9 @@ class Relations:
             if attribute.name == name:
                 empty = _empty(attribute.sorts, attribute.sort)
                 return self.register(name, _known(self.data.attributes.get(name, empty)))
-        known = [part.name for part in program.predicates]
-        known += [part.name for part in (*program.attributes, *program.definitions)]
+        known = [predicate.name for predicate in program.predicates]
+        known += [attribute.name for attribute in program.attributes]
+        known += [definition.name for definition in program.definitions]
         raise UnknownNameError(
             f"`{name}` is not declared", code="KR201", help=did_you_mean(name, known)
         )

@@ -8,7 +8,7 @@ logic is the language's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlglot import exp
 
@@ -57,6 +57,22 @@ def grouped(expression: exp.Expr) -> exp.Expr:
     """The expression in parentheses, where it needs them to stand in another."""
     loose = isinstance(expression, exp.Binary | exp.Unary | exp.Case | exp.Is)
     return exp.paren(expression) if loose and not isinstance(expression, exp.Paren) else expression
+
+
+def known(expression: exp.Expr) -> exp.Expr:
+    """``expression IS NOT NULL``."""
+    return exp.Is(this=grouped(expression.copy()), expression=exp.Null()).not_()
+
+
+def named(outputs: Mapping[str, exp.Expr]) -> exp.Select:
+    """``SELECT expression AS name, ..``, quoted."""
+    return exp.select(*(exp.alias_(e.copy(), n, quoted=True) for n, e in outputs.items()))
+
+
+def aliased(source: exp.Expr, alias: str) -> exp.Expr:
+    """A table or a query in parentheses under an alias, for a FROM clause."""
+    source = exp.Subquery(this=source) if isinstance(source, exp.Select | exp.Union) else source
+    return exp.alias_(source, alias, table=True, quoted=True)
 
 
 def defined_where(expression: exp.Expr, condition: exp.Expr) -> exp.Expr:

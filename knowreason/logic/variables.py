@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 from knowreason.logic.formulas import (
     And,
@@ -27,6 +29,7 @@ from knowreason.logic.terms import (
 )
 
 Node = Term | Formula
+N = TypeVar("N", bound=Term | Formula)
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -76,17 +79,32 @@ def _free(node: Node, bound: frozenset[str]) -> dict[str, Variable]:
     bound |= {variable.name for variable in bound_variables(node)}
     found: dict[str, Variable] = {}
     for child in children(node):
-        found = (
-            _free(child, bound) | found
-            if not found
-            else found
-            | {
-                name: variable
-                for name, variable in _free(child, bound).items()
-                if name not in found
-            }
-        )
+        for name, variable in _free(child, bound).items():
+            found.setdefault(name, variable)
     return found
+
+
+def substitute(node: N, terms: Mapping[str, Term]) -> N:
+    """The node with free variables replaced by terms (which must not be captured)."""
+    if isinstance(node, Variable):
+        return terms.get(node.name, node)  # type: ignore[return-value]
+    inner = {name: t for name, t in terms.items() if name not in _names(bound_variables(node))}
+    changed: dict[str, Any] = {
+        field.name: _replaced(getattr(node, field.name), inner)
+        for field in fields(node)
+        if field.name not in ("variables", "span")
+    }
+    return replace(node, **changed)
+
+
+def _replaced(part: object, terms: Mapping[str, Term]) -> object:
+    if isinstance(part, tuple):
+        return tuple(_replaced(one, terms) for one in part)
+    return substitute(part, terms) if isinstance(part, Node) else part  # type: ignore[type-var]
+
+
+def _names(variables: Iterable[Variable]) -> set[str]:
+    return {variable.name for variable in variables}
 
 
 def conjuncts(formula: Formula) -> tuple[Formula, ...]:

@@ -1,0 +1,264 @@
+"""Aggregates over what came before: a window instead of a quadratic join.
+
+The asked and the counted settings of a :class:`~knowreason.ground.history.History` go
+into one relation, sorted by clock within each group, and a ``RANGE`` frame sums what lies
+within the bounds: n log n instead of n² in the size of a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from knowreason.ground.history import Bound, History, split
+from knowreason.ground.summaries import amount, known_rows, summary
+from knowreason.ground.terms_sql import aliased, cast, column, grouped, known, named
+from knowreason.logic import Aggregate, And, Formula, Truth, Variable
+
+if TYPE_CHECKING:
+    from knowreason.ground.query import Conjunction
+
+FAR = 1 << 61  # beyond every clock, and twice it fits
+
+
+def history_query(
+    outer: Conjunction, term: Aggregate, keys: Sequence[Variable]
+) -> exp.Query | None:
+    """Rows ``k0 .., value, rows`` of the aggregate, ``None`` where it is no history.
+
+    Settings of ``keys`` that nothing precedes may be absent.
+    """
+    history = split(term, keys)
+    if history is None:
+        return None
+    asked = _asked_rows(outer, history, keys)
+    if history.asked and not _is_unique(outer, asked, len(keys)):
+        return None
+    frames = _Frames(
+        outer,
+        term,
+        asked,
+        _counted_rows(outer, term, history),
+        len(keys),
+        len(history.pairs) + len(history.links),
+    )
+    if term.last is not None:
+        return frames.last_rows()
+    return frames.within_bounds(history.one_row({v.name for v in term.variables}))
+
+
+def _asked_rows(outer: Conjunction, history: History, keys: Sequence[Variable]) -> exp.Select:
+    """``h0 .., g0 .., low, high``: settings of the keys, their group and their bounds."""
+    asked = outer.sibling()
+    asked.satisfy(_all(history.asked), (*keys, *history.links))
+    low, high = _limits(asked, history.bounds)
+    groups = [asked.term(term) for term in (*(own for _, own in history.pairs), *history.links)]
+    outputs = {
+        **{f"h{i}": asked.columns[variable.name] for i, variable in enumerate(keys)},
+        **{f"g{i}": group for i, group in enumerate(groups)},
+        "low": low,
+        "high": high,
+    }
+    needed = [e for e in (*groups, low, high) if not isinstance(e, exp.Null)]
+    query = asked.select(outputs, distinct=bool(history.asked))
+    return query.where(*(known(e) for e in needed), copy=False)
+
+
+def _limits(asked: Conjunction, bounds: Sequence[Bound]) -> tuple[exp.Expr, exp.Expr]:
+    """Least and greatest clock taken, both included; ``NULL`` where there is no bound."""
+    low: list[exp.Expr] = []
+    high: list[exp.Expr] = []
+    for bound in bounds:
+        limit, one = grouped(asked.term(bound.limit)), exp.Literal.number(1)
+        if bound.operator == "<":
+            limit = exp.Sub(this=limit, expression=one)
+        elif bound.operator == ">":
+            limit = exp.Add(this=limit, expression=one)
+        (high if bound.operator in ("<", "<=") else low).append(limit)
+    return _tightest(exp.Greatest, low), _tightest(exp.Least, high)
+
+
+def _tightest(choose: type[exp.Func], limits: Sequence[exp.Expr]) -> exp.Expr:
+    """One limit of several, ``NULL`` where one is missing."""
+    if not limits:
+        return exp.Null()
+    if len(limits) == 1:
+        return limits[0]
+    chosen = choose(this=limits[0].copy(), expressions=[limit.copy() for limit in limits[1:]])
+    return exp.Case(ifs=[exp.If(this=exp.and_(*(known(e) for e in limits)), true=chosen)])
+
+
+def _counted_rows(outer: Conjunction, term: Aggregate, history: History) -> exp.Select:
+    """``g0 .., clock, b0 .., value``: distinct counted settings, their group and value."""
+    counted = outer.sibling()
+    counted.satisfy(_all(history.counted), term.variables)
+    assert history.clock is not None
+    clock = counted.term(history.clock)
+    groups = [counted.term(own) for own in (*(own for own, _ in history.pairs), *history.links)]
+    outputs = {
+        **{f"g{i}": group for i, group in enumerate(groups)},
+        "clock": clock,
+        **{f"b{i}": counted.columns[v.name] for i, v in enumerate(term.variables)},
+        "value": exp.Null() if history.value is None else amount(counted, history.value),
+    }
+    query = counted.select(outputs, distinct=True)
+    return query.where(*(known(e) for e in (*groups, clock)), copy=False)
+
+
+def _is_unique(outer: Conjunction, asked: exp.Select, heads: int) -> bool:
+    """Whether every setting of the keys has one group: atoms may give it several."""
+    alias = outer.fresh_alias()
+    names = [column(alias, f"h{i}") for i in range(heads)]
+    keys = exp.select(*names).from_(aliased(asked.copy(), alias))
+    relations = outer.relations
+    return relations.rows(keys.copy().distinct()) == relations.rows(keys)
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """Window queries over asked and counted rows.
+
+    Attributes:
+        outer: where fresh aliases come from.
+        term: the aggregate.
+        asked: query of ``h0 .., g0 .., low, high``.
+        counted: query of ``g0 .., clock, b0 .., value``.
+        heads: number of ``h`` columns.
+        groups: number of ``g`` columns.
+    """
+
+    outer: Conjunction
+    term: Aggregate
+    asked: exp.Select
+    counted: exp.Select
+    heads: int
+    groups: int
+
+    def within_bounds(self, one_row: bool) -> exp.Select:
+        """The aggregate over the counted rows within the bounds, a row an asked one."""
+        alias = self.outer.fresh_alias()
+        total = summary(self.term.kind, self._value(alias))
+        if not one_row:
+            total = exp.Count(this=exp.Distinct(expressions=[column(alias, "b0")]))
+        results = {"value": total, "rows": known_rows(self._value(alias))}
+        return self._asked_only(alias, results, {})
+
+    def last_rows(self) -> exp.Select:
+        """The aggregate of the last few rows within the bounds, a row an asked one.
+
+        It is computed at each counted row over the rows before it; an asked row looks up
+        the counted row whose place in its group is how many lie within its bounds.
+        """
+        alias = self.outer.fresh_alias()
+        seen = self._asked_only(alias, {"seen": exp.Count(this=exp.Star())}, self._groups(alias))
+        asking, running = self.outer.fresh_alias(), self.outer.fresh_alias()
+        pairs = {f"g{i}": f"g{i}" for i in range(self.groups)} | {"seen": "place"}
+        on = [
+            exp.EQ(this=column(asking, a), expression=column(running, b)) for a, b in pairs.items()
+        ]
+        names = [column(asking, f"k{i}") for i in range(self.heads)]
+        return (
+            exp.select(*names, column(running, "value"), column(running, "rows"))
+            .from_(aliased(seen, asking))
+            .join(aliased(self._running(), running), on=exp.and_(*on), join_type="INNER")
+        )
+
+    def _running(self) -> exp.Select:
+        """``g0 .., place, value, rows``: the aggregate of the last rows up to each counted row."""
+        alias = self.outer.fresh_alias()
+        term = self.term
+        assert term.last is not None
+        bound = [column(alias, f"b{i}") for i in range(len(term.variables))]
+        order = [column(alias, "clock"), *bound]
+        before = exp.Sub(this=grouped(self.outer.term(term.last)), expression=exp.Literal.number(1))
+        frame = exp.WindowSpec(kind="ROWS", start=before, start_side="PRECEDING", end="CURRENT ROW")
+        value = self._value(alias)
+        outputs = {
+            **self._groups(alias),
+            "place": self._window(exp.RowNumber(), alias, order, None),
+            "value": self._window(summary(term.kind, value), alias, order, frame),
+            "rows": self._window(known_rows(value and value.copy()), alias, order, frame.copy()),
+        }
+        return named(outputs).from_(aliased(self.counted.copy(), alias))
+
+    def _asked_only(
+        self,
+        alias: str,
+        results: Mapping[str, exp.Expr],
+        extra: Mapping[str, exp.Expr],
+    ) -> exp.Select:
+        """Asked rows (``k0 ..``) with aggregates over the counted rows in their bounds."""
+        frame = exp.WindowSpec(
+            kind="RANGE", start=column(alias, "reach"), start_side="PRECEDING", end="CURRENT ROW"
+        )
+        counts = exp.Where(this=exp.Not(this=column(alias, "asks")))
+        order = [column(alias, "position")]
+        outputs = {f"k{i}": column(alias, f"h{i}") for i in range(self.heads)} | dict(extra)
+        for name, total in results.items():
+            filtered = exp.Filter(this=total, expression=counts.copy())
+            outputs[name] = self._window(filtered, alias, order, frame.copy())
+        kept = self.outer.fresh_alias()
+        windows = named(outputs | {"asks": column(alias, "asks")})
+        windows = windows.from_(aliased(self._both(), alias))
+        columns = [column(kept, name) for name in outputs]
+        return exp.select(*columns).from_(aliased(windows, kept)).where(column(kept, "asks"))
+
+    def _both(self) -> exp.Query:
+        """Asked and counted rows one under the other, with ``position`` and ``reach``.
+
+        The frame of an asked row reaches from its highest clock down to its lowest.
+        """
+        a, c = self.outer.fresh_alias(), self.outer.fresh_alias()
+        far = cast(exp.Literal.number(FAR), "bigint")
+        top = exp.Coalesce(this=column(a, "high"), expressions=[far])
+        bottom = exp.Coalesce(this=column(a, "low"), expressions=[exp.Neg(this=far.copy())])
+        heads, bound = range(self.heads), range(len(self.term.variables))
+        asked = {
+            **{f"h{i}": column(a, f"h{i}") for i in heads},
+            **self._groups(a),
+            "position": top,
+            "reach": exp.Sub(this=top, expression=bottom),
+            **{f"b{i}": exp.Null() for i in bound},
+            "value": exp.Null(),
+            "asks": exp.true(),
+        }
+        counted = {
+            **{f"h{i}": exp.Null() for i in heads},
+            **self._groups(c),
+            "position": column(c, "clock"),
+            "reach": cast(exp.Literal.number(0), "bigint"),
+            **{f"b{i}": column(c, f"b{i}") for i in bound},
+            "value": column(c, "value"),
+            "asks": exp.false(),
+        }
+        possible = exp.LTE(this=bottom.copy(), expression=top.copy())
+        upper = named(asked).from_(aliased(self.asked.copy(), a)).where(possible)
+        lower = named(counted).from_(aliased(self.counted.copy(), c))
+        return exp.union(upper, lower, distinct=False)
+
+    def _window(
+        self,
+        aggregate: exp.Expr,
+        alias: str,
+        order: Sequence[exp.Expr],
+        spec: exp.WindowSpec | None,
+    ) -> exp.Window:
+        return exp.Window(
+            this=aggregate,
+            partition_by=list(self._groups(alias).values()),
+            order=exp.Order(expressions=[exp.Ordered(this=o.copy()) for o in order]),
+            spec=spec,
+        )
+
+    def _groups(self, alias: str) -> dict[str, exp.Expr]:
+        return {f"g{i}": column(alias, f"g{i}") for i in range(self.groups)}
+
+    def _value(self, alias: str) -> exp.Expr | None:
+        return None if self.term.value is None else column(alias, "value")
+
+
+def _all(parts: Sequence[Formula]) -> Formula:
+    return And(tuple(parts)) if parts else Truth(True)

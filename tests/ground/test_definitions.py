@@ -1,0 +1,188 @@
+"""Definitions against evaluation by substitution."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knowreason import lang
+from knowreason.errors import GroundingError
+from knowreason.ground.relations import Relations
+from knowreason.logic import And, Atom, Definition, Exists, Not, Or, Variable
+from knowreason.logic.variables import free_variables
+from tests.ground import crisp
+from tests.ground.naive import NaiveWorld
+
+DECLARATIONS = """
+domain A
+domain B = { "b0", "b1", "b2" }
+observed P(A)
+observed Q(A, B)
+observed E(A, A)
+attribute at(A): time
+attribute n(A): int
+attribute weight(A, B): float
+attribute boss(A): A
+param limit = 2
+param week = 3ms
+"""
+
+PREDICATES = """
+define Both(x, y) := E(x, y) & P(x)
+define Either(x) := P(x) | E(x, y) & Q(y, b) | n(x) > 3
+define Linked(x, y) := E(x, z) & E(z, y) & x != y
+define Alone(x) := !E(x, _) & !E(_, x)
+define Late(x) := E(x, y) & at(y) > at(x)
+define NotLate(x) := P(x) & !(at(x) > at(boss(x)))
+define Pair(x, y) := x < y & n(x) = n(y)
+define Leader(x) := E(_, boss(x))
+define All(x) := forall b. (Q(x, b) => weight(x, b) > 0)
+define Some(x, b) := exists y. (E(x, y) & (Q(y, b) | P(y)))
+define Few(x) := count { y : E(x, y) } <= limit
+define Swap(x, y) := (E(x, y) | E(y, x)) & (P(x) | Q(x, b))
+define Reach(x, y) := E(x, y) | E(x, z) & Reach(z, y)
+define Doubling(x, y) := E(x, y) | Doubling(x, z) & Doubling(z, y)
+define Chain(x) := P(x) | exists y. (Chain(y) & (E(y, x) | E(x, y) & Q(x, _)))
+define Never(x) := Never(x) & P(x)
+"""
+
+ATTRIBUTES = """
+define degree(x) := count { y : E(x, y) }
+define colours(x) := count { y, b : E(x, y) & Q(y, b) }
+define all_pairs() := count { x, y : E(x, y) }
+define load(x) := sum { n(y) for y : E(x, y) }
+define lightest(x, b) := min { weight(y, b) for y : E(x, y) }
+define latest(x) := max { at(y) for y : E(x, y) }
+define middle(x) := avg { n(y) for y : E(y, x) }
+define held(x) := sum { P(y) for y : E(x, y) }
+define recent(x) := sum { n(y) for y : E(x, y) last 2 by at(y) }
+define count_recent(x) := count { y : E(x, y) last limit by at(y) }
+define share(x) := rate { P(y) for y : E(x, y) prior 0.25 of 2 }
+define plain(x) := rate { n(y) > 1 for y : E(x, y) prior 0.5 of 0 }
+define ratio(x) := degree(x) / colours(x) + 0.5
+define waiting(x) := at(x) - latest(x)
+define who(x) := boss(boss(x))
+define both(x) := count { y : E(x, y) } - count { y : E(y, x) }
+define mine(x) := count { y : Q(y, b) & Q(x, b) }
+""".replace("define all_pairs() := count { x, y : E(x, y) }\n", "").replace(
+    "define mine(x) := count { y : Q(y, b) & Q(x, b) }\n",
+    "define mine(x) := count { y : exists b. (Q(y, b) & Q(x, b)) }\n",
+)
+
+# every one of these is a count over the past, computed by windows
+HISTORIES = """
+define before(x) := count { y : E(y, boss(x)) & at(y) < at(x) }
+define until(x) := count { y : Q(y, _) & boss(y) = boss(x) & at(y) <= at(x) }
+define after(x) := count { y : P(y) & at(x) < at(y) }
+define band(x) := count { y : E(y, boss(x)) & 0ms < at(x) - at(y) <= week }
+define around(x) := count { y : E(y, boss(x)) & at(y) - at(x) < week & at(x) - at(y) < week }
+define ahead(x) := count { y : E(boss(x), y) & 1ms <= at(y) - at(x) }
+define delayed(x) := count { y : E(y, boss(x)) & at(y) <= at(x) - 2ms }
+define total(x) := sum { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) }
+define average(x) := avg { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) }
+define least(x) := min { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) }
+define newest(x) := max { at(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) }
+define smoothed(x) := rate { P(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) prior 0.1 of 3 }
+define weights(x, b) := sum { weight(y, b) for y : Q(y, b) & E(y, boss(x)) & at(y) < at(x) }
+define last_total(x) := sum { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) last 2 by at(y) }
+define last_share(x) := rate { P(y) for y : P(y) & at(y) <= at(x) prior 0.5 of 1 last 3 by at(y) }
+define last_least(x) := min { n(y) for y : E(y, boss(x)) & at(y) < at(x) last limit by at(y) }
+define last_count(x) := count { y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) last 2 by at(y) }
+define colours_before(x) := count { b : exists y. (Q(y, b) & boss(y) = boss(x) & at(y) < at(x)) }
+define ordinal(x) := count { y : Q(y, _) & n(y) < n(x) }
+define linked(x) := count { y : exists b. (Q(x, b) & Q(y, b) & at(y) < at(x)) }
+""".replace("prior 0.5 of 1 last 3 by at(y)", "last 3 by at(y) prior 0.5 of 1")
+
+
+def names(text):
+    return [line.split()[1].split("(")[0] for line in text.strip().splitlines()]
+
+
+def check(text, name, seeds, sizes=None):
+    program = lang.loads(DECLARATIONS + text)
+    definition = program.definition(name)
+    for seed in seeds:
+        data = crisp.dataset(seed, sizes)
+        world = NaiveWorld.of(program, data)
+        with Relations(program, data, threads=1) as relations:
+            table = relations.read(name)
+        *keys, last = (column.to_pylist() for column in table.columns)
+        if definition.is_predicate:
+            found = list(zip(*keys, last, strict=True))
+            assert found == sorted(world.predicate(name)), seed
+            continue
+        found = dict(zip(zip(*keys, strict=True), last, strict=True))
+        expected = world.attribute(name)
+        assert found.keys() == expected.keys(), seed
+        for key, value in expected.items():
+            assert np.isclose(found[key], value, rtol=1e-12), (seed, key)
+
+
+@pytest.mark.parametrize("name", names(PREDICATES))
+def test_defined_predicates(name):
+    check(PREDICATES, name, range(6))
+
+
+@pytest.mark.parametrize("name", names(ATTRIBUTES))
+def test_defined_attributes(name):
+    check(ATTRIBUTES, name, range(6))
+
+
+@pytest.mark.parametrize("name", names(HISTORIES))
+def test_histories(name):
+    check(HISTORIES, name, range(4), {"A": 14, "B": 3})
+
+
+@pytest.mark.parametrize("name", [name for name in names(HISTORIES) if name != "linked"])
+def test_histories_are_recognised(name):
+    from knowreason.ground.history import split
+
+    definition = lang.loads(DECLARATIONS + HISTORIES).definition(name)
+    assert split(definition.body, free_variables(definition.body)) is not None
+
+
+def test_links_between_asked_and_counted_are_used_where_they_are_unique():
+    text = "define before(x) := count { y : exists b. (Q(x, b) & Q(y, b) & at(y) < at(x)) }\n"
+    check(text, "before", range(3), {"A": 14, "B": 1})
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_random_predicate_definitions(seed):
+    x, y = Variable("x", "A"), Variable("y", "A")
+    parameters = (x,) if seed % 2 else (x, y)
+    body = crisp.Formulas(seed).formula((x, y, Variable("z", "B")))
+    program = crisp.program([Definition("D", parameters, body)])
+    data = crisp.dataset(seed)
+    with Relations(program, data, threads=1) as relations:
+        table = relations.read("D")
+    found = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    assert found == sorted(NaiveWorld.of(program, data).predicate("D"))
+
+
+def test_definitions_in_a_circle_are_named():
+    x = Variable("x", "A")
+    program = crisp.program(
+        [
+            Definition("First", (x,), Not(Atom("Second", (x,)))),
+            Definition("Second", (x,), And((Atom("P", (x,)), Atom("First", (x,))))),
+        ]
+    )
+    with (
+        Relations(program, crisp.dataset(0)) as relations,
+        pytest.raises(GroundingError, match="`First` needs `Second` needs `First`") as caught,
+    ):
+        relations.table("First")
+    assert caught.value.code == "KR605"
+
+
+@pytest.mark.parametrize("wrap", [Not, lambda f: Not(Exists((Variable("y", "A"),), f))])
+def test_negative_recursion_is_refused(wrap):
+    x = Variable("x", "A")
+    body = Or((Atom("P", (x,)), wrap(Atom("Self", (x,)))))
+    program = crisp.program([Definition("Self", (x,), body)])
+    with (
+        Relations(program, crisp.dataset(0)) as relations,
+        pytest.raises(GroundingError, match="`Self` needs itself under a negation"),
+    ):
+        relations.table("Self")
