@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from knowreason.data.features import FeatureTable
 from knowreason.models.columns import no_columns, one_column, side_by_side
+from knowreason.models.convolution import layer, sparse_tensor
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
 from knowreason.models.graphs import NodeGraph, needed_graph, node_columns
@@ -28,7 +29,8 @@ class GNN(NeuralModel):
 
     A predicate of one node is read from the node, one of two nodes from both, one of a
     thing that is an edge from its two ends and its own features. Layers are residual with
-    layer norm (Platonov et al. 2023).
+    layer norm (Platonov et al. 2023); all but attention are sparse products, see
+    :mod:`knowreason.models.convolution`.
 
     Args:
         convolution: ``"gcn"``, ``"sage"`` (GraphSAGE, mean), ``"gat"`` or ``"gin"``.
@@ -86,7 +88,10 @@ class GNN(NeuralModel):
         self.row_encoder_ = Encoder.fit(own).to_values()
 
     def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
-        """``x`` of nodes, ``edges`` both ways, ``nodes`` of each row, ``own`` of each row."""
+        """``x``, ``degree`` and ``edges`` of the graph; ``nodes`` and ``own`` of each row.
+
+        ``edges`` is a sparse adjacency matrix, for ``"gat"`` pairs ``int64[2, m]``.
+        """
         graph, nodes = needed_graph(data, rows, self.name)
         x = Encoder.from_values(self.node_encoder_).dense_matrix(_node_inputs(data, graph))
         own = Encoder.from_values(self.row_encoder_).dense_matrix(self._own(data, rows, graph))
@@ -94,7 +99,12 @@ class GNN(NeuralModel):
             "x": torch.from_numpy(x),
             "own": torch.from_numpy(own),
             "nodes": torch.from_numpy(nodes),
-            "edges": torch.from_numpy(graph.both_ways),
+            "degree": torch.from_numpy(graph.degree[:, None]),
+            "edges": (
+                torch.from_numpy(graph.both_ways)
+                if self.convolution == "gat"
+                else sparse_tensor(graph.adjacency)
+            ),
         }
 
     def build(self, sizes: Mapping[str, int], outputs: int) -> nn.Module:
@@ -104,36 +114,22 @@ class GNN(NeuralModel):
             head_inputs=self.hidden * sizes["nodes"] + sizes["own"],
             outputs=outputs,
             hidden=self.hidden,
-            convolutions=[self._layer() for _ in range(self.layers)],
+            convolutions=[
+                layer(self.convolution, self.hidden, self.heads) for _ in range(self.layers)
+            ],
             dropout=self.dropout,
         )
 
     def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Node states of the whole graph, then the head for the rows asked for."""
-        scores: Tensor = module(
-            inputs["x"], inputs["edges"], inputs["nodes"][rows], inputs["own"][rows]
-        )
+        states = module.states(inputs["x"], inputs["edges"], inputs["degree"])  # type: ignore[operator]
+        scores: Tensor = module(states, inputs["nodes"][rows], inputs["own"][rows])
         return scores
 
     def _own(self, data: Dataset, rows: Rows, graph: NodeGraph) -> FeatureTable:
         if self.features is None and all(sort in graph.offsets for sort in rows.sorts):
             return no_columns(rows.count)
         return self.columns(data, rows, self.features, empty=True)
-
-    def _layer(self) -> nn.Module:
-        from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
-
-        width = self.hidden
-        if self.convolution == "gcn":
-            return GCNConv(width, width)
-        if self.convolution == "sage":
-            return SAGEConv(width, width)
-        if self.convolution == "gat":
-            return GATConv(width, width // self.heads, heads=self.heads, concat=True)
-        return GINConv(
-            nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)),
-            train_eps=True,
-        )
 
 
 class GraphNet(nn.Module):
@@ -162,18 +158,23 @@ class GraphNet(nn.Module):
             nn.Linear(hidden, outputs),
         )
 
-    def forward(self, x: Tensor, edges: Tensor, nodes: Tensor, own: Tensor) -> Tensor:
-        """Scores ``[b, outputs]`` of ``b`` rows about ``nodes[b, j]`` (-1 for none)."""
-        state = self.first(x)
+    def states(self, x: Tensor, edges: Tensor, degree: Tensor) -> Tensor:
+        """States ``[n, hidden]`` of all nodes."""
+        state: Tensor = self.first(x)
         for norm, convolution, mixer in zip(
             self.norms, self.convolutions, self.mixers, strict=True
         ):
-            message = torch.relu(convolution(norm(state), edges))
+            message = torch.relu(convolution(norm(state), edges, degree))
             state = state + self.dropout(mixer(message))
-        state = self.last_norm(state)
-        there = (nodes >= 0).to(state.dtype)
-        picked = state[nodes.clamp(min=0)] * there[:, :, None]
-        return self.head(torch.cat([picked.flatten(1), own], dim=1))  # type: ignore[no-any-return]
+        normed: Tensor = self.last_norm(state)
+        return normed
+
+    def forward(self, states: Tensor, nodes: Tensor, own: Tensor) -> Tensor:
+        """Scores ``[b, outputs]`` of ``b`` rows about ``nodes[b, j]`` (-1 for none)."""
+        there = (nodes >= 0).to(states.dtype)
+        picked = states[nodes.clamp(min=0)] * there[:, :, None]
+        scores: Tensor = self.head(torch.cat([picked.flatten(1), own], dim=1))
+        return scores
 
 
 def _node_inputs(data: Dataset, graph: NodeGraph) -> FeatureTable:

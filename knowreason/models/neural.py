@@ -82,7 +82,9 @@ class NeuralModel(LabelledModel):
         device = torch_device(self.device)
         self.fit_encoders(data, rows)
         inputs = {name: value.to(device) for name, value in self.inputs(data, rows).items()}
-        self.sizes_ = {name: value.shape[-1] for name, value in inputs.items()}
+        self.sizes_ = {
+            name: value.shape[-1] for name, value in inputs.items() if value.layout == torch.strided
+        }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             module = self.build(self.sizes_, self._outputs(rows)).to(device)
