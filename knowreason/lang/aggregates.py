@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from knowreason import logic as lg
 from knowreason.lang import syntax as sx
-from knowreason.lang.names import is_capital
+from knowreason.lang.names import a_sort, is_capital
 from knowreason.lang.scopes import knows_sort
-from knowreason.lang.units import MEASURES, NUMBERS, ORDERED, a_sort
+from knowreason.lang.units import MEASURES, NUMBERS, ORDERED
 
 if TYPE_CHECKING:
     from knowreason.lang.expressions import Builder

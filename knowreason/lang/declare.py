@@ -8,7 +8,7 @@ from typing import cast
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
-from knowreason.lang.names import Names, Signature, is_capital
+from knowreason.lang.names import Names, Signature, a_sort, is_capital
 from knowreason.logic import VALUE_SORTS
 
 
@@ -207,7 +207,8 @@ def declare_model(
 
 
 def _article(kind: str) -> str:
-    return {"attribute": "an attribute", "param": "a parameter"}.get(kind, kind)
+    known = {"attribute": "an attribute", "param": "a parameter", "defined": "defined"}
+    return known.get(kind) or f"{a_sort(kind)} predicate"
 
 
 def _model_call(names: Names, node: sx.ModelCallNode) -> lg.ModelCall:

@@ -10,7 +10,7 @@ from knowreason.lang import syntax as sx
 from knowreason.lang.declare import Places
 from knowreason.lang.expressions import Builder
 from knowreason.lang.names import Names, Signature, is_capital
-from knowreason.lang.scopes import Bound, Scope, check_binders, knows_sort, unbound
+from knowreason.lang.scopes import UNKNOWN_SORT, Bound, Scope, check_binders, knows_sort, unbound
 
 
 def declare_definition(names: Names, places: Places, statement: sx.DefineStatement) -> bool:
@@ -114,6 +114,18 @@ def _head_scope(names: Names, statement: sx.DefineStatement, signature: Signatur
 
 
 def _check_variables(names: Names, scope: Scope, statement: sx.DefineStatement) -> None:
+    if not is_capital(statement.name.text):
+        for bound in scope.free.values():
+            if not bound.head and bound.sort != UNKNOWN_SORT:
+                names.report(
+                    "KR206",
+                    f"`{bound.name}` is no argument of `{statement.name.text}`",
+                    bound.first,
+                    "which one is meant?",
+                    related=[(statement.name.span, "a value for each setting of its arguments")],
+                    help="aggregate over it, as in `max { ... for x : F }`",
+                )
+                bound.sort = UNKNOWN_SORT
     for bound in unbound(scope):
         what = "argument" if bound.head else "variable"
         names.report(
@@ -123,19 +135,7 @@ def _check_variables(names: Names, scope: Scope, statement: sx.DefineStatement) 
             "of which domain?",
             help=f"put `{bound.name}` into a predicate, so that its values are known",
         )
-        bound.sort = "?"
-    if is_capital(statement.name.text):
-        return
-    for bound in scope.free.values():
-        if not bound.head and knows_sort(bound):
-            names.report(
-                "KR206",
-                f"`{bound.name}` is no argument of `{statement.name.text}`",
-                bound.first,
-                "which one is meant?",
-                related=[(statement.name.span, "a value for each setting of its arguments")],
-                help="aggregate over it, as in `max { ... for x : F }`",
-            )
+        bound.sort = UNKNOWN_SORT
 
 
 def _is_cycle(

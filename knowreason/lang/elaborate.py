@@ -22,7 +22,7 @@ from knowreason.lang.declare import (
 from knowreason.lang.define import declare_definition, elaborate_definitions
 from knowreason.lang.expressions import Builder
 from knowreason.lang.names import Names
-from knowreason.lang.scopes import Scope, check_binders, unbound
+from knowreason.lang.scopes import UNKNOWN_SORT, Scope, check_binders, unbound
 from knowreason.lang.weights import elaborate_weight
 
 S = TypeVar("S")
@@ -104,7 +104,7 @@ def _scope(names: Names, body: sx.Expression) -> Scope:
             "which values does it take?",
             help=f"add a predicate that holds `{bound.name}`; comparisons and attributes do not",
         )
-        bound.sort = "?"
+        bound.sort = UNKNOWN_SORT
     return scope
 
 

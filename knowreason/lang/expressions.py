@@ -14,9 +14,9 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.lang import syntax as sx
-from knowreason.lang.names import Names, Signature, is_capital, is_thing
+from knowreason.lang.names import Names, Signature, a_sort, is_capital, is_thing
 from knowreason.lang.scopes import Bound, Frame, Scope, knows_sort, upper_case_variable
-from knowreason.lang.units import a_sort, combine, comparable, function_sort
+from knowreason.lang.units import combine, comparable, function_sort
 from knowreason.lang.values import parse_time
 
 _CONNECTED: dict[str, type[lg.Implies] | type[lg.Iff]] = {"=>": lg.Implies, "<=>": lg.Iff}
@@ -335,9 +335,8 @@ class Builder:
         )
         if found.sort is None:
             span = parts[found.culprit].span if found.culprit is not None else node.span
-            self.names.report(
-                found.code, found.message, span, _listed(sorts, found.culprit), help=found.help
-            )
+            label = _listed(sorts, found.culprit) if found.code == "KR209" else ""
+            self.names.report(found.code, found.message, span, label, help=found.help)
             return None
         return lg.Operation(operator, tuple(known), found.sort, span=node.span)
 
@@ -349,7 +348,7 @@ class Builder:
         before = len(self.opens)
         counts = isinstance(node, sx.CountList)
         built = count_list(self, node) if counts else aggregate(self, node)  # type: ignore[arg-type]
-        if len(self.opens) > before and not direct:
+        if len(self.opens) > before and not direct and not self.crisp:
             self.names.report(
                 "KR410",
                 "unknowns may be counted only as one side of a comparison",

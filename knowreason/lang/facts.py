@@ -9,8 +9,7 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
 from knowreason.lang.expressions import constant
-from knowreason.lang.names import Names, Signature
-from knowreason.lang.units import a_sort
+from knowreason.lang.names import Names, Signature, a_sort
 from knowreason.logic import Value
 
 

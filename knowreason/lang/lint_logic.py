@@ -114,7 +114,7 @@ def _ground_clauses(shape: Shape, leaves: Leaves, numbers: dict[str, int]) -> li
         }
         return [] if any(-literal in literals for literal in literals) else [frozenset(literals)]
     table = skeleton(shape.rule.formula, leaves)
-    if table is None:
+    if table is None or table.never_true:  # reported by itself
         return None
     atoms = [number_of(leaf.text(names)) for leaf in table.leaves]
     return _forbidden_rows(table, atoms)

@@ -10,6 +10,7 @@ from knowreason.diagnostics import Diagnostic, Related, Severity, Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import VALUE_SORTS, Program
 
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "a truth value"}
 Kind = Literal["observed", "query", "latent", "defined", "attribute", "param"]
 
 
@@ -90,7 +91,7 @@ class Names:
             f"unknown {what} `{name}`",
             span,
             "not declared in this program",
-            related=[(near, f"a {what} with a similar name is declared here")],
+            related=[(near, f"{a_sort(what)} with a similar name is declared here")],
             help=offer,
         )
 
@@ -149,3 +150,8 @@ def names_of(program: Program) -> Names:
     literals = {parameter.name: parameter.value.sort for parameter in program.parameters}
     domains: Mapping[str, tuple[str, ...] | None] = {d.name: d.members for d in program.domains}
     return Names(dict(domains), symbols, literals)
+
+
+def a_sort(sort: str) -> str:
+    """A sort with its article, for messages."""
+    return _WORDS.get(sort) or f"{'an' if sort[0] in 'AEIOUaeiou' else 'a'} {sort}"

@@ -12,8 +12,7 @@ from typing import Any
 
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
-from knowreason.lang.names import Names, Signature, is_capital, is_thing
-from knowreason.lang.units import a_sort
+from knowreason.lang.names import Names, Signature, a_sort, is_capital, is_thing
 
 UNKNOWN_SORT = "?"  # of a variable that stands at a place whose sort a fault hides
 STRAY = "outside"  # of a variable that was reported outside of its binder
@@ -97,7 +96,11 @@ def _call(scope: Scope, node: sx.Call) -> None:
     signature = scope.names.symbols.get(node.name)
     atom = is_capital(node.name)
     for position, argument in enumerate(node.arguments):
-        value = argument.value if argument.__class__ is sx.Named else argument
+        value = argument
+        if argument.__class__ is sx.Named:
+            value = argument.value  # type: ignore[union-attr]
+        elif position and node.arguments[position - 1].__class__ is sx.Named:
+            signature = None  # out of place: reported when the call is built
         if value.__class__ is sx.Name:
             scope.stand(value, _sort_at(signature, argument, position), atom)
         else:
@@ -170,6 +173,10 @@ def _children(scope: Scope, node: Any) -> None:
         scope.look(child)
 
 
+def _named(scope: Scope, node: sx.Named) -> None:
+    scope.look(node.value)
+
+
 def _pair(scope: Scope, node: sx.Connective | sx.Binary) -> None:
     scope.look(node.left)
     scope.look(node.right)
@@ -196,7 +203,7 @@ _LOOKS: dict[type, Callable[[Scope, Any], None]] = {
     sx.Quantified: _quantified,
     sx.Aggregate: _aggregate,
     sx.CountList: _children,
-    sx.Named: _children,
+    sx.Named: _named,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from knowreason.lang.names import is_thing
+from knowreason.lang.names import a_sort, is_thing
 from knowreason.logic import Term, Variable
 
 NUMBERS = ("int", "float")
@@ -21,14 +21,6 @@ _SUMS = {
     ("-", "duration", "duration"): "duration",
     ("/", "duration", "duration"): "float",
 }
-
-
-_WORDS = {"int": "a whole number", "float": "a number", "bool": "a truth value"}
-
-
-def a_sort(sort: str) -> str:
-    """A sort with its article, for messages."""
-    return _WORDS.get(sort) or f"{'an' if sort[0] in 'AEIOUaeiou' else 'a'} {sort}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import Any, cast
 from knowreason import logic as lg
 from knowreason.lang import syntax as sx
 from knowreason.lang.expressions import Builder
-from knowreason.lang.names import Names
+from knowreason.lang.names import Names, a_sort
 from knowreason.lang.scopes import Scope, knows_sort
-from knowreason.lang.units import NUMBERS, a_sort
+from knowreason.lang.units import NUMBERS
 
 
 def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> lg.Weight | None:
