@@ -58,20 +58,25 @@ class PseudoLikelihood:
         second = self.design.T @ weighted - mean.T @ mean
         return np.asarray(second.todense(), dtype=np.float64) / self.worlds
 
-    def site_scores(self, theta: Vector) -> csr_matrix:
-        """``float64[w * s, p]``: gradient of each site's conditional, worlds one after another."""
+    def cluster_scores(self, theta: Vector, cluster: Ids, clusters: int) -> NDArray[np.float64]:
+        """Gradients of the conditionals, summed within clusters of sites.
+
+        Args:
+            theta: ``float64[p]``.
+            cluster: ``int64[s]`` of each site of a world.
+            clusters: their number.
+
+        Returns:
+            ``float64[w, clusters, p]``.
+        """
         logit, log_norm = self._states(theta)
         residual = self.chosen - np.exp(logit - log_norm[self.site])
-        by_site = csr_matrix((residual, (self.site, np.arange(len(residual)))))
-        return (by_site @ self.design).tocsr()
-
-    def world_scores(self, theta: Vector) -> NDArray[np.float64]:
-        """``float64[w, p]``: gradient of each world's log pseudo-likelihood."""
-        scores = self.site_scores(theta)
-        sites = scores.shape[0] // self.worlds
-        world = np.repeat(np.arange(self.worlds), sites)
-        total = csr_matrix((np.ones(len(world)), (world, np.arange(len(world))))) @ scores
-        return np.asarray(total.todense(), dtype=np.float64)
+        world = np.repeat(np.arange(self.worlds), len(self.none) // self.worlds) * clusters
+        target = (world + np.tile(cluster, self.worlds))[self.site]
+        shape = (self.worlds * clusters, len(residual))
+        gather = csr_matrix((residual, (target, np.arange(len(residual)))), shape=shape)
+        total = np.asarray((gather @ self.design).todense(), dtype=np.float64)
+        return total.reshape(self.worlds, clusters, -1)
 
     def _states(self, theta: Vector) -> tuple[Vector, Vector]:
         """Log-odds of each state against "none", and log normaliser of each site."""

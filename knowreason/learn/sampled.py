@@ -10,6 +10,7 @@ Monte-Carlo noise averages out (Robbins & Monro 1951; Polyak & Juditsky 1992).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from knowreason.learn.conditionals import PseudoLikelihood, pseudo_likelihood
 from knowreason.learn.fit import Solution
 from knowreason.learn.objective import Objective, Progress, Term, maximise, projected
 from knowreason.learn.parts import Labelled
-from knowreason.learn.standard_errors import inverse, observed_information
+from knowreason.learn.standard_errors import observed_information
 from knowreason.learn.wiring import Wiring, wire
-from knowreason.learn.worlds import Chains, Sampler, is_complete, world_features
+from knowreason.learn.worlds import Chains, Sampler, is_complete
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+MOST_CLUSTERS = 1000
 SMOOTHED = 10  # rounds over which curvature is averaged
 LEAST_SHARE = 0.1  # of the complete curvature that is left, at least: no step over 10 EM steps
 
@@ -41,17 +43,17 @@ class Schedule:
         rounds: least number of rounds.
         max_rounds: greatest.
         noise: Monte-Carlo error of the estimate wanted, in standard errors.
-        free_rounds: draws of free worlds for the standard errors.
+        free_draws: free worlds for the standard errors, times independent clusters.
     """
 
     sweeps: int = 10
     warm_up: int = 30
-    em_rounds: int = 5
+    em_rounds: int = 3
     newton_rounds: int = 5
     rounds: int = 15
     max_rounds: int = 60
-    noise: float = 0.15
-    free_rounds: int = 10
+    noise: float = 0.2
+    free_draws: int = 4000
 
     @property
     def averaged_from(self) -> int:
@@ -61,6 +63,10 @@ class Schedule:
     def gain(self, step: int) -> float:
         """Length of a Newton step: 1 at first, then falling."""
         return float(max(1, step - self.averaged_from + 1)) ** -0.7
+
+    def free_rounds(self, clusters: int, chains: int) -> int:
+        """Draws of ``chains`` free worlds each: few where clusters are many."""
+        return int(np.clip(np.ceil(self.free_draws / (clusters * chains)), 2, 10))
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,27 @@ class Large:
     wiring: Wiring
     clamped: Sampler
     free: Sampler
+
+    @cached_property
+    def clusters(self) -> int:
+        """Number of independent clusters: components, many of them together if need be."""
+        return min(int(self.labelled.component.max(initial=-1)) + 1, MOST_CLUSTERS)
+
+    @cached_property
+    def cluster(self) -> NDArray[np.int64]:
+        """``int64[n]``: cluster of each atom."""
+        return self.labelled.component % self.clusters
+
+    def scores(self, term: PseudoLikelihood, theta: Vector) -> NDArray[np.float64]:
+        """``float64[w, clusters, p]``: pseudo-likelihood gradient of each cluster."""
+        first = self.wiring.states[self.wiring.site_start]
+        return term.cluster_scores(theta, self.cluster[first], self.clusters)
+
+    def features(self, worlds: NDArray[np.int8]) -> NDArray[np.float64]:
+        """``float64[w, clusters, p]``: feature totals of each cluster."""
+        return np.stack(
+            [self.wiring.features(world, self.cluster, self.clusters) for world in worlds]
+        )
 
     @property
     def complete(self) -> bool:
@@ -133,11 +160,15 @@ class Rounds:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def curvature(self) -> Matrix:
-        """``float64[f, f]``: observed information, smoothed over the last rounds."""
+        """``float64[f, f]``: minus the derivative of the gradient, over the last rounds.
+
+        It is not symmetric: the worlds move with ``theta`` too.
+        """
         recent = self.looks[-SMOOTHED:]
         complete = np.mean([look.complete for look in recent], axis=0)
         hidden = np.mean([look.hidden for look in recent], axis=0)
-        return at_least(complete - (hidden + hidden.T) / 2, complete, LEAST_SHARE)
+        turn = (hidden.T - hidden) / 2
+        return at_least(complete - hidden - turn, complete, LEAST_SHARE) + turn
 
     def average(self) -> Vector:
         """``float64[f]``: mean of the averaged rounds, or where it is now."""
@@ -147,12 +178,12 @@ class Rounds:
         """Mean gradient and Monte-Carlo error of the averaged rounds, in standard errors."""
         if not self.visited or not self.eta.size:
             return float("inf"), float("inf")
-        covariance = inverse(self.curvature())
+        bread = np.linalg.inv(self.curvature())
         gradient = np.mean(self.gradients, axis=0)
-        size = float(np.sqrt(gradient @ covariance @ gradient / len(gradient)))
+        size = float(np.sqrt(gradient @ bread @ gradient / len(gradient)))
         looks = self.looks[-SMOOTHED:]
         noise = np.mean([look.scores / look.worlds for look in looks], axis=0) / len(self.visited)
-        spread = np.diag(covariance @ noise @ covariance) / np.diag(covariance)
+        spread = np.diag(bread @ noise @ bread.T) / np.diag(bread)
         return size, float(np.sqrt(spread.max()))
 
 
@@ -216,8 +247,8 @@ def _look(
     free, slope = coordinates.free, coordinates.slope(eta)
     theta = coordinates.theta(eta)
     value, gradient = replace(objective, terms=(*objective.terms, term))(eta)
-    scores = term.world_scores(theta)[:, free] * slope
-    totals = world_features(part.labelled.graph, worlds)[:, free] * slope
+    scores = part.scores(term, theta)[:, :, free] * slope
+    totals = part.features(worlds)[:, :, free] * slope
     information = term.information(theta)[np.ix_(free, free)] * np.outer(slope, slope)
     return Look(
         value,
@@ -229,10 +260,17 @@ def _look(
     )
 
 
-def _cross(left: Matrix, right: Matrix) -> Matrix:
-    """Sample covariance between the columns of two matrices of as many rows."""
+def _cross(left: NDArray[np.float64], right: NDArray[np.float64]) -> Matrix:
+    """Covariance of totals over worlds, from clusters that are independent of each other.
+
+    Args:
+        left, right: ``float64[w, c, f]``.
+
+    Returns:
+        ``float64[f, f]``.
+    """
     count = max(len(left) - 1, 1)
-    return (left - left.mean(0)).T @ (right - right.mean(0)) / count
+    return np.einsum("wci,wcj->ij", left - left.mean(0), right - right.mean(0)) / count
 
 
 def _exact_information(objective: Objective, eta: Vector) -> Matrix:
@@ -254,7 +292,7 @@ def _newton(state: Rounds, gradient: Vector, low: Vector, high: Vector, gain: fl
         return state.eta
     eta = state.eta.copy()
     curvature = state.curvature()[np.ix_(inside, inside)]
-    eta[inside] += gain * (inverse(curvature) @ gradient[inside])
+    eta[inside] += gain * np.linalg.solve(curvature, gradient[inside])
     return np.clip(eta, low, high)
 
 
@@ -330,16 +368,17 @@ def _godambe(
     coordinates = objective.coordinates
     free, slope, theta = coordinates.free, coordinates.slope(eta), coordinates.theta(eta)
     chains = Chains(part.free, seed + 1)
-    chains.advance(theta, schedule.warm_up)
+    drawn = len(chains.advance(theta, schedule.warm_up))
     scores = [
-        pseudo_likelihood(part.wiring, chains.advance(theta, schedule.sweeps)).world_scores(theta)
-        for _ in range(schedule.free_rounds)
+        part.scores(pseudo_likelihood(part.wiring, chains.advance(theta, schedule.sweeps)), theta)
+        for _ in range(schedule.free_rounds(part.clusters, drawn))
     ]
-    spread = np.concatenate(scores)[:, free] * slope
+    spread = np.concatenate(scores)[:, :, free] * slope
     exact = _exact_information(objective, eta)
-    meat = at_least(_cross(spread, spread) - hidden + exact, information, LEAST_SHARE)
-    bread = inverse(information)
-    return bread @ meat @ bread
+    symmetric = (information + information.T) / 2
+    meat = at_least(_cross(spread, spread) - hidden + exact, symmetric, LEAST_SHARE)
+    bread = np.linalg.inv(information)
+    return bread @ meat @ bread.T
 
 
 def at_least(matrix: Matrix, reference: Matrix, share: float) -> Matrix:

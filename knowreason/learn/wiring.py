@@ -147,6 +147,25 @@ class Wiring:
         sizes = np.diff(np.append(self.site_start, len(self.states)))
         return np.repeat(np.arange(len(self.site_start)), sizes)
 
+    def features(self, world: NDArray[np.int8], cluster: Ids, clusters: int) -> NDArray[np.float64]:
+        """``float64[clusters, p]``: feature totals of a world by the cluster of their atoms.
+
+        Args:
+            world: ``int8[n]``.
+            cluster: ``int64[n]``, the same for all atoms of a row.
+            clusters: their number.
+        """
+        width = self.parameter_count + 1
+        total = np.zeros(clusters * width)
+        for rows in self.factors:
+            soft = rows.parameter != HARD
+            if soft.any():
+                value = (rows.feature(rows.scores(world), slice(None)) * rows.value)[soft]
+                first = rows.atoms[np.searchsorted(rows.row, np.flatnonzero(soft))]
+                key = cluster[first] * width + rows.parameter[soft]
+                total += np.bincount(key, value, minlength=len(total))
+        return total.reshape(clusters, width)[:, :-1]
+
     def fill_auxiliary(self, worlds: NDArray[np.int8]) -> NDArray[np.int8]:
         """A copy of ``worlds`` (``int8[w, n]``) with every auxiliary atom as its count says."""
         filled = worlds.copy()

@@ -11,22 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowreason.factors import OPEN, FactorGraph
-from knowreason.factors.energy import features
 
 Worlds = NDArray[np.int8]
 Vector = NDArray[np.float64]
 Sampler = Callable[[Vector, Worlds | None, int, int], Worlds]
 
 
-def chain_count(graph: FactorGraph, most: int = 20, fewest: int = 4) -> int:
+def chain_count(graph: FactorGraph, most: int = 20, fewest: int = 8) -> int:
     """Chains to run: ``most``, fewer where a graph is so large that it averages by itself."""
     rows = sum(group.rows for group in graph.factors) + sum(unit.rows for unit in graph.units)
-    return int(np.clip(10_000_000 // max(rows, 1), fewest, most))
-
-
-def world_features(graph: FactorGraph, worlds: Worlds) -> NDArray[np.float64]:
-    """``float64[w, p]``: feature totals of worlds (``int8[w, n]``)."""
-    return features(graph, torch.from_numpy(worlds)).numpy()
+    return int(np.clip(4_000_000 // max(rows, 1), fewest, most))
 
 
 @dataclass

@@ -1,0 +1,134 @@
+"""Learning from sampled worlds: against the exact likelihood, and on one large component."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.weight_recovery import instances, people
+from knowreason.errors import LearningError
+from knowreason.learn import Problem, learn
+from knowreason.learn.parts import labelled_components, split
+from knowreason.learn.sampled import at_least, large
+from knowreason.learn.wiring import wire
+from knowreason.learn.worlds import Chains, chain_count, gibbs_sampler
+
+
+@pytest.mark.parametrize("hidden", [0.0, 0.3])
+def test_pseudo_likelihood_agrees_with_likelihood(hidden):
+    problem = instances(1500, seed=1).hide(hidden, 1)
+    exact = learn(problem, "likelihood")
+    fit = learn(problem, "pseudo_likelihood", seed=3)
+    assert fit.converged
+    assert np.abs((fit.theta - exact.theta) / exact.standard_errors).max() < 1.5
+    ratio = fit.standard_errors / exact.standard_errors
+    assert (ratio > 0.85).all()
+    assert (ratio < 1.35).all()
+
+
+@pytest.mark.parametrize("hidden", [0.0, 0.3])
+def test_recovers_weights_of_a_large_component(hidden):
+    z = []
+    for seed in range(3):
+        world = people(200, seed=seed, sweeps=100)
+        problem = world.hide(hidden, seed)
+        parts = split(labelled_components(problem))
+        assert parts.large is not None
+        fit = learn(problem, seed=seed)
+        assert fit.converged
+        z.append((fit.theta - world.truth) / fit.standard_errors)
+    assert np.abs(z).max() < 4
+    assert 0.5 < np.std(z) < 1.5
+
+
+def test_same_seed_same_fit():
+    problem = people(120, seed=0).hide(0.3, 0)
+    one, other = learn(problem, seed=5), learn(problem, seed=5)
+    assert one.theta.tolist() == other.theta.tolist()
+    assert one.standard_errors.tolist() == other.standard_errors.tolist()
+
+
+def test_exact_and_large_components_together():
+    """Two worlds under one parameter vector: the small one by exact likelihood."""
+    small, big = instances(800, seed=2), people(150, seed=2)
+    both, table = _side_by_side(small, big)
+    parts = split(labelled_components(both))
+    assert len(parts.tractable.atoms) >= 3200
+    assert len(parts.large.atoms) > 200
+    fit = learn(both, seed=1)
+    alone = learn(small.hide(0, 2), seed=1)
+    assert fit.converged
+    assert fit.theta[:8] == pytest.approx(alone.theta, abs=0.01)
+    assert "worlds sampled" not in " ".join(alone.notes)
+    assert len(table) == 13
+
+
+def _side_by_side(small, big):
+    import torch
+
+    from knowreason.factors import FactorGraph, ParameterTable
+
+    shift, atoms = 8, small.graph.atom_count
+    groups = [
+        replace(g, atoms=g.atoms + atoms, parameter=g.parameter + shift) for g in big.graph.groups
+    ]
+    units = [
+        replace(u, atoms=u.atoms + atoms, parameter=u.parameter + shift) for u in big.graph.units
+    ]
+    total = atoms + big.graph.atom_count
+    graph = FactorGraph(
+        log_odds=torch.zeros(total),
+        theta=torch.zeros(13, dtype=torch.float64),
+        evidence=torch.full((total,), -1, dtype=torch.int8),
+        groups=(*small.graph.groups, *groups),
+        units=(*small.graph.units, *units),
+    )
+    columns = []
+    for name in ParameterTable.__dataclass_fields__:
+        one, other = getattr(small.parameters, name), getattr(big.parameters, name)
+        columns.append((*one, *other) if isinstance(one, tuple) else np.append(one, other))
+    table = ParameterTable(*columns)
+    labels = np.concatenate([small.world, big.hide(0.3, 2).labels])
+    return Problem(graph, table, labels), table
+
+
+def test_exact_is_refused_where_it_cannot_be():
+    problem = people(200, seed=0).hide(0.3, 0)
+    for method, options in (("likelihood", {}), ("variational_em", {"posterior": "exact"})):
+        with pytest.raises(LearningError, match="too large") as caught:
+            learn(problem, method, **options)
+        assert caught.value.code == "KR853"
+    with pytest.raises(LearningError, match="posterior") as caught:
+        learn(problem, posterior="guess")
+    assert caught.value.code == "KR856"
+
+
+def test_chains_keep_labels_and_persist():
+    labelled = labelled_components(people(100, seed=1).hide(0.5, 1))
+    part = large(labelled, gibbs_sampler(labelled.clamped), gibbs_sampler(labelled.graph))
+    chains = Chains(part.clamped, seed=0)
+    worlds = chains.advance(np.array([1.0, 0.3, 0, 0, 1]), 5)
+    known = labelled.evidence >= 0
+    assert (worlds[:, known] == labelled.evidence[known]).all()
+    assert worlds[:, ~known].std(0).max() > 0
+    assert (chains.advance(np.array([1.0, 0.3, 0, 0, 1]), 5) != worlds).any()
+    assert chain_count(labelled.graph) == 20
+
+
+def test_features_by_cluster_add_up():
+    import torch
+
+    from knowreason.factors.energy import features
+
+    labelled = labelled_components(instances(50, seed=0).hide(0.2, 0))
+    wiring = wire(labelled.graph)
+    world = np.random.default_rng(0).integers(2, size=len(labelled.atoms)).astype(np.int8)
+    by_cluster = wiring.features(world, labelled.component, labelled.component.max() + 1)
+    expected = features(labelled.graph, torch.from_numpy(world[None]))[0].numpy()
+    assert by_cluster.sum(0) == pytest.approx(expected, rel=1e-9)
+
+
+def test_at_least_keeps_what_is_enough():
+    reference = np.array([[4.0, 1.0], [1.0, 3.0]])
+    assert at_least(reference * 0.5, reference, 0.1) == pytest.approx(reference * 0.5)
+    assert at_least(-reference, reference, 0.1) == pytest.approx(reference * 0.1)
