@@ -18,10 +18,7 @@ def check(seed, **options):
     try:
         grounding = ground(program, data, threads=1)
     except GroundingError as error:
-        if error.code == "KR646":
-            return "refused"
-        assert error.code == "KR644", error
-        return "contradiction"
+        return error.code
     p = len(grounding.parameters)
     theta = torch.from_numpy(np.random.default_rng(seed).normal(size=p))
     graph = grounding.graph.with_theta(theta)
@@ -31,7 +28,7 @@ def check(seed, **options):
     want = np.array([_naive_score(naive, keys, grounding, theta, w) for w in worlds.numpy()])
     possible = np.isfinite(want)
     assert (np.isfinite(got) == possible).all(), program.rules
-    difference = (got - want)[possible]
+    difference = got[possible] - want[possible]
     if len(difference):
         np.testing.assert_allclose(difference, difference[0], atol=1e-4)
     return "compared"
@@ -79,3 +76,4 @@ def test_grounding_equals_substitution(block, missing, quantifiers):
         for seed in range(block * 10, block * 10 + 10)
     ]
     assert results.count("compared") >= 5
+    assert set(results) <= {"compared", "KR644", "KR646"}  # contradictions, too many parts
