@@ -1,4 +1,4 @@
-"""Recognising aggregates over what came before.
+"""Recognising aggregates over a group, or over what came before in it.
 
 ``count { f : Pays(f, source: source(e)) & at(f) < at(e) }`` pairs every thing with its
 past. Such a body splits into a side that speaks of the asked (``e``), a side that speaks
@@ -59,11 +59,15 @@ class History:
     bounds: list[Bound] = field(default_factory=list)
     value: Term | Formula | None = None
 
+    def shares_groups(self) -> bool:
+        """Whether several settings may be asked about one group: else a plain join does."""
+        return bool(self.links) or any(not isinstance(term, Variable) for _, term in self.pairs)
+
     def one_row(self, own: set[str]) -> bool:
         """Whether a setting of the counted variables has one row in each group."""
-        assert self.clock is not None
-        terms = [self.clock, *(term for term, _ in self.pairs if not _is_place(term))]
-        return all(_names(term) <= own for term in terms)
+        terms = [term for term, _ in self.pairs if not _is_place(term)]
+        clock = [] if self.clock is None else [self.clock]
+        return all(_names(term) <= own for term in (*terms, *clock))
 
 
 def split(term: Aggregate, keys: Sequence[Variable]) -> History | None:
@@ -82,7 +86,7 @@ def split(term: Aggregate, keys: Sequence[Variable]) -> History | None:
     if term.value is not None:
         places = {t.name: p for p, t in history.pairs if _is_place(p) and isinstance(t, Variable)}
         history.value = substitute(term.value, places)
-    return history if history.clock is not None and _fits(term, heads, history) else None
+    return history if _fits(term, heads, history) else None
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,8 @@ def _bound(history: History, clock: Term, operator: str, limit: Term) -> bool:
 def _fits(term: Aggregate, heads: set[str], history: History) -> bool:
     """Whether value and clock are the counted's own, and the rows wanted are a frame."""
     own = {variable.name for variable in term.variables}
+    if history.clock is None and not history.shares_groups():
+        return False
     places = {name for place, _ in history.pairs if _is_place(place) for name in _names(place)}
     if history.value is not None and not _names(history.value) <= own | places:
         return False

@@ -2,7 +2,8 @@
 
 The asked and the counted settings of a :class:`~knowreason.ground.history.History` go
 into one relation, sorted by clock within each group, and a ``RANGE`` frame sums what lies
-within the bounds: n log n instead of n² in the size of a group.
+within the bounds: n log n instead of n² in the size of a group. Without bounds each group
+is summed once.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def history_query(
     )
     if term.last is not None:
         return frames.last_rows()
-    return frames.within_bounds(history.one_row({v.name for v in term.variables}))
+    one_row = history.one_row({variable.name for variable in term.variables})
+    return frames.whole_groups(one_row) if history.clock is None else frames.within_bounds(one_row)
 
 
 def _asked_rows(outer: Conjunction, history: History, keys: Sequence[Variable]) -> exp.Select:
@@ -95,8 +97,7 @@ def _counted_rows(outer: Conjunction, term: Aggregate, history: History) -> exp.
     """``g0 .., clock, b0 .., value``: distinct counted settings, their group and value."""
     counted = outer.sibling()
     counted.satisfy(_all(history.counted), term.variables)
-    assert history.clock is not None
-    clock = counted.term(history.clock)
+    clock = exp.Null() if history.clock is None else counted.term(history.clock)
     groups = [counted.term(own) for own in (*(own for own, _ in history.pairs), *history.links)]
     outputs = {
         **{f"g{i}": group for i, group in enumerate(groups)},
@@ -105,7 +106,8 @@ def _counted_rows(outer: Conjunction, term: Aggregate, history: History) -> exp.
         "value": exp.Null() if history.value is None else amount(counted, history.value),
     }
     query = counted.select(outputs, distinct=True)
-    return query.where(*(known(e) for e in (*groups, clock)), copy=False)
+    needed = [e for e in (*groups, clock) if not isinstance(e, exp.Null)]
+    return query.where(*(known(e) for e in needed), copy=False)
 
 
 def _is_unique(outer: Conjunction, asked: exp.Select, heads: int) -> bool:
@@ -137,12 +139,26 @@ class _Frames:
     heads: int
     groups: int
 
+    def whole_groups(self, one_row: bool) -> exp.Select:
+        """The aggregate over all counted rows of the group, a row an asked one."""
+        alias, asking, summed = (self.outer.fresh_alias() for _ in range(3))
+        groups = self._groups(alias)
+        outputs = groups | {
+            "value": self._total(alias, one_row),
+            "rows": known_rows(self._value(alias)),
+        }
+        totals = named(outputs).from_(aliased(self.counted.copy(), alias))
+        totals = totals.group_by(*groups.values())
+        on = [exp.EQ(this=column(asking, g), expression=column(summed, g)) for g in groups]
+        names = {f"k{i}": column(asking, f"h{i}") for i in range(self.heads)}
+        names |= {name: column(summed, name) for name in ("value", "rows")}
+        left, right = aliased(self.asked.copy(), asking), aliased(totals, summed)
+        return named(names).from_(left).join(right, on=exp.and_(*on), join_type="INNER")
+
     def within_bounds(self, one_row: bool) -> exp.Select:
         """The aggregate over the counted rows within the bounds, a row an asked one."""
         alias = self.outer.fresh_alias()
-        total = summary(self.term.kind, self._value(alias))
-        if not one_row:
-            total = exp.Count(this=exp.Distinct(expressions=[column(alias, "b0")]))
+        total = self._total(alias, one_row)
         results = {"value": total, "rows": known_rows(self._value(alias))}
         return self._asked_only(alias, results, {})
 
@@ -252,6 +268,11 @@ class _Frames:
             order=exp.Order(expressions=[exp.Ordered(this=o.copy()) for o in order]),
             spec=spec,
         )
+
+    def _total(self, alias: str, one_row: bool) -> exp.Expr:
+        if one_row:
+            return summary(self.term.kind, self._value(alias))
+        return exp.Count(this=exp.Distinct(expressions=[column(alias, "b0")]))
 
     def _groups(self, alias: str) -> dict[str, exp.Expr]:
         return {f"g{i}": column(alias, f"g{i}") for i in range(self.groups)}

@@ -69,7 +69,7 @@ define mine(x) := count { y : Q(y, b) & Q(x, b) }
     "define mine(x) := count { y : exists b. (Q(y, b) & Q(x, b)) }\n",
 )
 
-# every one of these is a count over the past, computed by windows
+# all but the last are recognised as a sum over a group or over the past in it
 HISTORIES = """
 define before(x) := count { y : E(y, boss(x)) & at(y) < at(x) }
 define until(x) := count { y : Q(y, _) & boss(y) = boss(x) & at(y) <= at(x) }
@@ -82,20 +82,27 @@ define total(x) := sum { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x
 define average(x) := avg { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) }
 define least(x) := min { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) }
 define newest(x) := max { at(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) }
-define smoothed(x) := rate { P(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) prior 0.1 of 3 }
+define smoothed(x) :=
+    rate { P(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) prior 0.1 of 3 }
 define weights(x, b) := sum { weight(y, b) for y : Q(y, b) & E(y, boss(x)) & at(y) < at(x) }
-define last_total(x) := sum { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) last 2 by at(y) }
+define last_total(x) :=
+    sum { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) last 2 by at(y) }
 define last_share(x) := rate { P(y) for y : P(y) & at(y) <= at(x) prior 0.5 of 1 last 3 by at(y) }
 define last_least(x) := min { n(y) for y : E(y, boss(x)) & at(y) < at(x) last limit by at(y) }
 define last_count(x) := count { y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) last 2 by at(y) }
 define colours_before(x) := count { b : exists y. (Q(y, b) & boss(y) = boss(x) & at(y) < at(x)) }
 define ordinal(x) := count { y : Q(y, _) & n(y) < n(x) }
+define team(x) := count { y : P(y) & boss(y) = boss(x) }
+define team_weight(x) := sum { weight(y, b) for y, b : Q(y, b) & E(y, boss(x)) }
+define team_colours(x) := count { b : exists y. (Q(y, b) & E(y, boss(x))) }
 define linked(x) := count { y : exists b. (Q(x, b) & Q(y, b) & at(y) < at(x)) }
 """.replace("prior 0.5 of 1 last 3 by at(y)", "last 3 by at(y) prior 0.5 of 1")
 
 
 def names(text):
-    return [line.split()[1].split("(")[0] for line in text.strip().splitlines()]
+    return [
+        line.split()[1].split("(")[0] for line in text.splitlines() if line.startswith("define")
+    ]
 
 
 def check(text, name, seeds, sizes=None):
