@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -155,6 +156,7 @@ class Shapes:
     def __init__(self, graph: FactorGraph, labels: NDArray[np.int32], count: int) -> None:
         self.graph, self.rows = graph, FlatRows.of(graph)
         self._labels, self._count = labels, count
+        self._row_starts: list[int] = self.rows.starts.tolist()
         order = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
         self._atoms = _Sorted(order, self._starts(labels[order]))
         self._local = np.zeros(len(labels), dtype=np.int64)
@@ -285,12 +287,13 @@ class Shapes:
         return Wiring(atoms, rows, tuple(counts), self._local_blocks(component))
 
     def _local_row(self, row: int) -> LocalRow:
-        group = int(np.searchsorted(self.rows.starts, row, side="right")) - 1
-        part, place = self.graph.factors[group], row - int(self.rows.starts[group])
+        group = bisect_right(self._row_starts, row) - 1
+        part, place = self.graph.factors[group], row - self._row_starts[group]
         if isinstance(part, FactorGroup):
-            return LocalRow(self._local_atoms(part.atoms[place]), part.potential, part.is_hard)
+            atoms = self._local[array(part.atoms)[place]]
+            return LocalRow(tuple(atoms.tolist()), part.potential, part.is_hard)
         entries = slice(int(part.offsets[place]), int(part.offsets[place + 1]))
-        signs = tuple(bool(s) for s in part.signs[entries])
+        signs = tuple(array(part.signs)[entries].tolist())
         return LocalRow(self._local_atoms(part.atoms[entries]), Clause(signs), part.is_hard)
 
     def _local_blocks(self, component: int) -> tuple[tuple[tuple[int, ...], bool], ...]:
@@ -303,7 +306,7 @@ class Shapes:
         return tuple(found)
 
     def _local_atoms(self, atoms: Tensor) -> tuple[int, ...]:
-        return tuple(int(a) for a in self._local[array(atoms)])
+        return tuple(self._local[array(atoms)].tolist())
 
 
 _MASK = (1 << 64) - 1

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _CROWDED = 48  # neighbours above which a variable's fill is not counted: it waits
+_MANY = 400  # variables above which fill is not counted at all: smallest clique first
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class CliqueTree:
 def eliminate(
     sizes: Sequence[int], scopes: Iterable[Sequence[int]], most_states: int
 ) -> CliqueTree | None:
-    """Greedy min-fill elimination.
+    """Greedy elimination, min-fill; by smallest clique above 400 variables.
 
     Args:
         sizes: states of each variable.
@@ -56,7 +57,8 @@ def eliminate(
             neighbours[v].update(scope)
     for v, around in enumerate(neighbours):
         around.discard(v)
-    scores = [_score(v, neighbours, sizes) for v in range(len(sizes))]
+    score_of = _fill if len(sizes) <= _MANY else _states
+    scores = [score_of(v, neighbours, sizes) for v in range(len(sizes))]
     heap = [(score, v) for v, score in enumerate(scores)]
     heapq.heapify(heap)
     gone: list[int] = []
@@ -72,8 +74,8 @@ def eliminate(
         done[v] = True
         gone.append(v)
         buckets.append(tuple(around))
-        for u in _remove(v, neighbours):
-            fresh = _score(u, neighbours, sizes)
+        for u in _remove(v, neighbours, further=score_of is _fill):
+            fresh = score_of(u, neighbours, sizes)
             if fresh != scores[u]:
                 scores[u] = fresh
                 heapq.heappush(heap, (fresh, u))
@@ -87,7 +89,7 @@ def _product(sizes: Sequence[int], variables: Iterable[int]) -> int:
     return total
 
 
-def _score(v: int, neighbours: list[set[int]], sizes: Sequence[int]) -> tuple[float, int]:
+def _fill(v: int, neighbours: list[set[int]], sizes: Sequence[int]) -> tuple[float, int]:
     """Edges that summing out ``v`` adds, then the states of its clique."""
     around = neighbours[v]
     if len(around) > _CROWDED:
@@ -96,8 +98,19 @@ def _score(v: int, neighbours: list[set[int]], sizes: Sequence[int]) -> tuple[fl
     return missing / 2, _product(sizes, around) * sizes[v]
 
 
-def _remove(v: int, neighbours: list[set[int]]) -> set[int]:
-    """Joins the neighbours of ``v`` and removes it; returns whose score may have changed."""
+def _states(v: int, neighbours: list[set[int]], sizes: Sequence[int]) -> tuple[float, int]:
+    """States of the clique that summing out ``v`` makes."""
+    around = neighbours[v]
+    if len(around) > _CROWDED:
+        return float("inf"), len(around)
+    return _product(sizes, around) * sizes[v], 0
+
+
+def _remove(v: int, neighbours: list[set[int]], further: bool) -> set[int]:
+    """Joins the neighbours of ``v`` and removes it; returns whose score may have changed.
+
+    With ``further``, also those at distance two that see new edges.
+    """
     around = neighbours[v]
     touched = set(around)
     for u in around:
@@ -106,7 +119,7 @@ def _remove(v: int, neighbours: list[set[int]]) -> set[int]:
         others |= around
         others.discard(u)
         others.discard(v)
-        if len(others) >= before and len(others) <= _CROWDED:
+        if further and before <= len(others) <= _CROWDED:
             touched |= others
     neighbours[v] = set()
     return touched

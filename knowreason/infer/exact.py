@@ -17,12 +17,12 @@ from knowreason.factors.arrays import Array, array, parameters_of, sum_by, value
 from knowreason.factors.components import components, log2_states
 from knowreason.factors.condition import condition
 from knowreason.factors.graph import OPEN, TRUE, FactorGraph
+from knowreason.factors.scopes import scopes
 from knowreason.factors.stacks import FlatRows, Shapes, Stack
 from knowreason.infer.conflicts import conflict
 from knowreason.infer.junction import JunctionSolver
 from knowreason.infer.posterior import EngineReport, Posterior
 from knowreason.infer.rooting import tree_components
-from knowreason.infer.scopes import scopes
 from knowreason.infer.solvers import Beliefs, Impossible, Solver
 from knowreason.infer.templates import TemplateSolver
 from knowreason.infer.trees import TreeSolver

@@ -24,7 +24,6 @@ _CHUNK_ENTRIES = 1 << 22  # clique entries held at once
 class _Placed:
     """A factor in its clique: its values broadcast along the clique's axes."""
 
-    clique: int
     row: int
     values: Tensor
 
@@ -37,13 +36,13 @@ class JunctionSolver:
         stack: the components.
         model: variables and factors of their shape.
         tree: the clique tree.
-        placed: factors in their cliques.
+        placed: factors of each clique.
     """
 
     stack: Stack
     model: LocalModel
     tree: CliqueTree
-    placed: tuple[_Placed, ...]
+    placed: tuple[tuple[_Placed, ...], ...]
 
     name = "exact: junction tree"
 
@@ -55,8 +54,11 @@ class JunctionSolver:
         tree = eliminate(model.sizes, scopes, most_states)
         if tree is None:
             return None
-        placed = tuple(_place(factor, model, tree) for factor in model.factors)
-        return JunctionSolver(stack, model, tree, placed)
+        placed: list[list[_Placed]] = [[] for _ in tree.cliques]
+        for factor in model.factors:
+            clique = tree.home(factor.scope)
+            placed[clique].append(_place(factor, clique, model, tree))
+        return JunctionSolver(stack, model, tree, tuple(map(tuple, placed)))
 
     @property
     def components(self) -> NDArray[np.int64]:
@@ -97,13 +99,13 @@ class JunctionSolver:
                 logs[:, [digit for _, digit in members]] = unary[:, [atom for atom, _ in members]]
                 home = tree.homes[v]
                 tables[home] += torch.from_numpy(logs).reshape(_shape((v,), home, tree, sizes))
-        for factor in self.placed:
-            if factor.row < 0:
-                tables[factor.clique] += factor.values.log()
-            else:
-                weight = torch.from_numpy(weights[:, factor.row].copy())
-                axes = factor.values.dim()
-                tables[factor.clique] += weight.reshape(-1, *[1] * axes) * factor.values
+        for table, factors in zip(tables, self.placed, strict=True):
+            for factor in factors:
+                if factor.row < 0:
+                    table += factor.values.log()
+                else:
+                    weight = torch.from_numpy(weights[:, factor.row].copy())
+                    table += weight.reshape(-1, *[1] * factor.values.dim()) * factor.values
         return tables
 
     def _read(
@@ -116,8 +118,8 @@ class JunctionSolver:
                 log_odds = exclusive_log_odds(_sum_to(tables[home], axis).numpy())
                 for atom, digit in members:
                     beliefs.log_odds[atoms[:, atom]] = log_odds[:, digit]
-        for clique, table in enumerate(tables):
-            factors = [f for f in self.placed if f.clique == clique and f.row >= 0]
+        for table, placed in zip(tables, self.placed, strict=True):
+            factors = [factor for factor in placed if factor.row >= 0]
             if factors:
                 probability = (table - log_z.reshape(-1, *[1] * (table.dim() - 1))).exp()
                 for factor in factors:
@@ -125,15 +127,13 @@ class JunctionSolver:
                     beliefs.truth[rows[:, factor.row]] = expected.numpy()
 
 
-def _place(factor: LocalFactor, model: LocalModel, tree: CliqueTree) -> _Placed:
-    clique = tree.home(factor.scope)
+def _place(factor: LocalFactor, clique: int, model: LocalModel, tree: CliqueTree) -> _Placed:
     shape = tuple(model.sizes[v] for v in factor.scope)
     latest_first = sorted(factor.scope, key=tree.order.__getitem__, reverse=True)
     axes = [factor.scope.index(v) for v in latest_first]
     values = torch.from_numpy(factor.values.reshape(shape).transpose(axes).copy())
-    return _Placed(
-        clique, factor.row, values.reshape(_shape(factor.scope, clique, tree, model.sizes)[1:])
-    )
+    along = _shape(factor.scope, clique, tree, model.sizes)[1:]
+    return _Placed(factor.row, values.reshape(along))
 
 
 def _shape(

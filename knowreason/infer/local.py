@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.factors.graph import Table
+from knowreason.factors.graph import Clause, Table
+from knowreason.factors.scopes import row_tensor, state_digits
 from knowreason.factors.stacks import LocalCount, LocalRow, Wiring
-from knowreason.infer.scopes import row_tensor, state_digits
 
 _DIRECT = 1 << 8  # states up to which a clause or count is one table
 
@@ -42,8 +43,8 @@ class LocalModel:
     """
 
     sizes: tuple[int, ...]
-    of_atom: NDArray[np.int64]
-    digit: NDArray[np.int64]
+    of_atom: tuple[int, ...]
+    digit: tuple[int, ...]
     factors: tuple[LocalFactor, ...]
 
     @property
@@ -51,36 +52,45 @@ class LocalModel:
         """For each variable its (atom, state in which the atom is true)."""
         found: list[list[tuple[int, int]]] = [[] for _ in self.sizes]
         for atom, (v, digit) in enumerate(zip(self.of_atom, self.digit, strict=True)):
-            found[int(v)].append((atom, int(digit)))
+            found[v].append((atom, digit))
         return found
 
 
 @dataclass
 class _Builder:
     sizes: list[int]
-    of_atom: NDArray[np.int64]
-    digit: NDArray[np.int64]
+    of_atom: list[int]
+    digit: list[int]
     factors: list[LocalFactor] = field(default_factory=list)
+    tensors: dict[object, NDArray[np.float64]] = field(default_factory=dict)
 
-    def scope(self, atoms: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.int64]]:
+    def scope(self, atoms: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Distinct variables of atoms and the place of each atom's variable among them."""
-        variables, places = np.unique(self.of_atom[list(atoms)], return_inverse=True)
-        return tuple(int(v) for v in variables), places
+        owners = [self.of_atom[atom] for atom in atoms]
+        variables = sorted(set(owners))
+        return tuple(variables), tuple(variables.index(v) for v in owners)
 
     def shape(self, scope: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(self.sizes[v] for v in scope)
 
-    def states(self, atoms: tuple[int, ...]) -> int:
-        return int(np.prod(self.shape(self.scope(atoms)[0]), dtype=np.float64))
+    def tensor(
+        self, row: LocalRow, places: tuple[int, ...], shape: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        """The row's values over its scope, made once for rows alike."""
+        digits = tuple(self.digit[atom] for atom in row.atoms)
+        potential = row.potential if isinstance(row.potential, Clause) else id(row.potential)
+        key = (potential, row.is_hard, places, digits, shape)
+        if key not in self.tensors:
+            values = row_tensor(row.potential, np.array(places), np.array(digits), shape)
+            self.tensors[key] = (values > 0).astype(np.float64) if row.is_hard else values
+        return self.tensors[key]
 
     def add_row(self, number: int, row: LocalRow) -> None:
         soft = -1 if row.is_hard else number
-        if isinstance(row.potential, Table) or self.states(row.atoms) <= _DIRECT:
-            scope, places = self.scope(row.atoms)
-            digits = self.digit[list(row.atoms)]
-            values = row_tensor(row.potential, places, digits, self.shape(scope))
-            values = (values > 0).astype(np.float64) if row.is_hard else values
-            self.factors.append(LocalFactor(scope, values, soft))
+        scope, places = self.scope(row.atoms)
+        shape = self.shape(scope)
+        if isinstance(row.potential, Table) or prod(shape) <= _DIRECT:
+            self.factors.append(LocalFactor(scope, self.tensor(row, places, shape), soft))
         else:
             last = self.chain(row.atoms, row.potential.signs, cap=1)
             self.factors.append(LocalFactor((last,), np.array([0.0, 1.0]), soft))
@@ -97,7 +107,7 @@ class _Builder:
         if count.target < 0:
             self.factors.append(LocalFactor((last,), inside, -1))
             return
-        target, true = int(self.of_atom[count.target]), int(self.digit[count.target])
+        target, true = self.of_atom[count.target], self.digit[count.target]
         is_true = np.arange(self.sizes[target]) == true
         agrees = (inside[:, None] > 0) == is_true
         self.factors.append(LocalFactor((last, target), agrees.ravel().astype(np.float64), -1))
@@ -106,7 +116,7 @@ class _Builder:
         """Adds helpers that count true literals up to ``cap``; returns the last one."""
         previous = -1
         for atom, sign in zip(atoms, signs, strict=True):
-            v, digit = int(self.of_atom[atom]), int(self.digit[atom])
+            v, digit = self.of_atom[atom], self.digit[atom]
             helper = len(self.sizes)
             scope = (v, helper) if previous < 0 else (v, previous, helper)
             self.sizes.append(cap + 1)
@@ -122,20 +132,19 @@ class _Builder:
 def local_model(wiring: Wiring) -> LocalModel:
     """Variables and factors of a shape."""
     blocked = {atom for members, _ in wiring.blocks for atom in members}
-    of_atom = np.zeros(wiring.atoms, dtype=np.int64)
-    digit = np.ones(wiring.atoms, dtype=np.int64)
+    of_atom, digit = [-1] * wiring.atoms, [1] * wiring.atoms
     sizes: list[int] = []
     for atom in range(wiring.atoms):
         if atom not in blocked:
             of_atom[atom] = len(sizes)
             sizes.append(2)
     for members, at_most_one in wiring.blocks:
-        of_atom[list(members)] = len(sizes)
-        digit[list(members)] = np.arange(len(members))
+        for state, atom in enumerate(members):
+            of_atom[atom], digit[atom] = len(sizes), state
         sizes.append(len(members) + at_most_one)
     builder = _Builder(sizes, of_atom, digit)
     for number, row in enumerate(wiring.rows):
         builder.add_row(number, row)
     for count in wiring.counts:
         builder.add_count(count)
-    return LocalModel(tuple(builder.sizes), of_atom, digit, tuple(builder.factors))
+    return LocalModel(tuple(builder.sizes), tuple(of_atom), tuple(digit), tuple(builder.factors))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, entries_of, offsets_of, owners
-from knowreason.infer.scopes import Scopes, Variables
+from knowreason.factors.scopes import Scopes, Variables
 
 
 @dataclass(frozen=True)

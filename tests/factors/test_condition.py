@@ -3,7 +3,6 @@
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from knowreason.errors import InferenceError
 from knowreason.factors import Clause, CountGroup, FactorGraph, FactorGroup

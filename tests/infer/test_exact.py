@@ -1,12 +1,16 @@
 """The exact engine against enumeration."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from knowreason.factors import FactorGraph
+from knowreason.factors import Clause, FactorGraph, FactorGroup
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.infer import infer
+from knowreason.infer.exact import prepare
 from tests.strategies import factor_graphs, random_graph
 
 
@@ -17,7 +21,7 @@ def assert_exact(graph: FactorGraph, **options) -> None:
     torch.testing.assert_close(posterior.expectations, truth.expectations, atol=1e-6, rtol=0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(factor_graphs(9))
 def test_exact_is_enumeration(graph):
     assert_exact(graph)
@@ -26,3 +30,148 @@ def test_exact_is_enumeration(graph):
 @pytest.mark.parametrize("seed", range(10))
 def test_many_seeds(seed):
     assert_exact(random_graph(seed, 11, factors=14, hard=1, blocks=2, counts=3))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_expectations_are_the_gradient_of_log_z(seed):
+    graph = random_graph(seed, 10, factors=14, hard=1, blocks=1, counts=2, evidence=0.2)
+    prepared = prepare(graph)
+    expectations, step = prepared().expectations, 1e-5
+    for p in range(graph.parameter_count):
+        shift = torch.zeros_like(graph.theta)
+        shift[p] = step
+        slope = prepared(graph.theta + shift).log_z - prepared(graph.theta - shift).log_z
+        assert float(expectations[p]) == pytest.approx(slope / 2 / step, abs=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(factor_graphs(8), st.randoms(use_true_random=False))
+def test_renaming_atoms_changes_nothing(graph, random):
+    order = list(range(graph.atom_count))
+    random.shuffle(order)
+    number = torch.tensor(order)
+    before, after = infer(graph, "exact"), infer(renamed(graph, number), "exact")
+    assert before.log_z == pytest.approx(after.log_z, abs=1e-9)
+    torch.testing.assert_close(before.log_odds, after.log_odds[number], atol=1e-8, rtol=1e-9)
+    torch.testing.assert_close(before.expectations, after.expectations, atol=1e-9, rtol=0)
+
+
+def renamed(graph: FactorGraph, number: torch.Tensor) -> FactorGraph:
+    """The graph with atom ``a`` called ``number[a]``."""
+
+    def name(part):
+        return replace(part, atoms=number[part.atoms.long()].int())
+
+    def name_count(part):
+        target = torch.where(part.target < 0, -1, number[part.target.long().clamp(min=0)]).int()
+        return replace(name(part), target=target)
+
+    old = torch.argsort(number)
+    return replace(
+        graph,
+        log_odds=graph.log_odds[old],
+        evidence=graph.evidence[old],
+        auxiliary=graph.auxiliary[old],
+        groups=tuple(map(name, graph.groups)),
+        clause_lists=tuple(map(name, graph.clause_lists)),
+        units=tuple(map(name, graph.units)),
+        counts=tuple(map(name_count, graph.counts)),
+        blocks=name(graph.blocks),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(factor_graphs(8), st.integers(0, 7), st.floats(0.01, 20))
+def test_more_log_odds_never_lower_an_atom(graph, atom, more):
+    atom %= graph.atom_count
+    raised = graph.log_odds.clone()
+    raised[atom] += more
+    before = infer(graph, "exact").log_odds[atom]
+    assert infer(replace(graph, log_odds=raised), "exact").log_odds[atom] >= before - 1e-9
+
+
+def test_a_template_serves_components_with_other_parameters_and_values():
+    pairs = torch.tensor([[0, 1], [2, 3], [5, 4]], dtype=torch.int32)
+    group = FactorGroup(
+        pairs,
+        Clause((False, True)),
+        torch.tensor([0, 1, 0], dtype=torch.int32),
+        torch.tensor([1.0, 2.0, -1.0]),
+    )
+    graph = FactorGraph(
+        torch.randn(6, generator=torch.Generator().manual_seed(1)),
+        torch.tensor([0.5, 1.5], dtype=torch.float64),
+        torch.full((6,), -1, dtype=torch.int8),
+        (group,),
+    )
+    prepared = prepare(graph)
+    shapes = sorted(len(solver.components) for solver in prepared.solvers)
+    assert shapes == [1, 2]  # 5 before 4 in the third: another shape
+    assert_exact(graph)
+
+
+def test_thousands_of_components_are_few_templates():
+    copies = 3_000
+    one = random_graph(8, 6, factors=7, blocks=1, counts=1, tables=1)
+    graph = repeated(one, copies)
+    prepared = prepare(graph)
+    posterior, alone = prepared(), infer(one, "exact")
+    assert len(prepared.solvers) <= 6
+    assert posterior.log_z == pytest.approx(copies * alone.log_z, rel=1e-12)
+    torch.testing.assert_close(posterior.log_odds, alone.log_odds.repeat(copies))
+    torch.testing.assert_close(posterior.expectations, alone.expectations * copies)
+
+
+def repeated(graph: FactorGraph, copies: int) -> FactorGraph:
+    """So many copies of a graph beside each other."""
+    n = graph.atom_count
+
+    def shifted(atoms):
+        steps = n * torch.arange(copies, dtype=torch.int32)
+        return (steps.reshape(-1, *[1] * atoms.dim()) + atoms).flatten(0, 1)
+
+    def more(part, **changes):
+        for name in ("parameter", "value", "signs", "lower", "upper", "at_most_one"):
+            found = getattr(part, name, None)
+            if isinstance(found, torch.Tensor):
+                changes[name] = found.repeat(copies)
+        if hasattr(part, "offsets"):
+            lengths = part.offsets.diff().repeat(copies)
+            changes["offsets"] = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+        return replace(part, atoms=shifted(part.atoms), **changes)
+
+    counts = [
+        more(part, target=torch.where(part.target.repeat(copies) < 0, -1, shifted(part.target)))
+        for part in graph.counts
+    ]
+    return replace(
+        graph,
+        log_odds=graph.log_odds.repeat(copies),
+        evidence=graph.evidence.repeat(copies),
+        auxiliary=graph.auxiliary.repeat(copies),
+        groups=tuple(map(more, graph.groups)),
+        clause_lists=tuple(map(more, graph.clause_lists)),
+        units=tuple(map(more, graph.units)),
+        counts=tuple(counts),
+        blocks=more(graph.blocks),
+        constant=graph.constant * copies,
+    )
+
+
+def test_very_strong_beliefs_stay_apart():
+    graph = FactorGraph(
+        torch.tensor([300.0, 301.0, -650.0]),
+        torch.tensor([50.0], dtype=torch.float64),
+        torch.full((3,), -1, dtype=torch.int8),
+        (FactorGroup(torch.tensor([[0, 1], [1, 2]]).int(), Clause((True, True)), 0),),
+    )
+    odds = infer(graph, "exact").log_odds
+    assert odds[0] < odds[1]
+    assert odds[2] == pytest.approx(-650.0, abs=1e-6)
+
+
+def test_decided_atoms_are_clipped_and_counted():
+    graph = random_graph(3, 6, evidence=1.0)
+    posterior = infer(graph, "exact")
+    assert (posterior.log_odds.abs() == 700).all()
+    assert posterior.log_z == pytest.approx(enumerate_worlds(graph).log_z)

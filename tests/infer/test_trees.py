@@ -11,11 +11,11 @@ from knowreason.factors import Blocks, Clause, CountGroup, FactorGraph, FactorGr
 from knowreason.factors.components import components
 from knowreason.factors.condition import condition
 from knowreason.factors.oracle import enumerate_worlds
+from knowreason.factors.scopes import scopes
 from knowreason.factors.stacks import FlatRows
 from knowreason.infer.exact import Prepared
 from knowreason.infer.posterior import Posterior
 from knowreason.infer.rooting import tree_components
-from knowreason.infer.scopes import scopes
 from knowreason.infer.trees import TreeSolver
 from tests.strategies import factor_graphs, random_graph
 

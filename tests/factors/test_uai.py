@@ -1,0 +1,59 @@
+"""UAI files keep the distribution."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+from knowreason.errors import InferenceError
+from knowreason.factors.arrays import array
+from knowreason.factors.oracle import enumerate_worlds
+from knowreason.factors.uai import parse_uai, read_uai, uai_text, write_uai
+from tests.strategies import factor_graphs, random_graph
+
+
+@settings(max_examples=60, deadline=None)
+@given(factor_graphs(6))
+def test_round_trip(graph):
+    text, variables = uai_text(graph)
+    truth = enumerate_worlds(graph)
+    if not variables.count:
+        return
+    again = parse_uai(text)
+    if again.atom_count > 14:  # blocks of at most one have an atom more
+        return
+    answer = enumerate_worlds(again)
+    assert answer.log_z == pytest.approx(truth.log_z, abs=1e-6)
+    sizes = variables.sizes
+    first = np.concatenate([[0], np.cumsum(np.where(sizes == 2, 1, sizes))])
+    atoms, places = [], []
+    for atom, (v, digit) in enumerate(zip(variables.of_atom, variables.digit, strict=True)):
+        if v >= 0 and (sizes[v] > 2 or digit == 1):
+            atoms.append(atom)
+            places.append(first[v] + (digit if sizes[v] > 2 else 0))
+    torch.testing.assert_close(answer.log_odds[places], truth.log_odds[atoms], atol=1e-6, rtol=1e-9)
+
+
+def test_files(tmp_path):
+    graph = random_graph(1, 6)
+    variables = write_uai(graph, tmp_path / "graph.uai")
+    assert variables.count == 6
+    again = read_uai(tmp_path / "graph.uai")
+    assert enumerate_worlds(again).log_z == pytest.approx(enumerate_worlds(graph).log_z)
+
+
+def test_the_format_by_hand():
+    text = "MARKOV 2 2 3 2 1 0 2 0 1  2 0.4 0.6  6 1 2 3 0 5 6"
+    answer = enumerate_worlds(parse_uai(text))
+    weights = np.array([[0.4 * 1, 0.4 * 2, 0.4 * 3], [0, 0.6 * 5, 0.6 * 6]])
+    assert answer.log_z == pytest.approx(np.log(weights.sum()))
+    shares = np.array([weights[1].sum(), *weights.sum(0)]) / weights.sum()
+    np.testing.assert_allclose(array(answer.marginals), shares, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text", ["BAYES 1 2 0", "MARKOV 1 2 1 1 0 3 1 1 1", "MARKOV 1 2 1 1 0 2 1", "MARKOV x", ""]
+)
+def test_what_is_no_uai_file(text):
+    with pytest.raises(InferenceError, match="KR706"):
+        parse_uai(text)
