@@ -49,6 +49,7 @@ class History:
         clock: the counted side's term that is bounded.
         bounds: its bounds.
         value: what is summed, in variables of the counted side.
+        excluded: a counted variable that must not be an asked one (``f != e``).
     """
 
     asked: list[Formula] = field(default_factory=list)
@@ -58,6 +59,7 @@ class History:
     clock: Term | None = None
     bounds: list[Bound] = field(default_factory=list)
     value: Term | Formula | None = None
+    excluded: tuple[Variable, Variable] | None = None
 
     def shares_groups(self) -> bool:
         """Whether several settings may be asked about one group: else a plain join does."""
@@ -153,6 +155,8 @@ class _Sides:
             if operator == "=":
                 history.pairs.append((left, right))
                 return True
+            if operator == "!=":
+                return _exclude(history, left, right)
             return _bound(history, left, operator, right)
         if self.side(left) == "asked" and self.side(right) == "both":
             left, right, operator = right, left, FLIPPED.get(operator, operator)
@@ -172,6 +176,13 @@ class _Sides:
             moved = Operation("+", (second, limit), second.sort)
             return _bound(history, first, operator, moved)
         return False
+
+
+def _exclude(history: History, left: Term, right: Term) -> bool:
+    if isinstance(left, Variable) and isinstance(right, Variable) and history.excluded is None:
+        history.excluded = (left, right)
+        return True
+    return False
 
 
 def _is_place(term: Term) -> bool:
@@ -200,6 +211,10 @@ def _fits(term: Aggregate, heads: set[str], history: History) -> bool:
         rising = all(bound.operator in ("<", "<=") for bound in history.bounds)
         if term.by != history.clock or not rising or _names(term.last) & heads:
             return False
+    if history.excluded is not None:
+        other, asked = history.excluded
+        taken_off = term.kind in ("count", "sum", "avg", "rate") and term.last is None
+        return taken_off and other.name in own and asked.name in heads and history.one_row(own)
     counted_one = term.kind == "count" and len(own) == 1 and term.last is None
     return counted_one or history.one_row(own)
 

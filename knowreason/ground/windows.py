@@ -9,14 +9,22 @@ is summed once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from knowreason.ground.history import Bound, History, split
 from knowreason.ground.summaries import amount, known_rows, summary
-from knowreason.ground.terms_sql import aliased, cast, column, grouped, known, named
+from knowreason.ground.terms_sql import (
+    aliased,
+    cast,
+    column,
+    defined_where,
+    grouped,
+    known,
+    named,
+)
 from knowreason.logic import Aggregate, And, Formula, Truth, Variable
 
 if TYPE_CHECKING:
@@ -38,18 +46,27 @@ def history_query(
     asked = _asked_rows(outer, history, keys)
     if history.asked and not _is_unique(outer, asked, len(keys)):
         return None
-    frames = _Frames(
-        outer,
-        term,
-        asked,
-        _counted_rows(outer, term, history),
-        len(keys),
-        len(history.pairs) + len(history.links),
-    )
+    counted = _counted_rows(outer, term, history)
+    groups = len(history.pairs) + len(history.links)
+    bounded = history.clock is not None
+    frames = _Frames(outer, term, asked, counted, len(keys), groups, bounded)
     if term.last is not None:
         return frames.last_rows()
-    one_row = history.one_row({variable.name for variable in term.variables})
+    if history.excluded is not None:
+        other, own = history.excluded
+        places = (_place(term.variables, other), _place(keys, own))
+        summed = replace(frames, term=replace(term, kind="sum")) if term.kind == "avg" else frames
+        return summed.without(places, _within(summed, history), term.kind == "avg")
+    return _within(frames, history)
+
+
+def _within(frames: _Frames, history: History) -> exp.Select:
+    one_row = history.one_row({variable.name for variable in frames.term.variables})
     return frames.whole_groups(one_row) if history.clock is None else frames.within_bounds(one_row)
+
+
+def _place(variables: Sequence[Variable], variable: Variable) -> int:
+    return [v.name for v in variables].index(variable.name)
 
 
 def _asked_rows(outer: Conjunction, history: History, keys: Sequence[Variable]) -> exp.Select:
@@ -130,6 +147,7 @@ class _Frames:
         counted: query of ``g0 .., clock, b0 .., value``.
         heads: number of ``h`` columns.
         groups: number of ``g`` columns.
+        is_bounded: whether there is a clock.
     """
 
     outer: Conjunction
@@ -138,6 +156,7 @@ class _Frames:
     counted: exp.Select
     heads: int
     groups: int
+    is_bounded: bool
 
     def whole_groups(self, one_row: bool) -> exp.Select:
         """The aggregate over all counted rows of the group, a row an asked one."""
@@ -161,6 +180,57 @@ class _Frames:
         total = self._total(alias, one_row)
         results = {"value": total, "rows": known_rows(self._value(alias))}
         return self._asked_only(alias, results, {})
+
+    def without(self, places: tuple[int, int], whole: exp.Select, mean: bool) -> exp.Select:
+        """``whole`` less the counted row that is the asked thing itself.
+
+        Args:
+            places: of the counted and of the asked variable that must differ.
+            whole: rows ``k0 .., value, rows`` with that row.
+            mean: whether the mean is wanted rather than the sum.
+        """
+        all_rows, own = self.outer.fresh_alias(), self.outer.fresh_alias()
+        keys = {f"k{i}": column(all_rows, f"k{i}") for i in range(self.heads)}
+        nothing = exp.Literal.number(0)
+        value, rows = (
+            exp.Sub(
+                this=column(all_rows, name),
+                expression=exp.Coalesce(this=column(own, name), expressions=[nothing.copy()]),
+            )
+            for name in ("value", "rows")
+        )
+        some = exp.GT(this=rows.copy(), expression=nothing.copy())
+        quotient = exp.Div(this=cast(value, "double"), expression=grouped(rows.copy()))
+        outputs = keys | {"value": defined_where(quotient, some) if mean else value, "rows": rows}
+        on = [exp.EQ(this=key, expression=column(own, name)) for name, key in keys.items()]
+        return (
+            named(outputs)
+            .from_(aliased(whole, all_rows))
+            .join(aliased(self._own_rows(places), own), on=exp.and_(*on), join_type="LEFT")
+        )
+
+    def _own_rows(self, places: tuple[int, int]) -> exp.Select:
+        """``k0 .., value, rows``: what asked things add to their own aggregate."""
+        a, c = self.outer.fresh_alias(), self.outer.fresh_alias()
+        top, bottom = self._limits(a)
+        clock = column(c, "clock")
+        keys = {f"k{i}": column(a, f"h{i}") for i in range(self.heads)}
+        on: list[exp.Expr] = [
+            exp.EQ(this=column(c, f"b{places[0]}"), expression=column(a, f"h{places[1]}")),
+            *(exp.EQ(this=column(a, g), expression=column(c, g)) for g in self._groups(a)),
+        ]
+        if self.is_bounded:
+            on += [exp.LTE(this=bottom, expression=clock), exp.LTE(this=clock, expression=top)]
+        totals = {
+            "value": summary(self.term.kind, self._value(c)),
+            "rows": known_rows(self._value(c)),
+        }
+        return (
+            named(keys | totals)
+            .from_(aliased(self.asked.copy(), a))
+            .join(aliased(self.counted.copy(), c), on=exp.and_(*on), join_type="INNER")
+            .group_by(*keys.values())
+        )
 
     def last_rows(self) -> exp.Select:
         """The aggregate of the last few rows within the bounds, a row an asked one.
@@ -228,9 +298,7 @@ class _Frames:
         The frame of an asked row reaches from its highest clock down to its lowest.
         """
         a, c = self.outer.fresh_alias(), self.outer.fresh_alias()
-        far = cast(exp.Literal.number(FAR), "bigint")
-        top = exp.Coalesce(this=column(a, "high"), expressions=[far])
-        bottom = exp.Coalesce(this=column(a, "low"), expressions=[exp.Neg(this=far.copy())])
+        top, bottom = self._limits(a)
         heads, bound = range(self.heads), range(len(self.term.variables))
         asked = {
             **{f"h{i}": column(a, f"h{i}") for i in heads},
@@ -268,6 +336,13 @@ class _Frames:
             order=exp.Order(expressions=[exp.Ordered(this=o.copy()) for o in order]),
             spec=spec,
         )
+
+    def _limits(self, alias: str) -> tuple[exp.Expr, exp.Expr]:
+        """Highest and lowest clock of an asked row."""
+        far = cast(exp.Literal.number(FAR), "bigint")
+        top = exp.Coalesce(this=column(alias, "high"), expressions=[far])
+        bottom = exp.Coalesce(this=column(alias, "low"), expressions=[exp.Neg(this=far.copy())])
+        return top, bottom
 
     def _total(self, alias: str, one_row: bool) -> exp.Expr:
         if one_row:
