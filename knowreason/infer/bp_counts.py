@@ -7,17 +7,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.infer.bp_kernels import _compiled, SPILL_BOTTOM, SPILL_TOP, _damped, _literal
+from knowreason.infer.bp_kernels import SPILL_BOTTOM, SPILL_TOP, compiled, damped, literal_weights
 
 TINY = 1e-300  # both sides of a ratio may underflow; then the message says nothing
 
 
-@_compiled
+@compiled
 def _add(left: float, right: float, maximum: bool) -> float:
     return max(left, right) if maximum else left + right
 
 
-@_compiled
+@compiled
 def _count_forward(
     size: int, limit: int, true: NDArray, false: NDArray, maximum: bool, before: NDArray
 ) -> None:
@@ -34,7 +34,7 @@ def _count_forward(
             before[j + 1, up] = _add(before[j + 1, up], mass * true[j], maximum)
 
 
-@_compiled
+@compiled
 def sweep_counts(
     begin: int,
     end: int,
@@ -67,7 +67,7 @@ def sweep_counts(
         size = offsets[row + 1] - first - has_target[row]
         for j in range(size):
             edge = first + j
-            true[j], false[j] = _literal(
+            true[j], false[j] = literal_weights(
                 state[atoms[edge], 0], messages[edge], signs[edge], maximum
             )
         _count_forward(size, limit, true, false, maximum, before)
@@ -77,12 +77,12 @@ def sweep_counts(
             inside[c], outside[c] = (1.0, 0.0) if good else (0.0, 1.0)
         if has_target[row]:
             edge = offsets[row + 1] - 1
-            holds, fails = _literal(state[atoms[edge], 0], messages[edge], True, maximum)
+            holds, fails = literal_weights(state[atoms[edge], 0], messages[edge], True, maximum)
             weight_in, weight_out = TINY, TINY
             for c in range(limit + 1):
                 weight_in = _add(weight_in, before[size, c] * inside[c], maximum)
                 weight_out = _add(weight_out, before[size, c] * outside[c], maximum)
-            new = _damped(weight_in / weight_out, messages[edge], damping)
+            new = damped(weight_in / weight_out, messages[edge], damping)
             messages[edge] = new
             total = state[atoms[edge], 1] * new
             if total > SPILL_TOP or total < SPILL_BOTTOM:
@@ -100,7 +100,7 @@ def sweep_counts(
                 without_j = _add(without_j, before[j, c] * inside[c], maximum)
                 inside[c] = _add(false[j] * inside[c], true[j] * inside[up], maximum)
             ratio = with_j / without_j if signs[edge] else without_j / with_j
-            new = _damped(ratio, messages[edge], damping)
+            new = damped(ratio, messages[edge], damping)
             messages[edge] = new
             total = state[atoms[edge], 1] * new
             if total > SPILL_TOP or total < SPILL_BOTTOM:

@@ -29,11 +29,11 @@ BELIEF_LIMIT = 600.0  # beliefs beyond it are not told apart; their cavities exc
 SPILL_TOP = 1e260
 SPILL_BOTTOM = 1e-260
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
-@_compiled
-def _damped(new: float, old: float, damping: float) -> float:
+@compiled
+def damped(new: float, old: float, damping: float) -> float:
     """Clamped message after damping in log-odds."""
     if not new < TOP:  # also where hard factors give 0 / 0
         new = TOP
@@ -45,7 +45,7 @@ def _damped(new: float, old: float, damping: float) -> float:
     return new ** (1.0 - damping) * old**damping
 
 
-@_compiled
+@compiled
 def sweep_pairs(
     begin: int,
     end: int,
@@ -78,8 +78,8 @@ def sweep_pairs(
         else:
             new_a = (p10 * old_b + p11 * odds_b) / (p00 * old_b + p01 * odds_b)
             new_b = (p01 * old_a + p11 * odds_a) / (p00 * old_a + p10 * odds_a)
-        new_a = _damped(new_a, old_a, damping)
-        new_b = _damped(new_b, old_b, damping)
+        new_a = damped(new_a, old_a, damping)
+        new_b = damped(new_b, old_b, damping)
         messages[2 * row], messages[2 * row + 1] = new_a, new_b
         total = state[a, 1] * new_a
         if total > SPILL_TOP or total < SPILL_BOTTOM:
@@ -93,8 +93,10 @@ def sweep_pairs(
         state[b, 1] = total
 
 
-@_compiled
-def _literal(odds: float, message: float, positive: bool, maximum: bool) -> tuple[float, float]:
+@compiled
+def literal_weights(
+    odds: float, message: float, positive: bool, maximum: bool
+) -> tuple[float, float]:
     """Cavity weights that the literal is true, false: they sum to 1 (or their maximum is 1)."""
     share = 1.0 / (max(odds, message) if maximum else odds + message)
     if positive:
@@ -102,7 +104,7 @@ def _literal(odds: float, message: float, positive: bool, maximum: bool) -> tupl
     return message * share, odds * share
 
 
-@_compiled
+@compiled
 def sweep_clauses(
     begin: int,
     end: int,
@@ -133,7 +135,7 @@ def sweep_clauses(
         none, some = 1.0, 0.0
         for j in range(size):
             edge = first + j
-            p, q = _literal(state[atoms[edge], 0], messages[edge], signs[edge], maximum)
+            p, q = literal_weights(state[atoms[edge], 0], messages[edge], signs[edge], maximum)
             true[j], false[j] = p, q
             before_none[j], before_some[j] = none, some
             some = max(some, none * p) if maximum else some + none * p
@@ -149,7 +151,7 @@ def sweep_clauses(
                 ratio = before_some[j] + before_none[j] * some + rest_none * eps
                 some += none * true[j]
             none *= false[j]
-            new = _damped(1.0 / ratio if signs[edge] else ratio, messages[edge], damping)
+            new = damped(1.0 / ratio if signs[edge] else ratio, messages[edge], damping)
             messages[edge] = new
             total = state[atoms[edge], 1] * new
             if total > SPILL_TOP or total < SPILL_BOTTOM:
@@ -158,7 +160,7 @@ def sweep_clauses(
             state[atoms[edge], 1] = total
 
 
-@_compiled
+@compiled
 def sweep_tables(
     begin: int,
     end: int,
@@ -192,7 +194,7 @@ def sweep_tables(
         first = row * arity
         for j in range(arity):
             odds_j, old = state[atoms[first + j], 0], messages[first + j]
-            true[j], false[j] = _literal(odds_j, old, True, maximum)
+            true[j], false[j] = literal_weights(odds_j, old, True, maximum)
         joint[0] = 1.0
         for j in range(arity):
             for index in range(1 << j):
@@ -207,7 +209,7 @@ def sweep_tables(
                 else:
                     without_j = max(without_j, mass) if maximum else without_j + mass
             new = (with_j / true[j]) / (without_j / false[j])
-            new = _damped(new, messages[first + j], damping)
+            new = damped(new, messages[first + j], damping)
             messages[first + j] = new
             total = state[atoms[first + j], 1] * new
             if total > SPILL_TOP or total < SPILL_BOTTOM:
@@ -216,7 +218,7 @@ def sweep_tables(
             state[atoms[first + j], 1] = total
 
 
-@_compiled
+@compiled
 def couple_blocks(
     raw: NDArray,
     offsets: NDArray,
@@ -248,7 +250,7 @@ def couple_blocks(
                 belief[atoms[i]] = BELIEF_LIMIT
 
 
-@_compiled
+@compiled
 def gather_raw(unary: NDArray, state: NDArray, spill: NDArray, raw: NDArray) -> None:
     """Log-odds of each atom from its unary part and all messages; products start afresh.
 
@@ -265,7 +267,7 @@ def gather_raw(unary: NDArray, state: NDArray, spill: NDArray, raw: NDArray) -> 
         raw[atom] = total
 
 
-@_compiled
+@compiled
 def settle(belief: NDArray, state: NDArray, change: NDArray) -> float:
     """Writes odds; ``change`` becomes ``|belief - previous|``, the greatest is returned.
 

@@ -248,7 +248,6 @@ def _count_rows(counts: CountGroup) -> Rows:
     edge_atoms[place] = atoms
     edge_signs[place] = signs ^ np.repeat(flip, sizes)
     edge_atoms[offsets[1:][has_target] - 1] = target[has_target]
-    _refuse_huge_counts(lower, upper, sizes)
     return Rows(
         "count",
         offsets,
@@ -266,16 +265,26 @@ def count_limit(lower: NDArray, upper: NDArray, sizes: NDArray) -> NDArray[np.in
     return np.where(upper >= sizes, np.maximum(lower, 0), np.clip(upper + 1, 0, sizes + 1))
 
 
-def _refuse_huge_counts(lower: NDArray, upper: NDArray, sizes: NDArray) -> None:
-    entries = (sizes + 1) * (count_limit(lower, upper, sizes) + 1)
+def counting_limits(rows: Rows) -> NDArray[np.int64]:
+    """``int64[m]``: :func:`count_limit` of every count.
+
+    Raises:
+        InferenceError: a count's dynamic-programming table would be too large (KR741).
+    """
+    assert rows.lower is not None
+    assert rows.upper is not None
+    sizes = np.diff(rows.offsets) - rows.has_target
+    limits = count_limit(rows.lower, rows.upper, sizes)
+    entries = (sizes + 1) * (limits + 1)
     if entries.size and entries.max() > COUNT_TABLE_LIMIT:
         row = int(entries.argmax())
         raise InferenceError(
-            f"a count over {sizes[row]:,} atoms with bounds {lower[row]:,}..{upper[row]:,} "
-            f"needs a table of {entries[row]:,} entries",
+            f"a count over {sizes[row]:,} atoms with bounds {rows.lower[row]:,}.."
+            f"{rows.upper[row]:,} needs a table of {entries[row]:,} entries",
             code="KR741",
             help="narrow the count (`within`, a tighter comprehension), or use `engine='gibbs'`",
         )
+    return limits
 
 
 def _clause_table(signs: NDArray[np.bool_]) -> NDArray[np.float64]:

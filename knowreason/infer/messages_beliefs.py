@@ -54,7 +54,7 @@ def beliefs_at(
     expected = torch.zeros_like(theta)
     for unit in graph.units:
         mean = belief[unit.atoms.long().to(belief.device)].sigmoid()
-        expected = _collect(expected, unit.parameter, unit.value, mean)
+        expected = collect(expected, unit.parameter, unit.value, mean)
     weights = plan.weights(theta) if share is None else plan.raised(plan.weights(theta), share)
     for i, (mine, buckets) in enumerate(zip(weights, plan.buckets, strict=True)):
         for bucket in buckets:
@@ -65,7 +65,7 @@ def beliefs_at(
             source = plan.graph.rows[i].source
             if source is not None and source.parameter is not None:
                 rows = plan.source_rows(i, bucket.rows)
-                expected = _collect(expected, source.parameter, source.value, mean, rows)
+                expected = collect(expected, source.parameter, source.value, mean, rows)
     if graph.constant is not None:
         constant = graph.constant.to(theta)
         expected, log_z = expected + constant, log_z + theta @ constant
@@ -91,7 +91,7 @@ def _atoms_log_z(graph: FactorGraph, plan: TorchMessages, raw: Tensor) -> Tensor
     return total + softplus(raw[single]).sum()
 
 
-def _collect(
+def collect(
     total: Tensor,
     parameter: int | Tensor,
     value: Tensor | None,

@@ -20,7 +20,7 @@ from knowreason.infer.messages import (
     BlockLayout,
     MessageGraph,
     Rows,
-    count_limit,
+    counting_limits,
 )
 
 CHUNK_STATES = 1 << 23  # table states held at once
@@ -203,8 +203,8 @@ def _buckets(rows: Rows, start: int, device: torch.device | str) -> Iterator[Buc
         yield Bucket(torch.from_numpy(edges).to(device), None, None, every, table)
         return
     limits = np.zeros(rows.count, np.int64)
-    if rows.lower is not None and rows.upper is not None:
-        limits = count_limit(rows.lower, rows.upper, sizes)
+    if rows.kind == "count":
+        limits = counting_limits(rows)
     keys = np.stack([_rounded(sizes), _rounded(limits), targets.astype(np.int64)], 1)
     _, owner = np.unique(keys, axis=0, return_inverse=True)
     for key in range(int(owner.max()) + 1):

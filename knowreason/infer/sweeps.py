@@ -23,7 +23,7 @@ from knowreason.infer.bp_kernels import (
     sweep_pairs,
     sweep_tables,
 )
-from knowreason.infer.messages import LIMIT, MessageGraph, Rows, count_limit
+from knowreason.infer.messages import LIMIT, MessageGraph, Rows, counting_limits
 from knowreason.infer.messages_torch import TorchMessages
 
 Weights: TypeAlias = "list[Tensor | None]"
@@ -212,12 +212,7 @@ def _kernel(rows: Rows, weights: NDArray[np.float64]) -> tuple[Callable[..., Non
     if rows.kind == "table":
         arity = rows.edges // rows.count
         return sweep_tables, (arity, rows.atoms, rows.table, weights, rows.is_hard)
-    assert rows.lower is not None
-    assert rows.upper is not None
-    assert rows.has_target is not None
-    sizes = np.diff(rows.offsets) - rows.has_target
-    limits = count_limit(rows.lower, rows.upper, sizes)
-    bounds = (rows.lower, rows.upper, rows.has_target, limits)
+    bounds = (rows.lower, rows.upper, rows.has_target, counting_limits(rows))
     return sweep_counts, (rows.offsets, rows.atoms, rows.signs, *bounds)
 
 
