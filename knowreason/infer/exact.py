@@ -127,13 +127,13 @@ def prepare(
     folded = condition(graph)
     labels, count = components(folded)
     try:
-        return _prepare(folded, labels, count, torch_device(device), states, width)
+        return _prepare(folded, labels, count, device, states, width)
     except Impossible as impossible:
         raise conflict(folded, labels == impossible.component, is_possible) from None
 
 
 def _prepare(
-    graph: FactorGraph, labels: Array, count: int, device: torch.device, states: int, width: int
+    graph: FactorGraph, labels: Array, count: int, device: str, states: int, width: int
 ) -> Prepared:
     shapes = Shapes(graph, labels, count)
     size = log2_states(graph, labels, count)
@@ -166,9 +166,7 @@ def _add_trees(
     return tree
 
 
-def _tangled(
-    stack: Stack, size: float, device: torch.device, states: int, width: int
-) -> Solver | None:
+def _tangled(stack: Stack, size: float, device: str, states: int, width: int) -> Solver | None:
     """A junction tree, or the table of all states where that is not much larger."""
     junction = None
     if stack.wiring.atoms <= _MOST_ATOMS:
@@ -189,7 +187,7 @@ def is_possible(graph: FactorGraph) -> bool:
     """Whether some world satisfies every hard row of a graph without evidence."""
     try:
         folded = condition(graph)
-        prepared = _prepare(folded, *components(folded), torch.device("cpu"), 1 << 16, 18)
+        prepared = _prepare(folded, *components(folded), "cpu", 1 << 16, 18)
         prepared.run(prepared.graph)
     except (Impossible, InferenceError):
         return False
@@ -237,13 +235,6 @@ def exact(graph: FactorGraph, *, seed: int = 0, device: str = "auto", **options:
             help="engine `auto` serves them by belief propagation",
         )
     return prepared()
-
-
-def torch_device(device: str) -> torch.device:
-    """The device of that name; ``auto`` takes the GPU where there is one."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
 
 
 def decided_log_odds(graph: FactorGraph) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,17 +74,32 @@ class JunctionSolver:
         self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
     ) -> None:
         """Fills in beliefs; see :class:`knowreason.infer.solvers.Solver`."""
-        step = max(1, _CHUNK_ENTRIES // self.tree.states(self.model.sizes))
-        for start in range(0, len(self.stack.components), step):
-            part = slice(start, start + step)
+        for part in self.parts():
             atoms, rows = self.stack.atoms[part], self.stack.rows[part]
-            tables = self._tables(unary[atoms], weights[rows])
-            log_z = _calibrate(tables, self.tree, self.model.sizes)
-            components = self.stack.components[part]
-            if torch.isneginf(log_z).any():
-                raise Impossible(int(components[torch.isneginf(log_z).numpy()][0]))
-            beliefs.log_z[components] = log_z.numpy()
+            tables, log_z = self.calibrated(part, unary, weights)
+            beliefs.log_z[self.stack.components[part]] = log_z.numpy()
             self._read(tables, log_z, atoms, rows, beliefs)
+
+    def parts(self, copies: int = 1) -> Iterator[slice]:
+        """Slices of the stack whose tables, times ``copies``, are held at once."""
+        step = max(1, _CHUNK_ENTRIES // (self.tree.states(self.model.sizes) * copies))
+        for start in range(0, len(self.stack.components), step):
+            yield slice(start, start + step)
+
+    def calibrated(
+        self, part: slice, unary: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> tuple[list[Tensor], Tensor]:
+        """Joint log-measure of every clique and ``log Z`` (``float64[b]``).
+
+        Raises:
+            Impossible: a component has no possible world.
+        """
+        tables = self._tables(unary[self.stack.atoms[part]], weights[self.stack.rows[part]])
+        log_z = _calibrate(tables, self.tree, self.model.sizes)
+        impossible = torch.isneginf(log_z).numpy()
+        if impossible.any():
+            raise Impossible(int(self.stack.components[part][impossible][0]))
+        return tables, log_z
 
     def _tables(self, unary: Array, weights: Array) -> list[Tensor]:
         """Log-potentials of every clique, ``float64[b, states of each variable...]``."""

@@ -6,6 +6,7 @@ two matrix products and marginals one, in log space relative to the best state.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from knowreason.factors.stacks import LocalCount, LocalRow, Stack, Wiring
 from knowreason.infer.solvers import Beliefs, Impossible
 
 _CHUNK_ENTRIES = 1 << 18  # energies held at once
+_CHUNK_ENTRIES_GPU = 1 << 26
+_GPU_ENTRIES = 1 << 20  # energies of a stack from which a GPU is worth the trip
 
 
 def possible_states(wiring: Wiring) -> NDArray[np.bool_]:
@@ -103,14 +106,20 @@ class TemplateSolver:
     name = "exact: template"
 
     @staticmethod
-    def prepare(stack: Stack, device: torch.device | str = "cpu") -> TemplateSolver:
-        """Builds the table of states; raises :class:`Impossible` where it is empty."""
+    def prepare(stack: Stack, device: str = "cpu") -> TemplateSolver:
+        """Builds the table of states; raises :class:`Impossible` where it is empty.
+
+        Device ``auto`` is the GPU where there is one and the stack is worth the trip.
+        """
         states = possible_states(stack.wiring)
         if not states.shape[1]:
             raise Impossible(int(stack.components[0]))
         is_hard = np.array([row.is_hard for row in stack.wiring.rows], dtype=bool)
         soft = [row_values(row, states) for row in stack.wiring.rows if not row.is_hard]
         table = torch.from_numpy(np.vstack([states.astype(np.float64), *soft]))
+        if device == "auto":
+            worth = len(stack.components) * states.shape[1] >= _GPU_ENTRIES
+            device = "cuda" if worth and torch.cuda.is_available() else "cpu"
         return TemplateSolver(
             stack,
             table.to(device),
@@ -139,21 +148,34 @@ class TemplateSolver:
             weights: ``float64[m]`` weight of every flat row.
             beliefs: what to fill.
         """
-        step = max(1, _CHUNK_ENTRIES // self.table.shape[1])
+        for part in self.parts():
+            self._solve_part(part, unary, weights, beliefs)
+
+    def parts(self, copies: int = 1) -> Iterator[slice]:
+        """Slices of the stack whose energies, times ``copies``, are held at once."""
+        most = _CHUNK_ENTRIES if self.device.type == "cpu" else _CHUNK_ENTRIES_GPU
+        step = max(1, most // (self.table.shape[1] * copies))
         for start in range(0, len(self.stack.components), step):
-            self._solve_part(slice(start, start + step), unary, weights, beliefs)
+            yield slice(start, start + step)
+
+    def energies(
+        self, part: slice, unary: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> Tensor:
+        """``float64[b, s]`` log-score of every state of some of the components."""
+        atoms, soft = self.stack.atoms[part], self.stack.rows[part][:, self.soft]
+        inputs = torch.from_numpy(np.concatenate([unary[atoms], weights[soft]], axis=1))
+        return inputs.to(self.device) @ self.table
 
     def _solve_part(self, part: slice, unary: Array, weights: Array, beliefs: Beliefs) -> None:
         atoms, rows = self.stack.atoms[part], self.stack.rows[part]
-        soft, a = rows[:, self.soft], self.stack.wiring.atoms
-        inputs = torch.from_numpy(np.concatenate([unary[atoms], weights[soft]], axis=1))
-        energy = inputs.to(self.device) @ self.table
+        a = self.stack.wiring.atoms
+        energy = self.energies(part, unary, weights)
         best = energy.amax(1, keepdim=True)
         share = (energy - best).exp()
         total = share.sum(1)
         sums = share @ self.table.T
         false = share @ (1 - self.table[:a]).T
         beliefs.log_odds[atoms] = (sums[:, :a].log() - false.log()).cpu().numpy()
-        beliefs.truth[soft] = (sums[:, a:] / total[:, None]).cpu().numpy()
+        beliefs.truth[rows[:, self.soft]] = (sums[:, a:] / total[:, None]).cpu().numpy()
         beliefs.truth[rows[:, self.hard]] = 1.0
         beliefs.log_z[self.stack.components[part]] = (best[:, 0] + total.log()).cpu().numpy()
