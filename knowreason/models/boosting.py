@@ -20,7 +20,14 @@ from knowreason.models.fitting import (
     undo_weights,
     validation_slice,
 )
-from knowreason.models.graphs import NodeGraph, node_columns, node_graph, nodes_of_rows
+from knowreason.models.graphs import (
+    NodeGraph,
+    node_columns,
+    node_graph,
+    nodes_of_rows,
+    time_of_rows,
+)
+from knowreason.models.history import history
 from knowreason.models.protocol import Progress
 from knowreason.models.rows import Rows
 
@@ -36,17 +43,20 @@ class Trees(LabelledModel):
     It sees the columns of the row's own things, the attributes and definitions named in
     ``features`` and, where the data has a graph with the row's things, their degree and
     the means of their neighbours' features over one and two hops (GADBench, Tang et al.
-    2023: this beats most graph networks on tabular node features).
+    2023: this beats most graph networks on tabular node features). Rows that are edges with
+    times get their ends' past instead (:mod:`knowreason.models.history`): a degree or mean
+    over all time would know the future, and would not age in training as it does in use.
 
     Missing values are handled by the trees themselves: no imputation.
 
     Args:
         features: what it sees; ``None`` is every column of the feature tables.
-        hops: hops of neighbour means; 0 leaves the graph out.
+        hops: hops of neighbour means; 0 leaves the graph (and the past) out.
         max_iter: most boosting rounds.
         early_stopping: choose the number of rounds on a slice of the labelled rows (the
             latest, where there is a clock), then fit all rows with that number.
-        learning_rate, max_leaf_nodes, min_samples_leaf, l2: as in scikit-learn.
+        learning_rate, max_leaf_nodes, min_samples_leaf, l2: as in scikit-learn, but with
+            smaller steps and trees: they hold up better where data drift.
         class_weight: ``"balanced"`` weighs rows inversely to their state's frequency; the
             log-odds are moved back to the true base rate.
         seed: random state.
@@ -58,10 +68,10 @@ class Trees(LabelledModel):
         self,
         features: tuple[str, ...] | None = None,
         hops: int = 2,
-        max_iter: int = 100,
+        max_iter: int = 150,
         early_stopping: bool = False,
-        learning_rate: float = 0.1,
-        max_leaf_nodes: int = 31,
+        learning_rate: float = 0.05,
+        max_leaf_nodes: int = 15,
         min_samples_leaf: int = 20,
         l2: float = 0.0,
         class_weight: ClassWeight = "none",
@@ -88,7 +98,7 @@ class Trees(LabelledModel):
         rounds = self.max_iter
         held = validation_slice(rows, self.seed) if self.early_stopping else np.zeros(0, bool)
         if held.any():
-            trial = self._booster(rounds, categorical, held.sum())
+            trial = self._booster(rounds, categorical, int((~held).sum()))
             trial.fit(matrix[~held], target[~held], sample_weight=weights[target[~held]])
             rounds = best_round(trial, matrix[held], target[held], weights)
             self.report_ = (f"{rounds} of {self.max_iter} rounds, chosen on {held.sum()} rows",)
@@ -116,7 +126,11 @@ class Trees(LabelledModel):
         own = self.columns(data, rows, self.features, empty=nodes is not None)
         if graph is None or nodes is None:
             return own
-        return side_by_side([own, neighbourhood(data, graph, nodes, self.hops, rows)])
+        time = time_of_rows(graph, rows)
+        if time is None:
+            return side_by_side([own, neighbourhood(data, graph, nodes, self.hops, rows)])
+        of_ends = at_places(node_columns(data, graph), nodes)
+        return side_by_side([own, history(nodes, time, own), of_ends])
 
     def _booster(self, rounds: int, categorical: NDArray[np.bool_], count: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -151,13 +165,14 @@ def neighbourhood(
     for hop in range(1, hops + 1):
         means = replace(means, values=graph.neighbour_means(means.values))
         parts.append(renamed(means, f"mean{hop} "))
-    every = side_by_side(parts)
-    return side_by_side(
-        [
-            renamed(_at(every, nodes[:, place]), f"end{place} " if nodes.shape[1] > 1 else "")
-            for place in range(nodes.shape[1])
-        ]
-    )
+    return at_places(side_by_side(parts), nodes)
+
+
+def at_places(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
+    """Columns of each node of a row, side by side."""
+    places = range(nodes.shape[1])
+    prefixes = [f"end{place} " if len(places) > 1 else "" for place in places]
+    return side_by_side([renamed(_at(every, nodes[:, i]), prefixes[i]) for i in places])
 
 
 def _at(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:

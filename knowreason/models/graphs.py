@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class NodeGraph:
         source, target: ``int64[m]``, as listed; messages go both ways.
         ends: by a domain whose things are edges: ``int64[n_things, 2]``, the end nodes of
             each thing, ``-1`` where it is no edge.
+        times: by such a domain, ``float64[n_things]``, where its edges have times.
     """
 
     offsets: Mapping[str, int]
@@ -37,15 +38,16 @@ class NodeGraph:
     source: NDArray[np.int64]
     target: NDArray[np.int64]
     ends: Mapping[str, NDArray[np.int64]]
+    times: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @cached_property
     def both_ways(self) -> NDArray[np.int64]:
         """``int64[2, m']``: each pair of neighbours once a direction, no self loops."""
-        pairs = np.concatenate(
-            [[self.source, self.target], [self.target, self.source]], axis=1
-        ).astype(np.int64)
-        pairs = pairs[:, pairs[0] != pairs[1]]
-        return np.unique(pairs, axis=1)
+        source = np.concatenate([self.source, self.target])
+        target = np.concatenate([self.target, self.source])
+        other = source != target
+        keys = np.unique(source[other] * self.node_count + target[other])
+        return np.stack(np.divmod(keys, max(self.node_count, 1)))
 
     @cached_property
     def adjacency(self) -> sparse.csr_array:
@@ -77,6 +79,7 @@ def node_graph(data: Dataset) -> NodeGraph | None:
     offsets = dict(zip(domains, np.cumsum([0, *sizes]).tolist(), strict=False))
     sources, targets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     ends: dict[str, NDArray[np.int64]] = {}
+    times: dict[str, NDArray[np.float64]] = {}
     for edges in data.graph.relations:
         source = offsets[edges.source_domain] + np.asarray(edges.source, np.int64)
         target = offsets[edges.target_domain] + np.asarray(edges.target, np.int64)
@@ -86,7 +89,11 @@ def node_graph(data: Dataset) -> NodeGraph | None:
             count = len(data.vocabularies[edges.key_domain])
             table = ends.setdefault(edges.key_domain, np.full((count, 2), -1, np.int64))
             table[edges.key] = np.stack([source, target], axis=1)
-    return NodeGraph(offsets, sum(sizes), np.concatenate(sources), np.concatenate(targets), ends)
+            if edges.time is not None:
+                moments = times.setdefault(edges.key_domain, np.zeros(count))
+                moments[edges.key] = edges.time
+    everything = np.concatenate(sources), np.concatenate(targets)
+    return NodeGraph(offsets, sum(sizes), *everything, ends, times)
 
 
 def nodes_of_rows(graph: NodeGraph, rows: Rows) -> NDArray[np.int64] | None:
@@ -103,6 +110,17 @@ def nodes_of_rows(graph: NodeGraph, rows: Rows) -> NDArray[np.int64] | None:
         elif sort in graph.ends:
             parts.append(graph.ends[sort][things])
     return np.concatenate(parts, axis=1) if parts else None
+
+
+def time_of_rows(graph: NodeGraph, rows: Rows) -> NDArray[np.number] | None:
+    """Times of rows that are edges with times, else ``None``.
+
+    The clock of the things is taken where the edges have no times of their own.
+    """
+    if len(rows.sorts) != 1 or rows.sorts[0] not in graph.ends:
+        return None
+    times = graph.times.get(rows.sorts[0])
+    return rows.time if times is None else times[rows.things[:, 0]]
 
 
 def needed_graph(data: Dataset, rows: Rows, model: str) -> tuple[NodeGraph, NDArray[np.int64]]:

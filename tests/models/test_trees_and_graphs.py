@@ -82,12 +82,12 @@ def test_validation_is_the_latest_slice_where_there_is_a_clock(data):
 
 @pytest.mark.parametrize("convolution", ["gcn", "sage", "gat", "gin"])
 def test_gnn_learns_nodes(data, convolution):
-    model = make("gnn", {"convolution": convolution, "hidden": 16, "epochs": 60, "patience": 60})
+    model = make("gnn", {"convolution": convolution, "hidden": 16, "epochs": 40})
     assert hidden_auc(data, model.fit(data, "Bad")) > 0.95
 
 
 def test_gnn_learns_edges_pairs_and_states(data):
-    options = {"hidden": 16, "epochs": 60}
+    options = {"hidden": 16, "epochs": 40}
     for predicate in ("Fraud", "Linked"):
         found = cross_fit(lambda: make("gnn", options), data, predicate, folds=2)
         truth = rows_of(data, predicate).labels
