@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from knowreason.diagnostics import Diagnostic, Source, Span
+from knowreason.errors import did_you_mean
 from knowreason.lang import syntax as sx
 from knowreason.lang.actions import ACTIONS, SyntaxFault, Token
 from knowreason.lang.faults import foreign_start, unexpected
@@ -69,7 +70,8 @@ def parse_program(source: Source) -> Parsed:
     for start, end in cuts:
         line = tokens(source, start, end)
         if line[0].text not in STATEMENT_WORDS:
-            if found and _stopped_at(found[-1], source, start):
+            meant = did_you_mean(line[0].text, STATEMENT_WORDS)
+            if found and meant is None and _stopped_at(found[-1], source, start):
                 found.pop()
             if not (astray and not line[0].text.isalnum()):
                 found.append(foreign_start(source, line))
