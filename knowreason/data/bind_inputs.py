@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from knowreason.data.binding import Binding, Encoded
 from knowreason.data.columns import to_sort
+from knowreason.data.encode import one_chunk
 from knowreason.data.features import FeatureSource, FeatureTable
 from knowreason.data.findings import Frame
 from knowreason.data.frames import TableLike, read_frame, select_columns
 from knowreason.data.graph import EdgeList, Edges, GraphTables
 from knowreason.data.id_tables import conflicts, distinct_rows
-from knowreason.data.vocabulary import one_chunk
 from knowreason.errors import DataError, did_you_mean
 from knowreason.logic import ModelCall, Program
 

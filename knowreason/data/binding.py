@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowreason.data.columns import EXAMPLES, to_key, to_sort, to_truth
+from knowreason.data.encode import UNKNOWN, one_chunk
 from knowreason.data.findings import Findings, Frame
 from knowreason.data.id_tables import Ids, Rows
-from knowreason.data.vocabulary import UNKNOWN, Coded, Vocabulary, VocabularyBuilder, one_chunk
+from knowreason.data.vocabulary import Coded, Vocabulary, VocabularyBuilder
 from knowreason.logic import VALUE_SORTS, Program
 
 

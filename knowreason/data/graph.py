@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.data.encode import UNKNOWN
 from knowreason.data.features import (
     FeatureTable,
     Standardisation,
@@ -16,7 +17,6 @@ from knowreason.data.features import (
     fit_standardisation,
 )
 from knowreason.data.id_tables import Ids
-from knowreason.data.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data, HeteroData

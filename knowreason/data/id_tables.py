@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Ids = NDArray[np.int32]
@@ -84,18 +85,24 @@ def first_rows(groups: Ids) -> Rows:
 
 def distinct_rows(columns: Sequence[Ids], sizes: Sequence[int]) -> Rows | None:
     """First row of each distinct row, in order; ``None`` when no row repeats."""
-    if not columns or not len(columns[0]):
+    if not columns or any(not repeats(column) for column in columns):
         return None
     key = pack(columns, sizes)
-    if not _repeats(key):
+    ordered = np.sort(key)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
         return None
-    return first_rows(group_numbers(key))
+    again = np.asarray(pc.is_in(pa.array(key), value_set=pa.array(twice).unique()))
+    suspects = np.flatnonzero(again)
+    keep = ~again
+    keep[suspects[first_rows(group_numbers(key[suspects]))]] = True
+    return np.flatnonzero(keep)
 
 
 def conflicts(key: NDArray[np.int64], values: NDArray[np.generic]) -> Conflicts:
     """Rows whose value differs from the first row with the same key."""
     none = np.empty(0, dtype=np.int64)
-    if not len(key) or not _repeats(key):
+    if not repeats(key):
         return Conflicts(none, none)
     groups = group_numbers(key)
     first = first_rows(groups)[groups]
@@ -103,8 +110,9 @@ def conflicts(key: NDArray[np.int64], values: NDArray[np.generic]) -> Conflicts:
     return Conflicts(rows, first[rows])
 
 
-def _repeats(key: NDArray[np.int64]) -> bool:
-    greatest = int(key.max())
-    if greatest < 4 * len(key) + 1024:
-        return bool(np.bincount(key).max() > 1)
-    return len(pa.array(key).unique()) < len(key)
+def repeats(key: NDArray[np.integer]) -> bool:
+    """Whether a value occurs twice."""
+    if len(key) < 2:
+        return False
+    ordered = np.sort(key)
+    return bool((ordered[1:] == ordered[:-1]).any())

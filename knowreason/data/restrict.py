@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from knowreason.data.bind_inputs import ScoreColumns
 from knowreason.data.clock import to_moment
+from knowreason.data.encode import UNKNOWN
 from knowreason.data.graph import GraphTables
 from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table
-from knowreason.data.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from knowreason.data.dataset import Dataset

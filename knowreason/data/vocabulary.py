@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from knowreason.data.encode import UNKNOWN, as_text, encode, one_chunk, to_ids
 from knowreason.errors import DataError, did_you_mean
-
-UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +45,7 @@ class Vocabulary:
         asked = as_names(names)
         if len(asked) * 8 < len(self.names):  # hash the shorter side
             return self._ids_of_few(asked)
-        return _to_ids(pc.index_in(asked, value_set=self.names, skip_nulls=True))
+        return to_ids(pc.index_in(asked, value_set=self.names, skip_nulls=True))
 
     def find(self, name: str) -> int:
         """Id of one name, -1 when there is none."""
@@ -89,7 +88,7 @@ class Vocabulary:
         where = np.flatnonzero(hits.is_valid().to_numpy(zero_copy_only=False))
         found = np.full(len(distinct) + 1, UNKNOWN, dtype=np.int32)
         found[hits.take(pa.array(where)).to_numpy(zero_copy_only=False)] = where
-        return found[_to_ids(pc.index_in(asked, value_set=distinct, skip_nulls=True))]
+        return found[to_ids(pc.index_in(asked, value_set=distinct, skip_nulls=True))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +128,7 @@ class VocabularyBuilder:
         for seen, coded in zip(self._columns, self._coded, strict=True):
             if seen.type == column.type and len(seen) == len(column) and seen.equals(column):
                 return coded
-        joined = one_chunk(column.dictionary_encode().unify_dictionaries())
-        indices = joined.indices.fill_null(UNKNOWN) if joined.null_count else joined.indices
-        coded = Coded(
-            np.asarray(indices, dtype=np.int32),
-            as_names(joined.dictionary),
-            len(self._columns),
-        )
+        coded = Coded(*encode(column), len(self._columns))
         self._columns.append(column)
         self._coded.append(coded)
         return coded
@@ -145,18 +138,17 @@ class VocabularyBuilder:
         if self.members is not None:
             names = pa.array(self.members, pa.string())
             pieces = [c.distinct for c in self._coded]
-            self._mappings = [_to_ids(pc.index_in(p, value_set=names)) for p in pieces]
+            self._mappings = [to_ids(pc.index_in(p, value_set=names)) for p in pieces]
             return Vocabulary(self.domain, names, enumerated=True)
         if len(self._coded) == 1:
             self._mappings = [None]
             return Vocabulary(self.domain, self._coded[0].distinct)
         pieces = [coded.distinct for coded in self._coded]
         joined = pa.concat_arrays(pieces) if pieces else pa.array([], pa.string())
-        encoded = joined.dictionary_encode()
-        numbers = np.asarray(encoded.indices, dtype=np.int32)
+        numbers, names = encode(pa.chunked_array([joined]))
         stops = np.cumsum([len(piece) for piece in pieces])
         self._mappings = list(np.split(numbers, stops[:-1]))
-        return Vocabulary(self.domain, encoded.dictionary)
+        return Vocabulary(self.domain, names)
 
     def outside(self, coded: Coded) -> NDArray[np.bool_]:
         """``bool[d]``: distinct names of a column that an enumerated domain does not have."""
@@ -184,15 +176,4 @@ def as_names(names: Sequence[object] | pa.Array | pa.ChunkedArray) -> pa.StringA
     """One string array: text as it is, everything else as its text."""
     if not isinstance(names, pa.Array | pa.ChunkedArray):
         names = pa.array([None if name is None else str(name) for name in names], pa.string())
-    return one_chunk(names if names.type == pa.string() else names.cast(pa.string()))
-
-
-def one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column as a single array."""
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _to_ids(indices: pa.Int32Array) -> NDArray[np.int32]:
-    return np.asarray(indices.fill_null(UNKNOWN), dtype=np.int32)
+    return as_text(names)

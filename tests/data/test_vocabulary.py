@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import knowreason.data.encode as encoding
+from knowreason.data.encode import LONG, encode
 from knowreason.data.vocabulary import Vocabulary, VocabularyBuilder
 from knowreason.errors import DataError
 from tests.strategies_data import few_names, names
@@ -57,6 +59,39 @@ def test_a_column_seen_before_is_not_coded_again():
     builder = VocabularyBuilder("Thing")
     first = builder.add(pa.chunked_array([["a", "b"]]))
     assert builder.add(pa.chunked_array([["a"], ["b"]])) is first
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.int64()])
+@pytest.mark.parametrize("values", [10**6, 150_000, 7])
+def test_long_columns_are_coded_as_short_ones(kind, values):
+    numbers = np.random.default_rng(0).integers(0, values, LONG)
+    numbers = np.arange(LONG) if values == 10**6 else numbers
+    column = pa.chunked_array([pa.array(numbers).cast(kind)])
+    indices, names = encode(column)
+    distinct, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    assert names.to_pylist() == [str(n) for n in distinct[order]]
+    assert np.array_equal(indices, np.argsort(order)[inverse])
+
+
+def test_names_that_share_a_hash_are_told_apart(monkeypatch):
+    monkeypatch.setattr(encoding, "_hashes", lambda column: np.arange(len(column)) // 2)
+    names = [f"n{i}" for i in range(LONG)]
+    indices, found = encode(pa.chunked_array([names]))
+    assert found.to_pylist() == names
+    assert np.array_equal(indices, np.arange(LONG))
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.int64()])
+def test_chunks_of_a_column_share_their_names(kind):
+    numbers = np.random.default_rng(0).integers(0, 40, 500)
+    column = pa.array(numbers).cast(kind)
+    builder = VocabularyBuilder("Thing")
+    cuts = [(0, 3), (3, 0), (3, 300), (303, 197)]
+    coded = builder.add(pa.chunked_array([column.slice(*cut) for cut in cuts]))
+    vocabulary = builder.freeze()
+    assert vocabulary.decode(builder.ids(coded)).to_pylist() == [str(n) for n in numbers]
+    assert len(vocabulary) == len(set(numbers.tolist()))
 
 
 def test_enumerated_domains_keep_their_order_and_know_strangers():
