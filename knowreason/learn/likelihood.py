@@ -14,13 +14,17 @@ from knowreason.errors import LearningError
 from knowreason.infer.posterior import Posterior
 from knowreason.learn.expand import by_cluster
 from knowreason.learn.fit import Solution, starts, summarise
-from knowreason.learn.objective import Objective, Progress, maximise
+from knowreason.learn.objective import Objective, Optimum, Progress, maximise, polish
 from knowreason.learn.parts import Labelled, engines, labelled_components, split
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.problem import Fit, Problem
 from knowreason.learn.standard_errors import observed_information
 
 Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+SAMPLE_FROM = 20_000  # components from which a sample of them is fitted first
+SAMPLE_SHARE = 0.1
+MANY = 40  # parameters above which Newton steps cost more than they save
 Engine = Callable[[Tensor], Posterior]
 
 
@@ -71,29 +75,62 @@ def likelihood(
     seed: int = 0,
     posterior: str = "auto",
     progress: Progress | None = None,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-3,
     max_iterations: int = 200,
 ) -> Fit:
-    """Maximum of the exact conditional likelihood and the priors, by L-BFGS.
+    """Maximum of the exact conditional likelihood and the priors.
+
+    L-BFGS until the projected gradient is small, then Newton steps; where components are
+    many, from the optimum of a sample of them.
+
+    Args:
+        problem: what to learn.
+        seed: of the starts and of that sample.
+        posterior: exact whatever is asked.
+        progress: called as ``progress(step, total, note)``.
+        tolerance: greatest entry of the projected gradient.
+        max_iterations: of L-BFGS.
 
     Raises:
         LearningError: KR853 where a labelled component is too large for exact inference.
     """
     parts = split(labelled_components(problem))
     if parts.large is not None:
-        atoms = len(parts.large.evidence)
         raise LearningError(
-            f"{atoms} atoms lie in components too large for the exact likelihood",
+            f"{len(parts.large.atoms)} atoms lie in components too large for the exact likelihood",
             code="KR853",
             help="use method `variational_em` or `pseudo_likelihood`",
         )
+    return fit_exact(problem, parts.tractable, seed, tolerance, max_iterations, progress)
+
+
+def fit_exact(
+    problem: Problem,
+    labelled: Labelled | None,
+    seed: int,
+    tolerance: float,
+    max_iterations: int,
+    progress: Progress | None,
+) -> Fit:
+    """Fits tractable components from every start."""
     coordinates = Coordinates.of(problem.parameters)
-    terms = () if parts.tractable is None else (exact_likelihood(parts.tractable),)
+    terms = () if labelled is None else (exact_likelihood(labelled),)
     objective = Objective(coordinates, terms)
-    solutions = [
-        exact_solution(objective, start, tolerance, max_iterations, progress)
-        for start in starts(problem, seed)
-    ]
+    sample = None if labelled is None else _sample(labelled, seed)
+    solutions = []
+    for start in starts(problem, seed):
+        if sample is not None and len(coordinates.free) <= MANY:
+            small = Objective(coordinates, (exact_likelihood(sample),))
+            first = maximise(
+                small,
+                coordinates.eta(start),
+                tolerance=tolerance,
+                max_iterations=max_iterations,
+                progress=progress,
+            )
+            solutions.append(_from_nearby(objective, first, tolerance, max_iterations, progress))
+        else:
+            solutions.append(exact_solution(objective, start, tolerance, max_iterations, progress))
     return summarise(problem, solutions)
 
 
@@ -112,17 +149,51 @@ def exact_solution(
         max_iterations=max_iterations,
         progress=progress,
     )
+    information = observed_information(objective, optimum.eta, optimum.gradient)
+    return _solution(objective, polish(objective, optimum, information, tolerance), information)
+
+
+def _from_nearby(
+    objective: Objective,
+    near: Optimum,
+    tolerance: float,
+    max_iterations: int,
+    progress: Progress | None,
+) -> Solution:
+    """Newton steps on all components from the optimum of a sample; L-BFGS if they fail."""
+    value, gradient = objective(near.eta)
+    here = replace(near, value=value, gradient=gradient)
+    information = observed_information(objective, here.eta, gradient)
+    optimum = polish(objective, here, information, tolerance)
+    if not optimum.converged:
+        theta = objective.coordinates.theta(optimum.eta)
+        return exact_solution(objective, theta, tolerance, max_iterations, progress)
+    return _solution(
+        objective, optimum, observed_information(objective, optimum.eta, optimum.gradient)
+    )
+
+
+def _solution(objective: Objective, optimum: Optimum, information: Matrix) -> Solution:
     prior, _ = objective.coordinates.log_prior(optimum.eta)
     return Solution(
         eta=optimum.eta,
         objective=optimum.value,
         log_likelihood=optimum.value - prior,
         gradient=optimum.gradient,
-        information=observed_information(objective, optimum.eta),
+        information=information,
         iterations=optimum.iterations,
         converged=optimum.converged,
         history=optimum.history,
     )
+
+
+def _sample(labelled: Labelled, seed: int) -> Labelled | None:
+    """A tenth of the components where they are many, else ``None``."""
+    count = int(labelled.component.max(initial=-1)) + 1
+    if count < SAMPLE_FROM:
+        return None
+    chosen = np.random.default_rng([seed, 3]).random(count) < SAMPLE_SHARE
+    return labelled.keep(chosen[labelled.component])
 
 
 def _features(posterior: Posterior) -> Vector:

@@ -7,7 +7,7 @@ from typing import Any
 
 from knowreason.errors import LearningError
 from knowreason.learn.fit import Solution, starts, summarise
-from knowreason.learn.likelihood import exact_likelihood, exact_solution
+from knowreason.learn.likelihood import exact_likelihood, fit_exact
 from knowreason.learn.objective import Objective, Progress
 from knowreason.learn.parts import Labelled, Split, labelled_components, split
 from knowreason.learn.priors import Coordinates
@@ -24,7 +24,7 @@ def variational_em(
     seed: int = 0,
     posterior: str = "auto",
     progress: Progress | None = None,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-3,
     max_iterations: int = 200,
     **schedule: Any,
 ) -> Fit:
@@ -47,14 +47,10 @@ def variational_em(
             unknown ``posterior``.
     """
     parts = _parts(labelled_components(problem), posterior)
+    if parts.large is None:
+        return fit_exact(problem, parts.tractable, seed, tolerance, max_iterations, progress)
     terms = () if parts.tractable is None else (exact_likelihood(parts.tractable),)
     objective = Objective(Coordinates.of(problem.parameters), terms)
-    if parts.large is None:
-        solutions = [
-            exact_solution(objective, start, tolerance, max_iterations, progress)
-            for start in starts(problem, seed)
-        ]
-        return summarise(problem, solutions)
     plan = replace(Schedule(), **schedule)
     sampled = large(
         parts.large, gibbs_sampler(parts.large.clamped), gibbs_sampler(parts.large.graph)
