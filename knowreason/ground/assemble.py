@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -27,16 +27,12 @@ from knowreason.factors import (
 )
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground.atoms import open_blocks
-from knowreason.ground.auxiliary import Auxiliary
+from knowreason.ground.auxiliary import Auxiliary, Lists
 from knowreason.ground.harvest import Bucket, Harvest, Key, merged
 from knowreason.ground.literals import distinct_rows
 from knowreason.ground.parameters import bias_parameters, per_sizes, with_scales
 from knowreason.ground.provenance import Part, RuleProvenance
-from knowreason.ground.report import named_settings
-from knowreason.ground.rule_plan import leaves, literal_variables
 from knowreason.ground.rules import RuleRun
-from knowreason.ground.skeleton import All
-from knowreason.ground.skeleton import Literal as OpenLiteral
 from knowreason.logic import Program
 
 
@@ -79,8 +75,16 @@ def add_rule(
     harvest: Harvest,
     labels: NDArray[np.int8],
     hard_violations: Literal["error", "drop"],
+    name: Callable[[int], str],
 ) -> Made:
     """Turn a rule's columns into factor groups.
+
+    Args:
+        pieces: what is added to.
+        run, harvest: the rule and its columns.
+        labels: ``int8[n]`` visible training labels.
+        hard_violations: what to do where they make a hard rule false.
+        name: names an atom, for messages.
 
     Raises:
         GroundingError: KR645 where training labels contradict a hard rule.
@@ -88,26 +92,30 @@ def add_rule(
     if not run.hard:
         pieces.constant[run.base : run.base + harvest.parameters] += harvest.constant
     parts: list[Part] = []
-    broken: list[NDArray[np.int32]] = []
+    broken: list[tuple[int, ...]] = []
     dropped = 0
     for key, bucket in harvest.groups.items():
         part, lost = _add_group(pieces, run, key, bucket, labels)
         dropped += len(lost)
-        broken.extend(lost[:3])
+        broken.extend(tuple(atoms) for atoms in lost[:3].tolist())
+        if part is not None:
+            parts.append(part)
+    if len(harvest.lists.lengths):
+        part, lost_lists = _add_lists(pieces, run, harvest.lists, labels)
+        dropped += len(lost_lists)
+        broken.extend(lost_lists[:3])
         if part is not None:
             parts.append(part)
     if dropped and hard_violations == "error":
         raise GroundingError(
             f"training labels contradict hard rule `{run.rule.name}` in {dropped:,} grounding(s): "
-            + named_settings(broken, run.rule, run.data),
+            + "; ".join(" and ".join(name(atom) for atom in atoms) for atoms in broken[:3]),
             code="KR645",
             help='correct the labels, give the rule a weight, or set `hard_violations = "drop"`',
         )
-    if len(harvest.lists.lengths):
-        parts.append(_add_lists(pieces, run, harvest.lists))
     if len(harvest.units.atoms):
         parts.append(_add_units(pieces, run, harvest.units))
-    rows = sum(len(part.substitution) for part in parts)
+    rows = sum(part.rows for part in parts)
     factors = sum(_factor_rows(pieces, part) for part in parts)
     return Made(factors, rows - factors, RuleProvenance(run.plan.index, tuple(parts)))
 
@@ -115,23 +123,23 @@ def add_rule(
 def _add_group(
     pieces: Pieces, run: RuleRun, key: Key, bucket: Bucket, labels: NDArray[np.int8]
 ) -> tuple[Part | None, NDArray[np.int32]]:
-    """Add the rows of one shape; returns also substitutions that labels make false."""
+    """Add the rows of one shape; returns also those that labels make false."""
     positions, shape = key
-    atoms, substitution = bucket.atoms.array(), bucket.substitution.array()
+    atoms, things = bucket.atoms.array(), bucket.substitution.array()
     value, parameter = bucket.value.array(), bucket.parameter.array()
     assert atoms is not None
-    if substitution is None:
-        substitution = np.zeros((len(atoms), 0), np.int32)
-    lost = substitution[:0]
+    origins = run.origins(positions)
+    lost = atoms[:0]
     if run.hard:
         wrong = _contradicted(atoms, shape, labels)
         if wrong.any():
-            lost, substitution, atoms = substitution[wrong], substitution[~wrong], atoms[~wrong]
+            lost, atoms = atoms[wrong], atoms[~wrong]
+            things = None if things is None else things[~wrong]
     if not len(atoms):
         return None, lost
     row = None
     rows, group_value, group_parameter = atoms, value, parameter
-    if not _determined(run, positions):
+    if origins is None:
         first, row, group_value = merged(atoms, value, parameter, hard=run.hard)
         rows = atoms[first]
         group_parameter = None if parameter is None else parameter[first]
@@ -146,16 +154,7 @@ def _add_group(
     )
     place = len(pieces.groups) - 1
     owner = None if run.hard else run.base if parameter is None else parameter
-    return Part("group", place, atoms, substitution, owner, value, row=row), lost
-
-
-def _determined(run: RuleRun, positions: tuple[int, ...]) -> bool:
-    """Whether the atoms at these leaves tell what every variable stands for."""
-    found = leaves(run.plan.residual)
-    kept = [found[position] for position in positions]
-    literals = tuple(leaf for leaf in kept if isinstance(leaf, OpenLiteral))
-    told = literal_variables(All(literals))
-    return all(variable.name in told for variable in run.rule.variables)
+    return Part("group", place, atoms, things, owner, value, row=row, origins=origins), lost
 
 
 def _contradicted(
@@ -172,28 +171,52 @@ def _contradicted(
     return known & (table[index] == 0)
 
 
-def _add_lists(pieces: Pieces, run: RuleRun, bucket: Bucket) -> Part:
+def _add_lists(
+    pieces: Pieces, run: RuleRun, bucket: Bucket, labels: NDArray[np.int8]
+) -> tuple[Part | None, list[tuple[int, ...]]]:
+    """Add clauses of varying length; returns also those that labels make false."""
     lengths, literals = bucket.lengths.array(), bucket.atoms.array()
     assert lengths is not None
     assert literals is not None
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    atoms = (np.abs(literals) - 1).astype(np.int32)
+    lists = Lists(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), literals)
     value, parameter = bucket.value.array(), bucket.parameter.array()
+    things = bucket.substitution.array()
+    lost: list[tuple[int, ...]] = []
+    if run.hard:
+        wrong = _contradicted_lists(lists, labels)
+        lost = [
+            tuple((np.abs(lists.take(np.array([row])).literals) - 1).tolist())
+            for row in np.flatnonzero(wrong)
+        ]
+        lists = lists.take(np.flatnonzero(~wrong)) if lost else lists
+        things = None if things is None else things[~wrong]
+    if not lists.rows:
+        return None, lost
+    atoms = (np.abs(lists.literals) - 1).astype(np.int32)
     weight = None if run.hard else run.base if parameter is None else _tensor(parameter)
     pieces.clause_lists.append(
         ClauseList(
-            _tensor(offsets),
+            _tensor(lists.offsets),
             _tensor(atoms),
-            _tensor(literals > 0),
+            _tensor(lists.literals > 0),
             weight,
             _optional(value),
             run.plan.index,
         )
     )
     owner = None if run.hard else run.base if parameter is None else parameter
-    substitution = _substitution(bucket, len(lengths))
     place = len(pieces.clause_lists) - 1
-    return Part("list", place, atoms, substitution, owner, value, offsets=offsets)
+    return Part("list", place, atoms, things, owner, value, offsets=lists.offsets), lost
+
+
+def _contradicted_lists(lists: Lists, labels: NDArray[np.int8]) -> NDArray[np.bool_]:
+    atoms = np.abs(lists.literals) - 1
+    inside = atoms < len(labels)
+    state = np.where(inside, labels[np.where(inside, atoms, 0)], OPEN)
+    false = (state != OPEN) & (state != (lists.literals > 0))
+    owner = np.repeat(np.arange(lists.rows), np.diff(lists.offsets))
+    open_or_true = np.bincount(owner[~false], minlength=lists.rows)
+    return open_or_true == 0
 
 
 def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket) -> Part:
@@ -202,8 +225,11 @@ def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket) -> Part:
     atoms, positive = (np.abs(codes) - 1).astype(np.int32), codes > 0
     value, parameter = bucket.value.array(), bucket.parameter.array()
     amount = np.ones(len(codes)) if value is None else value.astype(np.float64)
-    weights = np.full(len(codes), run.base) if parameter is None else parameter
-    np.add.at(pieces.constant, weights[~positive], amount[~positive])
+    if parameter is None:
+        pieces.constant[run.base] += amount[~positive].sum()
+    else:
+        places, weights = parameter[~positive], amount[~positive]
+        pieces.constant += np.bincount(places, weights=weights, minlength=len(pieces.constant))
     signed = np.where(positive, amount, -amount)
     if parameter is None:
         rows = np.flatnonzero(np.bincount(atoms)).astype(np.int32)
@@ -221,9 +247,9 @@ def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket) -> Part:
         )
     )
     told = run.base if parameter is None else parameter
-    substitution = _substitution(bucket, len(codes))
     place = len(pieces.units) - 1
-    return Part("unit", place, atoms[:, None], substitution, told, value, signs=positive)
+    things = bucket.substitution.array()
+    return Part("unit", place, atoms[:, None], things, told, value, signs=positive)
 
 
 def add_biases(
@@ -321,11 +347,6 @@ def _factor_rows(pieces: Pieces, part: Part) -> int:
         "unit": pieces.units,
     }
     return int(groups[part.kind][part.index].rows)
-
-
-def _substitution(bucket: Bucket, rows: int) -> NDArray[np.int32]:
-    found = bucket.substitution.array()
-    return np.zeros((rows, 0), np.int32) if found is None else found
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

@@ -298,13 +298,18 @@ def open_blocks(
     return offsets, np.concatenate(members), np.concatenate(at_most)
 
 
-def argument_names(data: Dataset, program: Program, span: AtomSpan, atom: int) -> tuple[str, ...]:
-    """Names of the things in an atom."""
+def atom_text(atom: int, table: AtomTable, program: Program, data: Dataset) -> str:
+    """``Smokes("anna")``; auxiliary atoms are ``auxiliary 17``."""
+    span = table.owner(atom)
+    if span is None:
+        return f"auxiliary {atom}"
     row = span.arguments[atom - span.start]
     sorts = program.sorts_of(span.predicate)
-    return tuple(
-        data.vocabularies[sort].name(int(thing)) for sort, thing in zip(sorts, row, strict=True)
+    names = (
+        f'"{data.vocabularies[sort].name(int(thing))}"'
+        for sort, thing in zip(sorts, row, strict=True)
     )
+    return f"{span.predicate}({', '.join(names)})"
 
 
 def argument_ids(

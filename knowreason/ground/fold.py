@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numba
 import numpy as np
@@ -23,6 +24,7 @@ from knowreason.ground.auxiliary import (
 
 SATISFIED, VIOLATED, MISSING = -1, -2, -3  # decided rows; open patterns are >= 0
 MAX_CLAUSE = 31  # literals of a clause whose pattern fits into 62 bits
+MAX_LITERALS = 6  # of a clause folded straight from the evidence
 LEAF_BITS = 5  # of a leaf's state in the pattern of a table
 MAX_LEAVES = 12
 _SLOTS = 1024  # distinct patterns sought one by one before sorting
@@ -35,14 +37,70 @@ class Folded:
     Attributes:
         satisfied, violated, missing: rows decided true, decided false, unknown.
         patterns: distinct open patterns.
-        rows: ``int64`` rows of each open pattern.
+        rows: rows of each open pattern.
+        satisfied_count: number of rows decided true, which may not be listed.
     """
 
-    satisfied: NDArray[np.int64]
-    violated: NDArray[np.int64]
-    missing: NDArray[np.int64]
+    satisfied: NDArray[np.integer]
+    violated: NDArray[np.integer]
+    missing: NDArray[np.integer]
     patterns: tuple[int, ...]
-    rows: tuple[NDArray[np.int64], ...]
+    rows: tuple[NDArray[np.integer], ...]
+    satisfied_count: int
+
+
+def fold_literals(
+    atoms: tuple[NDArray[np.int32], ...],
+    evidence: NDArray[np.int8],
+    signs: Sequence[bool],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    list_satisfied: bool,
+) -> Folded:
+    """:func:`fold_clauses` of plain literals, in one pass over atom indices.
+
+    Args:
+        atoms: for each literal ``int32[m]``, ``-1`` for an atom outside its candidates.
+        evidence: ``int8[n]``.
+        signs: whether each literal is positive.
+        pairs: positions ``(i, j)``, ``i < j``, that may hold the same atom.
+        list_satisfied: whether the rows decided true are needed, not only their number.
+    """
+    width, rows = len(atoms), len(atoms[0])
+    slot_of, patterns = _slot_table(width)
+    slots = np.empty(rows, np.int16)
+    counts = np.zeros(len(patterns), np.int64)
+    twins = np.array(pairs, np.int64).reshape(-1, 2)
+    _fold_literals(atoms, evidence, np.array(signs, np.int64), twins, slot_of, slots, counts)
+    listed = counts.copy()
+    if not list_satisfied:
+        listed[0] = 0
+    order = np.empty(int(listed.sum()), np.int32)
+    ends = np.cumsum(listed)
+    _scatter_listed(slots, ends - listed, order, 0 if list_satisfied else 1)
+    found = [order[end - size : end] for end, size in zip(ends, listed, strict=True)]
+    kept = [slot for slot in range(2, len(patterns)) if counts[slot]]
+    return Folded(
+        found[0],
+        found[1],
+        np.zeros(0, np.int64),
+        tuple(patterns[slot] for slot in kept),
+        tuple(found[slot] for slot in kept),
+        int(counts[0]),
+    )
+
+
+@cache
+def _slot_table(width: int) -> tuple[NDArray[np.int16], tuple[int, ...]]:
+    """A small number for every pattern: 0 satisfied, 1 violated, then the open ones."""
+    slot_of = np.zeros(4**width, np.int16)
+    patterns = [SATISFIED, VIOLATED]
+    slot_of[0] = 1
+    for code in range(1, 4**width):
+        if all(code >> (2 * j) & 3 != 3 for j in range(width)):
+            slot_of[code] = len(patterns)
+            patterns.append(code)
+    return slot_of, tuple(patterns)
 
 
 def fold_clauses(codes: Codes) -> Folded:
@@ -91,11 +149,20 @@ def leaf_states(pattern: int, count: int) -> tuple[int, ...]:
 
 
 def take_atoms(
-    codes: Codes, rows: NDArray[np.int64], positions: Sequence[int]
+    codes: Codes, rows: NDArray[np.integer], positions: Sequence[int]
 ) -> NDArray[np.int32]:
     """``int32[r, k]`` atoms of chosen rows and positions."""
     out = np.empty((len(rows), len(positions)), np.int32)
     _take_atoms(codes, rows, np.asarray(positions, np.int64), out)
+    return out
+
+
+def take_columns(
+    atoms: tuple[NDArray[np.int32], ...], rows: NDArray[np.integer], positions: Sequence[int]
+) -> NDArray[np.int32]:
+    """``int32[r, k]`` chosen rows and positions of atom columns."""
+    out = np.empty((len(rows), len(positions)), np.int32)
+    _take_columns(atoms, rows, np.asarray(positions, np.int64), out)
     return out
 
 
@@ -123,7 +190,7 @@ def _sorted_out(pattern: NDArray[np.int64]) -> Folded:
     )
     patterns = tuple(sorted(found))
     rows_of = tuple(found[code] for code in patterns)
-    return Folded(satisfied, violated, missing, patterns, rows_of)
+    return Folded(satisfied, violated, missing, patterns, rows_of, len(satisfied))
 
 
 def _rows_of_slots(slots: NDArray[np.int16], count: int) -> list[NDArray[np.int64]]:
@@ -136,6 +203,47 @@ def _rows_of_slots(slots: NDArray[np.int16], count: int) -> list[NDArray[np.int6
 
 
 # ruff: noqa: ANN001, ANN202
+
+
+@numba.njit(cache=True)
+def _fold_literals(atoms, evidence, signs, twins, slot_of, slots, counts):  # type: ignore[no-untyped-def]
+    state_of = np.array([[2, 3, 0], [1, 0, 3]], np.int64)  # by sign; open, false, true
+    width = len(atoms)
+    for i in range(len(slots)):
+        code = np.int64(0)
+        for j in range(width):
+            atom = atoms[j][i]
+            known = evidence[atom] + 1 if atom >= 0 else 1
+            code |= state_of[signs[j], known] << (2 * j)
+        for t in range(len(twins)):
+            one, two = twins[t, 0], twins[t, 1]
+            if atoms[one][i] == atoms[two][i]:
+                first, second = (code >> (2 * one)) & 3, (code >> (2 * two)) & 3
+                if first + second == 3 and first > 0 and second > 0:
+                    code |= np.int64(3) << (2 * two)
+                elif first == second and first < 3:
+                    code &= ~(np.int64(3) << (2 * two))
+        slot = slot_of[code]
+        slots[i] = slot
+        counts[slot] += 1
+
+
+@numba.njit(cache=True)
+def _scatter_listed(slots, start, order, least):  # type: ignore[no-untyped-def]
+    place = start.copy()
+    for i in range(len(slots)):
+        s = slots[i]
+        if s >= least:
+            order[place[s]] = i
+            place[s] += 1
+
+
+@numba.njit(cache=True)
+def _take_columns(atoms, rows, positions, out):  # type: ignore[no-untyped-def]
+    for p in range(len(positions)):
+        column = atoms[positions[p]]
+        for r in range(len(rows)):
+            out[r, p] = column[rows[r]]
 
 
 @numba.njit(cache=True)

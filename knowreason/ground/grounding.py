@@ -21,7 +21,7 @@ from knowreason.ground.atoms import (
     DEFAULT_LIMIT,
     Numbering,
     argument_ids,
-    argument_names,
+    atom_text,
     atom_values,
     open_atoms,
     spread_over_blocks,
@@ -103,11 +103,7 @@ class Grounding:
 
     def atom_name(self, index: int) -> str:
         """``Smokes("anna")``; auxiliary atoms are ``auxiliary 17``."""
-        span = self.atoms.owner(index)
-        if span is None:
-            return f"auxiliary {index}"
-        names = argument_names(self.data, self.program, span, index)
-        return f"{span.predicate}({', '.join(f'{chr(34)}{name}{chr(34)}' for name in names)})"
+        return atom_text(index, self.atoms, self.program, self.data)
 
     def groundings_of(self, atom: int, limit: int = 1000) -> list[GroundRule]:
         """Ground factors an atom stands in, with names from the data."""
@@ -179,14 +175,20 @@ def ground(
         reports: list[RuleReport] = []
         origins: list[RuleProvenance] = []
         warnings = list(known.warnings)
+
+        def named(atom: int) -> str:
+            return atom_text(atom, table, program, data)
+
         for index, base in enumerate(rule_offsets(program, data)):
             plan = plan_rule(program, index)
             name = plan.rule.name
-            literals = Literals(program, relations, numbering, codes, auxiliary, index, name, limit)
+            literals = Literals(
+                program, relations, numbering, known.evidence, codes, auxiliary, index, name, limit
+            )
             run = RuleRun(plan, literals, data, base)
             harvest, report = _ground_one(run, folder, limit)
             refuse_violated(harvest, plan.rule, data)
-            made = assemble.add_rule(pieces, run, harvest, known.labels, hard_violations)
+            made = assemble.add_rule(pieces, run, harvest, known.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))
             origins.append(made.provenance)
             warnings.extend(warnings_of(plan, table, data, harvest.amount))

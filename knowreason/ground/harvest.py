@@ -20,22 +20,34 @@ class Batch:
     """What every grounding of a batch carries.
 
     Attributes:
+        rows: number of groundings.
         value: ``float32[m]`` feature, ``None`` where all are 1.
         parameter: ``int32[m]`` weight of each, ``None`` where the rule has one or none.
-        substitution: ``int32[m, variables]``.
+        things: for each variable of the rule ``int32[m]``, what it stands for; ``None``
+            where the atoms tell.
     """
 
+    rows: int
     value: NDArray[np.float32] | None
     parameter: NDArray[np.int32] | None
-    substitution: NDArray[np.int32]
+    things: tuple[NDArray[np.int32], ...] | None
 
-    def take(self, rows: NDArray[np.int64]) -> Batch:
-        """The chosen groundings."""
+    def take(self, rows: NDArray[np.integer], *, things: bool = True) -> Batch:
+        """The chosen groundings, with or without what their variables stand for."""
         return Batch(
+            len(rows),
             None if self.value is None else self.value[rows],
             None if self.parameter is None else self.parameter[rows],
-            self.substitution[rows],
+            tuple(column[rows] for column in self.things or ()) if things else None,
         )
+
+    def substitution(self) -> NDArray[np.int32]:
+        """``int32[m, variables]``."""
+        columns = self.things or ()
+        out = np.empty((self.rows, len(columns)), np.int32)
+        for i, column in enumerate(columns):
+            out[:, i] = column
+        return out
 
 
 @dataclass
@@ -64,7 +76,8 @@ class Bucket:
             self.value.append(batch.value)
         if batch.parameter is not None:
             self.parameter.append(batch.parameter)
-        self.substitution.append(batch.substitution)
+        if batch.things is not None:
+            self.substitution.append(batch.substitution())
 
     def add_lists(self, lists: Lists, batch: Batch) -> None:
         """Append groundings that are lists of literals."""
@@ -115,26 +128,28 @@ class Harvest:
             self.groups[key] = Bucket.new(self.store)
         self.groups[key].add(atoms, batch)
 
-    def add_satisfied(self, batch: Batch, rows: NDArray[np.int64], base: int) -> None:
-        """Groundings decided true."""
-        self.satisfied += len(rows)
-        if not len(rows) or not self.parameters:
+    def add_satisfied(
+        self, batch: Batch, rows: NDArray[np.integer], base: int, count: int | None = None
+    ) -> None:
+        """Groundings decided true; ``count`` of them where the rows are not listed."""
+        self.satisfied += len(rows) if count is None else count
+        if not self.parameters:
             return
-        if batch.parameter is None:
-            values = batch.value
-            total = len(rows) if values is None else values[rows].sum(dtype=np.float64)
-            self.constant[0] += total
-            return
-        weights = None if batch.value is None else batch.value[rows].astype(np.float64)
-        self.constant += np.bincount(
-            batch.parameter[rows] - base, weights=weights, minlength=self.parameters
-        )
+        if batch.parameter is not None:
+            weights = None if batch.value is None else batch.value[rows].astype(np.float64)
+            self.constant += np.bincount(
+                batch.parameter[rows] - base, weights=weights, minlength=self.parameters
+            )
+        elif batch.value is not None:
+            self.constant[0] += batch.value[rows].sum(dtype=np.float64)
+        else:
+            self.constant[0] += len(rows) if count is None else count
 
-    def add_violated(self, batch: Batch, rows: NDArray[np.int64]) -> None:
+    def add_violated(self, batch: Batch, rows: NDArray[np.integer]) -> None:
         """Groundings decided false."""
         self.violated += len(rows)
         room = max(3 - len(self.broken), 0)
-        self.broken.extend(batch.substitution[rows[:room]])
+        self.broken.extend(batch.take(rows[:room]).substitution())
 
 
 def merged(

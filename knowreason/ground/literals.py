@@ -44,6 +44,7 @@ class Literals:
         program: for the kinds of predicates.
         relations: everything observed.
         numbering: lookups of open atoms.
+        evidence: ``int8[n]``.
         codes: ``int32[n]`` code of each atom's positive literal.
         auxiliary: where definitions go.
         rule: label of the definitions.
@@ -54,6 +55,7 @@ class Literals:
     program: Program
     relations: Relations
     numbering: Numbering
+    evidence: NDArray[np.int8]
     codes: Codes
     auxiliary: Auxiliary
     rule: int
@@ -79,17 +81,17 @@ class Literals:
 
     def atoms(self, literal: Literal, frame: Frame) -> Codes:
         """Codes of an open atom; unknown where an argument has no value."""
-        columns = [frame.ids(argument) for argument in literal.atom.arguments]
-        if not columns:
-            columns_found = self.numbering.find(literal.atom.predicate, columns)
-            index = np.full(frame.rows, columns_found[0], np.int32)
-        else:
-            index = self.numbering.find(literal.atom.predicate, columns)
-        codes = literal_codes(index, self.codes, literal.positive)
-        for column, argument in zip(columns, literal.atom.arguments, strict=True):
+        codes = literal_codes(self.index(literal, frame), self.codes, literal.positive)
+        for argument in literal.atom.arguments:
             if argument in frame.listing.terms:
-                codes[column < 0] = UNKNOWN_LITERAL
+                codes[frame.ids(argument) < 0] = UNKNOWN_LITERAL
         return codes
+
+    def index(self, literal: Literal, frame: Frame) -> NDArray[np.int32]:
+        """``int32[rows]`` open atoms, ``-1`` for those outside their candidates."""
+        columns = [frame.ids(argument) for argument in literal.atom.arguments]
+        found = self.numbering.find(literal.atom.predicate, columns)
+        return found if columns else np.repeat(found, frame.rows)
 
     def tally(self, tally: Tally, frame: Frame) -> Codes:
         """Codes of a count, each defined once a distinct list and interval."""

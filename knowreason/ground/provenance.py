@@ -30,18 +30,27 @@ class Part:
             its own. Units are summed by atom and have none.
         value: ``float32[m]`` before merging.
         parameter: ``int32[m]`` or one for all; ``None`` for hard rules.
-        substitution: ``int32[m, variables]``, memory-mapped where a folder was given.
+        substitution: ``int32[m, variables]``, memory-mapped where a folder was given;
+            ``None`` where ``origins`` says which atom tells each variable, or where the
+            rule has no variables.
+        origins: for each variable the column of ``atoms`` and the argument place.
     """
 
     kind: PartKind
     index: int
     atoms: NDArray[np.int32]
-    substitution: NDArray[np.int32]
+    substitution: NDArray[np.int32] | None
     parameter: int | NDArray[np.int32] | None
     value: NDArray[np.float32] | None = None
     offsets: NDArray[np.int64] | None = None
     signs: NDArray[np.bool_] | None = None
     row: NDArray[np.int64] | None = None
+    origins: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of groundings."""
+        return len(self.atoms if self.offsets is None else self.offsets[1:])
 
     def holding(self, atom: int) -> NDArray[np.int64]:
         """Groundings the atom stands in."""
@@ -108,8 +117,8 @@ def _named(
     variables = grounding.program.rules[rule].variables
     for row in rows.tolist():
         substitution = {
-            variable.name: grounding.data.vocabularies[variable.sort].name(int(thing))
-            for variable, thing in zip(variables, part.substitution[row], strict=True)
+            variable.name: grounding.data.vocabularies[variable.sort].name(thing)
+            for variable, thing in zip(variables, _things(grounding, part, row), strict=True)
         }
         parameter = part.parameter
         if isinstance(parameter, np.ndarray):
@@ -125,3 +134,16 @@ def _named(
             parameter=parameter,
             value=1.0 if part.value is None else float(part.value[row]),
         )
+
+
+def _things(grounding: Grounding, part: Part, row: int) -> list[int]:
+    """What each variable stands for, read off the atoms where they tell."""
+    if part.origins is None:
+        return [] if part.substitution is None else part.substitution[row].tolist()
+    things = []
+    for column, place in part.origins:
+        atom = int(part.atoms[row, column])
+        span = grounding.atoms.owner(atom)
+        assert span is not None
+        things.append(int(span.arguments[atom - span.start, place]))
+    return things

@@ -134,17 +134,6 @@ def outer_variables(tally: Tally) -> tuple[Variable, ...]:
     return tuple(variable for variable in inside if variable.name not in bound)
 
 
-def literal_variables(node: Node) -> frozenset[str]:
-    """Variables that stand by themselves in an argument place of an open atom."""
-    return frozenset(
-        argument.name
-        for leaf in leaves(node)
-        if isinstance(leaf, Literal)
-        for argument in leaf.atom.arguments
-        if isinstance(argument, Variable)
-    )
-
-
 def _strip(
     node: Any_ | All, program: Program, *, deciding: bool
 ) -> tuple[tuple[Node, ...], list[Formula]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,13 +23,17 @@ from knowreason.ground.estimate import too_large
 from knowreason.ground.fold import (
     MAX_CLAUSE,
     MAX_LEAVES,
+    MAX_LITERALS,
     SATISFIED,
     VIOLATED,
+    Folded,
     clause_signs,
     fold_clauses,
     fold_leaves,
+    fold_literals,
     leaf_states,
     take_atoms,
+    take_columns,
 )
 from knowreason.ground.harvest import Batch, Harvest
 from knowreason.ground.literals import Literals
@@ -38,7 +42,7 @@ from knowreason.ground.residual import residual
 from knowreason.ground.rows import Frame, Listing
 from knowreason.ground.rule_plan import RulePlan, clause_parts, leaves
 from knowreason.ground.skeleton import Crisp, Literal, Tally
-from knowreason.logic import Rule
+from knowreason.logic import Rule, Variable
 
 BATCH_ROWS = 1_000_000
 
@@ -68,6 +72,24 @@ class RuleRun:
     def hard(self) -> bool:
         """Whether it must hold."""
         return self.rule.weight.kind == "hard"
+
+    def origins(self, positions: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
+        """Where the open atoms at some leaves tell what each variable stands for.
+
+        Returns:
+            For each variable of the rule the column of an atom and the argument place in
+            it; ``None`` where a variable stands in none of them.
+        """
+        found = leaves(self.plan.residual)
+        places: dict[str, tuple[int, int]] = {}
+        for column, position in enumerate(positions):
+            leaf = found[position] if position >= 0 else None
+            if isinstance(leaf, Literal):
+                for place, argument in enumerate(leaf.atom.arguments):
+                    if isinstance(argument, Variable):
+                        places.setdefault(argument.name, (column, place))
+        names = [variable.name for variable in self.rule.variables]
+        return tuple(places[n] for n in names) if all(n in places for n in names) else None
 
 
 def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
@@ -138,7 +160,8 @@ def _batch(run: RuleRun, frame: Frame) -> tuple[Batch, NDArray[np.int64] | None]
         for variable, size in zip(weight.per, per_sizes(run.rule, run.data), strict=True):
             parameter = parameter * np.int32(size) + frame.ids(variable)
         parameter += np.int32(run.base)
-    return Batch(value, parameter, frame.substitution(run.rule.variables)), usable
+    things = tuple(frame.ids(variable) for variable in run.rule.variables)
+    return Batch(frame.rows, value, parameter, things), usable
 
 
 def _fold_clause(
@@ -148,23 +171,59 @@ def _fold_clause(
     batch: Batch,
     harvest: Harvest,
 ) -> None:
-    codes = np.empty((len(parts), frame.rows), np.int32)
-    for j, part in enumerate(parts):
-        codes[j] = run.literals.leaf(part, frame)
-    folded = fold_clauses(codes)
-    harvest.add_satisfied(batch, folded.satisfied, run.base)
+    folded, take = _fold_plain(run, parts, frame, batch) or _fold_codes(run, parts, frame)
+    harvest.add_satisfied(batch, folded.satisfied, run.base, folded.satisfied_count)
     harvest.add_violated(batch, folded.violated)
     harvest.missing += len(folded.missing)
     for pattern, rows in zip(folded.patterns, folded.rows, strict=True):
         literals = clause_signs(pattern)
         positions = tuple(j for j, _ in literals)
         signs = tuple(positive for _, positive in literals)
-        kept = batch.take(rows)
-        if len(positions) == 1 and not run.hard:
-            harvest.add_units(codes[positions[0], rows], kept)
+        atoms = take(rows, positions)
+        unit = len(positions) == 1 and not run.hard
+        kept = batch.take(rows, things=unit or run.origins(positions) is None)
+        if unit:
+            harvest.add_units((atoms[:, 0] + 1) * np.int32(1 if signs[0] else -1), kept)
         else:
-            atoms = take_atoms(codes, rows, positions)
             harvest.add_group((positions, signs), atoms, kept)
+
+
+Take = Callable[[NDArray[np.integer], Sequence[int]], NDArray[np.int32]]
+
+
+def _fold_codes(
+    run: RuleRun, parts: Sequence[Literal | Tally | Crisp], frame: Frame
+) -> tuple[Folded, Take]:
+    codes = np.empty((len(parts), frame.rows), np.int32)
+    for j, part in enumerate(parts):
+        codes[j] = run.literals.leaf(part, frame)
+    return fold_clauses(codes), lambda rows, positions: take_atoms(codes, rows, positions)
+
+
+def _fold_plain(
+    run: RuleRun, parts: Sequence[Literal | Tally | Crisp], frame: Frame, batch: Batch
+) -> tuple[Folded, Take] | None:
+    """The usual clause, a few literals over variables, straight from the evidence."""
+    literals = [part for part in parts if isinstance(part, Literal)]
+    if not literals or len(literals) < len(parts) or len(parts) > MAX_LITERALS:
+        return None
+    if any(term in frame.listing.terms for part in literals for term in part.atom.arguments):
+        return None
+    atoms = tuple(run.literals.index(part, frame) for part in literals)
+    pairs = [
+        (i, j)
+        for j, part in enumerate(literals)
+        for i in range(j)
+        if literals[i].atom.predicate == part.atom.predicate
+    ]
+    folded = fold_literals(
+        atoms,
+        run.literals.evidence,
+        [part.positive for part in literals],
+        pairs,
+        list_satisfied=batch.value is not None or batch.parameter is not None,
+    )
+    return folded, lambda rows, positions: take_columns(atoms, rows, positions)
 
 
 def _fold_table(run: RuleRun, frame: Frame, batch: Batch, harvest: Harvest) -> None:
@@ -190,8 +249,9 @@ def _fold_table(run: RuleRun, frame: Frame, batch: Batch, harvest: Harvest) -> N
             else:
                 harvest.missing += len(rows)
             continue
-        kept = batch.take(rows)
-        if len(left.positions) == 1 and not run.hard:
+        unit = len(left.positions) == 1 and not run.hard
+        kept = batch.take(rows, things=unit or run.origins(left.positions) is None)
+        if unit:
             sign = 1 if left.table[1] else -1
             atoms = take_atoms(codes, rows, left.positions)[:, 0]
             harvest.add_units((sign * (atoms + 1)).astype(np.int32), kept)
@@ -264,7 +324,7 @@ def _add_single(run: RuleRun, codes: NDArray[np.int32], batch: Batch, harvest: H
         chosen = rows[(codes[rows] > 0) == positive]
         if len(chosen):
             atoms = np.abs(codes[chosen])[:, None] - 1
-            harvest.add_group(((0,), (positive,)), atoms, batch.take(chosen))
+            harvest.add_group(((-1,), (positive,)), atoms, batch.take(chosen))
 
 
 def _is_demand(part: Literal | Tally | Crisp) -> bool:

@@ -32,6 +32,7 @@ class NaiveOpen(NaiveWorld):
 
     def set_atoms(self, known, open_atoms):
         self.known, self.open_atoms, self.world = known, open_atoms, {}
+        self._is_open, self._states = {}, {}
         return self
 
     def score(self, rule, weight_of, world):
@@ -53,11 +54,20 @@ class NaiveOpen(NaiveWorld):
         return total, dropped, holds
 
     def is_open(self, part):
-        return any(isinstance(n, Atom) and self.program.is_open(n.predicate) for n in walk(part))
+        if part not in self._is_open:
+            atoms = (node for node in walk(part) if isinstance(node, Atom))
+            self._is_open[part] = any(self.program.is_open(a.predicate) for a in atoms)
+        return self._is_open[part]
 
     # -- before the open atoms are known -----------------------------------------
 
     def state(self, formula, setting):
+        key = (formula, *setting.items())
+        if key not in self._states:
+            self._states[key] = self._state(formula, setting)
+        return self._states[key]
+
+    def _state(self, formula, setting):
         if not self.is_open(formula):
             return _of_truth(self.truth(formula, setting))
         match formula:
@@ -136,7 +146,7 @@ class NaiveOpen(NaiveWorld):
     def holds(self, formula, setting):
         """Truth in the world, unknown entries of lists left out."""
         if not self.is_open(formula):
-            return self.truth(formula, setting) is True
+            return self.state(formula, setting) == TRUE
         match formula:
             case Atom():
                 if any(isinstance(a, Wildcard) for a in formula.arguments):

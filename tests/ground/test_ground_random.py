@@ -1,5 +1,7 @@
 """Grounding is substitution: random programs scored both ways."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from knowreason.factors.energy import log_score
 from knowreason.ground import ground
 from tests.ground.programs import naive_of, random_data, random_program, random_worlds
 
-WORLDS = 12
+WORLDS = 8
+PROGRAMS = int(os.environ.get("KNOWREASON_RANDOM_PROGRAMS", "60"))
 
 
 def check(seed, **options):
@@ -68,12 +71,10 @@ def _state(grounding, predicate, ids):
     return f'"b{ids[position]}"'
 
 
-@pytest.mark.parametrize("block", range(4))
 @pytest.mark.parametrize(("missing", "quantifiers"), [(False, True), (True, False), (True, True)])
-def test_grounding_equals_substitution(block, missing, quantifiers):
+def test_grounding_equals_substitution(missing, quantifiers):
     results = [
-        check(seed, missing=missing, quantifiers=quantifiers)
-        for seed in range(block * 10, block * 10 + 10)
+        check(seed, missing=missing, quantifiers=quantifiers) for seed in range(PROGRAMS // 3)
     ]
-    assert results.count("compared") >= 5
+    assert results.count("compared") > PROGRAMS // 6
     assert set(results) <= {"compared", "KR644", "KR646"}  # contradictions, too many parts
