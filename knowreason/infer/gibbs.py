@@ -17,11 +17,11 @@ from knowreason.factors.components import components
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import holds
 from knowreason.infer.chains import ChainSummary, summarise
-from knowreason.infer.gibbs_kernels import HARD_WEIGHT, Tally, Wiring, run_chain
+from knowreason.infer.gibbs_kernels import HARD_WEIGHT, Tally, run_chain
 from knowreason.infer.messages import MessageGraph
 from knowreason.infer.messages_beliefs import collect, decided_clipped
 from knowreason.infer.posterior import EngineReport, Posterior
-from knowreason.infer.wiring import new_tally, no_tally, row_weights_of, wire
+from knowreason.infer.wiring import Wiring, new_tally, no_tally, row_weights_of, wire
 
 ANNEALING = (1.0, 2.0, 4.0, 8.0, 16.0, HARD_WEIGHT)  # weights of hard rows, for a start
 ANNEALING_SWEEPS = 20
@@ -35,13 +35,16 @@ class GibbsSampler:
 
     Attributes:
         graph: the conditioned graph.
-        plan: the layout that numbers its rows.
         wiring: rows by atom.
     """
 
     graph: FactorGraph
-    plan: MessageGraph
     wiring: Wiring
+
+    @property
+    def plan(self) -> MessageGraph:
+        """The layout that numbers the rows."""
+        return self.wiring.plan
 
     def sample(
         self,
@@ -145,7 +148,8 @@ class GibbsSampler:
 
         def run(i: int) -> None:
             chain = seeds[i] >> np.uint64(1)
-            run_chain(self.wiring, weights, unary, worlds[i], burnt, kept, chain, tallies[i])
+            net = self.wiring.network(weights, unary, worlds[i])
+            run_chain(self.wiring.variables, net, burnt, kept, chain, tallies[i])
 
         if threads <= 1:
             for i in range(len(worlds)):
@@ -158,7 +162,7 @@ class GibbsSampler:
         """Tallies of fresh chains at the graph's own theta."""
         weights, unary = self.numbers(self.graph)
         worlds = self.start(self.graph, chains, seed)
-        rows = self.wiring.kind.shape[0]
+        rows = len(self.wiring.rows) - 1
         tallies = [new_tally(BATCHES, self.graph.atom_count, rows) for _ in range(chains)]
         self._run(worlds, weights, unary, (burn_in, kept), seed, tallies, threads)
         return tallies
@@ -195,8 +199,7 @@ class GibbsSampler:
 def prepare_gibbs(graph: FactorGraph) -> GibbsSampler:
     """Conditions and wires a graph once, for many calls at other ``theta``."""
     known = condition(graph)
-    wiring, plan = wire(known)
-    return GibbsSampler(known, plan, wiring)
+    return GibbsSampler(known, wire(known))
 
 
 def gibbs_worlds(

@@ -1,6 +1,6 @@
 """Gibbs sweeps in numba: every variable drawn given all others, in order.
 
-Each ground factor keeps one integer per chain (true literals of a clause or count, table
+Each ground factor keeps one integer a chain (true literals of a clause or count, table
 index otherwise), so a conditional costs O(1) an edge. An atom under a count is flipped
 with the auxiliary atoms it changes, and flipped back where the draw refuses.
 """
@@ -17,41 +17,59 @@ from numpy.typing import NDArray
 CLAUSE, TABLE, COUNT = 0, 1, 2
 HARD_WEIGHT = 1e6  # of hard rows; a chain that satisfies them never leaves
 
+ROW = np.dtype(
+    [
+        ("weight", np.float64),
+        ("first", np.int64),  # edge; the next row's first ends it
+        ("table_at", np.int64),  # where its table starts in Network.tables
+        ("state", np.int32),  # true literals, or index into the table
+        ("kind", np.int32),
+        ("lower", np.int32),  # of counts
+        ("upper", np.int32),
+        ("target", np.int32),  # of counts, -1 for none
+    ],
+    align=True,
+)
+EDGE = np.dtype(  # code: sign of a literal (1 or -1), or the bit of a table's column
+    [("place", np.int32), ("code", np.int32)], align=True
+)
 
-class Wiring(NamedTuple):
-    """Rows, and for each atom the rows it is in; ``f`` rows, ``e`` edges, ``n`` atoms.
+
+class Network(NamedTuple):
+    """Rows and atoms as one chain sees them.
 
     Attributes:
-        kind: ``int8[f]``.
-        table_at: ``int64[f]`` where a row's table starts in ``tables``.
+        rows: ``ROW[f + 1]``; the last one only ends the edges.
         tables: ``float64`` all tables, one after another.
-        lower, upper: ``int32[f]`` of counts.
-        target: ``int32[f]`` of counts, -1 for none.
-        row_offsets, row_atoms, row_codes: CSR rows to atoms. A code is the sign of a
-            literal (1 or -1), or the bit of a table's column.
-        count_order: ``int64`` counts, inputs before the counts that use them.
-        atom_offsets, atom_rows, atom_codes: the same edges by atom.
+        row_edges: ``EDGE[e]`` by row, ``place`` an atom.
+        atom_first: ``int64[n + 1]``.
+        atom_edges: ``EDGE[e]`` by atom, ``place`` a row.
+        unary: ``float64[n]`` log-odds.
+        world: ``int8[n]``.
+    """
+
+    rows: NDArray
+    tables: NDArray
+    row_edges: NDArray
+    atom_first: NDArray
+    atom_edges: NDArray
+    unary: NDArray
+    world: NDArray
+
+
+class Variables(NamedTuple):
+    """What is drawn, and how.
+
+    Attributes:
         singles: ``int32`` atoms drawn alone, under no count.
         counted_singles: ``int32`` atoms drawn alone, under a count.
         counted: ``bool[n]`` whether an atom is under a count.
         block_offsets, block_atoms, at_most_one: blocks drawn as one variable.
         set_offsets, set_atoms: atoms flipped together (hard rows hold them together).
+        count_order: ``int64`` counts, inputs before the counts that use them.
         auxiliary: ``int32`` atoms that counts define.
     """
 
-    kind: NDArray
-    table_at: NDArray
-    tables: NDArray
-    lower: NDArray
-    upper: NDArray
-    target: NDArray
-    row_offsets: NDArray
-    row_atoms: NDArray
-    row_codes: NDArray
-    count_order: NDArray
-    atom_offsets: NDArray
-    atom_rows: NDArray
-    atom_codes: NDArray
     singles: NDArray
     counted_singles: NDArray
     counted: NDArray
@@ -60,6 +78,7 @@ class Wiring(NamedTuple):
     at_most_one: NDArray
     set_offsets: NDArray
     set_atoms: NDArray
+    count_order: NDArray
     auxiliary: NDArray
 
 
@@ -72,6 +91,7 @@ class Tally(NamedTuple):
         square: ``float64[2, n]`` sums of their squares, by half of the chain.
         truth: ``float64[f]`` sums of every row's potential.
         moved: ``bool[n]`` whether the atom ever changed.
+        start: ``int8[n]`` the world it changed from.
     """
 
     chance: NDArray
@@ -79,12 +99,13 @@ class Tally(NamedTuple):
     square: NDArray
     truth: NDArray
     moved: NDArray
+    start: NDArray
 
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")
 inner = njit(  # never called from Python: a third of the compile time saved
     cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
+)  # type: ignore[call-overload]
 
 
 @inner
@@ -119,250 +140,251 @@ def _log_ratio(mass: float, others: float) -> float:
 
 
 @compiled
-def read_rows(wiring: Wiring, world: NDArray, state: NDArray) -> None:
-    """Sets auxiliary atoms from their counts, and every row's integer from the world."""
-    for row in wiring.count_order:
+def read_rows(net: Network, count_order: NDArray) -> None:
+    """Sets auxiliary atoms from their counts, and every row's state from the world."""
+    rows, edges, world = net.rows, net.row_edges, net.world
+    for row in count_order:
         total = 0
-        for i in range(wiring.row_offsets[row], wiring.row_offsets[row + 1]):
-            total += world[wiring.row_atoms[i]] == (wiring.row_codes[i] > 0)
-        if wiring.target[row] >= 0:
-            world[wiring.target[row]] = wiring.lower[row] <= total <= wiring.upper[row]
-    for row in range(wiring.kind.shape[0]):
+        for i in range(rows[row].first, rows[row + 1].first):
+            total += world[edges[i].place] == (edges[i].code > 0)
+        if rows[row].target >= 0:
+            world[rows[row].target] = rows[row].lower <= total <= rows[row].upper
+    for row in range(rows.shape[0] - 1):
         total = 0
-        for i in range(wiring.row_offsets[row], wiring.row_offsets[row + 1]):
-            true, code = world[wiring.row_atoms[i]], wiring.row_codes[i]
-            if wiring.kind[row] == TABLE:
+        for i in range(rows[row].first, rows[row + 1].first):
+            true, code = world[edges[i].place], edges[i].code
+            if rows[row].kind == TABLE:
                 total += true * code
             else:
                 total += true == (code > 0)
-        state[row] = total
+        rows[row].state = total
 
 
 @inner
-def flip(
-    atom: int, wiring: Wiring, weights: NDArray, unary: NDArray, world: NDArray, state: NDArray
-) -> float:
+def flip(atom: int, net: Network) -> float:
     """Flips an atom and the auxiliary atoms that follow; the change of the log-score."""
+    rows, tables, edges = net.rows, net.tables, net.atom_edges
     pending = [atom]
     gain = 0.0
     while len(pending) > 0:
         a = pending.pop()
-        true = world[a]
-        gain += -unary[a] if true else unary[a]
-        world[a] = 1 - true
-        for i in range(wiring.atom_offsets[a], wiring.atom_offsets[a + 1]):
-            row, code, before = (
-                wiring.atom_rows[i],
-                wiring.atom_codes[i],
-                state[wiring.atom_rows[i]],
-            )
-            if wiring.kind[row] == TABLE:
+        true = net.world[a] > 0
+        gain += -net.unary[a] if true else net.unary[a]
+        net.world[a] = not true
+        for i in range(net.atom_first[a], net.atom_first[a + 1]):
+            row, code = edges[i].place, edges[i].code
+            before, at = rows[row].state, rows[row].table_at
+            if rows[row].kind == TABLE:
                 after = before ^ code
-                at = wiring.table_at[row]
-                gain += weights[row] * (wiring.tables[at + after] - wiring.tables[at + before])
+                gain += rows[row].weight * (tables[at + after] - tables[at + before])
             else:
                 after = before - 1 if true == (code > 0) else before + 1
-                if wiring.kind[row] == CLAUSE:
-                    gain += weights[row] * (int(after > 0) - int(before > 0))
+                if rows[row].kind == CLAUSE:
+                    gain += rows[row].weight * (int(after > 0) - int(before > 0))
                 else:
-                    was = wiring.lower[row] <= before <= wiring.upper[row]
-                    now = wiring.lower[row] <= after <= wiring.upper[row]
-                    if was != now and wiring.target[row] >= 0:
-                        pending.append(wiring.target[row])
-                    elif was != now:
-                        gain += weights[row] * (int(now) - int(was))
-            state[row] = after
+                    was = rows[row].lower <= before <= rows[row].upper
+                    now = rows[row].lower <= after <= rows[row].upper
+                    if was != now and rows[row].target >= 0:
+                        pending.append(rows[row].target)
+                    else:
+                        gain += rows[row].weight * (int(now) - int(was))
+            rows[row].state = after
     return gain
 
 
 @inner
-def pull(
-    atom: int, wiring: Wiring, weights: NDArray, unary: NDArray, world: NDArray, state: NDArray
-) -> float:
+def pull(atom: int, net: Network) -> float:
     """Conditional log-odds of an atom under no count, given all others."""
-    total = unary[atom]
-    true = world[atom]
-    for i in range(wiring.atom_offsets[atom], wiring.atom_offsets[atom + 1]):
-        row, code = wiring.atom_rows[i], wiring.atom_codes[i]
-        now = state[row]
-        if wiring.kind[row] == TABLE:
-            at = wiring.table_at[row]
-            total += weights[row] * (
-                wiring.tables[at + (now | code)] - wiring.tables[at + (now & ~code)]
-            )
+    rows, tables, edges = net.rows, net.tables, net.atom_edges
+    odds, true = net.unary[atom], net.world[atom] > 0
+    for i in range(net.atom_first[atom], net.atom_first[atom + 1]):
+        row, code = edges[i].place, edges[i].code
+        now = rows[row].state
+        if rows[row].kind == TABLE:
+            at = rows[row].table_at
+            odds += rows[row].weight * (tables[at + (now | code)] - tables[at + (now & ~code)])
         elif now == (true == (code > 0)):  # no other literal is true
-            total += weights[row] if code > 0 else -weights[row]
-    return total
+            odds += rows[row].weight if code > 0 else -rows[row].weight
+    return odds
 
 
 @inner
-def _draw_singles(
-    wiring: Wiring,
-    weights: NDArray,
-    unary: NDArray,
-    world: NDArray,
-    state: NDArray,
-    chance: NDArray,
-    random: np.uint64,
-) -> np.uint64:
-    """Draws every atom that is alone and under no count; helpers would cost more than that."""
-    kind, table_at, tables = wiring.kind, wiring.table_at, wiring.tables
-    offsets, rows, codes = wiring.atom_offsets, wiring.atom_rows, wiring.atom_codes
-    for atom in wiring.singles:
+def _draw_singles(singles: NDArray, net: Network, chance: NDArray, random: np.uint64) -> np.uint64:
+    """Draws atoms under no count; written out, because a call costs more than the draw."""
+    rows, tables, edges, first = net.rows, net.tables, net.atom_edges, net.atom_first
+    for atom in singles:
         random = _next(random)
-        odds, true = unary[atom], world[atom] > 0
-        for i in range(offsets[atom], offsets[atom + 1]):
-            row, code = rows[i], codes[i]
-            now = state[row]
-            if kind[row] == TABLE:
-                at = table_at[row]
-                odds += weights[row] * (tables[at + (now | code)] - tables[at + (now & ~code)])
+        odds, true = net.unary[atom], net.world[atom] > 0
+        for i in range(first[atom], first[atom + 1]):
+            row, code = edges[i].place, edges[i].code
+            now = rows[row].state
+            if rows[row].kind == TABLE:
+                at = rows[row].table_at
+                change = tables[at + (now | code)] - tables[at + (now & ~code)]
+                odds += rows[row].weight * change
             elif now == (true == (code > 0)):  # no other literal is true
-                odds += weights[row] if code > 0 else -weights[row]
+                odds += rows[row].weight if code > 0 else -rows[row].weight
         chance[atom] = odds
         wanted = _uniform(random) < _sigmoid(odds)
         if wanted != true:
-            world[atom] = wanted
-            for i in range(offsets[atom], offsets[atom + 1]):
-                row, code = rows[i], codes[i]
-                if kind[row] == TABLE:
-                    state[row] ^= code
+            net.world[atom] = wanted
+            for i in range(first[atom], first[atom + 1]):
+                row, code = edges[i].place, edges[i].code
+                if rows[row].kind == TABLE:
+                    rows[row].state ^= code
                 else:
-                    state[row] += 1 if wanted == (code > 0) else -1
+                    rows[row].state += 1 if wanted == (code > 0) else -1
     return random
 
 
 @inner
-def sweep(
-    wiring: Wiring,
-    weights: NDArray,
-    unary: NDArray,
-    world: NDArray,
-    state: NDArray,
-    chance: NDArray,
-    random: np.uint64,
-) -> np.uint64:
+def sweep(variables: Variables, net: Network, chance: NDArray, random: np.uint64) -> np.uint64:
     """Draws every variable once; ``chance`` (``float64[n]``) gets conditional log-odds.
 
     Returns the generator's state.
     """
-    random = _draw_singles(wiring, weights, unary, world, state, chance, random)
-    for atom in wiring.counted_singles:
+    random = _draw_singles(variables.singles, net, chance, random)
+    for atom in variables.counted_singles:
         random = _next(random)
-        true = world[atom] > 0
-        gain = flip(atom, wiring, weights, unary, world, state)
+        true = net.world[atom] > 0
+        gain = flip(atom, net)
         chance[atom] = -gain if true else gain
         if (_uniform(random) < _sigmoid(chance[atom])) == true:
-            flip(atom, wiring, weights, unary, world, state)
-    for block in range(wiring.block_offsets.shape[0] - 1):
+            flip(atom, net)
+    for block in range(variables.block_offsets.shape[0] - 1):
         random = _next(random)
-        _draw_block(block, wiring, weights, unary, world, state, chance, _uniform(random))
-    for i in range(wiring.set_offsets.shape[0] - 1):
+        _draw_block(block, variables, net, chance, _uniform(random))
+    for i in range(variables.set_offsets.shape[0] - 1):
         random = _next(random)
-        gain = 0.0
-        for j in range(wiring.set_offsets[i], wiring.set_offsets[i + 1]):
-            gain += flip(wiring.set_atoms[j], wiring, weights, unary, world, state)
-        if not _uniform(random) < _sigmoid(gain):
-            for j in range(wiring.set_offsets[i], wiring.set_offsets[i + 1]):
-                flip(wiring.set_atoms[j], wiring, weights, unary, world, state)
+        gain, back = 0.0, False
+        while True:
+            for j in range(variables.set_offsets[i], variables.set_offsets[i + 1]):
+                gain += flip(variables.set_atoms[j], net)
+            if back or _uniform(random) < _sigmoid(gain):
+                break
+            back = True
     return random
 
 
 @inner
+def score_block(block: int, variables: Variables, net: Network, score: NDArray) -> int:
+    """Turns a block's true atom off (returned, or -1); ``score``: gain of each one alone."""
+    chosen = -1
+    for i in range(variables.block_offsets[block], variables.block_offsets[block + 1]):
+        atom = variables.block_atoms[i]
+        if net.world[atom]:
+            chosen = atom
+            flip(atom, net)
+    for i in range(variables.block_offsets[block], variables.block_offsets[block + 1]):
+        atom = variables.block_atoms[i]
+        if variables.counted[atom]:
+            score[atom] = flip(atom, net)
+            flip(atom, net)
+        else:
+            score[atom] = pull(atom, net)
+    return chosen
+
+
+@inner
 def _draw_block(
-    block: int,
-    wiring: Wiring,
-    weights: NDArray,
-    unary: NDArray,
-    world: NDArray,
-    state: NDArray,
-    chance: NDArray,
-    uniform: float,
+    block: int, variables: Variables, net: Network, chance: NDArray, uniform: float
 ) -> None:
     """One state of a block given all else; ``chance`` gets each state's log-odds."""
-    first, last = wiring.block_offsets[block], wiring.block_offsets[block + 1]
+    score_block(block, variables, net, chance)
+    first, last = variables.block_offsets[block], variables.block_offsets[block + 1]
+    top = 0.0 if variables.at_most_one[block] else -math.inf
     for i in range(first, last):
-        if world[wiring.block_atoms[i]]:
-            flip(wiring.block_atoms[i], wiring, weights, unary, world, state)
-    top = 0.0 if wiring.at_most_one[block] else -math.inf
-    for i in range(first, last):
-        atom = wiring.block_atoms[i]
-        if wiring.counted[atom]:
-            chance[atom] = flip(atom, wiring, weights, unary, world, state)
-            flip(atom, wiring, weights, unary, world, state)
-        else:
-            chance[atom] = pull(atom, wiring, weights, unary, world, state)
-        top = max(top, chance[atom])
-    total = math.exp(-top) if wiring.at_most_one[block] else 0.0
+        top = max(top, chance[variables.block_atoms[i]])
+    total = math.exp(-top) if variables.at_most_one[block] else 0.0
     nothing = total
     for i in range(first, last):
-        total += math.exp(chance[wiring.block_atoms[i]] - top)
+        total += math.exp(chance[variables.block_atoms[i]] - top)
     left = uniform * total - nothing
     chosen = -1
     for i in range(first, last):
-        atom = wiring.block_atoms[i]
+        atom = variables.block_atoms[i]
         mass = math.exp(chance[atom] - top)
         if left >= 0.0 and mass > 0.0:
             chosen = atom
             left -= mass
         chance[atom] = _log_ratio(mass, total - mass)
     if chosen >= 0:
-        flip(chosen, wiring, weights, unary, world, state)
+        flip(chosen, net)
 
 
 @inner
-def _record(
-    wiring: Wiring, world: NDArray, state: NDArray, chance: NDArray, tally: Tally, batch: int
-) -> None:
+def _record(auxiliary: NDArray, net: Network, chance: NDArray, tally: Tally, batch: int) -> None:
     """Adds one sweep to the tally."""
     half = 0 if 2 * batch < tally.chance.shape[0] else 1
-    for atom in wiring.auxiliary:
-        chance[atom] = 700.0 if world[atom] else -700.0
+    for atom in auxiliary:
+        chance[atom] = 700.0 if net.world[atom] else -700.0
     for atom in range(chance.shape[0]):
         p = _sigmoid(chance[atom])
         tally.chance[batch, atom] += p
         tally.refuse[atom] += _sigmoid(-chance[atom])
         tally.square[half, atom] += p * p
-    for row in range(state.shape[0]):
-        if wiring.kind[row] == TABLE:
-            tally.truth[row] += wiring.tables[wiring.table_at[row] + state[row]]
-        elif state[row] > 0:
+        tally.moved[atom] |= net.world[atom] != tally.start[atom]
+    rows = net.rows
+    for row in range(rows.shape[0] - 1):
+        if rows[row].kind == TABLE:
+            tally.truth[row] += net.tables[rows[row].table_at + rows[row].state]
+        elif rows[row].state > 0:
             tally.truth[row] += 1.0
 
 
 @compiled
 def run_chain(
-    wiring: Wiring,
-    weights: NDArray,
-    unary: NDArray,
-    world: NDArray,
-    burn_in: int,
-    kept: int,
-    seed: int,
-    tally: Tally,
+    variables: Variables, net: Network, burn_in: int, kept: int, seed: int, tally: Tally
 ) -> None:
-    """Runs one chain from ``world`` (``int8[n]``, changed in place).
+    """Runs one chain from ``net.world``; the world and the rows' states change in place.
 
     Args:
-        wiring: the graph.
-        weights: ``float64[f]``.
-        unary: ``float64[n]`` log-odds.
-        world: any world; auxiliary atoms are recomputed.
+        variables: what is drawn.
+        net: the network of this chain; auxiliary atoms and states are read afresh.
         burn_in: sweeps that are not recorded.
         kept: sweeps recorded in ``tally``, spread evenly over its batches.
         seed: of this chain.
         tally: where to record.
     """
-    state = np.zeros(wiring.kind.shape[0], np.int32)
-    chance = np.zeros(world.shape[0])
-    read_rows(wiring, world, state)
+    chance = np.zeros(net.world.shape[0])
+    read_rows(net, variables.count_order)
     random = _next(np.uint64(seed))
-    for _ in range(burn_in):
-        random = sweep(wiring, weights, unary, world, state, chance, random)
     batches = tally.chance.shape[0]
-    before = world.copy()
-    for step in range(kept):
-        random = sweep(wiring, weights, unary, world, state, chance, random)
-        _record(wiring, world, state, chance, tally, step * batches // kept)
-        for atom in range(world.shape[0]):
-            tally.moved[atom] |= world[atom] != before[atom]
+    for step in range(burn_in + kept):
+        random = sweep(variables, net, chance, random)
+        if step == burn_in - 1 or step == 0:
+            for atom in range(tally.start.shape[0]):
+                tally.start[atom] = net.world[atom]
+        if step >= burn_in:
+            _record(variables.auxiliary, net, chance, tally, (step - burn_in) * batches // kept)
+
+
+@compiled
+def margins(variables: Variables, net: Network, odds: NDArray) -> None:
+    """What changing each atom alone would cost, signed by its truth (``float64[n]``).
+
+    A block is changed as one variable. Auxiliary atoms get +-700.
+    """
+    read_rows(net, variables.count_order)
+    for atom in variables.singles:
+        odds[atom] = pull(atom, net)
+    for atom in variables.counted_singles:
+        true = net.world[atom] > 0
+        gain = flip(atom, net)
+        flip(atom, net)
+        odds[atom] = -gain if true else gain
+    for atom in variables.auxiliary:
+        odds[atom] = 700.0 if net.world[atom] else -700.0
+    for block in range(variables.block_offsets.shape[0] - 1):
+        chosen = score_block(block, variables, net, odds)
+        best, second = 0.0 if variables.at_most_one[block] else -math.inf, -math.inf
+        first, last = variables.block_offsets[block], variables.block_offsets[block + 1]
+        for i in range(first, last):
+            score = odds[variables.block_atoms[i]]
+            second = max(second, min(score, best))
+            best = max(best, score)
+        for i in range(first, last):
+            atom = variables.block_atoms[i]
+            odds[atom] -= second if odds[atom] == best else best
+        if chosen >= 0:
+            flip(chosen, net)

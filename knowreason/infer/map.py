@@ -17,10 +17,11 @@ from knowreason.factors.components import components, subgraph
 from knowreason.factors.energy import holds, log_score
 from knowreason.infer.bp import bp
 from knowreason.infer.gibbs import GibbsSampler, prepare_gibbs
+from knowreason.infer.gibbs_kernels import margins
 from knowreason.infer.linear import LinearProgram, linear_program
 from knowreason.infer.messages_beliefs import decided_clipped
 from knowreason.infer.posterior import EngineReport, Posterior
-from knowreason.infer.world_search import GREEDY, anneal, component_scores, margins
+from knowreason.infer.world_search import GREEDY, anneal, component_scores
 
 LARGEST_PROGRAM = 300_000  # columns that HiGHS is given; smallest components first
 BATCH = 300  # binary columns branched on together, whole components
@@ -159,9 +160,10 @@ class _Search:
         world[atoms] = worlds[best, np.arange(len(atoms))]
 
     def margins(self, world: NDArray[np.int8]) -> NDArray[np.float64]:
-        """``float64[n]``; see :func:`.world_search.margins`."""
+        """``float64[n]``; see :func:`.gibbs_kernels.margins`."""
         odds = np.zeros(len(world))
-        margins(self.sampler.wiring, self.weights, self.unary, world, odds)
+        wiring = self.sampler.wiring
+        margins(wiring.variables, wiring.network(self.weights, self.unary, world), odds)
         return odds
 
     def posterior(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
@@ -10,56 +12,89 @@ from torch import Tensor
 
 from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.arrays import Array, array, offsets_of, owners
-from knowreason.infer.gibbs_kernels import CLAUSE, COUNT, HARD_WEIGHT, TABLE, Tally, Wiring
+from knowreason.infer.gibbs_kernels import (
+    CLAUSE,
+    COUNT,
+    EDGE,
+    HARD_WEIGHT,
+    ROW,
+    TABLE,
+    Network,
+    Tally,
+    Variables,
+)
 from knowreason.infer.messages import MessageGraph, Rows, layout
 
 WIDEST_JOINT = 4  # atoms of a hard row of which pairs are flipped together
 
 
-def wire(graph: FactorGraph) -> tuple[Wiring, MessageGraph]:
-    """Wiring of a conditioned graph, and the layout its rows are numbered by."""
+@dataclass(frozen=True)
+class Wiring:
+    """Rows of a conditioned graph by atom, shared by all chains.
+
+    Attributes:
+        plan: the layout that numbers the rows.
+        rows: ``ROW[f + 1]`` with weights and states still 0.
+        tables, row_edges, atom_first, atom_edges: as in :class:`.Network`.
+        variables: what is drawn.
+    """
+
+    plan: MessageGraph
+    rows: NDArray
+    tables: NDArray[np.float64]
+    row_edges: NDArray
+    atom_first: NDArray[np.int64]
+    atom_edges: NDArray
+    variables: Variables
+
+    def network(
+        self, weights: NDArray[np.float64], unary: NDArray[np.float64], world: NDArray[np.int8]
+    ) -> Network:
+        """One chain's network: rows are copied, the world (``int8[n]``) is not."""
+        rows = self.rows.copy()
+        rows["weight"][:-1] = weights
+        return Network(
+            rows, self.tables, self.row_edges, self.atom_first, self.atom_edges, unary, world
+        )
+
+
+def wire(graph: FactorGraph) -> Wiring:
+    """Wiring of a conditioned graph."""
     plan = layout(graph)
-    n = graph.atom_count
-    kinds = [np.full(r.count, _kind(r), np.int8) for r in plan.rows]
-    kind = _joined(kinds, np.int8)
-    offsets, atoms, codes = _edges(plan)
-    owner = owners(offsets)
-    order = np.argsort(atoms, kind="stable")
-    auxiliary = _targets(plan)
-    counted = np.zeros(n, np.bool_)
-    counted[atoms[kind[owner] == COUNT]] = True
+    rows, tables = _rows(plan)
+    edges = _edges(plan)
+    rows["first"] = offsets_of(_joined([_sizes(r) for r in plan.rows], np.int64))
+    owner = owners(rows["first"])
+    order = np.argsort(edges["place"], kind="stable")
+    by_atom = edges[order]
+    by_atom["place"] = owner[order]
+    counts = np.bincount(edges["place"], minlength=graph.atom_count)
+    variables = _variables(graph, plan, rows, edges["place"], owner)
+    return Wiring(plan, rows, tables, edges, offsets_of(counts), by_atom, variables)
+
+
+def _variables(
+    graph: FactorGraph, plan: MessageGraph, rows: Array, atoms: Array, owner: Array
+) -> Variables:
+    target = rows["target"][:-1]
+    auxiliary = np.unique(target[target >= 0]).astype(np.int32)
+    counted = np.zeros(graph.atom_count, np.bool_)
+    counted[atoms[rows["kind"][owner] == COUNT]] = True
     alone = array(graph.evidence) == OPEN
     alone[plan.blocks.atoms] = False
     alone[auxiliary] = False
-    table_at, tables = _tables(plan)
-    lower, upper, target = _bounds(plan)
     set_offsets, set_atoms = _joint_sets(plan, alone)
-    return (
-        Wiring(
-            kind,
-            table_at,
-            tables,
-            lower,
-            upper,
-            target,
-            offsets,
-            atoms,
-            codes,
-            _count_order(kind, owner, atoms, target, n),
-            offsets_of(np.bincount(atoms, minlength=n)),
-            owner[order].astype(np.int32),
-            codes[order],
-            np.flatnonzero(alone & ~counted).astype(np.int32),
-            np.flatnonzero(alone & counted).astype(np.int32),
-            counted,
-            plan.blocks.offsets,
-            plan.blocks.atoms,
-            plan.blocks.at_most_one,
-            set_offsets,
-            set_atoms,
-            auxiliary,
-        ),
-        plan,
+    return Variables(
+        np.flatnonzero(alone & ~counted).astype(np.int32),
+        np.flatnonzero(alone & counted).astype(np.int32),
+        counted,
+        plan.blocks.offsets,
+        plan.blocks.atoms,
+        plan.blocks.at_most_one,
+        set_offsets,
+        set_atoms,
+        _count_order(rows["kind"][:-1], owner, atoms, target, graph.atom_count),
+        auxiliary,
     )
 
 
@@ -83,6 +118,7 @@ def new_tally(batches: int, atoms: int, rows: int) -> Tally:
         np.zeros((2, atoms)),
         np.zeros(rows),
         np.zeros(atoms, np.bool_),
+        np.zeros(atoms, np.int8),
     )
 
 
@@ -91,61 +127,50 @@ def no_tally() -> Tally:
     return new_tally(0, 0, 0)
 
 
-def _kind(rows: Rows) -> int:
-    return {"clause": CLAUSE, "count": COUNT}.get(rows.kind, TABLE)
-
-
 def _joined(parts: list[Array], dtype: type) -> Array:
     return np.ascontiguousarray(np.concatenate([np.zeros(0, dtype), *parts]), dtype=dtype)
 
 
-def _edges(plan: MessageGraph) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
-    """Rows as one CSR without the targets of counts: offsets, atoms, codes."""
-    sizes, atoms, codes = [], [], []
+def _sizes(rows: Rows) -> NDArray[np.int64]:
+    """Edges of each row, the targets of counts left out."""
+    size = np.diff(rows.offsets)
+    return size if rows.has_target is None else size - rows.has_target
+
+
+def _edges(plan: MessageGraph) -> Array:
+    """``EDGE[e]`` by row, ``place`` an atom; without the targets of counts."""
+    atoms, codes = [], []
     for rows in plan.rows:
-        size = np.diff(rows.offsets)
-        column = np.arange(rows.edges) - np.repeat(rows.offsets[:-1], size)
+        column = np.arange(rows.edges) - rows.offsets[:-1][owners(rows.offsets)]
         code = 1 << column if rows.signs is None else np.where(rows.signs, 1, -1)
         inside = np.ones(rows.edges, np.bool_)
         if rows.has_target is not None:
             inside[rows.offsets[1:][rows.has_target] - 1] = False
-            size = size - rows.has_target
-        sizes.append(size)
         atoms.append(rows.atoms[inside])
         codes.append(code[inside])
-    return offsets_of(_joined(sizes, np.int64)), _joined(atoms, np.int32), _joined(codes, np.int32)
+    edges = np.zeros(sum(map(len, atoms)), EDGE)
+    edges["place"], edges["code"] = _joined(atoms, np.int32), _joined(codes, np.int32)
+    return edges
 
 
-def _bounds(plan: MessageGraph) -> tuple[Array, Array, Array]:
-    """``int32[f]`` lower, upper and target of every row; counts only have them."""
-    lower, upper, target = [], [], []
+def _rows(plan: MessageGraph) -> tuple[Array, NDArray[np.float64]]:
+    """``ROW[f + 1]`` without their edges, and all tables one after another."""
+    found = np.zeros(sum(rows.count for rows in plan.rows) + 1, ROW)
+    found["target"] = -1
+    tables: list[Array] = []
+    first, at = 0, 0
     for rows in plan.rows:
-        nothing = np.full(rows.count, -1, np.int32)
-        lower.append(nothing if rows.lower is None else rows.lower)
-        upper.append(nothing if rows.upper is None else rows.upper)
-        target.append(nothing if rows.has_target is None else _row_targets(rows))
-    return _joined(lower, np.int32), _joined(upper, np.int32), _joined(target, np.int32)
-
-
-def _row_targets(rows: Rows) -> NDArray[np.int32]:
-    assert rows.has_target is not None
-    last = rows.atoms[rows.offsets[1:] - 1]
-    return np.where(rows.has_target, last, -1).astype(np.int32)
-
-
-def _targets(plan: MessageGraph) -> NDArray[np.int32]:
-    found = _bounds(plan)[2]
-    return np.unique(found[found >= 0])
-
-
-def _tables(plan: MessageGraph) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    starts, tables, end = [], [], 0
-    for rows in plan.rows:
-        starts.append(np.full(rows.count, end, np.int64))
+        part = found[first : first + rows.count]
+        first += rows.count
+        part["kind"] = {"clause": CLAUSE, "count": COUNT}.get(rows.kind, TABLE)
         if rows.table is not None:
+            part["table_at"] = at
             tables.append(rows.table)
-            end += rows.table.shape[0]
-    return _joined(starts, np.int64), _joined(tables, np.float64)
+            at += rows.table.shape[0]
+        if rows.has_target is not None:
+            part["lower"], part["upper"] = rows.lower, rows.upper
+            part["target"] = np.where(rows.has_target, rows.atoms[rows.offsets[1:] - 1], -1)
+    return found, _joined(tables, np.float64)
 
 
 def _count_order(

@@ -1,23 +1,12 @@
-"""Local search over worlds: annealing, climbing, scores by component, margins."""
+"""Local search over worlds: annealing, and scores by component."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.infer.gibbs_kernels import (
-    COUNT,
-    HARD_WEIGHT,
-    TABLE,
-    Wiring,
-    compiled,
-    flip,
-    read_rows,
-    run_chain,
-)
-from knowreason.infer.wiring import no_tally
+from knowreason.infer.gibbs_kernels import COUNT, HARD_WEIGHT, TABLE, Network, read_rows, run_chain
+from knowreason.infer.wiring import Wiring, no_tally
 
 TEMPERATURES = (4.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
 SWEEPS = 15  # at each temperature
@@ -43,7 +32,8 @@ def anneal(
             cooled = np.where(hard, HARD_WEIGHT / GREEDY, cooled)
         for i, world in enumerate(worlds):
             chain = seed * 1_000_003 + step * len(worlds) + i
-            run_chain(wiring, cooled, unary / temperature, world, SWEEPS, 0, chain, no_tally())
+            net = wiring.network(cooled, unary / temperature, world)
+            run_chain(wiring.variables, net, SWEEPS, 0, chain, no_tally())
 
 
 def component_scores(
@@ -58,66 +48,26 @@ def component_scores(
 
     ``label`` is ``int32[n]``, -1 for decided atoms.
     """
-    owner = label[wiring.row_atoms[wiring.row_offsets[:-1]]]
+    owner = label[wiring.row_edges["place"][wiring.rows["first"][:-1]]]
     mine = label >= 0
-    state = np.zeros(wiring.kind.shape[0], np.int32)
     scores = np.zeros((len(worlds), count))
     hard = np.where(weights >= HARD_WEIGHT, weights, 0.0)
     for i, world in enumerate(worlds):
-        read_rows(wiring, world, state)
-        gain = weights * row_truth(wiring, state) - hard
+        net = wiring.network(weights, unary, world)
+        read_rows(net, wiring.variables.count_order)
+        gain = weights * row_truth(net) - hard
         scores[i] = np.bincount(owner, gain, count)
         scores[i] += np.bincount(label[mine], (unary * world)[mine], count)
     return scores
 
 
-def row_truth(wiring: Wiring, state: NDArray[np.int32]) -> NDArray[np.float64]:
+def row_truth(net: Network) -> NDArray[np.float64]:
     """``float64[f]``: value of every row's potential; counts with a target always hold."""
+    rows = net.rows[:-1]
+    state = rows["state"]
     truth = (state > 0).astype(np.float64)
-    table, counts = wiring.kind == TABLE, wiring.kind == COUNT
-    truth[table] = wiring.tables[wiring.table_at[table] + state[table]]
-    inside = (wiring.lower <= state) & (state <= wiring.upper)
-    truth[counts] = (inside | (wiring.target >= 0))[counts]
+    table, counts = rows["kind"] == TABLE, rows["kind"] == COUNT
+    truth[table] = net.tables[(rows["table_at"] + state)[table]]
+    inside = (rows["lower"] <= state) & (state <= rows["upper"])
+    truth[counts] = (inside | (rows["target"] >= 0))[counts]
     return truth
-
-
-@compiled
-def margins(
-    wiring: Wiring, weights: NDArray, unary: NDArray, world: NDArray, odds: NDArray
-) -> None:
-    """What changing each atom alone would cost, signed by its truth (``float64[n]``).
-
-    A block is changed as one variable. Auxiliary atoms get +-700.
-    """
-    state = np.zeros(wiring.kind.shape[0], np.int32)
-    read_rows(wiring, world, state)
-    for singles in (wiring.singles, wiring.counted_singles):
-        for atom in singles:
-            true = world[atom]
-            gain = flip(atom, wiring, weights, unary, world, state)
-            flip(atom, wiring, weights, unary, world, state)
-            odds[atom] = -gain if true else gain
-    for atom in wiring.auxiliary:
-        odds[atom] = 700.0 if world[atom] else -700.0
-    for block in range(wiring.block_offsets.shape[0] - 1):
-        first, last = wiring.block_offsets[block], wiring.block_offsets[block + 1]
-        chosen = -1
-        for i in range(first, last):
-            if world[wiring.block_atoms[i]]:
-                chosen = wiring.block_atoms[i]
-                flip(chosen, wiring, weights, unary, world, state)
-        best = 0.0 if wiring.at_most_one[block] else -math.inf
-        second = -math.inf
-        for i in range(first, last):
-            atom = wiring.block_atoms[i]
-            odds[atom] = flip(atom, wiring, weights, unary, world, state)
-            flip(atom, wiring, weights, unary, world, state)
-            if odds[atom] > best:
-                best, second = odds[atom], best
-            else:
-                second = max(second, odds[atom])
-        for i in range(first, last):
-            atom = wiring.block_atoms[i]
-            odds[atom] -= second if odds[atom] == best else best
-        if chosen >= 0:
-            flip(chosen, wiring, weights, unary, world, state)
