@@ -282,14 +282,28 @@ def _contributions(
 
 
 def unique_rows(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Representative of each distinct row of ``int64[m, k]``, and which one each row is."""
-    order = np.lexsort(key.T[::-1])
-    ordered = key[order]
-    fresh = np.ones(len(key), dtype=bool)
-    fresh[1:] = (ordered[1:] != ordered[:-1]).any(1)
-    inverse = np.empty(len(key), dtype=np.int64)
-    inverse[order] = np.cumsum(fresh) - 1
-    return order[fresh], inverse
+    """Representative of each distinct row of ``int64[m, k]``, and which one each row is.
+
+    They are numbered in lexicographic order.
+    """
+    if not len(key):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    low = key.min(0)
+    span = key.max(0) - low + 1
+    if np.prod(span, dtype=np.float64) >= 2.0**62:
+        _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
+        return first, inverse.ravel()
+    code = np.zeros(len(key), dtype=np.int64)
+    for column, start, width in zip(key.T, low, span, strict=True):
+        code = code * width + (column - start)
+    values = int(np.prod(span))
+    if values > 4 * len(key) + 1024:
+        _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+        return first, inverse
+    first_of = np.full(values, -1, dtype=np.int64)
+    first_of[code[::-1]] = np.arange(len(key) - 1, -1, -1)
+    present = first_of >= 0
+    return first_of[present], (np.cumsum(present) - 1)[code]
 
 
 def _merge(

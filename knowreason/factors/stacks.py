@@ -157,6 +157,8 @@ class Shapes:
         self.graph, self.rows = graph, FlatRows.of(graph)
         self._labels, self._count = labels, count
         self._row_starts: list[int] = self.rows.starts.tolist()
+        self._parts = graph.factors
+        self._members = [array(part.atoms) for part in self._parts]
         order = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
         self._atoms = _Sorted(order, self._starts(labels[order]))
         self._local = np.zeros(len(labels), dtype=np.int64)
@@ -165,6 +167,11 @@ class Shapes:
         self._sort_rows()
         self._sort_others()
         self.shape, self.members = self._identify()
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """``int64[c]`` number of atoms of every component."""
+        return np.diff(self._atoms.starts)
 
     def stack(self, chosen: NDArray[np.int64]) -> Stack:
         """The stack of chosen components (``int64[b]``), all of one shape."""
@@ -288,13 +295,14 @@ class Shapes:
 
     def _local_row(self, row: int) -> LocalRow:
         group = bisect_right(self._row_starts, row) - 1
-        part, place = self.graph.factors[group], row - self._row_starts[group]
+        part, place = self._parts[group], row - self._row_starts[group]
         if isinstance(part, FactorGroup):
-            atoms = self._local[array(part.atoms)[place]]
+            atoms = self._local[self._members[group][place]]
             return LocalRow(tuple(atoms.tolist()), part.potential, part.is_hard)
         entries = slice(int(part.offsets[place]), int(part.offsets[place + 1]))
+        atoms = self._local[self._members[group][entries]]
         signs = tuple(array(part.signs)[entries].tolist())
-        return LocalRow(self._local_atoms(part.atoms[entries]), Clause(signs), part.is_hard)
+        return LocalRow(tuple(atoms.tolist()), Clause(signs), part.is_hard)
 
     def _local_blocks(self, component: int) -> tuple[tuple[tuple[int, ...], bool], ...]:
         if self._blocks is None:

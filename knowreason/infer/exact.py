@@ -144,7 +144,8 @@ def _prepare(
     small = template | (~tree & (size <= min(np.log2(states), _SMALL)))
     stacks = shapes.stacks(np.flatnonzero(small))
     solvers += [TemplateSolver.prepare(stack, device) for stack in stacks]
-    for stack in shapes.stacks(np.flatnonzero(~tree & ~small)):
+    tangled = ~tree & ~small & (shapes.sizes <= _MOST_ATOMS)
+    for stack in shapes.stacks(np.flatnonzero(tangled)):
         solver = _tangled(stack, size[stack.components[0]], device, states, width)
         if solver is not None:
             solvers.append(solver)
@@ -168,9 +169,7 @@ def _add_trees(
 
 def _tangled(stack: Stack, size: float, device: str, states: int, width: int) -> Solver | None:
     """A junction tree, or the table of all states where that is not much larger."""
-    junction = None
-    if stack.wiring.atoms <= _MOST_ATOMS:
-        junction = JunctionSolver.prepare(stack, 1 << width)
+    junction = JunctionSolver.prepare(stack, 1 << width)
     if size <= np.log2(states):
         cost = np.inf if junction is None else junction.tree.states(junction.model.sizes)
         if 2.0**size <= 2 * cost:
