@@ -33,7 +33,7 @@ def restrict(
         data: what to restrict.
         keep: per domain ``bool[n]``; other domains stay whole.
         until: an attribute and a value: edges with times of the attribute's sort stay only
-            when they are before the value.
+            when they are before the value; edges that are things stay with the things.
     """
     kept = {d: mask for d, mask in keep.items() if not data.vocabularies[d].enumerated}
     pairs = {domain: data.vocabularies[domain].take(mask) for domain, mask in kept.items()}
@@ -88,20 +88,20 @@ def _sightings(data: Dataset) -> Iterator[tuple[Sequence[str], list[Ids]]]:
     """Sorts and id columns of every table in which things stand together."""
     for found in (data.facts, data.evidence, data.labels, data.hidden):
         for name, table in found.items():
-            if table.num_columns and table.num_rows:
-                yield data.program.sorts_of(name), id_columns(table)
+            sorts = data.program.sorts_of(name)
+            if sorts:
+                yield sorts, id_columns(table)
     for attribute in data.program.attributes:
-        if attribute.sort in data.vocabularies:
+        if attribute.sort in data.vocabularies and attribute.sorts:
             table = data.attributes[attribute.name]
             values = table.column(VALUE).to_numpy()
             yield (*attribute.sorts, attribute.sort), [*id_columns(table), values]
     for edges in data.graph.relations if data.graph is not None else ():
-        sorts = [edges.source_domain, edges.target_domain]
-        columns = [edges.source, edges.target]
+        ends = (edges.source_domain, edges.target_domain)
         if edges.key is not None and edges.key_domain is not None:
-            sorts.append(edges.key_domain)
-            columns.append(edges.key)
-        yield sorts, columns
+            yield (*ends, edges.key_domain), [edges.source, edges.target, edges.key]
+        else:
+            yield ends, [edges.source, edges.target]
 
 
 def _table(data: Dataset, name: str, table: pa.Table, new_ids: Mapping[str, Ids]) -> pa.Table:
@@ -153,7 +153,9 @@ def _graph(
         moment = to_moment(until[1], sort)
         relations = [
             edges.take(edges.time < moment)
-            if edges.time is not None and edges.time_sort == sort
+            if edges.time is not None
+            and edges.time_sort == sort
+            and edges.key_domain not in new_ids
             else edges
             for edges in relations
         ]
