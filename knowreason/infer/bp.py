@@ -37,6 +37,7 @@ def bp(
     threads: int = 1,
     device: str = "auto",
     fallback: bool = True,
+    start: float = 0.0,
     seed: int = 0,
 ) -> Posterior:
     """Sum- or max-product belief propagation: flooding schedule, damped in log-odds.
@@ -53,7 +54,9 @@ def bp(
             for a million messages or more.
         fallback: whether components that did not converge are swept again, with
             tree-reweighted messages (sum) or damping 0.9 (max).
-        seed: of the spanning forests of the fallback.
+        start: standard deviation of random messages to start from, in log-odds; where two
+            starts end at different beliefs the fixed point is not the only one.
+        seed: of random messages, and of the spanning forests of the fallback.
 
     Returns:
         a posterior with one report, and a second where the fallback ran.
@@ -63,7 +66,7 @@ def bp(
     schedule = Schedule(sweeps, damping, tolerance, product == "max", max(1, min(threads, 2)))
     begin = time.perf_counter()
     run = Run.of(graph, schedule, device)
-    outcome = run.sweep()
+    outcome = run.sweep(run.random_messages(start, seed))
     moving = run.moving(outcome)
     if not (fallback and moving.any()):
         reports = (run.report("bp", outcome, np.ones_like(moving), moving, begin),)
@@ -102,10 +105,16 @@ class Run:
         unary = graph.unary_log_odds()
         return Run(graph, plan, label, count, schedule, device, unary, weights)
 
-    def sweep(self) -> Outcome:
+    def random_messages(self, spread: float, seed: int) -> NDArray[np.float64] | None:
+        """``float64[e]`` messages to start from, ``None`` for zeros."""
+        if spread == 0.0:
+            return None
+        return np.random.default_rng(seed).normal(0.0, spread, self.plan.edge_count)
+
+    def sweep(self, messages: NDArray[np.float64] | None = None) -> Outcome:
         """All components at first, then those that still move."""
         early = replace(self.schedule, sweeps=min(FIRST_SWEEPS, self.schedule.sweeps))
-        outcome = self._sweeps(self.plan, self.weights, early, None)
+        outcome = self._sweeps(self.plan, self.weights, early, messages)
         left = self.schedule.sweeps - outcome.sweeps
         moving = self.moving(outcome)
         if left <= 0 or not moving.any():

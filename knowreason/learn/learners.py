@@ -42,7 +42,7 @@ def learn(
         method: ``variational_em``, ``likelihood``, ``pseudo_likelihood`` or another
             registered learner.
         seed: of everything random.
-        posterior: how unlabelled atoms are treated: ``auto``, ``exact``, ``gibbs``.
+        posterior: how unlabelled atoms are treated: ``auto``, ``exact``, ``gibbs``, ``bp``.
         progress: called as ``progress(step, total, note)``.
         **options: of the learner.
 

@@ -282,7 +282,7 @@ def _exact_information(objective: Objective, eta: Vector) -> Matrix:
 
 def _maximisation(objective: Objective, term: Term, eta: Vector) -> Vector:
     whole = replace(objective, terms=(*objective.terms, term))
-    return maximise(whole, eta, tolerance=1e-3, max_iterations=50).eta
+    return maximise(whole, eta, tolerance=1e-3, max_iterations=12).eta
 
 
 def _newton(state: Rounds, gradient: Vector, low: Vector, high: Vector, gain: float) -> Vector:

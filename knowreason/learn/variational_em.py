@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from knowreason.errors import LearningError
+from knowreason.learn.bethe import bethe_solution
 from knowreason.learn.fit import Solution, starts, summarise
 from knowreason.learn.likelihood import exact_likelihood, fit_exact
 from knowreason.learn.objective import Objective, Progress
@@ -15,7 +16,7 @@ from knowreason.learn.problem import Fit, Problem
 from knowreason.learn.sampled import Schedule, large, sampled_solution
 from knowreason.learn.worlds import gibbs_sampler
 
-POSTERIORS = ("auto", "exact", "gibbs")
+POSTERIORS = ("auto", "exact", "gibbs", "bp")
 
 
 def variational_em(
@@ -37,7 +38,9 @@ def variational_em(
     Args:
         problem: what to learn.
         seed: of the chains and of the starts.
-        posterior: ``auto``, or ``exact`` or ``gibbs`` for every component.
+        posterior: ``auto``; ``exact`` or ``gibbs`` for every component; ``bp`` for the
+            gradients of belief propagation in large components, where it has one fixed
+            point (worlds are drawn where it has not).
         progress: called as ``progress(step, total, note)``.
         tolerance, max_iterations: of L-BFGS.
         **schedule: fields of :class:`~knowreason.learn.sampled.Schedule`.
@@ -51,17 +54,44 @@ def variational_em(
         return fit_exact(problem, parts.tractable, seed, tolerance, max_iterations, progress)
     terms = () if parts.tractable is None else (exact_likelihood(parts.tractable),)
     objective = Objective(Coordinates.of(problem.parameters), terms)
+    notes: tuple[str, ...] = ()
+    if posterior == "bp":
+        found = [
+            bethe_solution(
+                objective,
+                parts.large,
+                start,
+                seed=seed,
+                tolerance=tolerance,
+                max_iterations=max_iterations,
+                progress=progress,
+            )
+            for start in starts(problem, seed)
+        ]
+        trusted = [solution for solution in found if solution is not None]
+        if trusted:
+            return summarise(problem, trusted)
+        notes = ("belief propagation has no single fixed point here: worlds were drawn",)
     plan = replace(Schedule(), **schedule)
-    sampled = large(
-        parts.large, gibbs_sampler(parts.large.clamped), gibbs_sampler(parts.large.graph)
-    )
-    solved: list[Solution] = [
+    fit = summarise(problem, _sampled(problem, objective, parts.large, seed, plan, progress))
+    return replace(fit, notes=notes + fit.notes)
+
+
+def _sampled(
+    problem: Problem,
+    objective: Objective,
+    labelled: Labelled,
+    seed: int,
+    plan: Schedule,
+    progress: Progress | None,
+) -> list[Solution]:
+    part = large(labelled, gibbs_sampler(labelled.clamped), gibbs_sampler(labelled.graph))
+    return [
         sampled_solution(
-            objective, sampled, start, seed=seed + index, schedule=plan, progress=progress
+            objective, part, start, seed=seed + index, schedule=plan, progress=progress
         )
         for index, start in enumerate(starts(problem, seed))
     ]
-    return summarise(problem, solved)
 
 
 def _parts(labelled: Labelled, posterior: str) -> Split:
