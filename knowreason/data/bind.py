@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from knowreason.data.binding import Binding, Encoded, Resolved
 from knowreason.data.findings import Frame
@@ -17,6 +18,7 @@ from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import Attribute, Constant, Predicate, Program
 
+TRUTH = "truth"
 VALUE_TYPES = {
     "int": pa.int64(),
     "float": pa.float64(),
@@ -54,12 +56,17 @@ def encode_facts(binding: Binding, facts: Mapping[str, TableLike]) -> list[Encod
             continue
         frame = read_frame(facts[name], f"`{name}`")
         if isinstance(thing, Attribute):
-            columns = _key_columns(binding, frame, thing.sorts, extra=(1,))
-            if columns:
-                value = {"value_column": frame.table.column_names[-1], "value_sort": thing.sort}
-                encoded.append(binding.encode(frame, name, thing.sorts, columns, **value))
-        elif columns := _key_columns(binding, frame, thing.sorts, extra=(0,)):
-            encoded.append(binding.encode(frame, name, thing.sorts, columns))
+            columns, value = _columns(binding, frame, thing.sorts, (1,))
+            sort = thing.sort
+        else:
+            columns, value = _columns(binding, frame, thing.sorts, (0,) if thing.sorts else (1,))
+            sort = TRUTH
+        if columns is not None:
+            encoded.append(
+                binding.encode(
+                    frame, name, thing.sorts, columns, value_column=value, value_sort=sort
+                )
+            )
     return encoded
 
 
@@ -78,13 +85,13 @@ def encode_truths(binding: Binding, tables: Mapping[str, TableLike], what: str) 
             )
             continue
         frame = read_frame(tables[name], f"{what} of `{name}`")
-        columns = _key_columns(binding, frame, predicate.sorts, extra=(0, 1))
-        if not columns:
-            continue
-        value = {}
-        if len(frame.table.column_names) > len(columns):
-            value = {"value_column": frame.table.column_names[-1], "value_sort": "truth"}
-        encoded.append(binding.encode(frame, name, predicate.sorts, columns, **value))
+        columns, value = _columns(binding, frame, predicate.sorts, (0, 1))
+        if columns is not None:
+            encoded.append(
+                binding.encode(
+                    frame, name, predicate.sorts, columns, value_column=value, value_sort=TRUTH
+                )
+            )
     return encoded
 
 
@@ -92,6 +99,9 @@ def finish_facts(binding: Binding, encoded: Encoded) -> pa.Table:
     """A distinct table of an observed predicate, symmetric closure added."""
     predicate = binding.program.predicate(encoded.name)
     resolved = binding.resolve(encoded)
+    if not predicate.sorts:
+        holds = resolved.value is not None and bool(pc.any(pc.equal(resolved.value, 1)).as_py())
+        return pa.table({TRUTH: pa.array([True] * holds, pa.bool_())})
     _check_functional(binding, predicate, resolved)
     return _distinct(binding, _closed(predicate, resolved))
 
@@ -139,6 +149,8 @@ def empty_table(program: Program, name: str) -> pa.Table:
     if name in attributes:
         kind = VALUE_TYPES.get(attributes[name].sort, pa.int32())
         return id_table(ids, pa.array([], kind))
+    if not ids and not program.is_open(name):
+        return pa.table({TRUTH: pa.array([], pa.bool_())})
     return id_table(ids, pa.array([], pa.int8()) if program.is_open(name) else None)
 
 
@@ -205,14 +217,18 @@ def _unknown(binding: Binding, name: str, what: str, known: Mapping[str, Any]) -
     )
 
 
-def _key_columns(
+def _columns(
     binding: Binding, frame: Frame, sorts: Sequence[str], extra: tuple[int, ...]
-) -> list[str]:
-    """Names of the key columns; none, with a finding, when their number does not fit."""
+) -> tuple[list[str] | None, str | None]:
+    """Names of the key columns and of the value column, if there is one.
+
+    ``None`` for the key columns, with a finding, when the number of columns does not fit.
+    """
     names = frame.table.column_names
-    allowed = [len(sorts) + more for more in extra]
+    arity = len(sorts)
+    allowed = [arity + more for more in extra]
     if len(names) in allowed:
-        return names[: len(sorts)]
+        return names[:arity], names[arity] if len(names) > arity else None
     expected = " or ".join(str(number) for number in allowed)
     last = {(0,): "", (1,): ", value", (0, 1): "[, truth]"}[extra]
     binding.findings.add(
@@ -220,15 +236,14 @@ def _key_columns(
         f"{frame.title} has {len(names)} columns ({', '.join(names)}), expected {expected}",
         help=f"its columns are ({', '.join(sorts)}{last}), in this order",
     )
-    return []
+    return None, None
 
 
 def _closed(predicate: Predicate, resolved: Resolved) -> Resolved:
     """Rows of a symmetric predicate followed by their swaps."""
     if not predicate.symmetric:
         return resolved
-    count = len(resolved.ids[0])
-    twice = resolved.take(np.tile(np.arange(count), 2))
+    twice = resolved.take(np.tile(np.arange(resolved.count), 2))
     first, second = resolved.ids
     ids = (np.concatenate([first, second]), np.concatenate([second, first]))
     return Resolved(resolved.encoded, ids, twice.rows, twice.value)
@@ -237,13 +252,13 @@ def _closed(predicate: Predicate, resolved: Resolved) -> Resolved:
 def _with_truth(resolved: Resolved) -> Resolved:
     if resolved.value is not None:
         return resolved
-    true = pa.array(np.ones(len(resolved.ids[0]), dtype=np.int8))
+    true = pa.array(np.ones(resolved.count, dtype=np.int8))
     return Resolved(resolved.encoded, resolved.ids, resolved.rows, true)
 
 
 def _distinct(binding: Binding, resolved: Resolved) -> pa.Table:
-    rows = distinct_rows(resolved.ids, binding.sizes(resolved.encoded.sorts))
-    kept = resolved.take(rows)
+    sizes = binding.sizes(resolved.encoded.sorts)
+    kept = resolved.take(distinct_rows(resolved.ids, sizes, resolved.count))
     return id_table(kept.ids, kept.value)
 
 
@@ -254,7 +269,7 @@ def _check_functional(binding: Binding, predicate: Predicate, resolved: Resolved
     settings = [ids for place, ids in enumerate(resolved.ids) if place != position]
     sorts = [sort for place, sort in enumerate(predicate.sorts) if place != position]
     states = resolved.ids[position]
-    key = pack(settings, binding.sizes(sorts)) if settings else np.zeros(len(states), np.int64)
+    key = pack(settings, binding.sizes(sorts), resolved.count)
     found = conflicts(key, states)
     vocabulary = binding.vocabularies[predicate.sorts[position]]
 
@@ -281,7 +296,7 @@ def _check_conflicts(
     assert resolved.value is not None
     value = resolved.value
     comparable = value.dictionary_encode().indices if value.type == pa.string() else value
-    key = pack(resolved.ids, binding.sizes(resolved.encoded.sorts))
+    key = pack(resolved.ids, binding.sizes(resolved.encoded.sorts), resolved.count)
     found = conflicts(key, comparable.to_numpy(zero_copy_only=False))
     earlier = dict(zip(found.rows.tolist(), found.earlier.tolist(), strict=True))
     _report(binding, resolved, code, found.rows, lambda row: message(row, earlier[row]))

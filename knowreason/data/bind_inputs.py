@@ -157,7 +157,7 @@ def finish_scores(
     """Scores by ids; the first row of an atom is taken where rows repeat."""
     resolved = binding.resolve(encoded)
     rows = np.arange(encoded.frame.table.num_rows) if resolved.rows is None else resolved.rows
-    first = distinct_rows(resolved.ids, binding.sizes(encoded.sorts))
+    first = distinct_rows(resolved.ids, binding.sizes(encoded.sorts), resolved.count)
     if first is not None:
         again = np.setdiff1d(np.arange(len(rows)), first)
         binding.findings.add_rows(

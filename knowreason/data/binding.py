@@ -59,6 +59,11 @@ class Resolved:
     rows: Rows | None
     value: pa.Array | None
 
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return self.encoded.frame.table.num_rows if self.rows is None else len(self.rows)
+
     def row(self, index: int) -> int:
         """Data row (from 0) of a row."""
         return index if self.rows is None else int(self.rows[index])

@@ -52,15 +52,16 @@ def id_columns(table: pa.Table) -> list[Ids]:
     return [table.column(name).to_numpy() for name in names]
 
 
-def pack(columns: Sequence[Ids], sizes: Sequence[int]) -> Rows:
+def pack(columns: Sequence[Ids], sizes: Sequence[int], rows: int) -> Rows:
     """One int64 a row that is equal exactly where the rows are.
 
     Args:
         columns: ids, one array a column, all of one length, none negative.
         sizes: upper bound (exclusive) of the ids of each column.
+        rows: how many rows there are; without columns all are equal.
     """
     if not columns:
-        return np.zeros(0, dtype=np.int64)
+        return np.zeros(rows, dtype=np.int64)
     key, space = columns[0].astype(np.int64), max(sizes[0], 1)
     for column, size in zip(columns[1:], sizes[1:], strict=True):
         if space * max(size, 1) > KEY_LIMIT:
@@ -83,11 +84,11 @@ def first_rows(groups: Ids) -> Rows:
     return np.flatnonzero(np.diff(highest, prepend=-1) > 0)
 
 
-def distinct_rows(columns: Sequence[Ids], sizes: Sequence[int]) -> Rows | None:
+def distinct_rows(columns: Sequence[Ids], sizes: Sequence[int], rows: int) -> Rows | None:
     """First row of each distinct row, in order; ``None`` when no row repeats."""
-    if not columns or any(not repeats(column) for column in columns):
+    if any(not repeats(column) for column in columns):
         return None
-    key = pack(columns, sizes)
+    key = pack(columns, sizes, rows)
     ordered = np.sort(key)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(twice):

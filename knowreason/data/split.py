@@ -290,7 +290,7 @@ def _settings(
     columns = id_columns(table)
     others = [ids for place, ids in enumerate(columns) if place != position]
     sizes = [data.count(s) for p, s in enumerate(declared.sorts) if p != position]
-    key = pack(others, sizes) if others else np.zeros(table.num_rows, dtype=np.int64)
+    key = pack(others, sizes, table.num_rows)
     true_last = np.lexsort((-table.column(VALUE).to_numpy().astype(np.int64), key))
     _, place, settings = np.unique(key[true_last], return_index=True, return_inverse=True)
     inverse = np.empty(table.num_rows, dtype=np.int64)

@@ -69,7 +69,8 @@ def frames_of(program: Program, facts: Any) -> tuple[dict[str, Frame], dict[str,
         elif predicates[name].is_open:
             evidence[name] = _frame(name, rows[name], spans[name], TRUTH)
         else:
-            tables[name] = _frame(name, rows[name], spans[name], None)
+            sort = None if predicates[name].sorts else TRUTH  # a table has at least one column
+            tables[name] = _frame(name, rows[name], spans[name], sort)
     return tables, evidence
 
 

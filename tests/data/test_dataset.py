@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowreason.data import Dataset
-from knowreason.logic import Constant
+from knowreason.logic import Constant, Predicate, Program
 from tests.strategies_data import few_names, mentions, people
 
 MICRO = 1_000_000
@@ -168,3 +168,22 @@ def test_rows_in_another_order_say_the_same():
     first = Dataset.from_frames(people(), facts={"Friends": table})
     second = Dataset.from_frames(people(), facts={"Friends": table.take([2, 0, 1])})
     assert set(pairs(first, "Friends")) == set(pairs(second, "Friends"))
+
+
+def test_atoms_without_arguments():
+    program = Program(
+        predicates=(
+            Predicate("Wet", "observed", ()),
+            Predicate("Cold", "observed", ()),
+            Predicate("Rain", "query", ()),
+        )
+    )
+    data = Dataset.from_facts(program, Facts([("Wet", (), True), ("Rain", (), False)]))
+    assert data.facts["Wet"].num_rows == 1
+    assert data.facts["Cold"].num_rows == 0
+    assert data.evidence["Rain"].to_pydict() == {"value": [0]}
+    twice = Dataset.from_frames(
+        program, facts={"Wet": {"t": [False]}}, labels={"Rain": {"t": [1, 1]}}
+    )
+    assert twice.facts["Wet"].num_rows == 0
+    assert twice.labels["Rain"].to_pydict() == {"value": [1]}
