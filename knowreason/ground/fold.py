@@ -51,7 +51,7 @@ class Folded:
 
 def fold_literals(
     atoms: tuple[NDArray[np.int32], ...],
-    evidence: NDArray[np.int8],
+    states: NDArray[np.uint8],
     signs: Sequence[bool],
     pairs: Sequence[tuple[int, int]],
     *,
@@ -61,7 +61,7 @@ def fold_literals(
 
     Args:
         atoms: for each literal ``int32[m]``, ``-1`` for an atom outside its candidates.
-        evidence: ``int8[n]``.
+        states: :func:`literal_states` of the evidence.
         signs: whether each literal is positive.
         pairs: positions ``(i, j)``, ``i < j``, that may hold the same atom.
         list_satisfied: whether the rows decided true are needed, not only their number.
@@ -71,7 +71,7 @@ def fold_literals(
     slots = np.empty(rows, np.int16)
     counts = np.zeros(len(patterns), np.int64)
     twins = np.array(pairs, np.int64).reshape(-1, 2)
-    _fold_literals(atoms, evidence, np.array(signs, np.int64), twins, slot_of, slots, counts)
+    _fold_literals(atoms, states, np.array(signs, np.int64), twins, slot_of, slots, counts)
     listed = counts.copy()
     if not list_satisfied:
         listed[0] = 0
@@ -88,6 +88,15 @@ def fold_literals(
         tuple(found[slot] for slot in kept),
         int(counts[0]),
     )
+
+
+def literal_states(evidence: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """``uint8[2, n + 1]``: by sign and atom, 0 false, 3 true, 1 open positive, 2 open negative.
+
+    The last column is for an atom outside its candidates: index ``-1``, false.
+    """
+    known = np.append(evidence, np.int8(0)) + 1  # open, false, true
+    return np.stack([np.array([2, 3, 0], np.uint8)[known], np.array([1, 0, 3], np.uint8)[known]])
 
 
 @cache
@@ -206,15 +215,12 @@ def _rows_of_slots(slots: NDArray[np.int16], count: int) -> list[NDArray[np.int6
 
 
 @numba.njit(cache=True)
-def _fold_literals(atoms, evidence, signs, twins, slot_of, slots, counts):  # type: ignore[no-untyped-def]
-    state_of = np.array([[2, 3, 0], [1, 0, 3]], np.int64)  # by sign; open, false, true
+def _fold_literals(atoms, states, signs, twins, slot_of, slots, counts):  # type: ignore[no-untyped-def]
     width = len(atoms)
     for i in range(len(slots)):
         code = np.int64(0)
         for j in range(width):
-            atom = atoms[j][i]
-            known = evidence[atom] + 1 if atom >= 0 else 1
-            code |= state_of[signs[j], known] << (2 * j)
+            code |= np.int64(states[signs[j], atoms[j][i]]) << (2 * j)
         for t in range(len(twins)):
             one, two = twins[t, 0], twins[t, 1]
             if atoms[one][i] == atoms[two][i]:

@@ -29,6 +29,7 @@ from knowreason.ground.atoms import (
 from knowreason.ground.auxiliary import Auxiliary, atom_codes
 from knowreason.ground.columns import ColumnStore
 from knowreason.ground.estimate import checked_size, rule_query, too_large, warnings_of
+from knowreason.ground.fold import literal_states
 from knowreason.ground.harvest import Harvest
 from knowreason.ground.literals import Literals
 from knowreason.ground.parameters import parameter_table, rule_offsets
@@ -170,7 +171,7 @@ def ground(
         known = _known(program, data, table, numbering, labels)
         parameters = parameter_table(program, data)
         auxiliary = Auxiliary(table.count)
-        codes = atom_codes(known.evidence)
+        codes, states = atom_codes(known.evidence), literal_states(known.evidence)
         pieces = assemble.Pieces.new(len(parameters))
         reports: list[RuleReport] = []
         origins: list[RuleProvenance] = []
@@ -183,7 +184,7 @@ def ground(
             plan = plan_rule(program, index)
             name = plan.rule.name
             literals = Literals(
-                program, relations, numbering, known.evidence, codes, auxiliary, index, name, limit
+                program, relations, numbering, states, codes, auxiliary, index, name, limit
             )
             run = RuleRun(plan, literals, data, base)
             harvest, report = _ground_one(run, folder, limit)

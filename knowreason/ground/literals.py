@@ -44,7 +44,7 @@ class Literals:
         program: for the kinds of predicates.
         relations: everything observed.
         numbering: lookups of open atoms.
-        evidence: ``int8[n]``.
+        states: :func:`fold.literal_states` of the evidence.
         codes: ``int32[n]`` code of each atom's positive literal.
         auxiliary: where definitions go.
         rule: label of the definitions.
@@ -55,7 +55,7 @@ class Literals:
     program: Program
     relations: Relations
     numbering: Numbering
-    evidence: NDArray[np.int8]
+    states: NDArray[np.uint8]
     codes: Codes
     auxiliary: Auxiliary
     rule: int

@@ -218,7 +218,7 @@ def _fold_plain(
     ]
     folded = fold_literals(
         atoms,
-        run.literals.evidence,
+        run.literals.states,
         [part.positive for part in literals],
         pairs,
         list_satisfied=batch.value is not None or batch.parameter is not None,
