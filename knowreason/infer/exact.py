@@ -18,9 +18,9 @@ from knowreason.factors.components import components, log2_states
 from knowreason.factors.condition import condition
 from knowreason.factors.graph import OPEN, TRUE, FactorGraph
 from knowreason.factors.scopes import scopes
-from knowreason.factors.stacks import FlatRows, Shapes, Stack
+from knowreason.factors.stacks import FlatRows, Shapes
 from knowreason.infer.conflicts import conflict
-from knowreason.infer.junction import JunctionSolver
+from knowreason.infer.junction import JunctionSolver, eliminated
 from knowreason.infer.posterior import EngineReport, Posterior
 from knowreason.infer.rooting import tree_components
 from knowreason.infer.solvers import Beliefs, Impossible, Solver
@@ -30,7 +30,7 @@ from knowreason.infer.trees import TreeSolver
 CLIP = 700.0
 _ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
 _COMMON = 16  # components of one shape that make its template worth building
-_SMALL = 10.0  # log2 of the states up to which a template beats a junction tree
+_SMALL = 10.0  # log2 of the states up to which it does
 _MOST_ATOMS = 20_000  # of a component for which an elimination order is sought
 
 
@@ -137,19 +137,32 @@ def _prepare(
 ) -> Prepared:
     shapes = Shapes(graph, labels, count)
     size = log2_states(graph, labels, count)
-    common = (size <= _ALWAYS_TEMPLATE) | (shapes.members[shapes.shape] >= _COMMON)
-    template = common & (size <= min(np.log2(states), _SMALL))
+    common = worth_a_template(shapes, size)
+    template = common & (size <= np.log2(states))
     solvers: list[Solver] = []
     tree = _add_trees(solvers, graph, labels, ~template)
-    small = template | (~tree & (size <= min(np.log2(states), _SMALL)))
-    stacks = shapes.stacks(np.flatnonzero(small))
+    parts = []
+    stacks = shapes.stacks(np.flatnonzero(template))
+    for stack in shapes.stacks(np.flatnonzero(~tree & ~template & (shapes.sizes <= _MOST_ATOMS))):
+        part = eliminated(stack, 1 << width)
+        if part is not None:
+            parts.append(part)
+        elif size[stack.components[0]] <= np.log2(states):
+            stacks.append(stack)
     solvers += [TemplateSolver.prepare(stack, device) for stack in stacks]
-    tangled = ~tree & ~small & (shapes.sizes <= _MOST_ATOMS)
-    for stack in shapes.stacks(np.flatnonzero(tangled)):
-        solver = _tangled(stack, size[stack.components[0]], device, states, width)
-        if solver is not None:
-            solvers.append(solver)
+    solvers += JunctionSolver.prepare(parts)
     return _assemble(graph, labels, count, solvers, shapes.rows)
+
+
+def worth_a_template(shapes: Shapes, size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """``bool[c]``: components whose table of states beats passing messages.
+
+    Args:
+        shapes: of the components.
+        size: ``float64[c]`` base-2 logarithm of their joint states.
+    """
+    common = shapes.members[shapes.shape] >= _COMMON
+    return (size <= _ALWAYS_TEMPLATE) | (common & (size <= _SMALL))
 
 
 def _add_trees(
@@ -165,16 +178,6 @@ def _add_trees(
             ties = scopes(graph, labels, _atoms_of(labels, tree))
         solvers.append(TreeSolver.prepare(ties))
     return tree
-
-
-def _tangled(stack: Stack, size: float, device: str, states: int, width: int) -> Solver | None:
-    """A junction tree, or the table of all states where that is not much larger."""
-    junction = JunctionSolver.prepare(stack, 1 << width)
-    if size <= np.log2(states):
-        cost = np.inf if junction is None else junction.tree.states(junction.model.sizes)
-        if 2.0**size <= 2 * cost:
-            return TemplateSolver.prepare(stack, device)
-    return junction
 
 
 def _atoms_of(labels: Array, chosen: Array) -> NDArray[np.bool_]:

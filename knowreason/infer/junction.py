@@ -1,4 +1,8 @@
-"""Exact inference by junction trees of bounded width, all components of a shape at once."""
+"""Exact inference by junction trees of bounded width.
+
+Cliques of one shape, of whatever components, are rows of one table; a message between
+cliques of one depth and two shapes is one array operation. All in log space.
+"""
 
 from __future__ import annotations
 
@@ -6,189 +10,168 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from knowreason.factors.arrays import Array
 from knowreason.factors.stacks import Stack
-from knowreason.infer.elimination import CliqueTree, eliminate
-from knowreason.infer.local import LocalFactor, LocalModel, local_model
+from knowreason.infer.cliques import Cliques, Eliminated, Link
+from knowreason.infer.elimination import eliminate
+from knowreason.infer.local import local_model
 from knowreason.infer.solvers import Beliefs, Impossible
-from knowreason.infer.tree_messages import exclusive_log_odds
+from knowreason.infer.tree_messages import Logs, exclusive_log_odds
 
-_CHUNK_ENTRIES = 1 << 22  # clique entries held at once
+_STATES = 1 << 23  # clique states one solver holds
 
 
-@dataclass(frozen=True)
-class _Placed:
-    """A factor in its clique: its values broadcast along the clique's axes."""
-
-    row: int
-    values: Tensor
+def eliminated(stack: Stack, most_states: int) -> Eliminated | None:
+    """Finds a clique tree of a stack; ``None`` where a clique would have more states."""
+    model = local_model(stack.wiring)
+    tree = eliminate(model.sizes, [factor.scope for factor in model.factors], most_states)
+    return None if tree is None else Eliminated(stack, model, tree)
 
 
 @dataclass(frozen=True)
 class JunctionSolver:
-    """Solves a stack by a calibrated clique tree in log space.
+    """Calibrates the clique trees of some components.
 
     Attributes:
-        stack: the components.
-        model: variables and factors of their shape.
-        tree: the clique tree.
-        placed: factors of each clique.
+        cliques: of all of them.
+        components: labels of the components served.
+        atoms: number of atoms served.
     """
 
-    stack: Stack
-    model: LocalModel
-    tree: CliqueTree
-    placed: tuple[tuple[_Placed, ...], ...]
+    cliques: Cliques
+    components: NDArray[np.int64]
+    atoms: int
 
     name = "exact: junction tree"
 
     @staticmethod
-    def prepare(stack: Stack, most_states: int = 1 << 18) -> JunctionSolver | None:
-        """Eliminates by min-fill; ``None`` where a clique would have more states."""
-        model = local_model(stack.wiring)
-        scopes = [factor.scope for factor in model.factors]
-        tree = eliminate(model.sizes, scopes, most_states)
-        if tree is None:
-            return None
-        placed: list[list[_Placed]] = [[] for _ in tree.cliques]
-        for factor in model.factors:
-            clique = tree.home(factor.scope)
-            placed[clique].append(_place(factor, clique, model, tree))
-        return JunctionSolver(stack, model, tree, tuple(map(tuple, placed)))
-
-    @property
-    def components(self) -> NDArray[np.int64]:
-        """Labels of the components served."""
-        return self.stack.components
-
-    @property
-    def atoms(self) -> int:
-        """Number of atoms served."""
-        return self.stack.atoms.size
+    def prepare(parts: Sequence[Eliminated]) -> list[JunctionSolver]:
+        """Solvers of all parts, each with bounded memory."""
+        return [
+            JunctionSolver(
+                Cliques.of(batch),
+                np.concatenate([part.stack.components for part in batch]),
+                sum(part.stack.atoms.size for part in batch),
+            )
+            for batch in _batches(parts)
+        ]
 
     def solve(
         self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
     ) -> None:
         """Fills in beliefs; see :class:`knowreason.infer.solvers.Solver`."""
-        for part in self.parts():
-            atoms, rows = self.stack.atoms[part], self.stack.rows[part]
-            tables, log_z = self.calibrated(part, unary, weights)
-            beliefs.log_z[self.stack.components[part]] = log_z.numpy()
-            self._read(tables, log_z, atoms, rows, beliefs)
-
-    def parts(self, copies: int = 1) -> Iterator[slice]:
-        """Slices of the stack whose tables, times ``copies``, are held at once."""
-        step = max(1, _CHUNK_ENTRIES // (self.tree.states(self.model.sizes) * copies))
-        for start in range(0, len(self.stack.components), step):
-            yield slice(start, start + step)
+        tables = self.calibrated(unary, weights, beliefs)
+        for group, table, home, component in self._shapes(tables):
+            for axis in range(len(group.shape)):
+                rows = np.flatnonzero(home[:, axis])
+                if len(rows):
+                    variables = group.scope[rows, axis]
+                    self._marginals(table[rows], group.shape, axis, variables, beliefs)
+            probability = np.exp(table - beliefs.log_z[component][:, None])
+            beliefs.truth[group.row] = group.expect(probability)
 
     def calibrated(
-        self, part: slice, unary: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> tuple[list[Tensor], Tensor]:
-        """Joint log-measure of every clique and ``log Z`` (``float64[b]``).
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
+    ) -> list[Logs]:
+        """Joint log-measure of every clique, ``float64[m, size]`` a shape; fills in ``log_z``.
 
         Raises:
             Impossible: a component has no possible world.
         """
-        tables = self._tables(unary[self.stack.atoms[part]], weights[self.stack.rows[part]])
-        log_z = _calibrate(tables, self.tree, self.model.sizes)
-        impossible = torch.isneginf(log_z).numpy()
-        if impossible.any():
-            raise Impossible(int(self.stack.components[part][impossible][0]))
-        return tables, log_z
-
-    def _tables(self, unary: Array, weights: Array) -> list[Tensor]:
-        """Log-potentials of every clique, ``float64[b, states of each variable...]``."""
-        sizes, tree = self.model.sizes, self.tree
-        tables = [
-            torch.zeros(len(unary), *(sizes[v] for v in clique), dtype=torch.float64)
-            for clique in tree.cliques
-        ]
-        for v, members in enumerate(self.model.atoms):
-            if members:
-                logs = np.zeros((len(unary), sizes[v]))
-                logs[:, [digit for _, digit in members]] = unary[:, [atom for atom, _ in members]]
-                home = tree.homes[v]
-                tables[home] += torch.from_numpy(logs).reshape(_shape((v,), home, tree, sizes))
-        for table, factors in zip(tables, self.placed, strict=True):
-            for factor in factors:
-                if factor.row < 0:
-                    table += factor.values.log()
-                else:
-                    weight = torch.from_numpy(weights[:, factor.row].copy())
-                    table += weight.reshape(-1, *[1] * factor.values.dim()) * factor.values
+        tables = self._potentials(unary, weights)
+        sent = [_send_up(link, tables) for link in reversed(self.cliques.links)]
+        cliques = self.cliques
+        for table, roots, component in zip(tables, cliques.roots, cliques.component, strict=True):
+            log_z = log_sum(table[roots])
+            impossible = np.isneginf(log_z)
+            if impossible.any():
+                raise Impossible(int(component[roots][impossible][0]))
+            beliefs.log_z[component[roots]] = log_z
+        for link, message in zip(self.cliques.links, reversed(sent), strict=True):
+            _send_down(link, tables, message)
         return tables
 
-    def _read(
-        self, tables: list[Tensor], log_z: Tensor, atoms: Array, rows: Array, beliefs: Beliefs
+    def _shapes(self, tables: list[Logs]) -> Iterator[tuple]:
+        yield from zip(
+            self.cliques.tables, tables, self.cliques.home, self.cliques.component, strict=True
+        )
+
+    def _potentials(self, unary: NDArray[np.float64], weights: NDArray[np.float64]) -> list[Logs]:
+        cliques = self.cliques
+        logs = np.where(cliques.atom >= 0, unary[cliques.atom], 0.0)
+        tables = []
+        for group, home in zip(cliques.tables, cliques.home, strict=True):
+            energy = group.energies(weights)
+            cube = energy.reshape(-1, *group.shape)
+            for axis, size in enumerate(group.shape):
+                states = cliques.offsets[group.scope[:, axis]][:, None] + np.arange(size)
+                share = np.where(home[:, axis, None], logs[states], 0.0)
+                cube += share.reshape(-1, *(size if i == axis else 1 for i in range(cube.ndim - 1)))
+            tables.append(energy)
+        return tables
+
+    def _marginals(
+        self,
+        table: Logs,
+        shape: tuple[int, ...],
+        axis: int,
+        variables: NDArray[np.int64],
+        beliefs: Beliefs,
     ) -> None:
-        for v, members in enumerate(self.model.atoms):
-            if members:
-                home = self.tree.homes[v]
-                axis = 1 + self.tree.cliques[home].index(v)
-                log_odds = exclusive_log_odds(_sum_to(tables[home], axis).numpy())
-                for atom, digit in members:
-                    beliefs.log_odds[atoms[:, atom]] = log_odds[:, digit]
-        for table, placed in zip(tables, self.placed, strict=True):
-            factors = [factor for factor in placed if factor.row >= 0]
-            if factors:
-                probability = (table - log_z.reshape(-1, *[1] * (table.dim() - 1))).exp()
-                for factor in factors:
-                    expected = (probability * factor.values).flatten(1).sum(1)
-                    beliefs.truth[rows[:, factor.row]] = expected.numpy()
+        before = int(np.prod(shape[:axis], dtype=np.int64))
+        cube = table.reshape(len(table), before, shape[axis], -1).transpose(0, 2, 1, 3)
+        log_odds = exclusive_log_odds(log_sum(cube.reshape(len(table), shape[axis], -1)))
+        states = self.cliques.offsets[variables][:, None] + np.arange(shape[axis])
+        atom = self.cliques.atom[states]
+        beliefs.log_odds[atom[atom >= 0]] = log_odds[atom >= 0]
 
 
-def _place(factor: LocalFactor, clique: int, model: LocalModel, tree: CliqueTree) -> _Placed:
-    shape = tuple(model.sizes[v] for v in factor.scope)
-    latest_first = sorted(factor.scope, key=tree.order.__getitem__, reverse=True)
-    axes = [factor.scope.index(v) for v in latest_first]
-    values = torch.from_numpy(factor.values.reshape(shape).transpose(axes).copy())
-    along = _shape(factor.scope, clique, tree, model.sizes)[1:]
-    return _Placed(factor.row, values.reshape(along))
+def log_sum(logs: Logs) -> Logs:
+    """Logarithm of the sum of exponentials along the last axis; ``-inf`` is allowed."""
+    best = logs.max(-1, keepdims=True)
+    best = np.where(np.isneginf(best), 0.0, best)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.exp(logs - best).sum(-1)) + best[..., 0])
 
 
-def _shape(
-    scope: Sequence[int], clique: int, tree: CliqueTree, sizes: Sequence[int]
-) -> tuple[int, ...]:
-    """Shape (batch first) in which a table over ``scope`` broadcasts along a clique."""
-    return (-1, *(sizes[v] if v in scope else 1 for v in tree.cliques[clique]))
+def _send_up(link: Link, tables: list[Logs]) -> Logs:
+    """Adds children's sums over their own variables to the parents; returns the messages."""
+    children = tables[link.child][link.child_rows]
+    message = log_sum(children.reshape(len(children), link.separator, -1))
+    total = np.add.reduceat(message, link.starts, axis=0)
+    tables[link.parent][link.parent_rows[link.starts]] += total[:, link.state]
+    return message
 
 
-def _sum_to(table: Tensor, axis: int) -> Tensor:
-    """``float64[b, d]``: log-sum over all axes but the batch and one."""
-    before = int(np.prod(table.shape[1:axis], dtype=np.int64))
-    return table.reshape(table.shape[0], before, table.shape[axis], -1).logsumexp((1, 3))
+def _send_down(link: Link, tables: list[Logs], message: Logs) -> None:
+    """Adds to children what their parents know from elsewhere."""
+    order = np.argsort(link.state, kind="stable")
+    parents = tables[link.parent][link.parent_rows[link.starts]][:, order]
+    joint = log_sum(parents.reshape(len(parents), link.separator, -1))
+    counts = np.diff(link.starts, append=len(message))
+    with np.errstate(invalid="ignore"):
+        outside = np.repeat(joint, counts, axis=0) - message
+    outside[np.isneginf(message)] = -np.inf
+    own = tables[link.child].shape[1] // link.separator
+    tables[link.child][link.child_rows] += np.repeat(outside, own, axis=1)
 
 
-def _calibrate(tables: list[Tensor], tree: CliqueTree, sizes: Sequence[int]) -> Tensor:
-    """Turns clique potentials into joint log-measures in place; returns ``log Z`` ``[b]``."""
-    sent: list[Tensor] = []
-    separators = [_separator(i, tree) for i in range(len(tables))]
-    for i, up in enumerate(tree.parents):
-        kept = len(separators[i])
-        message = tables[i].flatten(1 + kept).logsumexp(1 + kept)
-        sent.append(message)
-        if up >= 0:
-            tables[up] += message.reshape(_shape(separators[i], up, tree, sizes))
-    root = len(tables) - 1
-    log_z = tables[root].flatten(1).logsumexp(1)
-    for i in range(root - 1, -1, -1):
-        up = tree.parents[i]
-        outside = _sum_onto(tables[up], separators[i], up, tree) - sent[i]
-        outside = outside.nan_to_num(nan=-torch.inf, neginf=-torch.inf, posinf=-torch.inf)
-        tables[i] += outside.reshape(_shape(separators[i], i, tree, sizes))
-    return log_z
-
-
-def _separator(clique: int, tree: CliqueTree) -> tuple[int, ...]:
-    return tuple(v for v in tree.cliques[clique] if tree.homes[v] != clique)
-
-
-def _sum_onto(table: Tensor, kept: Sequence[int], clique: int, tree: CliqueTree) -> Tensor:
-    """Log-sum of a clique's table over all of its variables but ``kept``."""
-    axes = [1 + j for j, v in enumerate(tree.cliques[clique]) if v not in kept]
-    return table.logsumexp(axes) if axes else table
+def _batches(parts: Sequence[Eliminated]) -> Iterator[list[Eliminated]]:
+    """Parts, cut so that each batch holds a bounded number of clique states."""
+    batch: list[Eliminated] = []
+    held = 0
+    for part in parts:
+        step = max(1, _STATES // part.states)
+        for start in range(0, len(part.stack.components), step):
+            stack = part.stack
+            cut = slice(start, start + step)
+            piece = Stack(stack.wiring, stack.components[cut], stack.atoms[cut], stack.rows[cut])
+            needed = part.states * len(piece.components)
+            if batch and held + needed > _STATES:
+                yield batch
+                batch, held = [], 0
+            batch.append(Eliminated(piece, part.model, part.tree))
+            held += needed
+    if batch:
+        yield batch

@@ -13,13 +13,15 @@ from knowreason.factors.components import components, log2_states
 from knowreason.factors.condition import condition
 from knowreason.factors.graph import TRUE, FactorGraph
 from knowreason.factors.stacks import Shapes, Stack
+from knowreason.infer.cliques import Cliques, Eliminated
 from knowreason.infer.conflicts import conflict
-from knowreason.infer.exact import is_possible
-from knowreason.infer.junction import JunctionSolver
-from knowreason.infer.solvers import Impossible
+from knowreason.infer.exact import is_possible, worth_a_template
+from knowreason.infer.junction import JunctionSolver, eliminated
+from knowreason.infer.solvers import Beliefs, Impossible
 from knowreason.infer.templates import TemplateSolver
+from knowreason.infer.tree_messages import Logs
 
-_SMALL = 10.0  # log2 of the states up to which a component is drawn from their table
+_CHUNK_ENTRIES = 1 << 22  # logs held at once
 
 
 def samples(graph: FactorGraph, count: int, seed: int = 0, *, width: int = 18) -> Tensor:
@@ -45,15 +47,29 @@ def samples(graph: FactorGraph, count: int, seed: int = 0, *, width: int = 18) -
     worlds = np.tile((array(folded.evidence) == TRUE).astype(np.int8), (count, 1))
     rng = np.random.default_rng(seed)
     unary, weights = array(folded.unary_log_odds()), shapes.rows.weights(array(folded.theta))
+    template = worth_a_template(shapes, size)
     try:
-        for stack in shapes.stacks(np.arange(number)):
-            if size[stack.components[0]] <= _SMALL:
-                _draw_states(stack, unary, weights, worlds, rng)
-            else:
-                _draw_cliques(stack, width, unary, weights, worlds, rng)
+        for stack in shapes.stacks(np.flatnonzero(template)):
+            _draw_states(stack, unary, weights, worlds, rng)
+        parts = [_part(stack, width) for stack in shapes.stacks(np.flatnonzero(~template))]
+        for solver in JunctionSolver.prepare(parts):
+            beliefs = Beliefs.empty(folded.atom_count, len(weights), number)
+            tables = solver.calibrated(unary, weights, beliefs)
+            _draw_cliques(solver.cliques, tables, worlds, rng)
     except Impossible as impossible:
         raise conflict(folded, labels == impossible.component, is_possible) from None
     return torch.from_numpy(worlds)
+
+
+def _part(stack: Stack, width: int) -> Eliminated:
+    part = eliminated(stack, 1 << width)
+    if part is None:
+        raise InferenceError(
+            f"a component of {stack.wiring.atoms} atoms is too tangled for exact samples",
+            code="KR704",
+            help="engine `gibbs` draws approximate ones",
+        )
+    return part
 
 
 def _draw_states(
@@ -68,41 +84,56 @@ def _draw_states(
 
 
 def _draw_cliques(
-    stack: Stack,
-    width: int,
-    unary: Array,
-    weights: Array,
-    worlds: NDArray[np.int8],
-    rng: np.random.Generator,
+    cliques: Cliques, tables: list[Logs], worlds: NDArray[np.int8], rng: np.random.Generator
 ) -> None:
-    """From the root down: each clique's own variables given those above it."""
-    solver = JunctionSolver.prepare(stack, 1 << width)
-    if solver is None:
-        raise InferenceError(
-            f"a component of {stack.wiring.atoms} atoms is too tangled for exact samples",
-            code="KR704",
-            help="engine `gibbs` draws approximate ones",
-        )
-    tree, sizes = solver.tree, solver.model.sizes
-    for part in solver.parts(len(worlds)):
-        tables, log_z = solver.calibrated(part, unary, weights)
-        drawn = np.zeros((len(sizes), len(log_z), len(worlds)), dtype=np.int64)
-        batch = np.arange(len(log_z))[:, None]
-        for i in range(len(tables) - 1, -1, -1):
-            clique = tree.cliques[i]
-            above = [v for v in clique if tree.homes[v] != i]
-            own = clique[len(above) :]
-            index = np.zeros((len(log_z), len(worlds)), dtype=np.int64)
-            for v in above:
-                index = index * sizes[v] + drawn[v]
-            rows = int(np.prod([sizes[v] for v in above], dtype=np.int64))
-            table = array(tables[i]).reshape(len(log_z), rows, -1)
-            state = _draw(table[batch, index], rng)
-            for v in reversed(own):
-                drawn[v], state = state % sizes[v], state // sizes[v]
-        for v, members in enumerate(solver.model.atoms):
-            for atom, digit in members:
-                worlds[:, stack.atoms[part][:, atom]] = (drawn[v] == digit).T
+    """Roots first, then every clique's own variables given those of its separator."""
+    count = len(worlds)
+    drawn = np.zeros((len(cliques.offsets) - 1, count), dtype=np.int32)
+    for group, table, roots in zip(cliques.tables, tables, cliques.roots, strict=True):
+        for rows in _parts(roots, count * table.shape[1]):
+            logs = np.repeat(table[rows][:, None], count, axis=1)
+            _decode(_draw(logs, rng), group.shape, group.scope[rows], drawn)
+    for link in cliques.links:
+        group = cliques.tables[link.child]
+        kept = _separator_axes(group.shape, link.separator)
+        for rows in _parts(link.child_rows, count * tables[link.child].shape[1]):
+            index = np.zeros((len(rows), count), dtype=np.int64)
+            for axis in range(kept):
+                index = index * group.shape[axis] + drawn[group.scope[rows, axis]]
+            table = tables[link.child][rows].reshape(len(rows), link.separator, -1)
+            state = _draw(table[np.arange(len(rows))[:, None], index], rng)
+            _decode(state, group.shape[kept:], group.scope[rows, kept:], drawn)
+    owner = np.repeat(np.arange(len(drawn)), np.diff(cliques.offsets))
+    digit = np.arange(len(owner)) - cliques.offsets[owner]
+    true = np.flatnonzero(cliques.atom >= 0)
+    worlds[:, cliques.atom[true]] = (drawn[owner[true]] == digit[true, None]).T
+
+
+def _separator_axes(shape: tuple[int, ...], states: int) -> int:
+    """How many first axes have so many joint states (every axis has at least two)."""
+    kept, product = 0, 1
+    while product < states:
+        product *= shape[kept]
+        kept += 1
+    return kept
+
+
+def _decode(
+    state: NDArray[np.int64],
+    shape: tuple[int, ...],
+    variables: NDArray[np.int64],
+    drawn: NDArray[np.int32],
+) -> None:
+    """Writes flattened states ``int64[r, count]`` of ``variables`` (``int64[r, s]``)."""
+    for axis in range(len(shape) - 1, -1, -1):
+        drawn[variables[:, axis]] = state % shape[axis]
+        state = state // shape[axis]
+
+
+def _parts(rows: NDArray[np.int64], entries: int) -> list[NDArray[np.int64]]:
+    """Rows in pieces of bounded memory; ``entries`` are needed for each."""
+    step = max(1, _CHUNK_ENTRIES // entries)
+    return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
 def _draw(logs: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -114,7 +114,7 @@ def test_oracle_refuses_large_graphs():
         enumerate_worlds(random_graph(0, 21))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(factor_graphs(6))
 def test_planted_worlds_are_possible_and_gradients_agree(graph):
     answer = enumerate_worlds(graph)
