@@ -74,6 +74,7 @@ def columns_of(data: Dataset, rows: Rows, features: tuple[str, ...] | None = Non
             )
         parts += found
     joined = side_by_side(parts)
+    joined = joined.select(list(dict.fromkeys(joined.names)))  # "*" and a name again
     refuse(data, rows, joined, np.isinf, "KR811", "infinite")
     return joined
 

@@ -36,7 +36,12 @@ class Encoder:
 
     @staticmethod
     def fit(columns: FeatureTable, limit: int = DENSE_CATEGORIES) -> Encoder:
-        """Learn from training rows; at most ``limit`` categories a column are kept."""
+        """Learn from training rows; at most ``limit`` categories a column are kept.
+
+        A column without any value is left out.
+        """
+        empty = np.flatnonzero(np.isnan(columns.values).all(axis=0))
+        columns = columns.select([n for i, n in enumerate(columns.names) if i not in empty])
         values = columns.values.astype(np.float64)
         present = ~np.isnan(values)
         count = present.sum(axis=0)

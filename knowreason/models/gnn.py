@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from knowreason.data.features import FeatureTable
@@ -14,7 +15,8 @@ from knowreason.models.columns import no_columns, one_column, side_by_side
 from knowreason.models.convolution import layer, sparse_tensor
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
-from knowreason.models.graphs import NodeGraph, needed_graph, node_columns
+from knowreason.models.graphs import NodeGraph, needed_graph, node_columns, time_of_rows
+from knowreason.models.history import history
 from knowreason.models.neural import NeuralModel
 from knowreason.models.rows import Rows
 
@@ -39,7 +41,7 @@ class GNN(NeuralModel):
         heads: attention heads of ``"gat"``.
         dropout: share of hidden units left out in training.
         features: columns of each row that go to the head beside the node states; by default
-            the features of things that are edges, and nothing for nodes, whose feature
+            the features and the past of things that are edges, and nothing for nodes, whose feature
             tables are the graph's inputs.
         epochs, patience, learning_rate, weight_decay: of full-batch training.
         class_weight: ``"balanced"`` weighs rows inversely to their state's frequency.
@@ -82,9 +84,9 @@ class GNN(NeuralModel):
 
     def fit_encoders(self, data: Dataset, rows: Rows) -> None:
         """Means, deviations and categories of all nodes, and of the labelled rows."""
-        graph, _ = needed_graph(data, rows, self.name)
+        graph, nodes = needed_graph(data, rows, self.name)
         self.node_encoder_ = Encoder.fit(_node_inputs(data, graph)).to_values()
-        own = self._own(data, rows, graph).take(rows.labelled)
+        own = self._own(data, rows, graph, nodes).take(rows.labelled)
         self.row_encoder_ = Encoder.fit(own).to_values()
 
     def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
@@ -93,8 +95,9 @@ class GNN(NeuralModel):
         ``edges`` is a sparse adjacency matrix, for ``"gat"`` pairs ``int64[2, m]``.
         """
         graph, nodes = needed_graph(data, rows, self.name)
+        own_columns = self._own(data, rows, graph, nodes)
         x = Encoder.from_values(self.node_encoder_).dense_matrix(_node_inputs(data, graph))
-        own = Encoder.from_values(self.row_encoder_).dense_matrix(self._own(data, rows, graph))
+        own = Encoder.from_values(self.row_encoder_).dense_matrix(own_columns)
         return {
             "x": torch.from_numpy(x),
             "own": torch.from_numpy(own),
@@ -126,10 +129,15 @@ class GNN(NeuralModel):
         scores: Tensor = module(states, inputs["nodes"][rows], inputs["own"][rows])
         return scores
 
-    def _own(self, data: Dataset, rows: Rows, graph: NodeGraph) -> FeatureTable:
+    def _own(
+        self, data: Dataset, rows: Rows, graph: NodeGraph, nodes: NDArray[np.int64]
+    ) -> FeatureTable:
+        """What the head sees of each row beside its nodes: its columns, and its past."""
         if self.features is None and all(sort in graph.offsets for sort in rows.sorts):
             return no_columns(rows.count)
-        return self.columns(data, rows, self.features, empty=True)
+        own = self.columns(data, rows, self.features, empty=True)
+        time = time_of_rows(graph, rows)
+        return own if time is None else side_by_side([own, history(nodes, time, own)])
 
 
 class GraphNet(nn.Module):

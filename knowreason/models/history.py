@@ -12,9 +12,9 @@ from knowreason.models.columns import one_column, renamed, side_by_side
 def history(ends: NDArray[np.int64], time: NDArray[np.number], own: FeatureTable) -> FeatureTable:
     """History of timed edges, from strictly earlier edges only.
 
-    For the source, the target and the pair: how many there were, how long ago the last
-    one was, and for source and target the mean of each numeric column and the value's
-    ratio to it.
+    For the source, the target and the pair: how many there were and how long ago the last
+    one was, both as logarithms; for source and target also the mean of each numeric column
+    and the value's ratio to it.
 
     Args:
         ends: ``int64[n, 2]`` source and target node of each row, ``-1`` for none.
@@ -42,7 +42,7 @@ def _past(
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = values / means
     ratios[~np.isfinite(ratios)] = np.nan
-    columns = [one_column("before", count), one_column("gap", gap)]
+    columns = [one_column("log before", np.log1p(count)), one_column("log gap", np.log1p(gap))]
     for i, name in enumerate(names):
         columns.append(one_column(f"mean {name}", means[:, i]))
         columns.append(one_column(f"ratio {name}", ratios[:, i]))

@@ -155,12 +155,12 @@ def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
 
 
 def remembered(data: Dataset, what: str, compute: Callable[[], T]) -> T:
-    """``compute()``, once for data sets that share program, facts and attributes.
+    """``compute()``, once for data sets that share program, things, facts and attributes.
 
     Cross-fitting hides labels and nothing else, so what does not depend on labels is the
     same in every fold.
     """
-    owners = (data.program, data.facts, data.attributes)
+    owners = (data.program, data.vocabularies, data.facts, data.attributes)
     key = (*map(id, owners), what)
     if key not in _REMEMBERED:
         _REMEMBERED[key] = (compute(), owners)  # the owners are kept so that ids stay theirs
@@ -170,7 +170,7 @@ def remembered(data: Dataset, what: str, compute: Callable[[], T]) -> T:
 
 
 _REMEMBERED: OrderedDict[tuple[object, ...], tuple[Any, object]] = OrderedDict()
-_REMEMBERED_LIMIT = 64
+_REMEMBERED_LIMIT = 16
 
 
 def rows_of(data: Dataset, predicate: str) -> Rows:

@@ -125,3 +125,10 @@ def test_predicts_other_data(data):
     assert output.model == "main"
     expected = model.log_odds(other, "Bad") - logit(model.base_rate_)
     np.testing.assert_allclose(output.llr, expected, atol=1e-5)
+
+
+def test_groups_stay_together(data):
+    SEEN.clear()
+    cross_fit(Memory, data, "Bad", kind="group:tag", calibration="none")
+    labels = rows_of(data, "Bad").labels
+    assert [set(labels[rows]) for rows in SEEN[:-1]] in ([{0}, {1}], [{1}, {0}])
