@@ -59,7 +59,7 @@ def to_ids(indices: pa.Int32Array) -> NDArray[np.int32]:
 
 def _has_many_names(column: pa.ChunkedArray) -> bool:
     """Whether the first rows name so many things that a table of them leaves the cache."""
-    return len(column.slice(0, SAMPLE).unique()) > SAMPLE // 2
+    return len(column.slice(0, SAMPLE).unique()) > 0.9 * SAMPLE
 
 
 def _encode_by_keys(

@@ -15,6 +15,7 @@ from knowreason.data.clock import to_moment
 from knowreason.data.encode import UNKNOWN
 from knowreason.data.graph import GraphTables
 from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table
+from knowreason.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from knowreason.data.dataset import Dataset
@@ -27,7 +28,8 @@ def restrict(
 ) -> Dataset:
     """Only some things of some domains, and the rows that mention only such things.
 
-    Ids of those domains are renumbered; members of enumerated domains stay.
+    Ids of those domains are renumbered; an enumerated domain keeps its members and ids, and
+    only the rows go.
 
     Args:
         data: what to restrict.
@@ -35,9 +37,9 @@ def restrict(
         until: an attribute and a value: edges with times of the attribute's sort stay only
             when they are before the value; edges that are things stay with the things.
     """
-    kept = {d: mask for d, mask in keep.items() if not data.vocabularies[d].enumerated}
-    pairs = {domain: data.vocabularies[domain].take(mask) for domain, mask in kept.items()}
+    pairs = {domain: _kept(data.vocabularies[domain], mask) for domain, mask in keep.items()}
     new_ids = {domain: ids for domain, (_, ids) in pairs.items()}
+    gone = {d: mask for d, mask in keep.items() if not data.vocabularies[d].enumerated}
 
     def tables(found: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         return {name: _table(data, name, table, new_ids) for name, table in found.items()}
@@ -51,12 +53,12 @@ def restrict(
         labels=tables(data.labels),
         hidden=tables(data.hidden),
         features={
-            domain: table.take(kept[domain]) if domain in kept else table
+            domain: table.take(gone[domain]) if domain in gone else table
             for domain, table in data.features.items()
         },
         scores={n: _scores(data, n, columns, new_ids) for n, columns in data.scores.items()},
         graph=_graph(data, new_ids, until),
-        scope={d: mask[kept[d]] if d in kept else mask for d, mask in data.scope.items()},
+        scope={d: mask[gone[d]] if d in gone else mask for d, mask in data.scope.items()},
     )
 
 
@@ -82,6 +84,13 @@ def seen_only_with(data: Dataset, early: Mapping[str, Mask]) -> dict[str, Mask]:
         for domain in late
         if not data.vocabularies[domain].enumerated and (late[domain] & ~seen[domain]).any()
     }
+
+
+def _kept(vocabulary: Vocabulary, mask: Mask) -> tuple[Vocabulary, Ids]:
+    """The vocabulary of what stays, and the new ids; an enumerated one keeps its members."""
+    if not vocabulary.enumerated:
+        return vocabulary.take(mask)
+    return vocabulary, np.where(mask, np.arange(len(mask)), UNKNOWN).astype(np.int32)
 
 
 def _sightings(data: Dataset) -> Iterator[tuple[Sequence[str], list[Ids]]]:

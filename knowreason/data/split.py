@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from knowreason.data.clock import at_most, label_clock, thing_values, to_moment
 from knowreason.data.id_tables import VALUE, id_columns, pack
 from knowreason.data.restrict import restrict, seen_only_with
+from knowreason.diagnostics import Diagnostic
 from knowreason.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def split_by(data: Dataset, attribute: str, *, before: Any) -> tuple[Dataset, Da
         DataError: KR519 for an attribute that has no order or a part that is empty.
     """
     early = _early_things(data, attribute, before)
+    data = replace(data, warnings=data.warnings + _timeless(data, attribute))
     past = restrict(data, {**early, **seen_only_with(data, early)}, until=(attribute, before))
     future = data
     for predicate, table in data.labels.items():
@@ -205,6 +207,15 @@ def _early_things(data: Dataset, attribute: str, before: Any) -> dict[str, Mask]
             if clock is not None and clock.sort == sort and domain not in early:
                 early[domain] = thing_values(data, clock.name)[0] < moment
     return early
+
+
+def _timeless(data: Dataset, attribute: str) -> tuple[Diagnostic, ...]:
+    (domain,) = data.program.attribute(attribute).sorts
+    missing = data.count(domain) - data.attributes[attribute].num_rows
+    if not missing:
+        return ()
+    text = f"{missing:,} `{domain}` have no `{attribute}`: they count as later than any cut"
+    return (Diagnostic("KR526", text, "warning"),)
 
 
 def _hold_back(

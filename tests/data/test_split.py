@@ -142,6 +142,41 @@ def test_clocks_of_other_domains_are_cut_too():
     assert names(future, "True_", future.hidden["True_"]) == ["y"]
 
 
+def test_things_without_a_time_are_told():
+    past, future = events([0, 5, None]).split_by("at", before="2026-01-03")
+    for part in (past, future):
+        told = [d for d in part.warnings if d.code == "KR526"]
+        assert told[0].message.startswith("1 `Event` have no `at`")
+        assert told[0].severity == "warning"
+
+
+def test_members_of_an_enumerated_domain_stay_but_their_rows_go():
+    program = Program(
+        domains=(Domain("Day", ("mon", "tue", "wed")), Domain("Person")),
+        predicates=(
+            Predicate("Works", "observed", arguments("Person", "Day")),
+            Predicate("Ill", "query", arguments("Person", "Day")),
+        ),
+        attributes=(Attribute("number", arguments("Day"), "int", clock=True),),
+    )
+    data = Dataset.from_frames(
+        program,
+        facts={
+            "Works": {"p": ["a", "a", "b"], "d": ["mon", "wed", "wed"]},
+            "number": {"d": ["mon", "tue", "wed"], "n": [0, 1, 2]},
+        },
+        labels={"Ill": {"p": ["a", "a"], "d": ["mon", "wed"]}},
+        features={"Day": {"d": ["wed", "mon"], "f": [1, 2]}},
+    )
+    past, future = data.split_by("number", before=2)
+    assert list(past.vocabularies["Day"]) == ["mon", "tue", "wed"]
+    assert past.named("Works").to_pydict() == {"a0": ["a"], "a1": ["mon"]}
+    assert list(past.vocabularies["Person"]) == ["a"]
+    assert len(past.features["Day"]) == 3
+    assert future.scope["Day"].tolist() == [False, False, True]
+    assert future.hidden["Ill"].num_rows == 1
+
+
 def test_edges_with_times_are_cut_by_time():
     table = {"src": ["a", "b"], "dst": ["b", "a"], "t": ["2026-01-01", "2026-03-01"]}
     data = Dataset.from_frames(

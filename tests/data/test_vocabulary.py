@@ -62,7 +62,7 @@ def test_a_column_seen_before_is_not_coded_again():
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.int64()])
-@pytest.mark.parametrize("values", [10**6, 150_000, 7])
+@pytest.mark.parametrize("values", [10**6, 700_000, 7])
 def test_long_columns_are_coded_as_short_ones(kind, values):
     numbers = np.random.default_rng(0).integers(0, values, LONG)
     numbers = np.arange(LONG) if values == 10**6 else numbers
