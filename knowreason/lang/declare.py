@@ -8,6 +8,7 @@ from typing import cast
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
+from knowreason.lang.arguments import constant
 from knowreason.lang.names import Names, Signature, a_sort, is_capital
 from knowreason.logic import VALUE_SORTS
 
@@ -264,8 +265,6 @@ def check_within(names: Names, predicate: lg.Predicate, statement: sx.PredicateS
 
 def settle_parameters(names: Names, parameters: Iterable[lg.Parameter]) -> list[lg.Parameter]:
     """Give each parameter the sort that its use asked for."""
-    from knowreason.lang.expressions import constant
-
     settled = []
     for parameter in parameters:
         use = names.uses.get(parameter.name)

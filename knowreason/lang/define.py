@@ -37,14 +37,21 @@ def elaborate_definitions(
     built: dict[str, lg.Definition] = {}
     for group in _components({name: [c.name for c in calls] for name, calls in used.items()}):
         if _is_cycle(names, group, by_name, used):
-            names.broken |= set(group)
-            for name in group:
-                names.symbols.pop(name)
+            _spoil(names, group)
             continue
         definition = _definition(names, by_name[group[0]])
-        if definition is not None:
+        if definition is None:
+            _spoil(names, group)
+        else:
             built[definition.name] = definition
     return [built[name] for name in by_name if name in built]
+
+
+def _spoil(names: Names, group: list[str]) -> None:
+    """Forget faulty definitions, so that nothing is said about their use."""
+    names.broken |= set(group)
+    for name in group:
+        names.symbols.pop(name)
 
 
 def calls_in(node: Any) -> Iterator[sx.Call]:

@@ -12,12 +12,13 @@ from typing import Any, cast
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
-from knowreason.errors import did_you_mean
 from knowreason.lang import syntax as sx
+from knowreason.lang.aggregates import aggregate, count_list
+from knowreason.lang.arguments import constant, place_arguments
+from knowreason.lang.comparisons import comparisons
 from knowreason.lang.names import Names, Signature, a_sort, is_capital, is_thing
 from knowreason.lang.scopes import Bound, Frame, Scope, knows_sort, upper_case_variable
-from knowreason.lang.units import combine, comparable, function_sort
-from knowreason.lang.values import parse_time
+from knowreason.lang.units import combine, function_sort
 
 _CONNECTED: dict[str, type[lg.Implies] | type[lg.Iff]] = {"=>": lg.Implies, "<=>": lg.Iff}
 
@@ -51,7 +52,7 @@ class Builder:
             operand = self.formula(node.operand)
             return None if operand is None else lg.Not(operand, span=node.span)
         if kind is sx.Chain:
-            return self._chain(node)
+            return comparisons(self, node)
         if kind is sx.Quantified:
             return self._quantified(node)
         if kind is sx.Literal and node.kind == "bool":
@@ -122,107 +123,6 @@ class Builder:
             return None
         return lg.BooleanTerm(term, span=node.span)
 
-    # ------------------------------------------------------------ comparisons
-
-    def _chain(self, node: sx.Chain) -> lg.Formula | None:
-        if self._is_arrow(node):
-            return None
-        if len(node.operators) > 1 and "!=" in node.operators:
-            self.names.report(
-                "KR108",
-                "`!=` cannot be chained",
-                node.span,
-                help="write the comparisons one by one, joined with `&`",
-            )
-            return None
-        terms = self._operands(node)
-        if terms is None:
-            return None
-        parts = [
-            comparison
-            for i, operator in enumerate(node.operators)
-            if (comparison := self._comparison(node, i, operator, terms)) is not None
-        ]
-        if len(parts) < len(node.operators):
-            return None
-        return parts[0] if len(parts) == 1 else lg.And(tuple(parts), span=node.span)
-
-    def _is_arrow(self, node: sx.Chain) -> bool:
-        """Whether this is ``head <- body`` of another language; reports it."""
-        left, right = node.operands[:2]
-        arrow = (
-            isinstance(left, sx.Call)
-            and is_capital(left.name)
-            and isinstance(right, sx.Negative)
-            and node.operators[0] == "<"
-        )
-        if arrow:
-            start = right.span.start
-            self.names.report(
-                "KR103",
-                "`<-` is not part of the language",
-                Span(node.span.source, start - 1, start + 1),
-                help="write the conclusion last: `body => head`",
-            )
-        return arrow
-
-    def _operands(self, node: sx.Chain) -> list[lg.Term] | None:
-        """Terms of a chain; literals take the sort of the first operand that has one."""
-        built: list[lg.Term | None] = [None] * len(node.operands)
-        counted: list[Span] = []
-        expected: str | None = None
-        order = sorted(range(len(built)), key=lambda i: self._is_pliant(node.operands[i]))
-        faulty = False
-        for i in order:
-            before = len(self.opens)
-            operand = node.operands[i]
-            direct = operand.__class__ in (sx.Aggregate, sx.CountList)
-            term = built[i] = self.term(operand, expected, direct=direct)
-            if len(self.opens) > before:
-                counted.append(operand.span)
-            faulty = faulty or term is None
-            if expected is None and term is not None:
-                expected = term.sort
-        if len(counted) > 1:
-            self.names.report(
-                "KR410",
-                "both sides of this comparison count unknowns",
-                counted[1],
-                related=[(counted[0], "the other side")],
-                help="compare each with an expression over observed things",
-            )
-            return None
-        return None if faulty else cast("list[lg.Term]", built)
-
-    def _is_pliant(self, node: Any) -> bool:
-        """Whether the sort of an operand depends on what it is compared with."""
-        if node.__class__ is sx.Literal:
-            return node.kind in ("string", "number")
-        if node.__class__ is sx.Name:
-            return self.names.literals.get(node.text) in ("string", "int")
-        return False
-
-    def _comparison(
-        self, node: sx.Chain, index: int, operator: str, terms: Sequence[lg.Term]
-    ) -> lg.Comparison | None:
-        left, right = terms[index], terms[index + 1]
-        message = comparable(operator, left, right)
-        if message is None:
-            first, second = node.operands[index].span, node.operands[index + 1].span
-            span = Span(first.source, first.start, second.end)
-            return lg.Comparison(operator, left, right, span=span)  # type: ignore[arg-type]
-        text, help_line = message
-        code = "KR213" if is_thing(left.sort) or is_thing(right.sort) else "KR209"
-        self.names.report(
-            code,
-            text,
-            node.operands[index + 1].span,
-            a_sort(right.sort),
-            related=[(node.operands[index].span, a_sort(left.sort))],
-            help=help_line,
-        )
-        return None
-
     # ------------------------------------------------------------ terms
 
     def term(self, node: Any, expected: str | None = None, direct: bool = False) -> lg.Term | None:
@@ -235,7 +135,7 @@ class Builder:
         if kind is sx.Name:
             return self._name(node, expected)
         if kind is sx.Literal:
-            return self._literal(node, expected)
+            return constant(self.names, node, expected)
         if kind is sx.Call:
             return self._call_term(node)
         if kind in (sx.Binary, sx.Negative, sx.FunctionCall):
@@ -299,9 +199,6 @@ class Builder:
             return None
         return lg.ParameterTerm(node.text, expected, span=node.span)
 
-    def _literal(self, node: sx.Literal, expected: str | None) -> lg.Constant | None:
-        return constant(self.names, node, expected)
-
     def _call_term(self, node: sx.Call) -> lg.Term | None:
         if is_capital(node.name):
             self._signature(node, "predicate")
@@ -343,8 +240,6 @@ class Builder:
     # ------------------------------------------------------------ aggregates
 
     def _counted(self, node: sx.Aggregate | sx.CountList, direct: bool) -> lg.Term | None:
-        from knowreason.lang.aggregates import aggregate, count_list
-
         before = len(self.opens)
         counts = isinstance(node, sx.CountList)
         built = count_list(self, node) if counts else aggregate(self, node)  # type: ignore[arg-type]
@@ -442,114 +337,6 @@ class Builder:
             )
             return None
         return term
-
-
-def place_arguments(names: Names, node: sx.Call, signature: Signature) -> list[Any] | None:
-    """The argument written for each place (``None`` = not named), or ``None`` when faulty."""
-    arity, given = len(signature.sorts), node.arguments
-    named = [argument for argument in given if argument.__class__ is sx.Named]
-    if not named:
-        if len(given) == arity:
-            return list(given)
-        _wrong_number(names, node, signature)
-        return None
-    positional = len(given) - len(named)
-    if any(argument.__class__ is sx.Named for argument in given[:positional]):
-        names.report("KR204", "positional arguments stand before named ones", node.span)
-        return None
-    if positional > arity:
-        _wrong_number(names, node, signature)
-        return None
-    placed: list[Any] = [*given[:positional], *[None] * (arity - positional)]
-    for argument in named:
-        label = argument.name.text  # type: ignore[union-attr]
-        if label not in signature.labels:
-            labels = [known for known in signature.labels if known]
-            offer = did_you_mean(label, labels) or (
-                f"its arguments are called {', '.join(labels)}" if labels else None
-            )
-            names.report(
-                "KR204",
-                f"`{signature.name}` has no argument called `{label}`",
-                argument.name.span,  # type: ignore[union-attr]
-                related=[(signature.span, "declared here")],
-                help=offer,
-            )
-            return None
-        position = signature.labels.index(label)
-        if placed[position] is not None:
-            names.report("KR204", f"argument `{label}` is given twice", argument.span)
-            return None
-        placed[position] = argument.value  # type: ignore[union-attr]
-    return placed
-
-
-def constant(names: Names, node: sx.Literal, expected: str | None) -> lg.Constant | None:
-    """The constant a literal stands for at a place of the expected sort."""
-    value, span = node.value, node.span
-    if is_thing(expected):
-        assert expected is not None
-        return _thing(names, node, expected)
-    if node.kind == "string" and expected == "time":
-        moment = parse_time(cast(str, value))
-        if moment is None:
-            names.report(
-                "KR107",
-                f'"{value}" is no time',
-                span,
-                help='write it as "2026-01-31" or "2026-01-31T08:00:00Z"',
-            )
-            return None
-        return lg.Constant(moment, "time", span=span)
-    if node.kind == "number":
-        return lg.Constant(value, "int" if isinstance(value, int) else "float", span=span)
-    return lg.Constant(value, node.kind, span=span)
-
-
-def _thing(names: Names, node: sx.Literal, domain: str) -> lg.Constant | None:
-    if node.kind not in ("string", "number") or isinstance(node.value, float):
-        names.report(
-            "KR205",
-            f"{a_sort(_literal_sort(node))} stands where {a_sort(domain)} is expected",
-            node.span,
-            help="a thing is a quoted string or an integer",
-        )
-        return None
-    text = str(node.value)
-    members = names.domains.get(domain)
-    if members is not None and text not in members:
-        names.report(
-            "KR210",
-            f'"{text}" is no {domain}',
-            node.span,
-            "not among the members",
-            related=[(names.places.get(domain), "the members are listed here")],
-            help=did_you_mean(text, members),
-        )
-        return None
-    return lg.Constant(text, domain, span=node.span)
-
-
-def _literal_sort(node: sx.Literal) -> str:
-    if node.kind == "number":
-        return "float" if isinstance(node.value, float) else "int"
-    return node.kind
-
-
-def _wrong_number(names: Names, node: sx.Call, signature: Signature) -> None:
-    arity, given = len(signature.sorts), len(node.arguments)
-    names.report(
-        "KR203",
-        f"`{signature.name}` takes {_plural(arity, 'argument')}, not {given}",
-        node.span,
-        f"{_plural(given, 'argument')} here",
-        related=[(signature.span, "declared here")],
-        help="name one argument and the rest are `_`" if given < arity and arity > 1 else None,
-    )
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _variables(frame: Frame) -> tuple[lg.Variable, ...] | None:

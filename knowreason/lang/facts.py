@@ -8,7 +8,7 @@ from typing import cast
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
-from knowreason.lang.expressions import constant
+from knowreason.lang.arguments import constant
 from knowreason.lang.names import Names, Signature, a_sort
 from knowreason.logic import Value
 

@@ -180,7 +180,7 @@ def _line(parts: Iterable[Piece]) -> str:
 def _filled(parts: Sequence[Piece], first: bool) -> list[str]:
     """Lines no longer than :data:`WIDTH`, broken at as shallow a depth as does it."""
     lines: list[str] = []
-    for depth in range(max(part.depth for part in parts) + 1):
+    for depth in sorted({part.depth for part in parts if part.breaks} | {0}):
         lines = _fill(parts, depth, first)
         if all(len(line) <= WIDTH for line in lines):
             break

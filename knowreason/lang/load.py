@@ -139,6 +139,7 @@ def parse_formula(program: lg.Program, text: str) -> lg.Formula:
     return formula
 
 
+@_without_collection
 def parse_facts(program: lg.Program, text: str, name: str = "<facts>") -> Facts:
     """Facts about a program: ``P("a", "b")``, ``!P("a")``, ``at("e1") = 3``.
 

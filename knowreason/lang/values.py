@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 MICROSECONDS = {
@@ -12,6 +13,7 @@ MICROSECONDS = {
     "s": 1_000_000,
     "ms": 1_000,
 }
+_DURATION = re.compile(r"(-?)([0-9]{1,30}(?:\.[0-9]{1,30})?)(ms|[smhdw])")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -21,24 +23,22 @@ def parse_time(text: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text.strip())
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // _MICROSECOND
+        return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return None
 
 
 def parse_duration(text: str) -> int | None:
     """Microseconds of ``90s``, ``1.5h`` or ``-2d``, or ``None``."""
-    stripped = text.strip()
-    sign, digits = (-1, stripped[1:]) if stripped.startswith("-") else (1, stripped)
-    unit = "ms" if digits.endswith("ms") else digits[-1:]
-    amount = digits[: -len(unit)] if unit in MICROSECONDS else ""
-    try:
-        return sign * scale_duration(amount, unit) if amount and amount[0].isdigit() else None
-    except (ValueError, OverflowError):
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
         return None
+    sign, amount, unit = found.groups()
+    return (-1 if sign else 1) * scale_duration(amount, unit)
 
 
 def scale_duration(amount: str, unit: str) -> int:
-    """Microseconds of an amount in a unit; raises ``OverflowError`` for infinite ones."""
-    factor = MICROSECONDS[unit]
-    return int(amount) * factor if amount.isdigit() else round(float(amount) * factor)
+    """Microseconds of an amount (``"1.5"``) in a unit, rounded to the nearest."""
+    whole, _, decimals = amount.partition(".")
+    scale = 10 ** len(decimals)
+    return (int(whole + decimals) * MICROSECONDS[unit] + scale // 2) // scale

@@ -62,6 +62,18 @@ def test_a_broken_declaration_is_not_told_again_at_its_uses():
     assert [d.code for d in result.diagnostics if d.severity == "error"] == ["KR101"]
 
 
+def test_a_faulty_definition_is_not_told_again_at_its_uses():
+    text = """domain A
+observed F(A, A)
+query Q(A) within Odd
+define Odd(x) := F(x, y) & Nothing(y)
+define far(x) := count { y : F(x, y) } + Nothing(x)
+rule r : Odd(x) & far(x) > 3 => Q(x)
+"""
+    found = [d.code for d in check(text=text).diagnostics if d.severity == "error"]
+    assert found == ["KR201", "KR201", "KR212"]
+
+
 PARAMETERS = """domain A
 query Q(A)
 attribute at(A): time
