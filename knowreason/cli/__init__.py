@@ -1,0 +1,10 @@
+"""The command line: one file a verb, and ``render.py`` for what is common to them."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Entry point of the console script ``knowreason``."""
+    from knowreason.cli.app import run
+
+    run()

@@ -82,6 +82,11 @@ class Beliefs:
         inside = in_scope(grounding.data, grounding.program.sorts_of(predicate), span.arguments)
         return np.flatnonzero(~known & inside) + span.start
 
+    def probabilities(self, predicate: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Asked atoms of a predicate and their marginals."""
+        atoms = self.asked(predicate)
+        return atoms, expit(self.posterior.log_odds.numpy()[atoms])
+
     def marginals(
         self, predicate: str, *, everything: bool = False, models: bool = False
     ) -> MarginalTable:

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from knowreason.data import Dataset
+from knowreason.errors import ProjectError
 from knowreason.factors import OPEN
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding, ground
@@ -150,6 +151,14 @@ class Reasoner(BaseEstimator):
         )
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
 
+    def training_grounding(self, data: Dataset) -> Grounding:
+        """The grounding that was learned from; grounded again for a reasoner read from disk."""
+        if not hasattr(self, "grounding_"):
+            self.grounding_ = self._ground(
+                data, tuple(model.fitted.output for model in self._fitted())
+            )
+        return self.grounding_
+
     def predict_proba(self, data: Dataset, predicate: str | None = None) -> NDArray[np.float64]:
         """``float64[n, 2]``: probability of false and true of each asked atom.
 
@@ -158,7 +167,7 @@ class Reasoner(BaseEstimator):
             predicate: which; may be left out where only one is asked.
         """
         beliefs = self.infer(data)
-        atoms = beliefs.asked(predicate or self._only_query())
+        atoms = beliefs.asked(predicate or only_query(self.program))
         probability = expit(beliefs.posterior.log_odds.numpy()[atoms])
         return np.column_stack([1 - probability, probability])
 
@@ -184,7 +193,7 @@ class Reasoner(BaseEstimator):
         """
         data = with_hidden_labels(data)
         beliefs = self.infer(data)
-        atoms, truth = hidden_truth(beliefs, predicate or self._only_query())
+        atoms, truth = hidden_truth(beliefs, predicate or only_query(self.program))
         log_odds = beliefs.posterior.log_odds.numpy()[atoms]
         return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]
 
@@ -214,11 +223,13 @@ class Reasoner(BaseEstimator):
             raise NotFittedError("this Reasoner is not fitted: call `fit` first")
         return self.models_
 
-    def _only_query(self) -> str:
-        names = [p.name for p in self.program.predicates if p.kind == "query"]
-        if len(names) != 1:
-            raise ValueError(f"say which predicate: one of {', '.join(names)}")
-        return names[0]
+
+def only_query(program: Program) -> str:
+    """The query predicate, where there is only one; raises :class:`ProjectError` KR912."""
+    names = [p.name for p in program.predicates if p.kind == "query"]
+    if len(names) != 1:
+        raise ProjectError(f"say which predicate: one of {', '.join(names)}", code="KR912")
+    return names[0]
 
 
 def with_hidden_labels(data: Dataset) -> Dataset:

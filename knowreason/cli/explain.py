@@ -1,0 +1,30 @@
+"""``knowreason explain``: why, why not, what if."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowreason.cli.render import write, write_json
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    atoms: Annotated[list[str], typer.Argument(help="Such as 'Malicious(\"e17\")'.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with other tables, named as in the project.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
+) -> None:
+    """Explain atoms: shares that add up, why not, what would turn it around."""
+    from knowreason.pipeline.prediction import beliefs_of_run
+    from knowreason.pipeline.reasons import explain_atom
+
+    beliefs = beliefs_of_run(run, data)
+    found = [explain_atom(beliefs, atom) for atom in atoms]
+    if json:
+        write_json([explanation.to_dict() for explanation in found])
+    else:
+        write("\n\n".join(map(str, found)))

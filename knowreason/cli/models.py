@@ -1,0 +1,45 @@
+"""``knowreason models``: what kinds of model a rule file may name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from knowreason.cli.render import write, write_json, write_table
+
+
+def models(
+    name: Annotated[str, typer.Argument(help="One kind, with its options.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """List registered model kinds, or show one with its options."""
+    from knowreason.models import MODELS
+
+    if name:
+        model = MODELS[name]
+        write(f"{name}: {_first_line(model)}\n")
+        rows = _options(model)
+        if json:
+            write_json({"name": name, "options": dict(rows)})
+        else:
+            write_table(["option", "default"], rows)
+        return
+    rows = [(kind, MODELS[kind].level, _first_line(MODELS[kind])) for kind in MODELS]
+    if json:
+        write_json([{"name": k, "level": level, "what": what} for k, level, what in rows])
+    else:
+        write_table(["kind", "level", "what"], rows)
+
+
+def _first_line(model: type) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def _options(model: type) -> list[tuple[str, str]]:
+    from knowreason.models.registry import options_table
+
+    return [
+        (name, "required" if p.default is p.empty else repr(p.default))
+        for name, p in options_table(model).items()
+    ]

@@ -1,0 +1,34 @@
+"""``knowreason predict``: marginals on new data, no retraining."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowreason.cli.render import progress_bar, say, write_table
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with today's tables, named as in the project.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=".parquet or .csv")] = None,
+    predicate: Annotated[str, typer.Option(help="Which predicate, where several are asked.")] = "",
+    map: Annotated[bool, typer.Option("--map", help="The most probable world instead.")] = False,
+) -> None:
+    """Predict with a stored run."""
+    from knowreason.pipeline.prediction import predict_run
+
+    with progress_bar() as progress:
+        found = predict_run(run, data, predicate=predicate, most_probable=map, progress=progress)
+    table = found.table
+    if output is None:
+        write_table(table.column_names, zip(*table.to_pydict().values(), strict=True))
+    else:
+        found.save(output)
+        say(f"{table.num_rows:,} rows: {output}")
+    for note in found.notes:
+        say(note)

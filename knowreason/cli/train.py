@@ -1,0 +1,56 @@
+"""``knowreason train``: models, then weights; a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowreason.cli.render import progress_bar, say, show_warnings, write_json, write_table
+from knowreason.cli.settings import SetOption, settings_of
+
+
+def train(
+    project: Annotated[Path, typer.Argument(help="Project file or its directory.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder.")] = None,
+    set: SetOption = None,
+    labels: Annotated[str, typer.Option(help="`none` keeps every weight at its prior.")] = "",
+    resume: Annotated[bool, typer.Option(help="Go on with an interrupted run.")] = False,
+    force: Annotated[bool, typer.Option(help="Replace a run that is there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Fit the models, learn the weights, write a run folder."""
+    from knowreason.pipeline.project import load_project
+    from knowreason.pipeline.training import has_interrupted_run
+    from knowreason.pipeline.training import train as train_project
+
+    settings = settings_of(set)
+    if labels:
+        settings["learn.labels"] = labels
+    loaded = load_project(project, settings)
+    target = output or Path("runs") / loaded.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if has_interrupted_run(target) and not resume:
+        say("an interrupted run is replaced (--resume would go on with it)")
+    with progress_bar() as progress:
+        run = train_project(loaded, target, resume=resume, force=force, progress=progress)
+    fit, grounding = run.reasoner.fit_, run.reasoner.grounding_
+    show_warnings(grounding.warnings)
+    rows = [
+        (w.name, w.prior_mean, w.value, w.standard_error, w.status) for w in run.reasoner.weights_
+    ]
+    if json:
+        write_json({"run": str(target), "weights": list(run.reasoner.weights_)})
+    else:
+        write_table(["weight", "prior", "learned", "+-", "what the data said"], rows)
+    for note in (*fit.notes, *_model_reports(run)):
+        say(note)
+    say(f"run folder: {target} ({run.manifest['seconds']:.1f} s)")
+
+
+def _model_reports(run) -> list[str]:  # noqa: ANN001  (Run is imported lazily)
+    return [
+        f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
+        for model in run.reasoner.models_
+    ]

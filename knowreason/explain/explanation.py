@@ -1,0 +1,152 @@
+"""Why an atom is believed, why not, and what would change it: the values and their text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of an atom's log-odds.
+
+    ``kind`` is ``base``, ``prior``, ``model``, ``rule`` or ``beyond`` (what lies outside
+    the neighbourhood that was solved).
+    """
+
+    kind: Literal["base", "prior", "model", "rule", "beyond"]
+    name: str
+    log_odds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One grounding of a rule at the atom.
+
+    Attributes:
+        rule: name of the rule.
+        text: the rule with names from the data in place of variables.
+        effect: log-odds of the atom less those without this grounding.
+        others: the other open atoms in it, with their probabilities.
+    """
+
+    rule: str
+    text: str
+    effect: float
+    others: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a rule that could support the atom does not.
+
+    Attributes:
+        rule: name of the rule.
+        literal: what keeps it from firing, with names where they are known.
+        probability: that the literal holds; 0 where no row of the data gives it.
+    """
+
+    rule: str
+    literal: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change that turns the conclusion around.
+
+    Attributes:
+        what: in words.
+        before, after: probability of what is changed (or of the model's output).
+        result: log-odds of the atom after it.
+    """
+
+    what: str
+    before: float
+    after: float
+    result: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why, why not, what if for one atom.
+
+    ``shares`` add up to ``log_odds``.
+    """
+
+    atom: str
+    probability: float
+    log_odds: float
+    shares: tuple[Share, ...]
+    reasons: tuple[Reason, ...] = ()
+    why_not: tuple[Obstacle, ...] = ()
+    what_if: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return "\n".join(explanation_lines(self))
+
+
+def explanation_lines(explanation: Explanation) -> list[str]:
+    """An explanation as lines of text."""
+    lines = [
+        f"{explanation.atom}: probability {percent(explanation.probability)} "
+        f"(log-odds {explanation.log_odds:+.2f})",
+        "",
+        "why (parts of the log-odds; they add up)",
+    ]
+    width = max(len(_share_name(share)) for share in explanation.shares)
+    lines += [
+        f"  {_share_name(share):<{width}}  {share.log_odds:+6.2f}  {bar(share.log_odds)}"
+        for share in explanation.shares
+    ]
+    if explanation.reasons:
+        lines += ["", "groundings that matter most"]
+        for reason in explanation.reasons:
+            lines.append(f"  {reason.effect:+6.2f}  {reason.rule}: {reason.text}")
+            lines += [f"            {name} is {percent(p)} likely" for name, p in reason.others]
+    if explanation.why_not:
+        lines += ["", "why not (rules that could support it, and what is missing)"]
+        lines += [
+            f"  {obstacle.rule}: {obstacle.literal} "
+            + (
+                f"is only {percent(obstacle.probability)} likely"
+                if obstacle.probability
+                else "does not hold in the data"
+            )
+            for obstacle in explanation.why_not
+        ]
+    if explanation.what_if:
+        lines += ["", "what would turn it around"]
+        lines += [
+            f"  {change.what} ({percent(change.before)} now, {percent(change.after)} then): "
+            f"log-odds {change.result:+.2f}"
+            for change in explanation.what_if
+        ]
+    return [*lines, *(f"note: {note}" for note in explanation.notes)]
+
+
+def percent(probability: float) -> str:
+    """``93 %``, ``0.4 %``, ``under 0.01 %``."""
+    if probability < 1e-4:
+        return "under 0.01 %"
+    if probability > 1 - 1e-4:
+        return "over 99.99 %"
+    digits = 0 if 0.1 <= probability <= 0.9 else 1 if 0.01 <= probability <= 0.99 else 2
+    return f"{probability:.{digits}%}".replace("%", " %")
+
+
+def bar(log_odds: float, width: int = 20) -> str:
+    """A bar of at most ``width`` characters, 0.25 log-odds each."""
+    length = min(width, round(abs(log_odds) * 4))
+    return ("+" if log_odds > 0 else "-") * length
+
+
+def _share_name(share: Share) -> str:
+    if share.kind in ("base", "beyond", "prior"):
+        return share.name
+    return f"{share.kind} {share.name}"

@@ -1,0 +1,194 @@
+"""An atom's log-odds split into prior, models and rules; the parts add up exactly.
+
+Shapley values (Shapley 1953; Lundberg & Lee 2017) over the rules that touch the atom: the
+value of a set of rules is the atom's log-odds with only their groundings at the atom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.explain.copies import FactorKey, Variant, solve
+from knowreason.factors import FactorGraph
+from knowreason.factors.arrays import array, owners, parameters_of, values_of
+
+WORK = 150_000  # atoms in all copies of one batch
+LEAST_ORDERS, EXACT_PLAYERS = 8, 12
+
+Player = tuple[str, int]  # ("rule", index) or ("parameter", index)
+Present = frozenset[Player]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Log-odds of an atom as a sum.
+
+    Attributes:
+        base: log-odds with nothing known: 0, or that of one among equal states.
+        rules: share of each rule, by its label.
+        parameters: share of each unary parameter (biases, models, unit rules).
+        total: the sum.
+        exact: whether Shapley values were enumerated rather than sampled.
+    """
+
+    base: float
+    rules: Mapping[int, float]
+    parameters: Mapping[int, float]
+    total: float
+    exact: bool
+
+
+def split(graph: FactorGraph, centre: int, seed: int = 0) -> Split:
+    """Split the log-odds of one atom of a small graph.
+
+    Args:
+        graph: neighbourhood of the atom.
+        centre: the atom.
+        seed: of sampled orders, where there are too many rules.
+    """
+    site = site_of(graph, centre)
+    players: dict[Player, dict[FactorKey, NDArray[np.bool_]]] = touching_rules(graph, site)
+    unary = _unary(graph, centre)
+    in_block = len(block_mates(graph, centre)) > 0
+    if in_block:  # a state's log-odds are not additive in the states' scores
+        players |= _unary_players(graph, site)
+    names = sorted(players)
+    exact = len(names) <= EXACT_PLAYERS and (1 << len(names)) * graph.atom_count <= WORK
+
+    def value(sets: Sequence[Present]) -> NDArray[np.float64]:
+        variants = [_without(players, present) for present in sets]
+        return solve(graph, variants, seed)[:, centre]
+
+    shares = exact_shapley(names, value) if exact else _sampled(names, value, graph, seed)
+    whole, nothing = value([frozenset(names), frozenset()])
+    rules = {label: shares["rule", label] for kind, label in names if kind == "rule"}
+    parameters = {label: shares["parameter", label] for kind, label in names if kind != "rule"}
+    if in_block:
+        return Split(float(nothing), rules, parameters, float(whole), exact)
+    base = float(nothing) - sum(unary.values())
+    return Split(base, rules, unary, float(whole), exact)
+
+
+def site_of(graph: FactorGraph, centre: int) -> NDArray[np.int64]:
+    """The atom, its block, and the auxiliary atoms that counts define from them."""
+    site = {centre, *block_mates(graph, centre)}
+    for _ in range(3):  # counts of counts nest no deeper in practice
+        for part in graph.counts:
+            owner = owners(array(part.offsets))
+            rows = np.unique(owner[np.isin(array(part.atoms), list(site))])
+            targets = array(part.target)[rows]
+            site |= set(targets[targets >= 0].tolist())
+    return np.array(sorted(site), dtype=np.int64)
+
+
+def block_mates(graph: FactorGraph, atom: int) -> list[int]:
+    """Other atoms of the atom's block."""
+    atoms = array(graph.blocks.atoms)
+    place = np.flatnonzero(atoms == atom)
+    if not len(place):
+        return []
+    owner = owners(array(graph.blocks.offsets))
+    return [int(a) for a in atoms[owner == owner[place[0]]] if a != atom]
+
+
+def touching_rules(
+    graph: FactorGraph, site: NDArray[np.int64]
+) -> dict[Player, dict[FactorKey, NDArray[np.bool_]]]:
+    """Rules with ground factors at the site, and which rows those are."""
+    found: dict[Player, dict[FactorKey, NDArray[np.bool_]]] = {}
+    for place, group in enumerate(graph.groups):
+        rows = np.asarray(np.isin(array(group.atoms), site).any(axis=1))
+        if rows.any():
+            found.setdefault(("rule", group.rule), {})["groups", place] = rows
+    for place, part in enumerate(graph.clause_lists):
+        owner = owners(array(part.offsets))
+        held = np.bincount(owner, np.isin(array(part.atoms), site), minlength=part.rows) > 0
+        if held.any():
+            found.setdefault(("rule", part.rule), {})["clause_lists", place] = np.asarray(held)
+    return found
+
+
+def _unary(graph: FactorGraph, centre: int) -> dict[int, float]:
+    """Contribution of each parameter to the atom's own log-odds."""
+    theta = array(graph.theta)
+    found: dict[int, float] = {}
+    for unit in graph.units:
+        rows = np.flatnonzero(array(unit.atoms) == centre)
+        parameters = parameters_of(unit.parameter, unit.rows)[rows]
+        values = values_of(unit.value, unit.rows)[rows]
+        for parameter, value in zip(parameters.tolist(), values.tolist(), strict=True):
+            found[parameter] = found.get(parameter, 0.0) + float(theta[parameter]) * value
+    return found
+
+
+def _unary_players(
+    graph: FactorGraph, site: NDArray[np.int64]
+) -> dict[Player, dict[FactorKey, NDArray[np.bool_]]]:
+    found: dict[Player, dict[FactorKey, NDArray[np.bool_]]] = {}
+    for place, unit in enumerate(graph.units):
+        here = np.isin(array(unit.atoms), site)
+        parameters = parameters_of(unit.parameter, unit.rows)
+        for parameter in np.unique(parameters[here]).tolist():
+            rows = here & (parameters == parameter)
+            found.setdefault(("parameter", parameter), {})["units", place] = rows
+    return found
+
+
+def _without(
+    players: Mapping[Player, Mapping[FactorKey, NDArray[np.bool_]]], present: Present
+) -> Variant:
+    left_out: dict[FactorKey, NDArray[np.bool_]] = {}
+    for player, masks in players.items():
+        if player not in present:
+            for key, rows in masks.items():
+                left_out[key] = left_out[key] | rows if key in left_out else rows
+    return Variant(left_out)
+
+
+def exact_shapley(
+    names: Sequence[Player], value: Callable[[Sequence[Present]], NDArray[np.float64]]
+) -> dict[Player, float]:
+    """Shapley values by enumeration of all sets.
+
+    Args:
+        names: the players.
+        value: worth of each of several sets.
+    """
+    sets = [frozenset(c) for size in range(len(names) + 1) for c in combinations(names, size)]
+    worth = dict(zip(sets, value(sets).tolist(), strict=True))
+    count = len(names)
+    return {
+        name: sum(
+            (worth[present | {name}] - worth[present]) / (count * comb(count - 1, len(present)))
+            for present in sets
+            if name not in present
+        )
+        for name in names
+    }
+
+
+def _sampled(
+    names: Sequence[Player],
+    value: Callable[[Sequence[Present]], NDArray[np.float64]],
+    graph: FactorGraph,
+    seed: int,
+) -> dict[Player, float]:
+    """Shapley values over random orders and their reverses; they add up all the same."""
+    rng = np.random.default_rng(seed)
+    orders = max(LEAST_ORDERS, WORK // (graph.atom_count * (len(names) + 1)) // 2 * 2)
+    shares = dict.fromkeys(names, 0.0)
+    for _ in range(min(orders, 64) // 2):
+        order = rng.permutation(len(names))
+        for drawn in (order, order[::-1]):
+            line = [names[i] for i in drawn]
+            worth = value([frozenset(line[:size]) for size in range(len(line) + 1)])
+            for name, step in zip(line, np.diff(worth).tolist(), strict=True):
+                shares[name] += step
+    rounds = min(orders, 64) // 2 * 2
+    return {name: share / rounds for name, share in shares.items()}

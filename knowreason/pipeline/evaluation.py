@@ -1,0 +1,230 @@
+"""``eval``: how good, beside what anyone would try first, and what each rule adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from knowreason.data import Dataset
+from knowreason.data.id_tables import VALUE, id_columns
+from knowreason.factors import FactorGraph
+from knowreason.infer import infer
+from knowreason.metrics import (
+    DEFAULT_METRICS,
+    LOWER_IS_BETTER,
+    CalibrationCurve,
+    Estimate,
+    by_block,
+    calibration_curve,
+    evaluate,
+    paired_difference,
+)
+from knowreason.pipeline.baselines import baseline_scores
+from knowreason.pipeline.beliefs import Beliefs
+from knowreason.pipeline.fitting import training_labels
+from knowreason.pipeline.reasoner import Reasoner, hidden_truth
+
+REASONER = "reasoner"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything measured about one predicate.
+
+    Attributes:
+        predicate: which.
+        atoms: ``int64[n]`` asked atoms with a held-back label.
+        truth: ``bool[n]``.
+        scores: log-odds by name; ``reasoner`` is ours.
+        table: ``table[name][metric]``.
+        ablation: the reasoner with one rule left out, weights kept.
+        difference: reasoner less the best other row, by metric, paired.
+        best_other: that row's name, by metric.
+        blocks: ``int64[n]`` slice of each atom, where intervals are by slice.
+        slices: per slice the first metric of the reasoner, count and positives.
+        curve: calibration of the reasoner.
+        notes: what the reader must know.
+    """
+
+    predicate: str
+    atoms: NDArray[np.int64]
+    truth: NDArray[np.bool_]
+    scores: Mapping[str, NDArray[np.float64]]
+    table: Mapping[str, Mapping[str, Estimate]]
+    ablation: Mapping[str, Mapping[str, Estimate]]
+    difference: Mapping[str, Estimate]
+    best_other: Mapping[str, str]
+    curve: CalibrationCurve
+    blocks: NDArray[np.int64] | None = None
+    slices: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def evaluate_reasoner(
+    reasoner: Reasoner,
+    training: Dataset,
+    beliefs: Beliefs,
+    predicate: str,
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    by: str = "",
+    ablate: bool = True,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure a fitted reasoner on a test part.
+
+    Args:
+        reasoner: fitted.
+        training: what it was fitted on.
+        beliefs: its beliefs about the test part, which has hidden labels.
+        predicate: Boolean or functional query predicate; of a functional one every state
+            is an atom, and baselines are the models alone.
+        metrics: names for :func:`knowreason.metrics.metric`.
+        by: attribute whose values are the blocks of the bootstrap and the slices.
+        ablate: also leave each rule out.
+        seed: of the bootstrap.
+    """
+    atoms, truth = hidden_truth(beliefs, predicate)
+    grounding = reasoner.training_grounding(training)
+    outputs = tuple(model.fitted.output for model in reasoner.models_)
+    labels = training_labels(grounding, reasoner.models_, reasoner.settings)
+    scores, notes = baseline_scores(predicate, grounding, labels, outputs, beliefs, atoms)
+    scores[REASONER] = beliefs.posterior.log_odds.numpy()[atoms]
+    blocks = block_of(beliefs, predicate, atoms, by) if by else None
+    table = evaluate(truth, scores, metrics, blocks=blocks, seed=seed)
+    best = {metric: _best_other(table, metric) for metric in metrics}
+    ablation = _ablation(beliefs, reasoner, atoms, truth, metrics, blocks) if ablate else {}
+    return Evaluation(
+        predicate,
+        atoms,
+        truth,
+        scores,
+        table,
+        ablation,
+        {
+            metric: paired_difference(
+                truth, scores[REASONER], scores[name], metric, blocks=blocks, seed=seed
+            )
+            for metric, name in best.items()
+            if name
+        },
+        best,
+        calibration_curve(truth, scores[REASONER]),
+        blocks,
+        slice_table(truth, scores[REASONER], blocks, metrics),
+        (*notes, *_pooled_note(truth, blocks)),
+    )
+
+
+def block_of(
+    beliefs: Beliefs, predicate: str, atoms: NDArray[np.int64], attribute: str
+) -> NDArray[np.int64] | None:
+    """``int64[n]``: code of the attribute's value for each atom; ``None`` where it has none."""
+    grounding = beliefs.grounding
+    declared = grounding.program.attribute(attribute)
+    sorts = grounding.program.sorts_of(predicate)
+    if declared.sorts[0] not in sorts:
+        return None
+    position = sorts.index(declared.sorts[0])
+    table = grounding.data.attributes[attribute]
+    values = table.column(VALUE).to_numpy(zero_copy_only=False)
+    of_thing = np.full(grounding.data.count(declared.sorts[0]), -1, dtype=np.int64)
+    codes = values.astype(np.int64) if np.issubdtype(values.dtype, np.integer) else None
+    if codes is None:
+        codes = np.unique(values, return_inverse=True)[1]
+    of_thing[id_columns(table)[0]] = codes
+    span = grounding.span(predicate)
+    return of_thing[span.arguments[atoms - span.start, position]]
+
+
+def slice_table(
+    truth: NDArray[np.bool_],
+    log_odds: NDArray[np.float64],
+    blocks: NDArray[np.int64] | None,
+    metrics: Sequence[str],
+) -> tuple[dict[str, Any], ...]:
+    """One row a slice: atoms, positives, ranking metrics."""
+    if blocks is None:
+        return ()
+    chosen = [metric for metric in metrics if metric not in LOWER_IS_BETTER][:2]
+    figures = {metric: by_block(truth, log_odds, blocks, metric) for metric in chosen}
+    return tuple(
+        {
+            "slice": int(which),
+            "atoms": int((blocks == which).sum()),
+            "true": int(truth[blocks == which].sum()),
+            **{metric: figures[metric][int(which)] for metric in chosen},
+        }
+        for which in np.unique(blocks)
+    )
+
+
+def without_rule(graph: FactorGraph, rule: int) -> FactorGraph:
+    """The graph without the soft ground factors of a rule."""
+    return replace(
+        graph,
+        groups=tuple(g for g in graph.groups if g.rule != rule or g.is_hard),
+        clause_lists=tuple(c for c in graph.clause_lists if c.rule != rule or c.is_hard),
+        units=tuple(u for u in graph.units if u.rule != rule),
+    )
+
+
+def _ablation(
+    beliefs: Beliefs,
+    reasoner: Reasoner,
+    atoms: NDArray[np.int64],
+    truth: NDArray[np.bool_],
+    metrics: Sequence[str],
+    blocks: NDArray[np.int64] | None,
+) -> dict[str, dict[str, Estimate]]:
+    scores = {}
+    program = beliefs.grounding.program
+    for index, rule in enumerate(program.rules):
+        graph = without_rule(beliefs.grounding.graph, index)
+        scores[f"without {rule.name}"] = _marginals(graph, reasoner)[atoms]
+    if program.rules:
+        graph = beliefs.grounding.graph
+        for index, rule in enumerate(program.rules):
+            if rule.weight.kind != "hard":
+                graph = without_rule(graph, index)
+        scores["without any soft rule"] = _marginals(graph, reasoner)[atoms]
+    return evaluate(truth, scores, metrics, blocks=blocks, resamples=0)
+
+
+def _marginals(graph: FactorGraph, reasoner: Reasoner) -> NDArray[np.float64]:
+    posterior = infer(
+        graph,
+        reasoner.engine,
+        seed=reasoner.seed,
+        device=reasoner.device,
+        **reasoner.settings.infer,
+    )
+    return np.asarray(posterior.log_odds.to(torch.float64).numpy())
+
+
+def _best_other(table: Mapping[str, Mapping[str, Estimate]], metric: str) -> str:
+    others = {name: row[metric].value for name, row in table.items() if name != REASONER}
+    others = {name: value for name, value in others.items() if np.isfinite(value)}
+    if not others:
+        return ""
+    choose = min if metric in LOWER_IS_BETTER else max
+    return choose(others, key=others.__getitem__)
+
+
+def _pooled_note(truth: NDArray[np.bool_], blocks: NDArray[np.int64] | None) -> tuple[str, ...]:
+    """A pooled figure that two slices dominate is said to be so."""
+    if blocks is None or truth.sum() == 0:
+        return ()
+    positives = np.bincount(np.unique(blocks, return_inverse=True)[1], weights=truth)
+    share = np.sort(positives)[::-1][:2].sum() / truth.sum()
+    if share < 0.5 or len(positives) < 4:
+        return ()
+    return (
+        f"{share:.0%} of the true atoms lie in two of {len(positives)} slices: pooled figures "
+        "speak mostly of these, so read the table by slice",
+    )

@@ -1,0 +1,90 @@
+"""``eval`` of a run folder: measured on its test part or on other tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from knowreason.data import Dataset
+from knowreason.errors import ProjectError
+from knowreason.pipeline.beliefs import Beliefs
+from knowreason.pipeline.binding import load_data
+from knowreason.pipeline.evaluation import Evaluation, evaluate_reasoner
+from knowreason.pipeline.parts import parts_of
+from knowreason.pipeline.project import Project
+from knowreason.pipeline.reasoner import Reasoner, hidden_truth, with_hidden_labels
+from knowreason.pipeline.run_folder import load_run
+
+
+def evaluate_run(folder: Path, directory: Path | None = None) -> tuple[Evaluation, ...]:
+    """Evaluate a run on the test part of its data, or on tables in ``directory``.
+
+    Raises:
+        ProjectError: KR919 where nothing is held back and so nothing can be measured.
+    """
+    run = load_run(folder)
+    program = run.reasoner.program
+    parts = parts_of(run.project, program, load_data(run.project, program))
+    test = parts.test
+    if directory is not None:
+        test = with_hidden_labels(load_data(run.project, program, directory))
+    if test is None:
+        raise ProjectError(
+            "no label is held back, so nothing can be measured",
+            code="KR919",
+            help="give [split], or other tables with --data",
+        )
+    return evaluate_parts(run.reasoner, run.project, parts.train, run.reasoner.infer(test))
+
+
+def evaluate_parts(
+    reasoner: Reasoner, project: Project, training: Dataset, beliefs: Beliefs
+) -> tuple[Evaluation, ...]:
+    """One evaluation a query predicate with held-back labels."""
+    evaluations = []
+    for predicate in reasoner.program.predicates:
+        if predicate.kind != "query" or not len(hidden_truth(beliefs, predicate.name)[0]):
+            continue
+        evaluations.append(
+            evaluate_reasoner(
+                reasoner,
+                training,
+                beliefs,
+                predicate.name,
+                metrics=project.report.metrics,
+                by=project.report.by,
+                seed=project.seed,
+            )
+        )
+    return tuple(evaluations)
+
+
+def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as plain values, for ``metrics.json``."""
+    return {
+        "predicate": evaluation.predicate,
+        "atoms": len(evaluation.truth),
+        "true": int(evaluation.truth.sum()),
+        "table": _plain(evaluation.table),
+        "ablation": _plain(evaluation.ablation),
+        "difference": {
+            metric: {"against": evaluation.best_other[metric], **asdict(estimate)}
+            for metric, estimate in evaluation.difference.items()
+        },
+        "slices": [dict(row) for row in evaluation.slices],
+        "calibration": {
+            "predicted": evaluation.curve.predicted.tolist(),
+            "observed": evaluation.curve.observed.tolist(),
+            "count": evaluation.curve.count.tolist(),
+        },
+        "notes": list(evaluation.notes),
+    }
+
+
+def _plain(table: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {metric: asdict(estimate) for metric, estimate in row.items()}
+        for name, row in table.items()
+    }

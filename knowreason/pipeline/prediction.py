@@ -1,0 +1,90 @@
+"""``predict``: a stored run on other data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from knowreason.errors import ProjectError
+from knowreason.pipeline.beliefs import Beliefs
+from knowreason.pipeline.binding import load_data
+from knowreason.pipeline.parts import parts_of
+from knowreason.pipeline.reasoner import only_query
+from knowreason.pipeline.run_folder import load_run
+from knowreason.pipeline.settings import Progress
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Marginals (or true atoms) of one predicate, most probable first."""
+
+    table: pa.Table
+    notes: tuple[str, ...]
+
+    def save(self, path: Path) -> None:
+        """Write ``.parquet`` or ``.csv``, never half.
+
+        Raises:
+            ProjectError: KR918 for another ending.
+        """
+
+        partial = path.with_name(f".{path.name}.partial")
+        if path.suffix == ".parquet":
+            pa.parquet.write_table(self.table, partial)
+        elif path.suffix == ".csv":
+            pa.csv.write_csv(self.table, partial)
+        else:
+            raise ProjectError(
+                f"`{path.name}`: results are written as .parquet or .csv", code="KR918"
+            )
+        partial.replace(path)
+
+
+def predict_run(
+    folder: Path,
+    directory: Path | None = None,
+    *,
+    predicate: str = "",
+    most_probable: bool = False,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Predict with a run.
+
+    Args:
+        folder: run folder.
+        directory: where today's tables are; everything in them is asked about, labels in
+            them are known truths. ``None`` predicts the test part of the run's own data.
+        predicate: may be left out where only one is asked.
+        most_probable: the most probable world instead of marginals.
+        progress: called as ``progress(message, done, total)``.
+    """
+    beliefs = beliefs_of_run(
+        folder, directory, engine="map" if most_probable else None, progress=progress
+    )
+    name = predicate or only_query(beliefs.grounding.program)
+    if most_probable:
+        return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,))
+    table = beliefs.marginals(name, models=True).to_arrow()
+    return Predictions(table.sort_by([("log_odds", "descending")]), (beliefs.info,))
+
+
+def beliefs_of_run(
+    folder: Path,
+    directory: Path | None = None,
+    *,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> Beliefs:
+    """Beliefs of a run about its test part, or about tables in ``directory``."""
+    run = load_run(folder)
+    program = run.reasoner.program
+    if progress:
+        progress("reading", 0, 2)
+    data = load_data(run.project, program, directory)
+    if directory is None:
+        data = parts_of(run.project, program, data).test or data
+    if progress:
+        progress("reasoning", 1, 2)
+    return run.reasoner.infer(data, engine=engine)

@@ -1,0 +1,106 @@
+"""``train``: from a project file to a run folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from knowreason.errors import ProjectError
+from knowreason.pipeline.beliefs import Beliefs
+from knowreason.pipeline.binding import load_data, load_program
+from knowreason.pipeline.parts import Parts, parts_of
+from knowreason.pipeline.project import Project
+from knowreason.pipeline.run_folder import (
+    Run,
+    data_hash,
+    load_run,
+    partial_folder,
+    reasoner_of,
+    save_reasoner,
+    whole_folder,
+)
+from knowreason.pipeline.settings import Progress
+
+STATE = "state.json"
+
+
+def load_parts(project: Project, directory: Path | None = None) -> Parts:
+    """Program and data of a project, split."""
+    program = load_program(project)
+    return parts_of(project, program, load_data(project, program, directory))
+
+
+def train(
+    project: Project,
+    target: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Fit models and weights and write a run folder, whole or not at all.
+
+    Args:
+        project: a read project file.
+        target: the run folder.
+        resume: take up the models an interrupted run had finished.
+        force: replace a run that is there.
+        progress: called as ``progress(message, done, total)``.
+
+    Raises:
+        ProjectError: KR914 where the folder is there, KR917 where an interrupted run was
+            on other data or another rule file.
+    """
+    start = time.perf_counter()
+    fingerprint = data_hash(project)
+    with whole_folder(target, replace=force) as folder:
+        _start_state(folder, fingerprint, resume)
+        program = load_program(project)
+        parts = parts_of(project, program, load_data(project, program))
+        reasoner = reasoner_of(project, program)
+        reasoner.fit(parts.train, checkpoints=folder / "models", progress=progress)
+        if parts.test is not None:
+            write_marginals(reasoner.infer(parts.test), folder / "marginals")
+        save_reasoner(
+            reasoner,
+            project,
+            folder,
+            seconds=time.perf_counter() - start,
+            data_hash=fingerprint,
+        )
+        (folder / STATE).unlink()
+    run = load_run(target)
+    run.reasoner.grounding_ = reasoner.grounding_
+    return run
+
+
+def write_marginals(beliefs: Beliefs, folder: Path) -> None:
+    """One Parquet file a predicate."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for predicate in beliefs.grounding.program.open_predicates:
+        table = beliefs.marginals(predicate.name, models=True).to_arrow()
+        pq.write_table(table, folder / f"{predicate.name}.parquet")
+
+
+def _start_state(folder: Path, fingerprint: str, resume: bool) -> None:
+    state = folder / STATE
+    if resume and state.is_file():
+        if json.loads(state.read_text(encoding="utf-8"))["data"] != fingerprint:
+            raise ProjectError(
+                "the interrupted run was on other data or another rule file",
+                code="KR917",
+                help="train without --resume to start anew",
+            )
+        return
+    shutil.rmtree(folder)
+    folder.mkdir()
+    state.write_text(json.dumps({"data": fingerprint}), encoding="utf-8")
+
+
+def has_interrupted_run(target: Path) -> bool:
+    """Whether there is something to resume."""
+    return (partial_folder(target) / STATE).is_file()
