@@ -192,6 +192,24 @@ def test_edges_with_times_are_cut_by_time():
     assert len(future.graph.edges()) == 2
 
 
+def test_an_edge_that_is_a_thing_goes_with_the_thing():
+    table = {"id": ["e", "f"], "src": ["a", "b"], "dst": ["b", "a"], "row": [100, 200]}
+    program = Program(
+        domains=(Domain("Event"), Domain("Person")),
+        predicates=(
+            Predicate("Meets", "observed", arguments("Event", "src:Person", "dst:Person")),
+        ),
+        attributes=(Attribute("slice", arguments("Event"), "int", clock=True),),
+    )
+    data = Dataset.from_frames(
+        program,
+        facts={"slice": {"id": ["e", "f"], "n": [0, 9]}},
+        graph=EdgeList(table, "src", "dst", key="id:Event", time="row"),
+    )
+    past, _ = data.split_by("slice", before=5)
+    assert past.graph.edges().time.tolist() == [100]
+
+
 @pytest.mark.parametrize(
     ("attribute", "before"),
     [("nick", "a"), ("closeness", 1), ("att", 1), ("at", "never"), ("at", "2000-01-01")],

@@ -73,14 +73,7 @@ def skimming(
     compromised = _compromised(rng, terminals, days, prevalence, stay)
     terminal_region = rng.integers(0, REGIONS, terminals)
 
-    busy = rng.gamma(4.0, 1 / 4.0, (terminals, 1)) * payments_per_day
-    counts = rng.poisson(np.broadcast_to(busy, (terminals, days)))
-    terminal, day = (place.ravel() for place in np.indices((terminals, days)))
-    terminal, day = np.repeat(terminal, counts.ravel()), np.repeat(day, counts.ravel())
-    second = rng.integers(7 * 3600, 23 * 3600, len(day))
-    order = np.lexsort((second, day))
-    terminal, day, second = terminal[order], day[order], second[order]
-
+    terminal, day, second = _visits(rng, terminals, days, payments_per_day)
     share = np.where(compromised[terminal, day], fraud_when_compromised, fraud_otherwise)
     fraud = rng.random(len(day)) < share
     effect = amount_effect * np.where(day < cut, 1.0, 1.0 - 2.0 * drift)
@@ -92,24 +85,14 @@ def skimming(
     seen = _labelled(rng, fraud, day < cut, labels)
     noise = np.isin(np.arange(len(day)), seen) & (rng.random(len(day)) < label_noise)
     told = np.union1d(seen, np.flatnonzero(day >= cut))
-    moments = np.datetime64(START.replace(tzinfo=None), "s") + day * 86_400 + second
+    amount = np.round(np.exp(log_amount), 2)
     known = pa.array(told)
     return {
         "cards": pa.table({"card": _names("c", np.arange(cards)), "region": card_region}),
         "terminals": pa.table(
             {"terminal": _names("t", np.arange(terminals)), "region": terminal_region}
         ),
-        "payments": pa.table(
-            {
-                "id": payment,
-                "card": _names("c", card),
-                "terminal": _names("t", terminal),
-                "day": day,
-                "time": pa.array(moments).cast(pa.timestamp("s", "UTC")),
-                "amount": np.round(np.exp(log_amount), 2),
-                "entry": pa.array(ENTRIES).take(pa.array(entry)),
-            }
-        ),
+        "payments": _payments(payment, card, terminal, day, second, amount, entry),
         "days": pa.table({"day": np.arange(days - 1), "next": np.arange(1, days)}),
         "labels": pa.table(
             {"id": payment.take(known), "fraud": (fraud ^ noise)[told].astype(np.int8)}
@@ -117,6 +100,41 @@ def skimming(
         "truth": pa.table({"id": payment, "fraud": fraud.astype(np.int8)}),
         "compromised": _table_of(compromised),
     }
+
+
+def _visits(
+    rng: np.random.Generator, terminals: int, days: int, payments_per_day: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Terminal, day and second of the day of each payment, in order of time."""
+    busy = rng.gamma(4.0, 1 / 4.0, (terminals, 1)) * payments_per_day
+    counts = rng.poisson(np.broadcast_to(busy, (terminals, days))).ravel()
+    terminal, day = (np.repeat(place.ravel(), counts) for place in np.indices((terminals, days)))
+    second = rng.integers(7 * 3600, 23 * 3600, len(day))
+    order = np.lexsort((second, day))
+    return terminal[order], day[order], second[order]
+
+
+def _payments(
+    payment: pa.StringArray,
+    card: NDArray[np.int64],
+    terminal: NDArray[np.int64],
+    day: NDArray[np.int64],
+    second: NDArray[np.int64],
+    amount: NDArray[np.float64],
+    entry: NDArray[np.int64],
+) -> pa.Table:
+    moments = np.datetime64(START.replace(tzinfo=None), "s") + day * 86_400 + second
+    return pa.table(
+        {
+            "id": payment,
+            "card": _names("c", card),
+            "terminal": _names("t", terminal),
+            "day": day,
+            "time": pa.array(moments).cast(pa.timestamp("s", "UTC")),
+            "amount": amount,
+            "entry": pa.array(ENTRIES).take(pa.array(entry)),
+        }
+    )
 
 
 def _compromised(
