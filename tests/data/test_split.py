@@ -194,6 +194,7 @@ def test_edges_with_times_are_cut_by_time():
 
 def test_an_edge_that_is_a_thing_goes_with_the_thing():
     table = {"id": ["e", "f"], "src": ["a", "b"], "dst": ["b", "a"], "row": [100, 200]}
+    ends = arguments("Event", "src:Person", "dst:Person")
     program = Program(
         domains=(Domain("Event"), Domain("Person")),
         predicates=(

@@ -85,7 +85,7 @@ def skimming(
     seen = _labelled(rng, fraud, day < cut, labels)
     noise = np.isin(np.arange(len(day)), seen) & (rng.random(len(day)) < label_noise)
     told = np.union1d(seen, np.flatnonzero(day >= cut))
-    amount = np.round(np.exp(log_amount), 2)
+    amount = np.exp(log_amount).astype(np.float64).round(2)
     known = pa.array(told)
     return {
         "cards": pa.table({"card": _names("c", np.arange(cards)), "region": card_region}),
