@@ -30,10 +30,12 @@ from knowreason.ground.atoms import open_blocks
 from knowreason.ground.auxiliary import Auxiliary, Lists
 from knowreason.ground.harvest import Bucket, Harvest, Key, merged
 from knowreason.ground.literals import distinct_rows
-from knowreason.ground.parameters import bias_parameters, per_sizes, with_scales
+from knowreason.ground.parameters import bias_parameters, with_scales
 from knowreason.ground.provenance import Part, RuleProvenance
 from knowreason.ground.rules import RuleRun
 from knowreason.logic import Program
+
+UNIT_ROWS = 4_000_000  # summed at once
 
 
 @dataclass
@@ -62,11 +64,6 @@ class Made:
     open: int
     merged: int
     provenance: RuleProvenance
-
-
-def weights_of(run: RuleRun) -> int:
-    """Number of weights of a rule."""
-    return 0 if run.hard else int(np.prod(per_sizes(run.rule, run.data), dtype=np.int64))
 
 
 def add_rule(
@@ -114,7 +111,7 @@ def add_rule(
             help='correct the labels, give the rule a weight, or set `hard_violations = "drop"`',
         )
     if len(harvest.units.atoms):
-        parts.append(_add_units(pieces, run, harvest.units))
+        parts.append(_add_units(pieces, run, harvest.units, run.literals.auxiliary.next_atom))
     rows = sum(part.rows for part in parts)
     factors = sum(_factor_rows(pieces, part) for part in parts)
     return Made(factors, rows - factors, RuleProvenance(run.plan.index, tuple(parts)))
@@ -219,37 +216,44 @@ def _contradicted_lists(lists: Lists, labels: NDArray[np.int8]) -> NDArray[np.bo
     return open_or_true == 0
 
 
-def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket) -> Part:
+def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket, atom_count: int) -> Part:
+    """Sum single literals by atom: ``+v`` for a positive one, ``-v`` and a constant else."""
     codes = bucket.atoms.array()
     assert codes is not None
-    atoms, positive = (np.abs(codes) - 1).astype(np.int32), codes > 0
     value, parameter = bucket.value.array(), bucket.parameter.array()
-    amount = np.ones(len(codes)) if value is None else value.astype(np.float64)
-    if parameter is None:
-        pieces.constant[run.base] += amount[~positive].sum()
-    else:
-        places, weights = parameter[~positive], amount[~positive]
-        pieces.constant += np.bincount(places, weights=weights, minlength=len(pieces.constant))
-    signed = np.where(positive, amount, -amount)
-    if parameter is None:
-        rows = np.flatnonzero(np.bincount(atoms)).astype(np.int32)
-        total, first = np.bincount(atoms, weights=signed)[rows], None
-    else:
-        first, owner = distinct_rows([atoms, parameter])
-        rows, total = atoms[first], np.bincount(owner, weights=signed, minlength=len(first))
-    summed = total.astype(np.float32)
+    first, owner = None, None
+    if parameter is not None:
+        first, owner = distinct_rows([np.abs(codes), parameter])
+    total = np.zeros(atom_count if first is None else len(first), np.float64)
+    touched = np.zeros(len(total), bool)
+    for start in range(0, len(codes), UNIT_ROWS):
+        part = slice(start, start + UNIT_ROWS)
+        some = np.asarray(codes[part])
+        weight = np.ones(len(some)) if value is None else value[part].astype(np.float64)
+        place = np.abs(some) - 1 if owner is None else owner[part]
+        signed = np.where(some > 0, weight, -weight)
+        total += np.bincount(place, weights=signed, minlength=len(total))
+        touched[place] = True
+        negative = some < 0
+        which = np.zeros(negative.sum(), np.int64) + run.base
+        if parameter is not None:
+            which = parameter[part][negative]
+        length = len(pieces.constant)
+        pieces.constant += np.bincount(which, weights=weight[negative], minlength=length)
+    rows = np.flatnonzero(touched)
+    summed = total[rows].astype(np.float32)
+    atoms = rows if first is None else np.abs(codes[first]) - 1
     pieces.units.append(
         UnitGroup(
-            _tensor(rows),
+            _tensor(atoms.astype(np.int32)),
             run.base if parameter is None else _tensor(parameter[first]),
             None if (summed == 1).all() else _tensor(summed),
             run.plan.index,
         )
     )
     told = run.base if parameter is None else parameter
-    place = len(pieces.units) - 1
-    things = bucket.substitution.array()
-    return Part("unit", place, atoms[:, None], things, told, value, signs=positive)
+    where = len(pieces.units) - 1
+    return Part("unit", where, codes, bucket.substitution.array(), told, value)
 
 
 def add_biases(

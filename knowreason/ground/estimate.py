@@ -175,9 +175,9 @@ def warnings_of(
                 span,
             )
         return
-    strongest = _weight_an_atom(rule, atoms, amount)
-    if strongest is not None and strongest[1] > TOO_MUCH:
-        predicate, weight = strongest
+    load = _weight_an_atom(rule, atoms, amount)
+    if load is not None and load[1] > TOO_MUCH:
+        predicate, weight = load
         yield Diagnostic(
             "KR660",
             f"rule `{name}` adds up to a weight of about {weight:.0f} on an atom of `{predicate}`",
@@ -232,7 +232,11 @@ def _join_texts(rule: RulePlan, data: Dataset) -> tuple[str, ...]:
 
 
 def _weight_an_atom(rule: RulePlan, atoms: AtomTable, amount: float) -> tuple[str, float] | None:
-    """Predicate of the rule whose atoms carry the most weight, and how much."""
+    """Predicate of the rule whose atoms carry the least weight, and how much.
+
+    A hub may carry many groundings when each of its members carries one; a rule that
+    piles up on every predicate it speaks of is the one to warn about.
+    """
     if rule.rule.weight.kind == "hard":
         return None
     total = abs(rule.rule.weight.prior_mean) * amount
@@ -242,7 +246,7 @@ def _weight_an_atom(rule: RulePlan, atoms: AtomTable, amount: float) -> tuple[st
         if isinstance(leaf, Literal)
     }
     loads = {name: total / count for name, count in counts.items() if count}
-    return max(loads.items(), key=lambda item: item[1]) if loads else None
+    return min(loads.items(), key=lambda item: item[1]) if loads else None
 
 
 def _amount(query: Listing, rule: RulePlan, rows: int) -> float:

@@ -194,7 +194,7 @@ def ground(
             origins.append(made.provenance)
             warnings.extend(warnings_of(plan, table, data, harvest.amount))
             if not made.open and not plan.decided and not run.hard:
-                warnings.append(unidentified(plan.rule))
+                warnings.append(unidentified(plan.rule, report.candidate))
     assemble.add_biases(pieces, program, table, parameters, known.evidence)
     graph = assemble.factor_graph(pieces, program, table, parameters, known.evidence, auxiliary)
     return Grounding(
@@ -259,7 +259,7 @@ def _ground_one(run: RuleRun, folder: Path | None, limit: int) -> tuple[Harvest,
         estimate = relations.estimate(query.tree)
         raise GroundingError(diagnostics=(too_large(run.plan, estimate, limit, data),))
     place = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
-    harvest = Harvest(ColumnStore(place), assemble.weights_of(run))
+    harvest = Harvest(ColumnStore(place), run.parameters)
     seconds = 0.0
     if not run.plan.decided or run.hard:
         seconds = ground_rule(run, query, harvest)

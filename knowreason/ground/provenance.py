@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from knowreason.ground.grounding import Grounding
 
 PartKind = Literal["group", "list", "unit"]
+FactorKind = Literal["group", "list", "unit", "count"]
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Part:
         kind: which tuple of the graph the group is in (``groups``, ``clause_lists``,
             ``units``).
         index: its place there.
-        atoms: ``int32[m, k]`` (``int32[m, 1]`` for units); for lists one dimension.
+        atoms: ``int32[m, k]``; for lists one dimension; for units ``int32[m]`` literal
+            codes, ``atom + 1`` or its negative.
         offsets: ``int64[m + 1]`` of lists.
-        signs: of units, ``bool[m]``.
         row: ``int64[m]`` factor each grounding was merged into; ``None`` where each has
             its own. Units are summed by atom and have none.
         value: ``float32[m]`` before merging.
@@ -43,7 +44,6 @@ class Part:
     parameter: int | NDArray[np.int32] | None
     value: NDArray[np.float32] | None = None
     offsets: NDArray[np.int64] | None = None
-    signs: NDArray[np.bool_] | None = None
     row: NDArray[np.int64] | None = None
     origins: tuple[tuple[int, int], ...] | None = None
 
@@ -54,6 +54,8 @@ class Part:
 
     def holding(self, atom: int) -> NDArray[np.int64]:
         """Groundings the atom stands in."""
+        if self.kind == "unit":
+            return np.flatnonzero((self.atoms == atom + 1) | (self.atoms == -atom - 1))
         if self.offsets is None:
             return np.flatnonzero((self.atoms == atom).any(axis=1))
         places = np.flatnonzero(self.atoms == atom)
@@ -61,6 +63,8 @@ class Part:
 
     def atoms_of(self, grounding: int) -> tuple[int, ...]:
         """Open atoms of one grounding."""
+        if self.kind == "unit":
+            return (abs(int(self.atoms[grounding])) - 1,)
         if self.offsets is None:
             return tuple(int(a) for a in self.atoms[grounding])
         return tuple(
@@ -85,30 +89,54 @@ class GroundRule:
         rule_index: its place in the program.
         substitution: what each variable stands for.
         atoms: its open atoms, auxiliary ones included.
-        kind, group, row: the factor: tuple of the graph, place in it, row (``-1`` for units).
+        kind, group, row: the factor: tuple of the graph, place in it, row (``-1`` for
+            units). ``count`` is a hard count by itself, whose substitution is not kept.
         parameter: index of its weight, ``None`` where it is hard.
         value: its feature value.
+        positive: of a unit, whether it is the atom or its negation.
     """
 
     rule: str
     rule_index: int
     substitution: dict[str, str]
     atoms: tuple[int, ...]
-    kind: PartKind
+    kind: FactorKind
     group: int
     row: int
     parameter: int | None
     value: float
+    positive: bool = True
 
 
 def groundings_of(grounding: Grounding, atom: int, limit: int) -> list[GroundRule]:
-    """Ground factors that an atom stands in, at most ``limit``, rule by rule."""
+    """Ground factors that an atom stands in, at most ``limit``, rule by rule.
+
+    An atom also stands in a factor through the auxiliary atoms its counts define.
+    """
+    reached, demands = _reached(grounding, atom)
     found: list[GroundRule] = []
     for provenance in grounding.provenance:
         for part in provenance.parts:
-            rows = part.holding(atom)[: limit - len(found)]
-            found.extend(_named(grounding, provenance.rule, part, rows))
-    return found
+            rows = np.unique(np.concatenate([part.holding(one) for one in reached]))
+            found.extend(_named(grounding, provenance.rule, part, rows[: limit - len(found)]))
+    return [*found, *demands[: limit - len(found)]]
+
+
+def _reached(grounding: Grounding, atom: int) -> tuple[list[int], list[GroundRule]]:
+    """The atom and the auxiliary atoms that depend on it, and hard counts it stands in."""
+    reached, demands = [atom], []
+    for place, group in enumerate(grounding.graph.counts):
+        atoms, offsets = group.atoms.numpy(), group.offsets.numpy()
+        places = np.flatnonzero(np.isin(atoms, reached))
+        rows = np.unique(np.searchsorted(offsets, places, side="right") - 1)
+        for row, target in zip(rows.tolist(), group.target.numpy()[rows].tolist(), strict=True):
+            if target >= 0:
+                reached.append(target)
+                continue
+            inside = tuple(atoms[offsets[row] : offsets[row + 1]].tolist())
+            rule = grounding.program.rules[group.rule].name
+            demands.append(GroundRule(rule, group.rule, {}, inside, "count", place, row, None, 1.0))
+    return reached, demands
 
 
 def _named(
@@ -133,6 +161,7 @@ def _named(
             row=-1 if part.kind == "unit" else row if part.row is None else int(part.row[row]),
             parameter=parameter,
             value=1.0 if part.value is None else float(part.value[row]),
+            positive=part.kind != "unit" or bool(part.atoms[row] > 0),
         )
 
 

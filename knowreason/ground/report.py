@@ -61,12 +61,12 @@ def refuse_violated(harvest: Harvest, rule: Rule, data: Dataset) -> None:
     )
 
 
-def unidentified(rule: Rule) -> Diagnostic:
-    """A rule whose groundings are all decided by evidence."""
+def unidentified(rule: Rule, candidates: int) -> Diagnostic:
+    """A rule that no unknown depends on in this data."""
+    why = "the evidence decides every grounding of" if candidates else "nothing matches"
     return Diagnostic(
         "KR662",
-        f"the evidence decides every grounding of rule `{rule.name}`, so its weight cannot be "
-        "learned here",
+        f"{why} rule `{rule.name}`, so its weight cannot be learned here",
         "warning",
         rule.span,
     )

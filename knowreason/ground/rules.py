@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,11 @@ class RuleRun:
     def hard(self) -> bool:
         """Whether it must hold."""
         return self.rule.weight.kind == "hard"
+
+    @property
+    def parameters(self) -> int:
+        """Number of its weights."""
+        return 0 if self.hard else prod(per_sizes(self.rule, self.data))
 
     def origins(self, positions: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
         """Where the open atoms at some leaves tell what each variable stands for.

@@ -80,6 +80,7 @@ def test_groundings_are_told_by_name():
     assert found[0].atoms == (1, 2)
     assert found[0].kind == "group"
     assert found[1].kind == "unit"
+    assert not found[1].positive
 
 
 def test_reports_count_every_grounding():
@@ -241,6 +242,24 @@ def test_exists_goes_into_the_clause_and_counts_become_atoms():
     assert len(demand) == 1
     assert demand[0].upper.tolist() == [2]
     assert grounding.atom_name(int(graph.auxiliary.nonzero()[0])).startswith("auxiliary")
+
+
+def test_groundings_reached_through_counts():
+    grounding = grounded(
+        """
+        domain A
+        observed E(A, A)
+        query S(A)
+        rule most [1] : S(x) & count { y : E(x, y) & S(y) } >= 2 => S("z")
+        rule only [hard] : count { y : S(y) } <= 2
+        """,
+        'E("a", "b") E("a", "c") E("b", "c") E("z", "z")',
+    )
+    found = grounding.groundings_of(grounding.atom_index("S", "c"))
+    assert [(g.rule, g.kind, g.substitution) for g in found] == [
+        ("most", "group", {"x": "a"}),
+        ("only", "count", {}),
+    ]
 
 
 def test_formulas_that_are_no_clause_become_tables():
