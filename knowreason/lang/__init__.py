@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knowreason.lang.facts import Facts
+from knowreason.lang.format import format_text
 from knowreason.lang.load import (
     CheckResult,
     check,
@@ -16,6 +17,7 @@ __all__ = [
     "CheckResult",
     "Facts",
     "check",
+    "format_text",
     "load",
     "loads",
     "parse_facts",

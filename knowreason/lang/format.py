@@ -19,6 +19,7 @@ from knowreason.lang.tables import STATEMENT_WORDS
 
 WIDTH = 100
 INDENT = "    "
+_HEADS = {"rule": ("[", ":"), "model": ("for", "="), "define": ("", ":=")}
 _COMMENT = re.compile(r"#[^\n]*")
 
 
@@ -30,7 +31,7 @@ class _Item:
         lines: the text.
         comment: what stands behind the last line.
         blank: whether a blank line comes before.
-        columns: parts of the head of a rule or model, to be aligned with its neighbours.
+        columns: parts of the head of a statement, to be aligned with its neighbours.
         rest: what follows the head.
     """
 
@@ -42,14 +43,14 @@ class _Item:
     kind: str = ""
 
 
-def format_text(text: str) -> str:
-    """Canonical layout of a rule file.
+def format_text(text: str, name: str = "<string>") -> str:
+    """Canonical layout of a rule file called ``name``.
 
     Statements that do not parse stay as they are. Formatting twice changes nothing, and the
     result means what the text did.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    source = Source("<fmt>", text)
+    source = Source(name, text)
     items = _aligned(list(_items(source)))
     lines: list[str] = []
     for item in items:
@@ -152,17 +153,14 @@ def _plain(parts: Sequence[Piece], trailing: str, blank: bool) -> _Item:
     if len(lines) > 1:
         return _Item(tuple(lines), trailing, blank)
     kind = parts[0].text
-    columns, rest = _head(parts) if kind in ("rule", "model") else ((), "")
+    columns, rest = _head(parts) if kind in _HEADS else ((), "")
     return _Item(tuple(lines), trailing, blank, columns, rest, kind)
 
 
 def _head(parts: Sequence[Piece]) -> tuple[tuple[str, ...], str]:
-    """Columns before the `:` of a rule (name, weight) or the `=` of a model (name, targets)."""
-    rule = parts[0].text == "rule"
-    middle = "[" if rule else "for"
-    close = next(
-        i for i, p in enumerate(parts) if p.depth == 0 and p.text == (":" if rule else "=")
-    )
+    """Columns of a rule (name, weight), a model (name, targets) or a definition (name)."""
+    middle, end = _HEADS[parts[0].text]
+    close = next(i for i, p in enumerate(parts) if p.depth == 0 and p.text == end)
     cut = next((i for i, p in enumerate(parts[:close]) if p.text == middle), close)
     return (_line(parts[:cut]), _line(parts[cut:close])), _line(parts[close:])
 

@@ -64,7 +64,7 @@ def _unused(
     for predicate in program.predicates:
         used |= {predicate.within} if predicate.within else set()
     for model in program.models:
-        used |= set(model.predicates)
+        used |= set(model.predicates) | set(_texts(model.call))
     for predicate in program.predicates:
         if predicate.name not in used and predicate.kind != "query":
             yield _finding(f"predicate `{predicate.name}` is never used", predicate, "warning")
@@ -85,6 +85,18 @@ def _unused(
 
 def _finding(message: str, node: Any, severity: Any) -> Diagnostic:
     return Diagnostic("KR302", message, severity, name_span(node))
+
+
+def _texts(value: lg.OptionValue) -> Iterator[str]:
+    """Texts in the options of a model, which may name what it sees."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, lg.ModelCall):
+        for option in (*value.positional, *(option for _, option in value.options)):
+            yield from _texts(option)
+    elif isinstance(value, tuple):
+        for option in value:
+            yield from _texts(option)
 
 
 def _sorts_in(program: lg.Program) -> set[str]:

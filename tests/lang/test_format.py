@@ -78,6 +78,17 @@ def test_heads_of_rules_next_to_one_another_are_aligned():
     )
 
 
+def test_heads_of_models_and_definitions_are_aligned():
+    text = format_text(
+        "model a for Q, R = gnn()\nmodel long for Q = gnn()\n"
+        "define P(x) := Q(x)\ndefine near(x, y) := count { z : F(x, y, z) }\n"
+    )
+    assert text == (
+        "model a    for Q, R = gnn()\nmodel long for Q    = gnn()\n"
+        "define P(x)       := Q(x)\ndefine near(x, y) := count { z : F(x, y, z) }\n"
+    )
+
+
 def test_long_statements_are_broken_before_connectives():
     body = " & ".join(f'Predicate{i}(x, "constant")' for i in range(12))
     text = format_text(f"rule r : {body} => Q(x)\n")

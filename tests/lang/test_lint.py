@@ -148,6 +148,13 @@ def test_arbitrary_sides(rules, found):
     assert ("KR304" in codes(rules)) == found
 
 
+def test_what_a_model_names_in_its_options_is_used():
+    model = 'model m for Smokes = stack([trees(features=["age", "Old"])])\n'
+    rules = "define Old(x) := age(x) > 60\nrule r : Smokes(x)\n"
+    unused = [d.message for d in check(text=WORLD + model + rules).diagnostics]
+    assert not [message for message in unused if "`Old`" in message or "`age`" in message]
+
+
 def test_a_faulty_rule_is_not_held_against_what_it_uses():
     text = "domain A\nobserved P(A)\nquery Q(A)\nrule r : P(x) & Q(x, x)\n"
     assert [d.code for d in check(text=text).diagnostics] == ["KR203"]
