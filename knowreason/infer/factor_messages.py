@@ -85,7 +85,7 @@ def count_messages(
         maximum: max-product.
     """
     true, false = literal_weights(literals, maximum)
-    before = _count_forward(true, false, good.shape[1], maximum)
+    before = count_forward(true, false, good.shape[1], maximum)
     inside, to_target = good, None
     if target is not None:
         holds, fails = literal_weights(target, maximum)
@@ -107,7 +107,7 @@ def count_messages(
 def count_beliefs(literals: Tensor, target: Tensor | None, good: Tensor) -> Tensor:
     """``float64[m]``: ``log sum_x [definition holds] * cavities``."""
     true, false = literal_weights(literals, False)
-    last = _count_forward(true, false, good.shape[1], False)[-1]
+    last = count_forward(true, false, good.shape[1], False)[-1]
     inside, outside = (last * good).sum(1), (last * (1 - good)).sum(1)
     if target is None:
         return (inside + TINY).log()
@@ -120,7 +120,7 @@ def count_distribution(true: Tensor, limit: int) -> Tensor:
 
     ``true`` is ``float64[m, k]``, the literals' probabilities.
     """
-    return _count_forward(true, 1 - true, limit + 1, False)[-1]
+    return count_forward(true, 1 - true, limit + 1, False)[-1]
 
 
 def _scan(true: Tensor, false: Tensor, maximum: bool) -> tuple[Tensor, Tensor]:
@@ -151,7 +151,7 @@ def _bits(arity: int, device: torch.device) -> Tensor:
     return (states[:, None] >> torch.arange(arity, device=device) & 1).bool()
 
 
-def _count_forward(true: Tensor, false: Tensor, width: int, maximum: bool) -> list[Tensor]:
+def count_forward(true: Tensor, false: Tensor, width: int, maximum: bool) -> list[Tensor]:
     """For each prefix of the literals ``float64[m, width]``, the last column absorbing."""
     start = true.new_zeros(true.shape[0], width)
     start[:, 0] = 1.0
