@@ -197,9 +197,7 @@ def test_an_edge_that_is_a_thing_goes_with_the_thing():
     ends = arguments("Event", "src:Person", "dst:Person")
     program = Program(
         domains=(Domain("Event"), Domain("Person")),
-        predicates=(
-            Predicate("Meets", "observed", arguments("Event", "src:Person", "dst:Person")),
-        ),
+        predicates=(Predicate("Meets", "observed", ends),),
         attributes=(Attribute("slice", arguments("Event"), "int", clock=True),),
     )
     data = Dataset.from_frames(
