@@ -34,6 +34,9 @@ class GNN(NeuralModel):
     layer norm (Platonov et al. 2023); all but attention are sparse products, see
     :mod:`knowreason.models.convolution`.
 
+    The bound graph is taken whole: a row in time sees the shape of later edges too (never
+    their labels). Where that is not known in use, bind the edges known at scoring time.
+
     Args:
         convolution: ``"gcn"``, ``"sage"`` (GraphSAGE, mean), ``"gat"`` or ``"gin"``.
         hidden: width of the node states.
