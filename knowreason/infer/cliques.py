@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,13 @@ class Eliminated:
         """States of all cliques of one component."""
         return self.tree.states(self.model.sizes)
 
+    @property
+    def work(self) -> int:
+        """Entries that messages of one component read: cliques, and a parent for each leaf."""
+        sizes, tree = self.model.sizes, self.tree
+        parents = (tree.cliques[tree.parents[leaf]] for leaf in tree.leaves.values())
+        return self.states + sum(prod(sizes[v] for v in parent) for parent in parents)
+
 
 @dataclass(frozen=True)
 class Link:
@@ -45,7 +53,7 @@ class Link:
         child, parent: shapes (indices into :attr:`Cliques.tables`).
         child_rows, parent_rows: ``int64[r]`` cliques; by parent.
         separator: number of joint states of the separator.
-        state: ``int64[size]`` the separator's state in every state of the parent.
+        axes: its axes in the parent, increasing.
         starts: ``int64[u]`` where each parent's children start.
     """
 
@@ -54,7 +62,7 @@ class Link:
     child_rows: NDArray[np.int64]
     parent_rows: NDArray[np.int64]
     separator: int
-    state: NDArray[np.int64]
+    axes: tuple[int, ...]
     starts: NDArray[np.int64]
 
 
@@ -157,7 +165,6 @@ class _Layout:
     links: dict[tuple[int, ...], list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = field(
         default_factory=dict
     )
-    separators: dict[tuple[int, ...], tuple[int, NDArray[np.int64]]] = field(default_factory=dict)
 
     def add(self, part: Eliminated) -> None:
         """All cliques of the components of one shape, each as a run of consecutive rows."""
@@ -214,19 +221,18 @@ class _Layout:
             (child, rows), (parent, parent_rows) = places[i], places[up]
             key = (depth[i], child.number, parent.number, *axes)
             self.links.setdefault(key, []).append((rows, parent_rows))
-            if key not in self.separators:
-                self.separators[key] = _separator(parent.shape, axes)
 
     def link(self) -> tuple[Link, ...]:
         """All messages, by depth."""
-        links = []
+        links, shapes = [], list(self.shapes)
         for key in sorted(self.links):
+            axes = key[3:]
             child = np.concatenate([rows for rows, _ in self.links[key]])
             parent = np.concatenate([rows for _, rows in self.links[key]])
             order = np.argsort(parent, kind="stable")
             starts = np.flatnonzero(np.diff(parent[order], prepend=-1))
-            states, index = self.separators[key]
-            links.append(Link(key[1], key[2], child[order], parent[order], states, index, starts))
+            states = prod(shapes[key[2]][axis] for axis in axes)
+            links.append(Link(key[1], key[2], child[order], parent[order], states, axes, starts))
         return tuple(links)
 
 
@@ -236,12 +242,3 @@ def _atoms_of_states(model: LocalModel) -> NDArray[np.int64]:
     atoms = np.full(offsets[-1], -1, dtype=np.int64)
     atoms[offsets[list(model.of_atom)] + np.array(model.digit)] = np.arange(len(model.digit))
     return atoms
-
-
-def _separator(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, NDArray[np.int64]]:
-    """States of a separator, and which of them each flattened state of its clique has."""
-    sizes = tuple(shape[axis] for axis in axes)
-    if not axes:
-        return 1, np.zeros(int(np.prod(shape)), dtype=np.int64)
-    states = state_digits(shape)[list(axes)]
-    return int(np.prod(sizes)), np.ravel_multi_index(tuple(states), sizes).astype(np.int64)

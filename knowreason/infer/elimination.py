@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 _CROWDED = 48  # neighbours above which a variable's fill is not counted: it waits
 _MANY = 400  # variables above which fill is not counted at all: smallest clique first
@@ -20,16 +20,50 @@ class CliqueTree:
             its parent.
         parents: clique index of each parent, ``-1`` for the root.
         homes: for each variable the clique it is summed out of.
+        leaves: cliques that only hold a factor's scope, by that scope.
     """
 
     order: tuple[int, ...]
     cliques: tuple[tuple[int, ...], ...]
     parents: tuple[int, ...]
     homes: tuple[int, ...]
+    leaves: Mapping[tuple[int, ...], int] = field(default_factory=dict)
 
     def home(self, scope: Iterable[int]) -> int:
-        """A clique that holds a scope: that of its first eliminated variable."""
-        return self.homes[min(scope, key=self.order.__getitem__)]
+        """A clique that holds a scope: its leaf, or that of its first eliminated variable."""
+        leaf = self.leaves.get(self.latest_first(scope)) if self.leaves else None
+        return self.homes[min(scope, key=self.order.__getitem__)] if leaf is None else leaf
+
+    def latest_first(self, scope: Iterable[int]) -> tuple[int, ...]:
+        """The variables of a scope, latest eliminated first."""
+        return tuple(sorted(scope, key=self.order.__getitem__, reverse=True))
+
+    def with_leaves(
+        self, sizes: Sequence[int], scopes: Iterable[Sequence[int]], most_states: int
+    ) -> CliqueTree:
+        """Gives scopes whose clique has more than ``most_states`` a leaf of their own.
+
+        So factors are tables of their own size, not of a large clique's.
+        """
+        crowded = [_product(sizes, clique) > most_states for clique in self.cliques]
+        leaves: dict[tuple[int, ...], int] = {}
+        parents: list[int] = []
+        for scope in scopes:
+            home, key = self.home(scope), self.latest_first(scope)
+            if crowded[home] and key not in leaves:
+                leaves[key] = len(parents)
+                parents.append(home)
+        shift = len(parents)
+        return CliqueTree(
+            self.order,
+            (*leaves, *self.cliques),
+            (
+                *(up + shift for up in parents),
+                *(up + shift if up >= 0 else -1 for up in self.parents),
+            ),
+            tuple(home + shift for home in self.homes),
+            leaves,
+        )
 
     def states(self, sizes: Sequence[int]) -> int:
         """States of all cliques together."""

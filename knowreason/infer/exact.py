@@ -18,7 +18,8 @@ from knowreason.factors.components import components, log2_states
 from knowreason.factors.condition import condition
 from knowreason.factors.graph import OPEN, TRUE, FactorGraph
 from knowreason.factors.scopes import scopes
-from knowreason.factors.stacks import FlatRows, Shapes
+from knowreason.factors.stacks import FlatRows, Shapes, Stack
+from knowreason.infer.cliques import Eliminated
 from knowreason.infer.conflicts import conflict
 from knowreason.infer.junction import JunctionSolver, eliminated
 from knowreason.infer.posterior import EngineReport, Posterior
@@ -31,6 +32,8 @@ CLIP = 700.0
 _ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
 _COMMON = 16  # components of one shape that make its template worth building
 _SMALL = 10.0  # log2 of the states up to which it does
+_PRODUCTS = 8  # multiplications in the time a message takes for one entry
+_TABLE_ENTRIES = 1 << 23  # of a table of states that is built where a junction tree would do
 _MOST_ATOMS = 20_000  # of a component for which an elimination order is sought
 
 
@@ -145,10 +148,11 @@ def _prepare(
     stacks = shapes.stacks(np.flatnonzero(template))
     for stack in shapes.stacks(np.flatnonzero(~tree & ~template & (shapes.sizes <= _MOST_ATOMS))):
         part = eliminated(stack, 1 << width)
-        if part is not None:
-            parts.append(part)
-        elif size[stack.components[0]] <= np.log2(states):
+        log2 = size[stack.components[0]]
+        if log2 <= np.log2(states) and _dense(stack, log2, part):
             stacks.append(stack)
+        elif part is not None:
+            parts.append(part)
     solvers += [TemplateSolver.prepare(stack, device) for stack in stacks]
     solvers += JunctionSolver.prepare(parts)
     return _assemble(graph, labels, count, solvers, shapes.rows)
@@ -163,6 +167,15 @@ def worth_a_template(shapes: Shapes, size: NDArray[np.float64]) -> NDArray[np.bo
     """
     common = shapes.members[shapes.shape] >= _COMMON
     return (size <= _ALWAYS_TEMPLATE) | (common & (size <= _SMALL))
+
+
+def _dense(stack: Stack, log2: float, part: Eliminated | None) -> bool:
+    """Whether a table of all ``2**log2`` states is less work than the junction tree."""
+    if part is None:
+        return True
+    wiring = stack.wiring
+    entries = 2.0**log2 * (wiring.atoms + len(wiring.rows))
+    return log2 > _SMALL and entries <= min(_PRODUCTS * part.work, _TABLE_ENTRIES)
 
 
 def _add_trees(

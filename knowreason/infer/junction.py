@@ -20,13 +20,17 @@ from knowreason.infer.solvers import Beliefs, Impossible
 from knowreason.infer.tree_messages import Logs, exclusive_log_odds
 
 _STATES = 1 << 23  # clique states one solver holds
+_INLINE = 1 << 6  # states up to which a clique holds its factors itself
 
 
 def eliminated(stack: Stack, most_states: int) -> Eliminated | None:
     """Finds a clique tree of a stack; ``None`` where a clique would have more states."""
     model = local_model(stack.wiring)
-    tree = eliminate(model.sizes, [factor.scope for factor in model.factors], most_states)
-    return None if tree is None else Eliminated(stack, model, tree)
+    scopes = [factor.scope for factor in model.factors]
+    tree = eliminate(model.sizes, scopes, most_states)
+    if tree is None:
+        return None
+    return Eliminated(stack, model, tree.with_leaves(model.sizes, scopes, _INLINE))
 
 
 @dataclass(frozen=True)
@@ -79,17 +83,16 @@ class JunctionSolver:
         Raises:
             Impossible: a component has no possible world.
         """
-        tables = self._potentials(unary, weights)
-        sent = [_send_up(link, tables) for link in reversed(self.cliques.links)]
-        cliques = self.cliques
+        cliques, tables = self.cliques, self._potentials(unary, weights)
+        sent = [_send_up(link, cliques, tables) for link in reversed(cliques.links)]
         for table, roots, component in zip(tables, cliques.roots, cliques.component, strict=True):
             log_z = log_sum(table[roots])
             impossible = np.isneginf(log_z)
             if impossible.any():
                 raise Impossible(int(component[roots][impossible][0]))
             beliefs.log_z[component[roots]] = log_z
-        for link, message in zip(self.cliques.links, reversed(sent), strict=True):
-            _send_down(link, tables, message)
+        for link, message in zip(cliques.links, reversed(sent), strict=True):
+            _send_down(link, cliques, tables, message)
         return tables
 
     def _shapes(self, tables: list[Logs]) -> Iterator[tuple]:
@@ -135,20 +138,25 @@ def log_sum(logs: Logs) -> Logs:
         return np.asarray(np.log(np.exp(logs - best).sum(-1)) + best[..., 0])
 
 
-def _send_up(link: Link, tables: list[Logs]) -> Logs:
+def _send_up(link: Link, cliques: Cliques, tables: list[Logs]) -> Logs:
     """Adds children's sums over their own variables to the parents; returns the messages."""
     children = tables[link.child][link.child_rows]
     message = log_sum(children.reshape(len(children), link.separator, -1))
     total = np.add.reduceat(message, link.starts, axis=0)
-    tables[link.parent][link.parent_rows[link.starts]] += total[:, link.state]
+    shape = cliques.tables[link.parent].shape
+    along = tuple(d if axis in link.axes else 1 for axis, d in enumerate(shape))
+    cube = tables[link.parent].reshape(-1, *shape)
+    cube[link.parent_rows[link.starts]] += total.reshape(-1, *along)
     return message
 
 
-def _send_down(link: Link, tables: list[Logs], message: Logs) -> None:
+def _send_down(link: Link, cliques: Cliques, tables: list[Logs], message: Logs) -> None:
     """Adds to children what their parents know from elsewhere."""
-    order = np.argsort(link.state, kind="stable")
-    parents = tables[link.parent][link.parent_rows[link.starts]][:, order]
-    joint = log_sum(parents.reshape(len(parents), link.separator, -1))
+    shape = cliques.tables[link.parent].shape
+    parents = tables[link.parent][link.parent_rows[link.starts]].reshape(-1, *shape)
+    others = [axis for axis in range(len(shape)) if axis not in link.axes]
+    moved = parents.transpose(0, *(1 + axis for axis in (*link.axes, *others)))
+    joint = log_sum(moved.reshape(len(parents), link.separator, -1))
     counts = np.diff(link.starts, append=len(message))
     with np.errstate(invalid="ignore"):
         outside = np.repeat(joint, counts, axis=0) - message

@@ -64,8 +64,19 @@ def test_each_component_its_engine():
     assert posterior.log_z_kind == "bethe"
     parts = [infer(part).log_odds for part in (ring(3), star(30), ring(40))]
     torch.testing.assert_close(posterior.log_odds[:74], torch.cat(parts), atol=1e-9, rtol=0)
-    truth = infer(joined(clique(20)), "exact", width=20).probabilities
-    assert (infer(clique(20), width=10).probabilities - truth).abs().max() < 0.2
+
+
+def test_what_is_too_wide_is_approximated():
+    truth = infer(clique(12), "exact").probabilities
+    posterior = infer(clique(12), width=4, states=8)
+    assert not posterior.reports[0].engine.startswith("exact")
+    assert (posterior.probabilities - truth).abs().max() < 0.2
+
+
+def test_dense_components_are_tables_of_states():
+    posterior = infer(clique(14), "exact")
+    assert [report.engine for report in posterior.reports] == ["exact: template"]
+    assert posterior.log_z == pytest.approx(enumerate_worlds(clique(14)).log_z, abs=1e-6)
 
 
 def test_all_exact_is_called_exact():
