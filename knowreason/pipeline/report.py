@@ -1,0 +1,278 @@
+"""``report.html``: one file, no network, that a manager can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import exp
+
+import numpy as np
+
+from knowreason.explain import Explanation
+from knowreason.explain.explanation import percent
+from knowreason.logic import Program
+from knowreason.logic.text import rule_text
+from knowreason.metrics import LOWER_IS_BETTER, Estimate
+from knowreason.pipeline.beliefs import Beliefs
+from knowreason.pipeline.evaluation import REASONER, Evaluation
+from knowreason.pipeline.project import Project
+from knowreason.pipeline.reasoner import Reasoner
+from knowreason.pipeline.reasons import explain_index
+from knowreason.pipeline.report_style import PAGE, STYLE
+from knowreason.pipeline.weights import RuleWeight
+from knowreason.plot import (
+    calibration_figure,
+    precision_recall_figure,
+    slices_figure,
+    svg_text,
+    weights_figure,
+)
+from knowreason.plot.weights import WeightBar
+
+STRONGEST = 10
+METRIC_WORDS = {
+    "average_precision": "average precision",
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "calibration error",
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a report is made of."""
+
+    project: Project
+    reasoner: Reasoner
+    beliefs: Beliefs
+    evaluations: tuple[Evaluation, ...]
+
+
+def report_html(findings: Findings) -> str:
+    """The whole page."""
+    parts = [_asked(findings)]
+    for evaluation in findings.evaluations:
+        parts += [_how_good(evaluation), _pictures(evaluation)]
+    parts += [_weights(findings), _strongest(findings), _rules(findings), _how_made(findings)]
+    title = findings.project.name.replace("_", " ")
+    return PAGE.format(title=escape(title), style=STYLE, body="\n".join(parts))
+
+
+def headline(evaluation: Evaluation) -> str:
+    """One sentence: with rules against the best row without."""
+    metric = next(iter(evaluation.difference), "")
+    if not metric:
+        return "No other row to compare with."
+    difference, other = evaluation.difference[metric], evaluation.best_other[metric]
+    ours = evaluation.table[REASONER][metric].value
+    theirs = evaluation.table[other][metric].value
+    words = METRIC_WORDS.get(metric, metric)
+    if difference.low <= 0 <= difference.high:
+        verdict = "a tie within chance"
+    else:
+        better = (difference.value > 0) != (metric in LOWER_IS_BETTER)
+        verdict = "better than chance explains" if better else "worse than chance explains"
+    return (
+        f"With rules, {words} is {ours:.3f}; the best without them ({other}) has {theirs:.3f}: "
+        f"{verdict} (difference {difference.value:+.3f}, 95 % interval {difference.low:+.3f} to "
+        f"{difference.high:+.3f})."
+    )
+
+
+def weight_words(weight: RuleWeight, program: Program) -> str:
+    """A weight and its interval in words."""
+    low, high = weight.interval
+    if weight.kind == "scale":
+        return f"counted {weight.value:.2f} times (about {max(low, 0):.2f} to {high:.2f})"
+    if weight.kind == "bias":
+        return f"base rate {percent(1 / (1 + exp(-weight.value)))} before models and rules"
+    if weight.status == "given":
+        return f"given: odds times {_factor(weight.value)}"
+    if weight.status.startswith("at its bound"):
+        return "no weight: the data do not support it"
+    return (
+        f"odds times {_factor(weight.value)} where it applies "
+        f"({_factor(low)} to {_factor(high)}); {weight.status}"
+    )
+
+
+def _factor(log_odds: float) -> str:
+    value = exp(min(log_odds, 30))
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.1 else f"{value:.2g}"
+
+
+def _asked(findings: Findings) -> str:
+    program = findings.reasoner.program
+    asked = [p for p in program.predicates if p.kind == "query"]
+    counts = {p.name: len(findings.beliefs.asked(p.name)) for p in asked}
+    said = ", ".join(f"<b>{escape(n)}</b> of {count:,} candidates" for n, count in counts.items())
+    models = ", ".join(escape(model.name) for model in program.models) or "none"
+    question = escape(findings.project.report.question)
+    lines = [f"<p class='question'>{question}</p>"] if question else []
+    lines.append(f"<p>Asked: {said}. {len(program.rules)} rules; models: {models}.</p>")
+    lines += [f"<p class='headline'>{escape(headline(e))}</p>" for e in findings.evaluations]
+    lines += [f"<p class='note'>{escape(note)}</p>" for note in findings.beliefs.notes]
+    return _section("What was asked", "".join(lines))
+
+
+def _how_good(evaluation: Evaluation) -> str:
+    metrics = list(next(iter(evaluation.table.values())))
+    head = ["", *(METRIC_WORDS.get(metric, metric) for metric in metrics)]
+    rows = [
+        ([name, *(_estimate(row[metric]) for metric in metrics)], name == REASONER)
+        for name, row in evaluation.table.items()
+    ]
+    rows += [
+        ([name, *(f"{row[metric].value:.3f}" for metric in metrics)], False)
+        for name, row in evaluation.ablation.items()
+    ]
+    blocks = " over whole slices" if evaluation.blocks is not None else ""
+    text = (
+        f"<p>{len(evaluation.truth):,} held-back labels of {escape(evaluation.predicate)}, "
+        f"{int(evaluation.truth.sum()):,} of them true. Small figures: 95 % intervals by "
+        f"bootstrap{blocks}. Rows “without ...” leave a rule out and keep the others.</p>"
+    )
+    notes = "".join(f"<p class='note'>{escape(note)}</p>" for note in evaluation.notes)
+    title = f"How good, with and without rules: {evaluation.predicate}"
+    return _section(title, text + _table(head, rows) + notes)
+
+
+def _pictures(evaluation: Evaluation) -> str:
+    figures = [calibration_figure(evaluation.curve)]
+    if evaluation.truth.any():
+        shown = _shown(evaluation)
+        figures.append(precision_recall_figure(evaluation.truth, shown, REASONER))
+    ranking = [
+        key
+        for key in (evaluation.slices[0] if evaluation.slices else ())
+        if key in evaluation.table[REASONER]
+    ]
+    if ranking:
+        figures.append(slices_figure(evaluation.slices, ranking[0]))
+    pictures = "".join(f"<figure>{svg_text(figure)}</figure>" for figure in figures)
+    text = (
+        "<p>On the left: of the cases given a probability, how many were true; on the dashed "
+        "line the probabilities can be taken at their word.</p>"
+    )
+    return _section("In pictures", f"{text}<div class='figures'>{pictures}</div>")
+
+
+def _shown(evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """The reasoner and the four best others."""
+    metric = next(iter(evaluation.table[REASONER]))
+    others = [name for name in evaluation.scores if name != REASONER]
+    others.sort(key=lambda name: -np.nan_to_num(evaluation.table[name][metric].value))
+    return {name: evaluation.scores[name] for name in (*others[:4], REASONER)}
+
+
+def _weights(findings: Findings) -> str:
+    program, weights = findings.reasoner.program, list(findings.reasoner.weights_)
+    rows = [
+        ([w.name, f"{w.prior_mean:.2f}", f"{w.value:.2f}", weight_words(w, program)], False)
+        for w in weights
+    ]
+    table = _table(["", "before learning", "now (log-odds)", "in words"], rows)
+    drawn = [w for w in weights if w.kind == "rule" and w.status != "given"]
+    picture = ""
+    if drawn:
+        bars = [WeightBar(w.name, w.prior_mean, w.value, *w.interval) for w in drawn]
+        picture = f"<figure>{svg_text(weights_figure(bars))}</figure>"
+    return _section("What the rules weigh", table + picture)
+
+
+def _strongest(findings: Findings) -> str:
+    blocks = []
+    for predicate in findings.reasoner.program.predicates:
+        if predicate.kind != "query":
+            continue
+        atoms = findings.beliefs.asked(predicate.name)
+        log_odds = findings.beliefs.posterior.log_odds.numpy()[atoms]
+        for place in np.argsort(-log_odds, kind="stable")[:STRONGEST].tolist():
+            found = explain_index(findings.beliefs, int(atoms[place]), obstacles=0)
+            blocks.append(_conclusion(found))
+    return _section("The strongest conclusions, and why", "".join(blocks))
+
+
+def _conclusion(explanation: Explanation) -> str:
+    largest = max((abs(share.log_odds) for share in explanation.shares), default=1.0) or 1.0
+    bars = "".join(
+        f"<tr><td>{escape(f'{s.kind} {s.name}' if s.kind in ('model', 'rule') else s.name)}</td>"
+        f"<td class='num'>{s.log_odds:+.2f}</td><td class='bar'>"
+        f"<span class='{'plus' if s.log_odds > 0 else 'minus'}' "
+        f"style='width:{100 * abs(s.log_odds) / largest:.0f}%'></span></td></tr>"
+        for s in explanation.shares
+    )
+    reasons = "".join(
+        f"<li><code>{escape(reason.text)}</code> ({reason.effect:+.2f})"
+        + "".join(f"<br>{escape(name)}: {percent(p)} likely" for name, p in reason.others)
+        + "</li>"
+        for reason in explanation.reasons
+    )
+    changes = "".join(
+        f"<li>{escape(c.what)} ({percent(c.before)} now, {percent(c.after)} then)</li>"
+        for c in explanation.what_if
+    )
+    body = f"<table class='shares'>{bars}</table>"
+    body += f"<p>Groundings that matter most:</p><ul>{reasons}</ul>" if reasons else ""
+    body += f"<p>It would turn around:</p><ul>{changes}</ul>" if changes else ""
+    summary = f"{escape(explanation.atom)}: {percent(explanation.probability)}"
+    return f"<details><summary>{summary}</summary>{body}</details>"
+
+
+def _rules(findings: Findings) -> str:
+    text = "\n".join(rule_text(rule) for rule in findings.reasoner.program.rules)
+    return _section("The rules", f"<pre>{escape(text)}</pre>")
+
+
+def _how_made(findings: Findings) -> str:
+    lines = [
+        *(
+            f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
+            for model in findings.reasoner.models_
+        ),
+        *findings.reasoner.fit_.notes,
+        *findings.beliefs.info.splitlines(),
+    ]
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return _section("How it was made", f"<ul>{items}</ul>")
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+def _table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(
+        f"<tr{' class=ours' if ours else ''}>"
+        + "".join(f"<td>{_cell(c)}</td>" for c in row)
+        + "</tr>"
+        for row, ours in rows
+    )
+    return f"<div class='scroll'><table><tr>{top}</tr>{body}</table></div>"
+
+
+def _cell(text: str) -> str:
+    return text if text.startswith("<span") else escape(text)
+
+
+def _estimate(estimate: Estimate) -> str:
+    if not np.isfinite(estimate.low):
+        return f"{estimate.value:.3f}"
+    return (
+        f"<span>{estimate.value:.3f}<small> {estimate.low:.3f}–{estimate.high:.3f}</small></span>"
+    )
+
+
+def pictures_of(evaluations: Sequence[Evaluation]) -> Mapping[str, str]:
+    """SVG text of every picture by file name."""
+    found = {}
+    for evaluation in evaluations:
+        name = evaluation.predicate
+        found[f"calibration_{name}.svg"] = svg_text(calibration_figure(evaluation.curve))
+        if evaluation.truth.any():
+            figure = precision_recall_figure(evaluation.truth, _shown(evaluation), REASONER)
+            found[f"precision_recall_{name}.svg"] = svg_text(figure)
+    return found

@@ -1,0 +1,44 @@
+"""Figures as SVG."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, QUIET, ACCENT, WARN = "#1f2933", "#9aa5b1", "#1768ac", "#c1121f"
+PALETTE = (ACCENT, "#e07a1f", "#3a8f5c", "#8a5fb0", "#6b7280", "#b08900")
+
+
+def new_figure(width: float = 5.2, height: float = 4.0) -> tuple[Figure, object]:
+    """A figure and its axes in the house style."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(color="#e4e7eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def svg_text(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element; the same figure gives the same text."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "knowreason", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write the figure, never half."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(svg_text(figure), encoding="utf-8")
+    partial.replace(path)
