@@ -15,122 +15,68 @@ binds tighter than ``&``, and ``&`` tighter than ``<``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import Any
 
-from knowreason.errors import ProgramError
 from knowreason.lang.load import loads
+from knowreason.lang.operators import (
+    NOT,
+    PRODUCT,
+    SUM,
+    Expression,
+    Operand,
+    Plain,
+    anything,
+    embed,
+    function,
+    iff,
+    implies,
+    plain,
+)
 from knowreason.logic import Program
-from knowreason.logic.text import duration_text, string_text
 
-_IFF, _IMPLIES, _OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _UNARY, _PRIMARY = range(1, 11)
-
-Plain = bool | int | float | str | timedelta | datetime
-
-
-class Expression:
-    """A formula or a term; operators make larger ones.
-
-    Args:
-        text: how it is written in the rule language.
-        strength: how tightly its outermost operator binds.
-        statement: the ``param`` statement of a parameter.
-        shifted: whether ``>>`` made it, so that Python may have read it before its neighbours.
-    """
-
-    # No subclasses: Python would ask the right operand first and turn comparisons around.
-    __hash__ = object.__hash__
-
-    def __init__(
-        self, text: str, strength: int = _PRIMARY, *, statement: str = "", shifted: bool = False
-    ) -> None:
-        self.text = text
-        self.strength = strength
-        self.statement = statement
-        self.shifted = shifted
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        return f"Expression({self.text!r})"
-
-    def __bool__(self) -> NoReturn:
-        raise ProgramError(
-            "an expression is neither true nor false in Python",
-            code="KR113",
-            help="write `&`, `|`, `~` for `and`, `or`, `not`, and chained comparisons one by one",
-        )
-
-    def __and__(self, other: Operand) -> Expression:
-        return _connect(self, "&", other, _AND)
-
-    def __or__(self, other: Operand) -> Expression:
-        return _connect(self, "|", other, _OR)
-
-    def __rshift__(self, other: Operand) -> Expression:
-        if self.shifted:
-            raise _tight(self, ">>")
-        return Expression(implies(self, other).text, _IMPLIES, shifted=True)
-
-    def __invert__(self) -> Expression:
-        return Expression(f"!{_within(self, _NOT)}", _NOT)
-
-    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
-        return _infix(self, "=", other, _COMPARISON, _SUM, _SUM)
-
-    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
-        return _infix(self, "!=", other, _COMPARISON, _SUM, _SUM)
-
-    def __lt__(self, other: Operand) -> Expression:
-        return _infix(self, "<", other, _COMPARISON, _SUM, _SUM)
-
-    def __le__(self, other: Operand) -> Expression:
-        return _infix(self, "<=", other, _COMPARISON, _SUM, _SUM)
-
-    def __gt__(self, other: Operand) -> Expression:
-        return _infix(self, ">", other, _COMPARISON, _SUM, _SUM)
-
-    def __ge__(self, other: Operand) -> Expression:
-        return _infix(self, ">=", other, _COMPARISON, _SUM, _SUM)
-
-    def __add__(self, other: Operand) -> Expression:
-        return _infix(self, "+", other, _SUM, _SUM, _PRODUCT)
-
-    def __radd__(self, other: Operand) -> Expression:
-        return _infix(other, "+", self, _SUM, _SUM, _PRODUCT)
-
-    def __sub__(self, other: Operand) -> Expression:
-        return _infix(self, "-", other, _SUM, _SUM, _PRODUCT)
-
-    def __rsub__(self, other: Operand) -> Expression:
-        return _infix(other, "-", self, _SUM, _SUM, _PRODUCT)
-
-    def __mul__(self, other: Operand) -> Expression:
-        return _infix(self, "*", other, _PRODUCT, _PRODUCT, _UNARY)
-
-    def __rmul__(self, other: Operand) -> Expression:
-        return _infix(other, "*", self, _PRODUCT, _PRODUCT, _UNARY)
-
-    def __truediv__(self, other: Operand) -> Expression:
-        return _infix(self, "/", other, _PRODUCT, _PRODUCT, _UNARY)
-
-    def __rtruediv__(self, other: Operand) -> Expression:
-        return _infix(other, "/", self, _PRODUCT, _PRODUCT, _UNARY)
-
-    def __neg__(self) -> Expression:
-        return Expression(f"-{_within(self, _UNARY)}", _UNARY)
-
-    def __abs__(self) -> Expression:
-        return _function("abs", self)
-
-
-Operand = Expression | Plain
-anything = Expression("_")
-"""``_``: some thing, as an argument of a predicate."""
+__all__ = [
+    "HARD",
+    "Expression",
+    "Kind",
+    "Statement",
+    "Symbol",
+    "WeightForm",
+    "aggregate",
+    "anything",
+    "at_most_one",
+    "attribute",
+    "count",
+    "count_of",
+    "define",
+    "domain",
+    "exactly_one",
+    "exists",
+    "exp",
+    "floor",
+    "forall",
+    "given",
+    "greatest",
+    "iff",
+    "implies",
+    "kind",
+    "latent",
+    "learned",
+    "least",
+    "log",
+    "log1p",
+    "model",
+    "observed",
+    "param",
+    "program",
+    "program_source",
+    "query",
+    "rate",
+    "rule",
+    "sqrt",
+    "var",
+]
 
 
 @dataclass(frozen=True)
@@ -150,8 +96,8 @@ class Symbol(Statement):
 
     def __call__(self, *arguments: Operand, **named: Operand) -> Expression:
         """An atom of the predicate, or the value of the attribute, at these arguments."""
-        parts = [_within(argument, _SUM) for argument in arguments]
-        parts += [f"{name}: {_within(argument, _SUM)}" for name, argument in named.items()]
+        parts = [embed(argument, SUM) for argument in arguments]
+        parts += [f"{name}: {embed(argument, SUM)}" for name, argument in named.items()]
         return Expression(f"{self.name}({', '.join(parts)})")
 
 
@@ -177,7 +123,7 @@ def domain(name: str, members: Iterable[str | int] | None = None) -> Statement:
     """A sort of things, open or enumerated."""
     if members is None:
         return Statement(f"domain {name}", name)
-    return Statement(f"domain {name} = {{ {', '.join(map(_plain, members))} }}", name)
+    return Statement(f"domain {name} = {{ {', '.join(map(plain, members))} }}", name)
 
 
 Place = Statement | str
@@ -217,13 +163,13 @@ def attribute(name: str, *places: Place, sort: Place, clock: bool = False) -> Sy
 
 def param(name: str, value: Plain) -> Expression:
     """A constant that may be overridden: a statement, and the term that stands for its value."""
-    return Expression(name, statement=f"param {name} = {_plain(value)}")
+    return Expression(name, statement=f"param {name} = {plain(value)}")
 
 
 def define(name: str, variables: Iterable[Expression], body: Operand) -> Symbol:
     """A derived predicate or attribute."""
     heads = ", ".join(variable.text for variable in variables)
-    return Symbol(f"define {name}({heads}) := {_within(body, 0)}", name)
+    return Symbol(f"define {name}({heads}) := {embed(body, 0)}", name)
 
 
 @dataclass(frozen=True)
@@ -267,49 +213,39 @@ def learned(
     feature: Operand | None = None,
 ) -> WeightForm:
     """``[? mean sign 0 per x * feature]``; ``sign`` is ``">="``, ``"<="`` or empty."""
-    parts = ["?"] + ([] if mean is None else [_plain(mean)]) + ([f"{sign} 0"] if sign else [])
+    parts = ["?"] + ([] if mean is None else [plain(mean)]) + ([f"{sign} 0"] if sign else [])
     return WeightForm(f"[{' '.join([*parts, *_per(per), *_feature(feature)])}]")
 
 
 def given(value: float, feature: Operand | None = None) -> WeightForm:
     """``[value * feature]``: training leaves it alone."""
-    return WeightForm(f"[{' '.join([_plain(value), *_feature(feature)])}]")
+    return WeightForm(f"[{' '.join([plain(value), *_feature(feature)])}]")
 
 
 def rule(name: str, formula: Operand, weight: WeightForm | float | None = None) -> Statement:
     """A weighted formula: no weight is a belief, a number is given."""
     form = given(weight) if isinstance(weight, (int, float)) else weight
     bracket = "" if form is None else f" {form.text}"
-    return Statement(f"rule {name}{bracket} : {_within(formula, 0)}", name)
+    return Statement(f"rule {name}{bracket} : {embed(formula, 0)}", name)
 
 
 # ---------------------------------------------------------------- formulas and terms
 
 
-def var(names: str) -> Expression | tuple[Expression, ...]:
-    """One variable, or as many as there are names separated by spaces or commas."""
+def var(names: str) -> Any:
+    """A variable (an :class:`Expression`), or a tuple of them for names with spaces between."""
     found = tuple(Expression(name) for name in names.replace(",", " ").split())
     return found[0] if len(found) == 1 else found
 
 
-def implies(left: Operand, right: Operand) -> Expression:
-    """``left => right``, also where it stands beside ``&`` and ``|``."""
-    return _infix(left, "=>", right, _IMPLIES, _OR, _IMPLIES)
-
-
-def iff(left: Operand, right: Operand) -> Expression:
-    """``left <=> right``."""
-    return _infix(left, "<=>", right, _IFF, _IFF, _IMPLIES)
-
-
 def forall(variables: Expression | Iterable[Expression], body: Operand) -> Expression:
     """``forall x, y. body``."""
-    return Expression(f"forall {_listed(variables)}. {_within(body, _NOT)}", _NOT)
+    return Expression(f"forall {_listed(variables)}. {embed(body, NOT)}", NOT)
 
 
 def exists(variables: Expression | Iterable[Expression], body: Operand) -> Expression:
     """``exists x, y. body``."""
-    return Expression(f"exists {_listed(variables)}. {_within(body, _NOT)}", _NOT)
+    return Expression(f"exists {_listed(variables)}. {embed(body, NOT)}", NOT)
 
 
 def count(
@@ -319,12 +255,12 @@ def count(
     by: Operand | None = None,
 ) -> Expression:
     """``count { x, y : body last n by expr }``."""
-    return Expression(f"count {{ {_listed(variables)} : {_within(body, 0)}{_last(last, by)} }}")
+    return Expression(f"count {{ {_listed(variables)} : {embed(body, 0)}{_last(last, by)} }}")
 
 
 def count_of(*formulas: Operand) -> Expression:
     """``count { F1, F2 }``: how many hold."""
-    return Expression(f"count {{ {', '.join(_within(formula, 0) for formula in formulas)} }}")
+    return Expression(f"count {{ {', '.join(embed(formula, 0) for formula in formulas)} }}")
 
 
 def aggregate(
@@ -336,7 +272,7 @@ def aggregate(
     by: Operand | None = None,
 ) -> Expression:
     """``sum``, ``avg``, ``min`` or ``max`` of ``value`` for every setting of ``body``."""
-    inner = f"{_within(value, 0)} for {_listed(variables)} : {_within(body, 0)}{_last(last, by)}"
+    inner = f"{embed(value, 0)} for {_listed(variables)} : {embed(body, 0)}{_last(last, by)}"
     return Expression(f"{name} {{ {inner} }}")
 
 
@@ -350,98 +286,47 @@ def rate(
     by: Operand | None = None,
 ) -> Expression:
     """The share of settings of ``body`` for which ``formula`` holds, smoothed."""
-    inner = f"{_within(formula, 0)} for {_listed(variables)} : {_within(body, 0)}{_last(last, by)}"
-    tail = f"prior {_within(prior, _SUM)} of {_within(strength, _SUM)}"
+    inner = f"{embed(formula, 0)} for {_listed(variables)} : {embed(body, 0)}{_last(last, by)}"
+    tail = f"prior {embed(prior, SUM)} of {embed(strength, SUM)}"
     return Expression(f"rate {{ {inner} {tail} }}")
 
 
 def log(term: Operand) -> Expression:
     """Natural logarithm."""
-    return _function("log", term)
+    return function("log", term)
 
 
 def log1p(term: Operand) -> Expression:
     """``log(1 + term)``."""
-    return _function("log1p", term)
+    return function("log1p", term)
 
 
 def exp(term: Operand) -> Expression:
     """Exponential."""
-    return _function("exp", term)
+    return function("exp", term)
 
 
 def sqrt(term: Operand) -> Expression:
     """Square root."""
-    return _function("sqrt", term)
+    return function("sqrt", term)
 
 
 def floor(term: Operand) -> Expression:
     """Greatest whole number that is not above it."""
-    return _function("floor", term)
+    return function("floor", term)
 
 
 def least(*terms: Operand) -> Expression:
     """``min(a, b)``."""
-    return _function("min", *terms)
+    return function("min", *terms)
 
 
 def greatest(*terms: Operand) -> Expression:
     """``max(a, b)``."""
-    return _function("max", *terms)
+    return function("max", *terms)
 
 
 # ---------------------------------------------------------------- text
-
-
-def _within(value: object, strength: int) -> str:
-    """Text of an operand, in parentheses where it binds weaker than ``strength``."""
-    if not isinstance(value, Expression):
-        text = _plain(value)
-        value = Expression(text, _UNARY if text.startswith("-") else _PRIMARY)
-    return value.text if value.strength >= strength else f"({value.text})"
-
-
-def _infix(
-    left: object, sign: str, right: object, own: int, on_left: int, on_right: int
-) -> Expression:
-    return Expression(f"{_within(left, on_left)} {sign} {_within(right, on_right)}", own)
-
-
-def _connect(left: Expression, sign: str, right: Operand, own: int) -> Expression:
-    for side in (left, right):
-        if isinstance(side, Expression) and side.shifted:
-            raise _tight(side, sign)
-    return _infix(left, sign, right, own, own, _AND if own == _OR else _NOT)
-
-
-def _tight(side: Expression, sign: str) -> ProgramError:
-    return ProgramError(
-        f"Python read `{side.text}` before `{sign}`, for `>>` binds tighter",
-        code="KR113",
-        help="write `(A & B) >> C`, or `implies(B, C)` where the implication is a part",
-    )
-
-
-def _function(name: str, *terms: Operand) -> Expression:
-    return Expression(f"{name}({', '.join(_within(term, _SUM) for term in terms)})")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return string_text(value)
-    if isinstance(value, timedelta):
-        return duration_text(value // timedelta(microseconds=1))
-    if isinstance(value, datetime):
-        return string_text(value.isoformat())
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return repr(value)
-    raise ProgramError(
-        f"{value!r} cannot stand in a rule",
-        code="KR107",
-        help="numbers, texts, true and false, timedelta and datetime can",
-    )
 
 
 def _option(value: Option) -> str:
@@ -449,7 +334,7 @@ def _option(value: Option) -> str:
         return value.text
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_option, value))}]"
-    return _plain(value)
+    return plain(value)
 
 
 def _name(place: Place) -> str:
@@ -475,7 +360,7 @@ def _listed(variables: Expression | Iterable[Expression]) -> str:
 def _last(last: Operand | None, by: Operand | None) -> str:
     if last is None or by is None:
         return ""
-    return f" last {_within(last, _SUM)} by {_within(by, _SUM)}"
+    return f" last {embed(last, SUM)} by {embed(by, SUM)}"
 
 
 def _per(variables: Iterable[Expression]) -> list[str]:
@@ -484,4 +369,4 @@ def _per(variables: Iterable[Expression]) -> list[str]:
 
 
 def _feature(feature: Operand | None) -> list[str]:
-    return [] if feature is None else [f"* {_within(feature, _PRODUCT)}"]
+    return [] if feature is None else [f"* {embed(feature, PRODUCT)}"]

@@ -14,8 +14,9 @@ from typing import Any
 from knowreason.diagnostics import Diagnostic, Source, Span
 from knowreason.errors import did_you_mean
 from knowreason.lang import syntax as sx
-from knowreason.lang.actions import ACTIONS, SyntaxFault, Token
+from knowreason.lang.actions import SyntaxFault, Token
 from knowreason.lang.faults import foreign_start, unexpected
+from knowreason.lang.statement_actions import ACTIONS
 from knowreason.lang.tables import END, STATEMENT_WORDS, Reduction, Tables, tables
 
 MAX_DEPTH = 120

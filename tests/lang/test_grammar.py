@@ -10,8 +10,9 @@ from lark.exceptions import LarkError
 from lark.parsers.lalr_analysis import LALR_Analyzer
 
 from knowreason.diagnostics import Source
-from knowreason.lang.actions import ACTIONS, SyntaxFault
+from knowreason.lang.actions import SyntaxFault
 from knowreason.lang.parser import chunks, parse_tokens, tokens
+from knowreason.lang.statement_actions import ACTIONS
 from knowreason.lang.tables import STARTS, Reduction, tables
 from knowreason.resources import grammar_path
 
