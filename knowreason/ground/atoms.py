@@ -23,6 +23,7 @@ from knowreason.logic import Predicate, Program
 
 DEFAULT_LIMIT = 50_000_000  # rows of one rule, atoms of one predicate
 _MAX_KEY = 1 << 62
+_DENSE = 1 << 24  # combinations whose places are kept one by one
 
 Values = NDArray[np.int8]
 Ids = NDArray[np.int32]
@@ -147,16 +148,19 @@ class Numbering:
         table: the atoms.
         sizes: by predicate, how many things each argument place ranges over.
         keys: by predicate with ``within``, the sorted keys of its atoms.
+        places: by predicate with ``within`` and few combinations, the place of each
+            combination among its atoms, ``-1`` where it is none.
     """
 
     table: AtomTable
     sizes: Mapping[str, tuple[int, ...]]
     keys: Mapping[str, NDArray[np.int64]]
+    places: Mapping[str, Ids]
 
     @staticmethod
     def of(table: AtomTable, program: Program, data: Dataset) -> Numbering:
         """Lookups for the atoms of ``table``."""
-        sizes, keys = {}, {}
+        sizes, keys, places = {}, {}, {}
         for predicate in program.open_predicates:
             span = table.spans[predicate.name]
             sizes[predicate.name] = tuple(domain_sizes(predicate, data))
@@ -166,7 +170,12 @@ class Numbering:
                 keys[predicate.name] = combined_keys(
                     columns, sizes[predicate.name], order, predicate.name
                 )
-        return Numbering(table, sizes, keys)
+                total = prod(sizes[predicate.name])
+                if total <= max(_DENSE, 4 * span.count):
+                    place = np.full(total, -1, np.int32)
+                    place[keys[predicate.name]] = np.arange(span.start, span.stop, dtype=np.int32)
+                    places[predicate.name] = place
+        return Numbering(table, sizes, keys, places)
 
     def find(self, predicate: str, columns: Sequence[Ids]) -> Ids:
         """``int32[m]`` atom of each row of argument ids, ``-1`` where it is no open atom."""
@@ -182,6 +191,8 @@ class Numbering:
             return index
         known = self.keys[predicate]
         wanted = combined_keys(columns, sizes, order, predicate)
+        if predicate in self.places:
+            return np.where(wanted >= 0, self.places[predicate][wanted], -1)
         place = np.searchsorted(known, wanted)
         place[place == len(known)] = 0
         found = known[place] == wanted if len(known) else np.zeros(len(wanted), bool)

@@ -13,7 +13,7 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError
 from knowreason.factors import AtomTable
 from knowreason.ground.atoms import DEFAULT_LIMIT, open_atoms
-from knowreason.ground.query import guards as bound_by
+from knowreason.ground.guards import guards as bound_by
 from knowreason.ground.relations import Relations
 from knowreason.ground.rows import Listing, listing
 from knowreason.ground.rule_plan import RulePlan, leaves, outer_variables, plan_rule

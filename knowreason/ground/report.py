@@ -89,9 +89,8 @@ def missing_rows(query: Listing, guards: Sequence[Formula], limit: int) -> int |
     relations = query.relations
     if not any(_may_be_missing(part, relations) for g in guards for part in walk(g)):
         return 0
-    if relations.estimate(query.dropped) > limit:
-        return None
-    return relations.rows(query.dropped)
+    dropped = query.dropped()
+    return relations.rows(dropped) if relations.estimate(dropped) <= limit else None
 
 
 def _may_be_missing(part: object, relations: Relations) -> bool:

@@ -40,19 +40,22 @@ class Listing:
     Attributes:
         relations: where it runs.
         tree: the query.
-        dropped: the query for settings that a missing value makes unknown.
+        conjunction: its joins and conditions.
         variables: name of each variable, and its column.
         crisp: column of each crisp leaf.
         terms: column of each term that is neither a variable nor a constant.
-        key: whether there is a column ``key``.
     """
 
     relations: Relations
     tree: exp.Select
-    dropped: exp.Select
+    conjunction: Conjunction
     variables: Mapping[str, str]
     crisp: Mapping[Crisp, str]
     terms: Mapping[Term, str]
+
+    def dropped(self) -> exp.Select:
+        """The query for settings that a missing value makes unknown."""
+        return self.conjunction.dropped()
 
     def frames(self, batch_rows: int = 1_000_000) -> Iterator[Frame]:
         """Its rows in batches."""
@@ -116,7 +119,7 @@ def listing(
     if not outputs:
         outputs["one"] = exp.Literal.number(1)
     tree = conjunction.select(outputs)
-    return Listing(relations, tree, conjunction.dropped(), names, crisp, places)
+    return Listing(relations, tree, conjunction, names, crisp, places)
 
 
 @dataclass(frozen=True)

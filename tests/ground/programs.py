@@ -16,9 +16,7 @@ from knowreason.logic import (
     Atom,
     AttributeTerm,
     Implies,
-    Not,
     Operation,
-    Or,
     Predicate,
     Rule,
     Variable,
@@ -204,4 +202,3 @@ def _defined(graph: FactorGraph, worlds):
     return worlds
 
 
-__all__ = ["And", "Not", "Or"]

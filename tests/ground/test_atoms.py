@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -61,7 +63,10 @@ def test_numbering_is_a_bijection(sizes, functional, chosen):
     span = table.spans["P"]
     assert sorted(map(tuple, span.arguments.tolist())) == sorted(rows)
     columns = [np.array([row[i] for row in every], np.int32) for i in range(3)]
-    index = Numbering.of(table, program, data).find("P", columns)
+    numbering = Numbering.of(table, program, data)
+    index = numbering.find("P", columns)
+    searched = replace(numbering, places={}).find("P", columns)
+    assert searched.tolist() == index.tolist()
     for row, atom in zip(every, index.tolist(), strict=True):
         assert (atom >= 0) == (row in rows)
         assert atom < 0 or tuple(span.arguments[atom].tolist()) == row
