@@ -9,7 +9,6 @@ variables are projected away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -17,13 +16,21 @@ from sqlglot import exp
 
 from knowreason.errors import GroundingError
 from knowreason.ground.aggregates import aggregate
+from knowreason.ground.bands import Band, band_of, bucketed
+from knowreason.ground.guards import is_guarded, is_strict
+from knowreason.ground.sources import Source, from_clause, one_row, ordered, required
 from knowreason.ground.terms_sql import (
+    aliased,
+    all_of,
     cast,
     column,
+    combined,
     comparison,
     grouped,
     identifier,
+    known,
     literal,
+    named,
     operation,
 )
 from knowreason.logic import (
@@ -56,16 +63,6 @@ if TYPE_CHECKING:
     from knowreason.ground.relations import Relations
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One table of the FROM clause; ``left`` ones never change the rows."""
-
-    table: exp.Expr
-    alias: str
-    on: tuple[exp.Expr, ...]
-    left: bool = False
-
-
 class Conjunction:
     """Builder of a query over the settings of some variables.
 
@@ -80,8 +77,10 @@ class Conjunction:
         self._parent = parent
         self._outer = frozenset(self.columns)
         self._aliases: Iterator[int] = parent._aliases if parent else count()
-        self._sources: list[_Source] = []
+        self._sources: list[Source] = []
         self._conditions: list[exp.Expr] = []
+        self._strict: list[exp.Expr] = []
+        self._bands: list[Band] = []
         self._attributes: dict[tuple[str, tuple[str, ...]], exp.Expr] = {}
 
     # -- rows ------------------------------------------------------------------
@@ -114,12 +113,13 @@ class Conjunction:
                 self.columns[argument.name] = place
             else:
                 equalities.append((place, argument))
-        known = {source.alias for source in self._sources} | {alias}
+        present = {source.alias for source in self._sources} | {alias}
         source_index = len(self._sources)
         conditions = [exp.EQ(this=place, expression=self.term(term)) for place, term in equalities]
-        on = tuple(c for c in conditions if self._own_aliases(c) <= known)
-        self._sources.insert(source_index, _Source(table, alias, on))
+        on = tuple(c for c in conditions if self._own_aliases(c) <= present)
+        self._sources.insert(source_index, Source(table, alias, on))
         self._conditions += [c for c in conditions if c not in on]
+        self._strict += conditions
         return alias
 
     def range_over(self, variable: Variable) -> None:
@@ -127,7 +127,7 @@ class Conjunction:
         if variable.name in self.columns:
             return
         alias = self.fresh_alias()
-        self._sources.append(_Source(self.relations.domain(variable.sort), alias, ()))
+        self._sources.append(Source(self.relations.domain(variable.sort), alias))
         self.columns[variable.name] = column(alias, "a0")
 
     def where(self, formula: Formula) -> None:
@@ -136,7 +136,13 @@ class Conjunction:
         False and unknown settings are dropped; :meth:`dropped` counts the unknown ones.
         """
         for part in conjuncts(formula):
-            self._conditions.append(self.condition(part))
+            condition = self.condition(part)
+            self._conditions.append(condition)
+            if is_strict(part):
+                self._strict.append(condition)
+            band = band_of(part, self.relations.program)
+            if band is not None:
+                self._bands.append(band)
 
     def satisfy(self, formula: Formula, variables: Iterable[Variable] = ()) -> None:
         """Keep the settings of ``variables`` and the formula's own that make it true.
@@ -171,9 +177,9 @@ class Conjunction:
             case Not():
                 return exp.Not(this=grouped(self.condition(formula.operand)))
             case And():
-                return _fold(exp.And, [self.condition(part) for part in formula.operands])
+                return all_of([self.condition(part) for part in formula.operands])
             case Or():
-                return _fold(exp.Or, [self.condition(part) for part in formula.operands])
+                return combined(exp.Or, [self.condition(part) for part in formula.operands])
             case Implies():
                 return self.condition(Or((Not(formula.left), formula.right)))
             case Iff():
@@ -211,8 +217,7 @@ class Conjunction:
                 operands = [self.term(operand) for operand in term.operands]
                 return operation(term.operator, operands, term.sort)
             case CountList():
-                held = [self._held(formula) for formula in term.formulas]
-                return _fold(exp.Add, held, exp.Literal.number(0))
+                return combined(exp.Add, [self._held(formula) for formula in term.formulas])
             case Aggregate():
                 return aggregate(self, term)
         raise GroundingError("`_` has no value: it stands only in atoms", code="KR604")
@@ -220,23 +225,22 @@ class Conjunction:
     # -- queries ---------------------------------------------------------------
 
     def select(self, outputs: Mapping[str, exp.Expr], *, distinct: bool = False) -> exp.Select:
-        """The query, with the given columns."""
-        query = self._from(outputs)
-        conditions = [*self._first_conditions(), *self._conditions]
-        if conditions:
-            query = query.where(*conditions, copy=False)
+        """The query, with the given columns.
+
+        An attribute that a condition cannot do without is an inner join here, and bands
+        between two clocks are joined by buckets.
+        """
+        sources = required(self._sources, self._strict)
+        sources, buckets = bucketed(self.relations, sources, self.columns, self._bands)
+        query = from_clause(outputs, self._in_order(sources), [*self._conditions, *buckets])
         return query.distinct() if distinct else query
 
     def dropped(self) -> exp.Select:
         """One row a setting that a missing value makes unknown (so :meth:`select` lacks it)."""
-        query = self._from({"one": exp.Literal.number(1)})
-        if not self._conditions:
-            return query.where(exp.false())
-        unknown = exp.Is(
-            this=grouped(_fold(exp.And, [c.copy() for c in self._conditions])),
-            expression=exp.Null(),
-        )
-        return query.where(*self._first_conditions(), unknown, copy=False)
+        conditions = [c.copy() for c in self._conditions] or [exp.true()]
+        unknown = exp.Is(this=all_of(conditions), expression=exp.Null())
+        one = {"one": exp.Literal.number(1)}
+        return from_clause(one, self._in_order(self._sources), [unknown])
 
     def child(self, rebound: Iterable[Variable] = ()) -> Conjunction:
         """A conjunction for a subquery that sees this one's variables, but for ``rebound``."""
@@ -260,7 +264,7 @@ class Conjunction:
         """
         alias = self.fresh_alias()
         equalities = [exp.EQ(this=column(alias, k), expression=e.copy()) for k, e in on.items()]
-        self._sources.append(_Source(table, alias, tuple(equalities), left=True))
+        self._sources.append(Source(table, alias, tuple(equalities), left=True))
         return alias
 
     def fresh_alias(self) -> str:
@@ -277,7 +281,7 @@ class Conjunction:
         for part in conjuncts(formula):
             if isinstance(part, Atom):
                 atoms.append(part)
-            elif isinstance(part, Or | Exists) and _is_guarded(part):
+            elif isinstance(part, Or | Exists) and is_guarded(part):
                 derived.append(part)
             else:
                 filters.append(part)
@@ -334,8 +338,8 @@ class Conjunction:
         holds: exp.Expr = exp.Exists(this=child.select({"one": exp.Literal.number(1)}))
         if not nullable:
             return holds
-        known = [exp.Is(this=self.term(a), expression=exp.Null()).not_() for a in nullable]
-        return grouped(exp.Case(ifs=[exp.If(this=_fold(exp.And, known), true=holds)]))
+        present = all_of([known(self.term(argument)) for argument in nullable])
+        return grouped(exp.Case(ifs=[exp.If(this=present, true=holds)]))
 
     def _attribute(self, term: AttributeTerm) -> exp.Expr:
         used = {variable.name for variable in free_variables(term)}
@@ -347,7 +351,7 @@ class Conjunction:
             table = self.relations.table(term.name)
             keys = {f"a{i}": argument for i, argument in enumerate(arguments)}
             if not self._sources:
-                self._sources.append(_Source(_one_row(), self.fresh_alias(), ()))
+                self._sources.append(one_row(self.fresh_alias()))
             self._attributes[key] = column(self.left_join(table, keys), "value")
         return self._attributes[key].copy()
 
@@ -358,82 +362,16 @@ class Conjunction:
 
     def _projected(self, table: exp.Expr, kept: Sequence[int]) -> exp.Expr:
         alias = self.fresh_alias()
-        outputs: Sequence[exp.Expr] = [column(alias, f"a{i}") for i in kept] or [
-            exp.alias_(exp.Literal.number(1), "one", quoted=True)
-        ]
-        aliased = exp.alias_(table, alias, table=True)
-        return exp.Subquery(this=exp.select(*outputs).distinct().from_(aliased))
+        outputs: dict[str, exp.Expr] = {f"a{i}": column(alias, f"a{i}") for i in kept}
+        outputs = outputs or {"one": exp.Literal.number(1)}
+        return exp.Subquery(this=named(outputs).distinct().from_(aliased(table, alias)))
 
     def _own_aliases(self, expression: exp.Expr) -> set[str]:
         mine = {source.alias for source in self._sources}
         return {c.table for c in expression.find_all(exp.Column) if c.table in mine}
 
-    def _ordered(self) -> list[_Source]:
-        """Inner joins first, as far as they need no left join."""
-        late: set[str] = set()
-        first: list[_Source] = []
-        last: list[_Source] = []
-        for source in self._sources:
-            needed = {c.table for on in source.on for c in on.find_all(exp.Column)}
-            if source.left or needed & late:
-                late.add(source.alias)
-                last.append(source)
-            else:
-                first.append(source)
-        return first + last
-
-    def _first_conditions(self) -> list[exp.Expr]:
-        ordered = self._ordered()
-        return [c.copy() for c in ordered[0].on] if ordered and not ordered[0].left else []
-
-    def _from(self, outputs: Mapping[str, exp.Expr]) -> exp.Select:
-        ordered = self._ordered()
-        if not ordered or ordered[0].left:
-            ordered.insert(0, _Source(_one_row(), self.fresh_alias(), ()))
-        query = exp.select(
-            *(exp.alias_(e.copy(), name, quoted=True) for name, e in outputs.items())
-        ).from_(_aliased(ordered[0]), copy=False)
-        for source in ordered[1:]:
-            kind = "CROSS" if not source.on else "LEFT" if source.left else "INNER"
-            on = _fold(exp.And, [c.copy() for c in source.on]) if source.on else None
-            query = query.join(_aliased(source), on=on, join_type=kind, copy=False)
-        return query
-
-
-def _aliased(source: _Source) -> exp.Expr:
-    return exp.alias_(source.table.copy(), source.alias, table=True, quoted=True)
-
-
-def _one_row() -> exp.Expr:
-    return exp.Subquery(this=exp.select(exp.alias_(exp.Literal.number(1), "one", quoted=True)))
-
-
-def _fold(
-    operator: type[exp.Binary],
-    parts: Sequence[exp.Expr],
-    start: exp.Expr | None = None,
-) -> exp.Expr:
-    folded = start if start is not None else parts[0]
-    for part in parts if start is not None else parts[1:]:
-        folded = operator(this=folded, expression=part)
-    return grouped(folded)
-
-
-def _is_guarded(part: Or | Exists) -> bool:
-    """Whether its positive atoms bind all its free variables."""
-    return {v.name for v in free_variables(part)} <= guards(part)
-
-
-def guards(formula: Formula) -> frozenset[str]:
-    """Names of the variables that a formula's positive atoms bind."""
-    match formula:
-        case Atom():
-            return frozenset(a.name for a in formula.arguments if isinstance(a, Variable))
-        case And():
-            return frozenset().union(*(guards(part) for part in formula.operands))
-        case Or():
-            return frozenset.intersection(*(guards(part) for part in formula.operands))
-        case Exists():
-            return guards(formula.body) - {v.name for v in formula.variables}
-        case _:
-            return frozenset()
+    def _in_order(self, sources: Sequence[Source]) -> list[Source]:
+        in_order = ordered(sources)
+        if not in_order or in_order[0].left:
+            in_order.insert(0, one_row(self.fresh_alias()))
+        return in_order

@@ -59,6 +59,19 @@ def grouped(expression: exp.Expr) -> exp.Expr:
     return exp.paren(expression) if loose and not isinstance(expression, exp.Paren) else expression
 
 
+def all_of(conditions: Sequence[exp.Expr]) -> exp.Expr:
+    """``AND`` of one or more conditions, in parentheses where needed."""
+    return combined(exp.And, conditions)
+
+
+def combined(operator: type[exp.Binary], parts: Sequence[exp.Expr]) -> exp.Expr:
+    """One or more expressions under a binary operator."""
+    folded = parts[0]
+    for part in parts[1:]:
+        folded = operator(this=grouped(folded), expression=grouped(part))  # type: ignore[assignment]
+    return grouped(folded)
+
+
 def known(expression: exp.Expr) -> exp.Expr:
     """``expression IS NOT NULL``."""
     return exp.Is(this=grouped(expression.copy()), expression=exp.Null()).not_()

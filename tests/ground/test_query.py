@@ -3,12 +3,16 @@
 from functools import cache
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from knowreason import lang
 from knowreason.errors import GroundingError
-from knowreason.ground.query import Conjunction, guards
+from knowreason.ground.bands import band_of, gathered
+from knowreason.ground.guards import guards
+from knowreason.ground.query import Conjunction
 from knowreason.ground.relations import Relations
 from knowreason.logic import (
     And,
@@ -22,7 +26,7 @@ from knowreason.logic import (
     Variable,
     Wildcard,
 )
-from knowreason.logic.variables import free_variables
+from knowreason.logic.variables import conjuncts, free_variables
 from tests.ground import crisp
 from tests.ground.naive import NaiveWorld
 
@@ -131,7 +135,51 @@ def test_an_attribute_is_joined_once_a_distinct_call():
         conjunction.where(Comparison("<", at, Constant(5, "time")))
         conjunction.where(Comparison(">", at, Constant(0, "time")))
         conjunction.where(Exists((y,), And((Atom("E", (x, y)), Comparison("!=", at, at)))))
-        assert relations.sql(conjunction.select(conjunction.columns)).count("LEFT JOIN") == 1
+        sql = relations.sql(conjunction.select(conjunction.columns))
+        assert (sql.count("INNER JOIN"), sql.count("LEFT JOIN")) == (1, 0)
+        assert relations.sql(conjunction.dropped()).count("LEFT JOIN") == 1
+
+
+BANDS = {
+    "E(x, _) & P(y) & 0ms < at(y) - at(x) <= 7ms": (1, 7000),
+    "E(x, y) & 0ms < at(y) - at(x) <= 7ms": None,  # one table binds both
+    "Q(x, b) & Q(y, b) & abs(at(x) - at(y)) < limit": (-2999, 2999),
+    "P(x) & P(y) & at(x) - 3ms < at(y) & at(y) <= at(x) + 4ms": (-2999, 4000),
+    "P(x) & P(y) & n(x) - n(y) >= 1 & n(x) < n(y) + 4": (1, 3),
+    "P(x) & P(y) & n(x) + 2 = n(y)": None,
+    "P(x) & P(y) & at(x) < at(y)": None,
+    "P(x) & P(y) & abs(n(x) - n(y)) > 2": None,
+    "P(x) & P(y) & n(x) <= 2 * n(y) <= n(x) + 3": None,
+    "P(x) & P(y) & 5 <= n(x) - n(y) <= 2": (5, 2),
+}
+
+
+@pytest.mark.parametrize("text", BANDS)
+def test_bands_are_joined_by_buckets(text):
+    program = lang.loads(
+        "domain A, B\nobserved P(A)\nobserved Q(A, B)\nobserved E(A, A)\n"
+        "attribute at(A): time\nattribute n(A): int\nparam limit = 3ms\n"
+    )
+    formula = lang.parse_formula(program, text)
+    variables = free_variables(formula)
+    for seed in range(3):
+        data = crisp.dataset(seed, {"A": 25, "B": 3})
+        rng = np.random.default_rng(seed)
+        things = [(i,) for i in range(25)]
+        times = rng.integers(-15000, 15000, 25)
+        data.attributes["at"] = crisp.table(things[1:], 1, times[1:], pa.int64())
+        data.attributes["n"] = crisp.table(things[2:], 1, rng.integers(-9, 9, 23), pa.int64())
+        with Relations(program, data, threads=1) as relations:
+            conjunction = Conjunction(relations)
+            conjunction.satisfy(formula)
+            found = rows(relations, conjunction, variables)
+            sql = relations.sql(conjunction.select(conjunction.columns))
+        assert found == NaiveWorld.of(program, data).solutions(formula, variables)
+        assert ("bucket" in sql) == (BANDS[text] is not None)
+    if BANDS[text] is not None:
+        bands = gathered(b for p in conjuncts(formula) if (b := band_of(p, program)) is not None)
+        (band,) = bands
+        assert {(band.low, band.high), (band.swapped().low, band.swapped().high)} >= {BANDS[text]}
 
 
 def test_other_columns_of_a_joined_table_are_readable():
