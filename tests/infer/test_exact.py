@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowreason.factors import Clause, FactorGraph, FactorGroup
+from knowreason.factors import Blocks, Clause, CountGroup, FactorGraph, FactorGroup
 from knowreason.factors.oracle import enumerate_worlds
-from knowreason.infer import infer
+from knowreason.infer import ENGINES, infer
 from knowreason.infer.exact import prepare
 from tests.strategies import factor_graphs, random_graph
 
@@ -175,3 +175,58 @@ def test_decided_atoms_are_clipped_and_counted():
     posterior = infer(graph, "exact")
     assert (posterior.log_odds.abs() == 700).all()
     assert posterior.log_z == pytest.approx(enumerate_worlds(graph).log_z)
+
+
+def counts_of(*rows: tuple[list[int], int, int, int]) -> CountGroup:
+    """Definitions ``(atoms, lower, upper, target)`` of positive literals."""
+    atoms = [atom for row in rows for atom in row[0]]
+    lengths = torch.tensor([0, *(len(row[0]) for row in rows)])
+    return CountGroup(
+        lengths.cumsum(0),
+        torch.tensor(atoms, dtype=torch.int32),
+        torch.ones(len(atoms), dtype=torch.bool),
+        *(torch.tensor([row[i] for row in rows], dtype=torch.int32) for i in (1, 2, 3)),
+    )
+
+
+def with_counts(atoms: int, counts: CountGroup, **parts) -> FactorGraph:
+    return FactorGraph(
+        torch.linspace(-1, 1, atoms),
+        torch.tensor([0.5], dtype=torch.float64),
+        torch.full((atoms,), -1, dtype=torch.int8),
+        counts=(counts,),
+        **parts,
+    )
+
+
+@pytest.mark.parametrize("states", [1 << 16, 1])
+def test_definitions_in_a_circle(states):
+    assert_exact(with_counts(4, counts_of(([0, 1], 1, 2, 2), ([2, 3], 1, 1, 0))), states=states)
+
+
+@pytest.mark.parametrize("states", [1 << 16, 1])
+def test_an_atom_defined_twice_and_one_of_a_block(states):
+    blocks = Blocks(torch.tensor([0, 3]), torch.tensor([0, 1, 2]).int(), torch.tensor([True]))
+    counts = counts_of(([3, 4], 1, 1, 5), ([4, 0], 1, 2, 5), ([3, 4], 2, 2, 1))
+    assert_exact(with_counts(6, counts, blocks=blocks), states=states)
+
+
+def test_definitions_of_definitions():
+    counts = counts_of(([0, 1, 2], 2, 3, 4), ([4, 3], 2, 2, 5), ([5, 4], 1, 1, 6))
+    assert_exact(with_counts(7, counts))
+
+
+def test_a_graph_without_atoms():
+    graph = FactorGraph(
+        torch.zeros(0),
+        torch.tensor([2.0], dtype=torch.float64),
+        torch.zeros(0, dtype=torch.int8),
+        constant=torch.tensor([3.0], dtype=torch.float64),
+    )
+    posterior = infer(graph)
+    assert posterior.log_z == pytest.approx(6.0)
+    assert posterior.log_odds.shape == (0,)
+
+
+def test_engines_have_names():
+    assert {"auto", "exact", "bp", "gibbs", "map", "mean_field"} <= set(ENGINES)
