@@ -122,7 +122,7 @@ def main() -> None:
     results = [measure(name, graph) for name, graph in cases(chosen.scale)]
     print(f"floor: one exponential a state of a million 3-atom components {floor:.3f} s")
     print(
-        f"{'case':28} {'components':>10} {'prepare s':>10} {'posterior s':>12} {'a second':>10}  engines"
+        f"{'case':28} {'components':>10} {'prepare s':>10} {'posterior s':>12}   a second  engines"
     )
     for row in results:
         print(
