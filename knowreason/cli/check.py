@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from knowreason.cli.render import say, show_findings, write
+from knowreason.diagnostics import Diagnostic
 
 
 class Format(StrEnum):
@@ -35,7 +36,7 @@ def check(
     from knowreason.lang import check as check_file
     from knowreason.lang.render import render_json, render_sarif
 
-    found = []
+    found: list[Diagnostic] = []
     for file in files:
         if not file.is_file():
             raise ProjectError(f"there is no file `{file}`", code="KR915")
@@ -51,7 +52,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _summary(found: list, files: int) -> str:
+def _summary(found: list[Diagnostic], files: int) -> str:
     counts = {
         severity: sum(diagnostic.severity == severity for diagnostic in found)
         for severity in ("error", "warning", "hint")

@@ -10,6 +10,7 @@ import typer
 from knowreason.cli.render import say, write_json, write_table
 
 if TYPE_CHECKING:
+    from knowreason.metrics import Estimate
     from knowreason.pipeline.evaluation import Evaluation
 
 
@@ -45,11 +46,11 @@ def show(evaluation: Evaluation) -> None:
     ]
     write_table(["", *metrics], rows, title=title)
     if evaluation.ablation:
-        rows = [
+        left_out = [
             (name, *(row[metric].value for metric in metrics))
             for name, row in evaluation.ablation.items()
         ]
-        write_table(["", *metrics], rows, title="Rules left out (other weights kept)")
+        write_table(["", *metrics], left_out, title="Rules left out (other weights kept)")
     if evaluation.slices:
         columns = list(evaluation.slices[0])
         write_table(columns, [tuple(row.values()) for row in evaluation.slices], title="By slice")
@@ -61,6 +62,6 @@ def show(evaluation: Evaluation) -> None:
         say(note)
 
 
-def _figure(estimate: object) -> str:
-    value, low, high = estimate.value, estimate.low, estimate.high  # type: ignore[attr-defined]
+def _figure(estimate: Estimate) -> str:
+    value, low, high = estimate.value, estimate.low, estimate.high
     return f"{value:.3f}" if low != low else f"{value:.3f} ({low:.3f}-{high:.3f})"

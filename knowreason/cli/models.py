@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from knowreason.cli.render import write, write_json, write_table
+
+if TYPE_CHECKING:
+    from knowreason.models import KnowledgeModel
 
 
 def models(
@@ -19,11 +22,11 @@ def models(
     if name:
         model = MODELS[name]
         write(f"{name}: {_first_line(model)}\n")
-        rows = _options(model)
+        options = _options(model)
         if json:
-            write_json({"name": name, "options": dict(rows)})
+            write_json({"name": name, "options": dict(options)})
         else:
-            write_table(["option", "default"], rows)
+            write_table(["option", "default"], options)
         return
     rows = [(kind, MODELS[kind].level, _first_line(MODELS[kind])) for kind in MODELS]
     if json:
@@ -32,11 +35,11 @@ def models(
         write_table(["kind", "level", "what"], rows)
 
 
-def _first_line(model: type) -> str:
+def _first_line(model: type[KnowledgeModel]) -> str:
     return (model.__doc__ or "").strip().splitlines()[0]
 
 
-def _options(model: type) -> list[tuple[str, str]]:
+def _options(model: type[KnowledgeModel]) -> list[tuple[str, str]]:
     from knowreason.models.registry import options_table
 
     return [

@@ -29,5 +29,5 @@ def plan(
     if json:
         write_json(found)
         return
-    rows = [(r.rule, r.rows, r.bytes / 1e6, r.seconds, r.join_order) for r in found.rules]
+    rows = [(r.rule, r.rows, r.bytes / 1e6, r.seconds, " x ".join(r.joins)) for r in found.rules]
     write_table(["rule", "rows", "MB", "seconds", "join"], rows)

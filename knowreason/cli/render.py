@@ -79,13 +79,13 @@ def write_table(
     from rich import box
     from rich.table import Table
 
-    rows = [[_cell(value) for value in row] for row in rows]
+    cells = [[_cell(value) for value in row] for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for place, column in enumerate(columns):
-        numeric = bool(rows) and all(_is_number(row[place]) for row in rows)
+        numeric = bool(cells) and all(_is_number(row[place]) for row in cells)
         table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric)
-    for row in rows:
-        table.add_row(*row)
+    for line in cells:
+        table.add_row(*line)
     stdout().print(table)
 
 

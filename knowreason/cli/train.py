@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from knowreason.cli.render import progress_bar, say, show_warnings, write_json, write_table
 from knowreason.cli.settings import SetOption, settings_of
+
+if TYPE_CHECKING:
+    from knowreason.pipeline.run_folder import Run
 
 
 def train(
@@ -46,10 +49,12 @@ def train(
         write_table(["weight", "prior", "learned", "+-", "what the data said"], rows)
     for note in (*fit.notes, *_model_reports(run)):
         say(note)
+    if (target / "report.html").is_file():
+        say(f"report: {target / 'report.html'}")
     say(f"run folder: {target} ({run.manifest['seconds']:.1f} s)")
 
 
-def _model_reports(run) -> list[str]:  # noqa: ANN001  (Run is imported lazily)
+def _model_reports(run: Run) -> list[str]:
     return [
         f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
         for model in run.reasoner.models_

@@ -12,8 +12,11 @@ import pyarrow.parquet as pq
 from knowreason.errors import ProjectError
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data, load_program
+from knowreason.pipeline.measuring import evaluate_parts, evaluation_record
 from knowreason.pipeline.parts import Parts, parts_of
 from knowreason.pipeline.project import Project
+from knowreason.pipeline.reasoner import Reasoner
+from knowreason.pipeline.report import Findings, pictures_of, report_html
 from knowreason.pipeline.run_folder import (
     Run,
     data_hash,
@@ -64,7 +67,7 @@ def train(
         reasoner = reasoner_of(project, program)
         reasoner.fit(parts.train, checkpoints=folder / "models", progress=progress)
         if parts.test is not None:
-            write_marginals(reasoner.infer(parts.test), folder / "marginals")
+            _write_results(project, reasoner, parts, folder, progress)
         save_reasoner(
             reasoner,
             project,
@@ -76,6 +79,29 @@ def train(
     run = load_run(target)
     run.reasoner.grounding_ = reasoner.grounding_
     return run
+
+
+def _write_results(
+    project: Project, reasoner: Reasoner, parts: Parts, folder: Path, progress: Progress | None
+) -> None:
+    assert parts.test is not None
+    if progress:
+        progress("reasoning about the test part", 0, 3)
+    beliefs = reasoner.infer(parts.test)
+    write_marginals(beliefs, folder / "marginals")
+    if progress:
+        progress("measuring", 1, 3)
+    evaluations = evaluate_parts(reasoner, project, parts.train, beliefs)
+    records = [evaluation_record(evaluation) for evaluation in evaluations]
+    (folder / "metrics.json").write_text(json.dumps(records, indent=1), encoding="utf-8")
+    if progress:
+        progress("writing the report", 2, 3)
+    pictures = folder / "plots"
+    pictures.mkdir(exist_ok=True)
+    for name, svg in pictures_of(evaluations).items():
+        (pictures / name).write_text(svg, encoding="utf-8")
+    page = report_html(Findings(project, reasoner, beliefs, evaluations))
+    (folder / "report.html").write_text(page, encoding="utf-8")
 
 
 def write_marginals(beliefs: Beliefs, folder: Path) -> None:
