@@ -38,7 +38,7 @@ class Definitions:
         self._computing: list[str] = []
 
     def table(self, name: str) -> exp.Table:
-        """Compute a definition; whatever it needs is computed first.
+        """Compute a definition, in the order of its arguments; what it needs comes first.
 
         Raises:
             GroundingError: KR605 for a cycle other than positive self-recursion.
@@ -48,7 +48,10 @@ class Definitions:
         definition = self._relations.program.definition(name)
         self._computing.append(name)
         try:
-            return self._relations.materialise(name, self._query(definition))
+            rows = self._query(definition)
+            in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]
+            tree = exp.select(exp.Star()).from_(aliased(rows, "rows")).order_by(*in_order)
+            return self._relations.materialise(name, tree)
         finally:
             self._computing.pop()
 

@@ -165,7 +165,13 @@ class _Sides:
         return False
 
     def _difference(self, left: Term, operator: str, limit: Term, history: History) -> bool:
-        """``asked - counted <= limit`` and ``counted - asked <= limit`` as bounds."""
+        """``asked - counted <= limit`` and the like as bounds; ``abs(..)`` is two of them."""
+        if isinstance(left, Operation) and left.operator == "abs" and operator in ("<", "<="):
+            least = Operation("neg", (limit,), limit.sort)
+            inside = left.operands[0]
+            return self._difference(inside, operator, limit, history) and self._difference(
+                inside, FLIPPED[operator], least, history
+            )
         if not (isinstance(left, Operation) and left.operator == "-" and operator in FLIPPED):
             return False
         first, second = left.operands

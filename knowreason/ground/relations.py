@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class Relations:
         data: tables bound to it; predicates distinct, attributes unique a setting.
         memory_limit: of DuckDB, as it writes sizes (``"4GB"``); beyond it, it spills.
         threads: of DuckDB; all cores when ``None``.
-        temp_directory: where it spills to; a default of DuckDB's when ``None``.
+        temp_directory: where it spills to; one of its own, removed with it, when ``None``.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class Relations:
     ) -> None:
         self.program = program
         self.data = data
-        config: dict[str, Any] = {"memory_limit": memory_limit}
+        self._spill = TemporaryDirectory(prefix="knowreason-") if temp_directory is None else None
+        config: dict[str, Any] = {
+            "memory_limit": memory_limit,
+            "temp_directory": self._spill.name if self._spill else str(temp_directory),
+        }
         if threads is not None:
             config["threads"] = threads
-        if temp_directory is not None:
-            config["temp_directory"] = str(temp_directory)
         self.connection = duckdb.connect(":memory:", config=config)
         self.definitions = Definitions(self)
         self._tables: dict[str, exp.Table] = {}
@@ -87,6 +90,8 @@ class Relations:
     def close(self) -> None:
         """Drop all tables and give the memory back."""
         self.connection.close()
+        if self._spill is not None:
+            self._spill.cleanup()
 
     def table(self, name: str) -> exp.Table:
         """Rows of a predicate (``a0 ..``, distinct) or attribute (and ``value``, unique).

@@ -76,6 +76,7 @@ define until(x) := count { y : Q(y, _) & boss(y) = boss(x) & at(y) <= at(x) }
 define after(x) := count { y : P(y) & at(x) < at(y) }
 define band(x) := count { y : E(y, boss(x)) & 0ms < at(x) - at(y) <= week }
 define around(x) := count { y : E(y, boss(x)) & at(y) - at(x) < week & at(x) - at(y) < week }
+define near(x) := count { y : E(y, boss(x)) & abs(at(y) - at(x)) < week }
 define ahead(x) := count { y : E(boss(x), y) & 1ms <= at(y) - at(x) }
 define delayed(x) := count { y : E(y, boss(x)) & at(y) <= at(x) - 2ms }
 define total(x) := sum { n(y) for y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) }
@@ -170,6 +171,54 @@ def test_random_predicate_definitions(seed):
         table = relations.read("D")
     found = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
     assert found == sorted(NaiveWorld.of(program, data).predicate("D"))
+
+
+PARTS = [
+    "Q(y, _)",
+    "P(y)",
+    "P(x)",
+    "E(y, boss(x))",
+    "E(x, y)",
+    "boss(y) = boss(x)",
+    "n(y) = n(x) + 1",
+    "n(y) < 4",
+    "(P(y) | n(y) > 2)",
+    "y != x",
+    "at(y) < at(x)",
+    "at(y) <= at(x) - 1ms",
+    "abs(at(x) - at(y)) <= week",
+    "at(x) < at(y)",
+    "at(x) - at(y) <= 2ms",
+    "n(y) <= n(x)",
+    "!Q(y, select_b(x))",
+    "exists b. (Q(x, b) & Q(y, b))",
+]
+KINDS = [
+    "count { y : BODY }",
+    "sum { n(y) for y : BODY }",
+    "avg { n(y) for y : BODY }",
+    "max { n(y) for y : BODY }",
+    "rate { P(y) for y : BODY prior 0.3 of 1 }",
+    "sum { n(y) for y : BODY last 2 by at(y) }",
+    "count { y, b : Q(y, b) & BODY }",
+    "sum { weight(y, b) for y, b : Q(y, b) & BODY }",
+    "count { b : exists y. (Q(y, b) & BODY) }",
+    "sum { n(x) - n(y) for y : BODY }",
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(KINDS),
+    st.lists(st.sampled_from(PARTS), min_size=1, max_size=4, unique=True),
+    st.integers(0, 100),
+)
+def test_random_aggregates(kind, parts, seed):
+    parts = [part.replace("select_b(x)", '"b1"') for part in parts]
+    if "exists y" in kind or "y, b" in kind:
+        parts = [part.replace(" b.", " c.").replace(", b)", ", c)") for part in parts]
+    text = kind.replace("BODY", " & ".join(["Q(y, _)", *parts]))
+    check(f"define value(x) := {text} + 0 * count {{ z : E(x, z) }}\n", "value", [seed], {"A": 10, "B": 3})
 
 
 def test_definitions_in_a_circle_are_named():
