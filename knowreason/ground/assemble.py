@@ -29,7 +29,7 @@ from knowreason.factors.outputs import ModelOutput
 from knowreason.ground.atoms import open_blocks
 from knowreason.ground.auxiliary import Auxiliary, Lists
 from knowreason.ground.harvest import Bucket, Harvest, Key, merged
-from knowreason.ground.literals import distinct_rows
+from knowreason.ground.literals import distinct_rows, row_codes
 from knowreason.ground.parameters import bias_parameters, with_scales
 from knowreason.ground.provenance import Part, RuleProvenance
 from knowreason.ground.rules import RuleRun
@@ -92,7 +92,7 @@ def add_rule(
     broken: list[tuple[int, ...]] = []
     dropped = 0
     for key, bucket in harvest.groups.items():
-        part, lost = _add_group(pieces, run, key, bucket, labels)
+        part, lost = _add_group(pieces, run, key, bucket, labels, harvest.unordered)
         dropped += len(lost)
         broken.extend(tuple(atoms) for atoms in lost[:3].tolist())
         if part is not None:
@@ -118,7 +118,12 @@ def add_rule(
 
 
 def _add_group(
-    pieces: Pieces, run: RuleRun, key: Key, bucket: Bucket, labels: NDArray[np.int8]
+    pieces: Pieces,
+    run: RuleRun,
+    key: Key,
+    bucket: Bucket,
+    labels: NDArray[np.int8],
+    unordered: bool,
 ) -> tuple[Part | None, NDArray[np.int32]]:
     """Add the rows of one shape; returns also those that labels make false."""
     positions, shape = key
@@ -140,6 +145,11 @@ def _add_group(
         first, row, group_value = merged(atoms, value, parameter, hard=run.hard)
         rows = atoms[first]
         group_parameter = None if parameter is None else parameter[first]
+    elif unordered:
+        order = np.argsort(row_codes(list(atoms.T)), kind="stable")
+        rows = atoms = atoms[order]
+        group_value = value = None if value is None else value[order]
+        group_parameter = parameter = None if parameter is None else parameter[order]
     weight = None if run.hard else run.base if group_parameter is None else _tensor(group_parameter)
     potential = (
         Clause(shape)

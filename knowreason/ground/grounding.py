@@ -259,7 +259,7 @@ def _ground_one(run: RuleRun, folder: Path | None, limit: int) -> tuple[Harvest,
         estimate = relations.estimate(query.tree)
         raise GroundingError(diagnostics=(too_large(run.plan, estimate, limit, data),))
     place = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
-    harvest = Harvest(ColumnStore(place), run.parameters)
+    harvest = Harvest(ColumnStore(place), run.parameters, query.joins)
     seconds = 0.0
     if not run.plan.decided or run.hard:
         seconds = ground_rule(run, query, harvest)

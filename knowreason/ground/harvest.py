@@ -91,6 +91,8 @@ class Harvest:
 
     Attributes:
         store: where columns grow.
+        parameters: number of weights.
+        unordered: whether rows come in any order, to be sorted in the end.
         units: literal codes of single atoms.
         lists: clauses of varying length.
         groups: by key, clauses and tables.
@@ -102,6 +104,7 @@ class Harvest:
 
     store: ColumnStore
     parameters: int
+    unordered: bool = False
     units: Bucket = field(init=False)
     lists: Bucket = field(init=False)
     groups: dict[Key, Bucket] = field(default_factory=dict)
@@ -168,13 +171,13 @@ def merged(
         hard: count once instead of summing.
 
     Returns:
-        First row of each distinct grounding, the distinct one of each row, and their
-        values (``None`` where all are 1).
+        First row of each distinct grounding in order of its atoms, the distinct one of
+        each row, and their values (``None`` where all are 1).
     """
     columns: Sequence[NDArray[np.int32]] = [*atoms.T, *([] if parameter is None else [parameter])]
     first, owner = distinct_rows(columns)
     if len(first) == len(atoms):
-        return np.arange(len(atoms)), np.arange(len(atoms)), value
+        return first, owner, None if value is None else value[first]
     if hard:
         return first, owner, None
     weights = None if value is None else value.astype(np.float64)

@@ -206,16 +206,20 @@ def distinct_rows(
     columns: Sequence[NDArray[np.integer]],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First row of each distinct combination, and the combination of each row."""
+    _, first, owner = np.unique(row_codes(columns), return_index=True, return_inverse=True)
+    return first, owner.ravel()
+
+
+def row_codes(columns: Sequence[NDArray[np.integer]]) -> NDArray[np.int64]:
+    """One number a row, ordered and equal as the rows are."""
     code = np.zeros(len(columns[0]), np.int64)
     for column in columns:
-        wide = column.astype(np.int64)
-        low = int(wide.min(initial=0))
-        span = int(wide.max(initial=0)) - low + 1
+        low = int(column.min(initial=0))
+        span = int(column.max(initial=0)) - low + 1
         if code.max(initial=0) >= (1 << 62) // span:
             code = np.unique(code, return_inverse=True)[1].ravel().astype(np.int64)
-        code = code * span + (wide - low)
-    _, first, owner = np.unique(code, return_index=True, return_inverse=True)
-    return first, owner.ravel()
+        code = code * span + (column.astype(np.int64) - low)
+    return code
 
 
 def _grouped(keys: NDArray[np.int32], codes: Codes, count: int) -> Lists:

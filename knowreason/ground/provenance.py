@@ -117,9 +117,17 @@ def groundings_of(grounding: Grounding, atom: int, limit: int) -> list[GroundRul
     found: list[GroundRule] = []
     for provenance in grounding.provenance:
         for part in provenance.parts:
-            rows = np.unique(np.concatenate([part.holding(one) for one in reached]))
+            rows = _in_order(part, np.concatenate([part.holding(one) for one in reached]))
             found.extend(_named(grounding, provenance.rule, part, rows[: limit - len(found)]))
     return [*found, *demands[: limit - len(found)]]
+
+
+def _in_order(part: Part, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Distinct groundings by what their variables stand for (joins list them in any order)."""
+    rows = np.unique(rows)
+    if part.substitution is None:
+        return rows
+    return rows[np.lexsort(part.substitution[rows].T[::-1])]
 
 
 def _reached(grounding: Grounding, atom: int) -> tuple[list[int], list[GroundRule]]:

@@ -53,6 +53,11 @@ class Listing:
     crisp: Mapping[Crisp, str]
     terms: Mapping[Term, str]
 
+    @property
+    def joins(self) -> bool:
+        """Whether tables are joined, so that rows may come in any order."""
+        return bool(self.tree.args.get("joins"))
+
     def dropped(self) -> exp.Select:
         """The query for settings that a missing value makes unknown."""
         return self.conjunction.dropped()
@@ -64,8 +69,12 @@ class Listing:
                 yield Frame(self, batch.num_rows, batch)
 
     def frame(self) -> Frame:
-        """All its rows at once."""
-        table = self.relations.arrow(self.tree).read_all().combine_chunks()
+        """All its rows at once, in order of key and variables."""
+        tree = self.tree
+        if self.joins:
+            names = [name for name in tree.named_selects if name == "key" or name[0] == "v"]
+            tree = tree.copy().order_by(*(exp.column(name, quoted=True) for name in names))
+        table = self.relations.arrow(tree).read_all().combine_chunks()
         return Frame(self, table.num_rows, table)
 
 

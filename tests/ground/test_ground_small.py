@@ -356,3 +356,34 @@ def test_columns_in_files_are_the_same(tmp_path):
     for one, two in zip(in_memory.graph.groups, in_files.graph.groups, strict=True):
         assert torch.equal(one.atoms, two.atoms)
     assert list(tmp_path.rglob("*.column"))
+
+
+def test_order_of_facts_changes_nothing():
+    program = loads(
+        dedent(
+            """
+            domain A
+            observed E(A, A)
+            query S(A)
+            rule far [1] : E(x, y) & E(y, z) & S(x) => S(z)
+            rule chain [1] : E(x, y) & E(y, z) & S(x) & S(y) => S(z)
+            rule some [1] : S(x) <=> exists y, z. (E(x, y) & E(y, z) & S(y) & S(z))
+            """
+        )
+    )
+    draw = np.random.default_rng(0)
+    edges = pl.DataFrame({"a": draw.integers(0, 30, 200), "b": draw.integers(0, 30, 200)}).unique()
+    names = pl.DataFrame({"a": range(30)})
+    made = []
+    for seed in (1, 2):
+        facts = {"E": edges.sample(fraction=1.0, shuffle=True, seed=seed)}
+        data = Dataset.from_frames(program, facts=facts, things={"A": names})
+        made.append(ground(program, data))
+    one, two = (grounding.graph for grounding in made)
+    for left, right in zip(one.groups, two.groups, strict=True):
+        assert torch.equal(left.atoms, right.atoms)
+    for left, right in zip(one.counts, two.counts, strict=True):
+        assert torch.equal(left.atoms, right.atoms)
+        assert torch.equal(left.target, right.target)
+    atom = made[0].atom_index("S", 3)
+    assert made[0].groundings_of(atom) == made[1].groundings_of(atom)
