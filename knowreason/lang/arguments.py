@@ -91,7 +91,7 @@ def _thing(names: Names, node: sx.Literal, domain: str) -> lg.Constant | None:
             node.span,
             "not among the members",
             related=[(names.places.get(domain), "the members are listed here")],
-            help=did_you_mean(text, members),
+            help=names.nearest(domain, text, members),
         )
         return None
     return lg.Constant(text, domain, span=node.span)

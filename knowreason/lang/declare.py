@@ -45,7 +45,7 @@ def declare_domains(
             names.report("KR219", f"`{item.name.text}` is the name of a value sort", item.name.span)
         elif places.claim("domain", "domain", item.name):
             members = None if item.members is None else _members(names, item)
-            names.domains[item.name.text] = members
+            names.domains[item.name.text] = None if members is None else dict.fromkeys(members)
             names.places[item.name.text] = item.name.span
             domains.append(lg.Domain(item.name.text, members, span=item.span))
     return domains

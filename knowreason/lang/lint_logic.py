@@ -54,7 +54,11 @@ def truths(shapes: Sequence[Shape], leaves: Leaves) -> Iterator[Diagnostic]:
 
 
 def _all_different(literals: Sequence[Literal]) -> bool:
-    return len({leaf.text({}) for _, leaf in literals}) == len(literals)
+    leaves = {
+        (leaf.template, tuple(sorted(leaf.variables)) if leaf.commutes else leaf.variables)
+        for _, leaf in literals
+    }
+    return len(leaves) == len(literals)
 
 
 # ---------------------------------------------------------------- contradictions

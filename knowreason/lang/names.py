@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -10,6 +10,7 @@ from knowreason.diagnostics import Diagnostic, Related, Severity, Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import VALUE_SORTS, Program
 
+MOST_LOOKS = 50_000  # names compared for did-you-mean in one program, under a second
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "a truth value"}
 Kind = Literal["observed", "query", "latent", "defined", "attribute", "param"]
 
@@ -49,7 +50,7 @@ class Names:
     """Declared names and the findings so far.
 
     Attributes:
-        domains: domain -> members, or ``None`` for an open one.
+        domains: domain -> members (quick to look up), or ``None`` for an open one.
         symbols: predicates, attributes, definitions and parameters.
         literals: parameter -> sort of its literal.
         uses: parameter -> the domain or ``time`` its literal stands for, and where.
@@ -57,13 +58,15 @@ class Names:
         places: where each domain is declared.
     """
 
-    domains: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    domains: dict[str, Collection[str] | None] = field(default_factory=dict)
     symbols: dict[str, Signature] = field(default_factory=dict)
     literals: dict[str, str] = field(default_factory=dict)
     uses: dict[str, tuple[str, Span]] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
     places: dict[str, Span] = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
+    _offers: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    _looks: int = MOST_LOOKS
 
     def report(
         self,
@@ -84,7 +87,7 @@ class Names:
         """Report a name that is not declared, with the nearest one."""
         if name in self.broken:
             return
-        offer = did_you_mean(name, known)
+        offer = self.nearest(what, name, known)
         near = self._place_of(offer)
         self.report(
             code,
@@ -94,6 +97,14 @@ class Names:
             related=[(near, f"{a_sort(what)} with a similar name is declared here")],
             help=offer,
         )
+
+    def nearest(self, what: str, name: str, known: Iterable[str]) -> str | None:
+        """A help line with the nearest name, as long as looking for it takes no long time."""
+        if (what, name) not in self._offers:
+            names = list(known)
+            self._looks -= len(names)
+            self._offers[what, name] = did_you_mean(name, names) if self._looks > 0 else None
+        return self._offers[what, name]
 
     def declared(self, wanted: str) -> list[str]:
         """Names of ``predicate``s, ``attribute``s or ``param``s, for did-you-mean."""
@@ -148,8 +159,10 @@ def names_of(program: Program) -> Names:
             parameter.name, "param", result=parameter.value.sort, span=parameter.span
         )
     literals = {parameter.name: parameter.value.sort for parameter in program.parameters}
-    domains: Mapping[str, tuple[str, ...] | None] = {d.name: d.members for d in program.domains}
-    return Names(dict(domains), symbols, literals)
+    domains: dict[str, Collection[str] | None] = {
+        d.name: None if d.members is None else dict.fromkeys(d.members) for d in program.domains
+    }
+    return Names(domains, symbols, literals)
 
 
 def a_sort(sort: str) -> str:

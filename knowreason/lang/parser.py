@@ -17,7 +17,7 @@ from knowreason.lang import syntax as sx
 from knowreason.lang.actions import SyntaxFault, Token
 from knowreason.lang.faults import foreign_start, unexpected
 from knowreason.lang.statement_actions import ACTIONS
-from knowreason.lang.tables import END, STATEMENT_WORDS, Reduction, Tables, tables
+from knowreason.lang.tables import END, STATEMENT_WORDS, STOP, Reduction, Tables, tables
 
 MAX_DEPTH = 120
 _DEEP_TOKENS = 2 * MAX_DEPTH
@@ -41,14 +41,15 @@ def tokens(source: Source, start: int, end: int) -> list[Token]:
     """Tokens of a stretch of the source, the end mark last."""
     known = tables()
     words = known.words
-    found = []
+    found: list[Token] = []
     for match in known.pattern.finditer(source.text, start, end):
         kind = match.lastgroup
-        if kind is not None:
-            text = match.group()
-            if kind == "NAME":
-                kind = words.get(text, kind)
-            found.append(_token((kind, text, *match.span())))
+        text = match[kind]  # type: ignore[index]
+        if kind == "NAME":
+            kind = words.get(text, kind)
+        elif kind == STOP:
+            break
+        found.append(_token((kind, text, *match.span(match.lastindex))))  # type: ignore[arg-type]
     close = found[-1].end if found else start
     found.append(Token(END, "", close, close))
     return found

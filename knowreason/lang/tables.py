@@ -16,7 +16,9 @@ from knowreason.resources import grammar_path
 
 STARTS = ("statement", "facts", "formula")
 END = "$END"
+STOP = "STOP"  # nothing is left
 UNKNOWN = "UNKNOWN"  # a character that begins no token
+_COMMON = ("NAME", "LPAR", "RPAR", "COMMA", "AND", "STRING")
 STATEMENT_WORDS = (
     "import",
     "domain",
@@ -112,6 +114,12 @@ def _reduction(rule: object, known: dict[object, Reduction]) -> Reduction:
 
 
 def _pattern(symbols: list, ignored: list[str]) -> re.Pattern[str]:  # type: ignore[type-arg]
-    skipped = [t.pattern.to_regexp() for t in symbols if t.name in ignored]
-    kept = [f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in symbols if t.name not in ignored]
-    return re.compile("|".join([*skipped, *kept, f"(?P<{UNKNOWN}>.)"]), re.DOTALL)
+    """What is skipped, then one token; the commonest tokens are tried first.
+
+    These share their first character with no other token, so their place does not matter.
+    """
+    skipped = "|".join(t.pattern.to_regexp() for t in symbols if t.name in ignored)
+    kept = [t for t in symbols if t.name not in ignored]
+    kept.sort(key=lambda t: t.name not in _COMMON)
+    known = "|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in kept)
+    return re.compile(rf"(?:{skipped})*+(?:{known}|(?P<{STOP}>\Z)|(?P<{UNKNOWN}>.))", re.DOTALL)

@@ -43,10 +43,10 @@ class Leaf:
         labels = [names.get(variable, variable) for variable in self.variables]
         if self.commutes:
             labels.sort()
-        parts = self.template.split(HOLE)
-        return parts[0] + "".join(
-            label + part for label, part in zip(labels, parts[1:], strict=True)
-        )
+        text = self.template
+        for label in labels:
+            text = text.replace(HOLE, label, 1)
+        return text
 
 
 Literal = tuple[bool, Leaf]
@@ -326,7 +326,7 @@ def _binder(node: Any, variables: list[str], bound: tuple[str, ...]) -> str:
 _TEMPLATES: dict[type, Callable[[Any, list[str], tuple[str, ...]], str]] = {
     tm.Variable: _variable,
     tm.Wildcard: lambda node, variables, bound: "_",
-    tm.Constant: lambda node, variables, bound: value_text(node.value, node.sort),
+    tm.Constant: lambda n, v, b: value_text(n.value, n.sort).replace(HOLE, "\\0"),
     tm.ParameterTerm: lambda node, variables, bound: node.name,
     tm.AttributeTerm: _named("name"),
     tm.Operation: lambda n, v, b: f"{n.operator}({_many(n.operands, v, b)})",
