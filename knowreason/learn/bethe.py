@@ -46,9 +46,7 @@ def bethe_solution(
         tolerance, max_iterations: of L-BFGS.
         progress: called as ``progress(step, total, note)``.
     """
-    term = Likelihood(
-        divide(labelled.clamped, fallback=False), divide(labelled.graph, fallback=False)
-    )
+    term = bethe_likelihood(labelled)
     whole = replace(objective, terms=(*objective.terms, term))
     solution = exact_solution(whole, start, tolerance, max_iterations, progress)
     theta = torch.from_numpy(objective.coordinates.theta(solution.eta))
@@ -57,6 +55,13 @@ def bethe_solution(
         return None
     note = f"belief propagation served {len(labelled.atoms)} atoms: one fixed point"
     return replace(solution, notes=(*solution.notes, note))
+
+
+def bethe_likelihood(labelled: Labelled) -> Likelihood:
+    """Likelihood of components by belief propagation, exact where it can be."""
+    return Likelihood(
+        divide(labelled.clamped, fallback=False), divide(labelled.graph, fallback=False)
+    )
 
 
 def has_one_fixed_point(graph: FactorGraph, seed: int) -> bool:

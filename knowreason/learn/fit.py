@@ -41,6 +41,8 @@ class Solution:
         iterations, converged, history: see :class:`Fit`.
         covariance: ``float64[f, f]`` where it is not the inverse of ``information``.
         notes: what the user should know.
+        rank: what to choose among starts by, ``objective`` where it is ``None`` (mean
+            pseudo-likelihoods of worlds drawn at different weights do not compare).
     """
 
     eta: Vector
@@ -53,6 +55,12 @@ class Solution:
     history: tuple[dict[str, Any], ...] = ()
     covariance: Matrix | None = None
     notes: tuple[str, ...] = field(default=())
+    rank: float | None = None
+
+    @property
+    def goodness(self) -> float:
+        """What to choose among starts by."""
+        return self.objective if self.rank is None else self.rank
 
 
 def starts(problem: Problem, seed: int) -> list[Vector]:
@@ -97,7 +105,7 @@ def prior_fit(problem: Problem, note: str) -> Fit:
 
 def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
     """The best of several solutions, with standard errors, statuses and the spread."""
-    best = max(solutions, key=lambda solution: solution.objective)
+    best = max(solutions, key=lambda solution: solution.goodness)
     coordinates = Coordinates.of(problem.parameters)
     ends = np.stack([coordinates.theta(solution.eta) for solution in solutions])
     edge = _at_bound(coordinates, best)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from knowreason.errors import LearningError
-from knowreason.learn.bethe import bethe_solution
+from knowreason.learn.bethe import bethe_likelihood, bethe_solution
 from knowreason.learn.fit import Solution, starts, summarise
 from knowreason.learn.likelihood import exact_likelihood, fit_exact
 from knowreason.learn.objective import Objective, Progress
@@ -86,12 +86,16 @@ def _sampled(
     progress: Progress | None,
 ) -> list[Solution]:
     part = large(labelled, gibbs_sampler(labelled.clamped), gibbs_sampler(labelled.graph))
-    return [
+    solutions = [
         sampled_solution(
             objective, part, start, seed=seed + index, schedule=plan, progress=progress
         )
         for index, start in enumerate(starts(problem, seed))
     ]
+    if len(solutions) == 1:
+        return solutions
+    whole = replace(objective, terms=(*objective.terms, bethe_likelihood(labelled)))
+    return [replace(solution, rank=whole(solution.eta)[0]) for solution in solutions]
 
 
 def _parts(labelled: Labelled, posterior: str) -> Split:
