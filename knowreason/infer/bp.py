@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from knowreason.infer.sweeps import Outcome, Schedule, sweep_in_torch, sweep_on_
 FIRST_SWEEPS = 40  # after these, only components that still move are swept
 STRONG_DAMPING = 0.9
 GPU_EDGES = 1_000_000
+NEAR = 0.1  # a component that moves less, in log-odds, needs time, not another method
+SLOW = 3  # times as many sweeps for those
 
 
 def bp(
@@ -47,7 +49,8 @@ def bp(
         product: ``sum`` for marginals, Bethe ``log_z`` and expectations; ``max`` for
             max-marginals and the world they decode to.
         damping: share of the old message kept, ``0 <= damping < 1``.
-        sweeps: at most so many.
+        sweeps: at most so many; with ``fallback`` three times as many more for components
+            that are nearly at rest.
         tolerance: a component has converged when no belief would move further.
         threads: CPU threads; at most two are used.
         device: ``cpu`` sweeps in numba; any other in torch, there; ``auto`` takes the GPU
@@ -64,27 +67,38 @@ def bp(
     Source: Kschischang, Frey & Loeliger 2001; Wainwright et al. 2005.
     """
     schedule = Schedule(sweeps, damping, tolerance, product == "max", max(1, min(threads, 2)))
-    begin = time.perf_counter()
     run = Run.of(graph, schedule, device)
-    outcome = run.sweep(run.random_messages(start, seed))
-    moving = run.moving(outcome)
-    if not (fallback and moving.any()):
-        reports = (run.report("bp", outcome, np.ones_like(moving), moving, begin),)
-        return run.posterior(outcome, None, reports)
-    first = run.report("bp", outcome, ~moving, np.zeros_like(moving), begin)
-    begin = time.perf_counter()
-    again, shares, name = run.fall_back(outcome, moving, seed)
-    note = f"{int(moving.sum())} components did not converge in {sweeps} sweeps of bp"
-    second = run.report(name, again, moving, moving & run.moving(again), begin, (note,))
-    return run.posterior(again, shares, (first, second))
+    return run.infer(fallback=fallback, start=start, seed=seed)
+
+
+def prepare_bp(graph: FactorGraph, *, device: str = "auto", **schedule: Any) -> Run:
+    """Conditions and lays out a graph once; ``prepared.at(theta).infer()`` is ``bp``.
+
+    Args:
+        graph: any factor graph; its evidence stays.
+        device: as for :func:`bp`.
+        schedule: fields of :class:`.Schedule`.
+    """
+    return Run.of(graph, Schedule(**schedule), device)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A conditioned graph laid out for one call."""
+    """A conditioned graph laid out, at one ``theta``.
+
+    Attributes:
+        graph: the graph.
+        plan: its layout.
+        torch_plan: the same as index tensors.
+        label, count: connected components.
+        schedule: when sweeps stop.
+        device: where they run.
+        unary, weights: log-odds of atoms and weights of rows at ``graph.theta``.
+    """
 
     graph: FactorGraph
     plan: MessageGraph
+    torch_plan: TorchMessages
     label: NDArray[np.int32]
     count: int
     schedule: Schedule
@@ -102,8 +116,34 @@ class Run:
             device = "cuda" if on_gpu else "cpu"
         label, count = components(graph)
         weights = [rows.weights(graph.theta) for rows in plan.rows]
-        unary = graph.unary_log_odds()
-        return Run(graph, plan, label, count, schedule, device, unary, weights)
+        torch_plan, unary = TorchMessages.of(plan, device), graph.unary_log_odds()
+        return Run(graph, plan, torch_plan, label, count, schedule, device, unary, weights)
+
+    def at(self, theta: Tensor) -> Run:
+        """The same graph at another ``theta`` (``float64[p]``)."""
+        graph = self.graph.with_theta(theta.detach().cpu().to(torch.float64))
+        weights = [rows.weights(graph.theta) for rows in self.plan.rows]
+        return replace(self, graph=graph, weights=weights, unary=graph.unary_log_odds())
+
+    def infer(self, *, fallback: bool = True, start: float = 0.0, seed: int = 0) -> Posterior:
+        """Sweeps to the end; arguments as for :func:`bp`."""
+        begin = time.perf_counter()
+        outcome = self.sweep(self.random_messages(start, seed))
+        moving = self.moving(outcome)
+        if fallback and moving.any():
+            near = moving & ~self.moving(outcome, NEAR)
+            outcome = self.sweep_on(outcome, near, SLOW * self.schedule.sweeps)
+            moving = self.moving(outcome)
+        far = self.moving(outcome, NEAR)
+        if not (fallback and far.any()):
+            reports = (self.report("bp", outcome, np.ones_like(moving), moving, begin),)
+            return self.posterior(outcome, None, reports)
+        first = self.report("bp", outcome, ~far, moving & ~far, begin)
+        begin = time.perf_counter()
+        again, shares, name = self.fall_back(outcome, far, seed)
+        note = f"{int(far.sum())} components did not converge in {self.schedule.sweeps} sweeps"
+        second = self.report(name, again, far, self.moving(again), begin, (note,))
+        return self.posterior(again, shares, (first, second))
 
     def random_messages(self, spread: float, seed: int) -> NDArray[np.float64] | None:
         """``float64[e]`` messages to start from, ``None`` for zeros."""
@@ -115,36 +155,41 @@ class Run:
         """All components at first, then those that still move."""
         early = replace(self.schedule, sweeps=min(FIRST_SWEEPS, self.schedule.sweeps))
         outcome = self._sweeps(self.plan, self.weights, early, messages)
-        left = self.schedule.sweeps - outcome.sweeps
-        moving = self.moving(outcome)
-        if left <= 0 or not moving.any():
-            return outcome
-        plan, edges = self.plan.take(self._atoms(moving))
-        weights = [rows.weights(self.graph.theta) for rows in plan.rows]
-        later = replace(self.schedule, sweeps=left)
-        return _merged(outcome, self._sweeps(plan, weights, later, outcome.messages[edges]), edges)
+        return self.sweep_on(outcome, self.moving(outcome), self.schedule.sweeps - early.sweeps)
 
-    def moving(self, outcome: Outcome) -> NDArray[np.bool_]:
-        """``bool[c]``: components with a belief that has not come to rest."""
+    def sweep_on(self, outcome: Outcome, chosen: NDArray[np.bool_], sweeps: int) -> Outcome:
+        """At most so many more sweeps of the chosen components (``bool[c]``) alone."""
+        if sweeps <= 0 or not chosen.any():
+            return outcome
+        atoms = self._atoms(chosen)
+        plan, edges = self.plan.take(atoms)
+        weights = [rows.weights(self.graph.theta) for rows in plan.rows]
+        later = replace(self.schedule, sweeps=sweeps)
+        part = self._sweeps(plan, weights, later, outcome.messages[edges])
+        return _merged(outcome, part, edges, atoms)
+
+    def moving(self, outcome: Outcome, limit: float | None = None) -> NDArray[np.bool_]:
+        """``bool[c]``: components with a belief that would move further than the limit."""
+        limit = self.schedule.tolerance if limit is None else max(limit, self.schedule.tolerance)
         moving = np.zeros(self.count, dtype=np.bool_)
-        restless = (outcome.change > self.schedule.tolerance) & (self.label >= 0)
-        moving[self.label[restless]] = True
+        moving[self.label[(outcome.change > limit) & (self.label >= 0)]] = True
         return moving
 
     def fall_back(
         self, outcome: Outcome, moving: NDArray[np.bool_], seed: int
     ) -> tuple[Outcome, Tensor | None, str]:
-        """Sweeps the moving components afresh: outcome, share of each edge, name."""
-        plan, edges = self.plan.take(self._atoms(moving))
+        """Sweeps components afresh: outcome, share of each edge, name."""
+        atoms = self._atoms(moving)
+        plan, edges = self.plan.take(atoms)
         if self.schedule.maximum:
             weights = [rows.weights(self.graph.theta) for rows in plan.rows]
             damped = replace(self.schedule, damping=STRONG_DAMPING)
             again = self._sweeps(plan, weights, damped, None)
-            return _merged(outcome, again, edges), None, f"bp: damping {STRONG_DAMPING}"
+            return _merged(outcome, again, edges, atoms), None, f"bp: damping {STRONG_DAMPING}"
         again, shares = self.reweighted(plan, seed)
         everywhere = torch.ones(self.plan.edge_count, dtype=torch.float64)
         everywhere[torch.from_numpy(edges)] = shares
-        return _merged(outcome, again, edges), everywhere, "bp: tree-reweighted"
+        return _merged(outcome, again, edges, atoms), everywhere, "bp: tree-reweighted"
 
     def reweighted(self, plan: MessageGraph, seed: int) -> tuple[Outcome, Tensor]:
         """Tree-reweighted sweeps of a plan, and the share of each edge (``float64[e]``)."""
@@ -184,7 +229,7 @@ class Run:
         self, outcome: Outcome, shares: Tensor | None, reports: tuple[EngineReport, ...]
     ) -> Posterior:
         """Beliefs at the final messages."""
-        plan = TorchMessages.of(self.plan, self.device)
+        plan = self.torch_plan
         messages = torch.from_numpy(outcome.messages).to(self.device)
         component = torch.from_numpy(self.label)
         if self.schedule.maximum:
@@ -230,8 +275,11 @@ def decode(graph: FactorGraph, raw: Tensor) -> Tensor:
     return torch.from_numpy(world)
 
 
-def _merged(outcome: Outcome, part: Outcome, edges: NDArray[np.int64]) -> Outcome:
-    """The outcome after some components were swept on; only their beliefs moved."""
+def _merged(
+    outcome: Outcome, part: Outcome, edges: NDArray[np.int64], atoms: NDArray[np.bool_]
+) -> Outcome:
+    """The outcome after the components of some atoms were swept on alone."""
     messages = outcome.messages.copy()
     messages[edges] = part.messages
-    return Outcome(messages, part.change, outcome.sweeps + part.sweeps)
+    change = np.where(atoms, part.change, outcome.change)
+    return Outcome(messages, change, outcome.sweeps + part.sweeps)

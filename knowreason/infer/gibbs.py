@@ -236,7 +236,8 @@ def gibbs(
 
     Blocks are drawn as one variable, auxiliary atoms follow their counts, atoms that hard
     rows tie are flipped together. The report gives split R-hat and effective sample size;
-    a component has converged when R-hat is below 1.05 at all its atoms.
+    a component has converged when R-hat is below 1.05 at all its atoms, unless hard rules
+    held every one of them still.
 
     Args:
         graph: any factor graph.
@@ -285,9 +286,14 @@ def _report(
     r_hat, size = found.r_hat[told].max(initial=1.0), found.sample_size[told].min(initial=np.inf)
     notes: tuple[str, ...]
     notes = (f"split R-hat at most {r_hat:.3f}; effective sample size at least {size:.0f}",)
-    stuck = int((told & ~found.moved & sampler.under_hard_rows()).sum())
-    if stuck:
-        notes += (f"{stuck} atoms under hard rules never moved: chains may not reach all worlds",)
+    stuck = told & ~found.moved & sampler.under_hard_rows()
+    if stuck.any():
+        number = int(stuck.sum())
+        notes += (f"{number} atoms under hard rules never moved: chains may not reach all worlds",)
+        held = np.zeros(count, np.bool_)
+        held[label[stuck]] = True
+        held[label[told & ~stuck]] = False
+        apart |= held  # every atom held still: the chains tell nothing
     return EngineReport(
         engine="gibbs",
         components=count,

@@ -18,7 +18,10 @@ from scipy.optimize import LinearConstraint, OptimizeResult, milp
 from scipy.sparse import csr_array
 
 from knowreason.factors.arrays import Array, owners
+from knowreason.infer.exclusion_cliques import clique_cover
 from knowreason.infer.messages import BlockLayout, MessageGraph, Rows
+
+WIDEST_BLOCK = 64  # blocks that help cliques to grow
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def linear_program(
             _add_clauses(builder, rows.offsets, rows.atoms, rows.signs, mine)
         else:
             _add_tables(builder, rows, mine)
+    _add_conflicts(builder, plan)
     return builder.program()
 
 
@@ -102,6 +106,7 @@ class _Builder:
     low: list[Array] = field(default_factory=list)
     high: list[Array] = field(default_factory=list)
     row_owner: list[Array] = field(default_factory=list)
+    conflicts: list[Array] = field(default_factory=list)
 
     def new_columns(
         self, objective: Array, owner: Array, binary: bool = False
@@ -182,7 +187,10 @@ def _add_tables(b: _Builder, rows: Rows, weights: Array | None) -> None:
     arity = rows.edges // max(rows.count, 1)
     bits = (np.arange(1 << arity)[:, None] >> np.arange(arity) & 1).astype(np.bool_)
     zeros, ones = np.flatnonzero(rows.table == 0), np.flatnonzero(rows.table == 1)
-    if weights is None:
+    if weights is None and arity == 2:
+        for state in zeros:  # literals 2 * atom (true) and 2 * atom + 1 (false)
+            b.conflicts.append(2 * rows.atoms.reshape(-1, 2).astype(np.int64) + ~bits[state])
+    elif weights is None:
         for state in zeros:
             _add_clauses(b, rows.offsets, rows.atoms, np.tile(~bits[state], rows.count), None)
     elif len(zeros) == 1 and len(ones) == len(rows.table) - 1:
@@ -191,6 +199,30 @@ def _add_tables(b: _Builder, rows: Rows, weights: Array | None) -> None:
         _add_clauses(b, rows.offsets, rows.atoms, np.tile(~bits[ones[0]], rows.count), -weights)
     else:
         _add_polytope(b, rows, weights, bits)
+
+
+def _add_conflicts(b: _Builder, plan: MessageGraph) -> None:
+    """At most one literal of each clique of hard pairs; blocks help the cliques to grow."""
+    pairs = np.concatenate([np.zeros((0, 2), np.int64), *b.conflicts])
+    if not len(pairs):
+        return
+    offsets, literals = clique_cover(pairs, _block_pairs(plan.blocks), 2 * plan.atom_count)
+    line, atoms, negative = owners(offsets), literals >> 1, (literals & 1).astype(np.bool_)
+    shift = np.bincount(line[negative], minlength=len(offsets) - 1)
+    rows = b.new_rows(-np.inf, 1.0 - shift, atoms[offsets[:-1]])
+    b.add(rows[line], atoms, np.where(negative, -1.0, 1.0))
+
+
+def _block_pairs(blocks: BlockLayout) -> NDArray[np.int64]:
+    """``int64[m, 2]``: literals "true" of every two atoms of a block."""
+    found = [np.zeros((0, 2), np.int64)]
+    sizes = np.diff(blocks.offsets)
+    for size in np.unique(sizes[sizes <= WIDEST_BLOCK]):
+        first = blocks.offsets[:-1][sizes == size][:, None]
+        left, right = np.triu_indices(size, 1)
+        members = blocks.atoms[np.stack([first + left, first + right], -1).reshape(-1, 2)]
+        found.append(2 * members.astype(np.int64))
+    return np.concatenate(found)
 
 
 def _add_polytope(b: _Builder, rows: Rows, weights: Array, bits: NDArray[np.bool_]) -> None:

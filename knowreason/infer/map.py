@@ -126,15 +126,17 @@ class _Search:
         waiting = np.flatnonzero(~proven)
         waiting = waiting[np.argsort(binary[waiting], kind="stable")]
         batch = np.cumsum(binary[waiting]) // BATCH
-        for number in np.unique(batch):
+        numbers = np.unique(batch)
+        for done, number in enumerate(numbers):
             if self.left() <= 0:
                 return
+            share = min(1.0, 2.0 / (len(numbers) - done))  # twice its share of what is left
             chosen = np.zeros(self.count, np.bool_)
             chosen[waiting[batch == number]] = True
             part, columns = self.program.part(self._atoms(chosen))
             if part.objective.size > LARGEST_PROGRAM:
                 return
-            result = self._solve(part, integral=True)
+            result = self._solve(part, integral=True, share=share)
             if result.x is not None:
                 atoms = columns < len(world)
                 world[columns[atoms]] = np.round(result.x[atoms])
@@ -206,8 +208,8 @@ class _Search:
         """Seconds left for programs."""
         return self.until - time.perf_counter()
 
-    def _solve(self, part: LinearProgram, *, integral: bool) -> OptimizeResult:
-        result = part.solve(integral=integral, seconds=self.left())
+    def _solve(self, part: LinearProgram, *, integral: bool, share: float = 1.0) -> OptimizeResult:
+        result = part.solve(integral=integral, seconds=share * self.left())
         if result.status == INFEASIBLE:
             raise InferenceError(
                 "no world satisfies the hard rules, blocks and counts together", code="KR702"

@@ -19,6 +19,7 @@ from knowreason.infer.messages import Rows, layout
 from knowreason.infer.posterior import EngineReport, Posterior
 
 HARD_WEIGHTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # what breaking a hard row costs, in turn
+ROUGH = 0.01  # tolerance before the last of them
 
 
 def mean_field(
@@ -59,9 +60,11 @@ def mean_field(
     field = Field.of(known, plan, device)
     hard = [rows for rows in plan.rows if _demands(rows)]
     logits, made = field.unary.clone(), 0
-    for weight in HARD_WEIGHTS if hard else HARD_WEIGHTS[-1:]:
-        logits, residual, steps = field.ascend(logits, weight, damping, sweeps, tolerance)
+    for weight in HARD_WEIGHTS[:-1] if hard else ():
+        logits, _, steps = field.ascend(logits, weight, damping, sweeps // 10, ROUGH)
         made += steps
+    logits, residual, steps = field.ascend(logits, HARD_WEIGHTS[-1], damping, sweeps, tolerance)
+    made += steps
     confused = entangled(plan)
     bound = None
     if not confused:
