@@ -46,6 +46,15 @@ def lint(program: lg.Program, *, whole: bool, sources: Iterable[Source] = ()) ->
     ]
 
 
+def impossible(program: lg.Program) -> list[Diagnostic]:
+    """Hard rules that no world satisfies: the errors among what :func:`lint` finds."""
+    leaves = Leaves([predicate.name for predicate in program.predicates if predicate.symmetric])
+    unknown = frozenset(predicate.name for predicate in program.open_predicates)
+    hard = [shape_of(rule, unknown, leaves) for rule in program.rules if rule.weight.kind == "hard"]
+    found = [*truths(hard, leaves), *contradictions(hard, leaves)]
+    return [diagnostic for diagnostic in found if diagnostic.severity == "error"]
+
+
 def _mentioned_twice(sources: Iterable[Source]) -> frozenset[str]:
     counts: Counter[str] = Counter()
     for source in sources:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from knowreason.diagnostics import Diagnostic, Related
+from knowreason.diagnostics import Diagnostic, Related, Severity
+from knowreason.lang.names import is_capital
 from knowreason.lang.shapes import Shape, name_span
 from knowreason.logic.satisfiable import Clause, satisfiable, smallest_conflict
 from knowreason.logic.skeleton import (
@@ -43,14 +44,19 @@ def truths(shapes: Sequence[Shape], leaves: Leaves) -> Iterator[Diagnostic]:
                 shape.rule.formula.span,
             )
         elif table.never_true:
-            hard = shape.rule.weight.kind == "hard"
             yield Diagnostic(
                 "KR402",
                 f"rule `{name}` can never be true",
-                "error" if hard else "warning",
+                _gravity([shape]) if _hard(shape) else "warning",
                 shape.rule.formula.span,
-                "no world satisfies it" if hard else "it changes nothing",
+                "no world satisfies it" if _hard(shape) else "it changes nothing",
             )
+
+
+def _gravity(shapes: Sequence[Shape]) -> Severity:
+    """A contradiction is certain unless a missing value may drop the grounding."""
+    valued = any(not is_capital(name) for shape in shapes for name in shape.names)
+    return "warning" if valued else "error"
 
 
 def _all_different(literals: Sequence[Literal]) -> bool:
@@ -94,7 +100,7 @@ def _conflict(conflict: Sequence[Shape]) -> Diagnostic:
     return Diagnostic(
         "KR403",
         f"hard rules contradict each other: {names}",
-        "error",
+        _gravity(conflict),
         name_span(last.rule),
         "no world satisfies all of these",
         tuple(Related(span, text) for span, text in related if span is not None),

@@ -18,6 +18,7 @@ from knowreason.lang import syntax as sx
 from knowreason.lang.actions import SyntaxFault
 from knowreason.lang.elaborate import elaborate, elaborate_formula
 from knowreason.lang.facts import Facts, elaborate_facts
+from knowreason.lang.lint import impossible, lint
 from knowreason.lang.names import names_of
 from knowreason.lang.parser import parse_fact_file, parse_formula_text, parse_program
 from knowreason.lang.values import parse_duration
@@ -107,8 +108,6 @@ def check(
     path: str | os.PathLike[str] | None = None, *, text: str | None = None, name: str = "<string>"
 ) -> CheckResult:
     """Everything that is wrong with a rule file (or a text), warnings and hints included."""
-    from knowreason.lang.lint import lint
-
     if text is not None:
         statements, found, broken, sources = _read_text(text, name)
     elif path is not None:
@@ -246,7 +245,7 @@ def _finish(
 ) -> lg.Program:
     statements, faults = replace_parameters(statements, parameters)
     program, errors = elaborate(statements, broken)
-    errors = [*found, *faults, *errors]
+    errors = [*found, *faults, *errors, *impossible(program)]
     if errors:
         sources = {id(e.span.source): e.span.source for e in errors if e.span}
         raise ProgramError(diagnostics=in_order(errors, sources.values()))

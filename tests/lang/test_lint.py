@@ -2,7 +2,8 @@
 
 import pytest
 
-from knowreason.lang import check
+from knowreason.errors import ProgramError
+from knowreason.lang import check, loads
 
 WORLD = """
 domain Person, Shop
@@ -95,6 +96,23 @@ def test_variables_used_once(rule, hint):
 )
 def test_contradictions(rules, found):
     assert codes(rules, ["KR402", "KR403"]) == found
+
+
+def test_contradictions_are_errors_of_loading_too():
+    rules = "rule a [hard] : Smokes(x)\nrule b [hard] : !Smokes(y)\n"
+    with pytest.raises(ProgramError) as caught:
+        loads(WORLD + rules)
+    assert caught.value.code == "KR403"
+
+
+def test_a_contradiction_that_a_missing_value_may_undo_is_a_warning():
+    rules = (
+        "rule a [hard] : Smokes(x) | age(x) < 3\nrule b [hard] : !Smokes(x)\n"
+        "rule c [hard] : Smokes(x) | age(x) >= 3\n"
+    )
+    assert loads(WORLD + rules).rules
+    found = [d for d in check(text=WORLD + rules).diagnostics if d.code == "KR403"]
+    assert [d.severity for d in found] == ["warning"]
 
 
 def test_a_minimal_set_of_hard_rules_is_named():
