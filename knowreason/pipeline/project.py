@@ -114,7 +114,7 @@ class SplitSection:
 
 @dataclass(frozen=True, slots=True)
 class LearnSection:
-    """How weights are learned."""
+    """How weights are learned; see :class:`knowreason.pipeline.settings.Settings`."""
 
     method: str = "variational_em"
     folds: str = ""

@@ -21,6 +21,7 @@ td small { color: var(--quiet); display: block; font-size: 11px; white-space: no
 tr.ours td { font-weight: 700; background: #eef5fb; }
 .figures { display: flex; flex-wrap: wrap; gap: 18px; }
 figure { margin: 0; max-width: 100%; }
+.figures figure { flex: 1 1 420px; max-width: 490px; }
 figure svg { max-width: 100%; height: auto; }
 details { border-top: 1px solid var(--line); padding: 10px 0; }
 summary { cursor: pointer; font-weight: 600; }
