@@ -62,6 +62,8 @@ def columns_of(data: Dataset, rows: Rows, features: tuple[str, ...] | None = Non
         ModelError: KR810 for a name that is nothing of a row, KR811 for an infinite value,
             naming row and column.
     """
+    defined = {definition.name for definition in data.program.definitions}
+    evaluated(data, [name for name in features or () if name in defined])
     parts = [no_columns(rows.count)]
     for name in features if features is not None else (EVERYTHING,):
         found = _table_columns(data, rows, name) or _relation_columns(data, rows, name)
@@ -197,11 +199,16 @@ def relation(data: Dataset, name: str) -> pa.Table:
     for tables in (data.attributes, data.facts):
         if name in tables:
             return tables[name]
-    return remembered(data, name, lambda: _evaluated(data, name))
+    return evaluated(data, [name])[name]
 
 
-def _evaluated(data: Dataset, name: str) -> pa.Table:
+def evaluated(data: Dataset, names: Sequence[str]) -> dict[str, pa.Table]:
+    """Tables of definitions, each evaluated once a data set and all on one connection."""
     from knowreason.ground.relations import Relations
 
-    with Relations(data.program, data) as relations:
-        return relations.read(name)
+    tables: dict[str, pa.Table] = remembered(data, "definitions", dict)
+    wanted = [name for name in dict.fromkeys(names) if name not in tables]
+    if wanted:
+        with Relations(data.program, data) as relations:
+            tables |= {name: relations.read(name) for name in wanted}
+    return tables
