@@ -81,7 +81,10 @@ def written_boards(
     digits = load_digits()
     pictures, values = digits.data[digits.target > 0] / 16.0, digits.target[digits.target > 0]
     order = rng.permutation(len(values))
-    training, pool = order[:labels], order[labels:]
+    turn = np.argsort(
+        [(values[order[:i]] == values[order[i]]).sum() for i in range(len(order))], kind="stable"
+    )  # the digits take turns: 1 .. 9, 1 .. 9 ...
+    training, pool = order[turn[:labels]], order[turn[labels:]]
     truth = solved_boards(boards, rng)
     of_value = {value: pool[values[pool] == value] for value in range(1, 10)}
     chosen = np.array([rng.choice(of_value[value]) for value in truth.ravel()])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from knowreason.data import Dataset
-from knowreason.factors import OPEN
+from knowreason.factors import OPEN, ParameterTable
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
 from knowreason.learn import Fit, Problem, learn
@@ -124,13 +127,35 @@ def fit_weights(
     progress: Progress | None = None,
 ) -> Fit:
     """Learn every weight of a grounding that already holds the models' outputs."""
+    labels = training_labels(grounding, models, settings)
+    table = starting_biases(grounding, models, labels)
     problem = Problem(
-        grounding.graph,
-        grounding.parameters,
-        training_labels(grounding, models, settings),
+        grounding.graph.with_theta(torch.from_numpy(table.start.copy())),
+        table,
+        labels,
         latent_rules(grounding),
     )
     return learn(problem, method, seed=seed, progress=_relay(progress), **settings.learn)
+
+
+def starting_biases(
+    grounding: Grounding, models: tuple[FittedModel, ...], labels: NDArray[np.int8]
+) -> ParameterTable:
+    """Biases of predicates without a label start at the base rate their models know.
+
+    Models enter as likelihood ratios, so without labels nothing else says how rare an atom
+    is; where there are labels the learner starts at their share.
+    """
+    table = grounding.parameters
+    start = table.start.copy()
+    for predicate, span in grounding.atoms.spans.items():
+        rates = [m.fitted.output.base_rate for m in models if m.predicate == predicate]
+        name = f"bias {predicate}"
+        if not rates or name not in table.names or np.ndim(rates[0]):
+            continue
+        if (labels[span.start : span.stop] == OPEN).all():
+            start[table.index(name)] = float(np.mean(logit(np.asarray(rates))))
+    return replace(table, start=start)
 
 
 def training_labels(
