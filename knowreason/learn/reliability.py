@@ -1,0 +1,238 @@
+"""Sensors that break: reliability EM over an unlabelled batch.
+
+A model does not see atom ``x`` but reports ``x'`` through a channel that all atoms share,
+``P(x'=1 | x=1) = s1`` and ``P(x'=1 | x=0) = s0``. Only log-likelihood ratios are needed:
+the channels maximise ``prod_i sum_x P(x) prod_m [(1 - s_mx) + s_mx exp(llr_mi)]`` under
+Beta priors (after Dawid & Skene 1979, with ratios in place of votes). Compared with the
+same fit on the training period it says which model broke since.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit, xlog1py, xlogy
+
+Vector = NDArray[np.float64]
+
+EDGE = 1e-9  # probabilities stay this far inside (0, 1)
+FURTHEST = 10.0  # greatest shift of a base rate, in log-odds
+LEAST_NEGATIVES = 50  # for a correlation among labelled negatives
+
+
+@dataclass(frozen=True)
+class ChannelPrior:
+    """Beta priors as pseudo-cases: how many, at which value.
+
+    Attributes:
+        s1, s1_cases: of ``P(x'=1 | x=1)``.
+        s0, s0_cases: of ``P(x'=1 | x=0)``.
+        base_cases: pseudo-cases at the given base rate.
+    """
+
+    s1: float = 0.97
+    s1_cases: float = 50.0
+    s0: float = 0.005
+    s0_cases: float = 500.0
+    base_cases: float = 100.0
+
+
+@dataclass(frozen=True)
+class Channels:
+    """A channel for each of ``m`` models of one predicate.
+
+    Attributes:
+        s1: ``float64[m]``, share of true atoms that the model reports as true.
+        s0: ``float64[m]``, share of false atoms that it reports as true.
+        shift: log-odds by which the base rate moved.
+        true: expected number of true atoms in the batch.
+        count: number of atoms in the batch.
+        history: objective before each step and at the end; never decreasing.
+        converged: whether the last step moved every parameter by less than the tolerance.
+    """
+
+    s1: Vector
+    s0: Vector
+    shift: float = 0.0
+    true: float = 0.0
+    count: int = 0
+    history: tuple[float, ...] = ()
+    converged: bool = True
+
+    @staticmethod
+    def identity(models: int) -> Channels:
+        """Channels that change nothing."""
+        return Channels(np.ones(models), np.zeros(models))
+
+    @property
+    def s1_error(self) -> Vector:
+        """``float64[m]``: binomial standard errors of ``s1``."""
+        return np.sqrt(self.s1 * (1 - self.s1) / (self.true + 1.0))
+
+    @property
+    def s0_error(self) -> Vector:
+        """``float64[m]``: binomial standard errors of ``s0``."""
+        return np.sqrt(self.s0 * (1 - self.s0) / (self.count - self.true + 1.0))
+
+
+def fit_channels(
+    llr: NDArray[np.floating],
+    base_rate: float,
+    *,
+    offset: Vector | None = None,
+    prior: ChannelPrior = ChannelPrior(),
+    steps: int = 200,
+    tolerance: float = 1e-4,
+) -> Channels:
+    """Channels that explain an unlabelled batch best.
+
+    Args:
+        llr: ``float[n, m]`` log-likelihood ratios as the reasoner counts them (scales
+            included); NaN where a model does not speak of an atom.
+        base_rate: share of true atoms in training.
+        offset: ``float64[n]`` log-odds that rules add to an atom's base rate.
+        prior: of the channels and the base rate.
+        steps: most EM steps.
+        tolerance: greatest change of a parameter at which it stops.
+    """
+    ratios = np.nan_to_num(llr.astype(np.float64))
+    speaks = np.isfinite(llr)
+    start = float(logit(np.clip(base_rate, EDGE, 1 - EDGE)))
+    before = np.full(len(ratios), start) if offset is None else start + offset
+    s1, s0 = np.full(llr.shape[1], prior.s1), np.full(llr.shape[1], prior.s0)
+    shift, moved, belief = 0.0, np.inf, expit(before)
+    history: list[float] = []
+    for _ in range(steps):
+        told1, told0 = _told(s1, ratios), _told(s0, ratios)
+        belief = expit(before + shift + (told1 - told0).sum(1))
+        history.append(_objective(told1, told0, before, shift, s1, s0, start, prior))
+        if moved < tolerance:
+            break
+        new1 = _share(belief, s1, ratios, speaks, prior.s1, prior.s1_cases)
+        new0 = _share(1 - belief, s0, ratios, speaks, prior.s0, prior.s0_cases)
+        new_shift = _base_shift(belief, before, shift, start, prior.base_cases)
+        moved = max(np.abs(new1 - s1).max(), np.abs(new0 - s0).max(), abs(new_shift - shift))
+        s1, s0, shift = new1, new0, new_shift
+    return Channels(
+        s1, s0, shift, float(belief.sum()), len(ratios), tuple(history), bool(moved < tolerance)
+    )
+
+
+def apply(channels: Channels, llr: NDArray[np.floating]) -> Vector:
+    """``float64[n, m]``: ratios after their channels; the identity channel changes nothing.
+
+    Args:
+        channels: of ``m`` models.
+        llr: ``float[n, m]``; NaN stays NaN.
+    """
+    ratios = llr.astype(np.float64)
+    said = np.nan_to_num(ratios)
+    passed = _told(channels.s1, said) - _told(channels.s0, said)
+    same = (channels.s1 == 1) & (channels.s0 == 0)
+    return np.where(same | np.isnan(ratios), ratios, passed)
+
+
+def relative(today: Channels, training: Channels) -> Channels:
+    """What happened since training: the channel in front of the training one.
+
+    An atom passes the returned channel first and the training channel after it; together
+    they are today's (``today = since @ training`` as matrices), within 0 and 1.
+    """
+    span = np.maximum(training.s1 - training.s0, EDGE)
+    s1 = np.clip((today.s1 - training.s0) / span, 0.0, 1.0)
+    s0 = np.clip((today.s0 - training.s0) / span, 0.0, 1.0)
+    return Channels(
+        s1,
+        np.minimum(s0, s1),
+        today.shift - training.shift,
+        today.true,
+        today.count,
+        today.history,
+        today.converged and training.converged,
+    )
+
+
+def correlations(llr: NDArray[np.floating], labels: NDArray[np.int8]) -> Vector:
+    """``float64[m, m]``: rank correlations of the models' ratios among labelled negatives.
+
+    Channels take models to err independently; a high figure says that they share a cause
+    of error, and then adapting loses. 0 where fewer than 50 negatives have both ratios.
+
+    Args:
+        llr: ``float[n, m]``, NaN where a model does not speak.
+        labels: ``int8[n]``, -1 unknown.
+    """
+    from scipy.stats import rankdata
+
+    models = llr.shape[1]
+    found = np.eye(models)
+    for one in range(models):
+        for two in range(one):
+            pair = llr[labels == 0][:, [one, two]]
+            pair = pair[np.isfinite(pair).all(1)]
+            if len(pair) < LEAST_NEGATIVES:
+                continue
+            left, right = rankdata(pair[:, 0]), rankdata(pair[:, 1])
+            if np.ptp(left) and np.ptp(right):
+                found[one, two] = found[two, one] = np.corrcoef(left, right)[0, 1]
+    return found
+
+
+def _told(share: Vector, ratios: Vector) -> Vector:
+    """``log((1 - s) + s exp(llr))``: what a report is worth where it says true with odds s."""
+    with np.errstate(divide="ignore"):
+        return np.logaddexp(np.log1p(-share), np.log(share) + ratios)
+
+
+def _share(
+    weight: Vector,
+    share: Vector,
+    ratios: Vector,
+    speaks: NDArray[np.bool_],
+    prior: float,
+    cases: float,
+) -> Vector:
+    """Expected share of reported truth among atoms of weight ``weight``, with pseudo-cases."""
+    reported = expit(ratios + logit(np.clip(share, EDGE, 1 - EDGE))) * speaks
+    found = (weight @ reported + cases * prior) / (weight @ speaks + cases)
+    return np.clip(found, EDGE, 1 - EDGE)
+
+
+def _base_shift(belief: Vector, before: Vector, shift: float, start: float, cases: float) -> float:
+    """The shift at which atoms are expected as often as believed (Newton's method)."""
+    wanted = belief.sum() + cases * expit(start)
+    for _ in range(3):
+        expected, pseudo = expit(before + shift), expit(start + shift)
+        slope = (expected * (1 - expected)).sum() + cases * pseudo * (1 - pseudo)
+        missing = wanted - expected.sum() - cases * pseudo
+        step = np.clip(missing / (slope + EDGE), -1, 1)
+        shift = float(np.clip(shift + step, -FURTHEST, FURTHEST))
+    return shift
+
+
+def _objective(
+    told1: Vector,
+    told0: Vector,
+    before: Vector,
+    shift: float,
+    s1: Vector,
+    s0: Vector,
+    start: float,
+    prior: ChannelPrior,
+) -> float:
+    """Log likelihood of the batch plus the log priors."""
+    odds = before + shift
+    truth = -np.logaddexp(0, -odds) + told1.sum(1)
+    falsehood = -np.logaddexp(0, odds) + told0.sum(1)
+    return float(
+        np.logaddexp(truth, falsehood).sum()
+        + _log_prior(s1, prior.s1, prior.s1_cases)
+        + _log_prior(s0, prior.s0, prior.s0_cases)
+        + _log_prior(np.array(expit(start + shift)), float(expit(start)), prior.base_cases)
+    )
+
+
+def _log_prior(value: Vector, at: float, cases: float) -> float:
+    return float((xlogy(cases * at, value) + xlog1py(cases * (1 - at), -value)).sum())
