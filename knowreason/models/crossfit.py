@@ -40,7 +40,9 @@ class CrossFit:
 
     Attributes:
         output: out-of-fold ratios at labelled rows, the final model's elsewhere; 0 where
-            a labelled row has no out-of-fold score.
+            a labelled row has no out-of-fold score. Where folds go forward, unlabelled rows
+            are scored by the model of their time too: the final one has seen labels of their
+            neighbours, and would make rules trust it more than it deserves.
         model: the final model, fitted on all visible labels.
         calibration: what the final model's log-odds go through.
         out_of_fold: ``bool[n_atoms]``, atoms whose ratio is out of fold.
@@ -104,7 +106,7 @@ def cross_fit(
             progress(done, len(tested) + 1, f"{name}: fold {done + 1} of {len(tested)}")
         seen = labels.fold < fold if forward else labels.fold != fold
         model = fit_model(make(), labels.restricted(data, predicate, seen), predicate)
-        mine = labels.fold_of_row == fold
+        mine = labels.scored_with == fold
         log_odds, spread = model.log_odds_and_spread(data, predicate)
         ratios[mine] = (log_odds - base_log_odds(model.base_rate_))[mine]
         if spread is not None:
@@ -114,7 +116,7 @@ def cross_fit(
     final = fit_model(make(), data, predicate)
     if progress is not None:
         progress(len(tested) + 1, len(tested) + 1, f"{name}: done")
-    found = Held(rows, labels.fold_of_row, tested, forward, ratios, spreads)
+    found = Held(rows, labels.fold_of_row, labels.scored_with, tested, forward, ratios, spreads)
     return _assembled(found, final, data, calibration, name)
 
 
@@ -165,11 +167,14 @@ class LabelRows:
     Attributes:
         fold: ``int32[n_labels]`` by row of the label table.
         fold_of_row: ``int32[n_rows]``, ``-1`` for a row without a label.
+        scored_with: ``int32[n_rows]``, the fold whose model speaks of the row: its own, or
+            where folds go forward that of its time; ``-1`` for the final model.
         order: folds that hold a labelled row, ascending.
     """
 
     fold: NDArray[np.int32]
     fold_of_row: NDArray[np.int32]
+    scored_with: NDArray[np.int32]
     order: list[int]
 
     @staticmethod
@@ -180,7 +185,7 @@ class LabelRows:
         fold_of_row = np.full(rows.count, NO_FOLD, np.int32)
         table = data.labels.get(rows.predicate)
         if table is None or not table.num_rows:
-            return LabelRows(np.zeros(0, np.int32), fold_of_row, [])
+            return LabelRows(np.zeros(0, np.int32), fold_of_row, fold_of_row, [])
         span = atoms_of(data, rows.predicate)
         atoms = locate(span.arguments, argument_ids(table, span.arguments.shape[1]))
         fold = np.asarray(folds(data, rows.predicate, count, kind=kind, seed=seed), np.int32)
@@ -188,12 +193,24 @@ class LabelRows:
         fold_of_row[row[row >= 0]] = fold[row >= 0]
         fold_of_row[rows.labels == UNKNOWN] = NO_FOLD
         fold = np.where(row >= 0, fold_of_row[row], fold)
-        return LabelRows(fold, fold_of_row, np.unique(fold_of_row[fold_of_row >= 0]).tolist())
+        scored_with = by_time(rows, fold_of_row) if kind == "forward" else fold_of_row
+        order = np.unique(fold_of_row[fold_of_row >= 0]).tolist()
+        return LabelRows(fold, fold_of_row, scored_with, order)
 
     def restricted(self, data: Dataset, predicate: str, seen: NDArray[np.bool_]) -> Dataset:
         """The data with only the labels of the rows ``seen``."""
         table = data.labels[predicate].filter(pa.array(seen))
         return replace(data, labels={**data.labels, predicate: table})
+
+
+def by_time(rows: Rows, fold_of_row: NDArray[np.int32]) -> NDArray[np.int32]:
+    """``int32[n_rows]``: the fold of each row, for unlabelled ones the fold of their time."""
+    if rows.time is None or len(np.unique(fold_of_row[fold_of_row >= 0])) < 2:
+        return fold_of_row
+    folds_seen = np.unique(fold_of_row[fold_of_row >= 0])
+    starts = np.array([rows.time[fold_of_row == fold].min() for fold in folds_seen])
+    place = np.searchsorted(starts, rows.time, side="right") - 1
+    return np.where(fold_of_row >= 0, fold_of_row, folds_seen[np.maximum(place, 0)])
 
 
 @dataclass(frozen=True)
@@ -202,7 +219,8 @@ class Held:
 
     Attributes:
         rows: the rows.
-        fold_of_row: ``int32[n]``.
+        fold_of_row: ``int32[n]`` of labelled rows, else ``-1``.
+        scored_with: ``int32[n]``, see :class:`LabelRows`.
         tested: folds with out-of-fold scores, in order.
         forward: whether folds go forward in time.
         ratios, spreads: ``float64[n]`` or ``[n, K]``, NaN where there is none.
@@ -210,6 +228,7 @@ class Held:
 
     rows: Rows
     fold_of_row: NDArray[np.int32]
+    scored_with: NDArray[np.int32]
     tested: list[int]
     forward: bool
     ratios: NDArray[np.float64]
@@ -227,7 +246,7 @@ class Held:
         changed = self.ratios.copy()
         base = np.exp(offset) if offset.ndim else 1 / (1 + np.exp(-offset))
         for fold in self.tested:
-            mine = self.fold_of_row == fold
+            mine = self.scored_with == fold
             others = in_fold & ((self.fold_of_row < fold) if self.forward else ~mine)
             found = self._fitted(others, method, offset)
             changed[mine] = calibrated(self.ratios[mine], base, found)
@@ -249,7 +268,9 @@ def _assembled(
     labelled = rows.labels != UNKNOWN
     tested = np.isin(held.fold_of_row, held.tested)
     silent = labelled & ~tested
-    ratios[tested], ratios[silent] = changed[tested], 0.0
+    scored = np.isin(held.scored_with, held.tested)
+    ratios[scored] = changed[scored]
+    ratios[~scored & (held.scored_with != NO_FOLD)] = 0.0
     if spread is not None:
         spread = np.where(np.isnan(held.spreads), spread, held.spreads)
     report = [*final.report_, *([calibration.note] if calibration.note else [])]

@@ -59,6 +59,17 @@ def test_unlabelled_rows_get_the_final_model(data):
     assert (found.output.llr[:60] != found.predict(data).llr[:60]).any()
 
 
+def test_forward_folds_score_unlabelled_rows_by_the_model_of_their_time(data):
+    fold = folds(data, "Fraud", 5, kind="forward", seed=0)
+    blind = data.labels_only("Fraud", np.flatnonzero(np.arange(len(fold)) % 3 > 0))
+    found = cross_fit(lambda: make("trees", {"max_iter": 10}), blind, "Fraud", kind="forward")
+    unlabelled = rows_of(blind, "Fraud").labels < 0
+    final = found.predict(blind).llr
+    assert (found.output.llr[unlabelled & (fold > 1)] != final[unlabelled & (fold > 1)]).any()
+    assert (found.output.llr[unlabelled & (rows_of(blind, "Fraud").time == 0)] == 0).all()
+    assert not found.silent[unlabelled].any()
+
+
 def test_folds_of_a_functional_predicate_do_not_cut_settings(data):
     found = cross_fit(Memory3, data, "Has", calibration="none")
     assert np.abs(found.output.llr).max() < 1e-5
