@@ -25,6 +25,7 @@ ENGINES: Registry[Engine] = Registry(
         "auto": "knowreason.infer.auto:auto",
         "exact": "knowreason.infer.exact:exact",
         "bp": "knowreason.infer.bp:bp",
+        "gcn": "knowreason.infer.gcn:gcn",
         "gibbs": "knowreason.infer.gibbs:gibbs",
         "map": "knowreason.infer.map:map_",
         "mean_field": "knowreason.infer.mean_field:mean_field",

@@ -1,0 +1,144 @@
+"""Training the GCN posterior on exact marginals of random components; its stored state.
+
+The state in the package is made by ``python -m knowreason.infer.gcn_training``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from knowreason.factors import OPEN, FactorGraph
+from knowreason.factors.components import components
+from knowreason.factors.condition import condition
+from knowreason.infer.exact import prepare
+from knowreason.infer.gcn_graphs import Family, random_components
+from knowreason.infer.gcn_network import Corrections, Course, course
+
+Progress = Callable[[int, int, str], None]
+STATE = Path(__file__).with_name("gcn_state.safetensors")
+FAMILIES = (
+    Family(atoms=(4, 9), density=(0.8, 1.8)),
+    Family(atoms=(8, 20)),
+    Family(atoms=(8, 20), weight=0.8, unary=0.8),
+    Family(atoms=(8, 14), density=(2.0, 5.0), weight=0.7, triples=0.2),
+)
+NOISE = 0.1
+PASSES = 10
+
+
+def train_gcn(
+    graphs: Sequence[FactorGraph] = (),
+    *,
+    seed: int = 0,
+    families: Sequence[Family] = FAMILIES,
+    batches: int = 36,
+    components_each: int = 50,
+    steps: int = 600,
+    rate: float = 0.01,
+    noise: float = 0.0,
+    progress: Progress | None = None,
+) -> Corrections:
+    """Trains corrections on the absolute error to exact marginals.
+
+    Args:
+        graphs: graphs of one's own to learn from beside random ones (each a batch); their
+            components must be tractable.
+        seed: of the random components, of the first layers and of noise.
+        families: kinds of random components, taken in turn.
+        batches: of random components, ``components_each`` in each.
+        components_each: of a batch.
+        steps: of Adam, one batch each.
+        rate: greatest learning rate.
+        noise: standard deviation of noise on the weights in every step.
+        progress: called as ``progress(step, total, note)``.
+
+    Raises:
+        InferenceError: evidence of ``graphs`` contradicts hard rules.
+    """
+    rng = np.random.default_rng(seed)
+    made = [
+        random_components(components_each, families[i % len(families)], rng, batches=10)
+        for i in range(batches)
+    ]
+    examples = [example(graph) for graph in (*graphs, *made)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Corrections()
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(network.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=steps, pct_start=0.15
+    )
+    for step in range(steps):
+        taken, target, asked = examples[step % len(examples)]
+        optimiser.zero_grad()
+        with weight_noise(network, noise, generator):
+            error = (network(taken).sigmoid() - target)[asked].abs().mean()
+            error.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        if progress is not None:
+            progress(step + 1, steps, f"error {error.item():.4f}")
+    return network
+
+
+def example(graph: FactorGraph) -> tuple[Course, Tensor, Tensor]:
+    """Inputs, exact marginals (``float64[n]``) and atoms they are known of (``bool[n]``)."""
+    exact = prepare(graph)
+    known = condition(graph)
+    component = torch.from_numpy(components(known)[0]).long()
+    asked = exact.tractable & (known.evidence == OPEN)
+    return course(known, component), exact().probabilities, asked
+
+
+@contextmanager
+def weight_noise(
+    network: torch.nn.Module, scale: float, generator: torch.Generator, relative: bool = False
+) -> Iterator[None]:
+    """Adds Gaussian noise to every weight while the block runs, and takes it away after.
+
+    Args:
+        network: changed in place.
+        scale: standard deviation; of each weight's size where ``relative``.
+        generator: of the noise.
+        relative: noise in units of each weight.
+    """
+    with torch.no_grad():
+        kept = [weight.clone() for weight in network.parameters()]
+        for weight in network.parameters():
+            if scale > 0:
+                drawn = scale * torch.randn(weight.shape, generator=generator)
+                weight += drawn * weight.abs() if relative else drawn
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, before in zip(network.parameters(), kept, strict=True):
+                weight.copy_(before)
+
+
+def save_gcn(network: Corrections, path: Path) -> None:
+    """Stores the weights as safetensors."""
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
+
+
+@functools.lru_cache(maxsize=4)
+def load_gcn(path: Path = STATE) -> Corrections:
+    """The network of a stored state; the package's own by default."""
+    network = Corrections()
+    network.load_state_dict(load_file(path))
+    return network.eval()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    save_gcn(train_gcn(noise=0.0), STATE)
