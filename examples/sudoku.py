@@ -139,14 +139,15 @@ def draw(reading: Reading, board: int, path: Path) -> None:
     """One board as written, as read and as reasoned; wrong cells are red."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    figure = Figure(figsize=(12, 4.7), layout="constrained")
     axes = figure.subplots(1, 3)
-    written = reading.pictures[board].reshape(SIDE, SIDE, 8, 8).transpose(0, 2, 1, 3)
-    axes[0].imshow(written.reshape(72, 72), cmap="gray_r", extent=(0, 9, 9, 0))
-    axes[0].set_title("as written", fontsize=13)
+    cells = np.pad(reading.pictures[board].reshape(CELLS, 8, 8), ((0, 0), (2, 2), (2, 2)))
+    written = cells.reshape(SIDE, SIDE, 12, 12).transpose(0, 2, 1, 3).reshape(108, 108)
+    axes[0].imshow(written, cmap="gray_r", extent=(0, 9, 9, 0))
+    axes[0].set_title("as written", fontsize=12)
     for axis, values, title in (
-        (axes[1], reading.read, f"as read (reader trained on {reading.labels} digits)"),
-        (axes[2], reading.reasoned, "as reasoned (one rule)"),
+        (axes[1], reading.read, f"as read, {reading.labels} labelled digits"),
+        (axes[2], reading.reasoned, "as reasoned, one rule"),
     ):
         right = values[board] == reading.truth[board]
         for cell in range(CELLS):
@@ -163,7 +164,7 @@ def draw(reading: Reading, board: int, path: Path) -> None:
             )
             if not right[cell]:
                 axis.add_patch(_square(column, row))
-        axis.set_title(f"{title}: {right.sum()} of 81 right", fontsize=13)
+        axis.set_title(f"{title}: {right.sum()} of 81 right", fontsize=12)
     for axis in axes:
         _grid(axis)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,14 +203,21 @@ def text_board(values: np.ndarray, truth: np.ndarray) -> list[str]:
 
 
 def show(readings: list[Reading]) -> None:
-    """The table, and the hardest board of the first reading that errs."""
-    print("digits   cells right          boards right         seconds")
-    print("labelled read     reasoned    read     reasoned")
+    """The table of all readings, and one board of the middle one as text."""
+    print("digits     cells right        boards right     seconds")
+    print("labelled   read   reasoned    read   reasoned")
     for r in readings:
         print(
-            f"{r.labels:>8} {r.cells_read:.3f}    {r.cells_reasoned:.3f}       "
-            f"{r.boards(r.read):>4.0%}     {r.boards(r.reasoned):>4.0%}        {r.seconds:.1f}"
+            f"{r.labels:>8}   {r.cells_read:.3f}  {r.cells_reasoned:.3f}       "
+            f"{r.boards(r.read):>4.0%}   {r.boards(r.reasoned):>4.0%}       {r.seconds:.1f}"
         )
+    middle = readings[len(readings) // 2]
+    print(f"\nthe first board, reader trained on {middle.labels} digits (errors in brackets)\n")
+    read = text_board(middle.read[0], middle.truth[0])
+    reasoned = text_board(middle.reasoned[0], middle.truth[0])
+    print(f"{'as read':<34}as reasoned")
+    for left, right in zip(read, reasoned, strict=True):
+        print(f"{left:<34}{right}")
 
 
 def main() -> None:

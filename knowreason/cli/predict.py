@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from knowreason.cli.render import progress_bar, say, write_table
+from knowreason.cli.render import progress_bar, say, write_json, write_table
 
 
 def predict(
@@ -18,17 +18,21 @@ def predict(
     output: Annotated[Path | None, typer.Option("-o", "--output", help=".parquet or .csv")] = None,
     predicate: Annotated[str, typer.Option(help="Which predicate, where several are asked.")] = "",
     map: Annotated[bool, typer.Option("--map", help="The most probable world instead.")] = False,
+    top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Predict with a stored run."""
-    from knowreason.pipeline.prediction import predict_run
+    from knowreason.pipeline.prediction import predict_run, save_table
 
     with progress_bar() as progress:
         found = predict_run(run, data, predicate=predicate, most_probable=map, progress=progress)
-    table = found.table
-    if output is None:
+    table = found.table.slice(0, top) if top else found.table
+    if json:
+        write_json(table.to_pylist())
+    elif output is None:
         write_table(table.column_names, zip(*table.to_pydict().values(), strict=True))
     else:
-        found.save(output)
+        save_table(table, output)
         say(f"{table.num_rows:,} rows: {output}")
     for note in found.notes:
         say(note)

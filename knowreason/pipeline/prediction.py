@@ -23,23 +23,22 @@ class Predictions:
     table: pa.Table
     notes: tuple[str, ...]
 
-    def save(self, path: Path) -> None:
-        """Write ``.parquet`` or ``.csv``, never half.
 
-        Raises:
-            ProjectError: KR918 for another ending.
-        """
+def save_table(table: pa.Table, path: Path) -> None:
+    """Write ``.parquet`` or ``.csv``, never half.
 
-        partial = path.with_name(f".{path.name}.partial")
-        if path.suffix == ".parquet":
-            pa.parquet.write_table(self.table, partial)
-        elif path.suffix == ".csv":
-            pa.csv.write_csv(self.table, partial)
-        else:
-            raise ProjectError(
-                f"`{path.name}`: results are written as .parquet or .csv", code="KR918"
-            )
-        partial.replace(path)
+    Raises:
+        ProjectError: KR918 for another ending.
+    """
+
+    partial = path.with_name(f".{path.name}.partial")
+    if path.suffix == ".parquet":
+        pa.parquet.write_table(table, partial)
+    elif path.suffix == ".csv":
+        pa.csv.write_csv(table, partial)
+    else:
+        raise ProjectError(f"`{path.name}`: results are written as .parquet or .csv", code="KR918")
+    partial.replace(path)
 
 
 def predict_run(

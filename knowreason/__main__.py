@@ -1,0 +1,5 @@
+"""``python -m knowreason``: the command line."""
+
+from knowreason.cli import main
+
+main()
