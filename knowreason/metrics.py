@@ -15,6 +15,7 @@ from scipy.special import expit
 from sklearn import metrics as sk
 
 from knowreason.errors import KnowreasonError
+from knowreason.intervals import Draws, draw, weighted
 from knowreason.registry import Registry
 
 Metric = Callable[[NDArray[np.bool_], NDArray[np.float64]], float]
@@ -166,12 +167,18 @@ def evaluate(
         ``result[score][metric]``.
     """
     truth = np.asarray(truth).astype(bool)
-    arrays = {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
-    draws = _resamples(len(truth), blocks, resamples, seed)
-    table: dict[str, dict[str, Estimate]] = {}
-    for name, log_odds in arrays.items():
-        table[name] = {key: _estimate(metric(key), truth, log_odds, draws) for key in metrics}
-    return table
+    draws = draw(len(truth), blocks, resamples, seed)
+    return {
+        name: {
+            key: _interval(
+                metric(key)(truth, log_odds), resampled(key, truth, log_odds, draws)
+            )
+            for key in metrics
+        }
+        for name, log_odds in (
+            (name, np.asarray(values, dtype=np.float64)) for name, values in scores.items()
+        )
+    }
 
 
 def paired_difference(
@@ -188,11 +195,20 @@ def paired_difference(
     truth = np.asarray(truth).astype(bool)
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     function = metric(metric_name)
-    values = [
-        function(truth[rows], one[rows]) - function(truth[rows], two[rows])
-        for rows in _resamples(len(truth), blocks, resamples, seed)
-    ]
+    draws = draw(len(truth), blocks, resamples, seed)
+    values = resampled(metric_name, truth, one, draws) - resampled(metric_name, truth, two, draws)
     return _interval(function(truth, one) - function(truth, two), values)
+
+
+def resampled(
+    name: str, truth: NDArray[np.bool_], log_odds: NDArray[np.float64], draws: Draws
+) -> NDArray[np.float64]:
+    """``float64[resamples]``: a metric in every resample."""
+    many = weighted(name)
+    if many is not None and len(draws) and len(truth):
+        return many(truth, log_odds, draws)
+    function = metric(name)
+    return np.array([function(truth[rows], log_odds[rows]) for rows in draws.rows()])
 
 
 def by_block(
@@ -236,34 +252,8 @@ def calibration_curve(truth: ArrayLike, log_odds: ArrayLike, bins: int = 20) -> 
     )
 
 
-def _resamples(
-    size: int, blocks: ArrayLike | None, resamples: int, seed: int
-) -> list[NDArray[np.int64]]:
-    rng = np.random.default_rng(seed)
-    if blocks is None:
-        return [rng.integers(0, size, size) for _ in range(resamples)]
-    _, block = np.unique(np.asarray(blocks), return_inverse=True)
-    order = np.argsort(block, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
-    return [
-        np.concatenate([parts[i] for i in rng.integers(0, len(parts), len(parts))])
-        for _ in range(resamples)
-    ]
-
-
-def _estimate(
-    function: Metric,
-    truth: NDArray[np.bool_],
-    log_odds: NDArray[np.float64],
-    draws: Sequence[NDArray[np.int64]],
-) -> Estimate:
-    values = [function(truth[rows], log_odds[rows]) for rows in draws]
-    return _interval(function(truth, log_odds), values)
-
-
-def _interval(value: float, values: Sequence[float]) -> Estimate:
-    finite = np.asarray(values, dtype=np.float64)
-    finite = finite[np.isfinite(finite)]
+def _interval(value: float, values: NDArray[np.float64]) -> Estimate:
+    finite = values[np.isfinite(values)]
     if len(finite) < 20:
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.percentile(finite, [2.5, 97.5])

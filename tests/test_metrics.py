@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logit
 
-from knowreason import metrics
+from knowreason import intervals, metrics
 from knowreason.errors import KnowreasonError, UnknownNameError
 
 TRUTH = np.array([1, 0, 1, 0, 0], dtype=bool)
@@ -84,3 +84,53 @@ def test_ranking_metrics_ignore_monotone_maps(pairs):
         assert function(truth, scores) == pytest.approx(
             function(truth, 3 * scores + 1), nan_ok=True
         )
+
+
+ALL_METRICS = [
+    "average_precision",
+    "roc_auc",
+    "tpr@fpr=0.1",
+    "precision@7",
+    "recall@7",
+    "log_loss",
+    "brier",
+    "ece",
+    "accuracy",
+]
+
+
+@pytest.mark.parametrize("name", ALL_METRICS)
+@pytest.mark.parametrize("blocked", [False, True])
+def test_all_resamples_at_once_are_each_resample_alone(name, blocked):
+    rng = np.random.default_rng(3)
+    truth = rng.random(60) < 0.3
+    log_odds = np.round(rng.normal(size=60), 1)
+    blocks = rng.integers(0, 8, 60) if blocked else None
+    draws = intervals.draw(60, blocks, 40, seed=1)
+    together = metrics.resampled(name, truth, log_odds, draws)
+    function = metrics.metric(name)
+    alone = [function(truth[rows], log_odds[rows]) for rows in draws.rows()]
+    np.testing.assert_allclose(together, alone, atol=1e-9)
+
+
+def test_intervals_are_the_same_for_the_same_seed_and_wider_over_blocks():
+    rng = np.random.default_rng(0)
+    blocks = np.repeat(np.arange(12), 50)
+    truth = rng.random(600) < np.where(blocks < 3, 0.8, 0.05)
+    scores = {"one": rng.normal(size=600) + truth}
+    loose = metrics.evaluate(truth, scores, ["average_precision"], blocks=blocks)
+    again = metrics.evaluate(truth, scores, ["average_precision"], blocks=blocks)
+    tight = metrics.evaluate(truth, scores, ["average_precision"])
+    assert loose == again
+    one, other = loose["one"]["average_precision"], tight["one"]["average_precision"]
+    assert one.high - one.low > other.high - other.low
+
+
+def test_a_metric_of_ones_own_is_resampled_too():
+    metrics.METRICS.register("share_true")(lambda truth, log_odds: float(truth.mean()))
+    try:
+        found = metrics.evaluate(TRUTH, {"a": SCORES}, ["share_true"])["a"]["share_true"]
+    finally:
+        metrics.METRICS._things.pop("share_true", None)
+    assert found.value == pytest.approx(0.4)
+    assert found.low < 0.4 < found.high
