@@ -42,7 +42,8 @@ class CrossFit:
         output: out-of-fold ratios at labelled rows, the final model's elsewhere; 0 where
             a labelled row has no out-of-fold score. Where folds go forward, unlabelled rows
             are scored by the model of their time too: the final one has seen labels of their
-            neighbours, and would make rules trust it more than it deserves.
+            neighbours, and would make rules trust it more than it deserves. Those older than
+            any fold's model are left to the final one: 0 would deny what is known of them.
         model: the final model, fitted on all visible labels.
         calibration: what the final model's log-odds go through.
         out_of_fold: ``bool[n_atoms]``, atoms whose ratio is out of fold.
@@ -270,7 +271,7 @@ def _assembled(
     silent = labelled & ~tested
     scored = np.isin(held.scored_with, held.tested)
     ratios[scored] = changed[scored]
-    ratios[~scored & (held.scored_with != NO_FOLD)] = 0.0
+    ratios[silent] = 0.0
     if spread is not None:
         spread = np.where(np.isnan(held.spreads), spread, held.spreads)
     report = [*final.report_, *([calibration.note] if calibration.note else [])]
