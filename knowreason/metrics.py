@@ -170,9 +170,7 @@ def evaluate(
     draws = draw(len(truth), blocks, resamples, seed)
     return {
         name: {
-            key: _interval(
-                metric(key)(truth, log_odds), resampled(key, truth, log_odds, draws)
-            )
+            key: _interval(metric(key)(truth, log_odds), resampled(key, truth, log_odds, draws))
             for key in metrics
         }
         for name, log_odds in (

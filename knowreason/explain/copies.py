@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from knowreason.errors import InferenceError
 from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.arrays import array, parameters_of
 from knowreason.infer import infer
@@ -38,12 +39,23 @@ class Variant:
 def solve(graph: FactorGraph, variants: Sequence[Variant], seed: int = 0) -> NDArray[np.float64]:
     """Marginal log-odds of every atom in every variant, ``float64[variants, n]``.
 
+    A variant that no world satisfies is ``nan``.
+
     Args:
         graph: small, conditioned.
         variants: what is different in each copy.
         seed: of the engine, where it draws.
     """
-    posterior = infer(side_by_side(graph, variants), seed=seed)
+    if not variants:
+        return np.zeros((0, graph.atom_count))
+    try:
+        posterior = infer(side_by_side(graph, variants), seed=seed)
+    except InferenceError:
+        if len(variants) == 1:
+            return np.full((1, graph.atom_count), np.nan)
+        half = len(variants) // 2
+        parts = [solve(graph, variants[:half], seed), solve(graph, variants[half:], seed)]
+        return np.concatenate(parts)
     return posterior.log_odds.numpy().reshape(len(variants), graph.atom_count)
 
 

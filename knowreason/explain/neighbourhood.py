@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from knowreason.explain.incidence import Incidence
 from knowreason.factors import Blocks, ClauseList, CountGroup, FactorGraph, FactorGroup, UnitGroup
-from knowreason.factors.arrays import array, choose_parameter, choose_value, entries_of, owners
+from knowreason.factors.arrays import array, choose_parameter, choose_value, entries_of
 from knowreason.factors.components import subgraph
 
 
@@ -35,30 +36,24 @@ class Neighbourhood:
 
 
 def neighbourhood(
-    graph: FactorGraph, atom: int, log_odds: NDArray[np.float64], limit: int = 400
+    graph: FactorGraph,
+    incidence: Incidence,
+    atom: int,
+    log_odds: NDArray[np.float64],
+    limit: int = 400,
 ) -> Neighbourhood:
     """Grow hop by hop until the component is whole or ``limit`` atoms are reached.
 
     Args:
         graph: conditioned.
+        incidence: of that graph.
         atom: centre.
         log_odds: ``float64[n]`` marginals, what atoms at the edge are given.
         limit: most atoms; the first hop is always taken.
     """
-    keep = np.zeros(graph.atom_count, dtype=bool)
-    keep[atom] = True
-    inner, whole = keep, False
-    for hop in range(graph.atom_count):
-        grown = _grown(graph, keep)
-        if grown.sum() == keep.sum():
-            whole = True
-            break
-        if hop > 0 and grown.sum() > limit:
-            break
-        inner, keep = keep, grown
-    rows: list[tuple[int, NDArray[np.int64]]] = []
-    cut = _within(graph, keep, rows)
-    edge = keep & ~inner if not whole else np.zeros_like(keep)
+    keep, edge = _reach(incidence, atom, limit)
+    rows = incidence.within(keep)
+    cut = _within(graph, rows)
     marginal = torch.from_numpy(np.where(edge, log_odds, 0.0)).to(cut.log_odds.dtype)
     # A marginal already holds an edge atom's own units.
     cut = replace(
@@ -67,51 +62,54 @@ def neighbourhood(
         units=tuple(_without_edge(unit, edge) for unit in cut.units),
     )
     small, atoms = subgraph(cut, keep)
+    of_groups = enumerate(rows[: len(graph.groups)])
     return Neighbourhood(
-        small, atoms, int(np.searchsorted(atoms, atom)), whole, tuple(r for r in rows if len(r[1]))
+        small,
+        atoms,
+        int(np.searchsorted(atoms, atom)),
+        not edge.any(),
+        tuple((index, chosen) for index, chosen in of_groups if len(chosen)),
     )
 
 
-def _grown(graph: FactorGraph, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    grown = keep.copy()
-    for group in graph.groups:
-        atoms = array(group.atoms)
-        grown[atoms[keep[atoms].any(axis=1)]] = True
-    lists: tuple[ClauseList | CountGroup | Blocks, ...]
-    lists = (*graph.clause_lists, *graph.counts, graph.blocks)
-    for part in lists:
-        atoms = array(part.atoms)
-        owner = owners(array(part.offsets))
-        touched = np.bincount(owner, keep[atoms], minlength=len(part.offsets) - 1) > 0
-        if isinstance(part, CountGroup):
-            target = array(part.target)
-            touched |= (target >= 0) & keep[np.maximum(target, 0)]
-            grown[target[touched & (target >= 0)]] = True
-        grown[atoms[touched[owner]]] = True
-    return grown
+def _reach(
+    incidence: Incidence, atom: int, limit: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """``bool[n]`` atoms that are kept, and those of them whose factors were not all followed."""
+    keep = np.zeros(incidence.factors_of.shape[0], dtype=bool)
+    keep[atom] = True
+    frontier = np.array([atom], dtype=np.int64)
+    first = True
+    while True:
+        reached = incidence.held_by(incidence.touching(frontier))
+        new = reached[~keep[reached]]
+        if not len(new):
+            frontier = new
+            break
+        if not first and keep.sum() + len(new) > limit:
+            break
+        keep[new] = True
+        frontier, first = new, False
+    edge = np.zeros_like(keep)
+    edge[frontier] = True
+    return keep, edge
 
 
-def _within(
-    graph: FactorGraph, keep: NDArray[np.bool_], rows: list[tuple[int, NDArray[np.int64]]]
-) -> FactorGraph:
-    """The graph with only the factors whose atoms are all kept."""
-    groups = []
-    for index, group in enumerate(graph.groups):
-        chosen = np.flatnonzero(keep[array(group.atoms)].all(axis=1))
-        rows.append((index, chosen))
-        groups.append(_rows_of(group, chosen))
-    lists = tuple(_lists_within(part, keep) for part in graph.clause_lists)
-    counts = tuple(_counts_within(part, keep) for part in graph.counts)
+def _within(graph: FactorGraph, rows: list[NDArray[np.int64]]) -> FactorGraph:
+    """The graph with only these rows of its parts."""
+    groups, lists = len(graph.groups), len(graph.clause_lists)
+    of_groups, of_lists = rows[:groups], rows[groups : groups + lists]
+    of_counts = rows[groups + lists : -1]
     return replace(
         graph,
-        groups=tuple(groups),
-        clause_lists=lists,
-        counts=counts,
-        blocks=_blocks_within(graph.blocks, keep),
+        groups=tuple(map(_group_rows, graph.groups, of_groups)),
+        clause_lists=tuple(map(_list_rows, graph.clause_lists, of_lists)),
+        counts=tuple(map(_count_rows, graph.counts, of_counts)),
+        blocks=_block_rows(graph.blocks, rows[-1]),
     )
 
 
-def _rows_of(group: FactorGroup, chosen: NDArray[np.int64]) -> FactorGroup:
+def _group_rows(group: FactorGroup, chosen: NDArray[np.int64]) -> FactorGroup:
     index = torch.from_numpy(chosen)
     return replace(
         group,
@@ -121,18 +119,7 @@ def _rows_of(group: FactorGroup, chosen: NDArray[np.int64]) -> FactorGroup:
     )
 
 
-def _whole_rows(part: ClauseList | CountGroup | Blocks, keep: NDArray[np.bool_]) -> NDArray:
-    owner = owners(array(part.offsets))
-    outside = np.bincount(owner, ~keep[array(part.atoms)], minlength=len(part.offsets) - 1)
-    inside = outside == 0
-    if isinstance(part, CountGroup):
-        target = array(part.target)
-        inside &= (target < 0) | keep[np.maximum(target, 0)]
-    return np.flatnonzero(inside)
-
-
-def _lists_within(part: ClauseList, keep: NDArray[np.bool_]) -> ClauseList:
-    rows = _whole_rows(part, keep)
+def _list_rows(part: ClauseList, rows: NDArray[np.int64]) -> ClauseList:
     entries, offsets = entries_of(array(part.offsets), rows)
     index, chosen = torch.from_numpy(rows), torch.from_numpy(entries)
     return replace(
@@ -145,8 +132,7 @@ def _lists_within(part: ClauseList, keep: NDArray[np.bool_]) -> ClauseList:
     )
 
 
-def _counts_within(part: CountGroup, keep: NDArray[np.bool_]) -> CountGroup:
-    rows = _whole_rows(part, keep)
+def _count_rows(part: CountGroup, rows: NDArray[np.int64]) -> CountGroup:
     entries, offsets = entries_of(array(part.offsets), rows)
     index, chosen = torch.from_numpy(rows), torch.from_numpy(entries)
     return replace(
@@ -160,10 +146,7 @@ def _counts_within(part: CountGroup, keep: NDArray[np.bool_]) -> CountGroup:
     )
 
 
-def _blocks_within(blocks: Blocks, keep: NDArray[np.bool_]) -> Blocks:
-    if blocks.count == 0:
-        return blocks
-    rows = _whole_rows(blocks, keep)
+def _block_rows(blocks: Blocks, rows: NDArray[np.int64]) -> Blocks:
     entries, offsets = entries_of(array(blocks.offsets), rows)
     return Blocks(
         torch.from_numpy(offsets),

@@ -6,7 +6,7 @@ value of a set of rules is the atom's log-odds with only their groundings at the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -14,12 +14,13 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.explain.copies import FactorKey, Variant, solve
+from knowreason.explain.copies import FactorKey, Variant
+from knowreason.explain.questions import Question
 from knowreason.factors import FactorGraph
 from knowreason.factors.arrays import array, owners, parameters_of, values_of
 
 WORK = 150_000  # atoms in all copies of one batch
-LEAST_ORDERS, EXACT_PLAYERS = 8, 12
+LEAST_ORDERS, MOST_ORDERS, EXACT_PLAYERS = 8, 64, 12
 
 Player = tuple[str, int]  # ("rule", index) or ("parameter", index)
 Present = frozenset[Player]
@@ -44,8 +45,8 @@ class Split:
     exact: bool
 
 
-def split(graph: FactorGraph, centre: int, seed: int = 0) -> Split:
-    """Split the log-odds of one atom of a small graph.
+def ask_shares(graph: FactorGraph, centre: int, seed: int = 0) -> Question[Split]:
+    """Ask how the log-odds of one atom of a small graph split.
 
     Args:
         graph: neighbourhood of the atom.
@@ -60,19 +61,19 @@ def split(graph: FactorGraph, centre: int, seed: int = 0) -> Split:
         players |= _unary_players(graph, site)
     names = sorted(players)
     exact = len(names) <= EXACT_PLAYERS and (1 << len(names)) * graph.atom_count <= WORK
+    orders = () if exact else _orders(names, graph.atom_count, seed)
+    sets = _subsets(names) if exact else _prefixes(orders)
+    nothing: Present = frozenset()
 
-    def value(sets: Sequence[Present]) -> NDArray[np.float64]:
-        variants = [_without(players, present) for present in sets]
-        return solve(graph, variants, seed)[:, centre]
+    def answer(log_odds: NDArray[np.float64]) -> Split:
+        worth = dict(zip(sets, log_odds.tolist(), strict=True))
+        shares = shapley(names, worth) if exact else sampled_shapley(orders, worth)
+        rules = {label: shares["rule", label] for kind, label in names if kind == "rule"}
+        own = {label: shares["parameter", label] for kind, label in names if kind != "rule"}
+        base = worth[nothing] if in_block else worth[nothing] - sum(unary.values())
+        return Split(base, rules, own if in_block else unary, worth[frozenset(names)], exact)
 
-    shares = exact_shapley(names, value) if exact else _sampled(names, value, graph, seed)
-    whole, nothing = value([frozenset(names), frozenset()])
-    rules = {label: shares["rule", label] for kind, label in names if kind == "rule"}
-    parameters = {label: shares["parameter", label] for kind, label in names if kind != "rule"}
-    if in_block:
-        return Split(float(nothing), rules, parameters, float(whole), exact)
-    base = float(nothing) - sum(unary.values())
-    return Split(base, rules, unary, float(whole), exact)
+    return Question(tuple(_without(players, present) for present in sets), answer)
 
 
 def site_of(graph: FactorGraph, centre: int) -> NDArray[np.int64]:
@@ -151,44 +152,54 @@ def _without(
     return Variant(left_out)
 
 
-def exact_shapley(
-    names: Sequence[Player], value: Callable[[Sequence[Present]], NDArray[np.float64]]
-) -> dict[Player, float]:
-    """Shapley values by enumeration of all sets.
+def _subsets(names: Sequence[Player]) -> list[Present]:
+    return [frozenset(c) for size in range(len(names) + 1) for c in combinations(names, size)]
+
+
+def shapley(names: Sequence[Player], worth: Mapping[Present, float]) -> dict[Player, float]:
+    """Shapley values by enumeration.
 
     Args:
         names: the players.
-        value: worth of each of several sets.
+        worth: of every set of them.
     """
-    sets = [frozenset(c) for size in range(len(names) + 1) for c in combinations(names, size)]
-    worth = dict(zip(sets, value(sets).tolist(), strict=True))
     count = len(names)
     return {
         name: sum(
-            (worth[present | {name}] - worth[present]) / (count * comb(count - 1, len(present)))
-            for present in sets
+            (worth[present | {name}] - value) / (count * comb(count - 1, len(present)))
+            for present, value in worth.items()
             if name not in present
         )
         for name in names
     }
 
 
-def _sampled(
-    names: Sequence[Player],
-    value: Callable[[Sequence[Present]], NDArray[np.float64]],
-    graph: FactorGraph,
-    seed: int,
-) -> dict[Player, float]:
-    """Shapley values over random orders and their reverses; they add up all the same."""
+def _orders(names: Sequence[Player], atoms: int, seed: int) -> tuple[tuple[Player, ...], ...]:
+    """Random orders and their reverses, as many as the work allows."""
     rng = np.random.default_rng(seed)
-    orders = max(LEAST_ORDERS, WORK // (graph.atom_count * (len(names) + 1)) // 2 * 2)
-    shares = dict.fromkeys(names, 0.0)
-    for _ in range(min(orders, 64) // 2):
-        order = rng.permutation(len(names))
-        for drawn in (order, order[::-1]):
-            line = [names[i] for i in drawn]
-            worth = value([frozenset(line[:size]) for size in range(len(line) + 1)])
-            for name, step in zip(line, np.diff(worth).tolist(), strict=True):
-                shares[name] += step
-    rounds = min(orders, 64) // 2 * 2
-    return {name: share / rounds for name, share in shares.items()}
+    pairs = min(MOST_ORDERS, max(LEAST_ORDERS, WORK // (atoms * (len(names) + 1)))) // 2
+    drawn = [tuple(names[i] for i in rng.permutation(len(names))) for _ in range(pairs)]
+    return tuple(order for one in drawn for order in (one, one[::-1]))
+
+
+def _prefixes(orders: Sequence[tuple[Player, ...]]) -> list[Present]:
+    return list(
+        dict.fromkeys(frozenset(order[:size]) for order in orders for size in range(len(order) + 1))
+    )
+
+
+def sampled_shapley(
+    orders: Sequence[tuple[Player, ...]], worth: Mapping[Present, float]
+) -> dict[Player, float]:
+    """Mean marginal worth over orders; the values add up all the same.
+
+    Args:
+        orders: of the players.
+        worth: of every prefix of an order.
+    """
+    shares: dict[Player, float] = dict.fromkeys(orders[0], 0.0)
+    for order in orders:
+        for place, name in enumerate(order):
+            before = frozenset(order[:place])
+            shares[name] += (worth[before | {name}] - worth[before]) / len(orders)
+    return shares

@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
-from knowreason.explain.copies import Variant, solve
+from knowreason.explain.copies import Variant
 from knowreason.explain.explanation import Change
+from knowreason.explain.incidence import Incidence
 from knowreason.explain.neighbourhood import Neighbourhood
+from knowreason.explain.questions import Question
+from knowreason.factors import OPEN
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
 
 NEAREST = 24  # other atoms that are tried
 
 
-def what_if(
+def ask_changes(
     grounding: Grounding,
     near: Neighbourhood,
-    log_odds: np.ndarray,
+    log_odds: NDArray[np.float64],
     outputs: Sequence[ModelOutput],
     limit: int = 3,
-) -> tuple[Change, ...]:
-    """Changes of one model's output, or of one other atom, that flip the atom.
+) -> Question[tuple[Change, ...]]:
+    """Ask for changes of one model's output, or of one other atom, that flip the atom.
 
     The smallest first: for another atom, the one whose changed truth is least unlikely.
 
@@ -36,52 +40,39 @@ def what_if(
     """
     atom = int(near.atoms[near.centre])
     now = float(log_odds[atom])
-    changes = _other_atoms(grounding, near, log_odds, now)
-    changes += _model_outputs(grounding, atom, now, outputs)
-    return tuple(sorted(changes, key=lambda change: -_ease(change))[:limit])
-
-
-def _ease(change: Change) -> float:
-    """How little has to change: 1 less the distance in probability."""
-    return 1 - abs(change.after - change.before)
-
-
-def _other_atoms(
-    grounding: Grounding, near: Neighbourhood, log_odds: np.ndarray, now: float
-) -> list[Change]:
     others = [local for local in _nearest(near) if grounding.atoms.owner(int(near.atoms[local]))]
-    if not others:
-        return []
-    variants = [Variant(clamped={local: truth}) for local in others for truth in (0, 1)]
-    results = solve(near.graph, variants)[:, near.centre]
-    changes = []
-    for (local, truth), result in zip(
-        ((local, truth) for local in others for truth in (0, 1)), results.tolist(), strict=True
-    ):
-        if result * now < 0:
-            index = int(near.atoms[local])
-            before = float(expit(log_odds[index]))
-            name = grounding.atom_name(index)
-            words = f"if {name} were known to be {'true' if truth else 'false'}"
-            changes.append(Change(words, before, float(truth), result))
-    return changes
+    tried = [(local, truth) for local in others for truth in (0, 1)]
+
+    def answer(results: NDArray[np.float64]) -> tuple[Change, ...]:
+        changes = [
+            _known(grounding, int(near.atoms[local]), truth, log_odds, result)
+            for (local, truth), result in zip(tried, results.tolist(), strict=True)
+            if result * now < 0
+        ]
+        changes += _model_outputs(grounding, atom, now, outputs)
+        return tuple(sorted(changes, key=lambda c: abs(c.after - c.before))[:limit])
+
+    return Question(tuple(Variant(clamped={local: truth}) for local, truth in tried), answer)
+
+
+def _known(
+    grounding: Grounding, atom: int, truth: int, log_odds: NDArray[np.float64], result: float
+) -> Change:
+    before = float(expit(log_odds[atom]))
+    words = f"if {grounding.atom_name(atom)} were known to be {'true' if truth else 'false'}"
+    return Change(words, before, float(truth), result)
 
 
 def _nearest(near: Neighbourhood) -> list[int]:
     """Atoms that share a factor with the centre, and then those that share one with these."""
+    incidence = Incidence.of(near.graph)
+    open_atoms = near.graph.evidence.numpy() == OPEN
     found: dict[int, None] = {}
-    frontier = {near.centre}
+    frontier = np.array([near.centre], dtype=np.int64)
     for _ in range(2):
-        reached: set[int] = set()
-        for group in near.graph.groups:
-            atoms = group.atoms.numpy()
-            touched = np.isin(atoms, list(frontier)).any(axis=1)
-            reached |= set(np.unique(atoms[touched]).tolist())
-        for local in sorted(reached - {near.centre}):
-            found[local] = None
-        frontier = reached
-    open_atoms = near.graph.evidence.numpy() < 0
-    return [local for local in found if open_atoms[local]][:NEAREST]
+        frontier = incidence.held_by(incidence.touching(frontier))
+        found |= dict.fromkeys(a for a in frontier.tolist() if a != near.centre and open_atoms[a])
+    return list(found)[:NEAREST]
 
 
 def _model_outputs(

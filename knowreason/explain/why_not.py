@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from knowreason.explain.explanation import Obstacle
 from knowreason.factors import AtomSpan
-from knowreason.ground import Grounding
+from knowreason.ground import Grounding, GroundRule
 from knowreason.ground.query import Conjunction
 from knowreason.ground.relations import Relations
 from knowreason.logic import Atom, Constant, Formula, Implies, Not, Or, Program, Rule, Variable
@@ -20,7 +21,12 @@ LIKELY = 0.5  # a body literal above this does not stand in the way
 
 
 def why_not(
-    grounding: Grounding, atom: int, log_odds: np.ndarray, limit: int = 3
+    grounding: Grounding,
+    atom: int,
+    log_odds: NDArray[np.float64],
+    groundings: Sequence[GroundRule],
+    relations: Relations,
+    limit: int = 3,
 ) -> tuple[Obstacle, ...]:
     """Rules with the atom's predicate on their right side that do not support it.
 
@@ -28,6 +34,8 @@ def why_not(
         grounding: what is explained.
         atom: index.
         log_odds: ``float64[n]`` marginals.
+        groundings: of rules at the atom.
+        relations: what is observed.
         limit: most obstacles, heaviest rules first.
     """
     span = grounding.atoms.owner(atom)
@@ -43,25 +51,27 @@ def why_not(
     weights = dict(zip(grounding.parameters.names, grounding.graph.theta.tolist(), strict=True))
     rules = sorted(program.rules, key=lambda rule: -abs(weights.get(rule.name, np.inf)))
     found: list[Obstacle] = []
-    firing = _best_bodies(grounding, atom, log_odds)
-    with Relations(program, grounding.data) as relations:
-        for rule in rules:
-            if len(found) == limit:
+    firing = _best_bodies(grounding, atom, log_odds, groundings)
+    for rule in rules:
+        if len(found) == limit:
+            break
+        for body, binding in _matches(rule, span, names):
+            obstacle = firing.get(rule.name) or _missing(relations, program, rule, body, binding)
+            if obstacle is not None and obstacle.probability < LIKELY:
+                found.append(obstacle)
                 break
-            for body, binding in _matches(rule, span, names):
-                obstacle = firing.get(rule.name) or _missing(
-                    relations, program, rule, body, binding
-                )
-                if obstacle is not None and obstacle.probability < LIKELY:
-                    found.append(obstacle)
-                    break
     return tuple(found)
 
 
-def _best_bodies(grounding: Grounding, atom: int, log_odds: np.ndarray) -> dict[str, Obstacle]:
+def _best_bodies(
+    grounding: Grounding,
+    atom: int,
+    log_odds: NDArray[np.float64],
+    groundings: Sequence[GroundRule],
+) -> dict[str, Obstacle]:
     """For rules that are grounded at the atom: the least likely literal of the best body."""
     best: dict[str, Obstacle] = {}
-    for ground_rule in grounding.groundings_of(atom):
+    for ground_rule in groundings:
         rule = grounding.program.rules[ground_rule.rule_index]
         weakest = _weakest(grounding, rule, ground_rule.atoms, atom, log_odds)
         if weakest is None:
@@ -72,7 +82,11 @@ def _best_bodies(grounding: Grounding, atom: int, log_odds: np.ndarray) -> dict[
 
 
 def _weakest(
-    grounding: Grounding, rule: Rule, atoms: tuple[int, ...], atom: int, log_odds: np.ndarray
+    grounding: Grounding,
+    rule: Rule,
+    atoms: tuple[int, ...],
+    atom: int,
+    log_odds: NDArray[np.float64],
 ) -> Obstacle | None:
     body = rule.formula.left if isinstance(rule.formula, Implies) else None
     negated = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.special import expit, logit
 
 from knowreason.data import Dataset
 from knowreason.errors import UnknownNameError, did_you_mean
+from knowreason.explain import Explainer
 from knowreason.factors import OPEN, AtomSpan
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
@@ -54,12 +56,19 @@ class Beliefs:
         grounding: the graph they are about, labels known when predicting clamped.
         outputs: what each model said.
         notes: what the user should know (drift, adaptation, engines that stepped aside).
+        diagnosis: how reliable each model was in training and is today.
+        unadapted: the beliefs before adaptation, where models passed channels.
+        interval: ``float32[2, n]`` log-odds between which each conclusion lies in 95 % of
+            bootstrap replicates of the weights.
     """
 
     posterior: Posterior
     grounding: Grounding
     outputs: tuple[ModelOutput, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    diagnosis: tuple[str, ...] = field(default=())
+    unadapted: Beliefs | None = None
+    interval: NDArray[np.float32] | None = None
 
     @property
     def info(self) -> str:
@@ -72,7 +81,12 @@ class Beliefs:
             for report in self.posterior.reports
         ]
         notes = [note for report in self.posterior.reports for note in report.notes]
-        return "\n".join([*lines, *notes, *self.notes])
+        return "\n".join([*lines, *notes, *self.notes, *self.diagnosis])
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Explains these beliefs; kept, so that the second explanation is quick."""
+        return Explainer(self.grounding, self.posterior, self.outputs)
 
     def asked(self, predicate: str) -> NDArray[np.int64]:
         """Atoms that are asked: open, without known truth, about things in scope."""
@@ -115,6 +129,9 @@ class Beliefs:
             }
         if self.posterior.spread is not None:
             columns["spread"] = pa.array(self.posterior.spread.numpy()[atoms])
+        if self.interval is not None:
+            low, high = expit(self.interval[:, atoms].astype(np.float64))
+            columns |= {"low": pa.array(low), "high": pa.array(high)}
         return MarginalTable(pa.table(columns))
 
     def most_probable(self, predicate: str) -> MarginalTable:

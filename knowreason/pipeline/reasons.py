@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from knowreason.errors import ProjectError
-from knowreason.explain import Explanation, explain
+from knowreason.explain import Explanation
 from knowreason.lang import parse_formula
 from knowreason.logic import Atom, Constant
 from knowreason.pipeline.beliefs import Beliefs
@@ -29,7 +29,7 @@ def explain_atom(beliefs: Beliefs, text: str, **options: Any) -> Explanation:
 
 def explain_index(beliefs: Beliefs, atom: int, **options: Any) -> Explanation:
     """Explain an atom by its index."""
-    return explain(beliefs.grounding, beliefs.posterior, atom, beliefs.outputs, **options)
+    return beliefs.explainer.explain(atom, **options)
 
 
 def atom_index(beliefs: Beliefs, text: str) -> int:

@@ -1,0 +1,88 @@
+"""Which ground factors hold which atoms, looked up from both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from knowreason.factors import FactorGraph
+from knowreason.factors.arrays import array, offsets_of, owners
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Incidence:
+    """Atoms of every factor and factors of every atom; factors are numbered part by part.
+
+    The parts are the groups, clause lists and counts of a graph, and its blocks.
+
+    Attributes:
+        atoms_of: ``[factors, n]`` CSR.
+        factors_of: ``[n, factors]`` CSR.
+        starts: ``int64[parts + 1]``: first factor of each part.
+    """
+
+    atoms_of: sparse.csr_array
+    factors_of: sparse.csr_array
+    starts: Index
+
+    @staticmethod
+    def of(graph: FactorGraph) -> Incidence:
+        """Of a conditioned graph."""
+        factors: list[Index] = []
+        atoms: list[Index] = []
+        starts = [0]
+        for group in graph.groups:
+            arity = group.atoms.shape[1]
+            factors.append(starts[-1] + np.repeat(np.arange(group.rows), arity))
+            atoms.append(array(group.atoms).reshape(-1).astype(np.int64))
+            starts.append(starts[-1] + group.rows)
+        for part in (*graph.clause_lists, *graph.counts, graph.blocks):
+            offsets = array(part.offsets)
+            factors.append(starts[-1] + owners(offsets))
+            atoms.append(array(part.atoms).astype(np.int64))
+            starts.append(starts[-1] + len(offsets) - 1)
+        for place, count in enumerate(graph.counts, len(graph.groups) + len(graph.clause_lists)):
+            target = array(count.target).astype(np.int64)
+            rows = np.flatnonzero(target >= 0)
+            factors.append(starts[place] + rows)
+            atoms.append(target[rows])
+        row = np.concatenate([*factors, np.zeros(0, np.int64)]).astype(np.int64)
+        column = np.concatenate([*atoms, np.zeros(0, np.int64)]).astype(np.int64)
+        shape = (starts[-1], graph.atom_count)
+        atoms_of = sparse.csr_array((np.ones(len(row), np.int8), (row, column)), shape=shape)
+        return Incidence(atoms_of, atoms_of.T.tocsr(), np.array(starts, dtype=np.int64))
+
+    def touching(self, atoms: Index) -> Index:
+        """Factors that hold any of the atoms, ascending."""
+        return _columns(self.factors_of, atoms)
+
+    def held_by(self, factors: Index) -> Index:
+        """Atoms that any of the factors holds, ascending."""
+        return _columns(self.atoms_of, factors)
+
+    def within(self, atoms: NDArray[np.bool_]) -> list[Index]:
+        """Rows of each part all of whose atoms are among ``bool[n]``."""
+        factors = self.touching(np.flatnonzero(atoms))
+        sizes = np.diff(self.atoms_of.indptr)[factors]
+        start = offsets_of(sizes)
+        entries = np.repeat(self.atoms_of.indptr[factors] - start[:-1], sizes)
+        inside = atoms[self.atoms_of.indices[np.arange(start[-1]) + entries]]
+        whole = np.bincount(owners(start), ~inside, minlength=len(factors)) == 0
+        chosen = factors[whole]
+        edges = np.searchsorted(chosen, self.starts)
+        return [
+            chosen[low:high] - first
+            for low, high, first in zip(edges, edges[1:], self.starts, strict=False)
+        ]
+
+
+def _columns(matrix: sparse.csr_array, rows: Index) -> Index:
+    sizes = np.diff(matrix.indptr)[rows]
+    start = offsets_of(sizes)
+    entries = np.arange(start[-1]) + np.repeat(matrix.indptr[rows] - start[:-1], sizes)
+    return np.unique(matrix.indices[entries]).astype(np.int64)
