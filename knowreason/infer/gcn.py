@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,11 @@ from knowreason.factors.condition import condition
 from knowreason.infer.bp import bp
 from knowreason.infer.exact import decided_log_odds
 from knowreason.infer.gcn_network import ROUNDS, Corrections, course
-from knowreason.infer.gcn_training import NOISE, PASSES, load_gcn, weight_noise
+from knowreason.infer.gcn_training import load_gcn
 from knowreason.infer.messages import layout
 from knowreason.infer.messages_beliefs import decided_clipped
 from knowreason.infer.posterior import EngineReport, Posterior
+from knowreason.infer.weight_noise import Noise, ensemble
 
 MOST_ATOMS = 40
 SIZES = (12, 20, MOST_ATOMS)  # components are probed together up to these numbers of atoms
@@ -34,10 +35,7 @@ def gcn(
     device: str = "auto",
     network: Corrections | None = None,
     most_atoms: int = MOST_ATOMS,
-    ensemble: bool = False,
-    noise: float = NOISE,
-    relative: bool = False,
-    passes: int = PASSES,
+    noise: Noise | None = None,
     **options: Any,
 ) -> Posterior:
     """Eight damped rounds of belief propagation, corrected by a network of message passing.
@@ -49,16 +47,13 @@ def gcn(
 
     Args:
         graph: any factor graph, at its ``theta``.
-        seed: of the weight noise and of ``bp``'s fallback.
+        seed: of ``bp``'s fallback.
         device: of ``bp``; the network runs on the CPU.
         network: trained by :func:`~knowreason.infer.gcn_training.train_gcn`; the
             package's own by default.
         most_atoms: of a component that the network serves.
-        ensemble: the mean of ``passes`` passes with noise on the network's weights, their
-            standard deviation in ``spread`` (0 where ``bp`` served).
-        noise: standard deviation of that noise.
-        relative: noise in units of each weight.
-        passes: of the ensemble.
+        noise: an ensemble of passes with noise on the network's weights: the mean of
+            their log-odds, the standard deviation in ``spread`` (0 where ``bp`` served).
         **options: of ``bp``.
 
     Raises:
@@ -71,9 +66,8 @@ def gcn(
     here = np.append(served, False)[label]
     begin = time.perf_counter()
     log_odds = torch.from_numpy(decided_log_odds(known))
-    spread = torch.zeros_like(log_odds) if ensemble else None
-    plan = Noise(noise, relative, passes, seed) if ensemble else None
-    for atoms, mean, deviation in _corrected(known, label, here, network, plan):
+    spread = torch.zeros_like(log_odds) if noise is not None else None
+    for atoms, mean, deviation in _corrected(known, label, here, network, noise):
         log_odds[atoms] = mean
         if spread is not None:
             spread[atoms] = deviation
@@ -91,7 +85,7 @@ def gcn(
         expectations += known.constant
         log_z += float(known.theta @ known.constant)
     for part in (swept, beside):
-        if part is not None:
+        if part is not None and part[1].expectations is not None:
             log_z += part[1].log_z or 0.0
             expectations += part[1].expectations
     if swept is not None:
@@ -101,16 +95,6 @@ def gcn(
     return Posterior(
         log_odds, log_z, "bethe", expectations, component, tuple(reports), spread=spread
     )
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Noise on the network's weights: scale, in units of each weight or not, passes, seed."""
-
-    scale: float
-    relative: bool
-    passes: int
-    seed: int
 
 
 def corrected(
@@ -125,14 +109,11 @@ def corrected(
         noise: of an ensemble; ``None`` for one pass without noise.
     """
     seen = course(graph, component)
-    plan = Noise(0.0, False, 1, 0) if noise is None else noise
-    generator = torch.Generator().manual_seed(plan.seed)
-    found = []
-    for _ in range(plan.passes):
-        with torch.no_grad(), weight_noise(network, plan.scale, generator, plan.relative):
-            found.append(decided_clipped(graph, network(seen)))
-    drawn = torch.stack(found)
-    return drawn.mean(0), drawn.std(0, correction=0)
+    if noise is not None:
+        return ensemble(network, lambda: decided_clipped(graph, network(seen)), noise)
+    with torch.no_grad():
+        found = decided_clipped(graph, network(seen))
+    return found, torch.zeros_like(found)
 
 
 def _served(
@@ -142,9 +123,10 @@ def _served(
     size = np.bincount(label[label >= 0], minlength=count)
     loops = 1 - size
     plan = layout(graph)
-    for rows in (*plan.rows, plan.blocks):
-        owner = label[rows.atoms[rows.offsets[:-1]]]
-        loops += np.bincount(owner, np.diff(rows.offsets) - 1, minlength=count).astype(np.int64)
+    shapes = [*((rows.atoms, rows.offsets) for rows in plan.rows)]
+    for atoms, offsets in (*shapes, (plan.blocks.atoms, plan.blocks.offsets)):
+        owner = label[atoms[offsets[:-1]]]
+        loops += np.bincount(owner, np.diff(offsets) - 1, minlength=count).astype(np.int64)
     small, looped = size <= most_atoms, loops > 0
     trees, large = int((~looped).sum()), int((looped & ~small).sum())
     notes = []

@@ -6,8 +6,7 @@ The state in the package is made by ``python -m knowreason.infer.gcn_training``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from knowreason.factors.condition import condition
 from knowreason.infer.exact import prepare
 from knowreason.infer.gcn_graphs import Family, random_components
 from knowreason.infer.gcn_network import Corrections, Course, course
+from knowreason.infer.weight_noise import weight_noise
 
 Progress = Callable[[int, int, str], None]
 STATE = Path(__file__).with_name("gcn_state.safetensors")
@@ -30,8 +30,6 @@ FAMILIES = (
     Family(atoms=(8, 20), weight=0.8, unary=0.8),
     Family(atoms=(8, 14), density=(2.0, 5.0), weight=0.7, triples=0.2),
 )
-NOISE = 0.1
-PASSES = 10
 
 
 def train_gcn(
@@ -98,32 +96,6 @@ def example(graph: FactorGraph) -> tuple[Course, Tensor, Tensor]:
     component = torch.from_numpy(components(known)[0]).long()
     asked = exact.tractable & (known.evidence == OPEN)
     return course(known, component), exact().probabilities, asked
-
-
-@contextmanager
-def weight_noise(
-    network: torch.nn.Module, scale: float, generator: torch.Generator, relative: bool = False
-) -> Iterator[None]:
-    """Adds Gaussian noise to every weight while the block runs, and takes it away after.
-
-    Args:
-        network: changed in place.
-        scale: standard deviation; of each weight's size where ``relative``.
-        generator: of the noise.
-        relative: noise in units of each weight.
-    """
-    with torch.no_grad():
-        kept = [weight.clone() for weight in network.parameters()]
-        for weight in network.parameters():
-            if scale > 0:
-                drawn = scale * torch.randn(weight.shape, generator=generator)
-                weight += drawn * weight.abs() if relative else drawn
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for weight, before in zip(network.parameters(), kept, strict=True):
-                weight.copy_(before)
 
 
 def save_gcn(network: Corrections, path: Path) -> None:

@@ -21,6 +21,7 @@ LEARNERS: Registry[Learner] = Registry(
     lazy={
         "variational_em": "knowreason.learn.variational_em:variational_em",
         "likelihood": "knowreason.learn.likelihood:likelihood",
+        "knowgraph": "knowreason.learn.knowgraph:knowgraph",
         "pseudo_likelihood": "knowreason.learn.pseudo_likelihood:pseudo_likelihood",
     },
 )

@@ -13,11 +13,12 @@ from knowreason.factors.oracle import enumerate_worlds
 from knowreason.infer import infer
 from knowreason.infer.bp import bp
 from knowreason.infer.exact import exact
-from knowreason.infer.gcn import Noise, corrected, gcn
+from knowreason.infer.gcn import corrected, gcn
 from knowreason.infer.gcn_graphs import Family, random_components
 from knowreason.infer.gcn_network import DAMPING, ROUNDS, Corrections
 from knowreason.infer.gcn_training import load_gcn
 from knowreason.infer.rounds import bp_rounds
+from knowreason.infer.weight_noise import Noise
 from tests.strategies import factor_graphs, random_graph
 
 
@@ -132,7 +133,7 @@ def test_renumbering_atoms_changes_nothing():
 def test_ensemble_has_a_spread_and_leaves_the_network_as_it_was():
     graph = random_components(10, Family(atoms=(8, 12)), np.random.default_rng(5), batches=2)
     before = [weight.clone() for weight in load_gcn().parameters()]
-    first, again = gcn(graph, ensemble=True, seed=3), gcn(graph, ensemble=True, seed=3)
+    first, again = (gcn(graph, noise=Noise(0.05, seed=3)) for _ in range(2))
     assert torch.equal(first.log_odds, again.log_odds)
     assert torch.equal(first.spread, again.spread)
     assert first.spread.max() > 0

@@ -6,7 +6,8 @@ import torch
 from knowreason.infer.exact import exact
 from knowreason.infer.gcn import gcn
 from knowreason.infer.gcn_graphs import Family, potentials_of, random_components
-from knowreason.infer.gcn_training import load_gcn, save_gcn, train_gcn, weight_noise
+from knowreason.infer.gcn_training import load_gcn, save_gcn, train_gcn
+from knowreason.infer.weight_noise import weight_noise
 
 SMALL = {"batches": 4, "components_each": 20, "families": (Family(atoms=(4, 9)),), "steps": 60}
 
