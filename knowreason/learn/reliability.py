@@ -9,7 +9,7 @@ same fit on the training period it says which model broke since.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ Vector = NDArray[np.float64]
 
 EDGE = 1e-9  # probabilities stay this far inside (0, 1)
 FURTHEST = 10.0  # greatest shift of a base rate, in log-odds
+SURE = 2.5  # standard errors beyond which a change is no noise
+LEAST_LOSS, LEAST_INVENTED, LEAST_SHIFT = 0.05, 0.005, 0.25  # smaller changes are left alone
 LEAST_NEGATIVES = 50  # for a correlation among labelled negatives
 
 
@@ -51,6 +53,8 @@ class Channels:
         count: number of atoms in the batch.
         history: objective before each step and at the end; never decreasing.
         converged: whether the last step moved every parameter by less than the tolerance.
+        errors: ``float64[2m + 1]``, standard errors of ``s1``, ``s0`` and ``shift``, what is
+            unknown about the atoms allowed for.
     """
 
     s1: Vector
@@ -60,21 +64,12 @@ class Channels:
     count: int = 0
     history: tuple[float, ...] = ()
     converged: bool = True
+    errors: Vector | None = None
 
     @staticmethod
     def identity(models: int) -> Channels:
         """Channels that change nothing."""
         return Channels(np.ones(models), np.zeros(models))
-
-    @property
-    def s1_error(self) -> Vector:
-        """``float64[m]``: binomial standard errors of ``s1``."""
-        return np.sqrt(self.s1 * (1 - self.s1) / (self.true + 1.0))
-
-    @property
-    def s0_error(self) -> Vector:
-        """``float64[m]``: binomial standard errors of ``s0``."""
-        return np.sqrt(self.s0 * (1 - self.s0) / (self.count - self.true + 1.0))
 
 
 def fit_channels(
@@ -116,7 +111,14 @@ def fit_channels(
         moved = max(np.abs(new1 - s1).max(), np.abs(new0 - s0).max(), abs(new_shift - shift))
         s1, s0, shift = new1, new0, new_shift
     return Channels(
-        s1, s0, shift, float(belief.sum()), len(ratios), tuple(history), bool(moved < tolerance)
+        s1,
+        s0,
+        shift,
+        float(belief.sum()),
+        len(ratios),
+        tuple(history),
+        bool(moved < tolerance),
+        _errors(belief, expit(before + shift), ratios, s1, s0, prior),
     )
 
 
@@ -141,6 +143,10 @@ def relative(today: Channels, training: Channels) -> Channels:
     they are today's (``today = since @ training`` as matrices), within 0 and 1.
     """
     span = np.maximum(training.s1 - training.s0, EDGE)
+    errors = None
+    if today.errors is not None and training.errors is not None:
+        scale = np.append(np.tile(span, 2), 1.0)
+        errors = np.hypot(today.errors, training.errors) / scale
     s1 = np.clip((today.s1 - training.s0) / span, 0.0, 1.0)
     s0 = np.clip((today.s0 - training.s0) / span, 0.0, 1.0)
     return Channels(
@@ -151,6 +157,28 @@ def relative(today: Channels, training: Channels) -> Channels:
         today.count,
         today.history,
         today.converged and training.converged,
+        errors,
+    )
+
+
+def beyond_noise(since: Channels) -> Channels:
+    """Only what differs from the identity by more than noise explains; the rest unchanged.
+
+    Args:
+        since: from :func:`relative`, with standard errors.
+    """
+    if since.errors is None:
+        return since
+    m = len(since.s1)
+    error1, error0, shift_error = since.errors[:m], since.errors[m:-1], since.errors[-1]
+    lost = 1 - since.s1 > np.maximum(LEAST_LOSS, SURE * error1)
+    made_up = since.s0 > np.maximum(LEAST_INVENTED, SURE * error0)
+    moved = abs(since.shift) > max(LEAST_SHIFT, SURE * shift_error)
+    return replace(
+        since,
+        s1=np.where(lost, since.s1, 1.0),
+        s0=np.where(made_up, since.s0, 0.0),
+        shift=since.shift if moved else 0.0,
     )
 
 
@@ -210,6 +238,34 @@ def _base_shift(belief: Vector, before: Vector, shift: float, start: float, case
         step = np.clip(missing / (slope + EDGE), -1, 1)
         shift = float(np.clip(shift + step, -FURTHEST, FURTHEST))
     return shift
+
+
+def _errors(
+    belief: Vector, rate: Vector, ratios: Vector, s1: Vector, s0: Vector, prior: ChannelPrior
+) -> Vector:
+    """Standard errors from the outer product of the atoms' scores, and the priors."""
+    scores = np.column_stack(
+        [
+            belief[:, None] * _slope(s1, ratios),
+            (1 - belief[:, None]) * _slope(s0, ratios),
+            belief - rate,
+        ]
+    )
+    of1 = prior.s1_cases * (prior.s1 / s1**2 + (1 - prior.s1) / (1 - s1) ** 2)
+    of0 = prior.s0_cases * (prior.s0 / s0**2 + (1 - prior.s0) / (1 - s0) ** 2)
+    of_base = prior.base_cases * float(np.mean(rate * (1 - rate))) if len(rate) else 1.0
+    information = scores.T @ scores + np.diag([*of1, *of0, of_base + EDGE])
+    return np.sqrt(np.diag(np.linalg.inv(information)))
+
+
+def _slope(share: Vector, ratios: Vector) -> Vector:
+    """Derivative of ``log((1 - s) + s exp(llr))`` in ``s``."""
+    far = np.exp(-np.abs(ratios))
+    upward, downward = (
+        (1 - far) / ((1 - share) * far + share),
+        (far - 1) / (1 - share + share * far),
+    )
+    return np.where(ratios > 0, upward, downward)
 
 
 def _objective(

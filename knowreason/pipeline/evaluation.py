@@ -30,6 +30,8 @@ from knowreason.pipeline.fitting import training_labels
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth
 
 REASONER = "reasoner"
+UNADAPTED = "reasoner, unadapted"
+OURS = (REASONER, UNADAPTED)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,10 @@ def evaluate_reasoner(
     grounding = reasoner.training_grounding(training)
     outputs = tuple(model.fitted.output for model in reasoner.models_)
     labels = training_labels(grounding, reasoner.models_, reasoner.settings)
-    scores, notes = baseline_scores(predicate, grounding, labels, outputs, beliefs, atoms)
+    plain = beliefs.unadapted or beliefs
+    scores, notes = baseline_scores(predicate, grounding, labels, outputs, plain, atoms)
+    if beliefs.unadapted is not None:
+        scores[UNADAPTED] = plain.posterior.log_odds.numpy()[atoms]
     scores[REASONER] = beliefs.posterior.log_odds.numpy()[atoms]
     blocks = block_of(beliefs, predicate, atoms, by) if by else None
     table = evaluate(truth, scores, metrics, blocks=blocks, seed=seed)
@@ -208,7 +213,7 @@ def _marginals(graph: FactorGraph, reasoner: Reasoner) -> NDArray[np.float64]:
 
 
 def _best_other(table: Mapping[str, Mapping[str, Estimate]], metric: str) -> str:
-    others = {name: row[metric].value for name, row in table.items() if name != REASONER}
+    others = {name: row[metric].value for name, row in table.items() if name not in OURS}
     others = {name: value for name, value in others.items() if np.isfinite(value)}
     if not others:
         return ""

@@ -127,15 +127,22 @@ def fit_weights(
     progress: Progress | None = None,
 ) -> Fit:
     """Learn every weight of a grounding that already holds the models' outputs."""
+    problem = learning_problem(grounding, models, settings)
+    return learn(problem, method, seed=seed, progress=_relay(progress), **settings.learn)
+
+
+def learning_problem(
+    grounding: Grounding, models: tuple[FittedModel, ...], settings: Settings
+) -> Problem:
+    """What is to be learned from a grounding that already holds the models' outputs."""
     labels = training_labels(grounding, models, settings)
     table = starting_biases(grounding, models, labels)
-    problem = Problem(
+    return Problem(
         grounding.graph.with_theta(torch.from_numpy(table.start.copy())),
         table,
         labels,
         latent_rules(grounding),
     )
-    return learn(problem, method, seed=seed, progress=_relay(progress), **settings.learn)
 
 
 def starting_biases(

@@ -19,14 +19,18 @@ from knowreason.factors import OPEN
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding, ground
 from knowreason.infer import infer
-from knowreason.learn import Fit
+from knowreason.learn import Bootstrap, Fit
 from knowreason.logic import Program
 from knowreason.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
 from knowreason.pipeline.beliefs import Beliefs
-from knowreason.pipeline.fitting import fit_models, fit_weights, model_outputs
+from knowreason.pipeline.fitting import fit_models, fit_weights, learning_problem, model_outputs
+from knowreason.pipeline.intervals import bootstrap_fit, with_intervals
+from knowreason.pipeline.reliability import shifted
 from knowreason.pipeline.settings import Progress, Settings
+from knowreason.pipeline.snapshots import Snapshot
 from knowreason.pipeline.stored_models import FittedModel
+from knowreason.pipeline.watching import adapted, training_snapshot, watched
 from knowreason.pipeline.weights import RuleWeights, theta_for
 
 if TYPE_CHECKING:
@@ -56,6 +60,8 @@ class Reasoner(BaseEstimator):
         models_: fitted models.
         fit_: the learner's result.
         grounding_: what was learned from.
+        snapshot_: what held on the training data; today's is compared with it.
+        bootstrap_: replicates of the parameters, where the settings ask for them.
     """
 
     def __init__(
@@ -111,45 +117,83 @@ class Reasoner(BaseEstimator):
         )
         outputs = tuple(model.fitted.output for model in self.models_)
         self.grounding_ = self._ground(data, outputs)
-        return self.adopt(
-            fit_weights(
-                self.grounding_,
-                self.models_,
-                method=self.method,
-                settings=self.settings,
-                seed=self.seed,
-                progress=progress,
-            )
+        fit = fit_weights(
+            self.grounding_,
+            self.models_,
+            method=self.method,
+            settings=self.settings,
+            seed=self.seed,
+            progress=progress,
         )
+        replicates = None
+        if self.settings.bootstrap:
+            problem = learning_problem(self.grounding_, self.models_, self.settings)
+            replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
+        if progress:
+            progress("keeping what holds on the training data", 0, 1)
+        beliefs = self._believe(self.grounding_, outputs, fit)
+        return self.adopt(fit, training_snapshot(beliefs, self.models_), replicates)
 
-    def adopt(self, fit: Fit) -> Self:
-        """Take over learned weights (of a stored run); the models stay."""
+    def adopt(
+        self, fit: Fit, snapshot: Snapshot | None = None, replicates: Bootstrap | None = None
+    ) -> Self:
+        """Take over what was learned (of a stored run); the models stay."""
         self.fit_ = fit
-        self.weights_ = RuleWeights.of(fit)
+        self.snapshot_ = snapshot
+        self.bootstrap_ = replicates
+        self.weights_ = RuleWeights.of(fit, replicates)
         return self
 
-    def infer(self, data: Dataset, *, engine: str | None = None) -> Beliefs:
+    def infer(
+        self,
+        data: Dataset,
+        *,
+        engine: str | None = None,
+        adapt: Literal["", "reliability"] | None = None,
+    ) -> Beliefs:
         """Beliefs about every open atom of ``data``; its visible labels are known truths.
 
         Args:
             data: today's data; labels optional.
             engine: instead of the reasoner's own.
+            adapt: ``reliability`` passes every model through what happened to it since
+                training; the unadapted beliefs stay in ``unadapted``. ``None`` takes the
+                settings' choice.
 
         Raises:
             NotFittedError: before :meth:`fit`.
         """
         models = self._fitted()
         outputs = model_outputs(models, data)
-        grounding = self._ground(data, outputs, labels="evidence")
-        graph = grounding.graph.with_theta(theta_for(grounding, self.fit_))
-        posterior = infer(
-            graph,
-            engine=engine or self.engine,
-            seed=self.seed,
-            device=self.device,
-            **self.settings.infer,
-        )
+        bare = self._ground(data, (), labels="evidence")
+
+        def believe(outputs: tuple[ModelOutput, ...], shifts: Mapping[str, float]) -> Beliefs:
+            grounding = shifted(bare.with_models(outputs), shifts)
+            return self._believe(grounding, outputs, self.fit_, engine)
+
+        beliefs = believe(outputs, {})
+        if self.snapshot_ is not None and beliefs.posterior.world is None:
+            beliefs = watched(beliefs, self.snapshot_)
+            if self.settings.adapt if adapt is None else adapt:
+                beliefs = adapted(beliefs, self.snapshot_, believe)
+        if self.bootstrap_ is not None and beliefs.posterior.world is None:
+            chosen = engine or self.engine
+            beliefs = with_intervals(beliefs, self.fit_, self.bootstrap_, chosen, self._options())
+        return beliefs
+
+    def _believe(
+        self,
+        grounding: Grounding,
+        outputs: tuple[ModelOutput, ...],
+        fit: Fit,
+        engine: str | None = None,
+    ) -> Beliefs:
+        graph = grounding.graph.with_theta(theta_for(grounding, fit))
+        posterior = infer(graph, engine=engine or self.engine, **self._options())
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
+
+    def _options(self) -> dict[str, Any]:
+        return {"seed": self.seed, "device": self.device, **self.settings.infer}
 
     def training_grounding(self, data: Dataset) -> Grounding:
         """The grounding that was learned from; grounded again for a reasoner read from disk."""

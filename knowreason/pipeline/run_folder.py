@@ -16,15 +16,18 @@ from typing import Any
 
 from knowreason.errors import ProjectError
 from knowreason.lang import loads
+from knowreason.pipeline.intervals import load_bootstrap, save_bootstrap
 from knowreason.pipeline.project import Project, load_project
 from knowreason.pipeline.reasoner import Reasoner
 from knowreason.pipeline.resolved import project_toml
 from knowreason.pipeline.settings import Settings
+from knowreason.pipeline.snapshots import Snapshot
 from knowreason.pipeline.stored_fit import load_fit, save_fit
 from knowreason.pipeline.stored_models import folder_name, load_fitted, save_fitted
 from knowreason.version import __version__
 
 PARTS = ("manifest.json", "program.kr", "project.toml", "weights.json", "weights.safetensors")
+DRIFT = "drift.json"  # what held on the training data
 LIBRARIES = ("torch", "duckdb", "scikit-learn", "numpy", "pyarrow", "lark")
 
 
@@ -81,7 +84,12 @@ def save_reasoner(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "program.kr").write_text(str(reasoner.program), encoding="utf-8")
     (folder / "project.toml").write_text(project_toml(project), encoding="utf-8")
-    save_fit(reasoner.fit_, folder)
+    save_fit(reasoner.fit_, folder, reasoner.weights_)
+    if reasoner.bootstrap_ is not None:
+        save_bootstrap(reasoner.bootstrap_, folder)
+    if reasoner.snapshot_ is not None:
+        drift = json.dumps(reasoner.snapshot_.to_values(), indent=1)
+        (folder / DRIFT).write_text(drift, encoding="utf-8")
     for model in reasoner.models_:
         save_fitted(model, folder / "models" / folder_name(model.name, model.predicate))
     reports = [asdict(report) for report in reasoner.grounding_.reports]
@@ -125,8 +133,14 @@ def load_run(folder: Path | str) -> Run:
         load_fitted(folder / "models" / folder_name(name, predicate))
         for name, predicate in manifest["models"]
     )
-    reasoner.adopt(load_fit(folder))
+    reasoner.adopt(load_fit(folder), _load_snapshot(folder / DRIFT), load_bootstrap(folder))
     return Run(folder, project, reasoner, manifest)
+
+
+def _load_snapshot(path: Path) -> Snapshot | None:
+    if not path.is_file():
+        return None
+    return Snapshot.from_values(json.loads(path.read_text(encoding="utf-8")))
 
 
 def reasoner_of(project: Project, program: Any) -> Reasoner:

@@ -24,8 +24,11 @@ _TABLE = (
 )
 
 
-def save_fit(fit: Fit, folder: Path) -> None:
-    """Write ``weights.toml``, ``weights.safetensors``, ``weights.json``, ``history.jsonl``."""
+def save_fit(fit: Fit, folder: Path, weights: RuleWeights | None = None) -> None:
+    """Write ``weights.toml``, ``weights.safetensors``, ``weights.json``, ``history.jsonl``.
+
+    ``weights`` are those of the fit, where they have intervals of a bootstrap.
+    """
     from safetensors.numpy import save_file
 
     arrays = {
@@ -49,7 +52,9 @@ def save_fit(fit: Fit, folder: Path) -> None:
         "notes": fit.notes,
     }
     (folder / "weights.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
-    (folder / "weights.toml").write_text(weights_toml(RuleWeights.of(fit)), encoding="utf-8")
+    (folder / "weights.toml").write_text(
+        weights_toml(weights or RuleWeights.of(fit)), encoding="utf-8"
+    )
     lines = "".join(json.dumps(record, default=float) + "\n" for record in fit.history)
     (folder / "history.jsonl").write_text(lines, encoding="utf-8")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ import torch
 
 from knowreason.factors import ParameterTable
 from knowreason.ground import Grounding
-from knowreason.learn import Fit
+from knowreason.learn import Bootstrap, Fit
 
 NORMAL_95 = 1.959964  # 97.5 % point of the standard normal
 
@@ -27,6 +28,7 @@ class RuleWeight:
         standard_error: posterior standard deviation, 0 where given.
         prior_mean, prior_sd: of ``log value`` for a scale.
         status: what the data had to say about it.
+        low, high: 95 % of bootstrap replicates lie between them, NaN without a bootstrap.
     """
 
     name: str
@@ -36,10 +38,14 @@ class RuleWeight:
     prior_mean: float
     prior_sd: float
     status: str
+    low: float = nan
+    high: float = nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval (normal approximation)."""
+        """95 % interval: of the bootstrap, or by the normal approximation."""
+        if self.low == self.low:
+            return self.low, self.high
         reach = NORMAL_95 * self.standard_error
         return self.value - reach, self.value + reach
 
@@ -51,9 +57,12 @@ class RuleWeights:
     weights: tuple[RuleWeight, ...]
 
     @staticmethod
-    def of(fit: Fit) -> RuleWeights:
-        """From a learner's result."""
+    def of(fit: Fit, bootstrap: Bootstrap | None = None) -> RuleWeights:
+        """From a learner's result, with intervals of a bootstrap where there is one."""
         table = fit.parameters
+        unknown = np.full(len(table), nan)
+        low = unknown if bootstrap is None else bootstrap.lower
+        high = unknown if bootstrap is None else bootstrap.upper
         return RuleWeights(
             tuple(
                 RuleWeight(
@@ -64,6 +73,8 @@ class RuleWeights:
                     float(table.prior_mean[i]),
                     float(table.prior_sd[i]),
                     fit.status[i],
+                    float(low[i]),
+                    float(high[i]),
                 )
                 for i in range(len(table))
             )

@@ -1,0 +1,95 @@
+"""How far weights and conclusions move over bootstrap replicates of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from knowreason.infer import infer
+from knowreason.infer.auto import divide
+from knowreason.infer.posterior import Posterior
+from knowreason.learn import Bootstrap, Fit, Problem, bootstrap
+from knowreason.pipeline.beliefs import Beliefs
+from knowreason.pipeline.weights import theta_for
+
+CONCLUSIONS = 50  # replicates that conclusions are drawn from
+LEVEL = 0.95
+FILE = "bootstrap.safetensors"
+
+
+def bootstrap_fit(problem: Problem, fit: Fit, replicates: int, seed: int) -> Bootstrap:
+    """Replicates of every parameter; see :func:`knowreason.learn.bootstrap.bootstrap`."""
+    return bootstrap(problem, fit, replicates=replicates, level=LEVEL, seed=seed)
+
+
+def with_intervals(
+    beliefs: Beliefs, fit: Fit, replicates: Bootstrap, engine: str, options: Mapping[str, Any]
+) -> Beliefs:
+    """The beliefs with a spread and an interval for every atom.
+
+    Args:
+        beliefs: at the fitted weights.
+        fit: what names the parameters of the replicates.
+        replicates: at most 50 of them are used.
+        engine, options: of :func:`knowreason.infer.infer`.
+    """
+    believe = _prepared(beliefs, engine, options)
+    drawn = [
+        believe(theta_for(beliefs.grounding, replace(fit, theta=theta))).log_odds.numpy()
+        for theta in replicates.theta[:CONCLUSIONS]
+    ]
+    log_odds = np.stack(drawn).astype(np.float32)
+    tail = (1 - LEVEL) / 2
+    spread = torch.from_numpy(log_odds.std(0).astype(np.float64))
+    return replace(
+        beliefs,
+        posterior=replace(beliefs.posterior, spread=spread),
+        interval=np.quantile(log_odds, [tail, 1 - tail], axis=0).astype(np.float32),
+    )
+
+
+def save_bootstrap(found: Bootstrap, folder: Path) -> None:
+    """Write ``bootstrap.safetensors``."""
+    from safetensors.numpy import save_file
+
+    save_file(
+        {
+            "theta": np.ascontiguousarray(found.theta),
+            "lower": found.lower,
+            "upper": found.upper,
+            "level": np.array([found.level]),
+            "clusters": np.array([found.clusters]),
+        },
+        folder / FILE,
+    )
+
+
+def load_bootstrap(folder: Path) -> Bootstrap | None:
+    """Read what :func:`save_bootstrap` wrote, ``None`` where there is nothing."""
+    from safetensors.numpy import load_file
+
+    if not (folder / FILE).is_file():
+        return None
+    arrays = load_file(folder / FILE)
+    return Bootstrap(
+        arrays["theta"],
+        arrays["lower"],
+        arrays["upper"],
+        float(arrays["level"][0]),
+        int(arrays["clusters"][0]),
+    )
+
+
+def _prepared(
+    beliefs: Beliefs, engine: str, options: Mapping[str, Any]
+) -> Callable[[Tensor], Posterior]:
+    graph = beliefs.grounding.graph
+    if engine == "auto":
+        return divide(graph, **options)
+    return lambda theta: infer(graph.with_theta(theta), engine=engine, **options)

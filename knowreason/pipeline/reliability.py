@@ -1,0 +1,288 @@
+"""Which model broke since training, and beliefs that allow for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import log_expit, logit
+
+from knowreason.factors import OPEN, AtomSpan
+from knowreason.factors.outputs import ModelOutput
+from knowreason.ground import Grounding
+from knowreason.learn.reliability import (
+    Channels,
+    apply,
+    beyond_noise,
+    fit_channels,
+    relative,
+)
+from knowreason.learn.state_reliability import (
+    StateChannels,
+    apply_states,
+    fit_state_channels,
+    relative_states,
+)
+
+LEAST_ATOMS = 30  # in a batch, to speak of reliability
+ROUNDS = 4  # of inference while adapting
+SETTLED = 0.01  # change of a channel at which rounds end
+FURTHEST = 40.0  # log-odds of what rules say, beyond which it is certain
+LEAST_LOSS = 0.05
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Channels of all models of one predicate over one batch.
+
+    Attributes:
+        predicate: whose models.
+        models: their names.
+        channels: of a functional predicate, :class:`StateChannels`.
+    """
+
+    predicate: str
+    models: tuple[str, ...]
+    channels: Channels | StateChannels
+
+    def to_values(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        told = self.channels
+        common = {"predicate": self.predicate, "models": list(self.models), "count": told.count}
+        if isinstance(told, StateChannels):
+            return common | {"seen": told.seen.tolist()}
+        return common | {
+            "s1": told.s1.tolist(),
+            "s0": told.s0.tolist(),
+            "shift": told.shift,
+            "true": told.true,
+            "errors": None if told.errors is None else told.errors.tolist(),
+        }
+
+    @staticmethod
+    def from_values(values: Mapping[str, Any]) -> Reading:
+        """What :meth:`to_values` gave."""
+        channels: Channels | StateChannels
+        if "seen" in values:
+            channels = StateChannels(np.array(values["seen"]), values["count"])
+        else:
+            errors = values["errors"]
+            channels = Channels(
+                np.array(values["s1"]),
+                np.array(values["s0"]),
+                values["shift"],
+                values["true"],
+                values["count"],
+                errors=None if errors is None else np.array(errors),
+            )
+        return Reading(values["predicate"], tuple(values["models"]), channels)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Atoms of a grounding, what is believed of them, and what the models say.
+
+    Attributes:
+        grounding: with models.
+        log_odds: ``float64[n]`` beliefs of all its atoms.
+        outputs: what the models themselves say.
+        chosen: ``bool[n]`` atoms that count.
+        used: outputs the beliefs rest on, where models passed channels.
+        shifts: log-odds added to a predicate's base rate in these beliefs.
+    """
+
+    grounding: Grounding
+    log_odds: Array
+    outputs: tuple[ModelOutput, ...]
+    chosen: NDArray[np.bool_]
+    used: tuple[ModelOutput, ...] = ()
+    shifts: Mapping[str, float] | None = None
+
+
+def readings(batch: Batch) -> tuple[Reading, ...]:
+    """Channels of every predicate that has models, given what the rules say of its atoms.
+
+    What rules say of an atom is its belief less its own models' ratios; for a state, its
+    log-probability less them.
+    """
+    found = []
+    for predicate in dict.fromkeys(output.predicate for output in batch.outputs):
+        span = batch.grounding.span(predicate)
+        mine = [output for output in batch.outputs if output.predicate == predicate]
+        used = [o for o in (batch.used or batch.outputs) if o.predicate == predicate]
+        told = counted_ratios(batch.grounding, mine)
+        passed = counted_ratios(batch.grounding, used)
+        belief = np.clip(batch.log_odds[span.start : span.stop], -FURTHEST, FURTHEST)
+        chosen = batch.chosen[span.start : span.stop]
+        channels: Channels | StateChannels | None
+        if span.functional_position is None:
+            rest = belief - passed.sum(1) - (batch.shifts or {}).get(predicate, 0.0)
+            channels = _channels(told, rest, chosen, float(np.mean(mine[0].base_rate)))
+        else:
+            channels = _state_channels(span, told, log_expit(belief) - passed.sum(1), chosen, mine)
+        if channels is not None:
+            found.append(Reading(predicate, tuple(o.model for o in mine), channels))
+    return tuple(found)
+
+
+def counted_ratios(grounding: Grounding, outputs: Sequence[ModelOutput]) -> Array:
+    """``float64[n, m]``: ratios of one predicate's models times their learned scales."""
+    scales = [scale_of(grounding, output) for output in outputs]
+    return np.column_stack([output.llr.astype(np.float64) for output in outputs]) * scales
+
+
+def scale_of(grounding: Grounding, output: ModelOutput) -> float:
+    """The learned scale a model's ratios are counted by."""
+    names = grounding.parameters.names
+    name = f"scale {output.model}"
+    name = name if name in names else f"{name} for {output.predicate}"
+    return float(grounding.graph.theta[names.index(name)])
+
+
+def since_training(
+    today: Iterable[Reading], training: Iterable[Reading]
+) -> dict[str, Channels | StateChannels]:
+    """By predicate, what happened to its models since training, beyond noise."""
+    before = {(r.predicate, r.models): r.channels for r in training}
+    found: dict[str, Channels | StateChannels] = {}
+    for reading in today:
+        then, now = before.get((reading.predicate, reading.models)), reading.channels
+        if isinstance(now, Channels) and isinstance(then, Channels):
+            found[reading.predicate] = beyond_noise(relative(now, then))
+        elif isinstance(now, StateChannels) and isinstance(then, StateChannels):
+            since = relative_states(now, then)
+            noise = 3 * np.hypot(now.seen_error, then.seen_error)
+            lost = 1 - since.seen > np.maximum(LEAST_LOSS, noise)
+            found[reading.predicate] = replace(since, seen=np.where(lost, since.seen, 1.0))
+    return found
+
+
+def passed_outputs(
+    grounding: Grounding,
+    outputs: Iterable[ModelOutput],
+    since: Mapping[str, Channels | StateChannels],
+) -> tuple[ModelOutput, ...]:
+    """The outputs after their channels; scales then count them as before."""
+    outputs = tuple(outputs)
+    changed = {}
+    for predicate, channels in since.items():
+        mine = [output for output in outputs if output.predicate == predicate]
+        told = counted_ratios(grounding, mine)
+        if isinstance(channels, StateChannels):
+            span, base = grounding.span(predicate), np.asarray(mine[0].base_rate)
+            by_state = _by_state(span, told)
+            assert by_state is not None
+            passed = apply_states(channels, by_state, base)
+            passed = passed.reshape(len(mine), -1).T
+        else:
+            passed = apply(channels, told)
+        for place, output in enumerate(mine):
+            scale = scale_of(grounding, output)
+            if scale > 0:
+                llr = (passed[:, place] / scale).astype(np.float32)
+                changed[output.model, predicate] = replace(output, llr=llr)
+    return tuple(changed.get((output.model, output.predicate), output) for output in outputs)
+
+
+def base_shifts(since: Mapping[str, Channels | StateChannels]) -> dict[str, float]:
+    """Moved base rates, in log-odds, by predicate."""
+    return {p: c.shift for p, c in since.items() if isinstance(c, Channels) and c.shift}
+
+
+def shifted(grounding: Grounding, shifts: Mapping[str, float]) -> Grounding:
+    """The grounding with other base rates of whole predicates."""
+    log_odds = grounding.graph.log_odds.clone()
+    for predicate, shift in shifts.items():
+        span = grounding.span(predicate)
+        log_odds[span.start : span.stop] += shift
+    log_odds[grounding.graph.evidence != OPEN] = grounding.graph.log_odds[
+        grounding.graph.evidence != OPEN
+    ]
+    return replace(grounding, graph=replace(grounding.graph, log_odds=log_odds))
+
+
+def settle(
+    batch: Batch,
+    training: tuple[Reading, ...],
+    believe: Callable[[tuple[ModelOutput, ...], Mapping[str, float]], Array],
+) -> tuple[tuple[ModelOutput, ...], dict[str, float]]:
+    """Channels and beliefs in turn until they agree.
+
+    Args:
+        batch: with unadapted beliefs.
+        training: channels of the training period.
+        believe: ``float64[n]`` log-odds of all atoms at other outputs and base rates.
+
+    Returns:
+        Outputs after their channels, and the base rates' shifts.
+    """
+    last: Array = np.zeros(0)
+    used, shifts = batch.outputs, dict[str, float]()
+    for step in range(ROUNDS):
+        since = since_training(readings(batch), training)
+        used = passed_outputs(batch.grounding, batch.outputs, since)
+        shifts = base_shifts(since)
+        values = np.concatenate([_values(channels) for channels in since.values()] or [last])
+        if len(last) == len(values) and (not len(last) or np.abs(values - last).max() < SETTLED):
+            break
+        last = values
+        if step < ROUNDS - 1:
+            beliefs = believe(used, shifts)
+            batch = replace(batch, log_odds=beliefs, used=used, shifts=shifts)
+    return used, shifts
+
+
+def _values(channels: Channels | StateChannels) -> Array:
+    if isinstance(channels, StateChannels):
+        return channels.seen
+    return np.concatenate([channels.s1, channels.s0, [channels.shift]])
+
+
+def _channels(
+    told: Array, rest: Array, chosen: NDArray[np.bool_], base_rate: float
+) -> Channels | None:
+    if chosen.sum() < LEAST_ATOMS:
+        return None
+    base_rate = float(np.clip(base_rate, 1e-6, 1 - 1e-6))
+    return fit_channels(told[chosen], base_rate, offset=rest[chosen] - float(logit(base_rate)))
+
+
+def _state_channels(
+    span: AtomSpan,
+    told: Array,
+    rest: Array,
+    chosen: NDArray[np.bool_],
+    outputs: Sequence[ModelOutput],
+) -> StateChannels | None:
+    by_state = _by_state(span, told)
+    base = np.asarray(outputs[0].base_rate, dtype=np.float64)
+    if by_state is None or base.shape != (by_state.shape[2],):
+        return None
+    settings = chosen.reshape(-1, len(base)).all(1)
+    if settings.sum() < LEAST_ATOMS:
+        return None
+    return fit_state_channels(by_state[:, settings], rest.reshape(-1, len(base))[settings], base)
+
+
+def _by_state(span: AtomSpan, told: Array) -> Array | None:
+    """``float64[m, settings, K]``; ``None`` where settings differ in their states."""
+    assert span.functional_position is not None
+    state = span.arguments[:, span.functional_position]
+    count = int(state.max(initial=-1)) + 1
+    if not count or len(state) % count or (state.reshape(-1, count) != np.arange(count)).any():
+        return None
+    return told.T.reshape(told.shape[1], -1, count)
+
+
+def with_shifts(
+    theta: torch.Tensor, grounding: Grounding, shifts: Mapping[str, float]
+) -> Grounding:
+    """The grounding at learned parameters, base rates moved."""
+    grounding = replace(grounding, graph=grounding.graph.with_theta(theta))
+    return shifted(grounding, shifts) if shifts else grounding

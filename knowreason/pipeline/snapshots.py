@@ -1,0 +1,256 @@
+"""What holds in a period: how often rules are violated, models disagree, where scores lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from knowreason.factors import FALSE, Clause, ClauseList, FactorGraph, FactorGroup, UnitGroup
+from knowreason.factors.arrays import owners, parameters_of, values_of
+from knowreason.factors.outputs import ModelOutput
+from knowreason.ground import Grounding
+from knowreason.learn.reliability import correlations
+from knowreason.pipeline.reliability import LEAST_ATOMS, Batch, Reading, readings
+
+CLUSTERS = 20  # components needed to speak of the spread between them
+CUTS = 51
+SHARED_ERROR = 0.3  # correlation among labelled negatives
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share in one period, of a rule's groundings or of a pair of models' atoms.
+
+    Attributes:
+        name: a rule (its negation where the weight is negative) or a pair of models.
+        share: expected share of groundings violated, of atoms disagreed on.
+        error: standard error over connected components.
+        count: groundings, atoms.
+    """
+
+    name: str
+    share: float
+    error: float
+    count: int
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """Where a model's log-likelihood ratios lie.
+
+    Attributes:
+        model, predicate: whose.
+        cuts: distinct quantiles, ascending.
+        below: share of atoms at most at each cut.
+        count: atoms.
+    """
+
+    model: str
+    predicate: str
+    cuts: tuple[float, ...]
+    below: tuple[float, ...]
+    count: int
+
+    def median(self) -> float:
+        """The middle score."""
+        return self.cuts[int(np.searchsorted(self.below, 0.5).clip(0, len(self.cuts) - 1))]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything kept of one period.
+
+    Attributes:
+        rules, pairs: rates.
+        scores: of each model.
+        readings: channels by predicate.
+        shared: pairs of models whose ratios correlate among labelled negatives, and how.
+    """
+
+    rules: tuple[Rate, ...]
+    pairs: tuple[Rate, ...]
+    scores: tuple[ScoreSummary, ...]
+    readings: tuple[Reading, ...]
+    shared: tuple[tuple[str, str, float], ...] = ()
+
+    def to_values(self) -> dict[str, Any]:
+        """As plain values, for ``drift.json``."""
+        return {
+            "rules": [asdict(rate) for rate in self.rules],
+            "pairs": [asdict(rate) for rate in self.pairs],
+            "scores": [asdict(summary) for summary in self.scores],
+            "readings": [reading.to_values() for reading in self.readings],
+            "shared": [list(pair) for pair in self.shared],
+        }
+
+    @staticmethod
+    def from_values(values: Mapping[str, Any]) -> Snapshot:
+        """What :meth:`to_values` gave."""
+        return Snapshot(
+            tuple(Rate(**rate) for rate in values["rules"]),
+            tuple(Rate(**rate) for rate in values["pairs"]),
+            tuple(
+                ScoreSummary(**{**s, "cuts": tuple(s["cuts"]), "below": tuple(s["below"])})
+                for s in values["scores"]
+            ),
+            tuple(Reading.from_values(reading) for reading in values["readings"]),
+            tuple((one, two, how) for one, two, how in values["shared"]),
+        )
+
+
+def snapshot(batch: Batch, component: Array | None, labels: Array | None = None) -> Snapshot:
+    """Measure a period.
+
+    Args:
+        batch: beliefs, models and which atoms count.
+        component: ``int32[n]`` connected component of each atom, where known.
+        labels: ``int8[n]`` known truths, for correlations among negatives.
+    """
+    probability = expit(batch.log_odds)
+    return Snapshot(
+        tuple(_rule_rates(batch, probability, component)),
+        tuple(_pair_rates(batch)),
+        tuple(_summaries(batch)),
+        readings(batch),
+        () if labels is None else tuple(_shared_errors(batch, labels)),
+    )
+
+
+def counted_in_training(grounding: Grounding, silent: Mapping[str, Array]) -> NDArray[np.bool_]:
+    """``bool[n]``: open atoms, less those without an out-of-fold score."""
+    chosen = np.asarray(grounding.graph.evidence.numpy() < 0).copy()
+    for predicate, mask in silent.items():
+        span = grounding.span(predicate)
+        chosen[span.start : span.stop] &= ~mask
+    return chosen
+
+
+def violations(
+    part: FactorGroup | ClauseList | UnitGroup, probability: Array
+) -> NDArray[np.float64]:
+    """``float64[rows]``: expected violation of each ground factor, atoms taken one by one."""
+    if isinstance(part, UnitGroup):
+        true = probability[part.atoms.numpy()]
+        return np.where(values_of(part.value, part.rows) >= 0, 1 - true, true)
+    if isinstance(part, ClauseList):
+        true = probability[part.atoms.numpy()]
+        failed = np.where(part.signs.numpy(), 1 - true, true)
+        logs = np.log(np.clip(failed, 1e-300, 1))
+        return np.exp(np.bincount(owners(part.offsets.numpy()), logs, minlength=part.rows))
+    true = probability[part.atoms.numpy()]
+    if isinstance(part.potential, Clause):
+        return np.where(np.array(part.potential.signs), 1 - true, true).prod(1)
+    expected = np.broadcast_to(
+        part.potential.values.numpy().astype(np.float64), (len(true), 2 ** true.shape[1])
+    )
+    for position in range(true.shape[1]):
+        pairs = expected.reshape(len(true), -1, 2)
+        p = true[:, position][:, None]
+        expected = pairs[:, :, 0] * (1 - p) + pairs[:, :, 1] * p
+    return 1 - expected[:, 0]
+
+
+def _parts(graph: FactorGraph, rule: int) -> Iterator[FactorGroup | ClauseList | UnitGroup]:
+    yield from (part for part in graph.factors if part.rule == rule and not part.is_hard)
+    yield from (unit for unit in graph.units if unit.rule == rule)
+
+
+def _first(part: FactorGroup | ClauseList | UnitGroup) -> Array:
+    if isinstance(part, FactorGroup):
+        return part.atoms.numpy()[:, 0]
+    if isinstance(part, ClauseList):
+        return part.atoms.numpy()[part.offsets.numpy()[:-1]]
+    return part.atoms.numpy()
+
+
+def _counts(part: FactorGroup | ClauseList | UnitGroup, chosen: NDArray[np.bool_]) -> Array:
+    """``bool[rows]``: whether a ground factor holds an atom that counts."""
+    inside = chosen[part.atoms.numpy()]
+    if isinstance(part, ClauseList):
+        return np.bincount(owners(part.offsets.numpy()), inside, minlength=part.rows) > 0
+    return inside.any(1) if inside.ndim == 2 else inside
+
+
+def _rule_rates(batch: Batch, probability: Array, component: Array | None) -> Iterator[Rate]:
+    graph = batch.grounding.graph
+    for index, rule in enumerate(batch.grounding.program.rules):
+        weight, violated, atom = [np.zeros(0)], [np.zeros(0)], [np.zeros(0, np.int64)]
+        for part in _parts(graph, index):
+            rows = _counts(part, batch.chosen)
+            weight.append(np.abs(values_of(part.value, part.rows))[rows])
+            assert part.parameter is not None
+            against = graph.theta.numpy()[parameters_of(part.parameter, part.rows)] < 0
+            broken = violations(part, probability)
+            violated.append(np.where(against, 1 - broken, broken)[rows])
+            atom.append(_first(part)[rows].astype(np.int64))
+        total = np.concatenate(weight)
+        if len(total) < LEAST_ATOMS or not total.sum():
+            continue
+        where = np.concatenate(atom)
+        yield _rate(rule.name, np.concatenate(violated), total, where, component)
+
+
+def _rate(name: str, values: Array, weight: Array, atom: Array, component: Array | None) -> Rate:
+    share = float((values * weight).sum() / weight.sum())
+    cluster = atom if component is None else component[atom].astype(np.int64)
+    _, cluster = np.unique(cluster, return_inverse=True)
+    held = np.bincount(cluster, weight)
+    if len(held) < CLUSTERS or held.max() > 0.2 * held.sum():
+        _, cluster = np.unique(atom, return_inverse=True)
+    residual = np.bincount(cluster, weight * (values - share))
+    return Rate(name, share, float(np.sqrt(np.square(residual).sum()) / weight.sum()), len(values))
+
+
+def _pair_rates(batch: Batch) -> Iterator[Rate]:
+    for predicate, outputs in _by_predicate(batch.outputs).items():
+        span = batch.grounding.span(predicate)
+        chosen = batch.chosen[span.start : span.stop]
+        if chosen.sum() < LEAST_ATOMS or span.functional_position is not None:
+            continue
+        for one, two in combinations(outputs, 2):
+            p, q = (expit(o.llr[chosen] + logit(np.float64(o.base_rate))) for o in (one, two))
+            apart = p * (1 - q) + q * (1 - p)
+            name = f"`{one.model}` and `{two.model}` on {predicate}"
+            yield Rate(name, float(apart.mean()), float(apart.std() / len(p) ** 0.5), len(p))
+
+
+def _summaries(batch: Batch) -> Iterator[ScoreSummary]:
+    for output in batch.outputs:
+        span = batch.grounding.span(output.predicate)
+        llr = np.sort(output.llr[batch.chosen[span.start : span.stop]].astype(np.float64))
+        if len(llr) < LEAST_ATOMS:
+            continue
+        cuts = np.unique(np.quantile(llr, np.linspace(0, 1, CUTS), method="lower"))
+        below = np.searchsorted(llr, cuts, side="right") / len(llr)
+        yield ScoreSummary(
+            output.model, output.predicate, tuple(cuts.tolist()), tuple(below.tolist()), len(llr)
+        )
+
+
+def _shared_errors(batch: Batch, labels: Array) -> Iterator[tuple[str, str, float]]:
+    for predicate, outputs in _by_predicate(batch.outputs).items():
+        span = batch.grounding.span(predicate)
+        if span.functional_position is not None or len(outputs) < 2:
+            continue
+        known = np.where(batch.chosen, labels, -1)[span.start : span.stop]
+        if (known == FALSE).sum() < LEAST_ATOMS:
+            continue
+        found = correlations(np.column_stack([o.llr for o in outputs]), known)
+        for one, two in combinations(range(len(outputs)), 2):
+            if found[one, two] > SHARED_ERROR:
+                yield outputs[one].model, outputs[two].model, float(found[one, two])
+
+
+def _by_predicate(outputs: Sequence[ModelOutput]) -> dict[str, list[ModelOutput]]:
+    found: dict[str, list[ModelOutput]] = {}
+    for output in outputs:
+        found.setdefault(output.predicate, []).append(output)
+    return found

@@ -1,0 +1,76 @@
+"""Beliefs compared with the training period, and adapted to sensors that broke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.factors.outputs import ModelOutput
+from knowreason.pipeline.beliefs import Beliefs
+from knowreason.pipeline.drift import adaptation_warnings, compare
+from knowreason.pipeline.reliability import Batch, settle
+from knowreason.pipeline.snapshots import Snapshot, counted_in_training, snapshot
+from knowreason.pipeline.stored_models import FittedModel
+
+Believe = Callable[[tuple[ModelOutput, ...], Mapping[str, float]], Beliefs]
+
+
+def training_snapshot(beliefs: Beliefs, models: tuple[FittedModel, ...]) -> Snapshot:
+    """What holds on the training data, labels left open as they are today."""
+    silent: dict[str, NDArray[np.bool_]] = {}
+    for model in models:
+        mask = model.fitted.silent
+        silent[model.predicate] = silent.get(model.predicate, np.zeros_like(mask)) | mask
+    chosen = counted_in_training(beliefs.grounding, silent)
+    return snapshot(_batch(beliefs, chosen), _component(beliefs), beliefs.grounding.labels)
+
+
+def watched(beliefs: Beliefs, training: Snapshot) -> Beliefs:
+    """The beliefs, with a note for every rule and model that no longer holds."""
+    drift = compare(training, snapshot(_batch(beliefs, asked(beliefs)), _component(beliefs)))
+    return replace(beliefs, notes=(*beliefs.notes, *drift.notes), diagnosis=drift.diagnosis)
+
+
+def adapted(beliefs: Beliefs, training: Snapshot, believe: Believe) -> Beliefs:
+    """Beliefs with every model passed through what happened to it since training.
+
+    Args:
+        beliefs: unadapted; kept in ``unadapted``.
+        training: what held then.
+        believe: beliefs at other outputs and shifted base rates.
+    """
+
+    def log_odds(outputs: tuple[ModelOutput, ...], shifts: Mapping[str, float]) -> NDArray[Any]:
+        return believe(outputs, shifts).posterior.log_odds.numpy()
+
+    batch = _batch(beliefs, asked(beliefs))
+    outputs, shifts = settle(batch, training.readings, log_odds)
+    notes = (*beliefs.notes, *adaptation_warnings(training))
+    same = all(one.llr is two.llr for one, two in zip(outputs, beliefs.outputs, strict=True))
+    if same and not shifts:
+        return replace(beliefs, notes=notes, unadapted=beliefs)
+    return replace(
+        believe(outputs, shifts), notes=notes, diagnosis=beliefs.diagnosis, unadapted=beliefs
+    )
+
+
+def asked(beliefs: Beliefs) -> NDArray[np.bool_]:
+    """``bool[n]``: atoms of any predicate that are asked about."""
+    chosen = np.zeros(beliefs.grounding.graph.atom_count, dtype=bool)
+    for predicate in beliefs.grounding.atoms.spans:
+        chosen[beliefs.asked(predicate)] = True
+    return chosen
+
+
+def _batch(beliefs: Beliefs, chosen: NDArray[np.bool_]) -> Batch:
+    log_odds = beliefs.posterior.log_odds.numpy()
+    return Batch(beliefs.grounding, log_odds, beliefs.outputs, chosen)
+
+
+def _component(beliefs: Beliefs) -> NDArray[Any] | None:
+    component = beliefs.posterior.component
+    return None if component is None else component.numpy()
