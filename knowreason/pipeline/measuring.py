@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from knowreason.data import Dataset
 from knowreason.errors import ProjectError
+from knowreason.metrics import evaluate
+from knowreason.models import atoms_of
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data
 from knowreason.pipeline.evaluation import Evaluation, evaluate_reasoner
-from knowreason.pipeline.parts import parts_of
+from knowreason.pipeline.parts import label_delay, parts_of
+from knowreason.pipeline.prequential import Schedule, prequential
 from knowreason.pipeline.project import Project
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth, with_hidden_labels
 from knowreason.pipeline.run_folder import load_run
@@ -36,7 +39,14 @@ def evaluate_run(folder: Path, directory: Path | None = None) -> tuple[Evaluatio
             code="KR919",
             help="give [split], or other tables with --data",
         )
-    return evaluate_parts(run.reasoner, run.project, parts.train, run.reasoner.infer(test))
+    evaluations = evaluate_parts(run.reasoner, run.project, parts.train, run.reasoner.infer(test))
+    if run.project.split.protocol == "prequential" and directory is None and parts.cut is not None:
+        whole = load_data(run.project, program)
+        evaluations = tuple(
+            with_prequential(evaluation, run.reasoner, run.project, whole, test, parts.cut)
+            for evaluation in evaluations
+        )
+    return evaluations
 
 
 def evaluate_parts(
@@ -59,6 +69,37 @@ def evaluate_parts(
             )
         )
     return tuple(evaluations)
+
+
+def with_prequential(
+    evaluation: Evaluation,
+    reasoner: Reasoner,
+    project: Project,
+    whole: Dataset,
+    test: Dataset,
+    cut: Any,
+) -> Evaluation:
+    """The evaluation with a row for each label delay: 0 and the project's own."""
+    split, delay = project.split, label_delay(project, reasoner.program)
+    schedule = Schedule(split.refit_weights, split.refit_models)
+    span = atoms_of(test, evaluation.predicate)
+    asked = span.arguments[evaluation.atoms - span.start]
+    scores = dict(evaluation.scores)
+    for known in sorted({0, delay}):
+        found = prequential(
+            reasoner,
+            whole,
+            split.by,
+            cut,
+            delay=known,
+            schedule=schedule,
+            predicate=evaluation.predicate,
+        )
+        scores[f"prequential, delay {known:g}"] = found.aligned(test, asked)
+    added = {name: scores[name] for name in scores if name not in evaluation.scores}
+    metrics = list(next(iter(evaluation.table.values())))
+    rows = evaluate(evaluation.truth, added, metrics, blocks=evaluation.blocks, seed=project.seed)
+    return replace(evaluation, scores=scores, table={**evaluation.table, **rows})
 
 
 def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def prequential(
     *,
     delay: float = 0,
     moments: Sequence[Any] | None = None,
-    schedule: Schedule = Schedule(),  # noqa: B008  (frozen)
+    schedule: Schedule = Schedule(),
     predicate: str = "",
     progress: Progress | None = None,
 ) -> Prequential:

@@ -6,6 +6,7 @@ key and wrong type is a finding that points into the file, all of them at once.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -102,7 +103,9 @@ class SplitSection:
         by: an attribute of the program; empty for a random split.
         train, test: ``"< 34"``, ``">= 34"``; only these two operators.
         share: share of the labels held back by a random split.
-        protocol: ``frozen`` or ``prequential``.
+        protocol: ``frozen``, or ``prequential``: ``eval`` also scores slice after slice
+            with what was known then, at delay 0 and at ``[time] label_delay``.
+        refit_weights, refit_models: every how many slices; 0 for never.
     """
 
     by: str = ""
@@ -110,6 +113,8 @@ class SplitSection:
     test: str = ""
     share: float = 0.3
     protocol: Literal["frozen", "prequential"] = "frozen"
+    refit_weights: int = 1
+    refit_models: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +325,7 @@ class _Reader:
             values["program"] = (directory / values["program"]).resolve()
             values.setdefault("name", values["program"].stem)
         if kind is TableSource and values.get("path"):
-            values["path"] = str(directory / values["path"])
+            values["path"] = str(directory / os.path.expandvars(values["path"]))
         return kind(**values)
 
     def _tuple(self, kind: Any, raw: Any, place: tuple[str, ...]) -> Any:

@@ -84,7 +84,6 @@ def test_without_refits_it_is_the_frozen_reasoner_with_labels_clamped(fitted):
     data = dataset(frame())
     found = prequential(fitted, data, "day", 8, schedule=Schedule(weights=0))
     assert len({tuple(w.items()) for w in found.weights}) == 1
-    past, future = data.split_by("day", before=8)
     first = fitted.infer(data.split_by("day", before=9)[0].split_by("day", before=8)[1])
     atoms = first.asked("Theft")
     span = first.grounding.span("Theft")
