@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from sqlglot import exp
 
 from knowreason.explain.explanation import Obstacle
 from knowreason.factors import AtomSpan
@@ -162,11 +163,4 @@ def _satisfiable(relations: Relations, parts: list[Formula]) -> bool:
     for part in parts:
         if not isinstance(part, Atom):
             conjunction.where(part)
-    return (
-        relations.rows(
-            conjunction.select({"one": next(iter(conjunction.columns.values()))})
-            if conjunction.columns
-            else conjunction.select({})
-        )
-        > 0
-    )
+    return relations.rows(conjunction.select({"one": exp.Literal.number(1)})) > 0

@@ -127,6 +127,8 @@ def _in_order(part: Part, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     rows = np.unique(rows)
     if part.substitution is None:
         return rows
+    if not part.substitution.shape[1]:
+        return rows
     return rows[np.lexsort(part.substitution[rows].T[::-1])]
 
 
