@@ -23,6 +23,7 @@ AggregateKind = Literal["count", "sum", "avg", "min", "max", "rate"]
 
 
 def span_field() -> Span | None:
+    """A keyword-only dataclass field that no comparison looks at."""
     return field(default=None, compare=False, repr=False, kw_only=True)  # type: ignore[return-value]
 
 
