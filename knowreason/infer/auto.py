@@ -1,4 +1,4 @@
-"""The default engine: exact where components allow it, belief propagation elsewhere."""
+"""The default engine: exact where components allow it, approximate elsewhere."""
 
 from __future__ import annotations
 
@@ -76,8 +76,18 @@ def divide(
     return Divided(exact, rest if len(atoms) else None, atoms, approximate, options)
 
 
-def auto(graph: FactorGraph, *, seed: int = 0, device: str = "auto", **options: Any) -> Posterior:
-    """Exact beliefs where a component allows it, belief propagation elsewhere.
+def auto(
+    graph: FactorGraph,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    approximate: str = "gcn",
+    **options: Any,
+) -> Posterior:
+    """Exact beliefs where a component allows it, approximate ones elsewhere.
+
+    Components too tangled for exact inference are corrected by the GCN posterior where
+    they are small, and left to converged belief propagation where they are not.
 
     The reports say how many components and atoms each engine served; ``log_z`` is exact
     or, with any component approximated, of that engine's kind.
@@ -86,12 +96,13 @@ def auto(graph: FactorGraph, *, seed: int = 0, device: str = "auto", **options: 
         graph: given its evidence, at its ``theta``.
         seed: for the approximate engine.
         device: ``auto`` takes the GPU where there is one.
+        approximate: name of the engine for what exact inference cannot serve.
         options: of :func:`divide`.
 
     Raises:
         InferenceError: no world satisfies the hard rules.
     """
-    return divide(graph, seed=seed, device=device, **options)()
+    return divide(graph, approximate=approximate, seed=seed, device=device, **options)()
 
 
 def _joined(posterior: Posterior, rest: Posterior, atoms: NDArray[Any]) -> Posterior:

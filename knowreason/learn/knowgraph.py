@@ -23,6 +23,7 @@ Source: Zhang et al. 2022 (CARE, arXiv 2209.05055); KnowGraph 2024; Qu & Tang 20
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,12 +108,12 @@ class KnowGraph:
         spread = None if noise is None else torch.zeros_like(log_odds)
         for batch in self.batches:
             index = torch.from_numpy(batch.atoms)
+            believe = functools.partial(_beliefs, self.network, batch)
             if noise is None or spread is None:
                 with torch.no_grad():
-                    log_odds[index] = _beliefs(self.network, batch)
+                    log_odds[index] = believe()
             else:
-                found = ensemble(self.network, lambda b=batch: _beliefs(self.network, b), noise)
-                log_odds[index], spread[index] = found
+                log_odds[index], spread[index] = ensemble(self.network, believe, noise)
         instances = sum(batch.instances for batch in self.batches)
         atoms = sum(len(batch.atoms) for batch in self.batches)
         report = EngineReport("knowgraph", instances, atoms, instances)
