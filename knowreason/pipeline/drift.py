@@ -36,11 +36,21 @@ class Drift:
     diagnosis: tuple[str, ...]
 
 
-def compare(training: Snapshot, today: Snapshot) -> Drift:
-    """What no longer holds, beyond noise."""
+def compare(training: Snapshot, today: Snapshot, repaired: Sequence[Rate] = ()) -> Drift:
+    """What no longer holds, beyond noise.
+
+    Args:
+        training, today: the two periods.
+        repaired: rates of rules today under beliefs that allow for broken models.
+    """
+    without = {rate.name: rate for rate in repaired}
+
+    def rule_sentence(then: Rate, now: Rate) -> str:
+        return _rule_sentence(then, now, without.get(now.name))
+
     notes = [
         *_broken_models(training, today),
-        *_moved(training.rules, today.rules, _rule_sentence),
+        *_moved(training.rules, today.rules, rule_sentence),
         *_moved(training.pairs, today.pairs, _pair_sentence),
         *_moved_scores(training, today),
     ]
@@ -74,11 +84,14 @@ def _greater(then: Rate, now: Rate) -> bool:
     )
 
 
-def _rule_sentence(then: Rate, now: Rate) -> str:
-    return (
+def _rule_sentence(then: Rate, now: Rate, repaired: Rate | None) -> str:
+    sentence = (
         f"rule `{now.name}` may no longer hold: violated in {now.share:.1%} of its groundings "
         f"today, {then.share:.1%} in training"
     )
+    if repaired is None or _greater(then, repaired):
+        return sentence
+    return f"{sentence}; in {repaired.share:.1%} if it is the models that broke"
 
 
 def _pair_sentence(then: Rate, now: Rate) -> str:

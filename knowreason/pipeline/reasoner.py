@@ -30,7 +30,7 @@ from knowreason.pipeline.reliability import shifted
 from knowreason.pipeline.settings import Progress, Settings
 from knowreason.pipeline.snapshots import Snapshot
 from knowreason.pipeline.stored_models import FittedModel
-from knowreason.pipeline.watching import adapted, training_snapshot, watched
+from knowreason.pipeline.watching import training_snapshot, watched
 from knowreason.pipeline.weights import RuleWeights, theta_for
 
 if TYPE_CHECKING:
@@ -173,9 +173,8 @@ class Reasoner(BaseEstimator):
 
         beliefs = believe(outputs, {})
         if self.snapshot_ is not None and beliefs.posterior.world is None:
-            beliefs = watched(beliefs, self.snapshot_)
-            if self.settings.adapt if adapt is None else adapt:
-                beliefs = adapted(beliefs, self.snapshot_, believe)
+            adapt = self.settings.adapt if adapt is None else adapt
+            beliefs = watched(beliefs, self.snapshot_, believe, adapt=bool(adapt))
         if self.bootstrap_ is not None and beliefs.posterior.world is None:
             chosen = engine or self.engine
             beliefs = with_intervals(beliefs, self.fit_, self.bootstrap_, chosen, self._options())

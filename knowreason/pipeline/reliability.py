@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import log_expit, logit
 
@@ -15,6 +14,7 @@ from knowreason.factors import OPEN, AtomSpan
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
 from knowreason.learn.reliability import (
+    ChannelPrior,
     Channels,
     apply,
     beyond_noise,
@@ -33,6 +33,8 @@ ROUNDS = 4  # of inference while adapting
 SETTLED = 0.01  # change of a channel at which rounds end
 FURTHEST = 40.0  # log-odds of what rules say, beyond which it is certain
 LEAST_LOSS = 0.05
+UNTOLD = 0.05  # spread of what rules say of atoms, below which they say nothing
+HELD = 1e9  # pseudo-cases that hold a base rate
 
 Array = NDArray[Any]
 
@@ -207,35 +209,62 @@ def shifted(grounding: Grounding, shifts: Mapping[str, float]) -> Grounding:
     return replace(grounding, graph=replace(grounding.graph, log_odds=log_odds))
 
 
+@dataclass(frozen=True)
+class Settled:
+    """Channels and beliefs that agree.
+
+    Attributes:
+        readings: today's channels.
+        outputs: the models' outputs after what happened to them since training.
+        shifts: moved base rates, in log-odds, by predicate.
+        changed: whether anything moved beyond noise.
+    """
+
+    readings: tuple[Reading, ...]
+    outputs: tuple[ModelOutput, ...]
+    shifts: Mapping[str, float]
+    changed: bool
+
+
 def settle(
     batch: Batch,
     training: tuple[Reading, ...],
     believe: Callable[[tuple[ModelOutput, ...], Mapping[str, float]], Array],
-) -> tuple[tuple[ModelOutput, ...], dict[str, float]]:
+) -> Settled:
     """Channels and beliefs in turn until they agree.
+
+    Where a model is broken, rules carry what it says to the atoms that other models are
+    judged by; beliefs without it clear those of blame.
 
     Args:
         batch: with unadapted beliefs.
         training: channels of the training period.
         believe: ``float64[n]`` log-odds of all atoms at other outputs and base rates.
-
-    Returns:
-        Outputs after their channels, and the base rates' shifts.
     """
-    last: Array = np.zeros(0)
-    used, shifts = batch.outputs, dict[str, float]()
-    for step in range(ROUNDS):
-        since = since_training(readings(batch), training)
+    last: Array | None = None
+    for _ in range(ROUNDS):
+        told = readings(batch)
+        since = since_training(told, training)
         used = passed_outputs(batch.grounding, batch.outputs, since)
-        shifts = base_shifts(since)
-        values = np.concatenate([_values(channels) for channels in since.values()] or [last])
-        if len(last) == len(values) and (not len(last) or np.abs(values - last).max() < SETTLED):
+        found = Settled(told, used, base_shifts(since), any(map(_changed, since.values())))
+        values = np.concatenate([np.zeros(0), *map(_values, since.values())])
+        if not found.changed if last is None else np.abs(values - last).max() < SETTLED:
             break
         last = values
-        if step < ROUNDS - 1:
-            beliefs = believe(used, shifts)
-            batch = replace(batch, log_odds=beliefs, used=used, shifts=shifts)
-    return used, shifts
+        beliefs = believe(used, found.shifts)
+        batch = replace(batch, log_odds=beliefs, used=used, shifts=found.shifts)
+    return found
+
+
+def _changed(channels: Channels | StateChannels) -> bool:
+    values = _values(channels)
+    return bool((values != _values(_identity(channels))).any())
+
+
+def _identity(channels: Channels | StateChannels) -> Channels | StateChannels:
+    if isinstance(channels, StateChannels):
+        return StateChannels(np.ones_like(channels.seen))
+    return Channels.identity(len(channels.s1))
 
 
 def _values(channels: Channels | StateChannels) -> Array:
@@ -247,10 +276,18 @@ def _values(channels: Channels | StateChannels) -> Array:
 def _channels(
     told: Array, rest: Array, chosen: NDArray[np.bool_], base_rate: float
 ) -> Channels | None:
-    if chosen.sum() < LEAST_ATOMS:
+    """Channels of one predicate; ``None`` where nothing could tell them.
+
+    A lone model that sees less and a base rate that fell look the same: with rules to
+    judge it by, the base rate stays; without, nothing is said.
+    """
+    alone = told.shape[1] == 1
+    if chosen.sum() < LEAST_ATOMS or (alone and rest[chosen].std() < UNTOLD):
         return None
+    prior = ChannelPrior(base_cases=HELD) if alone else ChannelPrior()
     base_rate = float(np.clip(base_rate, 1e-6, 1 - 1e-6))
-    return fit_channels(told[chosen], base_rate, offset=rest[chosen] - float(logit(base_rate)))
+    offset = rest[chosen] - float(logit(base_rate))
+    return fit_channels(told[chosen], base_rate, offset=offset, prior=prior)
 
 
 def _state_channels(
@@ -278,11 +315,3 @@ def _by_state(span: AtomSpan, told: Array) -> Array | None:
     if not count or len(state) % count or (state.reshape(-1, count) != np.arange(count)).any():
         return None
     return told.T.reshape(told.shape[1], -1, count)
-
-
-def with_shifts(
-    theta: torch.Tensor, grounding: Grounding, shifts: Mapping[str, float]
-) -> Grounding:
-    """The grounding at learned parameters, base rates moved."""
-    grounding = replace(grounding, graph=grounding.graph.with_theta(theta))
-    return shifted(grounding, shifts) if shifts else grounding

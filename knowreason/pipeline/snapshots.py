@@ -236,17 +236,19 @@ def _summaries(batch: Batch) -> Iterator[ScoreSummary]:
 
 
 def _shared_errors(batch: Batch, labels: Array) -> Iterator[tuple[str, str, float]]:
-    for predicate, outputs in _by_predicate(batch.outputs).items():
-        span = batch.grounding.span(predicate)
-        if span.functional_position is not None or len(outputs) < 2:
+    """Pairs of models about the same things that err together."""
+    spans = batch.grounding.atoms.spans
+    known = np.where(batch.chosen, labels, -1)
+    for one, two in combinations(batch.outputs, 2):
+        first, second = spans[one.predicate], spans[two.predicate]
+        if not np.array_equal(first.arguments, second.arguments):
             continue
-        known = np.where(batch.chosen, labels, -1)[span.start : span.stop]
-        if (known == FALSE).sum() < LEAST_ATOMS:
-            continue
-        found = correlations(np.column_stack([o.llr for o in outputs]), known)
-        for one, two in combinations(range(len(outputs)), 2):
-            if found[one, two] > SHARED_ERROR:
-                yield outputs[one].model, outputs[two].model, float(found[one, two])
+        false = known[first.start : first.stop] == FALSE
+        false &= known[second.start : second.stop] == FALSE
+        told = np.column_stack([one.llr, two.llr])
+        how = correlations(told, np.where(false, 0, -1).astype(np.int8))[0, 1]
+        if how > SHARED_ERROR:
+            yield one.model, two.model, float(how)
 
 
 def _by_predicate(outputs: Sequence[ModelOutput]) -> dict[str, list[ModelOutput]]:

@@ -29,33 +29,33 @@ def training_snapshot(beliefs: Beliefs, models: tuple[FittedModel, ...]) -> Snap
     return snapshot(_batch(beliefs, chosen), _component(beliefs), beliefs.grounding.labels)
 
 
-def watched(beliefs: Beliefs, training: Snapshot) -> Beliefs:
-    """The beliefs, with a note for every rule and model that no longer holds."""
-    drift = compare(training, snapshot(_batch(beliefs, asked(beliefs)), _component(beliefs)))
-    return replace(beliefs, notes=(*beliefs.notes, *drift.notes), diagnosis=drift.diagnosis)
-
-
-def adapted(beliefs: Beliefs, training: Snapshot, believe: Believe) -> Beliefs:
-    """Beliefs with every model passed through what happened to it since training.
+def watched(
+    beliefs: Beliefs, training: Snapshot, believe: Believe, *, adapt: bool = False
+) -> Beliefs:
+    """The beliefs, with a note for every rule and model that no longer holds.
 
     Args:
-        beliefs: unadapted; kept in ``unadapted``.
+        beliefs: today's.
         training: what held then.
         believe: beliefs at other outputs and shifted base rates.
+        adapt: pass every model through what happened to it since training; the beliefs
+            before that stay in ``unadapted``.
     """
 
     def log_odds(outputs: tuple[ModelOutput, ...], shifts: Mapping[str, float]) -> NDArray[Any]:
         return believe(outputs, shifts).posterior.log_odds.numpy()
 
     batch = _batch(beliefs, asked(beliefs))
-    outputs, shifts = settle(batch, training.readings, log_odds)
-    notes = (*beliefs.notes, *adaptation_warnings(training))
-    same = all(one.llr is two.llr for one, two in zip(outputs, beliefs.outputs, strict=True))
-    if same and not shifts:
-        return replace(beliefs, notes=notes, unadapted=beliefs)
-    return replace(
-        believe(outputs, shifts), notes=notes, diagnosis=beliefs.diagnosis, unadapted=beliefs
-    )
+    today = snapshot(batch, _component(beliefs))
+    settled = settle(batch, training.readings, log_odds)
+    changed = believe(settled.outputs, settled.shifts) if settled.changed else beliefs
+    rules = snapshot(_batch(changed, batch.chosen), None).rules if settled.changed else ()
+    drift = compare(training, replace(today, readings=settled.readings), rules)
+    plain = replace(beliefs, notes=(*beliefs.notes, *drift.notes), diagnosis=drift.diagnosis)
+    if not adapt:
+        return plain
+    notes = (*plain.notes, *adaptation_warnings(training))
+    return replace(changed, notes=notes, diagnosis=drift.diagnosis, unadapted=plain)
 
 
 def asked(beliefs: Beliefs) -> NDArray[np.bool_]:
