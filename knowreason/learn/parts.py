@@ -68,9 +68,14 @@ class Split:
     large: Labelled | None
 
 
-def split(labelled: Labelled) -> Split:
-    """Separates the components exact inference can serve from the others."""
-    served = prepare(labelled.graph).tractable.numpy()
+def split(labelled: Labelled, *, width: int = 18) -> Split:
+    """Separates the components exact inference can serve from the others.
+
+    Args:
+        labelled: any components.
+        width: of junction trees, whose cliques have at most ``2**width`` states.
+    """
+    served = prepare(labelled.graph, width=width).tractable.numpy()
     return Split(
         labelled.keep(served) if served.any() else None,
         labelled.keep(~served) if not served.all() else None,

@@ -204,7 +204,7 @@ def sampled_solution(
     chains = Chains(part.clamped, seed)
     state = Rounds(np.clip(coordinates.eta(start), low, high))
     chains.advance(coordinates.theta(state.eta), schedule.warm_up)
-    exact = _exact_information(objective, state.eta)
+    exact = exact_information(objective, state.eta)
     for step in range(schedule.max_rounds):
         worlds = chains.advance(coordinates.theta(state.eta), schedule.sweeps)
         term = pseudo_likelihood(part.wiring, worlds)
@@ -219,7 +219,7 @@ def sampled_solution(
             state.eta = _maximisation(objective, term, state.eta)
             continue
         if step == schedule.em_rounds:
-            exact = _exact_information(objective, state.eta)
+            exact = exact_information(objective, state.eta)
         state.eta = _newton(state, look.gradient, low, high, schedule.gain(step))
     return _finish(objective, part, state, schedule, seed)
 
@@ -273,7 +273,7 @@ def _cross(left: NDArray[np.float64], right: NDArray[np.float64]) -> Matrix:
     return np.einsum("wci,wcj->ij", left - left.mean(0), right - right.mean(0)) / count
 
 
-def _exact_information(objective: Objective, eta: Vector) -> Matrix:
+def exact_information(objective: Objective, eta: Vector) -> Matrix:
     """Curvature of the exact terms and the priors."""
     if objective.terms:
         return observed_information(objective, eta)
@@ -374,7 +374,7 @@ def _godambe(
         for _ in range(schedule.free_rounds(part.clusters, drawn))
     ]
     spread = np.concatenate(scores)[:, :, free] * slope
-    exact = _exact_information(objective, eta)
+    exact = exact_information(objective, eta)
     symmetric = (information + information.T) / 2
     meat = at_least(_cross(spread, spread) - hidden + exact, symmetric, LEAST_SHARE)
     bread = np.linalg.inv(information)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from knowreason.errors import LearningError
-from knowreason.learn.bethe import bethe_likelihood, bethe_solution
+from knowreason.learn.bethe import bethe_likelihood, bethe_solutions
 from knowreason.learn.fit import Solution, starts, summarise
 from knowreason.learn.likelihood import exact_likelihood, fit_exact
 from knowreason.learn.objective import Objective, Progress
@@ -14,8 +14,10 @@ from knowreason.learn.parts import Labelled, Split, labelled_components, split
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.problem import Fit, Problem
 from knowreason.learn.sampled import Schedule, large, sampled_solution
-from knowreason.learn.worlds import gibbs_sampler
+from knowreason.learn.stochastic import likelihood_by_chains
+from knowreason.learn.worlds import gibbs_sampler, is_complete
 
+WIDTH = 12  # of junction trees: wider ones take longer, a hundred times over, than sampling
 POSTERIORS = ("auto", "exact", "gibbs", "bp")
 
 
@@ -54,27 +56,63 @@ def variational_em(
         return fit_exact(problem, parts.tractable, seed, tolerance, max_iterations, progress)
     terms = () if parts.tractable is None else (exact_likelihood(parts.tractable),)
     objective = Objective(Coordinates.of(problem.parameters), terms)
-    notes: tuple[str, ...] = ()
-    if posterior == "bp":
-        found = [
-            bethe_solution(
-                objective,
-                parts.large,
-                start,
-                seed=seed,
-                tolerance=tolerance,
-                max_iterations=max_iterations,
-                progress=progress,
-            )
-            for start in starts(problem, seed)
-        ]
-        trusted = [solution for solution in found if solution is not None]
-        if trusted:
-            return summarise(problem, trusted)
-        notes = ("belief propagation has no single fixed point here: worlds were drawn",)
+    complete = is_complete(parts.large.evidence, parts.large.graph.auxiliary)
+    if posterior in ("auto", "bp") and not complete:
+        fit = _by_likelihood(
+            problem, objective, parts.large, seed, posterior, max_iterations, progress
+        )
+        if fit is not None:
+            return fit
     plan = replace(Schedule(), **schedule)
     fit = summarise(problem, _sampled(problem, objective, parts.large, seed, plan, progress))
-    return replace(fit, notes=notes + fit.notes)
+    if posterior != "bp":
+        return fit
+    note = "belief propagation has no single fixed point here: worlds were drawn"
+    return replace(fit, notes=(note, *fit.notes))
+
+
+def _by_likelihood(
+    problem: Problem,
+    objective: Objective,
+    labelled: Labelled,
+    seed: int,
+    posterior: str,
+    max_iterations: int,
+    progress: Progress | None,
+) -> Fit | None:
+    """By belief propagation, checked and corrected by chains; by chains alone where it has
+    no single fixed point and some predicate is never labelled; else ``None``."""
+    bethe = bethe_likelihood(labelled)
+    whole = replace(objective, terms=(*objective.terms, bethe))
+    points = starts(problem, seed)
+    found = bethe_solutions(
+        whole, labelled, points, seed=seed, max_iterations=max_iterations, progress=progress
+    )
+    if found and posterior == "bp":
+        return summarise(problem, found)
+    if found:
+        best = max(found, key=lambda solution: solution.goodness)
+        checked = likelihood_by_chains(objective, labelled, best, seed=seed, progress=progress)
+        corrected = replace(
+            checked,
+            objective=best.objective,
+            log_likelihood=best.log_likelihood,
+            notes=(*best.notes, *checked.notes),
+        )
+        others = [solution for solution in found if solution is not best]
+        return summarise(problem, [replace(corrected, rank=best.goodness), *others])
+    if not problem.latent.any():
+        return None
+    solutions = []
+    for index, point in enumerate(points):
+        eta = objective.coordinates.eta(point)
+        solution = likelihood_by_chains(
+            objective, labelled, eta, seed=seed + index, progress=progress
+        )
+        value = whole(solution.eta)[0]
+        log_prior = objective.coordinates.log_prior(solution.eta)[0]
+        solutions.append(replace(solution, objective=value, log_likelihood=value - log_prior))
+    return summarise(problem, solutions)
 
 
 def _sampled(
@@ -107,7 +145,7 @@ def _parts(labelled: Labelled, posterior: str) -> Split:
         )
     if posterior == "gibbs":
         return Split(None, labelled)
-    parts = split(labelled)
+    parts = split(labelled) if posterior == "exact" else split(labelled, width=WIDTH)
     if posterior == "exact" and parts.large is not None:
         raise LearningError(
             f"{len(parts.large.evidence)} atoms lie in components too large for exact inference",

@@ -8,7 +8,7 @@ factors, never over ground ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -155,16 +155,7 @@ class Wiring:
             cluster: ``int64[n]``, the same for all atoms of a row.
             clusters: their number.
         """
-        width = self.parameter_count + 1
-        total = np.zeros(clusters * width)
-        for rows in self.factors:
-            soft = rows.parameter != HARD
-            if soft.any():
-                value = (rows.feature(rows.scores(world), slice(None)) * rows.value)[soft]
-                first = rows.atoms[np.searchsorted(rows.row, np.flatnonzero(soft))]
-                key = cluster[first] * width + rows.parameter[soft]
-                total += np.bincount(key, value, minlength=len(total))
-        return total.reshape(clusters, width)[:, :-1]
+        return feature_totals(self.factors, world, cluster, clusters, self.parameter_count)
 
     def fill_auxiliary(self, worlds: NDArray[np.int8]) -> NDArray[np.int8]:
         """A copy of ``worlds`` (``int8[w, n]``) with every auxiliary atom as its count says."""
@@ -173,6 +164,34 @@ class Wiring:
             for world in filled:
                 world[rows.target] = rows.feature(rows.scores(world), slice(None))
         return filled
+
+
+def feature_totals(
+    factors: Sequence[Rows], world: NDArray[np.int8], cluster: Ids, clusters: int, parameters: int
+) -> NDArray[np.float64]:
+    """``float64[clusters, p]``: feature totals of a world by the cluster of their atoms.
+
+    Args:
+        factors: the rows.
+        world: ``int8[n]``.
+        cluster: ``int64[n]``, the same for all atoms of a row.
+        clusters, parameters: their numbers.
+    """
+    width = parameters + 1
+    total = np.zeros(clusters * width)
+    for rows in factors:
+        soft = rows.parameter != HARD
+        if soft.any():
+            value = (rows.feature(rows.scores(world), slice(None)) * rows.value)[soft]
+            first = rows.atoms[np.searchsorted(rows.row, np.flatnonzero(soft))]
+            key = cluster[first] * width + rows.parameter[soft]
+            total += np.bincount(key, value, minlength=len(total))
+    return total.reshape(clusters, width)[:, :-1]
+
+
+def factor_rows(graph: FactorGraph) -> Iterator[Rows]:
+    """All weighted and hard rows of a conditioned graph, kind by kind."""
+    return (rows for rows in _factors(graph) if rows.count)
 
 
 def wire(graph: FactorGraph) -> Wiring:
@@ -184,7 +203,7 @@ def wire(graph: FactorGraph) -> Wiring:
     n = graph.atom_count
     states, site_start, exactly_one = _sites(graph)
     definitions = tuple(_by_depth(list(_counts(graph, defining=True)), n))
-    factors = tuple(rows for rows in _factors(graph) if rows.count)
+    factors = tuple(factor_rows(graph))
     pairs = [_direct_pairs(n, states, site_start)]
     joins = []
     for rows in definitions:
