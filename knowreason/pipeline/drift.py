@@ -138,7 +138,7 @@ def _broken_models(training: Snapshot, today: Snapshot) -> Iterator[str]:
         boolean = isinstance(channels, Channels)
         seen = channels.s1 if isinstance(channels, Channels) else channels.seen
         for place, model in enumerate(reading.models):
-            what = f"true {reading.predicate} atoms" if boolean else reading.predicate
+            what = f"true {reading.predicate} atoms" if boolean else f"{reading.predicate} settings"
             if seen[place] < 1:
                 yield (
                     f"model `{model}` sees {seen[place]:.0%} of the {what} that it saw in "

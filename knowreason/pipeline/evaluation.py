@@ -28,6 +28,7 @@ from knowreason.pipeline.baselines import baseline_scores
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.fitting import training_labels
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth
+from knowreason.pipeline.stability import Stability, stability
 
 REASONER = "reasoner"
 UNADAPTED = "reasoner, unadapted"
@@ -51,6 +52,7 @@ class Evaluation:
         slices: per slice the first metric of the reasoner, count and positives.
         curve: calibration of the reasoner.
         notes: what the reader must know.
+        stability: how conclusions move when a rule is left out or weights are resampled.
     """
 
     predicate: str
@@ -65,6 +67,7 @@ class Evaluation:
     blocks: NDArray[np.int64] | None = None
     slices: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    stability: tuple[Stability, ...] = ()
 
 
 def evaluate_reasoner(
@@ -103,14 +106,15 @@ def evaluate_reasoner(
     blocks = block_of(beliefs, predicate, atoms, by) if by else None
     table = evaluate(truth, scores, metrics, blocks=blocks, seed=seed)
     best = {metric: _best_other(table, metric) for metric in metrics}
-    ablation = _ablation(beliefs, reasoner, atoms, truth, metrics, blocks) if ablate else {}
+    without = _without_rules(beliefs, reasoner, atoms) if ablate else {}
+    interval = None if beliefs.interval is None else beliefs.interval[:, atoms]
     return Evaluation(
         predicate,
         atoms,
         truth,
         scores,
         table,
-        ablation,
+        evaluate(truth, without, metrics, blocks=blocks, resamples=0),
         {
             metric: paired_difference(
                 truth, scores[REASONER], scores[name], metric, blocks=blocks, seed=seed
@@ -123,6 +127,7 @@ def evaluate_reasoner(
         blocks,
         slice_table(truth, scores[REASONER], blocks, metrics),
         (*notes, *_pooled_note(truth, blocks)),
+        stability(scores[REASONER], without, interval),
     )
 
 
@@ -179,14 +184,9 @@ def without_rule(graph: FactorGraph, rule: int) -> FactorGraph:
     )
 
 
-def _ablation(
-    beliefs: Beliefs,
-    reasoner: Reasoner,
-    atoms: NDArray[np.int64],
-    truth: NDArray[np.bool_],
-    metrics: Sequence[str],
-    blocks: NDArray[np.int64] | None,
-) -> dict[str, dict[str, Estimate]]:
+def _without_rules(
+    beliefs: Beliefs, reasoner: Reasoner, atoms: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
     scores = {}
     program = beliefs.grounding.program
     for index, rule in enumerate(program.rules):
@@ -198,7 +198,7 @@ def _ablation(
             if rule.weight.kind != "hard":
                 graph = without_rule(graph, index)
         scores["without any soft rule"] = _marginals(graph, reasoner)[atoms]
-    return evaluate(truth, scores, metrics, blocks=blocks, resamples=0)
+    return scores
 
 
 def _marginals(graph: FactorGraph, reasoner: Reasoner) -> NDArray[np.float64]:

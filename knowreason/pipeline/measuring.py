@@ -33,7 +33,7 @@ def evaluate_run(folder: Path, directory: Path | None = None) -> tuple[Evaluatio
     test = parts.test
     if directory is not None:
         test = with_hidden_labels(load_data(run.project, program, directory))
-    if test is None:
+    if test is None or not any(table.num_rows for table in test.hidden.values()):
         raise ProjectError(
             "no label is held back, so nothing can be measured",
             code="KR919",
@@ -121,6 +121,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
             "count": evaluation.curve.count.tolist(),
         },
         "notes": list(evaluation.notes),
+        "stability": [asdict(row) for row in evaluation.stability],
     }
 
 

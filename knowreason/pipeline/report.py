@@ -54,7 +54,7 @@ def report_html(findings: Findings) -> str:
     """The whole page."""
     parts = [_asked(findings)]
     for evaluation in findings.evaluations:
-        parts += [_how_good(evaluation), _pictures(evaluation)]
+        parts += [_how_good(evaluation), _pictures(evaluation), _stable(evaluation)]
     parts += [_weights(findings), _strongest(findings), _rules(findings), _how_made(findings)]
     title = findings.project.name.replace("_", " ")
     return PAGE.format(title=escape(title), style=STYLE, body="\n".join(parts))
@@ -165,6 +165,21 @@ def _shown(evaluation: Evaluation) -> dict[str, np.ndarray]:
     others = [name for name in evaluation.scores if name != REASONER]
     others.sort(key=lambda name: -np.nan_to_num(evaluation.table[name][metric].value))
     return {name: evaluation.scores[name] for name in (*others[:4], REASONER)}
+
+
+def _stable(evaluation: Evaluation) -> str:
+    if not evaluation.stability:
+        return ""
+    rows = [
+        ([row.change, f"{row.kept} of 10", f"{row.moved:.3f}", f"{row.turned:,}"], False)
+        for row in evaluation.stability
+    ]
+    head = ["", "strongest ten that stay", "mean change of a probability", "cross 50 %"]
+    text = (
+        "<p>How the conclusions move when a rule is left out, or the weights are fitted to "
+        "resampled cases (then: half the width of 95 % intervals, and how many hold 50 %).</p>"
+    )
+    return _section(f"How stable: {evaluation.predicate}", text + _table(head, rows))
 
 
 def _weights(findings: Findings) -> str:
