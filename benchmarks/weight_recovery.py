@@ -1,9 +1,12 @@
 """Do the learners find the weights that made the worlds?
 
-Two worlds are drawn from known weights, then part of their atoms is hidden:
+Worlds are drawn from known weights, then part of their atoms is hidden:
 
 - *instances*: many small components, the rules ``A => B [1.5]``, ``B => C [2]``,
   ``C => D [1]``, a bias for each predicate and the scale of a model of all of them;
+- *hubs*: events with a latent hub of each of two kinds, ``Attacked(merchant, slice) =>
+  Fraud(event) [2]``, ``Burst(source, slice) => Fraud(event) [1.5]``: loopy components, and two
+  predicates without a single label;
 - *people*: one component, ``Smokes(x) => Cancer(x) [1.5]`` and ``Smokes(x) & Friends(x, y)
   => Smokes(y) [0.5]`` over a random friendship graph, biases and a scale.
 
@@ -19,6 +22,7 @@ import argparse
 import json
 import time
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +36,8 @@ WEIGHTS = (1.5, 2.0, 1.0)
 BIASES = (0.3, -1.0, -0.5, -0.5)
 PEOPLE_WEIGHTS = (1.5, 0.5)
 PEOPLE_BIASES = (-0.5, -1.0)
+HUB_WEIGHTS = (2.0, 1.5)
+HUB_BIASES = (-2.0, 5.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,16 @@ class World:
     parameters: ParameterTable
     truth: np.ndarray
     world: np.ndarray
+    latent: np.ndarray | None = None
+    latent_rules: np.ndarray | None = None
 
     def hide(self, share: float, seed: int) -> Problem:
-        """The learning problem with a share of all labels hidden at random."""
+        """The learning problem with a share of all labels hidden, and what is latent."""
         rng = np.random.default_rng([seed, 2])
         labels = np.where(rng.random(len(self.world)) < share, -1, self.world)
-        return Problem(self.graph, self.parameters, labels.astype(np.int8))
+        if self.latent is not None:
+            labels[self.latent] = -1
+        return Problem(self.graph, self.parameters, labels.astype(np.int8), self.latent_rules)
 
 
 def table(rules: list[str], predicates: list[str], models: list[str]) -> ParameterTable:
@@ -130,6 +140,56 @@ def people(count: int, seed: int, degree: float = 4.0, sweeps: int = 400) -> Wor
     return World(graph, parameters, truth, world)
 
 
+def hubs(events: int, seed: int, slice_events: int = 200, kinds: int = 25) -> World:
+    """Events in slices; each has a merchant and a source, that are hubs with their slice."""
+    rng = np.random.default_rng([seed, 4])
+    first = np.arange(events) // slice_events * kinds
+    merchant, source = (
+        np.unique(first + rng.integers(kinds, size=events), return_inverse=True)[1]
+        for _ in range(2)
+    )
+    m, s = merchant.max() + 1, source.max() + 1
+    total = events + m + s
+    llr = rng.normal(0, 1.5, events).astype(np.float32)
+    ends = (0, events, events + m, total)
+    spans = [torch.arange(a, b, dtype=torch.int32) for a, b in pairwise(ends)]
+    fraud = spans[0]
+    graph = FactorGraph(
+        log_odds=torch.zeros(total),
+        theta=torch.zeros(6, dtype=torch.float64),
+        evidence=torch.full((total,), -1, dtype=torch.int8),
+        groups=(
+            implications(torch.from_numpy(events + merchant), fraud, 0),
+            implications(torch.from_numpy(events + m + source), fraud, 1),
+        ),
+        units=(
+            *(UnitGroup(span, 2 + j) for j, span in enumerate(spans)),
+            UnitGroup(fraud, 5, torch.from_numpy(llr)),
+        ),
+    )
+    world = draw_hubs(merchant, source, llr, rng)
+    parameters = table(["attacked", "burst"], ["Fraud", "Attacked", "Burst"], ["sensor"])
+    truth = np.array([*HUB_WEIGHTS, *HUB_BIASES, 1.0])
+    latent_rules = np.array([True, True, False, True, True, False])
+    return World(graph, parameters, truth, world, np.arange(total) >= events, latent_rules)
+
+
+def draw_hubs(merchant, source, llr, rng, sweeps: int = 300) -> np.ndarray:
+    """Gibbs sampling by kinds: events given hubs, then hubs given events."""
+    attacked, burst = HUB_WEIGHTS
+    fraud_bias, attacked_bias, burst_bias = HUB_BIASES
+    a, b = np.zeros(merchant.max() + 1), np.zeros(source.max() + 1)
+
+    def draw(odds: np.ndarray) -> np.ndarray:
+        return rng.random(len(odds)) < 1 / (1 + np.exp(-odds))
+
+    for _ in range(sweeps):
+        fraud = draw(fraud_bias + llr + attacked * a[merchant] + burst * b[source])
+        a = draw(attacked_bias - attacked * np.bincount(merchant, ~fraud, minlength=len(a)))
+        b = draw(burst_bias - burst * np.bincount(source, ~fraud, minlength=len(b)))
+    return np.concatenate([fraud, a, b]).astype(np.int8)
+
+
 def draw_people(pairs: np.ndarray, odds: np.ndarray, sweeps: int, rng) -> np.ndarray:
     """Plain Gibbs sampling, written apart from the package on purpose."""
     count = len(pairs)
@@ -209,8 +269,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="2,000 instances, 3 seeds")
     parser.add_argument("--out", type=Path, default=Path("weight_recovery.json"))
     parser.add_argument("--seeds", type=int, default=None)
+    parser.add_argument("--hidden", type=float, nargs="*", default=[0.0, 0.3, 0.7])
     parser.add_argument("--learners", nargs="*", default=None)
-    parser.add_argument("--worlds", nargs="*", default=["instances", "people"])
+    parser.add_argument("--worlds", nargs="*", default=["instances", "hubs", "people"])
     chosen = parser.parse_args()
     seeds = range(chosen.seeds or (3 if chosen.quick else 10))
     size = 2_000 if chosen.quick else 20_000
@@ -220,12 +281,16 @@ def main() -> None:
         for learner in learners:
             if (chosen.learners and learner not in chosen.learners) or kind not in chosen.worlds:
                 continue
+            if hidden not in chosen.hidden:
+                continue
             found.append(recover(kind, make, learner, hidden, seeds))
             print(found[-1].line(), flush=True)
 
     for hidden in (0.0, 0.3, 0.7):
         learners = ["likelihood", "variational_em", "pseudo_likelihood"]
         run("instances", lambda seed: instances(size, seed), learners, hidden)
+    for hidden in (0.0, 0.3):
+        run("hubs", lambda seed: hubs(2 * size, seed), ["variational_em"], hidden)
     for hidden in (0.0, 0.3):
         learners = ["variational_em", "pseudo_likelihood"]
         run("people", lambda seed: people(400, seed), learners, hidden)
