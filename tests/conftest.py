@@ -14,3 +14,22 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real data sets are not here (set KNOWREASON_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def skimming_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small skimming project; read only."""
+    from tests.projects import write_skimming
+
+    return write_skimming(tmp_path_factory.mktemp("skimming") / "project")
+
+
+@pytest.fixture(scope="session")
+def skimming_run(skimming_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of that project; read only."""
+    from knowreason.pipeline.project import load_project
+    from knowreason.pipeline.training import train
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(load_project(skimming_project), folder)
+    return folder

@@ -22,7 +22,7 @@ from knowreason.cli import (
     train,
 )
 from knowreason.cli.render import Screen, set_screen, show_error
-from knowreason.errors import KnowreasonError
+from knowreason.errors import KnowreasonError, ProjectError
 from knowreason.version import __version__
 
 app = typer.Typer(
@@ -74,3 +74,7 @@ def run() -> None:
         sys.exit(2)
     except (BrokenPipeError, KeyboardInterrupt):
         sys.exit(130)
+    except OSError as error:
+        where = f"`{error.filename}`: " if error.filename else ""
+        show_error(ProjectError(f"{where}{error.strerror or error}", code="KR923"))
+        sys.exit(2)

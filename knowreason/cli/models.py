@@ -21,11 +21,12 @@ def models(
 
     if name:
         model = MODELS[name]
-        write(f"{name}: {_first_line(model)}\n")
         options = _options(model)
         if json:
-            write_json({"name": name, "options": dict(options)})
+            what = _first_line(model)
+            write_json({"name": name, "what": what, "options": dict(options)})
         else:
+            write(f"{name}: {_first_line(model)}\n")
             write_table(["option", "default"], options)
         return
     rows = [(kind, MODELS[kind].level, _first_line(MODELS[kind])) for kind in MODELS]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -69,7 +68,9 @@ def write(text: str) -> None:
 
 def write_json(value: Any) -> None:
     """A result as JSON, on stdout."""
-    write(json.dumps(value, indent=1, ensure_ascii=False, default=_plain))
+    from knowreason.pipeline.json_text import json_text
+
+    write(json_text(value))
 
 
 def write_table(
@@ -150,11 +151,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return stripped in ("", "-", "nan")
     return True
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: getattr(value, name) for name in value.__dataclass_fields__}
-    return str(value)

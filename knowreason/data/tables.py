@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +30,19 @@ class TableSource:
 
 
 def load_tables(
-    sources: Mapping[str, TableSource], *, memory_limit: str = "4GB"
+    sources: Mapping[str, TableSource],
+    *,
+    memory_limit: str = "4GB",
+    optional: Collection[str] = (),
 ) -> dict[str, pa.Table]:
     """Read every table, in the order written; SQL sees the tables above it.
+
+    Columns of text files are typed by all of their rows: one ``007`` keeps a column text.
+
+    Args:
+        sources: tables by name.
+        memory_limit: of the reader.
+        optional: tables that are left out where their file is not there.
 
     Raises:
         DataError: KR520 no such file, KR521 a kind of file that is not read, KR522 SQL
@@ -42,6 +52,8 @@ def load_tables(
     loaded: dict[str, pa.Table] = {}
     try:
         for name, source in sources.items():
+            if name in optional and source.path is not None and not _is_there(source.path):
+                continue
             loaded[name] = _load(connection, name, source)
             connection.register(name, loaded[name])
     finally:
@@ -61,9 +73,15 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, source: TableSource)
                 code="KR521",
                 help=f"one of {', '.join(_READERS)}",
             )
-        if not any(path.parent.glob(path.name)) and not path.is_file():
+        if not _is_there(str(path)):
             raise DataError(f"table `{name}`: there is no file `{path}`", code="KR520")
-        return getattr(connection, reader)(str(path)).to_arrow_table()
+        options = {"sample_size": -1} if reader == "read_csv" else {}
+        return getattr(connection, reader)(str(path), **options).to_arrow_table()
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         raise DataError(f"table `{name}`: {first}", code="KR522") from None
+
+
+def _is_there(path: str) -> bool:
+    file = Path(path)
+    return file.is_file() or any(file.parent.glob(file.name))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from knowreason.explain.copies import Variant, solve
-from knowreason.explain.explanation import Change, Explanation, Obstacle, Reason, Share
+from knowreason.explain.explanation import Explanation, Obstacle, Reason, Share
 from knowreason.explain.incidence import Incidence
 from knowreason.explain.neighbourhood import Neighbourhood, neighbourhood
 from knowreason.explain.questions import Question

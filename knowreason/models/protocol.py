@@ -141,10 +141,17 @@ def options_of(model: KnowledgeModel) -> dict[str, Any]:
 def fit_model(
     model: KnowledgeModel, data: Dataset, predicate: str, progress: Progress | None = None
 ) -> KnowledgeModel:
-    """Fit, handing ``progress`` only to models that take it."""
-    if "progress" in inspect.signature(model.fit).parameters:
-        return model.fit(data, predicate, progress=progress)
-    return model.fit(data, predicate)
+    """Fit, handing ``progress`` only to models that take it.
+
+    A model that learns no base rate gets that of the visible labels.
+    """
+    takes = "progress" in inspect.signature(model.fit).parameters
+    fitted = model.fit(data, predicate, **({"progress": progress} if takes else {})) or model
+    if not hasattr(fitted, "base_rate_"):
+        from knowreason.models.rows import rows_of
+
+        fitted.base_rate_ = rows_of(data, predicate).base_rate()
+    return fitted
 
 
 def _is_plain(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,8 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
         project: where tables are and what they fill.
         program: what they are bound to.
         directory: look for the files of the tables here, under the same names, instead of
-            where the project says (tomorrow's data).
+            where the project says (tomorrow's data); tables and columns that hold only
+            labels may be missing there.
 
     Raises:
         ProjectError: KR909 for a binding of something the program does not declare.
@@ -42,11 +44,16 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
     """
     _check_names(project, program)
     sources = project.tables if directory is None else _moved(project, directory)
-    tables = load_tables(sources, memory_limit=project.memory_limit)
+    tables = load_tables(
+        sources,
+        memory_limit=project.memory_limit,
+        optional=() if directory is None else label_tables(project, program),
+    )
+    labelled = project if directory is None else _with_known_labels(project, program, tables)
     return Dataset.from_frames(
         program,
         facts=_facts(project, program, tables),
-        labels=_truths(project, program, tables, "label"),
+        labels=_truths(labelled, program, tables, "label"),
         evidence=_truths(project, program, tables, "evidence"),
         features={
             domain: FeatureSource(
@@ -149,6 +156,36 @@ def _edges(tables: Mapping[str, pa.Table], edge: EdgeBinding) -> EdgeList:
         features=edge.features,
         categorical=edge.categorical,
     )
+
+
+def label_tables(project: Project, program: Program) -> set[str]:
+    """Tables that nothing but labels is read from."""
+    used = {binding.table for binding in project.bind.values() if binding.evidence is not None}
+    used |= {b.table for name, b in project.bind.items() if not _is_asked(program, name)}
+    used |= {entry.table for entry in project.features.values()}
+    used |= {entry.table for entry in project.scores.values()}
+    used |= {edge.table for edge in project.graph.edges}
+    queries = " ".join(source.sql or "" for source in project.tables.values())
+    words = set(re.findall(r"\w+", queries))
+    return {b.table for b in project.bind.values()} - used - words
+
+
+def _with_known_labels(
+    project: Project, program: Program, tables: Mapping[str, pa.Table]
+) -> Project:
+    """The project without bindings of labels that are not in today's tables."""
+
+    def known(name: str, binding: Binding) -> bool:
+        if not _is_asked(program, name) or binding.evidence is not None:
+            return True
+        columns = tables[binding.table].column_names if binding.table in tables else ()
+        return all(c in columns for c in (*binding.columns, binding.label) if c is not None)
+
+    return replace(project, bind={n: b for n, b in project.bind.items() if known(n, b)})
+
+
+def _is_asked(program: Program, name: str) -> bool:
+    return any(predicate.name == name for predicate in program.open_predicates)
 
 
 def _moved(project: Project, directory: Path) -> dict[str, TableSource]:

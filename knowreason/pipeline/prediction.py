@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from pyarrow import csv, parquet
 
 from knowreason.errors import ProjectError
 from knowreason.pipeline.beliefs import Beliefs
@@ -30,14 +31,12 @@ def save_table(table: pa.Table, path: Path) -> None:
     Raises:
         ProjectError: KR918 for another ending.
     """
-
-    partial = path.with_name(f".{path.name}.partial")
-    if path.suffix == ".parquet":
-        pa.parquet.write_table(table, partial)
-    elif path.suffix == ".csv":
-        pa.csv.write_csv(table, partial)
-    else:
+    writers = {".parquet": parquet.write_table, ".csv": csv.write_csv}
+    if path.suffix not in writers:
         raise ProjectError(f"`{path.name}`: results are written as .parquet or .csv", code="KR918")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    writers[path.suffix](table, partial)
     partial.replace(path)
 
 

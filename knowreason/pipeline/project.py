@@ -206,7 +206,10 @@ def load_project(path: str | Path, overrides: Mapping[str, str] | None = None) -
         path = path / "knowreason.toml"
     if not path.is_file():
         raise ProjectError(f"there is no project file at `{path}`", code="KR901")
-    source = Source(str(path), path.read_text(encoding="utf-8"))
+    try:
+        source = Source(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError(f"`{path}` cannot be read: {error}", code="KR901") from None
     try:
         table = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:

@@ -232,11 +232,29 @@ class Reasoner(BaseEstimator):
             data: with hidden labels (the later part of a split); where there are none, the
                 visible ones are hidden first.
             metrics: names for :func:`knowreason.metrics.metric`.
-            predicate: which; may be left out where only one has hidden labels.
+            predicate: which; all that have hidden labels where it is left out.
+
+        Returns:
+            Estimates by metric; by ``"Predicate.metric"`` where there are several predicates.
+
+        Raises:
+            ProjectError: KR919 where there is no label to measure by.
         """
         data = with_hidden_labels(data)
+        names = [name for name, table in data.hidden.items() if table.num_rows]
+        asked = [predicate] if predicate else names
+        if not set(asked) & set(names):
+            raise ProjectError("no label is held back, so nothing can be measured", code="KR919")
         beliefs = self.infer(data)
-        atoms, truth = hidden_truth(beliefs, predicate or only_query(self.program))
+        found = {name: self._measured(beliefs, name, metrics) for name in asked}
+        if len(found) == 1:
+            return found[asked[0]]
+        return {f"{name}.{key}": e for name, row in found.items() for key, e in row.items()}
+
+    def _measured(
+        self, beliefs: Beliefs, predicate: str, metrics: Sequence[str]
+    ) -> dict[str, Estimate]:
+        atoms, truth = hidden_truth(beliefs, predicate)
         log_odds = beliefs.posterior.log_odds.numpy()[atoms]
         return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]
 
@@ -258,6 +276,7 @@ class Reasoner(BaseEstimator):
             labels=labels,
             limit=self.settings.ground_limit,
             memory_limit=self.settings.memory_limit,
+            evaluated=evaluated_definitions(data) if data.program is self.program else None,
             hard_violations=self.settings.hard_violations,
         ).with_models(outputs)
 

@@ -48,10 +48,7 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         ProjectError: KR914 when ``target`` is there and ``replace`` is false.
     """
-    if target.exists() and not replace:
-        raise ProjectError(
-            f"`{target}` is there already", code="KR914", help="choose another name or --force"
-        )
+    refuse_existing(target, replace=replace)
     partial = partial_folder(target)
     partial.mkdir(parents=True, exist_ok=True)
     yield partial
@@ -63,6 +60,14 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(outdated)
     else:
         partial.rename(target)
+
+
+def refuse_existing(target: Path, *, replace: bool = False) -> None:
+    """Raise :class:`ProjectError` KR914 when ``target`` is there and is not to be replaced."""
+    if target.exists() and not replace:
+        raise ProjectError(
+            f"`{target}` is there already", code="KR914", help="choose another name or --force"
+        )
 
 
 def partial_folder(target: Path) -> Path:

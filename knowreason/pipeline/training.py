@@ -10,8 +10,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from knowreason.errors import ProjectError
+from knowreason.infer.engines import ENGINES
+from knowreason.learn.learners import LEARNERS
+from knowreason.metrics import metric
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data, load_program
+from knowreason.pipeline.json_text import json_text
 from knowreason.pipeline.measuring import evaluate_parts, evaluation_record
 from knowreason.pipeline.parts import Parts, parts_of
 from knowreason.pipeline.project import Project
@@ -23,6 +27,7 @@ from knowreason.pipeline.run_folder import (
     load_run,
     partial_folder,
     reasoner_of,
+    refuse_existing,
     save_reasoner,
     whole_folder,
 )
@@ -59,12 +64,14 @@ def train(
             on other data or another rule file.
     """
     start = time.perf_counter()
+    refuse_existing(target, replace=force)
+    _check_names(project)
+    program = load_program(project)
     fingerprint = data_hash(project)
+    parts = parts_of(project, program, load_data(project, program))
+    reasoner = reasoner_of(project, program)
     with whole_folder(target, replace=force) as folder:
         _start_state(folder, fingerprint, resume)
-        program = load_program(project)
-        parts = parts_of(project, program, load_data(project, program))
-        reasoner = reasoner_of(project, program)
         reasoner.fit(parts.train, checkpoints=folder / "models", progress=progress)
         if parts.test is not None:
             _write_results(project, reasoner, parts, folder, progress)
@@ -81,6 +88,14 @@ def train(
     return run
 
 
+def _check_names(project: Project) -> None:
+    """Raise for a learner, engine or metric that does not exist, before hours are spent."""
+    LEARNERS[project.learn.method]
+    ENGINES[project.infer.engine]
+    for name in project.report.metrics:
+        metric(name)
+
+
 def _write_results(
     project: Project, reasoner: Reasoner, parts: Parts, folder: Path, progress: Progress | None
 ) -> None:
@@ -93,7 +108,7 @@ def _write_results(
         progress("measuring", 1, 3)
     evaluations = evaluate_parts(reasoner, project, parts.train, beliefs)
     records = [evaluation_record(evaluation) for evaluation in evaluations]
-    (folder / "metrics.json").write_text(json.dumps(records, indent=1), encoding="utf-8")
+    (folder / "metrics.json").write_text(json_text(records), encoding="utf-8")
     if progress:
         progress("writing the report", 2, 3)
     pictures = folder / "plots"

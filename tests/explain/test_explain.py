@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def with_model(log_odds):
 
 def test_another_output_of_the_model_flips_the_atom():
     grounding, output = with_model([-2.0, 1.0])
-    atom, found = explained(grounding, "Bad", "a", outputs=(output,))
+    _, found = explained(grounding, "Bad", "a", outputs=(output,))
     (change,) = found.what_if
     assert change.before == pytest.approx(expit(-2.0))
     again, other = with_model([logit(change.after) + 0.05, 1.0])
@@ -207,7 +208,7 @@ def test_a_known_atom_is_said_to_be_known():
 
 def chain(length):
     people = [f"p{i:03}" for i in range(length)]
-    pairs = " ".join(f'Friends("{a}", "{b}")' for a, b in zip(people, people[1:], strict=False))
+    pairs = " ".join(f'Friends("{a}", "{b}")' for a, b in pairwise(people))
     return grounded(SMOKERS, f'{pairs} Smokes("p000")')
 
 

@@ -1,0 +1,334 @@
+"""Every verb: results on stdout, talk on stderr, exit codes, no traceback for a user's fault."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from knowreason.cli import main
+from knowreason.cli.app import app
+from knowreason.codes import catalogue
+from tests.projects import write_world
+
+SMOKERS = """
+domain Person
+observed Friends(Person, Person) symmetric
+query Smokes(Person)
+rule peers [1.1] : Smokes(x) & Friends(x, y) => Smokes(y)
+"""
+FACTS = 'Friends("anna", "bob") Smokes("anna")\n'
+
+
+class Done:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self):
+        return json.loads(self.out, parse_constant=refuse)
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["knowreason", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            code = stopped.code or 0
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def smokers(tmp_path):
+    (tmp_path / "s.kr").write_text(SMOKERS)
+    (tmp_path / "s.facts").write_text(FACTS)
+    return tmp_path
+
+
+def test_every_verb_has_help(cli):
+    top = cli("--help")
+    verbs = [command.name for command in app.registered_commands]
+    assert top.code == 0
+    for verb in verbs:
+        assert verb in top.out
+        shown = cli(verb, "--help")
+        assert shown.code == 0
+        assert "Usage" in shown.out
+
+
+def test_version_and_usage(cli):
+    assert cli("--version").out.startswith("knowreason ")
+    assert cli("nonsense").code == 2
+    assert cli("check").code == 2
+
+
+def test_check(cli, smokers):
+    good = cli("check", smokers / "s.kr")
+    assert (good.code, good.out) == (0, "")
+    assert "1 file" in good.err
+    (smokers / "bad.kr").write_text(SMOKERS.replace("Friends(x, y)", "Freinds(x, y)"))
+    bad = cli("check", smokers / "bad.kr")
+    assert (bad.code, bad.out) == (1, "")
+    assert "KR201" in bad.err
+    assert "did you mean `Friends`" in bad.err
+    found = cli("check", "--json", smokers / "bad.kr")
+    assert found.code == 1
+    assert "KR201" in json.dumps(found.json)
+    sarif = cli("check", "--format", "sarif", smokers / "bad.kr").json
+    assert sarif["version"] == "2.1.0"
+
+
+def test_check_strict_counts_warnings(cli, tmp_path):
+    (tmp_path / "w.kr").write_text("domain Person\nquery Smokes(Person)\n")
+    assert cli("check", tmp_path / "w.kr").code == 0
+    assert cli("check", "--strict", tmp_path / "w.kr").code == 1
+
+
+def test_fmt(cli, tmp_path):
+    file = tmp_path / "a.kr"
+    file.write_text("domain   Person # people\nquery Smokes( Person )\n")
+    before = file.read_text()
+    assert cli("fmt", "--check", file).code == 1
+    diff = cli("fmt", "--diff", file)
+    assert diff.code == 0
+    assert "-domain   Person" in diff.out
+    assert file.read_text() == before
+    assert cli("fmt", file).code == 0
+    assert "query Smokes(Person)" in file.read_text()
+    assert "# people" in file.read_text()
+    assert cli("fmt", "--check", file).code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.kr"]
+
+
+def test_infer(cli, smokers):
+    shown = cli("infer", smokers / "s.kr", smokers / "s.facts")
+    assert shown.code == 0
+    assert 'Smokes("bob")' in shown.out
+    rows = cli("infer", "--json", smokers / "s.kr", smokers / "s.facts").json
+    (row,) = [row for row in rows if row["atom"] == 'Smokes("bob")']
+    assert row["probability"] == pytest.approx(0.7503, abs=1e-3)
+    quiet = cli("-q", "infer", smokers / "s.kr", smokers / "s.facts")
+    assert quiet.err == ""
+    assert quiet.out == shown.out
+
+
+def test_new_lists_and_makes(cli, tmp_path):
+    assert "skimming" in cli("new").out
+    made = cli("new", tmp_path / "p", "--template", "smokers")
+    assert made.code == 0
+    command = made.out.split()
+    assert command[0] == "knowreason"
+    assert cli(*command[1:]).code == 0
+    assert cli("new", tmp_path / "p").code == 2
+    assert "did you mean" in cli("new", tmp_path / "q", "--template", "smokes").err
+    assert not (tmp_path / "q").exists()
+
+
+def test_plan_and_compile(cli, skimming_project, tmp_path):
+    planned = cli("plan", skimming_project, "--json")
+    assert planned.code == 0
+    assert {rule["rule"] for rule in planned.json["rules"]} >= {"skimmed", "betrays"}
+    assert "skimmed" in cli("plan", skimming_project).out
+    refused = cli("plan", skimming_project, "--limit", "3")
+    assert refused.code == 2
+    assert "KR6" in refused.err
+    done = cli("compile", skimming_project, "-o", tmp_path / "graph", "--json")
+    assert done.code == 0
+    assert {"rules", "components"} == set(done.json)
+    assert (tmp_path / "graph" / "grounding").exists()
+    assert cli("compile", skimming_project, "-o", tmp_path / "graph").code == 2
+    assert "components" in cli("compile", skimming_project).out
+
+
+def test_train_writes_a_run(cli, skimming_project, tmp_path):
+    done = cli("train", skimming_project, "-o", tmp_path / "run", "--labels", "none", "--json")
+    assert done.code == 0
+    weights = {weight["name"]: weight for weight in done.json["weights"]}
+    assert weights["betrays"]["value"] == pytest.approx(5.0)
+    assert "run folder" in done.err
+    assert "Traceback" not in done.err
+    again = cli("train", skimming_project, "-o", tmp_path / "run")
+    assert again.code == 2
+    assert "KR914" in again.err
+
+
+def test_predict(cli, skimming_run, tmp_path):
+    shown = cli("predict", skimming_run, "--top", "3", "--json")
+    assert shown.code == 0
+    assert len(shown.json) == 3
+    assert set(shown.json[0]) >= {"payment", "probability", "log_odds"}
+    assert "exact" in shown.err
+    write_world(tmp_path / "data", seed=9)
+    done = cli("predict", skimming_run, "--data", tmp_path / "data", "-o", tmp_path / "o.parquet")
+    assert (done.code, done.out) == (0, "")
+    assert pq.read_table(tmp_path / "o.parquet").num_rows > 100
+    assert cli("predict", skimming_run, "--map", "--top", "3").code == 0
+    assert "did you mean `Fraud`" in cli("predict", skimming_run, "--predicate", "Fruad").err
+
+
+def test_explain(cli, skimming_run):
+    name = cli("predict", skimming_run, "--top", "1", "--json").json[0]["payment"]
+    atom = f'Fraud("{name}")'
+    shown = cli("explain", skimming_run, atom)
+    assert shown.code == 0
+    assert shown.out.startswith(atom)
+    (found,) = cli("explain", skimming_run, atom, "--json").json
+    assert sum(share["log_odds"] for share in found["shares"]) == pytest.approx(
+        found["log_odds"], abs=2e-3
+    )
+    for wrong in ('Fraud("nobody")', "Fraud(x)", "Fraud(", 'Pays("a", "b", "c")'):
+        refused = cli("explain", skimming_run, wrong)
+        assert (refused.code, refused.out) == (2, ""), wrong
+        assert "error[KR" in refused.err
+
+
+def test_eval(cli, skimming_run):
+    shown = cli("eval", skimming_run)
+    assert shown.code == 0
+    for word in ("reasoner", "stacking", "without skimmed", "By slice", "average_precision"):
+        assert word in shown.out
+    (record,) = cli("eval", skimming_run, "--json").json
+    assert record["predicate"] == "Fraud"
+    assert set(record["table"]) >= {"reasoner", "model signs", "average of models"}
+
+
+def test_eval_without_labels_says_so(cli, skimming_run, tmp_path):
+    write_world(tmp_path, seed=9)
+    (tmp_path / "labels.parquet").unlink()
+    refused = cli("eval", skimming_run, "--data", tmp_path)
+    assert refused.code == 2
+    assert "KR919" in refused.err
+
+
+def test_models(cli):
+    assert "sklearn" in cli("models").out
+    names = {row["name"] for row in cli("models", "--json").json}
+    assert {"column", "sklearn", "callable", "torch", "trees", "gnn"} <= names
+    assert cli("models", "trees", "--json").json["name"] == "trees"
+    assert "did you mean" in cli("models", "tres").err
+
+
+def test_explain_code(cli):
+    assert "KR201" in cli("explain-code", "KR201").out
+    assert {entry["code"] for entry in cli("explain-code", "--json").json} == set(catalogue())
+    assert cli("explain-code", "kr201", "--json").json["code"] == "KR201"
+    assert cli("explain-code", "KR999").code == 2
+
+
+FAULTS = {
+    "no such file": lambda p: (p / "skimming.kr").unlink(),
+    "bad toml": lambda p: change(p, "seed = 0", "seed = = 0"),
+    "unknown key": lambda p: change(p, "seed = 0", "sead = 0"),
+    "unknown column": lambda p: change(p, '"card", "terminal"]', '"card", "terminel"]'),
+    "unknown predicate": lambda p: change(p, "Pays   =", "Pay   ="),
+    "unknown table": lambda p: change(p, 'table = "labels"', 'table = "lables"'),
+    "missing table file": lambda p: (p / "data" / "cards.parquet").unlink(),
+    "wrong rules": lambda p: change(p, "Fraud(p)", "Froud(p)", "skimming.kr"),
+    "labels not 0 or 1": lambda p: change(p, 'label = "fraud"', 'label = "id"'),
+    "labels of nobody": lambda p: change(p, '["id"], label', '["fraud"], label'),
+    "bad split": lambda p: change(p, '"< 10"', '"<= 10"'),
+    "empty part": lambda p: change(p, '"< 10"', '"< 0"'),
+    "unknown method": lambda p: change(p, "fold_count = 3", 'method = "magic"'),
+    "unknown metric": lambda p: change(p, '"roc_auc"', '"rok_auc"'),
+    "unknown model option": lambda p: change(p, "[learn]", "[models.signs]\ntress = 3\n[learn]"),
+    "not a parquet file": lambda p: (p / "data" / "cards.parquet").write_text("no"),
+    "rules that are no text": lambda p: (p / "skimming.kr").write_bytes(b"\xff\xfe\x00domain"),
+    "project that is no text": lambda p: (p / "knowreason.toml").write_bytes(b"\xff\xfea = 1"),
+}
+
+
+def change(project, old, new, name="knowreason.toml"):
+    text = (project / name).read_text()
+    assert old in text
+    (project / name).write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_users_fault_has_a_code_and_no_traceback(cli, tmp_path, fault, skimming_project):
+    project = tmp_path / "project"
+    shutil.copytree(skimming_project, project)
+    FAULTS[fault](project)
+    done = cli("train", project, "-o", tmp_path / "run")
+    assert (done.code, done.out) == (2, ""), done.err
+    assert "error[KR" in done.err
+    assert "Traceback" not in done.err
+    code = done.err.split("error[")[1][:5]
+    assert code in catalogue()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "nowhere.kr"),
+        ("fmt", "nowhere.kr"),
+        ("infer", "nowhere.kr", "nowhere.facts"),
+        ("plan", "nowhere"),
+        ("train", "nowhere"),
+        ("compile", "nowhere"),
+        ("predict", "nowhere"),
+        ("explain", "nowhere", "A(x)"),
+        ("eval", "nowhere"),
+        ("train", ".", "--set", "seed"),
+    ],
+)
+def test_files_that_are_not_there(cli, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = cli(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert "error[KR9" in done.err
+
+
+def test_a_facts_file_with_a_fault(cli, smokers):
+    (smokers / "s.facts").write_text('Friends("anna", "bob"')
+    done = cli("infer", smokers / "s.kr", smokers / "s.facts")
+    assert (done.code, done.out) == (2, "")
+    assert "s.facts:1" in done.err
+
+
+def test_as_a_process(tmp_path):
+    (tmp_path / "bad.kr").write_text("domain Person\nquery Smokes(Persn)\n")
+    environment = os.environ | {"NO_COLOR": "1", "PYTHONWARNINGS": "error::SyntaxWarning"}
+    done = subprocess.run(
+        [sys.executable, "-m", "knowreason", "check", str(tmp_path / "bad.kr")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "did you mean `Person`" in done.stderr
+    assert "\x1b[" not in done.stderr
+
+
+def test_check_needs_no_heavy_library(tmp_path):
+    (tmp_path / "a.kr").write_text(SMOKERS)
+    script = (
+        "import sys; from knowreason.cli import main; sys.argv[1:] = ['check', sys.argv[1]]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'sklearn', 'pandas', 'matplotlib', 'duckdb', 'numba', 'pyarrow'}\n"
+        "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a.kr")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
