@@ -39,16 +39,26 @@ _HOME = {
     "ProgramError": "knowreason.errors",
     "Reasoner": "knowreason.pipeline.reasoner",
     "Settings": "knowreason.pipeline.settings",
-    "ground": "knowreason.ground",
-    "infer": "knowreason.infer",
-    "learn": "knowreason.learn",
     "load": "knowreason.lang",
     "loads": "knowreason.lang",
     "plan": "knowreason.ground",
 }
-_MODULES = ("data", "explain", "factors", "infer", "learn", "logic", "metrics", "models")
+# `ground`, `infer`, `learn` and `explain` are packages that are called like functions.
+_MODULES = (
+    "data",
+    "explain",
+    "factors",
+    "ground",
+    "infer",
+    "lang",
+    "learn",
+    "logic",
+    "metrics",
+    "models",
+    "plot",
+)
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
@@ -60,4 +70,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_MODULES])
+    return sorted(__all__)

@@ -110,3 +110,14 @@ def test_every_public_name_is_there():
         assert name in dir(kr)
     with pytest.raises(AttributeError, match="no attribute `?'nothing'"):
         _ = kr.nothing
+
+
+def test_packages_are_called_as_their_functions_however_they_were_imported():
+    import knowreason.explain
+    import knowreason.infer.bp
+
+    for name in ("ground", "infer", "learn", "explain"):
+        package = getattr(kr, name)
+        assert callable(package)
+        assert package.__name__ == f"knowreason.{name}"
+    assert kr.infer.bp is knowreason.infer.bp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from knowreason.callable_modules import call_as
 from knowreason.explain.explainer import Explainer
 from knowreason.explain.explanation import (
     Change,
@@ -58,3 +59,6 @@ def explain(
     return Explainer(grounding, posterior, outputs).explain(
         atom, reasons=reasons, obstacles=obstacles, changes=changes, atoms=atoms, seed=seed
     )
+
+
+call_as(__name__, explain)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from knowreason.factors import FactorGraph
+from knowreason.factors import Blocks, ClauseList, CountGroup, FactorGraph
 from knowreason.factors.arrays import array, offsets_of, owners
 
 Index = NDArray[np.int64]
@@ -41,7 +41,9 @@ class Incidence:
             factors.append(starts[-1] + np.repeat(np.arange(group.rows), arity))
             atoms.append(array(group.atoms).reshape(-1).astype(np.int64))
             starts.append(starts[-1] + group.rows)
-        for part in (*graph.clause_lists, *graph.counts, graph.blocks):
+        lists: tuple[ClauseList | CountGroup | Blocks, ...]
+        lists = (*graph.clause_lists, *graph.counts, graph.blocks)
+        for part in lists:
             offsets = array(part.offsets)
             factors.append(starts[-1] + owners(offsets))
             atoms.append(array(part.atoms).astype(np.int64))

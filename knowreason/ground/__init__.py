@@ -1,5 +1,6 @@
 """From rules and tables to factor graphs."""
 
+from knowreason.callable_modules import call_as
 from knowreason.ground.atoms import open_atoms
 from knowreason.ground.estimate import Plan, RuleEstimate, plan
 from knowreason.ground.grounding import Grounding, ground
@@ -16,3 +17,5 @@ __all__ = [
     "open_atoms",
     "plan",
 ]
+
+call_as(__name__, ground)
