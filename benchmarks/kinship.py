@@ -7,6 +7,10 @@ stand in S2 and S3), so learning on "the others" would be learning on the test. 
 what the source's rules say of the asked atoms, and the same with brothers and sisters, which
 the source's rules leave unused. CPU seconds are reading, binding, grounding and inference of
 one set; importing comes once on top. PSL's figures are quoted: the source's rules at weight 1.
+
+The source's rules say nothing about some people (11 of 45 in S1), who all tie. AP counts a tie
+as one threshold; beside it stands its mean when ties are broken at random, as rankings that
+list one person after another do by accident.
 """
 
 import argparse
@@ -16,7 +20,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
 import knowreason as kr
+from knowreason.pipeline.reasoner import hidden_truth
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
@@ -31,9 +39,20 @@ def measure(folder: Path, program: kr.Program) -> dict[str, float]:
     """Average precision of one set and the CPU seconds it took."""
     start = time.process_time()
     data = kinship.load(folder, program)
-    found = kr.Reasoner(program).fit(data).score(data, metrics=("average_precision", "roc_auc"))
+    beliefs = kr.Reasoner(program).fit(data).infer(data)
     seconds = time.process_time() - start
-    return {name: estimate.value for name, estimate in found.items()} | {"cpu_s": seconds}
+    atoms, truth = hidden_truth(beliefs, "Male")
+    scores = beliefs.posterior.log_odds.numpy()[atoms].round(6)
+    draw = np.random.default_rng(0)
+    broken = [
+        average_precision_score(truth, scores + 1e-9 * draw.random(len(scores))) for _ in range(200)
+    ]
+    return {
+        "ap": average_precision_score(truth, scores),
+        "ap_ties_at_random": float(np.mean(broken)),
+        "auc": roc_auc_score(truth, scores),
+        "cpu_s": seconds,
+    }
 
 
 def main() -> None:
@@ -48,14 +67,17 @@ def main() -> None:
     measure(root / "S1", whole)  # compiles kernels
     imported = time.process_time()
     results = []
-    print(f"{'set':4}{'rules':>22}{'AP':>8}{'AUC':>8}{'CPU s':>8}{'PSL AP':>9}{'PSL CPU s':>11}")
+    print(
+        f"{'set':4}{'rules':>15}{'AP':>7}{'ties random':>13}{'AUC':>7}{'CPU s':>7}"
+        f"{'PSL AP':>8}{'PSL CPU s':>11}"
+    )
     for name, (precision, seconds) in list(PSL.items())[: 1 if options.quick else None]:
         for label, program in (("the source's", translated), ("with siblings", whole)):
             found = measure(root / name, program)
             results.append({"set": name, "rules": label, **found})
             print(
-                f"{name:4}{label:>22}{found['average_precision']:8.3f}{found['roc_auc']:8.3f}"
-                f"{found['cpu_s']:8.2f}{precision:9.3f}{seconds:11.1f}"
+                f"{name:4}{label:>15}{found['ap']:7.3f}{found['ap_ties_at_random']:13.3f}"
+                f"{found['auc']:7.3f}{found['cpu_s']:7.2f}{precision:8.3f}{seconds:11.1f}"
             )
     print(f"importing and compiling, once: {imported:.1f} CPU s")
     options.out.write_text(json.dumps({"start_cpu_s": imported, "results": results}, indent=1))
