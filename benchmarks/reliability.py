@@ -65,6 +65,7 @@ class Change:
     name: str
     left: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shared: float = 0.0  # standard deviation of noise common to all, in training too
+    new_shared: float = 0.0  # the same, from test time on
 
 
 CHANGES = (
@@ -72,8 +73,9 @@ CHANGES = (
     Change("main breaks", (LEFT, 1.0, 1.0)),
     Change("a knowledge model breaks", (1.0, LEFT, 1.0)),
     Change("all fade", (FADED, FADED, FADED)),
-    Change("shared cause of error, nothing else", shared=1.5),
-    Change("shared cause of error, main breaks", (LEFT, 1.0, 1.0), 1.5),
+    Change("shared cause of error, nothing else", shared=0.8),
+    Change("shared cause of error, main breaks", (LEFT, 1.0, 1.0), 0.8),
+    Change("a new cause of error shared by all", new_shared=0.8),
 )
 
 
@@ -83,7 +85,7 @@ def cases(n: int, change: Change, knowledge: bool, rng: np.random.Generator) -> 
     atoms = [bad, bad, bad]
     if knowledge:
         atoms = [bad] + [np.where(bad, rng.random(n) < a, rng.random(n) < STRAY) for a in AGREE]
-    common = change.shared * rng.normal(size=n)
+    common = (change.shared + change.new_shared) * rng.normal(size=n)
     columns = {"id": [f"c{i}" for i in range(n)], "Bad": bad}
     for place, (atom, distance, left) in enumerate(zip(atoms, DISTANCES, change.left, strict=True)):
         seen = atom & (rng.random(n) < left)

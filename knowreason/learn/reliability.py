@@ -18,6 +18,7 @@ from scipy.special import expit, logit, xlog1py, xlogy
 Vector = NDArray[np.float64]
 
 EDGE = 1e-9  # probabilities stay this far inside (0, 1)
+STRONGEST = 300.0  # ratios beyond this are clipped
 FURTHEST = 10.0  # greatest shift of a base rate, in log-odds
 SURE = 2.5  # standard errors beyond which a change is no noise
 LEAST_LOSS, LEAST_INVENTED, LEAST_SHIFT = 0.05, 0.005, 0.25  # smaller changes are left alone
@@ -92,21 +93,23 @@ def fit_channels(
         steps: most EM steps.
         tolerance: greatest change of a parameter at which it stops.
     """
-    ratios = np.nan_to_num(llr.astype(np.float64))
-    speaks = np.isfinite(llr)
+    ratios = np.clip(np.nan_to_num(llr.astype(np.float64)), -STRONGEST, STRONGEST)
+    speaks, likelihood = np.isfinite(llr), np.exp(ratios)
     start = float(logit(np.clip(base_rate, EDGE, 1 - EDGE)))
     before = np.full(len(ratios), start) if offset is None else start + offset
     s1, s0 = np.full(llr.shape[1], prior.s1), np.full(llr.shape[1], prior.s0)
     shift, moved, belief = 0.0, np.inf, expit(before)
     history: list[float] = []
     for _ in range(steps):
-        told1, told0 = _told(s1, ratios), _told(s0, ratios)
-        belief = expit(before + shift + (told1 - told0).sum(1))
+        mixed1, mixed0 = 1 - s1 + s1 * likelihood, 1 - s0 + s0 * likelihood
+        told1, told0 = np.log(mixed1).sum(1), np.log(mixed0).sum(1)
+        belief = expit(before + shift + told1 - told0)
         history.append(_objective(told1, told0, before, shift, s1, s0, start, prior))
         if moved < tolerance:
             break
-        new1 = _share(belief, s1, ratios, speaks, prior.s1, prior.s1_cases)
-        new0 = _share(1 - belief, s0, ratios, speaks, prior.s0, prior.s0_cases)
+        true, false = s1 * likelihood / mixed1, s0 * likelihood / mixed0
+        new1 = _share(belief, true, speaks, prior.s1, prior.s1_cases)
+        new0 = _share(1 - belief, false, speaks, prior.s0, prior.s0_cases)
         new_shift = _base_shift(belief, before, shift, start, prior.base_cases)
         moved = max(np.abs(new1 - s1).max(), np.abs(new0 - s0).max(), abs(new_shift - shift))
         s1, s0, shift = new1, new0, new_shift
@@ -215,23 +218,20 @@ def _told(share: Vector, ratios: Vector) -> Vector:
 
 
 def _share(
-    weight: Vector,
-    share: Vector,
-    ratios: Vector,
-    speaks: NDArray[np.bool_],
-    prior: float,
-    cases: float,
+    weight: Vector, reported: Vector, speaks: NDArray[np.bool_], prior: float, cases: float
 ) -> Vector:
-    """Expected share of reported truth among atoms of weight ``weight``, with pseudo-cases."""
-    reported = expit(ratios + logit(np.clip(share, EDGE, 1 - EDGE))) * speaks
-    found = (weight @ reported + cases * prior) / (weight @ speaks + cases)
+    """Expected share of reported truth among atoms of weight ``weight``, with pseudo-cases.
+
+    ``reported`` is ``float64[n, m]``, the probability of a report of truth.
+    """
+    found = (weight @ (reported * speaks) + cases * prior) / (weight @ speaks + cases)
     return np.clip(found, EDGE, 1 - EDGE)
 
 
 def _base_shift(belief: Vector, before: Vector, shift: float, start: float, cases: float) -> float:
     """The shift at which atoms are expected as often as believed (Newton's method)."""
     wanted = belief.sum() + cases * expit(start)
-    for _ in range(3):
+    for _ in range(2):
         expected, pseudo = expit(before + shift), expit(start + shift)
         slope = (expected * (1 - expected)).sum() + cases * pseudo * (1 - pseudo)
         missing = wanted - expected.sum() - cases * pseudo
@@ -280,8 +280,8 @@ def _objective(
 ) -> float:
     """Log likelihood of the batch plus the log priors."""
     odds = before + shift
-    truth = -np.logaddexp(0, -odds) + told1.sum(1)
-    falsehood = -np.logaddexp(0, odds) + told0.sum(1)
+    truth = -np.logaddexp(0, -odds) + told1
+    falsehood = -np.logaddexp(0, odds) + told0
     return float(
         np.logaddexp(truth, falsehood).sum()
         + _log_prior(s1, prior.s1, prior.s1_cases)
