@@ -30,6 +30,8 @@ class Family:
         triples: share of factors with three atoms.
         tables: share of factors that are tables, not clauses.
         blocks: share of components with a block of three atoms.
+        rules: number of rules of a batch, each one potential and one weight; 0 for a
+            potential and a weight of its own for every factor.
     """
 
     atoms: tuple[int, int] = (8, 20)
@@ -39,6 +41,7 @@ class Family:
     triples: float = 0.35
     tables: float = 0.25
     blocks: float = 0.3
+    rules: int = 0
 
 
 def random_components(
@@ -67,8 +70,8 @@ def random_components(
         theta=torch.ones(1, dtype=torch.float64),
         evidence=torch.full((first,), OPEN, dtype=torch.int8),
         groups=(
-            *_groups(np.concatenate(pairs), family, rng),
-            *_groups(np.concatenate(triples), family, rng),
+            *_groups(pairs, family, rng),
+            *_groups(triples, family, rng),
         ),
         blocks=Blocks(
             torch.from_numpy(offsets_of(np.full(len(block), 3))),
@@ -84,16 +87,21 @@ def _scopes(start: Array, n: int, rows: int, arity: int, rng: np.random.Generato
     return (start[:, :, None] + order).reshape(-1, arity)
 
 
-def _groups(scopes: Array, family: Family, rng: np.random.Generator) -> list[FactorGroup]:
+def _groups(batches: list[Array], family: Family, rng: np.random.Generator) -> list[FactorGroup]:
     """Rows dealt out to every sign pattern of a clause and to some tables."""
-    arity = scopes.shape[1]
-    potentials = potentials_of(arity)
-    clauses = 1 << arity
+    scopes = np.concatenate(batches)
+    potentials = potentials_of(scopes.shape[1])
+    clauses = 1 << scopes.shape[1]
     share = np.full(len(potentials), family.tables / (len(potentials) - clauses))
     share[:clauses] = (1 - family.tables) / clauses
-    kind = rng.choice(len(potentials), len(scopes), p=share)
-    sign = np.where(rng.random(len(scopes)) < 0.75, 1.0, -1.0)
-    weight = (sign * np.abs(rng.normal(0, family.weight, len(scopes)))).astype(np.float32)
+    drawn = len(scopes) if family.rules == 0 else len(batches) * family.rules
+    kind = rng.choice(len(potentials), drawn, p=share)
+    sign = np.where(rng.random(drawn) < 0.75, 1.0, -1.0)
+    weight = (sign * np.abs(rng.normal(0, family.weight, drawn))).astype(np.float32)
+    if family.rules:
+        batch = np.repeat(np.arange(len(batches)), [len(part) for part in batches])
+        rule = batch * family.rules + rng.integers(family.rules, size=len(scopes))
+        kind, weight = kind[rule], weight[rule]
     return [
         FactorGroup(
             torch.from_numpy(scopes[kind == k].astype(np.int32)),

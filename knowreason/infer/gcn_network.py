@@ -219,7 +219,11 @@ class Corrections(nn.Module):
         nn.init.zeros_(self.last[-1].bias)
 
     def forward(self, course: Course) -> Tensor:
-        """``float64[n]`` marginal log-odds, blocks coupled; not clipped."""
+        """``float64[n]`` marginal log-odds, blocks coupled; not clipped.
+
+        Corrections are shares of what the probes say otherwise: where they agree with
+        belief propagation, as on trees, it stands.
+        """
         wires = course.wires
         hidden = course.static.new_zeros(len(course.raw), self.width)
         for moving, about in zip(course.moving, course.about[:-1], strict=True):
@@ -231,7 +235,8 @@ class Corrections(nn.Module):
             total = reply.new_zeros(hidden.shape).index_add(0, wires.atoms, reply)
             hidden = hidden + self.atom(torch.cat([about, hidden, total], 1))
         share = self.last(torch.cat([course.about[-1], hidden], 1)).double()
-        change = (share[:, :2] * course.opinions).sum(1) + share[:, 2]
+        apart = course.opinions.abs().sum(1)
+        change = (share[:, :2] * course.opinions).sum(1) + share[:, 2] * apart
         return wires.plan.beliefs(course.raw + change)
 
 
