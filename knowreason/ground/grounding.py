@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset
@@ -146,6 +147,7 @@ def ground(
     labels: LabelUse = "open",
     hard_violations: Literal["error", "drop"] = "error",
     threads: int | None = None,
+    evaluated: Mapping[str, pa.Table] | None = None,
 ) -> Grounding:
     """Ground every rule of a program over data.
 
@@ -160,12 +162,15 @@ def ground(
         hard_violations: hard groundings that training labels make false are an error, or
             dropped and counted.
         threads: of the relational engine.
+        evaluated: tables of definitions evaluated on this data before.
 
     Raises:
         GroundingError: KR640-KR649, see ``knowreason explain-code``.
     """
     folder = None if directory is None else Path(directory)
-    with Relations(program, data, memory_limit=memory_limit, threads=threads) as relations:
+    with Relations(
+        program, data, memory_limit=memory_limit, threads=threads, known=evaluated
+    ) as relations:
         table = open_atoms(program, data, limit, relations)
         numbering = Numbering.of(table, program, data)
         known = _known(program, data, table, numbering, labels)

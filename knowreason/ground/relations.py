@@ -7,7 +7,7 @@ columns are ``a0 .. a{k-1}`` (and ``value``), and queries are SQLGlot trees.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -50,6 +50,7 @@ class Relations:
         memory_limit: of DuckDB, as it writes sizes (``"4GB"``); beyond it, it spills.
         threads: of DuckDB; all cores when ``None``.
         temp_directory: where it spills to; one of its own, removed with it, when ``None``.
+        known: tables of definitions that were evaluated on this data before.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Relations:
         memory_limit: str = "4GB",
         threads: int | None = None,
         temp_directory: str | None = None,
+        known: Mapping[str, pa.Table] | None = None,
     ) -> None:
         self.program = program
+        self._known = known or {}
         self.data = data
         self._spill = TemporaryDirectory(prefix="knowreason-") if temp_directory is None else None
         config: dict[str, Any] = {
@@ -191,6 +194,8 @@ class Relations:
 
     def _make(self, name: str) -> exp.Table:
         program = self.program
+        if name in self._known:
+            return self.register(name, self._known[name])
         if any(definition.name == name for definition in program.definitions):
             return self.definitions.table(name)
         for predicate in program.predicates:

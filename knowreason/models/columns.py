@@ -202,6 +202,11 @@ def relation(data: Dataset, name: str) -> pa.Table:
     return evaluated(data, [name])[name]
 
 
+def evaluated_definitions(data: Dataset) -> dict[str, pa.Table]:
+    """Tables of the definitions that models have asked for so far."""
+    return evaluated(data, ())
+
+
 def evaluated(data: Dataset, names: Sequence[str]) -> dict[str, pa.Table]:
     """Tables of definitions, each evaluated once a data set and all on one connection."""
     from knowreason.ground.relations import Relations

@@ -23,6 +23,7 @@ from knowreason.learn import Bootstrap, Fit
 from knowreason.logic import Program
 from knowreason.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
+from knowreason.models.columns import evaluated_definitions
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.fitting import fit_models, fit_weights, learning_problem, model_outputs
 from knowreason.pipeline.intervals import bootstrap_fit, with_intervals
