@@ -14,7 +14,7 @@ from knowreason.lang.values import parse_duration
 from knowreason.logic import Program
 from knowreason.pipeline.project import Project
 
-_CONDITION = re.compile(r"^\s*(<|>=)\s*(\S.*?)\s*$")
+_CONDITION = re.compile(r"^\s*(<|>=)(?!=)\s*(\S.*?)\s*$")
 
 
 @dataclass(frozen=True)
