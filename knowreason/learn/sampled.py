@@ -20,7 +20,7 @@ from knowreason.learn.conditionals import PseudoLikelihood, pseudo_likelihood
 from knowreason.learn.fit import Solution
 from knowreason.learn.objective import Objective, Progress, Term, maximise, projected
 from knowreason.learn.parts import Labelled
-from knowreason.learn.standard_errors import observed_information
+from knowreason.learn.standard_errors import at_least, observed_information
 from knowreason.learn.wiring import Wiring, wire
 from knowreason.learn.worlds import Chains, Sampler, is_complete
 
@@ -28,6 +28,7 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 MOST_CLUSTERS = 1000
 SMOOTHED = 10  # rounds over which curvature is averaged
+FARTHEST = 1.0  # standard errors that a full step may still go
 LEAST_SHARE = 0.1  # of the complete curvature that is left, at least: no step over 10 EM steps
 
 
@@ -170,6 +171,16 @@ class Rounds:
         turn = (hidden.T - hidden) / 2
         return at_least(complete - hidden - turn, complete, LEAST_SHARE) + turn
 
+    def left(self, priors: Vector) -> Matrix:
+        """``float64[f, f]``: curvature for standard errors, with no direction below the priors'.
+
+        Steps need :meth:`curvature`, which keeps every direction steep; errors must not.
+        """
+        recent = self.looks[-SMOOTHED:]
+        seen = np.mean([look.complete - look.hidden for look in recent], axis=0)
+        turn = (seen - seen.T) / 2
+        return at_least(seen - turn, np.diag(priors), 1.0) + turn
+
     def average(self) -> Vector:
         """``float64[f]``: mean of the averaged rounds, or where it is now."""
         return np.mean(self.visited, axis=0) if self.visited else self.eta
@@ -301,14 +312,16 @@ def _finish(
 ) -> Solution:
     eta = state.average()
     size, error = state.errors()
-    converged = max(error, size / 2) <= schedule.noise
     hidden = np.mean([look.scores for look in state.looks], axis=0)
-    information = state.curvature()
+    information = state.left(objective.coordinates.precision())
     gradient = np.mean(state.gradients, axis=0)
+    pull = _pull(objective, eta, gradient, information)
+    converged = max(error, size / 2) <= schedule.noise and pull <= FARTHEST
     value = float(np.mean([look.value for look in state.looks]))
     notes = (
         f"worlds sampled for {len(part.labelled.evidence)} atoms; Monte-Carlo error at most "
         f"{error:.2f} standard errors",
+        *(("the estimates have not settled where the worlds say little",) * (not converged)),
     )
     return Solution(
         eta=eta,
@@ -322,6 +335,16 @@ def _finish(
         covariance=_godambe(objective, part, eta, information, hidden, schedule, seed),
         notes=notes,
     )
+
+
+def _pull(objective: Objective, eta: Vector, gradient: Vector, information: Matrix) -> float:
+    """How far a full step would still go, in standard errors."""
+    low, high = objective.coordinates.bounds()
+    inside = projected(eta, gradient, low, high) != 0
+    if not inside.any():
+        return 0.0
+    bread = np.linalg.inv(information[np.ix_(inside, inside)])
+    return float((np.abs(bread @ gradient[inside]) / np.sqrt(np.diag(bread))).max())
 
 
 def _complete_solution(
@@ -379,14 +402,3 @@ def _godambe(
     meat = at_least(_cross(spread, spread) - hidden + exact, symmetric, LEAST_SHARE)
     bread = np.linalg.inv(information)
     return bread @ meat @ bread.T
-
-
-def at_least(matrix: Matrix, reference: Matrix, share: float) -> Matrix:
-    """``matrix`` with no direction below ``share`` of ``reference`` (both ``float64[f, f]``)."""
-    if not matrix.size:
-        return matrix
-    values, vectors = np.linalg.eigh(reference)
-    root = vectors * np.sqrt(np.maximum(values, 1e-12))
-    back = vectors / np.sqrt(np.maximum(values, 1e-12))
-    whitened, turn = np.linalg.eigh(back.T @ matrix @ back)
-    return root @ (turn * np.maximum(whitened, share)) @ turn.T @ root.T

@@ -75,3 +75,14 @@ def edge_deviation(slope: float, curvature: float) -> float:
     if start > 20:
         return float(1.0 / slope)
     return float(truncnorm.std(start, np.inf) / np.sqrt(curvature))
+
+
+def at_least(matrix: Matrix, reference: Matrix, share: float) -> Matrix:
+    """``matrix`` with no direction below ``share`` of ``reference`` (both ``float64[f, f]``)."""
+    if not matrix.size:
+        return matrix
+    values, vectors = np.linalg.eigh(reference)
+    root = vectors * np.sqrt(np.maximum(values, 1e-12))
+    back = vectors / np.sqrt(np.maximum(values, 1e-12))
+    whitened, turn = np.linalg.eigh(back.T @ matrix @ back)
+    return root @ (turn * np.maximum(whitened, share)) @ turn.T @ root.T

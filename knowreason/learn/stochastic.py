@@ -22,7 +22,8 @@ from knowreason.infer.gibbs import GibbsSampler, prepare_gibbs
 from knowreason.learn.fit import Solution
 from knowreason.learn.objective import Objective, Progress, projected
 from knowreason.learn.parts import Labelled
-from knowreason.learn.sampled import at_least, exact_information
+from knowreason.learn.sampled import exact_information
+from knowreason.learn.standard_errors import at_least
 from knowreason.learn.wiring import Rows, factor_rows, feature_totals
 from knowreason.learn.worlds import chain_count
 

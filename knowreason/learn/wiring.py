@@ -56,6 +56,16 @@ class Rows:
         """Number of rows."""
         return len(self.parameter)
 
+    @cached_property
+    def first(self) -> Ids:
+        """``int64[m]``: first atom of each row."""
+        return self.atoms[np.searchsorted(self.row, np.arange(self.count))]
+
+    @cached_property
+    def soft(self) -> NDArray[np.bool_]:
+        """``bool[m]``: rows that carry a weight."""
+        return self.parameter != HARD
+
     def satisfied(self, values: NDArray[np.int8], entry: Ids | slice) -> NDArray[np.float64]:
         """Weight of each entry where its atom's value makes it true."""
         return (values == self.sign[entry]) * self.weight[entry].astype(np.float64)
@@ -180,11 +190,9 @@ def feature_totals(
     width = parameters + 1
     total = np.zeros(clusters * width)
     for rows in factors:
-        soft = rows.parameter != HARD
-        if soft.any():
-            value = (rows.feature(rows.scores(world), slice(None)) * rows.value)[soft]
-            first = rows.atoms[np.searchsorted(rows.row, np.flatnonzero(soft))]
-            key = cluster[first] * width + rows.parameter[soft]
+        if rows.soft.any():
+            value = rows.feature(rows.scores(world), slice(None)) * rows.value * rows.soft
+            key = cluster[rows.first] * width + np.maximum(rows.parameter, 0)
             total += np.bincount(key, value, minlength=len(total))
     return total.reshape(clusters, width)[:, :-1]
 

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.weight_recovery import instances, people
+from benchmarks.weight_recovery import hubs, instances, people
 from knowreason.errors import LearningError
 from knowreason.learn import Problem, learn
 from knowreason.learn.bethe import has_one_fixed_point
+from knowreason.learn.objective import Objective
 from knowreason.learn.parts import labelled_components, split
-from knowreason.learn.sampled import at_least, large
+from knowreason.learn.priors import Coordinates
+from knowreason.learn.sampled import large
+from knowreason.learn.standard_errors import at_least
+from knowreason.learn.stochastic import Plan, likelihood_by_chains
 from knowreason.learn.wiring import wire
 from knowreason.learn.worlds import Chains, chain_count, gibbs_sampler
 
@@ -148,3 +152,31 @@ def test_at_least_keeps_what_is_enough():
     reference = np.array([[4.0, 1.0], [1.0, 3.0]])
     assert at_least(reference * 0.5, reference, 0.1) == pytest.approx(reference * 0.5)
     assert at_least(-reference, reference, 0.1) == pytest.approx(reference * 0.1)
+
+
+def test_biases_of_latent_hubs_are_found():
+    """Two kinds of hubs cross, none of them labelled: belief propagation, checked by chains."""
+    world = hubs(2000, seed=0)
+    problem = world.hide(0.3, 0)
+    assert split(labelled_components(problem), width=12).large is not None
+    fit = learn(problem, seed=0)
+    assert fit.converged
+    z = (fit.theta - world.truth) / fit.standard_errors
+    assert np.abs(z).max() < 3
+    assert (fit.standard_errors < 1.5).all()
+    assert any("Gibbs chains" in note for note in fit.notes)
+
+
+def test_chains_find_latent_hubs_by_themselves():
+    """Where belief propagation is not trusted the errors are those of the chains."""
+    world = hubs(1000, seed=1)
+    problem = world.hide(0.2, 1)
+    labelled = labelled_components(problem)
+    objective = Objective(Coordinates.of(problem.parameters), ())
+    solution = likelihood_by_chains(
+        objective, labelled, world.parameters.start, seed=0, plan=Plan(draws=8)
+    )
+    error = np.sqrt(np.diag(solution.covariance))
+    trusted = learn(problem, posterior="bp")
+    assert np.abs(objective.coordinates.theta(solution.eta) - trusted.theta).max() < 3 * error.max()
+    assert (error > 0.6 * trusted.standard_errors).all()
