@@ -108,7 +108,7 @@ def test_every_public_name_is_there():
     for name in kr.__all__:
         assert getattr(kr, name) is not None
         assert name in dir(kr)
-    with pytest.raises(AttributeError, match="no attribute `?'nothing'"):
+    with pytest.raises(AttributeError, match="no attribute"):
         _ = kr.nothing
 
 

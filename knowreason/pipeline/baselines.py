@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from knowreason.factors import OPEN, AtomSpan
 from knowreason.factors.graph import FactorGraph
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
-from knowreason.models import make
+from knowreason.models import make, predicted
 from knowreason.pipeline.beliefs import Beliefs, said
 
 Scores = NDArray[np.float64]
@@ -50,7 +50,7 @@ def baseline_scores(
     """Log-odds of each baseline for the asked atoms.
 
     Args:
-        predicate: Boolean query predicate.
+        predicate: query predicate; of a functional one each state is an atom.
         training: grounding that was learned from.
         training_labels: ``int8[n]`` labels that were learned from.
         training_outputs: out-of-fold outputs on the training data.
@@ -64,7 +64,7 @@ def baseline_scores(
     outputs = [output for output in beliefs.outputs if output.predicate == predicate]
     fitted = [output for output in training_outputs if output.predicate == predicate]
     local = asked - span.start
-    scores = {f"model {output.model}": said(output, span)[local] for output in outputs}
+    scores = {f"model {output.model}": log_odds_of(output, span)[local] for output in outputs}
     if len(outputs) > 1:
         ratios = np.stack([output.llr for output in outputs], axis=1).astype(np.float64)
         scores["average of models"] = ratios.mean(axis=1)[local]
@@ -76,8 +76,16 @@ def baseline_scores(
             past = side(training.graph, training.span(predicate), fitted, known, labels[known] == 1)
             now = side(beliefs.grounding.graph, span, outputs, local, np.zeros(len(local), bool))
             scores |= stacked(past, now)
-        scores |= _trees(predicate, training.data, beliefs.grounding.data, local, notes)
+        scores |= _trees(training.data, beliefs.grounding.data, span, local, notes)
     return scores, tuple(notes)
+
+
+def log_odds_of(output: ModelOutput, span: AtomSpan) -> Scores:
+    """``float64[n]``: log-odds of each atom alone, of a functional predicate's states too."""
+    values = said(output, span)
+    if span.functional_position is None:
+        return values
+    return np.asarray(values - np.log1p(-np.exp(np.minimum(values, -1e-6))))
 
 
 def side(
@@ -155,35 +163,26 @@ def _logistic(
 
 
 def _trees(
-    predicate: str,
     training: Dataset,
     test: Dataset,
+    span: AtomSpan,
     local: NDArray[np.int64],
     notes: list[str],
 ) -> dict[str, Scores]:
     wanted: Mapping[str, tuple[str, ...] | None] = {
         "boosted trees (own features)": None,
-        "boosted trees (+ definitions)": derived_features(training, predicate),
+        "boosted trees (+ definitions)": derived_features(training, span.predicate),
     }
     scores: dict[str, Scores] = {}
     for name, features in wanted.items():
-        fit = _tree_scores(predicate, training, test, features)
         try:
-            scores[name] = fit()[local]
+            model = make("trees", {"features": features, "hops": 0})
+            model.fit(training, span.predicate)
+            output = predicted(model, test, span.predicate, "trees")
+            scores[name] = log_odds_of(output, span)[local]
         except KnowreasonError as error:
             notes.append(f"{name}: not made, {error.diagnostics[0].message}")
     return scores
-
-
-def _tree_scores(
-    predicate: str, training: Dataset, test: Dataset, features: tuple[str, ...] | None
-) -> Callable[[], Scores]:
-    def fit() -> Scores:
-        model = make("trees", {"features": features, "hops": 0})
-        model.fit(training, predicate)
-        return np.asarray(model.log_odds(test, predicate), dtype=np.float64)
-
-    return fit
 
 
 def derived_features(data: Dataset, predicate: str) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def test_missing_label_columns_when_predicting(tmp_path):
     pa.csv.write_csv(table, today / "people.csv")
     assert loaded(tmp_path, directory=today).labels["Good"].num_rows == 0
     shutil.copy(today / "people.csv", tmp_path / "people.csv")
-    with pytest.raises(ProjectError, match="KR913.*good"):
+    with pytest.raises(ProjectError, match=r"KR913.*good"):
         loaded(tmp_path)
 
 

@@ -91,6 +91,15 @@ def test_without_refits_it_is_the_frozen_reasoner_with_labels_clamped(fitted):
     np.testing.assert_allclose(aligned, first.posterior.log_odds.numpy()[atoms])
 
 
+def test_rules_that_look_back_need_no_cutting(fitted):
+    data, plan = dataset(frame()), Schedule(weights=0, models=1)
+    one = prequential(fitted, data, "day", 8, schedule=plan)
+    two = prequential(fitted, data, "day", 8, schedule=plan, looks_back=True)
+    assert one.names.equals(two.names)
+    ratios = one.models["signs"], two.models["signs"]
+    np.testing.assert_allclose(*ratios, atol=1e-5)
+
+
 def test_refitting_follows_a_turn():
     data = dataset(frame(turn=4))
     fitted = reasoner().fit(data.split_by("day", before=5)[0])
