@@ -159,13 +159,22 @@ def warm_up(name: str) -> None:
             WORKERS[name](Path(folder))
 
 
+def peak_kilobytes() -> int:
+    """Peak resident memory of this process; `ru_maxrss` would include its parent's."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+    return int(line.split()[1])
+
+
 def work(name: str, folder: Path) -> None:
     """Measures one figure in this process and prints it as JSON."""
     warm_up(name)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kilobytes()
     start = time.perf_counter()
     rows, cpu = WORKERS[name](folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_kilobytes()
     found = {
         "rows": rows,
         "cpu_s": cpu,
