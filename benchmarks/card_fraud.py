@@ -104,9 +104,7 @@ class Yard:
         )
 
 
-def mean_of_slices(
-    truth: NDArray[np.bool_], score: Scores, slices: NDArray[np.int64]
-) -> Estimate:
+def mean_of_slices(truth: NDArray[np.bool_], score: Scores, slices: NDArray[np.int64]) -> Estimate:
     """Mean AUC of the slices that hold both classes; slices are resampled."""
     each = np.array(list(by_block(truth, score, slices, "roc_auc").values()))
     each = each[np.isfinite(each)]
@@ -200,7 +198,9 @@ def few_labels(bench: Bench, quick: bool) -> None:
     settings = kr.Settings(labels="none")
     reasoner = kr.Reasoner(rules.past.program, settings=settings).fit(rules.past)
     spent = time.perf_counter() - start
-    bench.add("no labels: rules at their prior weights", rules.reasoner_scores(reasoner), spent, "few")
+    bench.add(
+        "no labels: rules at their prior weights", rules.reasoner_scores(reasoner), spent, "few"
+    )
     for count in (100, 1000):
         for seed in range(1 if quick else 3):
             rows = np.random.default_rng(seed).permutation(rules.past.labels["Fraud"].num_rows)
@@ -217,11 +217,13 @@ def few_labels(bench: Bench, quick: bool) -> None:
                 )
                 if reasoner.models_:
                     score = reasoner.models_[0].fitted.predict(one.future).llr[one.yard.local]
-                    bench.add(f"{count} labels, seed {seed}: model alone", score.astype(float), part="few")
+                    bench.add(
+                        f"{count} labels, seed {seed}: model alone", score.astype(float), part="few"
+                    )
 
 
 def walk(bench: Bench, quick: bool) -> None:
-    """Slice after slice, refitted on what is known then."""
+    """Slice after slice; the model is fitted again every third slice on labels known then."""
     if quick:
         return
     reasoner = kr.Reasoner(bench.past.program).fit(bench.past)
@@ -234,15 +236,25 @@ def walk(bench: Bench, quick: bool) -> None:
             "slice",
             CUT,
             delay=delay,
-            schedule=Schedule(weights=3, models=1),
+            schedule=Schedule(weights=0, models=3),
+            looks_back=True,
             progress=lambda message, done, total: print(".", end="", flush=True),
         )
         print()
         spent = time.perf_counter() - start
         arguments = span.arguments[bench.yard.local]
-        bench.add(f"prequential, delay {delay}: reasoner", found.aligned(bench.future, arguments), spent, "walk")
+        bench.add(
+            f"prequential, delay {delay}: reasoner",
+            found.aligned(bench.future, arguments),
+            spent,
+            "walk",
+        )
         model = replace(found, log_odds=found.models["main"].astype(float))
-        bench.add(f"prequential, delay {delay}: model main", model.aligned(bench.future, arguments), part="walk")
+        bench.add(
+            f"prequential, delay {delay}: model main",
+            model.aligned(bench.future, arguments),
+            part="walk",
+        )
 
 
 def speed(bench: Bench, quick: bool) -> None:
@@ -285,7 +297,13 @@ def draw(bench: Bench, folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    shown = [name for name in bench.scores if name.startswith(("reasoner (one", "model main (one", "no labels", "prequential, delay 0: r"))]
+    shown = [
+        name
+        for name in bench.scores
+        if name.startswith(
+            ("reasoner (one", "model main (one", "no labels", "prequential, delay 0: r")
+        )
+    ]
     figure, axes = pyplot.subplots(2, 1, figsize=(8, 6), sharex=True)
     for axis, metric in zip(axes, ("roc_auc", "average_precision"), strict=True):
         for name in shown:

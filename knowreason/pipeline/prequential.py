@@ -87,6 +87,7 @@ def prequential(
     delay: float = 0,
     moments: Sequence[Any] | None = None,
     schedule: Schedule = Schedule(),
+    looks_back: bool = False,
     predicate: str = "",
     progress: Progress | None = None,
 ) -> Prequential:
@@ -102,6 +103,9 @@ def prequential(
             slice's own labels are never known when it is scored.
         moments: where slices begin; by default every value of an ``int`` clock.
         schedule: how often weights and models are fitted again.
+        looks_back: the caller vouches that no definition, feature or rule looks beyond its
+            own slice. Later things (never their labels) then stay in the data, and
+            definitions are evaluated once instead of once a slice.
         predicate: which; may be left out where only one is asked.
         progress: called as ``progress(message, done, total)``.
 
@@ -116,8 +120,9 @@ def prequential(
         if progress is not None:
             progress(f"slice {number + 1} of {len(starts)}", number, len(starts))
         after = starts[number + 1] if number + 1 < len(starts) else None
-        upto = data if after is None else data.split_by(by, before=after)[0]
-        rows.append(walker.score(upto, moment, predicate, number))
+        cut_off = after is not None and not looks_back
+        upto = data.split_by(by, before=after)[0] if cut_off else data
+        rows.append(walker.score(upto, (moment, after), predicate, number))
         if after is not None:
             walker.learn(upto, after, number + 1)
     return _joined(rows, predicate, starts)
@@ -168,9 +173,17 @@ class _Walker:
     delay: float
     schedule: Schedule
 
-    def score(self, upto: Dataset, moment: float, predicate: str, number: int) -> dict[str, Any]:
-        """Beliefs about the slice that starts at ``moment``, its labels hidden."""
+    def score(
+        self, upto: Dataset, reach: tuple[float, float | None], predicate: str, number: int
+    ) -> dict[str, Any]:
+        """Beliefs about the slice that reaches from one moment to the next, labels hidden."""
+        moment, after = reach
         _, today = upto.split_by(self.by, before=moment)
+        if after is not None:
+            (domain,) = today.program.attribute(self.by).sorts
+            values, _ = thing_values(today, self.by)
+            mine = today.scope[domain] & (values < after)
+            today = replace(today, scope={**today.scope, domain: mine})
         if self.delay:
             today = known_at(today, moment, self.delay)
         beliefs = self.reasoner.infer(today)
