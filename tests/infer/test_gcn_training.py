@@ -9,12 +9,12 @@ from knowreason.infer.gcn_graphs import Family, potentials_of, random_components
 from knowreason.infer.gcn_training import load_gcn, save_gcn, train_gcn
 from knowreason.infer.weight_noise import weight_noise
 
-SMALL = {"batches": 4, "components_each": 20, "families": (Family(atoms=(4, 9)),), "steps": 60}
+SMALL = {"batches": 3, "components_each": 15, "families": (Family(atoms=(4, 8)),), "steps": 40}
 
 
 def test_a_short_training_beats_the_rounds_it_starts_from(tmp_path):
     network = train_gcn(**SMALL)
-    graph = random_components(60, Family(atoms=(5, 9)), np.random.default_rng(9), batches=6)
+    graph = random_components(40, Family(atoms=(5, 8)), np.random.default_rng(9), batches=6)
     truth = exact(graph).probabilities
     trained = (gcn(graph, network=network).probabilities - truth).abs().mean()
     untrained = (gcn(graph, network=type(network)()).probabilities - truth).abs().mean()
@@ -28,7 +28,9 @@ def test_a_short_training_beats_the_rounds_it_starts_from(tmp_path):
 
 def test_training_is_deterministic_and_reads_graphs_of_ones_own():
     own = random_components(5, Family(atoms=(5, 6)), np.random.default_rng(1), batches=1)
-    first, second = (train_gcn([own], **{**SMALL, "steps": 5}, seed=4) for _ in range(2))
+    first, second = (
+        train_gcn([own], **{**SMALL, "steps": 3, "batches": 1}, seed=4) for _ in range(2)
+    )
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
 

@@ -87,7 +87,7 @@ def test_same_seed_same_fit(option):
 
 
 def test_weights_move_towards_the_truth_but_not_far():
-    fit = learn(chains(3000, 0.0), "knowgraph", epochs=20)
+    fit = learn(chains(1000, 0.0), "knowgraph", epochs=10, batch=64)
     assert 0.1 < fit.theta[0] < 2.0
     assert fit.history[-1]["pseudo"] > fit.history[0]["pseudo"]
     start = learn(chains(300, 0.0), "knowgraph", epochs=1, weights="exp", rate=1e-9)
@@ -95,7 +95,7 @@ def test_weights_move_towards_the_truth_but_not_far():
 
 
 def test_the_network_learns_the_labels():
-    problem = chains(1500, 0.3)
+    problem = chains(1000, 0.3)
     trained = train_knowgraph(problem, epochs=8, batch=64)
     found = trained.posterior()
     known = problem.labels >= 0
