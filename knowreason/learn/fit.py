@@ -109,7 +109,9 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
     coordinates = Coordinates.of(problem.parameters)
     ends = np.stack([coordinates.theta(solution.eta) for solution in solutions])
     edge = _at_bound(coordinates, best)
-    covariance = _covariance(best, edge)
+    others = _other_optima(best, solutions)
+    covariance = _covariance(best, edge) + others
+    apart = _apart(others, covariance)
     slope = coordinates.slope(best.eta)
     p, free = len(problem.parameters), coordinates.free
     whole = np.zeros((p, p))
@@ -121,12 +123,14 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
         objective=best.objective,
         log_likelihood=best.log_likelihood,
         iterations=best.iterations,
-        converged=best.converged,
+        converged=best.converged and not apart,
         history=best.history,
         parameters=problem.parameters,
         covariance=whole,
         spread=np.ptp(ends, axis=0),
-        notes=best.notes + _start_notes(problem, np.ptp(ends, axis=0), len(solutions)),
+        notes=best.notes
+        + (("starts end at different weights that are about as likely: errors say so",) * apart)
+        + _start_notes(problem, np.ptp(ends, axis=0), len(solutions)),
     )
 
 
@@ -173,6 +177,19 @@ def _covariance(solution: Solution, edge: NDArray[np.bool_]) -> Matrix:
         slope, curvature = abs(solution.gradient[index]), solution.information[index, index]
         covariance[index, index] = edge_deviation(float(slope), float(curvature)) ** 2
     return covariance
+
+
+def _other_optima(best: Solution, solutions: list[Solution]) -> Matrix:
+    """``float64[f, f]``: spread of the optima, each as likely as its goodness says."""
+    rank = np.array([solution.goodness for solution in solutions])
+    share = np.exp(np.maximum(rank - best.goodness, -700.0))
+    gap = np.stack([solution.eta - best.eta for solution in solutions])
+    return np.asarray((gap * (share / share.sum())[:, None]).T @ gap)
+
+
+def _apart(others: Matrix, covariance: Matrix) -> bool:
+    """Whether half of some parameter's variance or more comes from other optima."""
+    return bool((2 * np.diag(others) > np.diag(covariance)).any())
 
 
 def _statuses(

@@ -172,10 +172,7 @@ class Rounds:
         return at_least(complete - hidden - turn, complete, LEAST_SHARE) + turn
 
     def left(self, priors: Vector) -> Matrix:
-        """``float64[f, f]``: curvature for standard errors, with no direction below the priors'.
-
-        Steps need :meth:`curvature`, which keeps every direction steep; errors must not.
-        """
+        """``float64[f, f]``: curvature for standard errors, no direction below the priors'."""
         recent = self.looks[-SMOOTHED:]
         seen = np.mean([look.complete - look.hidden for look in recent], axis=0)
         turn = (seen - seen.T) / 2
@@ -318,11 +315,10 @@ def _finish(
     pull = _pull(objective, eta, gradient, information)
     converged = max(error, size / 2) <= schedule.noise and pull <= FARTHEST
     value = float(np.mean([look.value for look in state.looks]))
-    notes = (
-        f"worlds sampled for {len(part.labelled.evidence)} atoms; Monte-Carlo error at most "
-        f"{error:.2f} standard errors",
-        *(("the estimates have not settled where the worlds say little",) * (not converged)),
-    )
+    noise = f"Monte-Carlo error at most {error:.2f} standard errors"
+    notes: tuple[str, ...] = (f"worlds sampled for {len(part.labelled.atoms)} atoms; {noise}",)
+    if not converged:
+        notes += ("the estimates have not settled where the worlds say little",)
     return Solution(
         eta=eta,
         objective=value,

@@ -14,6 +14,7 @@ from knowreason.factors import Clause, FactorGroup, ParameterTable
 from knowreason.factors.condition import condition
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.learn import Problem, learn, weight_lines
+from knowreason.learn.fit import Solution, summarise
 from knowreason.learn.likelihood import component_scores, exact_likelihood
 from knowreason.learn.objective import Objective
 from knowreason.learn.parts import labelled_components
@@ -241,3 +242,17 @@ def test_labels_that_break_a_hard_rule():
     with pytest.raises(InferenceError) as caught:
         learn(problem)
     assert caught.value.code.startswith("KR7")
+
+
+def test_optima_that_are_as_likely_widen_the_errors():
+    problem = instances(50, seed=0).hide(0, 0)
+    eta, nothing = np.zeros(8), np.zeros(8)
+    one = Solution(eta, -10.0, -10.0, nothing, 4 * np.eye(8), 1, True)
+    far = replace(one, eta=eta + np.eye(8)[0], objective=-10.1)
+    unlikely = replace(far, objective=-40.0)
+    assert summarise(problem, [one, unlikely]).converged
+    assert summarise(problem, [one, unlikely]).standard_errors[0] == pytest.approx(0.5, abs=1e-3)
+    fit = summarise(problem, [one, far])
+    assert not fit.converged
+    assert fit.standard_errors[0] > 0.8
+    assert any("as likely" in note for note in fit.notes)
