@@ -105,7 +105,8 @@ def prequential(
         schedule: how often weights and models are fitted again.
         looks_back: the caller vouches that no definition, feature or rule looks beyond its
             own slice. Later things (never their labels) then stay in the data, and
-            definitions are evaluated once instead of once a slice.
+            definitions are evaluated once instead of once a slice. A model that standardises
+            its columns over all rows looks beyond; trees do not.
         predicate: which; may be left out where only one is asked.
         progress: called as ``progress(message, done, total)``.
 

@@ -92,7 +92,7 @@ def test_without_refits_it_is_the_frozen_reasoner_with_labels_clamped(fitted):
 
 
 def test_rules_that_look_back_need_no_cutting(fitted):
-    data, plan = dataset(frame()), Schedule(weights=0, models=1)
+    data, plan = dataset(frame()), Schedule(weights=0)
     one = prequential(fitted, data, "day", 8, schedule=plan)
     two = prequential(fitted, data, "day", 8, schedule=plan, looks_back=True)
     assert one.names.equals(two.names)
