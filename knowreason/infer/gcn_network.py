@@ -214,9 +214,10 @@ class Corrections(nn.Module):
         self.atom = nn.Sequential(
             nn.Linear(ATOM + 2 * width, width), nn.SiLU(), nn.Linear(width, width)
         )
-        self.last = nn.Sequential(nn.Linear(ATOM + width, width), nn.SiLU(), nn.Linear(width, 3))
-        nn.init.zeros_(self.last[-1].weight)
-        nn.init.zeros_(self.last[-1].bias)
+        output = nn.Linear(width, 3)
+        nn.init.zeros_(output.weight)
+        nn.init.zeros_(output.bias)
+        self.last = nn.Sequential(nn.Linear(ATOM + width, width), nn.SiLU(), output)
 
     def forward(self, course: Course) -> Tensor:
         """``float64[n]`` marginal log-odds, blocks coupled; not clipped.

@@ -200,5 +200,3 @@ def _defined(graph: FactorGraph, worlds):
                 number <= int(group.upper[row])
             )
     return worlds
-
-

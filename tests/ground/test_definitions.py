@@ -218,7 +218,8 @@ def test_random_aggregates(kind, parts, seed):
     if "exists y" in kind or "y, b" in kind:
         parts = [part.replace(" b.", " c.").replace(", b)", ", c)") for part in parts]
     text = kind.replace("BODY", " & ".join(["Q(y, _)", *parts]))
-    check(f"define value(x) := {text} + 0 * count {{ z : E(x, z) }}\n", "value", [seed], {"A": 10, "B": 3})
+    definition = f"define value(x) := {text} + 0 * count {{ z : E(x, z) }}\n"
+    check(definition, "value", [seed], {"A": 10, "B": 3})
 
 
 def test_definitions_in_a_circle_are_named():
