@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import nan
+from math import exp, nan
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,8 @@ class RuleWeight:
         kind: ``rule``, ``bias`` or ``scale``.
         value: what it is now.
         standard_error: posterior standard deviation, 0 where given.
-        prior_mean, prior_sd: of ``log value`` for a scale.
+        prior_mean: before learning; of a scale the median, 1.
+        prior_sd: of ``log value`` for a scale.
         status: what the data had to say about it.
         low, high: 95 % of bootstrap replicates lie between them, NaN without a bootstrap.
     """
@@ -70,7 +71,7 @@ class RuleWeights:
                     table.kinds[i],
                     float(fit.theta[i]),
                     float(fit.standard_errors[i]),
-                    float(table.prior_mean[i]),
+                    float(exp(table.prior_mean[i]) if table.log_normal[i] else table.prior_mean[i]),
                     float(table.prior_sd[i]),
                     fit.status[i],
                     float(low[i]),
