@@ -95,4 +95,5 @@ def test_a_model_of_ones_own_conforms():
 
 
 def test_registered_models_are_all_checked():
-    assert set(MODELS) - set(CASES) == set(), "give new models a case above"
+    ours = {kind for kind in MODELS if MODELS[kind].__module__.startswith("knowreason.")}
+    assert ours - set(CASES) == set(), "give new models a case above"
