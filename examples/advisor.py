@@ -2,7 +2,7 @@
 
     python examples/advisor.py [--ask graphics]
 
-Reads `mln/uw_cse` of the real data (KNOWREASON_DATA, or ../shared/data beside the checkout).
+Reads `mln/uw_cse` of the real data (`KNOWREASON_DATA`).
 """
 
 from __future__ import annotations

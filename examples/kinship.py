@@ -2,7 +2,7 @@
 
     python examples/kinship.py [S1 S2 S3]
 
-Reads `mln/kinship` of the real data (KNOWREASON_DATA, or ../shared/data beside the checkout).
+Reads `mln/kinship` of the real data (`KNOWREASON_DATA`).
 No labels are used: every rule stands at its prior weight.
 """
 

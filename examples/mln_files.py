@@ -11,7 +11,7 @@ ATOM = r"^\s*(?<negation>!?)(?<predicate>\w+)\((?<arguments>.*)\)\s*$"
 
 
 def data_folder() -> Path:
-    """Folder of the real data: `KNOWREASON_DATA`, or `../shared/data` beside the checkout."""
+    """Folder of the real data: `KNOWREASON_DATA`, or `shared/data` beside the checkout."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("KNOWREASON_DATA", beside))
 
