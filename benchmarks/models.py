@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", choices=("s_ffsd", "tolokers"))
     chosen = parser.parse_args()
-    folder = Path(os.environ.get("KNOWREASON_DATA", "../shared/data"))
+    folder = Path(os.environ["KNOWREASON_DATA"])
     rows = []
     for name, table in (("s_ffsd", s_ffsd), ("tolokers", tolokers)):
         for row in table(folder) if chosen.only in (None, name) else ():
