@@ -18,7 +18,6 @@ from knowreason.factors.graph import Clause, ClauseList, CountGroup, FactorGraph
 from knowreason.factors.stacks import FlatRows
 
 SHORT = 4  # clauses up to this length become tables
-TABLE_ENTRIES = 1 << 12
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,6 @@ from knowreason.ground.terms_sql import aliased, column, known
 from knowreason.logic import (
     Aggregate,
     And,
-    Atom,
-    AttributeTerm,
     Definition,
     Exists,
     Formula,
@@ -24,7 +22,7 @@ from knowreason.logic import (
     Term,
     Variable,
 )
-from knowreason.logic.variables import conjuncts, free_variables, walk
+from knowreason.logic.variables import conjuncts, free_variables
 
 if TYPE_CHECKING:
     from knowreason.ground.relations import Relations
@@ -62,16 +60,6 @@ class Definitions:
         if mentions(definition.body, definition.name):
             return recursive_query(relations, definition, definition.body)
         return predicate_query(relations, definition.parameters, definition.body)
-
-
-def dependencies(definition: Definition) -> tuple[str, ...]:
-    """Names of the predicates and attributes in a definition, each once."""
-    found = {
-        (node.predicate if isinstance(node, Atom) else node.name): None
-        for node in walk(definition.body)
-        if isinstance(node, Atom | AttributeTerm)
-    }
-    return tuple(found)
 
 
 def predicate_query(

@@ -115,14 +115,6 @@ def count_beliefs(literals: Tensor, target: Tensor | None, good: Tensor) -> Tens
     return (holds * inside + fails * outside + TINY).log()
 
 
-def count_distribution(true: Tensor, limit: int) -> Tensor:
-    """Poisson-binomial: ``float64[m, limit + 1]``, the last column "so many or more".
-
-    ``true`` is ``float64[m, k]``, the literals' probabilities.
-    """
-    return count_forward(true, 1 - true, limit + 1, False)[-1]
-
-
 def _scan(true: Tensor, false: Tensor, maximum: bool) -> tuple[Tensor, Tensor]:
     """Weights, left of each column, of "all false" and of "some true"."""
     ones = torch.ones_like(false[:, :1])

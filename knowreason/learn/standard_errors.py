@@ -49,20 +49,6 @@ def inverse(information: Matrix) -> Matrix:
     return (vectors / values) @ vectors.T
 
 
-def sandwich(information: Matrix, scores: Matrix) -> Matrix:
-    """Covariance robust to dependence within rows of ``scores``.
-
-    Args:
-        information: ``float64[f, f]``, curvature of the objective.
-        scores: ``float64[c, f]``, gradient of each independent cluster.
-
-    Returns:
-        ``float64[f, f]``: ``A^-1 B A^-1``. Source: Godambe 1960; White 1982.
-    """
-    bread = inverse(information)
-    return bread @ (scores.T @ scores) @ bread
-
-
 def edge_deviation(slope: float, curvature: float) -> float:
     """Standard deviation of a log-concave density that falls from its bound.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -59,7 +59,6 @@ class NeuralModel(LabelledModel):
     relative_noise: bool = False
     module_: nn.Module
     sizes_: Mapping[str, int]
-    LEAST_STATES: ClassVar[int] = 2
 
     @abstractmethod
     def fit_encoders(self, data: Dataset, rows: Rows) -> None:

@@ -45,6 +45,7 @@ def compile_project(project: Project, target: Path | None, *, force: bool = Fals
         train,
         limit=project.ground_limit,
         memory_limit=project.memory_limit,
+        threads=project.infer.threads,
         hard_violations=project.learn.hard_violations,
     )
     if target is not None:

@@ -277,6 +277,7 @@ class Reasoner(BaseEstimator):
             labels=labels,
             limit=self.settings.ground_limit,
             memory_limit=self.settings.memory_limit,
+            threads=self.settings.threads,
             evaluated=evaluated_definitions(data) if data.program is self.program else None,
             hard_violations=self.settings.hard_violations,
         ).with_models(outputs)

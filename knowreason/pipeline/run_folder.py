@@ -157,6 +157,7 @@ def reasoner_of(project: Project, program: Any) -> Reasoner:
         bootstrap=project.learn.bootstrap,
         adapt=project.learn.adapt,
         memory_limit=project.memory_limit,
+        threads=project.infer.threads,
         ground_limit=project.ground_limit,
         learn=project.learn.options,
         infer=project.infer.options,

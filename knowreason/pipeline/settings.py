@@ -20,7 +20,7 @@ class Settings:
         bootstrap: resamples for intervals on weights and conclusions, 0 for none.
         adapt: ``reliability`` passes every model through the channel fitted to today's
             data (algorithms, section 7); empty for no adaptation.
-        memory_limit: of the relational engine.
+        memory_limit, threads: of the relational engine.
         ground_limit: most ground factors a rule may make.
         learn: further options of the learner.
         infer: further options of the engine.
@@ -32,6 +32,7 @@ class Settings:
     bootstrap: int = 0
     adapt: Literal["", "reliability"] = ""
     memory_limit: str = "4GB"
+    threads: int = 2
     ground_limit: int = 50_000_000
     learn: Mapping[str, Any] = field(default_factory=dict)
     infer: Mapping[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK, QUIET, ACCENT, WARN = "#1f2933", "#9aa5b1", "#1768ac", "#c1121f"
+INK, QUIET, ACCENT = "#1f2933", "#9aa5b1", "#1768ac"
 PALETTE = (ACCENT, "#e07a1f", "#3a8f5c", "#8a5fb0", "#6b7280", "#b08900")
 
 
