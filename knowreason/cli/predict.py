@@ -18,6 +18,10 @@ def predict(
     output: Annotated[Path | None, typer.Option("-o", "--output", help=".parquet or .csv")] = None,
     predicate: Annotated[str, typer.Option(help="Which predicate, where several are asked.")] = "",
     map: Annotated[bool, typer.Option("--map", help="The most probable world instead.")] = False,
+    adapt: Annotated[
+        bool | None,
+        typer.Option(help="Discount models that broke since training; default: the project's."),
+    ] = None,
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
@@ -25,7 +29,14 @@ def predict(
     from knowreason.pipeline.prediction import predict_run, save_table
 
     with progress_bar() as progress:
-        found = predict_run(run, data, predicate=predicate, most_probable=map, progress=progress)
+        found = predict_run(
+            run,
+            data,
+            predicate=predicate,
+            most_probable=map,
+            adapt=None if adapt is None else "reliability" if adapt else "",
+            progress=progress,
+        )
     table = found.table.slice(0, top) if top else found.table
     if json:
         write_json(table.to_pylist())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from knowreason import logic as lg
@@ -18,14 +18,14 @@ from knowreason.logic.variables import children
 _WORD = re.compile(r"\w+")
 
 
-def lint(program: lg.Program, *, whole: bool, sources: Iterable[Source] = ()) -> list[Diagnostic]:
+def lint(program: lg.Program, *, whole: bool, sources: Sequence[Source] = ()) -> list[Diagnostic]:
     """Every warning and hint.
 
     Args:
         program: what could be elaborated.
         whole: whether that is everything; if not, what a faulty statement may have used or
             informed is given the benefit of the doubt.
-        sources: the texts, for that.
+        sources: the texts, for that; the first is the file asked about, not an import.
     """
     symmetric = [p.name for p in program.predicates if p.symmetric]
     leaves = Leaves(symmetric)
@@ -33,7 +33,7 @@ def lint(program: lg.Program, *, whole: bool, sources: Iterable[Source] = ()) ->
     shapes = [shape_of(rule, unknown, leaves) for rule in program.rules]
     spared = frozenset() if whole else _mentioned_twice(sources)
     return [
-        *_unused(program, shapes, spared),
+        *_unused(program, shapes, spared, sources[:1]),
         *_uninformed(program, shapes, spared),
         *_arbitrary(program, shapes, spared),
         *_decided(shapes),
@@ -63,7 +63,7 @@ def _mentioned_twice(sources: Iterable[Source]) -> frozenset[str]:
 
 
 def _unused(
-    program: lg.Program, shapes: list[Shape], spared: frozenset[str]
+    program: lg.Program, shapes: list[Shape], spared: frozenset[str], own: Sequence[Source]
 ) -> Iterator[Diagnostic]:
     used = set(spared)
     for shape in shapes:
@@ -78,7 +78,7 @@ def _unused(
         if predicate.name not in used and predicate.kind != "query":
             yield _finding(f"predicate `{predicate.name}` is never used", predicate, "warning")
     for definition in program.definitions:
-        if definition.name not in used:
+        if definition.name not in used and not _is_for_others(program, definition, own):
             yield _finding(f"definition `{definition.name}` is never used", definition, "warning")
     for attribute in program.attributes:
         if attribute.name not in used and not attribute.clock:
@@ -90,6 +90,13 @@ def _unused(
     for domain in program.domains:
         if domain.name not in sorts and domain.name not in spared:
             yield _finding(f"domain `{domain.name}` is never used", domain, "hint")
+
+
+def _is_for_others(program: lg.Program, definition: lg.Definition, own: Sequence[Source]) -> bool:
+    """Whether another file may want it: it is imported, or here is nothing but definitions."""
+    source = definition.span.source if definition.span else None
+    imported = bool(own) and source is not None and source is not own[0]
+    return imported or not (program.rules or program.models)
 
 
 def _finding(message: str, node: Any, severity: Any) -> Diagnostic:

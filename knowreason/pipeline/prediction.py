@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 from pyarrow import csv, parquet
@@ -46,6 +47,7 @@ def predict_run(
     *,
     predicate: str = "",
     most_probable: bool = False,
+    adapt: Literal["", "reliability"] | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     """Predict with a run.
@@ -56,10 +58,15 @@ def predict_run(
             them are known truths. ``None`` predicts the test part of the run's own data.
         predicate: may be left out where only one is asked.
         most_probable: the most probable world instead of marginals.
+        adapt: as :meth:`Reasoner.infer` has it.
         progress: called as ``progress(message, done, total)``.
     """
     beliefs = beliefs_of_run(
-        folder, directory, engine="map" if most_probable else None, progress=progress
+        folder,
+        directory,
+        engine="map" if most_probable else None,
+        adapt=adapt,
+        progress=progress,
     )
     name = predicate or only_query(beliefs.grounding.program)
     if most_probable:
@@ -73,6 +80,7 @@ def beliefs_of_run(
     directory: Path | None = None,
     *,
     engine: str | None = None,
+    adapt: Literal["", "reliability"] | None = None,
     progress: Progress | None = None,
 ) -> Beliefs:
     """Beliefs of a run about its test part, or about tables in ``directory``."""
@@ -85,4 +93,4 @@ def beliefs_of_run(
         data = parts_of(run.project, program, data).test or data
     if progress:
         progress("reasoning", 1, 2)
-    return run.reasoner.infer(data, engine=engine)
+    return run.reasoner.infer(data, engine=engine, adapt=adapt)

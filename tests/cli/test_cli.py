@@ -177,6 +177,9 @@ def test_predict(cli, skimming_run, tmp_path):
     assert (done.code, done.out) == (0, "")
     assert pq.read_table(tmp_path / "o.parquet").num_rows > 100
     assert cli("predict", skimming_run, "--map", "--top", "3").code == 0
+    adapted = cli("predict", skimming_run, "--adapt", "--top", "3", "--json")
+    assert adapted.code == 0
+    assert adapted.json != shown.json
     assert "did you mean `Fraud`" in cli("predict", skimming_run, "--predicate", "Fruad").err
 
 

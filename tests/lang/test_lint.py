@@ -185,3 +185,16 @@ def test_ten_thousand_rules_of_one_shape():
     same = "\n".join(f"rule s{i} : Friends(x, y) & Smokes(x) => Smokes(y)" for i in range(3000))
     found = codes(f"{rules}\n{same}", ["KR403", "KR404", "KR405"])
     assert found == ["KR404"] * 2999
+
+
+def test_definitions_for_other_files_are_not_unused(tmp_path):
+    library = WORLD + "define Old(x) := age(x) > 60\n"
+    assert "KR302" not in [d.code for d in check(text=library).diagnostics if "Old" in d.message], (
+        "a file of definitions is there to be imported"
+    )
+    (tmp_path / "library.kr").write_text(library)
+    own = "define Young(x) := age(x) < 20\nrule r [1] : Friends(x, y) => Smokes(y)\n"
+    (tmp_path / "main.kr").write_text('import "library.kr"\n' + own)
+    unused = [d.message for d in check(tmp_path / "main.kr").diagnostics if d.code == "KR302"]
+    assert any("Young" in message for message in unused)
+    assert not any("Old" in message for message in unused)
