@@ -17,6 +17,8 @@ from knowreason.pipeline.snapshots import Snapshot, counted_in_training, snapsho
 from knowreason.pipeline.stored_models import FittedModel
 
 Believe = Callable[[tuple[ModelOutput, ...], Mapping[str, float]], Beliefs]
+ADAPTED = "adapted: every model's log-odds passed through the channel fitted to today's data"
+NOTHING_TO_ADAPT = "nothing to adapt: no model's channel differs from that of the training period"
 
 
 def training_snapshot(beliefs: Beliefs, models: tuple[FittedModel, ...]) -> Snapshot:
@@ -54,7 +56,8 @@ def watched(
     plain = replace(beliefs, notes=(*beliefs.notes, *drift.notes), diagnosis=drift.diagnosis)
     if not adapt:
         return plain
-    notes = (*plain.notes, *adaptation_warnings(training))
+    said = ADAPTED if settled.changed else NOTHING_TO_ADAPT
+    notes = (*plain.notes, said, *adaptation_warnings(training))
     return replace(changed, notes=notes, diagnosis=drift.diagnosis, unadapted=plain)
 
 
