@@ -172,10 +172,10 @@ def at_places(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
     """Columns of each node of a row, side by side."""
     places = range(nodes.shape[1])
     prefixes = [f"end{place} " if len(places) > 1 else "" for place in places]
-    return side_by_side([renamed(_at(every, nodes[:, i]), prefixes[i]) for i in places])
+    return side_by_side([renamed(rows_or_missing(every, nodes[:, i]), prefixes[i]) for i in places])
 
 
-def _at(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
+def rows_or_missing(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
     """Rows of some nodes; all missing where there is no node (-1)."""
     taken = every.take(np.maximum(nodes, 0))
     return replace(taken, values=np.where(nodes[:, None] < 0, np.float32(np.nan), taken.values))

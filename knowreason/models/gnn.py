@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from knowreason.data.features import FeatureTable
-from knowreason.models.columns import no_columns, one_column, side_by_side
+from knowreason.models.columns import no_columns, side_by_side
 from knowreason.models.convolution import layer, sparse_tensor
+from knowreason.models.encoders import GraphEncoder
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
-from knowreason.models.graphs import NodeGraph, needed_graph, node_columns, time_of_rows
+from knowreason.models.graphs import NodeGraph, needed_graph, node_inputs, time_of_rows
 from knowreason.models.history import history
 from knowreason.models.neural import NeuralModel
 from knowreason.models.rows import Rows
@@ -88,7 +89,7 @@ class GNN(NeuralModel):
     def fit_encoders(self, data: Dataset, rows: Rows) -> None:
         """Means, deviations and categories of all nodes, and of the labelled rows."""
         graph, nodes = needed_graph(data, rows, self.name)
-        self.node_encoder_ = Encoder.fit(_node_inputs(data, graph)).to_values()
+        self.node_encoder_ = Encoder.fit(node_inputs(data, graph)).to_values()
         own = self._own(data, rows, graph, nodes).take(rows.labelled)
         self.row_encoder_ = Encoder.fit(own).to_values()
 
@@ -99,7 +100,7 @@ class GNN(NeuralModel):
         """
         graph, nodes = needed_graph(data, rows, self.name)
         own_columns = self._own(data, rows, graph, nodes)
-        x = Encoder.from_values(self.node_encoder_).dense_matrix(_node_inputs(data, graph))
+        x = Encoder.from_values(self.node_encoder_).dense_matrix(node_inputs(data, graph))
         own = Encoder.from_values(self.row_encoder_).dense_matrix(own_columns)
         return {
             "x": torch.from_numpy(x),
@@ -128,7 +129,7 @@ class GNN(NeuralModel):
 
     def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Node states of the whole graph, then the head for the rows asked for."""
-        states = module.states(inputs["x"], inputs["edges"], inputs["degree"])  # type: ignore[operator]
+        states = module.encoder(inputs["x"], inputs["edges"], inputs["degree"])  # type: ignore[operator]
         scores: Tensor = module(states, inputs["nodes"][rows], inputs["own"][rows])
         return scores
 
@@ -144,7 +145,7 @@ class GNN(NeuralModel):
 
 
 class GraphNet(nn.Module):
-    """Residual message passing and a head over the nodes of each row."""
+    """An encoder of the graph and a head over the nodes of each row."""
 
     def __init__(
         self,
@@ -156,12 +157,7 @@ class GraphNet(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.first = nn.Linear(inputs, hidden)
-        self.convolutions = nn.ModuleList(convolutions)
-        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in convolutions)
-        self.mixers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in convolutions)
-        self.last_norm = nn.LayerNorm(hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.encoder = GraphEncoder(inputs, hidden, convolutions, dropout)
         self.head = nn.Sequential(
             nn.Linear(head_inputs, hidden),
             nn.ReLU(),
@@ -169,30 +165,9 @@ class GraphNet(nn.Module):
             nn.Linear(hidden, outputs),
         )
 
-    def states(self, x: Tensor, edges: Tensor, degree: Tensor) -> Tensor:
-        """States ``[n, hidden]`` of all nodes."""
-        state: Tensor = self.first(x)
-        for norm, convolution, mixer in zip(
-            self.norms, self.convolutions, self.mixers, strict=True
-        ):
-            message = torch.relu(convolution(norm(state), edges, degree))
-            state = state + self.dropout(mixer(message))
-        normed: Tensor = self.last_norm(state)
-        return normed
-
     def forward(self, states: Tensor, nodes: Tensor, own: Tensor) -> Tensor:
         """Scores ``[b, outputs]`` of ``b`` rows about ``nodes[b, j]`` (-1 for none)."""
         there = (nodes >= 0).to(states.dtype)
         picked = states[nodes.clamp(min=0)] * there[:, :, None]
         scores: Tensor = self.head(torch.cat([picked.flatten(1), own], dim=1))
         return scores
-
-
-def _node_inputs(data: Dataset, graph: NodeGraph) -> FeatureTable:
-    """Feature tables of the nodes, their log degree, and their domain where several."""
-    parts = [node_columns(data, graph), one_column("log degree", np.log1p(graph.degree))]
-    if len(graph.offsets) > 1:
-        starts = np.array(list(graph.offsets.values()))
-        domain = np.searchsorted(starts, np.arange(graph.node_count), side="right") - 1
-        parts.append(one_column("domain", domain.astype(float), tuple(graph.offsets)))
-    return side_by_side(parts)

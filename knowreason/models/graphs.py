@@ -13,7 +13,7 @@ from scipy import sparse
 
 from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
-from knowreason.models.columns import feature_table
+from knowreason.models.columns import feature_table, one_column, side_by_side
 from knowreason.models.rows import Rows
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ class NodeGraph:
     def degree(self) -> NDArray[np.float32]:
         """``float32[node_count]``, number of neighbours."""
         return np.asarray(self.adjacency.sum(axis=1), np.float32)
+
+    @property
+    def domain_of_node(self) -> NDArray[np.int64]:
+        """``int64[node_count]``, position of each node's domain in ``offsets``."""
+        starts = np.array(list(self.offsets.values()), np.int64)
+        return np.searchsorted(starts, np.arange(self.node_count), side="right") - 1
 
     def neighbour_means(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mean over neighbours of the present values of each column; NaN over none."""
@@ -168,6 +174,15 @@ def node_columns(data: Dataset, graph: NodeGraph) -> FeatureTable:
         names += tuple(prefix + name for name in table.names)
         categories += table.categories
     return FeatureTable(names, values, categories)
+
+
+def node_inputs(data: Dataset, graph: NodeGraph) -> FeatureTable:
+    """Feature tables of the nodes, their log degree, and their domain where several."""
+    parts = [node_columns(data, graph), one_column("log degree", np.log1p(graph.degree))]
+    if len(graph.offsets) > 1:
+        domain = graph.domain_of_node
+        parts.append(one_column("domain", domain.astype(float), tuple(graph.offsets)))
+    return side_by_side(parts)
 
 
 def _refuse_infinite(data: Dataset, domain: str, table: FeatureTable) -> None:

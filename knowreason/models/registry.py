@@ -18,6 +18,7 @@ BUILT_IN = {
     "callable": "knowreason.models.tabular:CallableModel",
     "column": "knowreason.models.scores:Column",
     "gnn": "knowreason.models.gnn:GNN",
+    "infomax": "knowreason.models.infomax:InfoMax",
     "noisy": "knowreason.models.noise:Noisy",
     "sklearn": "knowreason.models.tabular:Sklearn",
     "torch": "knowreason.models.neural:Torch",

@@ -7,7 +7,7 @@ other arguments, and the model chooses among the states.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -154,13 +154,19 @@ def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
     return table.spans[predicate]
 
 
-def remembered(data: Dataset, what: str, compute: Callable[[], T]) -> T:
+def remembered(data: Dataset, what: Hashable, compute: Callable[[], T], *further: object) -> T:
     """``compute()``, once for data sets that share program, things, facts and attributes.
 
     Cross-fitting hides labels and nothing else, so what does not depend on labels is the
     same in every fold.
+
+    Args:
+        data: with the program, things, facts and attributes.
+        what: name of what is computed, with its options.
+        compute: computes it.
+        further: what else it depends on, such as ``data.features``: the same objects.
     """
-    owners = (data.program, data.vocabularies, data.facts, data.attributes)
+    owners = (data.program, data.vocabularies, data.facts, data.attributes, *further)
     key = (*map(id, owners), what)
     if key not in _REMEMBERED:
         _REMEMBERED[key] = (compute(), owners)  # the owners are kept so that ids stay theirs

@@ -20,6 +20,10 @@ CASES = {
         {"convolution": name, "hidden": 8, "heads": 2, "epochs": 3}
         for name in ("gcn", "sage", "gat", "gin")
     ],
+    "infomax": [
+        {"hidden": 8, "epochs": 3},
+        {"classifier": ModelCall("sklearn"), "convolution": "sage", "hidden": 8, "epochs": 3},
+    ],
     "noisy": [{"model": ModelCall("torch", (), (("epochs", 3),)), "passes": 3}],
     "sklearn": [
         {},
@@ -46,7 +50,7 @@ def test_conforms(name, options):
 
 
 @pytest.mark.parametrize("predicate", ["Fraud", "Has", "May", "Linked"])
-@pytest.mark.parametrize("name", ["gnn", "noisy", "sklearn", "trees"])
+@pytest.mark.parametrize("name", ["gnn", "infomax", "noisy", "sklearn", "trees"])
 def test_conforms_on_other_levels(name, predicate):
     check_model(lambda: make(name, CASES[name][0]), predicate)
 

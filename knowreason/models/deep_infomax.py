@@ -1,0 +1,182 @@
+"""Deep Graph Infomax (Veličković et al. 2019): node embeddings without labels.
+
+An encoder is trained to tell pairs of a node's state and the whole graph's summary from
+pairs of a state in a corrupted graph (features shuffled among nodes) and that summary:
+equation 1 of the paper, with its mean readout and bilinear discriminator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from knowreason.data import Dataset
+from knowreason.data.features import FeatureTable
+from knowreason.models.convolution import layer, sparse_tensor
+from knowreason.models.encoders import GraphEncoder
+from knowreason.models.encoding import Encoder
+from knowreason.models.graphs import NodeGraph, node_columns, node_inputs
+from knowreason.models.protocol import Progress
+from knowreason.models.rows import remembered
+from knowreason.models.training import Schedule, torch_device, train
+
+HELD_SHARE = 0.1  # of the nodes, for early stopping on the loss, which needs no labels
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """Options of the encoder and its training; see :class:`~knowreason.models.infomax.InfoMax`."""
+
+    convolution: Literal["gcn", "sage", "gin"]
+    hidden: int
+    layers: int
+    epochs: int
+    patience: int
+    learning_rate: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class NodeEncoder:
+    """A trained encoder; models share it, and it encodes any graph with the same features.
+
+    Attributes:
+        options: what it was made with.
+        columns: the fitted :class:`~knowreason.models.encoding.Encoder` as plain values.
+        weights: of the network by name, ``float32``.
+        report: a sentence on its training.
+    """
+
+    options: EncoderOptions
+    columns: Mapping[str, Any]
+    weights: Mapping[str, NDArray[np.float32]]
+    report: str
+
+    @cached_property
+    def digest(self) -> str:
+        """Equal where columns and weights are, so that stored copies share an embedding."""
+        found = hashlib.sha256(json.dumps(self.columns, sort_keys=True).encode())
+        for name, weight in sorted(self.weights.items()):
+            found.update(name.encode() + weight.tobytes())
+        return found.hexdigest()
+
+    def embedding(self, data: Dataset, graph: NodeGraph, device: str) -> NDArray[np.float32]:
+        """``float32[node_count, hidden]``, worked out once a data set."""
+        return remembered(
+            data,
+            ("infomax embedding", self.digest, device),
+            lambda: self._embedded(data, graph, device),
+            data.features,
+            data.graph,
+        )
+
+    @torch.no_grad()
+    def _embedded(self, data: Dataset, graph: NodeGraph, device: str) -> NDArray[np.float32]:
+        if not graph.node_count:
+            return np.zeros((0, self.options.hidden), np.float32)
+        place = torch_device(device)
+        columns = Encoder.from_values(self.columns)
+        network = InfomaxNet(columns.width, self.options)
+        network.load_state_dict({n: torch.from_numpy(w) for n, w in self.weights.items()})
+        x = torch.from_numpy(columns.dense_matrix(_inputs(data, graph))).to(place)
+        states = network.to(place).eval().encoder(x, *_structure(graph, place))
+        return states.cpu().numpy()  # type: ignore[no-any-return]
+
+
+def fitted_encoder(
+    data: Dataset,
+    graph: NodeGraph,
+    options: EncoderOptions,
+    device: str,
+    progress: Progress | None = None,
+) -> NodeEncoder:
+    """The encoder of a data set's graph, trained once for all models with these options."""
+    return remembered(
+        data,
+        ("infomax encoder", options, device),
+        lambda: _trained(data, graph, options, device, progress),
+        data.features,
+        data.graph,
+    )
+
+
+class InfomaxNet(nn.Module):
+    """Encoder and bilinear discriminator."""
+
+    def __init__(self, inputs: int, options: EncoderOptions) -> None:
+        super().__init__()
+        width = options.hidden
+        convolutions = [layer(options.convolution, width, 1) for _ in range(options.layers)]
+        self.encoder = GraphEncoder(inputs, width, convolutions)
+        self.bilinear = nn.Parameter(torch.empty(width, width))
+        nn.init.xavier_uniform_(self.bilinear)
+
+    def loss(self, x: Tensor, corrupted: Tensor, edges: Tensor, degree: Tensor) -> Tensor:
+        """Loss of each node, ``[n]``: cross-entropy of its true and its corrupted state."""
+        true, false = self.encoder(x, edges, degree), self.encoder(corrupted, edges, degree)
+        direction = self.bilinear @ torch.sigmoid(true.mean(dim=0))
+        each: Tensor = nn.functional.softplus(-true @ direction) + nn.functional.softplus(
+            false @ direction
+        )
+        return each / 2
+
+
+def corruption(domain: Tensor) -> Tensor:
+    """``int64[n]``: a random permutation of nodes that keeps them in their domain.
+
+    ``domain`` is ascending, ``int64[n]``.
+    """
+    return torch.argsort(domain + torch.rand(len(domain), dtype=torch.float64).to(domain.device))
+
+
+def _trained(
+    data: Dataset,
+    graph: NodeGraph,
+    options: EncoderOptions,
+    device: str,
+    progress: Progress | None,
+) -> NodeEncoder:
+    place = torch_device(device)
+    table = _inputs(data, graph)
+    columns = Encoder.fit(table)
+    x = torch.from_numpy(columns.dense_matrix(table)).to(place)
+    domain = torch.from_numpy(graph.domain_of_node).to(place)
+    edges, degree = _structure(graph, place)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        network = InfomaxNet(x.shape[1], options).to(place)
+        order = torch.randperm(graph.node_count).to(place)
+        count = int(HELD_SHARE * graph.node_count) if graph.node_count >= 100 else 0
+
+        def loss(nodes: Tensor) -> Tensor:
+            return network.loss(x, x[corruption(domain)], edges, degree)[nodes].mean()
+
+        schedule = Schedule(options.epochs, options.patience, options.learning_rate, 0.0)
+        sentence = train(network, loss, order[count:], order[:count], schedule, progress)
+    weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+    said = sentence.replace(" rows", " nodes")
+    return NodeEncoder(options, columns.to_values(), weights, f"infomax encoder: {said}")
+
+
+def _inputs(data: Dataset, graph: NodeGraph) -> FeatureTable:
+    """The nodes' features; their degree alone where they have none.
+
+    With features, the degree stays out: shuffled away from its node it would give the
+    corrupted graph away.
+    """
+    columns = node_columns(data, graph)
+    return columns if columns.names else node_inputs(data, graph)
+
+
+def _structure(graph: NodeGraph, device: torch.device) -> tuple[Tensor, Tensor]:
+    adjacency = sparse_tensor(graph.adjacency).to(device)
+    return adjacency, torch.from_numpy(graph.degree[:, None]).to(device)
