@@ -19,8 +19,10 @@ BUILT_IN = {
     "column": "knowreason.models.scores:Column",
     "gnn": "knowreason.models.gnn:GNN",
     "infomax": "knowreason.models.infomax:InfoMax",
+    "link_embedding": "knowreason.models.link_embedding:LinkEmbedding",
     "noisy": "knowreason.models.noise:Noisy",
     "sklearn": "knowreason.models.tabular:Sklearn",
+    "temporal_link": "knowreason.models.temporal_link:TemporalLink",
     "torch": "knowreason.models.neural:Torch",
     "trees": "knowreason.models.boosting:Trees",
 }

@@ -30,12 +30,19 @@ CASES = {
         {"missing": "refuse"},
         {"estimator": "random_forest", "class_weight": "balanced", "n_estimators": 5},
     ],
+    "temporal_link": [
+        {"window": "6h", "hidden": 8, "epochs": 2},
+        {"window": "1d", "hidden": 8, "epochs": 2, "encoder": "sage", "recurrent": "lstm"},
+    ],
     "torch": [{"epochs": 3}, {"epochs": 3, "batch_size": 16, "class_weight": "balanced"}],
     "trees": [
         {"max_iter": 10},
         {"max_iter": 10, "hops": 0, "early_stopping": True, "class_weight": "balanced"},
     ],
 }
+
+
+SPEAKS_OF = {"temporal_link": "Fraud"}  # where it is not any predicate
 
 
 def test_every_built_in_model_has_a_case():
@@ -46,7 +53,12 @@ def test_every_built_in_model_has_a_case():
     ("name", "options"), [(name, options) for name, cases in CASES.items() for options in cases]
 )
 def test_conforms(name, options):
-    check_model(lambda: make(name, options))
+    check_model(lambda: make(name, options), SPEAKS_OF.get(name, "Bad"))
+
+
+@pytest.mark.parametrize("name", ["temporal_link"])
+def test_link_models_conform_on_pairs(name):
+    check_model(lambda: make(name, CASES[name][0]), "Linked")
 
 
 @pytest.mark.parametrize("predicate", ["Fraud", "Has", "May", "Linked"])

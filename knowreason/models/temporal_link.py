@@ -1,0 +1,377 @@
+"""How surprising a link is, given everything that happened before it (Euler)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from knowreason.errors import ModelError
+from knowreason.models.calibration import Calibration, fit_contamination, fit_scores
+from knowreason.models.columns import one_column, side_by_side
+from knowreason.models.convolution import layer
+from knowreason.models.encoding import Encoder
+from knowreason.models.graphs import NodeGraph, node_columns
+from knowreason.models.links import LinkData, link_data
+from knowreason.models.neural import WEIGHTS
+from knowreason.models.protocol import KnowledgeModel, Level, ModelState, Progress, options_of
+from knowreason.models.rows import Rows, distinct_rows, remembered, rows_of
+from knowreason.models.snapshots import Past, Windows, window_width, windows_of
+from knowreason.models.temporal_net import Asked, Sweep, TemporalNet, chunks_of
+from knowreason.models.temporal_training import Nodes, Sampler, asked_of, train_links
+from knowreason.models.training import Schedule, noisy_weights, torch_device
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from knowreason.data import Dataset
+
+SCORES_KEPT = 10_000  # order statistics that stand for all unlabelled scores
+HEADS = 4
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is learned without labels: shared by all folds of a cross-fit."""
+
+    net: TemporalNet
+    encoder: Mapping[str, Any]
+    names: Mapping[str, tuple[str, ...]]
+    report: tuple[str, ...]
+
+
+class TemporalLink(KnowledgeModel):
+    """A snapshot of the graph a window, a recurrent state a node, and a link decoder.
+
+    Learned without labels from the links that were there against pairs that were not (source
+    or target exchanged for a node of the same domain that had been active): a link of window
+    t is scored from the states after the windows *before* t, so that neither itself nor its
+    own window shows in its score. ``-log p(link)``, the surprise, is the anomaly score; with
+    labels it becomes log-odds by Platt or isotonic calibration, without by ``contamination``.
+
+    Rows are things that are edges (``EdgeList(key=..., time=...)``; without a time column
+    their clock counts) or pairs of nodes, which without a clock are asked about after the
+    last window. New nodes start from their features and domain: only known ones have an
+    embedding of their own. All edges with a time are in the snapshots, those before the first
+    row asked about too: keep the history in the data. Windows without a link are passed over.
+    Memory grows with the pairs of ``unroll`` windows and with nodes times ``hidden``.
+
+    King & Huang, "Euler: Detecting Network Lateral Movement via Scalable Temporal Link
+    Prediction", TOPS 2023; ``memory`` is not in it: how often and when the pair and its ends
+    were seen before enters the decoder (Poursafaei et al. 2022 show how much that says).
+
+    Args:
+        window: width of a snapshot: ``"30m"`` where times are moments, else a number.
+        encoder: convolution of the snapshots.
+        recurrent: ``"none"`` takes the node's last snapshot.
+        decoder: ``"dot"`` is symmetric, ``"bilinear"`` tells source from target.
+        memory: whether the decoder sees past counts of the pair and its ends.
+        ids: whether known nodes have an embedding of their own.
+        hidden: width of the states.
+        layers: rounds of messages in a snapshot.
+        dropout: share of hidden units left out in training.
+        negatives: pairs that were not, for each that was.
+        epochs, patience, learning_rate, weight_decay: of training; the last windows are held
+            out for early stopping.
+        unroll: windows that gradients reach back.
+        max_pairs: most pairs that were, an epoch; drawn at random where there are more.
+        relation: relation whose edges are the rows; by default the first that fits.
+        score: ``"surprise"``, or ``"link"`` where the atom is true when the link is likely.
+        contamination: assumed share of true atoms where there are no labels.
+        calibrate: how the score meets labels.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``.
+        seed: of weights, negatives and dropout.
+    """
+
+    registered_as = "temporal_link"
+    level: ClassVar[Level | Literal["any"]] = "edge"
+    needs_labels = False
+    weight_noise: float = 0.0
+    relative_noise: bool = False
+    states_: tuple[int, ...]
+    net_: TemporalNet
+
+    def __init__(
+        self,
+        window: str | float = "30m",
+        encoder: Literal["gcn", "sage", "gat", "gin"] = "gcn",
+        recurrent: Literal["gru", "lstm", "none"] = "gru",
+        decoder: Literal["dot", "bilinear"] = "bilinear",
+        memory: bool = True,
+        ids: bool = True,
+        hidden: int = 32,
+        layers: int = 2,
+        dropout: float = 0.1,
+        negatives: int = 2,
+        epochs: int = 30,
+        patience: int = 5,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 1e-4,
+        unroll: int = 16,
+        max_pairs: int = 200_000,
+        relation: str | None = None,
+        score: Literal["surprise", "link"] = "surprise",
+        contamination: float = 0.01,
+        calibrate: Literal["platt", "isotonic"] = "platt",
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.window = window
+        self.encoder = encoder
+        self.recurrent = recurrent
+        self.decoder = decoder
+        self.memory = memory
+        self.ids = ids
+        self.hidden = hidden
+        self.layers = layers
+        self.dropout = dropout
+        self.negatives = negatives
+        self.epochs = epochs
+        self.patience = patience
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.unroll = unroll
+        self.max_pairs = max_pairs
+        self.relation = relation
+        self.score = score
+        self.contamination = contamination
+        self.calibrate = calibrate
+        self.device = device
+        self.seed = seed
+
+    def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
+        """Train on the edges of ``data``, then calibrate the scores of its rows.
+
+        Raises:
+            ModelError: KR812 without a graph, KR825 for a functional predicate, KR875 where
+                no edge has a time, KR876 for rows that are no links, KR877 for a wrong
+                window, KR878 for fewer than two windows, KR830 for a contamination out of
+                range.
+        """
+        rows = rows_of(data, predicate)
+        if rows.classes is not None:
+            raise ModelError(
+                f"`{predicate}` is functional: a link score cannot choose a state", code="KR825"
+            )
+        links = link_data(data, rows, self.name, self.relation)
+        key = (self.name, tuple(options_of(self).items()), self.weight_noise, self.relative_noise)
+        trained = remembered(
+            data,
+            (*key, predicate),
+            lambda: self._trained(data, links, progress),
+            data.graph,
+            data.features,
+        )
+        self.net_, self.encoder_, self.names_ = trained.net, trained.encoder, trained.names
+        self.states_ = (0, 1)
+        found = self._calibration(self._scores(data, rows), rows)
+        self.calibration_ = found.to_values()
+        self.report_ = (*trained.report, found.note)
+        return self
+
+    def log_odds(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
+        """Calibrated scores; the base rate for a row that is no link."""
+        rows = rows_of(data, predicate)
+        return rows.checked(self._log_odds(self._scores(data, rows), rows), self.name)
+
+    def score_noisily(
+        self, data: Dataset, rows: Rows, scale: float, relative: bool, seeds: range
+    ) -> NDArray[np.float64]:
+        """Log-odds at noisy weights, one layer ``[passes, n]`` a seed."""
+        layers = []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(seed)
+            with noisy_weights(self.net_, scale, relative, generator):
+                layers.append(self._log_odds(self._scores(data, rows), rows))
+        return np.stack(layers)
+
+    def state(self) -> ModelState:
+        """Fitted values, and the network's weights under ``module/``."""
+        net = vars(self).pop("net_")
+        try:
+            state = super().state()
+        finally:
+            self.net_ = net
+        weights = {WEIGHTS + name: v.detach().cpu().numpy() for name, v in net.state_dict().items()}
+        return ModelState({**state.arrays, **weights}, state.values, state.estimators)
+
+    def load_state(self, state: ModelState) -> Self:
+        """Take over fitted values and rebuild the network."""
+        super().load_state(ModelState({}, state.values))
+        weights = {
+            name.removeprefix(WEIGHTS): torch.from_numpy(np.array(array))
+            for name, array in state.arrays.items()
+        }
+        net = self._net(Encoder.from_values(self.encoder_).width)
+        net.load_state_dict(weights)
+        self.net_ = net.to(torch_device(self.device)).eval()
+        return self
+
+    def _trained(self, data: Dataset, links: LinkData, progress: Progress | None) -> Trained:
+        windows = self._windows(links)
+        if windows.steps < 2:
+            timed = bool((~np.isnan(links.edges.time)).any())
+            raise ModelError(
+                f"the edges lie in {windows.steps} windows of {self.window}: there is nothing"
+                " before to learn from"
+                if timed
+                else f"`{self.name}` needs edges with times, and none has one",
+                code="KR878" if timed else "KR875",
+                help="a smaller `window`" if timed else '`EdgeList(..., time="at")`',
+            )
+        device = torch_device(self.device)
+        sampler = Sampler(
+            windows, Past(windows), Nodes.of(windows, links), self.negatives, self.max_pairs
+        )
+        names = _names(data, links.graph, sampler.nodes.order) if self.ids else {}
+        inputs = _node_inputs(data, links.graph)
+        encoder = Encoder.fit(inputs)
+        self.names_ = names
+        x = torch.from_numpy(encoder.dense_matrix(inputs)).to(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            net = self._net(encoder.width).to(device)
+            ids = _id_rows(data, links.graph, names).to(device)
+            attention = self.encoder == "gat"
+            report = train_links(
+                net, x, ids, sampler, self.unroll, self._schedule(), attention, progress
+            )
+        return Trained(net.eval(), encoder.to_values(), names, report)
+
+    def _net(self, static: int) -> TemporalNet:
+        return TemporalNet(
+            static,
+            sum(map(len, self.names_.values())),
+            self.hidden,
+            [layer(self.encoder, self.hidden, HEADS) for _ in range(self.layers)],
+            self.recurrent,
+            self.decoder,
+            self.memory,
+            self.dropout,
+        )
+
+    def _windows(self, links: LinkData) -> Windows:
+        width = window_width(self.window, links)
+        return windows_of(links.edges, links.graph.node_count, width)
+
+    @torch.no_grad()
+    def _scores(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:
+        """``float64[n]``, higher is likelier true; NaN for a row that is no link."""
+        links = link_data(data, rows, self.name, self.relation)
+        windows = self._windows(links)
+        there = np.flatnonzero(links.rows.there)
+        scores = np.full(rows.count, np.nan)
+        if not len(there) or not windows.steps:
+            return scores
+        device = next(self.net_.parameters()).device
+        asked, row = self._asked(windows, links, there, device)
+        inputs = Encoder.from_values(self.encoder_).dense_matrix(_node_inputs(data, links.graph))
+        ids = _id_rows(data, links.graph, self.names_).to(device)
+        sweep = Sweep(self.net_, torch.from_numpy(inputs).to(device), ids)
+        logits = torch.zeros(len(asked.source), device=device)
+        attention = self.encoder == "gat"
+        for chunk in chunks_of(windows, 0, windows.steps, self.unroll, attention, device):
+            at, found = sweep.run(chunk, asked)
+            logits[at] = found
+        of_rows = logits.double()[row]
+        surprise = torch.nn.functional.softplus(-of_rows)
+        scores[there] = (surprise if self.score == "surprise" else of_rows).cpu().numpy()
+        return scores
+
+    def _asked(
+        self, windows: Windows, links: LinkData, there: NDArray[np.int64], device: torch.device
+    ) -> tuple[Asked, Tensor]:
+        """Distinct pairs and windows of the rows, and which of them each row is."""
+        rows, width = links.rows.take(there), window_width(self.window, links)
+        end = windows.numbers[-1] + 1
+        known = np.where(np.isnan(rows.time), end * width, rows.time)
+        number = np.floor(known / width).astype(np.int64)
+        origin = int(number.min())
+        table = np.stack([number - origin, rows.source, rows.target], axis=1)
+        distinct, row = distinct_rows(table)
+        order = np.argsort(distinct[:, 0], kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        now, source, target = distinct[order].T
+        now = now + origin
+        step = np.searchsorted(windows.numbers, now)
+        asked = asked_of(
+            Past(windows),
+            np.ascontiguousarray(source),
+            np.ascontiguousarray(target),
+            step,
+            now,
+            None,
+            device,
+        )
+        return asked, torch.from_numpy(place[row])
+
+    def _calibration(self, scores: NDArray[np.float64], rows: Rows) -> Calibration:
+        known = rows.labelled[~np.isnan(scores[rows.labelled])]
+        self.base_rate_ = self.contamination
+        if len(np.unique(rows.labels[known])) == 2:
+            self.base_rate_ = float(rows.base_rate())
+            return fit_scores(scores[known], rows.labels[known], self.calibrate)
+        present = np.sort(scores[~np.isnan(scores)])
+        if len(present) > SCORES_KEPT:
+            present = present[np.linspace(0, len(present) - 1, SCORES_KEPT).astype(np.int64)]
+        if not len(present):
+            return Calibration(note="no link to calibrate on")
+        return fit_contamination(present, self.contamination)
+
+    def _log_odds(self, scores: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
+        known = Calibration.from_values(self.calibration_)(scores)
+        return np.where(np.isnan(known), rows.constant(self.base_rate_), known)
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            self.epochs,
+            self.patience,
+            self.learning_rate,
+            self.weight_decay,
+            noise=self.weight_noise,
+            relative=self.relative_noise,
+            seed=self.seed,
+        )
+
+
+def _node_inputs(data: Dataset, graph: NodeGraph) -> Any:
+    """Features of the nodes, and their domain where there are several: nothing of the edges,
+    which would tell of later windows."""
+    columns = node_columns(data, graph)
+    if len(graph.offsets) < 2:
+        return columns
+    starts = np.array(list(graph.offsets.values()), np.int64)
+    domain = np.searchsorted(starts, np.arange(graph.node_count), side="right") - 1
+    return side_by_side([columns, one_column("domain", domain.astype(float), tuple(graph.offsets))])
+
+
+def _names(data: Dataset, graph: NodeGraph, nodes: NDArray[np.int64]) -> dict[str, tuple[str, ...]]:
+    """Names of some nodes by domain."""
+    known = {}
+    for domain, start in graph.offsets.items():
+        vocabulary = data.vocabularies[domain]
+        mine = np.sort(nodes[(nodes >= start) & (nodes < start + len(vocabulary))]) - start
+        known[domain] = tuple(vocabulary.decode(mine).to_pylist())
+    return known
+
+
+def _id_rows(data: Dataset, graph: NodeGraph, names: Mapping[str, tuple[str, ...]]) -> Tensor:
+    """``int64[n]``: row of each node's embedding by its name, 0 for an unknown one."""
+    rows = np.zeros(graph.node_count, np.int64)
+    before = 1
+    for domain, known in names.items():
+        if domain in graph.offsets:
+            vocabulary, start = data.vocabularies[domain], graph.offsets[domain]
+            found = pc.index_in(vocabulary.names, value_set=pa.array(known, pa.string()))
+            at = found.fill_null(-1).to_numpy(zero_copy_only=False)
+            rows[start : start + len(vocabulary)] = np.where(at >= 0, at + before, 0)
+        before += len(known)
+    return torch.from_numpy(rows)
