@@ -163,14 +163,18 @@ def probability_log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.floa
 def validation_slice(rows: Rows, seed: int, share: float = VALIDATION_SHARE) -> NDArray[np.bool_]:
     """``bool[len(rows.labelled)]``: which labelled rows are held out for early stopping.
 
-    The latest ones where the rows have a clock, else a random share. All false where
-    either side would lack a state or the slice would hold under ten rows.
+    The latest ones where the rows have a clock, else a random share; of rows asked about only
+    (:attr:`Rows.asked`) where any of those is labelled. All false where either side would
+    lack a state or the slice would hold under ten rows.
     """
     labelled = rows.labelled
+    asked = np.arange(len(labelled))
+    if rows.asked is not None and rows.asked[labelled].any():
+        asked = np.flatnonzero(rows.asked[labelled])
     if rows.time is not None:
-        order = np.argsort(rows.time[labelled], kind="stable")
+        order = asked[np.argsort(rows.time[labelled[asked]], kind="stable")]
     else:
-        order = np.random.default_rng(seed).permutation(len(labelled))
+        order = np.random.default_rng(seed).permutation(asked)
     held = np.zeros(len(labelled), bool)
     held[order[len(order) - int(share * len(order)) :]] = True
     labels = rows.labels[labelled]

@@ -43,6 +43,7 @@ class Rows:
         time: ``int64[n]``, latest clock of the row's things; ``None`` without a clock.
         row_of_atom: ``int64[n_atoms]``.
         state_of_atom: ``int32[n_atoms]``, 0 throughout for a Boolean predicate.
+        asked: ``bool[n]``, rows about things in the scope of the data; all where ``None``.
     """
 
     predicate: str
@@ -55,6 +56,7 @@ class Rows:
     time: NDArray[np.int64] | None
     row_of_atom: NDArray[np.int64]
     state_of_atom: NDArray[np.int32]
+    asked: NDArray[np.bool_] | None = None
 
     @property
     def count(self) -> int:
@@ -212,6 +214,7 @@ def rows_of(data: Dataset, predicate: str) -> Rows:
         _time(data, sorts, things),
         row_of_atom,
         state_of_atom,
+        _asked(data, sorts, things),
     )
 
 
@@ -295,6 +298,15 @@ def _state_sort(data: Dataset, predicate: str) -> str:
     position = declared.functional_position
     assert position is not None
     return declared.sorts[position]
+
+
+def _asked(
+    data: Dataset, sorts: tuple[str, ...], things: NDArray[np.int32]
+) -> NDArray[np.bool_] | None:
+    if not any(sort in data.scope for sort in sorts):
+        return None
+    scopes = [data.in_scope(sort)[things[:, place]] for place, sort in enumerate(sorts)]
+    return np.asarray(np.all(scopes, axis=0))
 
 
 def _time(
