@@ -25,6 +25,7 @@ from knowreason.models.graphs import (
     node_columns,
     node_graph,
     nodes_of_rows,
+    one_hot,
     time_of_rows,
 )
 from knowreason.models.history import history
@@ -33,8 +34,6 @@ from knowreason.models.rows import Rows
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
-
-MAIN_VALUES = 10  # of a category, that enter neighbour means
 
 
 class Trees(LabelledModel):
@@ -99,13 +98,15 @@ class Trees(LabelledModel):
         held = validation_slice(rows, self.seed) if self.early_stopping else np.zeros(0, bool)
         if held.any():
             trial = self._booster(rounds, categorical, int((~held).sum()))
-            trial.fit(matrix[~held], target[~held], sample_weight=weights[target[~held]])
+            trial.fit(
+                matrix[~held], target[~held], sample_weight=self._weights(weights, target[~held])
+            )
             rounds = best_round(trial, matrix[held], target[held], weights)
             self.report_ = (f"{rounds} of {self.max_iter} rounds, chosen on {held.sum()} rows",)
             if progress is not None:
                 progress(1, 2, f"{rounds} rounds chosen")
         booster = self._booster(rounds, categorical, len(target))
-        booster.fit(matrix, target, sample_weight=weights[target])
+        booster.fit(matrix, target, sample_weight=self._weights(weights, target))
         self.encoder_ = encoder.to_values()
         self.weights_ = tuple(weights.tolist())
         self.booster_ = booster
@@ -131,6 +132,13 @@ class Trees(LabelledModel):
             return side_by_side([own, neighbourhood(data, graph, nodes, self.hops, rows)])
         of_ends = at_places(node_columns(data, graph), nodes)
         return side_by_side([own, history(nodes, time, own), of_ends])
+
+    def _weights(
+        self, weights: NDArray[np.float64], target: NDArray[np.int64]
+    ) -> NDArray[np.float64] | None:
+        """Weights of rows; ``None`` where all are 1, because scikit-learn bins weighted rows
+        many times more slowly."""
+        return None if self.class_weight == "none" else weights[target]
 
     def _booster(self, rounds: int, categorical: NDArray[np.bool_], count: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -161,7 +169,7 @@ def neighbourhood(
     parts = [one_column("degree", graph.degree)]
     if is_end:
         parts.append(own)
-    means = _averaged(own)
+    means = one_hot(own)
     for hop in range(1, hops + 1):
         means = replace(means, values=graph.neighbour_means(means.values))
         parts.append(renamed(means, f"mean{hop} "))
@@ -179,20 +187,6 @@ def rows_or_missing(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTab
     """Rows of some nodes; all missing where there is no node (-1)."""
     taken = every.take(np.maximum(nodes, 0))
     return replace(taken, values=np.where(nodes[:, None] < 0, np.float32(np.nan), taken.values))
-
-
-def _averaged(own: FeatureTable) -> FeatureTable:
-    """Numeric columns as they are, categorical ones one-hot over their ten main values."""
-    parts = [FeatureTable((), np.zeros((len(own), 0), np.float32), ())]
-    for name, column, texts in zip(own.names, own.values.T, own.categories, strict=True):
-        if texts is None:
-            parts.append(one_column(name, column))
-            continue
-        codes, counts = np.unique(column[~np.isnan(column)], return_counts=True)
-        for code in np.sort(codes[np.argsort(-counts, kind="stable")[:MAIN_VALUES]]):
-            hot = np.where(np.isnan(column), np.nan, column == code)
-            parts.append(one_column(f"{name}={texts[int(code)]}", hot))
-    return side_by_side(parts)
 
 
 def best_round(

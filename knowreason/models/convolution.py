@@ -14,6 +14,8 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
+from knowreason.models.sampling import SampledLinks
+
 
 def sparse_tensor(matrix: sparse.csr_array) -> Tensor:
     """A scipy matrix as a torch one: CSR where products with it are there, else COO."""
@@ -45,8 +47,11 @@ class SymmetricProduct(torch.autograd.Function):
         return None, torch.sparse.mm(ctx.matrix, gradient.contiguous())
 
 
-def neighbour_sum(adjacency: Tensor, x: Tensor) -> Tensor:
-    """Sum over the neighbours of each node, ``[n, d]``."""
+def neighbour_sum(adjacency: Tensor | SampledLinks, x: Tensor) -> Tensor:
+    """Sum over the neighbours of each node, ``[n, d]``; its estimate where links are drawn."""
+    if isinstance(adjacency, SampledLinks):
+        messages = adjacency.weight[:, None] * x[adjacency.source]
+        return torch.zeros_like(x).index_add(0, adjacency.target, messages)
     return SymmetricProduct.apply(adjacency, x)  # type: ignore[no-untyped-call,no-any-return]
 
 
@@ -58,7 +63,7 @@ class GCNLayer(nn.Module):
         self.linear = nn.Linear(width, width, bias=False)
         self.bias = nn.Parameter(torch.zeros(width))
 
-    def forward(self, x: Tensor, adjacency: Tensor, degree: Tensor) -> Tensor:
+    def forward(self, x: Tensor, adjacency: Tensor | SampledLinks, degree: Tensor) -> Tensor:
         """New node states."""
         scale = (degree + 1).rsqrt()
         scaled = scale * self.linear(x)
@@ -73,7 +78,7 @@ class SAGELayer(nn.Module):
         self.neighbours = nn.Linear(width, width)
         self.own = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, adjacency: Tensor, degree: Tensor) -> Tensor:
+    def forward(self, x: Tensor, adjacency: Tensor | SampledLinks, degree: Tensor) -> Tensor:
         """New node states."""
         mean = neighbour_sum(adjacency, x) / degree.clamp(min=1)
         return self.neighbours(mean) + self.own(x)  # type: ignore[no-any-return]
@@ -87,7 +92,7 @@ class GINLayer(nn.Module):
         self.network = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         self.epsilon = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Tensor, adjacency: Tensor, degree: Tensor) -> Tensor:
+    def forward(self, x: Tensor, adjacency: Tensor | SampledLinks, degree: Tensor) -> Tensor:
         """New node states."""
         total = (1 + self.epsilon) * x + neighbour_sum(adjacency, x)
         return self.network(total)  # type: ignore[no-any-return]
@@ -102,8 +107,10 @@ class GATLayer(nn.Module):
 
         self.attention = GATConv(width, width // heads, heads=heads, concat=True)
 
-    def forward(self, x: Tensor, edges: Tensor, degree: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edges: Tensor | SampledLinks, degree: Tensor) -> Tensor:
         """New node states."""
+        if isinstance(edges, SampledLinks):
+            edges = torch.stack([edges.source, edges.target])
         return self.attention(x, edges)  # type: ignore[no-any-return]
 
 

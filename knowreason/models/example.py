@@ -25,14 +25,15 @@ def example_program() -> Program:
 
     ``Bad(Node)`` Boolean; ``Fraud(Pay)`` of things with a clock, which are edges;
     ``Has(Node, Colour!)`` and ``May(Node, Colour?)`` functional; ``Linked(Node, Node)``
-    over listed pairs; ``Secret(Node)`` latent.
+    over listed pairs; ``Ring(Group)`` of things that hold accounts; ``Secret(Node)`` latent.
     """
-    node, pay = Argument("Node", "node"), Argument("Pay", "pay")
+    node, pay, group = Argument("Node", "node"), Argument("Pay", "pay"), Argument("Group", "group")
     return Program(
-        domains=(Domain("Node"), Domain("Pay"), Domain("Colour", COLOURS)),
+        domains=(Domain("Node"), Domain("Pay"), Domain("Colour", COLOURS), Domain("Group")),
         predicates=(
             Predicate("Listed", "observed", (node,)),
             Predicate("Near", "observed", (Argument("Node", "one"), Argument("Node", "two"))),
+            Predicate("Holds", "observed", (group, node)),
             Predicate("Bad", "query", (node,)),
             Predicate("Fraud", "query", (pay,)),
             Predicate("Has", "query", (node, Argument("Colour", "colour", "!"))),
@@ -43,6 +44,7 @@ def example_program() -> Program:
                 (Argument("Node", "one"), Argument("Node", "two")),
                 within="Near",
             ),
+            Predicate("Ring", "query", (group,)),
             Predicate("Secret", "latent", (node,)),
         ),
         attributes=(
@@ -57,7 +59,8 @@ def example_data(nodes: int = 120, payments: int = 240, seed: int = 0, first: in
     """Data for :func:`example_program`.
 
     Every fourth account is bad, and then has greater features and pays other bad ones;
-    payments of bad accounts are frauds; the colour shows in the feature ``hue``. Labels of
+    payments of bad accounts are frauds; the colour shows in the feature ``hue``; a group holds
+    four accounts at most, and is a ring where they are bad. Labels of
     ``Bad`` are visible for the first half of the accounts, the rest is hidden.
 
     Args:
@@ -69,6 +72,8 @@ def example_data(nodes: int = 120, payments: int = 240, seed: int = 0, first: in
     ids = np.arange(nodes, dtype=np.int32)
     bad = (ids % 4 == 0).astype(np.int8)
     colour = (ids // 4) % 3
+    group = ids % 8 + 8 * (ids // 32)
+    groups = np.unique(group)
     x = random.normal(size=(nodes, 2)) + 2.0 * bad[:, None]
     sort = np.where(random.random(nodes) < 0.8, bad, random.integers(0, 3, nodes))
     hue = random.normal(size=nodes) + 3.0 * colour
@@ -84,8 +89,13 @@ def example_data(nodes: int = 120, payments: int = 240, seed: int = 0, first: in
             "Node": _names("Node", nodes, first),
             "Pay": _names("Pay", len(source), first),
             "Colour": Vocabulary("Colour", pa.array(COLOURS), True),
+            "Group": _names("Group", len(groups), first),
         },
-        facts={"Listed": _table(ids[bad == 1]), "Near": _table(*near.T)},
+        facts={
+            "Listed": _table(ids[bad == 1]),
+            "Near": _table(*near.T),
+            "Holds": _table(group, ids),
+        },
         attributes={
             "size": _table(ids[1:], value=x[1:, 0]),
             "tag": _table(ids, value=pa.array(bad).cast(pa.string())),
@@ -98,6 +108,7 @@ def example_data(nodes: int = 120, payments: int = 240, seed: int = 0, first: in
             "Has": _table(ids, colour, value=np.ones(nodes, np.int8)),
             "May": _table(ids, colour, value=np.ones(nodes, np.int8)),
             "Linked": _table(*near.T, value=bad[near[:, 0]]),
+            "Ring": _table(groups, value=(groups % 4 == 0).astype(np.int8)),
         },
         hidden={"Bad": _table(ids[half:], value=bad[half:])},
         features={

@@ -1,4 +1,4 @@
-"""Graph neural networks for nodes, pairs of nodes, and things that are edges."""
+"""Graph neural networks for nodes, pairs of nodes, edges, and whole graphs."""
 
 from __future__ import annotations
 
@@ -11,50 +11,76 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from knowreason.data.features import FeatureTable
+from knowreason.errors import ModelError
 from knowreason.models.columns import no_columns, side_by_side
 from knowreason.models.convolution import layer, sparse_tensor
-from knowreason.models.encoders import GraphEncoder
+from knowreason.models.encoders import GraphEncoder, links_of
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
-from knowreason.models.graphs import NodeGraph, needed_graph, node_inputs, time_of_rows
+from knowreason.models.graphs import (
+    NodeGraph,
+    needed_graph,
+    node_graph,
+    node_inputs,
+    nodes_of_rows,
+    time_of_rows,
+    typed_links,
+)
+from knowreason.models.hgt import HGTLayer
 from knowreason.models.history import history
 from knowreason.models.neural import NeuralModel
+from knowreason.models.pooling import (
+    Membership,
+    members_of,
+    membership,
+    pooled,
+    pooled_places,
+)
 from knowreason.models.rows import Rows
+from knowreason.models.sampling import SampledLinks, sampled_links
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
 
-Convolution = Literal["gcn", "sage", "gat", "gin"]
+Convolution = Literal["gcn", "sage", "gat", "gin", "hgt"]
 
 
 class GNN(NeuralModel):
-    """A graph neural network over the bound edges, taken as one undirected graph.
+    """A graph neural network over the bound edges.
 
     A predicate of one node is read from the node, one of two nodes from both, one of a
-    thing that is an edge from its two ends and its own features. Layers are residual with
-    layer norm (Platonov et al. 2023); all but attention are sparse products, see
-    :mod:`knowreason.models.convolution`.
+    thing that is an edge from its two ends and its own features, one of a thing that holds
+    nodes (``pool``) from the mean, sum and maximum of their states and its own features.
+    Layers are residual with layer norm (Platonov et al. 2023). ``"hgt"`` has parameters of
+    its own for each domain, relation and direction; the others take the graph as one
+    undirected graph.
 
     The bound graph is taken whole: a row in time sees the shape of later edges too (never
     their labels). Where that is not known in use, bind the edges known at scoring time.
 
     Args:
-        convolution: ``"gcn"``, ``"sage"`` (GraphSAGE, mean), ``"gat"`` or ``"gin"``.
+        convolution: ``"gcn"``, ``"sage"`` (GraphSAGE, mean), ``"gat"``, ``"gin"`` or ``"hgt"``
+            (heterogeneous graph transformer).
         hidden: width of the node states.
         layers: rounds of messages.
-        heads: attention heads of ``"gat"``.
+        heads: attention heads of ``"gat"`` and ``"hgt"``.
         dropout: share of hidden units left out in training.
+        pool: name of the observed predicate or attribute that says which nodes a thing
+            holds, where the predicate is about whole graphs.
+        edge_features: whether nodes see the means of the features of their edges.
         features: columns of each row that go to the head beside the node states; by default
-            the features and the past of things that are edges, and nothing for nodes, whose feature
-            tables are the graph's inputs.
-        epochs, patience, learning_rate, weight_decay: of full-batch training.
+            the features and the past of things that are edges, the features of things that
+            hold nodes, and nothing for nodes, whose feature tables are the graph's inputs.
+        epochs, patience, learning_rate, weight_decay: of training.
+        batch_size: rows a step, each with a drawn neighbourhood; 0 is full-batch training.
+            Scoring always takes the whole graph.
+        neighbours: most neighbours drawn a node and hop; 0 for all.
         class_weight: ``"balanced"`` weighs rows inversely to their state's frequency.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``.
-        seed: of initial weights, dropout and the validation slice.
+        seed: of initial weights, dropout, samples and the validation slice.
     """
 
     registered_as = "gnn"
-    batch_size = 0
 
     def __init__(
         self,
@@ -63,11 +89,15 @@ class GNN(NeuralModel):
         layers: int = 2,
         heads: int = 4,
         dropout: float = 0.2,
+        pool: str | None = None,
+        edge_features: bool = True,
         features: tuple[str, ...] | None = None,
         epochs: int = 300,
         patience: int = 30,
         learning_rate: float = 5e-3,
         weight_decay: float = 1e-4,
+        batch_size: int = 0,
+        neighbours: int = 10,
         class_weight: ClassWeight = "none",
         device: str = "auto",
         seed: int = 0,
@@ -77,61 +107,150 @@ class GNN(NeuralModel):
         self.layers = layers
         self.heads = heads
         self.dropout = dropout
+        self.pool = pool
+        self.edge_features = edge_features
         self.features = features
         self.epochs = epochs
         self.patience = patience
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.neighbours = neighbours
         self.class_weight = class_weight
         self.device = device
         self.seed = seed
 
     def fit_encoders(self, data: Dataset, rows: Rows) -> None:
         """Means, deviations and categories of all nodes, and of the labelled rows."""
-        graph, nodes = needed_graph(data, rows, self.name)
-        self.node_encoder_ = Encoder.fit(node_inputs(data, graph)).to_values()
+        graph, nodes, members = self._places(data, rows)
+        columns = node_inputs(data, graph, self.edge_features)
+        self.node_encoder_ = Encoder.fit(columns).to_values()
         own = self._own(data, rows, graph, nodes).take(rows.labelled)
         self.row_encoder_ = Encoder.fit(own).to_values()
+        self.domains_, self.relations_ = tuple(graph.offsets), graph.relations
+        self.typical_size_ = members.typical_size if members is not None else 1.0
 
     def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
-        """``x``, ``degree`` and ``edges`` of the graph; ``nodes`` and ``own`` of each row.
+        """Tensors of the graph and of each row.
 
-        ``edges`` is a sparse adjacency matrix, for ``"gat"`` pairs ``int64[2, m]``.
+        ``x``, ``degree`` and ``edges`` of the graph (a sparse adjacency matrix; pairs
+        ``int64[2, m]`` for ``"gat"``; with relations ``int64[3, m]``, and ``spans``, for
+        ``"hgt"``), ``members`` of what is pooled; ``nodes``, ``pooled`` and ``own`` of rows.
         """
-        graph, nodes = needed_graph(data, rows, self.name)
-        own_columns = self._own(data, rows, graph, nodes)
-        x = Encoder.from_values(self.node_encoder_).dense_matrix(node_inputs(data, graph))
-        own = Encoder.from_values(self.row_encoder_).dense_matrix(own_columns)
-        return {
-            "x": torch.from_numpy(x),
-            "own": torch.from_numpy(own),
-            "nodes": torch.from_numpy(nodes),
-            "degree": torch.from_numpy(graph.degree[:, None]),
-            "edges": (
-                torch.from_numpy(graph.both_ways)
-                if self.convolution == "gat"
-                else sparse_tensor(graph.adjacency)
-            ),
-        }
+        graph, nodes, members = self._places(data, rows)
+        columns = node_inputs(data, graph, self.edge_features)
+        own = Encoder.from_values(self.row_encoder_).dense_matrix(
+            self._own(data, rows, graph, nodes)
+        )
+        x = Encoder.from_values(self.node_encoder_).dense_matrix(columns)
+        found = {"x": x, "own": own, "nodes": nodes, "degree": graph.degree[:, None]}
+        if members is not None:
+            found["members"] = np.stack([members.thing, members.node])
+            found["pooled"] = rows.things[:, pooled_places(rows, members)].astype(np.int64)
+        return {name: torch.from_numpy(a) for name, a in found.items()} | self._links(data, graph)
 
     def build(self, sizes: Mapping[str, int], outputs: int) -> nn.Module:
         """Encoder layers and head."""
+        pools = 3 * self.hidden * sizes.get("pooled", 0)
+        layers = [self._layer() for _ in range(self.layers)]
         return GraphNet(
-            inputs=sizes["x"],
-            head_inputs=self.hidden * sizes["nodes"] + sizes["own"],
+            GraphEncoder(sizes["x"], self.hidden, layers, self.dropout),
+            head_inputs=self.hidden * sizes["nodes"] + pools + sizes["own"],
             outputs=outputs,
             hidden=self.hidden,
-            convolutions=[
-                layer(self.convolution, self.hidden, self.heads) for _ in range(self.layers)
-            ],
             dropout=self.dropout,
         )
 
     def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
-        """Node states of the whole graph, then the head for the rows asked for."""
-        states = module.encoder(inputs["x"], inputs["edges"], inputs["degree"])  # type: ignore[operator]
-        scores: Tensor = module(states, inputs["nodes"][rows], inputs["own"][rows])
+        """Node states, then the head for the rows asked for.
+
+        In training with a batch size the states are those of a drawn neighbourhood.
+        """
+        nodes, members = inputs["nodes"][rows], inputs.get("members")
+        pools, asked = None, None
+        if members is not None:
+            asked, pools = torch.unique(inputs["pooled"][rows], return_inverse=True)
+            members = members_of(members, asked)
+        sample = None
+        if module.training and self.batch_size:
+            sample = self._sample(inputs, nodes, members)
+            nodes = sample.places(nodes)
+        taken = slice(None) if sample is None else sample.nodes
+        states = module.encoder(  # type: ignore[operator]
+            inputs["x"][taken], links_of(inputs, sample), inputs["degree"][taken]
+        )
+        parts = [picked_states(states, nodes), inputs["own"][rows]]
+        if members is not None and pools is not None and asked is not None:
+            thing, node = members
+            node = node if sample is None else sample.places(node)
+            table = pooled(states, thing, node, len(asked), self.typical_size_)
+            parts.append(table[pools].flatten(1))
+        scores: Tensor = module(torch.cat(parts, dim=1))
         return scores
+
+    def _sample(
+        self, inputs: Mapping[str, Tensor], nodes: Tensor, members: Tensor | None
+    ) -> SampledLinks:
+        seeds = nodes[nodes >= 0]
+        if members is not None:
+            seeds = torch.cat([seeds, members[1]])
+        pointers, sources = inputs["pointers"], inputs["sources"]
+        return sampled_links(pointers, sources, seeds, self.layers, self.neighbours)
+
+    def _layer(self) -> nn.Module:
+        if self.convolution != "hgt":
+            return layer(self.convolution, self.hidden, self.heads)
+        place = {domain: i for i, domain in enumerate(self.domains_)}
+        forwards = [(place[source], place[target]) for source, _, target in self.relations_]
+        backwards = [(target, source) for source, target in forwards]
+        return HGTLayer(self.hidden, self.heads, len(place), [*forwards, *backwards])
+
+    def _links(self, data: Dataset, graph: NodeGraph) -> dict[str, Tensor]:
+        """``edges`` and ``spans``, and for samples ``pointers`` and ``sources`` of links."""
+        found: dict[str, Tensor] = {}
+        pointers, sources = graph.adjacency.indptr, graph.adjacency.indices
+        if self.convolution == "hgt":
+            links = typed_links(graph, self.relations_)
+            found["edges"] = torch.from_numpy(links)
+            found["spans"] = torch.from_numpy(self._spans(data, graph))
+            ends = np.cumsum(np.bincount(links[1], minlength=graph.node_count))
+            pointers, sources = np.append(0, ends), links[0]
+        elif self.convolution == "gat":
+            found["edges"] = torch.from_numpy(graph.both_ways)
+        else:
+            found["edges"] = sparse_tensor(graph.adjacency)
+        if self.batch_size:
+            found["pointers"] = torch.from_numpy(pointers.astype(np.int64))
+            found["sources"] = torch.from_numpy(sources.astype(np.int64))
+        return found
+
+    def _spans(self, data: Dataset, graph: NodeGraph) -> NDArray[np.int64]:
+        """``int64[domains, 3]``: number of each domain in training, first node and end."""
+        unknown = [domain for domain in graph.offsets if domain not in self.domains_]
+        if unknown:
+            raise ModelError(
+                f"the graph has nodes of {unknown[0]}, the one `{self.name}` was fitted on had"
+                f" nodes of {', '.join(self.domains_)} only",
+                code="KR871",
+            )
+        return np.array(
+            [
+                (self.domains_.index(domain), start, start + len(data.vocabularies[domain]))
+                for domain, start in graph.offsets.items()
+            ]
+        )
+
+    def _places(
+        self, data: Dataset, rows: Rows
+    ) -> tuple[NodeGraph, NDArray[np.int64], Membership | None]:
+        """The graph, the nodes of each row, and the nodes of the things that are pooled."""
+        if self.pool is None or node_graph(data) is None:
+            return *needed_graph(data, rows, self.name), None
+        graph = node_graph(data)
+        assert graph is not None
+        nodes = nodes_of_rows(graph, rows)
+        members = membership(data, rows, graph, self.pool)
+        return graph, np.zeros((rows.count, 0), np.int64) if nodes is None else nodes, members
 
     def _own(
         self, data: Dataset, rows: Rows, graph: NodeGraph, nodes: NDArray[np.int64]
@@ -145,19 +264,13 @@ class GNN(NeuralModel):
 
 
 class GraphNet(nn.Module):
-    """An encoder of the graph and a head over the nodes of each row."""
+    """An encoder of the graph, and a head over what is known of each row."""
 
     def __init__(
-        self,
-        inputs: int,
-        head_inputs: int,
-        outputs: int,
-        hidden: int,
-        convolutions: list[nn.Module],
-        dropout: float,
+        self, encoder: nn.Module, head_inputs: int, outputs: int, hidden: int, dropout: float
     ) -> None:
         super().__init__()
-        self.encoder = GraphEncoder(inputs, hidden, convolutions, dropout)
+        self.encoder = encoder
         self.head = nn.Sequential(
             nn.Linear(head_inputs, hidden),
             nn.ReLU(),
@@ -165,9 +278,14 @@ class GraphNet(nn.Module):
             nn.Linear(hidden, outputs),
         )
 
-    def forward(self, states: Tensor, nodes: Tensor, own: Tensor) -> Tensor:
-        """Scores ``[b, outputs]`` of ``b`` rows about ``nodes[b, j]`` (-1 for none)."""
-        there = (nodes >= 0).to(states.dtype)
-        picked = states[nodes.clamp(min=0)] * there[:, :, None]
-        scores: Tensor = self.head(torch.cat([picked.flatten(1), own], dim=1))
+    def forward(self, rows: Tensor) -> Tensor:
+        """Scores ``[b, outputs]`` of rows ``[b, head_inputs]``."""
+        scores: Tensor = self.head(rows)
         return scores
+
+
+def picked_states(states: Tensor, nodes: Tensor) -> Tensor:
+    """States of the nodes of each row side by side; zeros for no node (-1)."""
+    there = (nodes >= 0).to(states.dtype)
+    picked = states[nodes.clamp(min=0)] * there[:, :, None]
+    return picked.flatten(1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,20 @@ from scipy import sparse
 
 from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
-from knowreason.models.columns import feature_table, one_column, side_by_side
+from knowreason.models.columns import (
+    feature_table,
+    no_columns,
+    one_column,
+    renamed,
+    side_by_side,
+)
 from knowreason.models.rows import Rows
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
+    from knowreason.data.graph import Edges
+
+MAIN_VALUES = 10  # of a category, that get a column of their own where means are taken
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,8 @@ class NodeGraph:
         ends: by a domain whose things are edges: ``int64[n_things, 2]``, the end nodes of
             each thing, ``-1`` where it is no edge.
         times: by such a domain, ``float64[n_things]``, where its edges have times.
+        relation: ``int64[m]``, position of each edge's relation in ``relations``.
+        relations: source domain, name and target domain of each relation.
     """
 
     offsets: Mapping[str, int]
@@ -39,6 +50,8 @@ class NodeGraph:
     target: NDArray[np.int64]
     ends: Mapping[str, NDArray[np.int64]]
     times: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    relation: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    relations: tuple[tuple[str, str, str], ...] = ()
 
     @cached_property
     def both_ways(self) -> NDArray[np.int64]:
@@ -99,7 +112,32 @@ def node_graph(data: Dataset) -> NodeGraph | None:
                 moments = times.setdefault(edges.key_domain, np.zeros(count))
                 moments[edges.key] = edges.time
     everything = np.concatenate(sources), np.concatenate(targets)
-    return NodeGraph(offsets, sum(sizes), *everything, ends, times)
+    kinds = [edges.edge_type for edges in data.graph.relations]
+    relations = tuple(dict.fromkeys(kinds))
+    place = np.array([relations.index(kind) for kind in kinds], np.int64)
+    relation = np.repeat(place, [len(edges) for edges in data.graph.relations])
+    return NodeGraph(offsets, sum(sizes), *everything, ends, times, relation, relations)
+
+
+def typed_links(graph: NodeGraph, relations: Sequence[tuple[str, str, str]]) -> NDArray[np.int64]:
+    """``int64[3, m]``: source, target and relation of each link, by target.
+
+    Each edge is one link forwards, under the position of its relation in ``relations``, and
+    one backwards, under that position and ``len(relations)`` more. Edges of other relations
+    are left out.
+    """
+    place = {relation: i for i, relation in enumerate(relations)}
+    known = np.array([place.get(relation, -1) for relation in graph.relations], np.int64)
+    relation = known[graph.relation] if len(known) else graph.relation
+    keep = relation >= 0
+    source, target, relation = graph.source[keep], graph.target[keep], relation[keep]
+    source, target = np.concatenate([source, target]), np.concatenate([target, source])
+    relation = np.concatenate([relation, relation + len(relations)])
+    kinds, count = 2 * max(len(relations), 1), max(graph.node_count, 1)
+    keys = np.unique((target * count + source) * kinds + relation)
+    pairs, relation = np.divmod(keys, kinds)
+    target, source = np.divmod(pairs, count)
+    return np.stack([source, target, relation])
 
 
 def nodes_of_rows(graph: NodeGraph, rows: Rows) -> NDArray[np.int64] | None:
@@ -146,7 +184,9 @@ def needed_graph(data: Dataset, rows: Rows, model: str) -> tuple[NodeGraph, NDAr
         raise ModelError(
             f"`{model}` for `{rows.predicate}` needs a graph: {missing}",
             code="KR812",
-            help="bind one: `[graph]` in the project file, `graph=EdgeList(...)` in Python",
+            help="bind one: `[graph]` in the project file, `graph=EdgeList(...)` in Python"
+            if graph is None
+            else "bind edges that do; a `gnn` can pool the nodes that a thing holds: `pool=`",
         )
     return graph, nodes
 
@@ -176,13 +216,82 @@ def node_columns(data: Dataset, graph: NodeGraph) -> FeatureTable:
     return FeatureTable(names, values, categories)
 
 
-def node_inputs(data: Dataset, graph: NodeGraph) -> FeatureTable:
-    """Feature tables of the nodes, their log degree, and their domain where several."""
+def node_inputs(data: Dataset, graph: NodeGraph, edge_features: bool = False) -> FeatureTable:
+    """Feature tables of the nodes, their log degree, and their domain where several.
+
+    Args:
+        data: with a graph.
+        graph: of it.
+        edge_features: add the means of the features of the edges out of and into each node.
+    """
     parts = [node_columns(data, graph), one_column("log degree", np.log1p(graph.degree))]
     if len(graph.offsets) > 1:
         domain = graph.domain_of_node
         parts.append(one_column("domain", domain.astype(float), tuple(graph.offsets)))
+    return side_by_side([*parts, *(edge_means(data, graph) if edge_features else ())])
+
+
+def edge_means(data: Dataset, graph: NodeGraph) -> list[FeatureTable]:
+    """Means over each node's outgoing and incoming edges, a relation at a time.
+
+    A linear message of edge features, averaged, is linear in these means. Categories are
+    one-hot over their main values. Missing where a node has no such edge.
+
+    Raises:
+        ModelError: KR811 for an infinite value, naming thing and column.
+    """
+    parts: list[FeatureTable] = []
+    for edges in data.graph.relations if data.graph is not None else ():
+        table = edge_table(data, edges)
+        if not table.names:
+            continue
+        own = one_hot(table)
+        for way, domain, ids in (
+            ("out", edges.source_domain, edges.source),
+            ("in", edges.target_domain, edges.target),
+        ):
+            nodes = graph.offsets[domain] + np.asarray(ids, np.int64)
+            means = replace(own, values=_means(nodes, own.values, graph.node_count))
+            parts.append(renamed(means, f"{edges.name} {way} "))
+    return parts
+
+
+def one_hot(own: FeatureTable) -> FeatureTable:
+    """Numeric columns as they are, categorical ones one-hot over their main values."""
+    parts = [no_columns(len(own))]
+    for name, column, texts in zip(own.names, own.values.T, own.categories, strict=True):
+        if texts is None:
+            parts.append(one_column(name, column))
+            continue
+        codes, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+        for code in np.sort(codes[np.argsort(-counts, kind="stable")[:MAIN_VALUES]]):
+            hot = np.where(np.isnan(column), np.nan, column == code)
+            parts.append(one_column(f"{name}={texts[int(code)]}", hot))
     return side_by_side(parts)
+
+
+def edge_table(data: Dataset, edges: Edges) -> FeatureTable:
+    """Features of the edges, and those of the things they are."""
+    own = edges.features
+    if edges.key_domain is None or edges.key is None:
+        return own
+    things = feature_table(data, edges.key_domain)
+    _refuse_infinite(data, edges.key_domain, things)
+    return side_by_side([own, things.take(edges.key)])
+
+
+def _means(
+    group: NDArray[np.int64], values: NDArray[np.float32], count: int
+) -> NDArray[np.float32]:
+    """Mean of the present values of each column by group, NaN over none."""
+    shape = (count, len(group))
+    place = np.arange(len(group))
+    of_group = sparse.csr_array((np.ones(len(group), np.float32), (group, place)), shape=shape)
+    present = ~np.isnan(values)
+    total = of_group @ np.where(present, values, 0).astype(np.float32)
+    number = of_group @ present.astype(np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(number > 0, total / number, np.nan).astype(np.float32)
 
 
 def _refuse_infinite(data: Dataset, domain: str, table: FeatureTable) -> None:

@@ -38,7 +38,7 @@ class InfoMax(KnowledgeModel):
     things that are nodes, and those of both ends for things that are edges.
 
     Args:
-        classifier: any model, such as ``sklearn()``; by default ``trees(hops=0)``.
+        classifier: any model, such as ``sklearn()``; by default ``trees()``.
         convolution: ``"gcn"``, ``"sage"`` or ``"gin"``.
         hidden: width of the embedding.
         layers: rounds of messages.
@@ -142,7 +142,7 @@ class InfoMax(KnowledgeModel):
 
     def _unfitted(self, added: tuple[str, ...] = ()) -> KnowledgeModel:
         """A new classifier; one that lists its features sees the embedding as well."""
-        model = make(self.classifier) if self.classifier is not None else make("trees", {"hops": 0})
+        model = make(self.classifier) if self.classifier is not None else make("trees")
         features = options_of(model).get("features")
         return model if features is None else make(model, {"features": (*features, *added)})
 

@@ -18,8 +18,9 @@ CASES = {
     ],
     "gnn": [
         {"convolution": name, "hidden": 8, "heads": 2, "epochs": 3}
-        for name in ("gcn", "sage", "gat", "gin")
-    ],
+        for name in ("gcn", "sage", "gat", "gin", "hgt")
+    ]
+    + [{"hidden": 8, "epochs": 3, "batch_size": 32, "neighbours": 2, "edge_features": False}],
     "infomax": [
         {"hidden": 8, "epochs": 3},
         {"classifier": ModelCall("sklearn"), "convolution": "sage", "hidden": 8, "epochs": 3},
@@ -65,6 +66,13 @@ def test_link_models_conform_on_pairs(name):
 @pytest.mark.parametrize("name", ["gnn", "infomax", "noisy", "sklearn", "trees"])
 def test_conforms_on_other_levels(name, predicate):
     check_model(lambda: make(name, CASES[name][0]), predicate)
+
+
+@pytest.mark.parametrize("convolution", ["gin", "hgt"])
+@pytest.mark.parametrize("batch_size", [0, 16])
+def test_conforms_on_whole_graphs(convolution, batch_size):
+    options = {"convolution": convolution, "hidden": 8, "epochs": 3, "batch_size": batch_size}
+    check_model(lambda: make("gnn", {**options, "pool": "Holds"}), "Ring")
 
 
 class Forgetful(KnowledgeModel):
