@@ -18,6 +18,7 @@ from knowreason.models.encoders import GraphEncoder, links_of
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
 from knowreason.models.graphs import (
+    EdgeFeatures,
     NodeGraph,
     needed_graph,
     node_graph,
@@ -67,7 +68,8 @@ class GNN(NeuralModel):
         dropout: share of hidden units left out in training.
         pool: name of the observed predicate or attribute that says which nodes a thing
             holds, where the predicate is about whole graphs.
-        edge_features: whether nodes see the means of the features of their edges.
+        edge_features: of which edges nodes see the means of their features: ``"untimed"``,
+            because a mean over all time would know the future, ``"all"`` or ``"none"``.
         features: columns of each row that go to the head beside the node states; by default
             the features and the past of things that are edges, the features of things that
             hold nodes, and nothing for nodes, whose feature tables are the graph's inputs.
@@ -90,7 +92,7 @@ class GNN(NeuralModel):
         heads: int = 4,
         dropout: float = 0.2,
         pool: str | None = None,
-        edge_features: bool = True,
+        edge_features: EdgeFeatures = "untimed",
         features: tuple[str, ...] | None = None,
         epochs: int = 300,
         patience: int = 30,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
     from knowreason.data.graph import Edges
 
+EdgeFeatures = Literal["untimed", "all", "none"]
 MAIN_VALUES = 10  # of a category, that get a column of their own where means are taken
 
 
@@ -216,22 +217,24 @@ def node_columns(data: Dataset, graph: NodeGraph) -> FeatureTable:
     return FeatureTable(names, values, categories)
 
 
-def node_inputs(data: Dataset, graph: NodeGraph, edge_features: bool = False) -> FeatureTable:
+def node_inputs(
+    data: Dataset, graph: NodeGraph, edge_features: EdgeFeatures = "none"
+) -> FeatureTable:
     """Feature tables of the nodes, their log degree, and their domain where several.
 
     Args:
         data: with a graph.
         graph: of it.
-        edge_features: add the means of the features of the edges out of and into each node.
+        edge_features: add the means of the features of these edges out of and into each node.
     """
     parts = [node_columns(data, graph), one_column("log degree", np.log1p(graph.degree))]
     if len(graph.offsets) > 1:
         domain = graph.domain_of_node
         parts.append(one_column("domain", domain.astype(float), tuple(graph.offsets)))
-    return side_by_side([*parts, *(edge_means(data, graph) if edge_features else ())])
+    return side_by_side([*parts, *edge_means(data, graph, edge_features)])
 
 
-def edge_means(data: Dataset, graph: NodeGraph) -> list[FeatureTable]:
+def edge_means(data: Dataset, graph: NodeGraph, which: EdgeFeatures) -> list[FeatureTable]:
     """Means over each node's outgoing and incoming edges, a relation at a time.
 
     A linear message of edge features, averaged, is linear in these means. Categories are
@@ -242,6 +245,8 @@ def edge_means(data: Dataset, graph: NodeGraph) -> list[FeatureTable]:
     """
     parts: list[FeatureTable] = []
     for edges in data.graph.relations if data.graph is not None else ():
+        if which == "none" or (which == "untimed" and edges.time is not None):
+            continue
         table = edge_table(data, edges)
         if not table.names:
             continue

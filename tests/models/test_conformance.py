@@ -16,11 +16,15 @@ CASES = {
         {"column": "wild", "kind": "anomaly"},
         {"column": "wild", "kind": "anomaly", "calibrate": "isotonic"},
     ],
+    "enclosing_subgraph": [
+        {"hidden": 8, "epochs": 2, "convolution": name, "pooling": pooling}
+        for name, pooling in (("sage", "ends"), ("gcn", "mean"), ("gin", "sort"), ("gat", "ends"))
+    ],
     "gnn": [
         {"convolution": name, "hidden": 8, "heads": 2, "epochs": 3}
         for name in ("gcn", "sage", "gat", "gin", "hgt")
     ]
-    + [{"hidden": 8, "epochs": 3, "batch_size": 32, "neighbours": 2, "edge_features": False}],
+    + [{"hidden": 8, "epochs": 3, "batch_size": 32, "neighbours": 2, "edge_features": "all"}],
     "infomax": [
         {"hidden": 8, "epochs": 3},
         {"classifier": ModelCall("sklearn"), "convolution": "sage", "hidden": 8, "epochs": 3},
@@ -43,7 +47,7 @@ CASES = {
 }
 
 
-SPEAKS_OF = {"temporal_link": "Fraud"}  # where it is not any predicate
+SPEAKS_OF = {"enclosing_subgraph": "Fraud", "temporal_link": "Fraud"}  # where it is not any predicate
 
 
 def test_every_built_in_model_has_a_case():
@@ -57,7 +61,7 @@ def test_conforms(name, options):
     check_model(lambda: make(name, options), SPEAKS_OF.get(name, "Bad"))
 
 
-@pytest.mark.parametrize("name", ["temporal_link"])
+@pytest.mark.parametrize("name", ["enclosing_subgraph", "temporal_link"])
 def test_link_models_conform_on_pairs(name):
     check_model(lambda: make(name, CASES[name][0]), "Linked")
 

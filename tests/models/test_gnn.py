@@ -269,7 +269,10 @@ def test_sampled_training_learns(data):
 
 def test_nodes_see_the_means_of_their_edges(data):
     graph, edges = node_graph(data), data.graph.relations[0]
-    out, into = edge_means(data, graph)
+    untimed = replace(data, graph=replace(data.graph, relations=(replace(edges, time=None),)))
+    assert len(edge_means(untimed, graph, "untimed")) == 2
+    assert edge_means(data, graph, "none") == edge_means(data, graph, "untimed") == []
+    out, into = edge_means(data, graph, "all")
     amount = data.features["Pay"].values[:, 0]
     assert out.names == ("pays out amount",)
     for table, ids in ((out, edges.source), (into, edges.target)):
