@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.clock import LATEST, thing_values
+from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
+from knowreason.models.columns import no_columns, one_column, side_by_side
 from knowreason.models.graphs import NodeGraph, node_graph
 from knowreason.models.rows import Rows
 
@@ -95,6 +97,37 @@ def link_data(data: Dataset, rows: Rows, model: str, relation: str | None = None
     sorts = {edges.time_sort for edges in data.graph.relations if edges.time is not None}
     of_rows = _rows_as_links(data, graph, rows, model, relation)
     return LinkData(graph, edges, of_rows, sorts == {"time"} or not sorts)
+
+
+def edge_columns(data: Dataset) -> FeatureTable:
+    """Features of every edge, in the order of :func:`link_data`.
+
+    Names are prefixed by the relation, which is a column too, where there are several; columns
+    of other relations are missing.
+    """
+    assert data.graph is not None
+    relations = data.graph.relations
+    if len(relations) == 1:
+        return relations[0].features
+    ends = np.cumsum([0, *map(len, relations)])
+    width = sum(len(edges.features.names) for edges in relations)
+    values = np.full((ends[-1], width), np.nan, np.float32)
+    names: tuple[str, ...] = ()
+    categories: tuple[tuple[str, ...] | None, ...] = ()
+    for edges, begin, end in zip(relations, ends, ends[1:], strict=False):
+        table = edges.features
+        values[begin:end, len(names) : len(names) + len(table.names)] = table.values
+        names += tuple(f"{edges.name}.{name}" for name in table.names)
+        categories += table.categories
+    which = np.repeat(np.arange(len(relations)), np.diff(ends)).astype(float)
+    kinds = one_column("relation", which, tuple(edges.name for edges in relations))
+    return side_by_side([FeatureTable(names, values, categories), kinds])
+
+
+def without_edges(data: Dataset) -> FeatureTable:
+    """No column of any edge."""
+    assert data.graph is not None
+    return no_columns(sum(map(len, data.graph.relations)))
 
 
 def _links(data: Dataset, graph: NodeGraph, edges: Edges) -> Links:

@@ -17,6 +17,8 @@ GROUP = "knowreason.models"
 BUILT_IN = {
     "callable": "knowreason.models.tabular:CallableModel",
     "column": "knowreason.models.scores:Column",
+    "diffusion": "knowreason.models.diffusion:Diffusion",
+    "enclosing_subgraph": "knowreason.models.enclosing_subgraph:EnclosingSubgraph",
     "gnn": "knowreason.models.gnn:GNN",
     "infomax": "knowreason.models.infomax:InfoMax",
     "link_embedding": "knowreason.models.link_embedding:LinkEmbedding",

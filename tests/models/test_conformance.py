@@ -47,7 +47,8 @@ CASES = {
 }
 
 
-SPEAKS_OF = {"enclosing_subgraph": "Fraud", "temporal_link": "Fraud"}  # where it is not any predicate
+# link models speak of pairs and of things that are edges only
+SPEAKS_OF = {"enclosing_subgraph": "Fraud", "temporal_link": "Fraud"}
 
 
 def test_every_built_in_model_has_a_case():

@@ -1,0 +1,130 @@
+"""A graph network over a batch of enclosing subgraphs, and how a subgraph becomes one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from knowreason.models.enclosing_kernels import LABELS
+from knowreason.models.encoders import GraphEncoder
+
+Pooling = Literal["ends", "mean", "sort"]
+LABEL_WIDTH = 16
+SORTED_NODES = 20
+SORT_CHANNELS = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Subgraphs side by side.
+
+    Attributes:
+        label: ``int64[k]`` of each node.
+        inputs: ``float32[k, d]``.
+        edges: sparse adjacency ``[k, k]``, or pairs ``int64[2, e]`` for attention.
+        degree: ``float32[k, 1]``.
+        graph: ``int64[k]``, subgraph of each node, ascending.
+        ends: ``int64[b, 2]``, positions of source and target, -1 for none.
+        own: ``float32[b, h]``, what goes to the head beside the pool.
+    """
+
+    label: Tensor
+    inputs: Tensor
+    edges: Tensor
+    degree: Tensor
+    graph: Tensor
+    ends: Tensor
+    own: Tensor
+
+
+class EnclosingNet(nn.Module):
+    """Label embeddings and inputs, residual messages, a pool and a head.
+
+    Args:
+        inputs: width of a node's inputs.
+        own: width of what goes to the head beside the pool.
+        outputs: number of logits.
+        hidden: width of the states.
+        convolutions: one a layer.
+        pooling: ``"ends"`` the states of source and target, their product and the mean;
+            ``"mean"`` mean and maximum; ``"sort"`` the sorted nodes under a convolution
+            (Zhang et al., DGCNN, AAAI 2018, as in SEAL).
+        dropout: share of hidden units left out in training.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        own: int,
+        outputs: int,
+        hidden: int,
+        convolutions: Sequence[nn.Module],
+        pooling: Pooling,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.labels = nn.Embedding(LABELS, LABEL_WIDTH)
+        self.encoder = GraphEncoder(LABEL_WIDTH + inputs, hidden, convolutions, dropout)
+        self.pooling = pooling
+        channels = SORT_CHANNELS
+        self.sorted = nn.Sequential(
+            nn.Conv1d(hidden, channels, 1),
+            nn.ReLU(),
+            nn.MaxPool1d(2),
+            nn.Conv1d(channels, 2 * channels, 5),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+        if pooling != "sort":
+            self.sorted = nn.Sequential()
+        after = 2 * channels * (SORTED_NODES // 2 - 4)
+        width = {"ends": 4 * hidden, "mean": 2 * hidden, "sort": after}[pooling]
+        self.head = nn.Sequential(
+            nn.Linear(width + own, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, outputs),
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits ``[b, outputs]``."""
+        inputs = torch.cat([self.labels(batch.label), batch.inputs], dim=1)
+        states = self.encoder(inputs, batch.edges, batch.degree)
+        if self.pooling == "sort":
+            pooled = self.sorted(_sorted(states, batch.graph, len(batch.ends)))
+        else:
+            pooled = torch.cat(self._pooled(states, batch), dim=1)
+        logits: Tensor = self.head(torch.cat([pooled, batch.own], dim=1))
+        return logits
+
+    def _pooled(self, states: Tensor, batch: Batch) -> list[Tensor]:
+        count = len(batch.ends)
+        total = states.new_zeros(count, states.shape[1]).index_add(0, batch.graph, states)
+        size = torch.bincount(batch.graph, minlength=count).clamp(min=1)[:, None]
+        if self.pooling == "mean":
+            index = batch.graph[:, None].expand_as(states)
+            zeros = torch.zeros_like(total)
+            return [
+                total / size,
+                zeros.scatter_reduce(0, index, states, "amax", include_self=False),
+            ]
+        there = (batch.ends >= 0).to(states.dtype)
+        padded = torch.cat([states, states.new_zeros(1, states.shape[1])])  # -1 is the last row
+        u, v = (padded[batch.ends[:, side]] * there[:, [side]] for side in (0, 1))
+        return [u, v, u * v, total / size]
+
+
+def _sorted(states: Tensor, graph: Tensor, count: int) -> Tensor:
+    """States ``[b, hidden, SORTED_NODES]`` of the first nodes by the last channel, descending."""
+    order = torch.argsort(states[:, -1], descending=True, stable=True)
+    order = order[torch.argsort(graph[order], stable=True)]
+    begin = torch.searchsorted(graph, torch.arange(count, device=graph.device))
+    rank = torch.arange(len(graph), device=graph.device) - begin[graph]
+    keep = rank < SORTED_NODES
+    table = states.new_zeros(count * SORTED_NODES, states.shape[1])
+    table = table.index_copy(0, graph[keep] * SORTED_NODES + rank[keep], states[order[keep]])
+    return table.view(count, SORTED_NODES, -1).transpose(1, 2)

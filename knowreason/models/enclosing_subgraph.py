@@ -1,0 +1,303 @@
+"""What the surroundings of a link say about it (SEAL)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor, nn
+
+from knowreason.data.features import FeatureTable
+from knowreason.errors import ModelError
+from knowreason.models.columns import no_columns, one_column, side_by_side
+from knowreason.models.convolution import layer, sparse_tensor
+from knowreason.models.enclosing import (
+    PairGraph,
+    Subgraphs,
+    enclosing_subgraphs,
+    links_before,
+    pair_graph,
+    pairs_of,
+)
+from knowreason.models.enclosing_net import Batch, EnclosingNet
+from knowreason.models.encoding import Encoder
+from knowreason.models.fitting import ClassWeight
+from knowreason.models.graphs import node_columns
+from knowreason.models.links import LinkData, Links, edge_columns, link_data, without_edges
+from knowreason.models.neural import NeuralModel
+from knowreason.models.protocol import Level
+from knowreason.models.rows import Rows
+
+if TYPE_CHECKING:
+    from knowreason.data import Dataset
+
+HEADS = 4
+EDGE_CATEGORIES = 8
+SCORED_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What subgraphs are cut from.
+
+    Attributes:
+        graph: pairs of linked nodes.
+        rows: link of each row; ``time`` is the moment before which links are seen, ``inf`` for
+            all of them.
+        repeated: ``bool[n]``, rows that may see earlier links of their own pair.
+        features: ``float32[nodes, d]``.
+    """
+
+    graph: PairGraph
+    rows: Links
+    repeated: NDArray[np.bool_]
+    features: NDArray[np.float32]
+
+
+class EnclosingSubgraph(NeuralModel):
+    """The enclosing subgraph of a link, without the link, read by a graph network.
+
+    Nodes within ``hops`` of either end carry double-radius labels (their distances to both
+    ends, each with the other end taken out), their features, and how often and with which
+    edge features they link to each other. The pair's own link is never in its subgraph. With
+    times and ``past_only`` a row sees only links before it, and how often its own pair was
+    linked before goes to the head; without, the whole pair is taken out.
+
+    Rows are things that are edges or pairs of nodes, see :class:`TemporalLink
+    <knowreason.models.temporal_link.TemporalLink>`; learned from labels in mini-batches.
+    Subgraphs are cut a batch at a time by compiled code: memory does not grow with the rows.
+
+    Zhang & Chen, "Link Prediction Based on Graph Neural Networks", NeurIPS 2018.
+
+    Args:
+        hops: how far nodes may be from the nearer end.
+        max_nodes: most nodes of a subgraph, nearer ones first.
+        max_neighbours: most neighbours a node brings in, an even sample where it has more.
+        convolution: ``"gcn"``, ``"sage"``, ``"gat"`` or ``"gin"``.
+        pooling: ``"ends"``, ``"mean"`` or ``"sort"``, see
+            :class:`~knowreason.models.enclosing_net.EnclosingNet`.
+        past_only: whether a row with a time sees only earlier links.
+        edge_features: whether features of the edges (of ``EdgeList``, never of the row's own
+            link) enter.
+        features: columns of each row for the head; by default all of things that are edges,
+            none of pairs, whose features are in the subgraph.
+        hidden: width of the states.
+        layers: rounds of messages.
+        dropout: share of hidden units left out in training.
+        epochs, patience, learning_rate, weight_decay, batch_size: of training.
+        class_weight: ``"balanced"`` weighs rows inversely to their state's frequency.
+        relation: relation whose edges the rows are; by default the first that fits.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``.
+        seed: of weights, dropout, batches, sampled neighbours and the validation slice.
+    """
+
+    registered_as = "enclosing_subgraph"
+    level: ClassVar[Level | Literal["any"]] = "edge"
+
+    def __init__(
+        self,
+        hops: int = 2,
+        max_nodes: int = 64,
+        max_neighbours: int = 20,
+        convolution: Literal["gcn", "sage", "gat", "gin"] = "sage",
+        pooling: Literal["ends", "mean", "sort"] = "ends",
+        past_only: bool = True,
+        edge_features: bool = True,
+        features: tuple[str, ...] | None = None,
+        hidden: int = 32,
+        layers: int = 2,
+        dropout: float = 0.1,
+        epochs: int = 30,
+        patience: int = 5,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-4,
+        batch_size: int = 256,
+        class_weight: ClassWeight = "none",
+        relation: str | None = None,
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.hops = hops
+        self.max_nodes = max_nodes
+        self.max_neighbours = max_neighbours
+        self.convolution = convolution
+        self.pooling = pooling
+        self.past_only = past_only
+        self.edge_features = edge_features
+        self.features = features
+        self.hidden = hidden
+        self.layers = layers
+        self.dropout = dropout
+        self.epochs = epochs
+        self.patience = patience
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.class_weight = class_weight
+        self.relation = relation
+        self.device = device
+        self.seed = seed
+
+    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+        """Means, deviations and categories of nodes, edges and the labelled rows.
+
+        Raises:
+            ModelError: KR812 without a graph, KR876 for rows that are no links, KR879 for
+                sizes that leave nothing of a subgraph.
+        """
+        if min(self.hops, self.max_neighbours) < 1 or self.max_nodes < 3 or self.layers < 0:
+            raise ModelError(
+                f"hops {self.hops}, max_nodes {self.max_nodes} and max_neighbours"
+                f" {self.max_neighbours} leave nothing of a subgraph",
+                code="KR879",
+                help="hops and max_neighbours of 1 and max_nodes of 3 are the least",
+            )
+        links = link_data(data, rows, self.name, self.relation)
+        self.node_encoder_ = Encoder.fit(_node_columns(data, links)).to_values()
+        self.edge_encoder_ = Encoder.fit(self._edge_columns(data), EDGE_CATEGORIES).to_values()
+        own = self._own(data, rows, links).take(rows.labelled)
+        self.row_encoder_ = Encoder.fit(own).to_values()
+
+    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+        """``own``: columns of each row; ``width``: whose last dimension is a node's inputs.
+
+        The surroundings themselves stay where the walks are, on the CPU.
+        """
+        links = link_data(data, rows, self.name, self.relation)
+        of_edges = Encoder.from_values(self.edge_encoder_).dense_matrix(self._edge_columns(data))
+        x = Encoder.from_values(self.node_encoder_).dense_matrix(_node_columns(data, links))
+        timed = ~np.isnan(links.rows.time) & self.past_only
+        time = np.where(timed, links.rows.time, np.inf)
+        seen = Links(links.rows.source, links.rows.target, time)
+        graph = pair_graph(links.edges, links.graph.node_count, of_edges)
+        self._surroundings = Surroundings(graph, seen, timed, x)
+        own = Encoder.from_values(self.row_encoder_).dense_matrix(self._own(data, rows, links))
+        width = x.shape[1] + 1 + 2 * (of_edges.shape[1] + 1)
+        return {"own": torch.from_numpy(own), "width": torch.zeros(0, width)}
+
+    def build(self, sizes: Mapping[str, int], outputs: int) -> nn.Module:
+        """The network."""
+        of_edges = 2 * (Encoder.from_values(self.edge_encoder_).width + 1)
+        return EnclosingNet(
+            sizes["width"],
+            sizes["own"] + of_edges,
+            outputs,
+            self.hidden,
+            [layer(self.convolution, self.hidden, HEADS) for _ in range(self.layers)],
+            self.pooling,
+            self.dropout,
+        )
+
+    def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+        """Cut the rows' subgraphs and read them, some at a time where no gradient is wanted."""
+        at_once = len(rows) if torch.is_grad_enabled() else SCORED_AT_ONCE
+        parts = [
+            module(self._batch(inputs["own"][part], part.cpu().numpy()))
+            for part in torch.split(rows, max(at_once, 1))
+        ]
+        return torch.cat(parts) if parts else inputs["own"].new_zeros(0, 1)
+
+    def _batch(self, own: Tensor, rows: NDArray[np.int64]) -> Batch:
+        world = self._surroundings
+        links = world.rows.take(rows)
+        cut = enclosing_subgraphs(
+            world.graph,
+            links.source,
+            links.target,
+            links.time,
+            self.hops,
+            self.max_nodes,
+            self.max_neighbours,
+            self.seed,
+        )
+        sizes = np.diff(cut.offsets)
+        adjacency = _adjacency(cut)
+        before = np.repeat(links.time, np.diff(cut.edge_offsets))
+        of_edges = links_before(world.graph, cut.pair, before)
+        inputs = np.concatenate(
+            [
+                world.features[cut.node],
+                np.log1p(cut.degree)[:, None],
+                _incident(cut, of_edges),
+            ],
+            axis=1,
+        )
+        pair = np.where(world.repeated[rows], pairs_of(world.graph, links.source, links.target), -1)
+        of_pair = links_before(world.graph, pair.astype(np.int32), links.time)
+        turned = np.where((links.source > links.target)[:, None, None], of_pair[:, ::-1], of_pair)
+        of_pair = _means(turned).reshape(len(rows), -1)
+        place = own.device
+        edges = (
+            torch.from_numpy(np.concatenate([cut.edges, cut.edges[::-1]], axis=1))
+            if self.convolution == "gat"
+            else sparse_tensor(adjacency)
+        )
+        degree = np.asarray(adjacency.sum(axis=1), np.float32)[:, None]
+        return Batch(
+            torch.from_numpy(cut.label.astype(np.int64)).to(place),
+            torch.from_numpy(inputs.astype(np.float32)).to(place),
+            edges.to(place),
+            torch.from_numpy(degree).to(place),
+            torch.from_numpy(np.repeat(np.arange(len(rows)), sizes)).to(place),
+            torch.from_numpy(cut.ends).to(place),
+            torch.cat([own, torch.from_numpy(of_pair).to(place)], dim=1),
+        )
+
+    def _edge_columns(self, data: Dataset) -> FeatureTable:
+        return edge_columns(data) if self.edge_features else without_edges(data)
+
+    def _own(self, data: Dataset, rows: Rows, links: LinkData) -> FeatureTable:
+        if self.features is None and all(sort in links.graph.offsets for sort in rows.sorts):
+            return no_columns(rows.count)
+        return self.columns(data, rows, self.features, empty=True)
+
+
+def _node_columns(data: Dataset, links: LinkData) -> FeatureTable:
+    """Features of the nodes, and their domain where there are several."""
+    columns = node_columns(data, links.graph)
+    if len(links.graph.offsets) < 2:
+        return columns
+    domain = links.graph.domain_of_node.astype(float)
+    return side_by_side([columns, one_column("domain", domain, tuple(links.graph.offsets))])
+
+
+def _adjacency(cut: Subgraphs) -> sparse.csr_array:
+    rows = np.concatenate([cut.edges[0], cut.edges[1]])
+    columns = np.concatenate([cut.edges[1], cut.edges[0]])
+    shape = (len(cut.node), len(cut.node))
+    return sparse.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
+
+
+def _means(sums: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log counts and feature means from counts and feature sums (last axis)."""
+    count = sums[..., :1]
+    return np.concatenate([np.log1p(count), sums[..., 1:] / np.maximum(count, 1)], axis=-1)
+
+
+def _incident(cut: Subgraphs, of_edges: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Per node: log count and feature means of the links from it and to it in its subgraph.
+
+    Args:
+        cut: subgraphs.
+        of_edges: ``float32[e, 2, d + 1]``, from the lesser node of each pair to the greater,
+            and back.
+
+    Returns:
+        ``float32[k, 2 * (d + 1)]``.
+    """
+    one, two = cut.edges
+    ascending = (cut.node[one] < cut.node[two])[:, None, None]
+    forth, back = np.moveaxis(np.where(ascending, of_edges, of_edges[:, ::-1]), 1, 0)
+    size = (len(cut.node), len(one))
+    edge = np.arange(len(one))
+    ones = np.ones(len(one), np.float32)
+    at_one = sparse.csr_array((ones, (one, edge)), shape=size)
+    at_two = sparse.csr_array((ones, (two, edge)), shape=size)
+    leaving = at_one @ forth + at_two @ back
+    coming = at_two @ forth + at_one @ back
+    return np.concatenate([_means(leaving), _means(coming)], axis=1)
