@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from knowreason.data import bind, bind_inputs, split
 from knowreason.data.bind_inputs import ScoreColumns
 from knowreason.data.binding import Binding
+from knowreason.data.clock import to_moment
 from knowreason.data.features import FeatureSource, FeatureTable
 from knowreason.data.frames import TableLike
 from knowreason.data.graph import EdgeList, GraphTables
@@ -48,6 +49,12 @@ class Dataset:
         graph: edges for graph models.
         scope: per domain ``bool[n]``, the things asked about; all where absent.
         warnings: findings that did not stop the binding.
+        label_delay: how long after its atom's clock a label is known, in the clock's units
+            (microseconds for times): what definitions over labels go by.
+        label_refresh: for how long labels are not gathered anew in use; what is learned from
+            (things outside ``scope``) reads labels as old. 0 is at once.
+        readable: labels that definitions may read where they are not the visible ones, which
+            cross-fitting hides in turn.
     """
 
     program: Program
@@ -62,6 +69,9 @@ class Dataset:
     graph: GraphTables | None = None
     scope: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
+    label_delay: float = 0
+    label_refresh: float = 0
+    readable: Mapping[str, pa.Table] | None = None
 
     @classmethod
     def from_frames(
@@ -75,6 +85,8 @@ class Dataset:
         scores: Mapping[str, TableLike] | None = None,
         graph: EdgeList | Sequence[EdgeList] | None = None,
         things: Mapping[str, TableLike] | None = None,
+        label_delay: float | str = 0,
+        label_refresh: float | str = 0,
     ) -> Dataset:
         """Bind tables to a program.
 
@@ -92,6 +104,10 @@ class Dataset:
             scores: per predicate, the arguments and then named columns of scores.
             graph: edges for graph models.
             things: per domain, things that no other row has to mention.
+            label_delay: how long after its atom's clock a label is known: a duration
+                (``"2d"``), or a number in the clock's own units.
+            label_refresh: for how long labels will not be gathered anew in use; a split by a
+                clock takes the length of its later part.
 
         Raises:
             DataError: with up to ten findings (KR5xx) that name table, row and column.
@@ -140,6 +156,8 @@ class Dataset:
             scores=columns,
             graph=edges,
             warnings=tuple(binding.findings.warnings),
+            label_delay=to_moment(label_delay, "duration"),
+            label_refresh=to_moment(label_refresh, "duration"),
         )
 
     @classmethod

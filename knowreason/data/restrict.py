@@ -52,6 +52,7 @@ def restrict(
         evidence=tables(data.evidence),
         labels=tables(data.labels),
         hidden=tables(data.hidden),
+        readable=None if data.readable is None else tables(data.readable),
         features={
             domain: table.take(gone[domain]) if domain in gone else table
             for domain, table in data.features.items()

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from knowreason.data.clock import at_most, label_clock, thing_values, to_moment
+from knowreason.data.clock import LATEST, at_most, label_clock, thing_values, to_moment
 from knowreason.data.id_tables import VALUE, id_columns, pack
 from knowreason.data.restrict import restrict, seen_only_with
 from knowreason.diagnostics import Diagnostic
@@ -34,7 +34,9 @@ def split_by(data: Dataset, attribute: str, *, before: Any) -> tuple[Dataset, Da
     not in it either. The *future* keeps all rows; labels of the past stay visible, those of
     things at or after the cut move to ``hidden``, and those things are its scope. Where the
     attribute is a ``clock``, things of other domains are cut by their clocks of the same
-    sort. A thing without a value counts as later.
+    sort. A thing without a value counts as later. Definitions over labels read those of the
+    past only; in training they read labels as old as those that the future reads
+    (``label_refresh``: the length of the future, where it is 0).
 
     Args:
         data: what to split.
@@ -45,7 +47,11 @@ def split_by(data: Dataset, attribute: str, *, before: Any) -> tuple[Dataset, Da
         DataError: KR519 for an attribute that has no order or a part that is empty.
     """
     early = _early_things(data, attribute, before)
-    data = replace(data, warnings=data.warnings + _timeless(data, attribute))
+    data = replace(
+        data,
+        warnings=data.warnings + _timeless(data, attribute),
+        label_refresh=data.label_refresh or _length_after(data, attribute, before),
+    )
     past = restrict(data, {**early, **seen_only_with(data, early)}, until=(attribute, before))
     future = data
     for predicate, table in data.labels.items():
@@ -207,6 +213,16 @@ def _early_things(data: Dataset, attribute: str, before: Any) -> dict[str, Mask]
             if clock is not None and clock.sort == sort and domain not in early:
                 early[domain] = thing_values(data, clock.name)[0] < moment
     return early
+
+
+def _length_after(data: Dataset, attribute: str, before: Any) -> float:
+    """From a cut to the last thing, both included; 0 where the attribute is no clock."""
+    values, sort = thing_values(data, attribute)
+    if not data.program.attribute(attribute).clock:
+        return 0
+    moment = to_moment(before, sort)
+    later = values[(values != LATEST) & (values >= moment)]
+    return float(later.max() - moment + 1) if len(later) else 0
 
 
 def _timeless(data: Dataset, attribute: str) -> tuple[Diagnostic, ...]:

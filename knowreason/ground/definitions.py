@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from knowreason.errors import GroundingError
+from knowreason.ground.known_labels import over_known_labels
 from knowreason.ground.query import Conjunction
 from knowreason.ground.recursion import mentions, recursive_query
 from knowreason.ground.terms_sql import aliased, column, known
@@ -55,6 +56,7 @@ class Definitions:
 
     def _query(self, definition: Definition) -> exp.Query:
         relations = self._relations
+        definition = over_known_labels(relations.program, definition)
         if not isinstance(definition.body, Formula):
             return _attribute_query(relations, definition, definition.body)
         if mentions(definition.body, definition.name):

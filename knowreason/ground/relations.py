@@ -19,8 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from knowreason.data.label_history import as_of, known_truths
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.ground.definitions import Definitions
+from knowreason.ground.known_labels import AS_OF, KNOWN
 from knowreason.ground.terms_sql import column
 from knowreason.logic import VALUE_SORTS, Program
 
@@ -196,6 +198,10 @@ class Relations:
         program = self.program
         if name in self._known:
             return self.register(name, self._known[name])
+        if name.startswith(KNOWN):
+            return self.register(name, known_truths(self.data, name.removeprefix(KNOWN)))
+        if name.startswith(AS_OF):
+            return self.register(name, as_of(self.data, name.removeprefix(AS_OF)))
         if any(definition.name == name for definition in program.definitions):
             return self.definitions.table(name)
         for predicate in program.predicates:

@@ -50,9 +50,11 @@ def aggregate(builder: Builder, node: sx.Aggregate) -> lg.Aggregate | None:
     strength = _number(builder, node.strength, NUMBERS, "of")
     frame = builder.scope.binders[id(node)]
     builder.frames.append(frame)
+    builder.aggregates += 1
     body = builder.formula(node.body)
     value = _value(builder, node)
     by = _number(builder, node.by, ORDERED, "by")
+    builder.aggregates -= 1
     builder.frames.pop()
     wanted = ((node.last, last), (node.prior, prior), (node.strength, strength), (node.by, by))
     faulty = any(written is not None and built is None for written, built in wanted)

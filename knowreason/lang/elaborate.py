@@ -21,6 +21,7 @@ from knowreason.lang.declare import (
 )
 from knowreason.lang.define import declare_definition, elaborate_definitions
 from knowreason.lang.expressions import Builder
+from knowreason.lang.label_times import check_label_times
 from knowreason.lang.names import Names
 from knowreason.lang.scopes import UNKNOWN_SORT, Scope, check_binders, unbound
 from knowreason.lang.weights import elaborate_weight
@@ -67,6 +68,7 @@ def elaborate(
         models=tuple(models),
         rules=tuple(rules),
     )
+    check_label_times(names, program)
     return program, names.found
 
 

@@ -29,8 +29,9 @@ class Builder:
 
     Attributes:
         crisp: the statement that admits no unknowns (``"a definition"``), or empty.
-        opens: a span for each open atom met, in order.
+        opens: a span for each open atom met, in order; known labels are none.
         frames: variables of the binders around the present place.
+        aggregates: how many aggregates are around the present place.
     """
 
     names: Names
@@ -38,6 +39,7 @@ class Builder:
     crisp: str = ""
     opens: list[Span] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
+    aggregates: int = 0
 
     # ------------------------------------------------------------ formulas
 
@@ -94,17 +96,27 @@ class Builder:
         if signature is None or arguments is None:
             return None
         if signature.is_open:
-            self.opens.append(node.span)
-            if self.crisp:
-                self.names.report(
-                    "KR408",
-                    f"`{node.name}` is unknown, and {self.crisp} is made of what is observed",
-                    node.span,
-                    f"a {signature.kind} predicate",
-                    related=[(signature.span, "declared here")],
-                    help="declare a `latent` predicate and tie it with a hard rule and `<=>`",
-                )
+            if not self.crisp:
+                self.opens.append(node.span)
+            elif not self.aggregates or signature.kind != "query":
+                self._refuse_open(node, signature)
         return lg.Atom(node.name, arguments, span=node.span)
+
+    def _refuse_open(self, node: sx.Call, signature: Signature) -> None:
+        help = "for what is unknown, declare a `latent` predicate and tie it with a hard `<=>`"
+        if signature.kind == "query" and self.crisp == "a definition":
+            help = (
+                f"known labels stand in an aggregate, as in `count {{ .. : {node.name}(..) }}`; "
+                + help
+            )
+        self.names.report(
+            "KR408",
+            f"`{node.name}` is unknown, and {self.crisp} is made of what is observed",
+            node.span,
+            f"a {signature.kind} predicate",
+            related=[(signature.span, "declared here")],
+            help=help,
+        )
 
     def _boolean(self, node: Any) -> lg.Formula | None:
         term = self.term(node)

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 from knowreason.diagnostics import Span
 from knowreason.errors import ProgramError, UnknownNameError, did_you_mean
 from knowreason.logic.formulas import Formula
+from knowreason.logic.label_reads import label_readers
 from knowreason.logic.terms import Constant, Term, Value, Variable, span_field
 
 T = TypeVar("T")
@@ -306,6 +307,11 @@ class Program:
         from knowreason.logic.text import program_text
 
         return program_text(self)
+
+    @cached_property
+    def label_readers(self) -> Mapping[str, frozenset[str]]:
+        """By definition that reads labels, the query predicates whose labels it reads."""
+        return label_readers(self)
 
     @cached_property
     def _domains(self) -> dict[str, Domain]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
+from knowreason.data.label_history import sources
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.models.rows import Rows, argument_ids, locate, remembered
 
@@ -137,11 +138,11 @@ def _relation_columns(data: Dataset, rows: Rows, name: str) -> list[FeatureTable
     if sorts is None:
         return []
     if sorts == rows.sorts:
-        return [_looked_up(data, name, rows.things, "")]
+        return [looked_up(data, name, rows.things, "")]
     if len(sorts) != 1:
         return []
     return [
-        _looked_up(data, name, rows.things[:, [position]], _prefix(rows, place))
+        looked_up(data, name, rows.things[:, [position]], _prefix(rows, place))
         for position, (sort, place) in enumerate(zip(rows.sorts, rows.places, strict=True))
         if sort == sorts[0]
     ]
@@ -164,7 +165,20 @@ def _known_names(data: Dataset, rows: Rows) -> list[str]:
     return sorted({*names, *fitting})
 
 
-def _looked_up(data: Dataset, name: str, things: NDArray[np.int32], prefix: str) -> FeatureTable:
+def looked_up(
+    data: Dataset, name: str, things: NDArray[np.int32], prefix: str = ""
+) -> FeatureTable:
+    """The column of an attribute, definition or observed predicate for rows of its arguments.
+
+    Values are floats (times in days, durations in seconds, texts and things as codes), 0/1
+    for a predicate, NaN where there is none.
+
+    Args:
+        data: what it is read from.
+        name: what is read.
+        things: ``int32[n, arity]``.
+        prefix: of the column's name.
+    """
     table = relation(data, name)
     at = locate(argument_ids(table, things.shape[1]), things)
     if "value" not in table.column_names:
@@ -211,9 +225,17 @@ def evaluated(data: Dataset, names: Sequence[str]) -> dict[str, pa.Table]:
     """Tables of definitions, each evaluated once a data set and all on one connection."""
     from knowreason.ground.relations import Relations
 
-    tables: dict[str, pa.Table] = remembered(data, "definitions", dict)
-    wanted = [name for name in dict.fromkeys(names) if name not in tables]
+    readers = data.program.label_readers
+    fixed: dict[str, pa.Table] = remembered(data, "definitions", dict)
+    moving = remembered(data, _ages(data), dict, *sources(data)) if readers else fixed
+    wanted = [n for n in dict.fromkeys(names) if n not in (moving if n in readers else fixed)]
     if wanted:
-        with Relations(data.program, data) as relations:
-            tables |= {name: relations.read(name) for name in wanted}
-    return tables
+        with Relations(data.program, data, known={**fixed, **moving}) as relations:
+            for name in wanted:
+                (moving if name in readers else fixed)[name] = relations.read(name)
+    return {**fixed, **moving}
+
+
+def _ages(data: Dataset) -> tuple[str, float, float]:
+    """What definitions over labels depend on besides tables."""
+    return ("definitions over labels", data.label_delay, data.label_refresh)

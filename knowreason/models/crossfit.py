@@ -199,9 +199,13 @@ class LabelRows:
         return LabelRows(fold, fold_of_row, scored_with, order)
 
     def restricted(self, data: Dataset, predicate: str, seen: NDArray[np.bool_]) -> Dataset:
-        """The data with only the labels of the rows ``seen``."""
+        """The data with only the labels of the rows ``seen``.
+
+        Definitions go on reading all of them: each reads labels from before its own time.
+        """
         table = data.labels[predicate].filter(pa.array(seen))
-        return replace(data, labels={**data.labels, predicate: table})
+        readable = data.labels if data.readable is None else data.readable
+        return replace(data, labels={**data.labels, predicate: table}, readable=readable)
 
 
 def by_time(rows: Rows, fold_of_row: NDArray[np.int32]) -> NDArray[np.int32]:
