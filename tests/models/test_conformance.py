@@ -29,6 +29,12 @@ CASES = {
         {"hidden": 8, "epochs": 3},
         {"classifier": ModelCall("sklearn"), "convolution": "sage", "hidden": 8, "epochs": 3},
     ],
+    "link_embedding": [
+        {"epochs": 3, "dimension": 8},
+        {"scorer": "distmult", "loss": "logistic", "negatives": 5, "epochs": 3, "facts": ("Near",)},
+        {"scorer": "transe", "loss": "margin", "epochs": 3, "dimension": 8},
+        {"scorer": "rotate", "loss": "self_adversarial", "inverse": False, "epochs": 3},
+    ],
     "noisy": [{"model": ModelCall("torch", (), (("epochs", 3),)), "passes": 3}],
     "sklearn": [
         {},
@@ -48,7 +54,7 @@ CASES = {
 
 
 # link models speak of pairs and of things that are edges only
-SPEAKS_OF = {"enclosing_subgraph": "Fraud", "temporal_link": "Fraud"}
+SPEAKS_OF = {"enclosing_subgraph": "Fraud", "link_embedding": "Linked", "temporal_link": "Fraud"}
 
 
 def test_every_built_in_model_has_a_case():
