@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from knowreason.data import Dataset
+    from knowreason.models.temporal_link import TemporalLink
 
 
 class Noisy(KnowledgeModel):
@@ -45,6 +46,7 @@ class Noisy(KnowledgeModel):
         seed: int = 0,
     ) -> None:
         self.model = model
+        self.needs_labels = model.needs_labels  # type: ignore[misc]
         self.scale = scale
         self.passes = passes
         self.relative = relative
@@ -94,12 +96,14 @@ class Noisy(KnowledgeModel):
         self.report_ = self.noisy_.report_
         return self
 
-    def _copy(self) -> NeuralModel:
+    def _copy(self) -> NeuralModel | TemporalLink:
+        from knowreason.models.temporal_link import TemporalLink
+
         inner = make(self.model)
-        if not isinstance(inner, NeuralModel):
+        if not isinstance(inner, NeuralModel | TemporalLink):
             raise ModelError(
                 f"`{inner.name}` has no torch weights to add noise to",
                 code="KR827",
-                help="wrap `gnn()` or `torch()`",
+                help="wrap `gnn()`, `torch()` or a link model",
             )
         return inner
