@@ -8,6 +8,7 @@ from knowreason.logic.programs import ModelCall
 from knowreason.models import MODELS, KnowledgeModel, LabelledModel, check_model, make
 from knowreason.models.registry import BUILT_IN
 
+SMALL = {"epochs": 4, "denoiser_steps": 10, "steps": 4, "latent": 4, "hidden": 8}
 CASES = {
     "callable": [{"function": "knowreason.models.example:example_scores"}],
     "column": [
@@ -19,6 +20,14 @@ CASES = {
     "enclosing_subgraph": [
         {"hidden": 8, "epochs": 2, "convolution": name, "pooling": pooling}
         for name, pooling in (("sage", "ends"), ("gcn", "mean"), ("gin", "sort"), ("gat", "ends"))
+    ],
+    "diffusion": [
+        {"classifier": ModelCall("trees", (), (("max_iter", 10),)), "keep": "always", **SMALL},
+        {
+            "classifier": ModelCall("sklearn", (), (("missing", "refuse"),)),
+            "method": "smote",
+            **SMALL,
+        },
     ],
     "gnn": [
         {"convolution": name, "hidden": 8, "heads": 2, "epochs": 3}
