@@ -21,10 +21,17 @@ from torch import Tensor, nn
 
 from knowreason.data import Dataset
 from knowreason.data.features import FeatureTable
+from knowreason.models.columns import side_by_side
 from knowreason.models.convolution import layer, sparse_tensor
 from knowreason.models.encoders import GraphEncoder
 from knowreason.models.encoding import Encoder
-from knowreason.models.graphs import NodeGraph, node_columns, node_inputs
+from knowreason.models.graphs import (
+    EdgeFeatures,
+    NodeGraph,
+    edge_means,
+    node_columns,
+    node_inputs,
+)
 from knowreason.models.protocol import Progress
 from knowreason.models.rows import remembered
 from knowreason.models.training import Schedule, torch_device, train
@@ -39,6 +46,7 @@ class EncoderOptions:
     convolution: Literal["gcn", "sage", "gin"]
     hidden: int
     layers: int
+    edge_features: EdgeFeatures
     epochs: int
     patience: int
     learning_rate: float
@@ -87,7 +95,9 @@ class NodeEncoder:
         columns = Encoder.from_values(self.columns)
         network = InfomaxNet(columns.width, self.options)
         network.load_state_dict({n: torch.from_numpy(w) for n, w in self.weights.items()})
-        x = torch.from_numpy(columns.dense_matrix(_inputs(data, graph))).to(place)
+        x = torch.from_numpy(
+            columns.dense_matrix(_inputs(data, graph, self.options.edge_features))
+        ).to(place)
         states = network.to(place).eval().encoder(x, *_structure(graph, place))
         return states.cpu().numpy()  # type: ignore[no-any-return]
 
@@ -146,7 +156,7 @@ def _trained(
     progress: Progress | None,
 ) -> NodeEncoder:
     place = torch_device(device)
-    table = _inputs(data, graph)
+    table = _inputs(data, graph, options.edge_features)
     columns = Encoder.fit(table)
     x = torch.from_numpy(columns.dense_matrix(table)).to(place)
     domain = torch.from_numpy(graph.domain_of_node).to(place)
@@ -167,13 +177,14 @@ def _trained(
     return NodeEncoder(options, columns.to_values(), weights, f"infomax encoder: {said}")
 
 
-def _inputs(data: Dataset, graph: NodeGraph) -> FeatureTable:
-    """The nodes' features; their degree alone where they have none.
+def _inputs(data: Dataset, graph: NodeGraph, edge_features: EdgeFeatures) -> FeatureTable:
+    """Features of nodes and means of those of their edges; degrees where there are none.
 
     With features, the degree stays out: shuffled away from its node it would give the
     corrupted graph away.
     """
-    columns = node_columns(data, graph)
+    parts = [node_columns(data, graph), *edge_means(data, graph, edge_features)]
+    columns = side_by_side(parts)
     return columns if columns.names else node_inputs(data, graph)
 
 

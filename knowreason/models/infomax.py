@@ -13,7 +13,7 @@ from knowreason.data.features import FeatureTable
 from knowreason.models.boosting import rows_or_missing
 from knowreason.models.columns import feature_table, renamed, side_by_side
 from knowreason.models.deep_infomax import EncoderOptions, NodeEncoder, fitted_encoder
-from knowreason.models.graphs import NodeGraph, needed_graph, node_graph
+from knowreason.models.graphs import EdgeFeatures, NodeGraph, needed_graph, node_graph
 from knowreason.models.protocol import KnowledgeModel, ModelState, Progress, options_of
 from knowreason.models.registry import make
 from knowreason.models.rows import rows_of
@@ -42,6 +42,8 @@ class InfoMax(KnowledgeModel):
         convolution: ``"gcn"``, ``"sage"`` or ``"gin"``.
         hidden: width of the embedding.
         layers: rounds of messages.
+        edge_features: of which edges the encoder sees the means of their features at nodes:
+            ``"untimed"``, ``"all"`` or ``"none"``; see ``gnn``.
         epochs, patience, learning_rate: of full-batch training; it stops by the loss of a
             tenth of the nodes.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``.
@@ -56,6 +58,7 @@ class InfoMax(KnowledgeModel):
         convolution: Literal["gcn", "sage", "gin"] = "gcn",
         hidden: int = 64,
         layers: int = 2,
+        edge_features: EdgeFeatures = "untimed",
         epochs: int = 200,
         patience: int = 20,
         learning_rate: float = 3e-3,
@@ -66,6 +69,7 @@ class InfoMax(KnowledgeModel):
         self.convolution = convolution
         self.hidden = hidden
         self.layers = layers
+        self.edge_features = edge_features
         self.epochs = epochs
         self.patience = patience
         self.learning_rate = learning_rate
@@ -91,6 +95,7 @@ class InfoMax(KnowledgeModel):
             self.convolution,  # type: ignore[arg-type]
             self.hidden,
             self.layers,
+            self.edge_features,
             self.epochs,
             self.patience,
             self.learning_rate,

@@ -114,7 +114,7 @@ def test_columns_of_nodes_reach_things_that_are_edges(data):
 
 
 def test_the_loss_is_that_of_the_paper():
-    options = EncoderOptions("gcn", 4, 1, 1, 1, 1e-3, 0)
+    options = EncoderOptions("gcn", 4, 1, "none", 1, 1, 1e-3, 0)
     torch.manual_seed(0)
     net = InfomaxNet(3, options).double()
     x, edges = torch.randn(6, 3, dtype=torch.float64), torch.zeros(6, 6, dtype=torch.float64)
@@ -144,4 +144,8 @@ def test_a_graph_is_needed_and_features_are_not(data):
         make("infomax", QUICK).fit(replace(data, graph=None), "Bad")
     assert caught.value.code == "KR812"
     blind = replace(data, features={})
+    for which in ("none", "all"):
+        model = make("infomax", {**QUICK, "edge_features": which}).fit(data, "Bad")
+        seen = "pays out amount" in model.encoder_.columns["names"]
+        assert seen == (which == "all")
     assert make("infomax", QUICK).fit(blind, "Bad").log_odds(blind, "Bad").shape == (200,)
