@@ -80,7 +80,7 @@ class TemporalLink(KnowledgeModel):
         negatives: pairs that were not, for each that was.
         epochs, patience, learning_rate, weight_decay: of training; the last windows are held
             out for early stopping.
-        unroll: windows that gradients reach back.
+        unroll: windows a gradient step, which gradients reach back.
         max_pairs: most pairs that were, an epoch; drawn at random where there are more.
         relation: relation whose edges are the rows; by default the first that fits.
         score: ``"surprise"``, or ``"link"`` where the atom is true when the link is likely.
@@ -110,11 +110,11 @@ class TemporalLink(KnowledgeModel):
         layers: int = 2,
         dropout: float = 0.1,
         negatives: int = 2,
-        epochs: int = 30,
-        patience: int = 5,
-        learning_rate: float = 5e-3,
+        epochs: int = 100,
+        patience: int = 10,
+        learning_rate: float = 1e-2,
         weight_decay: float = 1e-4,
-        unroll: int = 16,
+        unroll: int = 8,
         max_pairs: int = 200_000,
         relation: str | None = None,
         score: Literal["surprise", "link"] = "surprise",
