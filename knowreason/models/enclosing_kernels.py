@@ -50,9 +50,12 @@ def extract(
         if u < 0 or v < 0:
             continue
         nodes = _with_room(nodes, at + most)
-        edges = _with_room(edges, edge_at + most * (most - 1) // 2)
         mine, time, roots = nodes[at:], before[row], 1 if u == v else 2
         count = _collect(start, neighbour, first, u, v, time, options, mine[:, 0], place)
+        room = 0
+        for i in range(count):
+            room += start[mine[i, 0] + 1] - start[mine[i, 0]]
+        edges = _with_room(edges, edge_at + min(room, count * (count - 1) // 2))
         found = _induce(start, by_id, time, roots, mine[:count, 0], place, edges[edge_at:])
         here = edges[edge_at : edge_at + found]
         _label(roots, here, mine[:count, 1])
