@@ -25,6 +25,7 @@ from knowreason.data.synthetic.marketplace_actors import (
     SUBCLASSES,
     Accounts,
     Collusions,
+    Floats,
     Ints,
     Shelves,
     collusions,
@@ -39,6 +40,7 @@ from knowreason.data.synthetic.marketplace_signs import (
 )
 
 DAY = 86_400
+CHANGE = 0.55  # share of the days after which the sign-in procedure is new
 POINTS = {"new_device": 1, "far": 1, "captcha": 1, "override": 2, "same_network": 2}
 
 
@@ -85,19 +87,23 @@ def marketplace(
     buyers = Accounts.draw(rng, max(transactions // 6, 50), days, arriving, 0.8)
     sellers = Accounts.draw(rng, max(transactions // 60, 20), days, arriving, 1.2)
     shelves = Shelves.draw(rng, sellers)
-    guilty = collusions(
-        rng,
-        max(round(prevalence * transactions), 1),
-        days,
-        sellers,
-        ring_size=ring_size,
-        other=other,
-        drift=drift,
-    )
+    count = max(round(prevalence * transactions), 1)
+    habits = {"ring_size": ring_size, "other": other, "drift": drift}
+    guilty = collusions(rng, count, days, sellers, **habits)
     trades = _trades(rng, transactions, days, buyers, sellers, guilty)
-    return _tables(
-        rng, days, buyers, sellers, shelves, trades, drift, lookalikes, label_noise, annotated
-    )
+    item = shelves.pick(rng, trades["seller"])
+    age = trades["day"] - buyers.registered[trades["buyer"]]
+    cast = _cast(rng, trades, shelves.price[item], age, days, drift, lookalikes)
+    identifier = _names("x", np.arange(transactions))
+    seller_age = trades["day"] - sellers.registered[trades["seller"]]
+    return {
+        "buyers": _people("b", "buyer", buyers),
+        "sellers": _people("s", "seller", sellers),
+        "items": _items(shelves),
+        "transactions": _transactions(rng, identifier, trades, item, cast, seller_age),
+        "labels": _labels(rng, identifier, trades["kind"], label_noise, annotated),
+        "truth": _truth(identifier, trades),
+    }
 
 
 def _trades(
@@ -153,63 +159,63 @@ def _devices(rng: np.random.Generator, trades: dict[str, Ints], new: NDArray[np.
     return np.where(trades["tool"] >= 0, of_ring, device)
 
 
-def _tables(
+def _cast(
     rng: np.random.Generator,
-    days: int,
-    buyers: Accounts,
-    sellers: Accounts,
-    shelves: Shelves,
     trades: dict[str, Ints],
+    list_price: Floats,
+    age: Ints,
+    days: int,
     drift: float,
     lookalikes: float,
-    label_noise: float,
-    annotated: float,
-) -> dict[str, pa.Table]:
-    n, kind = len(trades["day"]), trades["kind"]
-    item = shelves.pick(rng, trades["seller"])
-    late = trades["day"] / max(days - 1, 1)
-    role = np.where(kind == HONEST, rng.permutation(n) % max(round(1 / lookalikes), 3), -1)
-    cast = Cast(
-        kind,
-        np.where(role < 3, role, -1),
-        drift * late,
-        drift * (late > 0.55),
-        trades["day"] - buyers.registered[trades["buyer"]],
-        shelves.price[item],
+) -> Cast:
+    """What decides the signs; each lookalike is played by the same share of the honest."""
+    kind, late = trades["kind"], trades["day"] / max(days - 1, 1)
+    role = rng.permutation(len(kind)) % max(round(1 / lookalikes), 3)
+    role = np.where((role < 3) & (kind == HONEST), role, -1)
+    return Cast(
+        kind, role, drift * late, drift * (late > CHANGE).astype(np.float64), age, list_price
     )
+
+
+def _transactions(
+    rng: np.random.Generator,
+    identifier: pa.Array,
+    trades: dict[str, Ints],
+    item: Ints,
+    cast: Cast,
+    seller_age: Ints,
+) -> pa.Table:
+    """Everything that can be seen of a transaction."""
     seen = signs(rng, cast)
     device = _devices(rng, trades, np.asarray(seen["new_device"], dtype=bool))
-    points = sum(weight * np.asarray(seen[name], np.int64) for name, weight in POINTS.items())
-    points = points + np.minimum(seen["failed"], 3) + 2 * (cast.age <= 1)
-    identifier = _names("x", np.arange(n))
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {
-        "id": identifier,
-        "buyer": _names("b", trades["buyer"]),
-        "seller": _names("s", trades["seller"]),
-        "item": _names("i", item),
-        "device": _names("d", np.unique(device, return_inverse=True)[1]),
-        "day": pa.array(trades["day"]),
-        "second": pa.array(trades["second"]),
-        "age": pa.array(cast.age),
-        "seller_age": pa.array(trades["day"] - sellers.registered[trades["seller"]]),
-        **{name: pa.array(column, from_pandas=True) for name, column in seen.items()},
-        "points": pa.array(points),
-    }
-    return {
-        "buyers": _people("b", "buyer", buyers),
-        "sellers": _people("s", "seller", sellers),
-        "items": pa.table(
-            {
-                "item": _names("i", np.arange(len(shelves.seller))),
-                "seller": _names("s", shelves.seller),
-                "category": _names("c", shelves.category),
-                "list_price": shelves.price.round(2),
-            }
-        ),
-        "transactions": pa.table(columns),
-        "labels": _labels(rng, identifier, kind, label_noise, annotated),
-        "truth": _truth(identifier, trades),
-    }
+    points = np.minimum(seen["failed"], 3) + 2 * (cast.age <= 1)
+    points += sum(weight * seen[name].astype(np.int64) for name, weight in POINTS.items())
+    return pa.table(
+        {
+            "id": identifier,
+            "buyer": _names("b", trades["buyer"]),
+            "seller": _names("s", trades["seller"]),
+            "item": _names("i", item),
+            "device": _names("d", np.unique(device, return_inverse=True)[1]),
+            "day": pa.array(trades["day"]),
+            "second": pa.array(trades["second"]),
+            "age": pa.array(cast.age),
+            "seller_age": pa.array(seller_age),
+            **{name: pa.array(column, from_pandas=True) for name, column in seen.items()},
+            "points": pa.array(points),
+        }
+    )
+
+
+def _items(shelves: Shelves) -> pa.Table:
+    return pa.table(
+        {
+            "item": _names("i", np.arange(len(shelves.seller))),
+            "seller": _names("s", shelves.seller),
+            "category": _names("c", shelves.category),
+            "list_price": shelves.price.round(2),
+        }
+    )
 
 
 def _labels(

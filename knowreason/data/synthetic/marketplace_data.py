@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from knowreason.data.dataset import Dataset
 from knowreason.data.features import FeatureSource
 from knowreason.data.graph import EdgeList
-from knowreason.data.synthetic.marketplace_actors import SUBCLASSES
 from knowreason.logic import Program
 
 KEYS = ("id", "buyer", "seller", "item", "device")
@@ -25,7 +25,6 @@ LABELS = {
     "OneDay": "one_day",
     "Overridden": "overridden",
 }
-assert set(SUBCLASSES) <= set(LABELS.values())
 Tables = Mapping[str, pa.Table]
 
 
@@ -95,8 +94,6 @@ def with_derived(world: Tables) -> pa.Table:
     device had seen within the last seven days.
     """
     trades = world["transactions"]
-    prices = dict(zip(*world["items"].select(["item", "list_price"]).columns, strict=True))
-    del prices
     item = pc.index_in(trades.column("item"), world["items"].column("item").combine_chunks())
     listed = world["items"].column("list_price").combine_chunks().take(item.combine_chunks())
     moment = trades.column("day").to_numpy() * DAY + trades.column("second").to_numpy()
@@ -110,7 +107,7 @@ def with_derived(world: Tables) -> pa.Table:
     )
 
 
-def _recent(key: np.ndarray, moment: np.ndarray) -> np.ndarray:
+def _recent(key: NDArray[np.int64], moment: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many rows of the same key lie within the week before each row."""
     span = int(moment.max(initial=0)) + WEEK + 1
     time = key.astype(np.int64) * span + moment
@@ -119,7 +116,7 @@ def _recent(key: np.ndarray, moment: np.ndarray) -> np.ndarray:
     return np.searchsorted(ordered, time) - first
 
 
-def _codes(column: pa.ChunkedArray) -> np.ndarray:
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
 
 
@@ -129,4 +126,6 @@ def _account(people: pa.Table, start: int) -> pa.Table:
 
 
 def _declared(program: Program, name: str) -> bool:
-    return any(name in (p.name for p in found) for found in (program.predicates, program.attributes))
+    return any(
+        name in (p.name for p in found) for found in (program.predicates, program.attributes)
+    )

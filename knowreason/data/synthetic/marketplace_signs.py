@@ -58,7 +58,12 @@ class Cast:
 
 def signs(rng: np.random.Generator, cast: Cast) -> dict[str, NDArray[np.generic]]:
     """Columns by name: account, sign-in, payment and trade signs."""
-    return {**_account(rng, cast), **_sign_in(rng, cast), **_payment(rng, cast), **_trade(rng, cast)}
+    return {
+        **_account(rng, cast),
+        **_sign_in(rng, cast),
+        **_payment(rng, cast),
+        **_trade(rng, cast),
+    }
 
 
 def _account(rng: np.random.Generator, cast: Cast) -> dict[str, NDArray[np.generic]]:
