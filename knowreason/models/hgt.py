@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from knowreason.models.sparse_attention import Pattern
+
 
 @dataclass(frozen=True)
 class TypedEdges:
@@ -64,10 +66,11 @@ class HGTLayer(nn.Module):
         keys, first = self._by_relation(keys, self.key, edges)
         values, _ = self._by_relation(values, self.value, edges)
         sender = edges.source + first[edges.relation]
-        score = (queries[edges.target] * keys[sender]).sum(dim=2) * self.prior[edges.relation]
-        attention = softmax(score / math.sqrt(keys.shape[2]), edges.target, num_nodes=len(x))
-        message = (values[sender] * attention[:, :, None]).flatten(1)
-        total = torch.zeros_like(x).index_add(0, edges.target, message)
+        pattern = Pattern(edges.target, sender, len(x), len(keys))
+        score = pattern.scores(queries, keys) * self.prior[edges.relation[pattern.order]]
+        score = score / math.sqrt(keys.shape[2])
+        attention = softmax(score, pattern.receiver, num_nodes=len(x))
+        total = pattern.sums(attention, values).flatten(1)
         return self._mixed(x, nn.functional.gelu(total), edges)
 
     def _projected(self, x: Tensor, edges: TypedEdges) -> Tensor:
