@@ -19,6 +19,7 @@ BUILT_IN = {
     "column": "knowreason.models.scores:Column",
     "diffusion": "knowreason.models.diffusion:Diffusion",
     "enclosing_subgraph": "knowreason.models.enclosing_subgraph:EnclosingSubgraph",
+    "gad_ebm": "knowreason.models.gad_ebm:GadEBM",
     "gnn": "knowreason.models.gnn:GNN",
     "infomax": "knowreason.models.infomax:InfoMax",
     "link_embedding": "knowreason.models.link_embedding:LinkEmbedding",

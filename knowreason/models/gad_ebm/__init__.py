@@ -1,0 +1,20 @@
+"""Energy-based anomaly scores of nodes, learned without labels.
+
+:class:`GadEBM` is the knowledge model; :func:`fit_energy` takes plain arrays, ``energy_of`` is
+the short way from features and edges to one score a node.
+"""
+
+from knowreason.models.gad_ebm.additive import TERMS, AdditiveEnergy, energy_of, fit_energy
+from knowreason.models.gad_ebm.model import PRESETS, GadEBM
+from knowreason.models.gad_ebm.net import History, Training
+
+__all__ = [
+    "PRESETS",
+    "TERMS",
+    "AdditiveEnergy",
+    "GadEBM",
+    "History",
+    "Training",
+    "energy_of",
+    "fit_energy",
+]

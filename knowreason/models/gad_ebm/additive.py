@@ -1,0 +1,252 @@
+"""The energy of a node as a weighted sum of named terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from knowreason.models.gad_ebm.net import History, Net, Training, rebuilt, train_net
+from knowreason.models.gad_ebm.scaling import Standard
+from knowreason.models.gad_ebm.subgraphs import (
+    PERTURBATIONS,
+    Egos,
+    perturbed,
+    symmetric_adjacency,
+)
+from knowreason.models.gad_ebm.terms import (
+    CLOSED_FORM,
+    InputMaps,
+    Inputs,
+    Term,
+    flattened,
+    unflattened,
+)
+from knowreason.models.protocol import Progress
+
+Weighting = Literal["equal", "contrast", "agreement"]
+TERMS = (*CLOSED_FORM, "net")
+PARTS = 32
+CONTRAST_LIMIT = 20_000  # centres on which contrasts and agreement are measured
+
+
+@dataclass(frozen=True)
+class AdditiveEnergy:
+    """A fitted energy: higher is stranger, on any graph with the same features.
+
+    Attributes:
+        maps: of features to what the terms see.
+        terms: by name, in order.
+        standards: of the energies of each term.
+        weights: of each term, at least 0, with sum 1.
+        contrasts: by term and kind of perturbation, share of perturbed ego-subgraphs with
+            the higher energy; 0.5 is blind.
+        report: how it was fitted, sentences.
+    """
+
+    maps: InputMaps
+    terms: Mapping[str, Term]
+    standards: Mapping[str, Standard]
+    weights: Mapping[str, float]
+    contrasts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    report: tuple[str, ...] = ()
+
+    def shares(
+        self,
+        x: NDArray[np.floating],
+        edge_index: NDArray[np.integer],
+        centres: NDArray[np.integer] | None = None,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Each term's share of the energy; the shares add up to it.
+
+        Args:
+            x: ``float[n, d]`` features of all nodes, no missing values.
+            edge_index: ``int[2, m]``, directions, repeats and self loops do not matter.
+            centres: the nodes to score, by default all.
+
+        Returns:
+            By term ``float32[len(centres)]``; 0 where a term has nothing to say.
+        """
+        egos = Egos.of(symmetric_adjacency(edge_index, len(x)), centres)
+        found = energies(self.terms, egos, self.maps(x))
+        return {
+            name: (self.weights[name] * self.standards[name](energy)).astype(np.float32)
+            for name, energy in found.items()
+        }
+
+    def __call__(
+        self,
+        x: NDArray[np.floating],
+        edge_index: NDArray[np.integer],
+        centres: NDArray[np.integer] | None = None,
+    ) -> NDArray[np.float32]:
+        """The energy, ``float32``; arguments as for :meth:`shares`."""
+        shares = self.shares(x, edge_index, centres)
+        return np.sum(list(shares.values()), axis=0, dtype=np.float32)
+
+    @property
+    def history(self) -> History | None:
+        """Energies over the training of the networks, ``None`` without them."""
+        net = self.terms.get("net")
+        return net.history if isinstance(net, Net) else None
+
+
+def fit_energy(
+    x: NDArray[np.floating],
+    edge_index: NDArray[np.integer],
+    *,
+    terms: Sequence[str] = TERMS,
+    weights: Weighting = "contrast",
+    training: Training | None = None,
+    centres: NDArray[np.integer] | None = None,
+    progress: Progress | None = None,
+) -> AdditiveEnergy:
+    """Fit the terms on one graph. No label is involved.
+
+    Args:
+        x: ``float[n, d]`` features of all nodes, no missing values.
+        edge_index: ``int[2, m]`` as in PyG; directions, repeats and self loops do not matter.
+        terms: which of ``attributes``, ``difference``, ``edge``, ``degree``, ``net``.
+        weights: ``"equal"``; ``"contrast"``, by how well a term tells observed from
+            perturbed ego-subgraphs; ``"agreement"``, leading eigenvector of the terms' rank
+            correlations.
+        training: of the networks; also the share of edges changed, and the seed.
+        centres: nodes whose ego-subgraphs are learned, by default all. Features of the
+            others are seen as neighbours.
+        progress: called at each step of the networks' training.
+    """
+    how = training or Training()
+    maps = InputMaps.fit(x, PARTS)
+    inputs = maps(x)
+    egos = Egos.of(symmetric_adjacency(edge_index, len(x)), centres)
+    fitted: dict[str, Term] = {
+        name: kind.fit(egos, inputs) for name, kind in CLOSED_FORM.items() if name in terms
+    }
+    report: tuple[str, ...] = ()
+    if "net" in terms:
+        net = train_net(egos, inputs, how, progress)
+        fitted["net"], report = net, (net.note,)
+    fitted = {name: fitted[name] for name in terms}
+    observed = energies(fitted, egos, inputs)
+    contrasts = contrasts_of(fitted, egos, inputs, how)
+    chosen = _weights(weights, observed, contrasts)
+    said = ", ".join(f"{name} {weight:.2f}" for name, weight in chosen.items())
+    return AdditiveEnergy(
+        maps,
+        fitted,
+        {name: Standard.fit(energy) for name, energy in observed.items()},
+        chosen,
+        contrasts,
+        (*report, f"weights of the terms, set without labels ({weights}): {said}"),
+    )
+
+
+def energy_of(
+    x: NDArray[np.floating], edge_index: NDArray[np.integer], **how: Any
+) -> NDArray[np.float32]:
+    """The energy of every node of a graph, fitted on that graph; higher is stranger.
+
+    Takes arrays, or tensors on the CPU such as PyG's ``data.x`` and ``data.edge_index``;
+    ``how`` are options of :func:`fit_energy`.
+    """
+    x, edge_index = np.asarray(x), np.asarray(edge_index)
+    return fit_energy(x, edge_index, **how)(x, edge_index)
+
+
+def energies(
+    terms: Mapping[str, Term], egos: Egos, inputs: Inputs
+) -> dict[str, NDArray[np.float64]]:
+    """Energy of every ego-subgraph by term."""
+    return {name: term.energy(egos, inputs) for name, term in terms.items()}
+
+
+def contrasts_of(
+    terms: Mapping[str, Term], egos: Egos, inputs: Inputs, how: Training
+) -> dict[str, dict[str, float]]:
+    """How often a perturbed ego-subgraph has the higher energy, ties counting half."""
+    random = np.random.default_rng(how.seed)
+    if len(egos) > CONTRAST_LIMIT:
+        egos = egos.take(random.permutation(len(egos))[:CONTRAST_LIMIT])
+    observed = energies(terms, egos, inputs)
+    found: dict[str, dict[str, float]] = {name: {} for name in terms}
+    for kind in PERTURBATIONS:
+        changed = energies(terms, perturbed(egos, kind, how.share, random), inputs)
+        for name, after in changed.items():
+            gap = (after - observed[name])[~np.isnan(after - observed[name])]
+            won = (gap > 0) + 0.5 * (gap == 0)
+            found[name][kind] = float(won.mean()) if len(gap) else 0.5
+    return found
+
+
+def _weights(
+    how: Weighting,
+    observed: Mapping[str, NDArray[np.float64]],
+    contrasts: Mapping[str, Mapping[str, float]],
+) -> dict[str, float]:
+    """Weights with sum 1; equal ones where a scheme would leave nothing."""
+    if how == "contrast":
+        raw = np.array([np.mean(list(kinds.values())) - 0.5 for kinds in contrasts.values()])
+    elif how == "agreement":
+        raw = _agreement(np.array(list(observed.values())))
+    else:
+        raw = np.ones(len(observed))
+    raw = np.maximum(raw, 0)
+    raw = raw if raw.sum() > 1e-9 else np.ones(len(raw))
+    return dict(zip(observed, (raw / raw.sum()).tolist(), strict=True))
+
+
+def _agreement(observed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Leading eigenvector of the rank correlations of the terms ``[k, n]``."""
+    known = np.where(np.isnan(observed), np.nanmedian(observed, axis=1)[:, None], observed)
+    ranks = rankdata(known[:, :CONTRAST_LIMIT], axis=1)
+    with np.errstate(invalid="ignore"):
+        correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(ranks)))
+    leading = np.linalg.eigh(correlation)[1][:, -1]
+    return leading * np.sign(leading.sum())
+
+
+def energy_arrays(energy: AdditiveEnergy) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and plain values from which :func:`energy_from` makes it again."""
+    arrays = flattened(energy.maps, "maps")
+    degree: tuple[float, ...] = ()
+    for name, term in energy.terms.items():
+        if isinstance(term, Net):
+            weights = term.module.state_dict().items()
+            arrays |= {f"net.{key}": value.detach().cpu().numpy() for key, value in weights}
+            degree = term.degree
+            arrays |= {} if term.history is None else flattened(term.history, "history")
+        else:
+            arrays |= flattened(term, f"term.{name}")
+        arrays |= flattened(energy.standards[name], f"standard.{name}")
+    values = {
+        "weights": dict(energy.weights),
+        "contrasts": {k: dict(v) for k, v in energy.contrasts.items()},
+    }
+    return arrays, values | {"degree": degree, "report": energy.report}
+
+
+def energy_from(
+    arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any], device: str
+) -> AdditiveEnergy:
+    """Inverse of :func:`energy_arrays`."""
+    terms: dict[str, Term] = {}
+    for name in values["weights"]:
+        if name in CLOSED_FORM:
+            terms[name] = unflattened(CLOSED_FORM[name], arrays, f"term.{name}")
+        else:
+            weights = {k.removeprefix("net."): a for k, a in arrays.items() if k[:4] == "net."}
+            history = unflattened(History, arrays, "history")
+            terms[name] = rebuilt(weights, tuple(values["degree"]), device, history)
+    standards = {name: unflattened(Standard, arrays, f"standard.{name}") for name in terms}
+    return AdditiveEnergy(
+        unflattened(InputMaps, arrays, "maps"),
+        terms,
+        standards,
+        dict(values["weights"]),
+        values["contrasts"],
+        tuple(values["report"]),
+    )

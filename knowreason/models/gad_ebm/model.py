@@ -1,0 +1,271 @@
+"""The registered model: anomaly scores of nodes as log-odds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.data.features import FeatureTable
+from knowreason.errors import ModelError, did_you_mean
+from knowreason.models.calibration import Calibration, fit_contamination, fit_scores
+from knowreason.models.columns import one_column, side_by_side
+from knowreason.models.encoding import Encoder
+from knowreason.models.gad_ebm.additive import (
+    TERMS,
+    AdditiveEnergy,
+    Weighting,
+    energy_arrays,
+    energy_from,
+    fit_energy,
+)
+from knowreason.models.gad_ebm.net import History, Loss, Training
+from knowreason.models.graphs import NodeGraph, needed_graph, node_columns
+from knowreason.models.protocol import KnowledgeModel, ModelState, Progress
+from knowreason.models.rows import Rows, remembered, rows_of
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from knowreason.data import Dataset
+
+Preset = Literal["all", "density", "features", "structure", "net"]
+PRESETS: dict[Preset, tuple[str, ...]] = {
+    "all": TERMS,
+    "density": ("attributes", "difference", "edge", "degree"),
+    "features": ("attributes", "difference", "edge"),
+    "structure": ("difference", "edge", "degree"),
+    "net": ("net",),
+}
+ENERGY = "energy/"
+
+
+class GadEBM(KnowledgeModel):
+    """How strange a node's ego-subgraph is, learned without labels.
+
+    The energy of a node is a weighted sum of named terms, each ``-log`` of a density:
+    ``attributes`` (histograms of its features), ``difference`` (Gaussian of its features less
+    the mean of its neighbours), ``edge`` (``-log p(x_u | x_v)``, mean over neighbours u),
+    ``degree``, and ``net``, neural energies trained to tell ego-subgraphs from perturbed ones
+    (subgraph score matching; GAD-EBM). Each is standardised to its surprise among the training
+    nodes, see :class:`~knowreason.models.gad_ebm.scaling.Standard`. :meth:`shares` gives each
+    term's share of a node's energy.
+
+    Fitted on one graph it scores any other with the same features. The graph is taken as
+    undirected; repeated edges and self loops count for nothing. Where there are several
+    domains, the nodes of the predicate's own are learned and scored, the others are seen as
+    neighbours. A thing that is an edge is scored by the mean of its ends.
+
+    Energies become log-odds by the visible labels (Platt or isotonic), or, without labels of
+    both kinds, by an assumed share of positives; ``report_`` says which.
+
+    Args:
+        preset: which terms are on: ``"all"``, ``"density"`` (no network), ``"features"`` (no
+            degree either), ``"structure"`` (what depends on the neighbours) or ``"net"``.
+        terms: the terms by name, in place of a preset.
+        weights: of the terms, set without labels: ``"contrast"``, by how well each tells
+            observed from perturbed ego-subgraphs; ``"agreement"`` between terms; ``"equal"``.
+        loss: of the network: ``"ratio"``, ``"cnce"``, or ``"ssm"`` as the paper states it,
+            which is unbounded below and may overflow.
+        samples: perturbed neighbours of an ego-subgraph at a time.
+        share: of its edges that a perturbation changes.
+        nets: networks that are averaged.
+        hidden: their width.
+        steps: most gradient steps.
+        learning_rate: of them.
+        contamination: assumed share of positives where there are no labels of both kinds.
+        separation: assumed distance of positives, see ``column``; by default estimated.
+        calibrate: how energies meet labels.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``.
+        seed: of the networks and perturbations.
+    """
+
+    registered_as = "gad_ebm"
+    level = "node"
+    needs_labels = False
+
+    def __init__(
+        self,
+        preset: Preset = "all",
+        terms: tuple[str, ...] | None = None,
+        weights: Weighting = "contrast",
+        loss: Loss = "ratio",
+        samples: int = 3,
+        share: float = 0.1,
+        nets: int = 4,
+        hidden: int = 32,
+        steps: int = 300,
+        learning_rate: float = 3e-3,
+        contamination: float = 0.05,
+        separation: float | None = None,
+        calibrate: Literal["platt", "isotonic"] = "platt",
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.preset = preset
+        self.terms = terms
+        self.weights = weights
+        self.loss = loss
+        self.samples = samples
+        self.share = share
+        self.nets = nets
+        self.hidden = hidden
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.contamination = contamination
+        self.separation = separation
+        self.calibrate = calibrate
+        self.device = device
+        self.seed = seed
+
+    def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
+        """Learn the energy, which is the same in every fold, and calibrate it.
+
+        Raises:
+            ModelError: KR812 where the data has no graph with the predicate's things, KR825
+                for a functional predicate, KR830 and KR831 for an impossible calibration,
+                KR860 for a term that does not exist, KR861 for options out of range.
+        """
+        rows = rows_of(data, predicate)
+        if rows.classes is not None:
+            raise ModelError(
+                f"`{predicate}` is functional: an anomaly score cannot choose a state",
+                code="KR825",
+                help="use a classifier: `gnn()`, `trees()`",
+            )
+        graph, nodes = needed_graph(data, rows, self.name)
+        names, training = self._terms(), self._training()
+        settings = (names, self.weights, training, rows.sorts)
+
+        def compute() -> tuple[Encoder, AdditiveEnergy]:
+            columns = node_features(data, graph)
+            encoder = Encoder.fit(columns)
+            scored = np.unique(nodes[nodes >= 0])
+            energy = fit_energy(
+                encoder.dense_matrix(columns),
+                graph.both_ways,
+                terms=names,
+                weights=self.weights,
+                training=training,
+                centres=scored,
+                progress=progress,
+            )
+            return encoder, energy
+
+        found = remembered(data, ("gad_ebm", settings), compute, data.features, data.graph)
+        self.encoder_, self.energy_ = found[0].to_values(), found[1]
+        self._calibrate(rows, self.energies(data, predicate))
+        return self
+
+    def log_odds(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
+        """Calibrated energies."""
+        rows = rows_of(data, predicate)
+        known = Calibration.from_values(self.calibration_)(self.energies(data, predicate))
+        silent = rows.constant(self.base_rate_)
+        return rows.checked(np.where(np.isnan(known), silent, known), self.name)
+
+    def shares(self, data: Dataset, predicate: str) -> dict[str, NDArray[np.float32]]:
+        """Each term's share of the energy of every atom; they add up to :meth:`energies`.
+
+        Returns:
+            By term ``float32[n]`` in the order of :func:`knowreason.models.atoms_of`. 0 is the
+            mean over the training nodes, positive stranger; ``NaN`` for an atom about no node.
+        """
+        rows = rows_of(data, predicate)
+        graph, nodes = needed_graph(data, rows, self.name)
+        there = nodes >= 0
+        scored = np.unique(nodes[there])
+        if not len(scored):
+            return {name: np.full(rows.count, np.nan, np.float32) for name in self.energy_.terms}
+        every = Encoder.from_values(self.encoder_).dense_matrix(node_features(data, graph))
+        shares = self.energy_.shares(every, graph.both_ways, scored)
+        place = np.searchsorted(scored, np.where(there, nodes, scored[0]))
+        count = np.where(there.any(axis=1), there.sum(axis=1), np.nan)
+        return {
+            name: (np.where(there, share[place], 0).sum(axis=1) / count).astype(np.float32)
+            for name, share in shares.items()
+        }
+
+    def energies(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
+        """The energy of every atom, ``float32[n]``, higher is stranger; not calibrated."""
+        return np.sum(list(self.shares(data, predicate).values()), axis=0, dtype=np.float32)
+
+    @property
+    def history(self) -> History | None:
+        """Energies of held-out ego-subgraphs over the networks' training."""
+        return self.energy_.history
+
+    def state(self) -> ModelState:
+        """The energy's arrays and the calibration."""
+        arrays, values = energy_arrays(self.energy_)
+        plain = {name: getattr(self, name) for name in ("encoder_", "calibration_", "report_")}
+        return ModelState({ENERGY + k: a for k, a in arrays.items()}, plain | {"energy": values})
+
+    def load_state(self, state: ModelState) -> Self:
+        """Take them over."""
+        values = dict(state.values)
+        arrays = {k.removeprefix(ENERGY): np.array(a) for k, a in state.arrays.items()}
+        self.energy_ = energy_from(arrays, values.pop("energy"), self.device)
+        return super().load_state(ModelState({}, values))
+
+    def _terms(self) -> tuple[str, ...]:
+        names = PRESETS[self.preset] if self.terms is None else self.terms
+        wrong = [name for name in names if name not in TERMS]
+        if wrong or not names:
+            raise ModelError(
+                f"`{self.name}` has no term `{wrong[0]}`"
+                if wrong
+                else f"`{self.name}` has no term",
+                code="KR860",
+                help=did_you_mean(wrong[0] if wrong else "", TERMS)
+                or f"its terms: {', '.join(TERMS)}",
+            )
+        return tuple(name for name in TERMS if name in names)
+
+    def _training(self) -> Training:
+        ranges = {"samples": (1, 20), "share": (0.0, 1.0), "nets": (1, 64), "hidden": (1, 4096)}
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ModelError(
+                    f"option `{name}` of `{self.name}` is {value:g}; it lies between {low:g} and"
+                    f" {high:g}",
+                    code="KR861",
+                )
+        return Training(
+            loss=self.loss,
+            samples=self.samples,
+            share=self.share,
+            nets=self.nets,
+            hidden=self.hidden,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            device=self.device,
+            seed=self.seed,
+        )
+
+    def _calibrate(self, rows: Rows, scores: NDArray[np.float32]) -> None:
+        known = rows.labelled[~np.isnan(scores[rows.labelled])]
+        if len(np.unique(rows.labels[known])) == 2:
+            found = fit_scores(scores[known], rows.labels[known], self.calibrate)
+            self.base_rate_ = rows.base_rate()
+        else:
+            self.base_rate_ = self.contamination
+            present = scores[~np.isnan(scores)]
+            found = (
+                fit_contamination(present, self.contamination, self.separation)
+                if len(present)
+                else Calibration(note="no node to score")
+            )
+        self.calibration_ = found.to_values()
+        self.report_ = (*self.energy_.report, found.note)
+
+
+def node_features(data: Dataset, graph: NodeGraph) -> FeatureTable:
+    """Feature tables of the nodes, and their domain where there are several."""
+    columns = node_columns(data, graph)
+    if len(graph.offsets) < 2:
+        return columns
+    domain = one_column("domain", graph.domain_of_node.astype(float), tuple(graph.offsets))
+    return side_by_side([columns, domain])

@@ -1,0 +1,119 @@
+"""Ego-subgraphs of a graph as arrays, and their perturbed neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Perturbation = Literal["add", "delete", "shuffle"]
+PERTURBATIONS: tuple[Perturbation, ...] = ("add", "delete", "shuffle")
+
+
+def symmetric_adjacency(edge_index: NDArray[np.integer], nodes: int) -> sparse.csr_array:
+    """Each pair of neighbours once a direction, no self loops, ``float32`` ones.
+
+    Args:
+        edge_index: ``int[2, m]`` in any direction, repeats and self loops allowed.
+        nodes: number of nodes.
+    """
+    source, target = np.asarray(edge_index, np.int64).reshape(2, -1)
+    other = source != target
+    rows = np.concatenate([source[other], target[other]])
+    columns = np.concatenate([target[other], source[other]])
+    matrix = sparse.csr_array(
+        (np.ones(len(rows), np.float32), (rows, columns)), shape=(nodes, nodes)
+    )
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
+
+
+@dataclass(frozen=True)
+class Egos:
+    """Ego-subgraphs of some nodes: whose features the centre has, and its neighbours.
+
+    Attributes:
+        centres: ``int64[k]``, the nodes.
+        own: ``int64[k]``, the node whose features each centre has: itself, unless perturbed.
+        neighbours: ``[k, n]`` sparse 0/1 rows in canonical form.
+    """
+
+    centres: NDArray[np.int64]
+    own: NDArray[np.int64]
+    neighbours: sparse.csr_array
+
+    @staticmethod
+    def of(adjacency: sparse.csr_array, centres: NDArray[np.integer] | None = None) -> Egos:
+        """The observed ego-subgraphs of ``centres``, by default of all nodes."""
+        if centres is None:
+            every = np.arange(adjacency.shape[0], dtype=np.int64)
+            return Egos(every, every, adjacency)
+        chosen = np.asarray(centres).astype(np.int64)
+        return Egos(chosen, chosen, adjacency[chosen])
+
+    def __len__(self) -> int:
+        return len(self.centres)
+
+    def take(self, rows: NDArray[np.int64]) -> Egos:
+        """Some of them."""
+        return Egos(self.centres[rows], self.own[rows], self.neighbours[rows])
+
+    @cached_property
+    def degree(self) -> NDArray[np.int64]:
+        """``int64[k]``, number of neighbours."""
+        return np.diff(self.neighbours.indptr).astype(np.int64)
+
+    def mean(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean of ``values`` ``[n, d]`` over the neighbours of each centre, 0 over none."""
+        total = self.neighbours @ values
+        return (total / np.maximum(self.degree, 1)[:, None]).astype(np.float32)
+
+
+def perturbed(egos: Egos, kind: Perturbation, share: float, random: np.random.Generator) -> Egos:
+    """One perturbed neighbour of every ego-subgraph.
+
+    Every ego-subgraph is perturbed by itself: what happens to one leaves the others alone.
+
+    Args:
+        egos: observed.
+        kind: ``"add"`` draws new neighbours from all nodes, ``"delete"`` drops some,
+            ``"shuffle"`` gives the centres each other's features.
+        share: of a centre's edges that is changed, rounded at random, at least one.
+        random: source of the draws.
+    """
+    if kind == "shuffle":
+        return Egos(egos.centres, egos.own[random.permutation(len(egos))], egos.neighbours)
+    count = np.floor(share * egos.degree + random.random(len(egos))).astype(np.int64)
+    count = np.maximum(count, 1)
+    change = _added if kind == "add" else _deleted
+    return Egos(egos.centres, egos.own, change(egos, count, random))
+
+
+def _added(egos: Egos, count: NDArray[np.int64], random: np.random.Generator) -> sparse.csr_array:
+    nodes = egos.neighbours.shape[1]
+    if nodes < 2:
+        return egos.neighbours
+    row = np.repeat(np.arange(len(egos)), count)
+    new = (egos.centres[row] + random.integers(1, nodes, len(row))) % nodes  # never itself
+    extra = sparse.csr_array(
+        (np.ones(len(row), np.float32), (row, new)), shape=egos.neighbours.shape
+    )
+    joined = sparse.csr_array(egos.neighbours + extra)
+    joined.data[:] = 1
+    return joined
+
+
+def _deleted(egos: Egos, count: NDArray[np.int64], random: np.random.Generator) -> sparse.csr_array:
+    before = egos.neighbours
+    row = np.repeat(np.arange(len(egos)), egos.degree)
+    order = np.lexsort((random.random(len(row)), row))
+    place = np.arange(len(row)) - before.indptr[row]
+    keep = np.sort(order[place >= count[row]])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(row[keep], minlength=len(egos)))])
+    kept = (before.data[keep], before.indices[keep], starts)
+    return sparse.csr_array(kept, shape=before.shape)
