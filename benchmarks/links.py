@@ -2,9 +2,9 @@
 
     KNOWREASON_DATA=DIR python -m benchmarks.links [--task future|sign] [--only NAME ...] [--quick]
 
-future: everything learned before month 40; each later month's links between users that have
+future: everything learned before month 30; each later month's links between users that have
 been active, against as many random pairs (and against the same source with another target),
-scored by what was known when the month began. sign: is a rating negative, months before 40
+scored by what was known when the month began. sign: is a rating negative, months before 30
 for training, later ones for testing; nothing later than a rating is looked at. AUC and AP are
 means over the test months weighted by their links; ± is the deviation over seeds.
 """
@@ -32,7 +32,7 @@ from knowreason.models import KnowledgeModel, atoms_of, make
 from knowreason.models.history import past
 from knowreason.models.rows import argument_ids, locate
 
-CUT, LEARN_FROM, MONTHS = 40, 30, 63
+CUT, LEARN_FROM, MONTHS = 30, 20, 60
 FUTURE = """
 domain User
 observed Asked(source: User, target: User)
@@ -200,7 +200,7 @@ def future(frame: pl.DataFrame, names: list[str], seeds: int, months: list[int])
 def fitted_for_future(
     frame: pl.DataFrame, kind: str, options: dict[str, Any], others: str
 ) -> KnowledgeModel:
-    """Supervised models learn the links of months 30-39 from the graph before them."""
+    """Supervised models learn the links of months 20-29 from the graph before them."""
     if kind == "temporal_link":
         asked = candidates(frame, CUT - 1, CUT, others, seed=1)
         return make(kind, options).fit(future_data(frame, CUT, asked, labels=False), "Link")

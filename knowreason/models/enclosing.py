@@ -16,30 +16,76 @@ from knowreason.models.links import Links
 
 
 @dataclass(frozen=True)
+class History:
+    """Links of some things (pairs, nodes) in two halves each, by time.
+
+    Attributes:
+        start: ``int64[2k + 1]`` into the links of each half.
+        time: ``float64[m]``, ascending within a half.
+        sums: ``float64[m + 1, d]``, sum of the features of the links before each.
+    """
+
+    start: NDArray[np.int64]
+    time: NDArray[np.float64]
+    sums: NDArray[np.float64]
+
+    @staticmethod
+    def of(
+        half: NDArray[np.int64],
+        time: NDArray[np.float64],
+        features: NDArray[np.floating],
+        count: int,
+    ) -> History:
+        """From links in any order; ``half`` is twice the thing, and one more for the second."""
+        order = np.lexsort((time, half))
+        total = np.cumsum(features[order], axis=0, dtype=np.float64)
+        return History(
+            np.searchsorted(half[order], np.arange(2 * count + 1)),
+            time[order],
+            np.concatenate([np.zeros((1, features.shape[1])), total]),
+        )
+
+    def before(self, which: NDArray[np.integer], time: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Number of links before a time and sums of their features.
+
+        Args:
+            which: ``int[k]`` things, ``-1`` for none.
+            time: ``float64[k]``.
+
+        Returns:
+            ``float32[k, 2, d + 1]``, the two halves one after the other.
+        """
+        if not len(self.time):
+            return np.zeros((len(which), 2, self.sums.shape[1] + 1), np.float32)
+        count = counts_before(self.start, self.time, which.astype(np.int32), time)
+        half = 2 * np.maximum(which, 0)[:, None].astype(np.int64) + np.arange(2)
+        begin = self.start[half]
+        sums = self.sums[begin + count] - self.sums[begin]
+        return np.concatenate([count[:, :, None], sums], axis=2).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class PairGraph:
     """Distinct undirected pairs of linked nodes, and when and how they were linked.
 
     Attributes:
         start: ``int64[n + 1]`` into the neighbours of each node.
-        neighbour, first, pair: ``[2P]`` neighbour, time of the first link with it and number
-            of the pair, by time within a node.
-        sorted_neighbour, sorted_first, sorted_pair: the same by neighbour within a node.
-        half_start: ``int64[2P + 1]`` into the links of each pair: those from the lesser node to
-            the greater (half ``2p``), then those back (``2p + 1``).
-        time: ``float64[m]`` of each link, ascending within a half.
-        sums: ``float64[m + 1, d]``, sum of the features of the links before each.
+        neighbour, first: ``[2P]`` neighbour and time of the first link with it, by time within
+            a node.
+        sorted_neighbour, sorted_first, sorted_pair: the same, and the number of the pair, by
+            neighbour within a node.
+        of_pairs: links of each pair from the lesser node to the greater, and back.
+        of_nodes: links from each node, and to it.
     """
 
     start: NDArray[np.int64]
     neighbour: NDArray[np.int32]
     first: NDArray[np.float64]
-    pair: NDArray[np.int32]
     sorted_neighbour: NDArray[np.int32]
     sorted_first: NDArray[np.float64]
     sorted_pair: NDArray[np.int32]
-    half_start: NDArray[np.int64]
-    time: NDArray[np.float64]
-    sums: NDArray[np.float64]
+    of_pairs: History
+    of_nodes: History
 
     @property
     def node_count(self) -> int:
@@ -84,30 +130,26 @@ def pair_graph(links: Links, nodes: int, features: NDArray[np.floating] | None =
     keep = links.there & (links.source != links.target)
     source, target = links.source[keep], links.target[keep]
     time = np.where(np.isnan(links.time[keep]), -np.inf, links.time[keep])
-    low, high = np.minimum(source, target), np.maximum(source, target)
-    order = np.lexsort((time, source > target, high, low))
-    low, high, time, back = low[order], high[order], time[order], (source > target)[order]
-    new = np.ones(len(low), bool)
-    new[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-    begin, pair = np.flatnonzero(new), np.arange(new.sum())
-    half = 2 * (np.cumsum(new) - 1) + back
-    earliest = np.minimum.reduceat(time, begin) if len(begin) else time
-    ends = np.concatenate([low[begin], high[begin]])
-    others = np.concatenate([high[begin], low[begin]])
-    first, pairs = np.tile(earliest, 2), np.tile(pair, 2)
+    values = np.zeros((len(time), 0)) if features is None else features[keep]
+    keys, pair = np.unique(
+        np.minimum(source, target) * nodes + np.maximum(source, target), return_inverse=True
+    )
+    low, high = np.divmod(keys, max(nodes, 1))
+    earliest = np.full(len(keys), np.inf)
+    np.minimum.at(earliest, pair, time)
+    ends, others = np.concatenate([low, high]), np.concatenate([high, low])
+    first, pairs = np.tile(earliest, 2), np.tile(np.arange(len(keys)), 2)
     by_time, by_id = np.lexsort((first, ends)), np.lexsort((others, ends))
-    values = np.zeros((len(time), 0)) if features is None else features[keep][order]
+    of_nodes = np.concatenate([2 * source, 2 * target + 1])
     return PairGraph(
         np.searchsorted(ends[by_time], np.arange(nodes + 1)),
         others[by_time].astype(np.int32),
         first[by_time],
-        pairs[by_time].astype(np.int32),
         others[by_id].astype(np.int32),
         first[by_id],
         pairs[by_id].astype(np.int32),
-        np.searchsorted(half, np.arange(2 * len(pair) + 1)),
-        time,
-        np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=float)]),
+        History.of(2 * pair + (source > target), time, values, len(keys)),
+        History.of(of_nodes, np.tile(time, 2), np.tile(values, (2, 1)), nodes),
     )
 
 
@@ -149,29 +191,6 @@ def enclosing_subgraphs(
         edges[:, :2].T,
         edges[:, 2].astype(np.int32),
     )
-
-
-def links_before(
-    graph: PairGraph, pair: NDArray[np.int32], before: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """What a pair's links before a time say, each way.
-
-    Args:
-        graph: from :func:`pair_graph`.
-        pair: ``int32[k]``, ``-1`` for no pair.
-        before: ``float64[k]``.
-
-    Returns:
-        ``float32[k, 2, d + 1]``: number of links and sums of their features, from the lesser
-        node to the greater, and back.
-    """
-    half = 2 * np.maximum(pair, 0)[:, None].astype(np.int64) + np.arange(2)
-    if not len(graph.time):
-        return np.zeros((len(pair), 2, graph.sums.shape[1] + 1), np.float32)
-    begin = graph.half_start[half]
-    count = counts_before(graph.half_start, graph.time, pair, before)
-    sums = graph.sums[begin + count] - graph.sums[begin]
-    return np.concatenate([count[:, :, None], sums], axis=2).astype(np.float32)
 
 
 def pairs_of(

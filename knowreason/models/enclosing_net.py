@@ -53,7 +53,7 @@ class EnclosingNet(nn.Module):
         pooling: ``"ends"`` the states of source and target, their product and the mean;
             ``"mean"`` mean and maximum; ``"sort"`` the sorted nodes under a convolution
             (Zhang et al., DGCNN, AAAI 2018, as in SEAL).
-        dropout: share of hidden units left out in training.
+        dropout: share of the head's hidden units left out in training.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class EnclosingNet(nn.Module):
     ) -> None:
         super().__init__()
         self.labels = nn.Embedding(LABELS, LABEL_WIDTH)
-        self.encoder = GraphEncoder(LABEL_WIDTH + inputs, hidden, convolutions, dropout)
+        self.encoder = GraphEncoder(LABEL_WIDTH + inputs, hidden, convolutions)
         self.pooling = pooling
         channels = SORT_CHANNELS
         self.sorted = nn.Sequential(

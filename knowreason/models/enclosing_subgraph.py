@@ -20,7 +20,6 @@ from knowreason.models.enclosing import (
     PairGraph,
     Subgraphs,
     enclosing_subgraphs,
-    links_before,
     pair_graph,
     pairs_of,
 )
@@ -64,7 +63,7 @@ class EnclosingSubgraph(NeuralModel):
 
     Nodes within ``hops`` of either end carry double-radius labels (their distances to both
     ends, each with the other end taken out), their features, and how often and with which
-    edge features they link to each other. The pair's own link is never in its subgraph. With
+    edge features they link. The pair's own link is never in its subgraph. With
     times and ``past_only`` a row sees only links before it, and how often its own pair was
     linked before goes to the head; without, the whole pair is taken out.
 
@@ -88,7 +87,7 @@ class EnclosingSubgraph(NeuralModel):
             none of pairs, whose features are in the subgraph.
         hidden: width of the states.
         layers: rounds of messages.
-        dropout: share of hidden units left out in training.
+        dropout: share of the head's hidden units left out in training.
         epochs, patience, learning_rate, weight_decay, batch_size: of training.
         class_weight: ``"balanced"`` weighs rows inversely to their state's frequency.
         relation: relation whose edges the rows are; by default the first that fits.
@@ -216,21 +215,13 @@ class EnclosingSubgraph(NeuralModel):
             self.seed,
         )
         sizes = np.diff(cut.offsets)
+        graph = np.repeat(np.arange(len(rows)), sizes)
         adjacency = _adjacency(cut)
-        before = np.repeat(links.time, np.diff(cut.edge_offsets))
-        of_edges = links_before(world.graph, cut.pair, before)
-        inputs = np.concatenate(
-            [
-                world.features[cut.node],
-                np.log1p(cut.degree)[:, None],
-                _incident(cut, of_edges),
-            ],
-            axis=1,
-        )
-        pair = np.where(world.repeated[rows], pairs_of(world.graph, links.source, links.target), -1)
-        of_pair = links_before(world.graph, pair.astype(np.int32), links.time)
-        turned = np.where((links.source > links.target)[:, None, None], of_pair[:, ::-1], of_pair)
-        of_pair = _means(turned).reshape(len(rows), -1)
+        of_pair = self._of_pair(links)
+        history = world.graph.of_nodes.before(cut.node, links.time[graph])
+        repeated = world.repeated[rows]
+        inputs = _node_inputs(world.features[cut.node], cut, history, of_pair, ~repeated)
+        told = _means(of_pair * repeated[:, None, None]).reshape(len(rows), -1)
         place = own.device
         edges = (
             torch.from_numpy(np.concatenate([cut.edges, cut.edges[::-1]], axis=1))
@@ -240,13 +231,20 @@ class EnclosingSubgraph(NeuralModel):
         degree = np.asarray(adjacency.sum(axis=1), np.float32)[:, None]
         return Batch(
             torch.from_numpy(cut.label.astype(np.int64)).to(place),
-            torch.from_numpy(inputs.astype(np.float32)).to(place),
+            torch.from_numpy(inputs).to(place),
             edges.to(place),
             torch.from_numpy(degree).to(place),
-            torch.from_numpy(np.repeat(np.arange(len(rows)), sizes)).to(place),
+            torch.from_numpy(graph).to(place),
             torch.from_numpy(cut.ends).to(place),
-            torch.cat([own, torch.from_numpy(of_pair).to(place)], dim=1),
+            torch.cat([own, torch.from_numpy(told).to(place)], dim=1),
         )
+
+    def _of_pair(self, links: Links) -> NDArray[np.float32]:
+        """``float32[b, 2, d + 1]``: earlier links from source to target, and back."""
+        graph = self._surroundings.graph
+        pair = pairs_of(graph, links.source, links.target)
+        found = graph.of_pairs.before(pair, links.time)
+        return np.where((links.source > links.target)[:, None, None], found[:, ::-1], found)
 
     def _edge_columns(self, data: Dataset) -> FeatureTable:
         return edge_columns(data) if self.edge_features else without_edges(data)
@@ -279,25 +277,26 @@ def _means(sums: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([np.log1p(count), sums[..., 1:] / np.maximum(count, 1)], axis=-1)
 
 
-def _incident(cut: Subgraphs, of_edges: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Per node: log count and feature means of the links from it and to it in its subgraph.
+def _node_inputs(
+    features: NDArray[np.float32],
+    cut: Subgraphs,
+    history: NDArray[np.float32],
+    of_pair: NDArray[np.float32],
+    without: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Features, log number of neighbours, and what a node's links say, from it and to it.
 
     Args:
+        features: ``[k, f]`` of the nodes.
         cut: subgraphs.
-        of_edges: ``float32[e, 2, d + 1]``, from the lesser node of each pair to the greater,
-            and back.
-
-    Returns:
-        ``float32[k, 2 * (d + 1)]``.
+        history: ``[k, 2, d + 1]`` counts and feature sums of each node's links.
+        of_pair: ``[b, 2, d + 1]`` those of each row's own pair.
+        without: ``bool[b]``, rows whose own pair is taken out of its ends' links.
     """
-    one, two = cut.edges
-    ascending = (cut.node[one] < cut.node[two])[:, None, None]
-    forth, back = np.moveaxis(np.where(ascending, of_edges, of_edges[:, ::-1]), 1, 0)
-    size = (len(cut.node), len(one))
-    edge = np.arange(len(one))
-    ones = np.ones(len(one), np.float32)
-    at_one = sparse.csr_array((ones, (one, edge)), shape=size)
-    at_two = sparse.csr_array((ones, (two, edge)), shape=size)
-    leaving = at_one @ forth + at_two @ back
-    coming = at_two @ forth + at_one @ back
-    return np.concatenate([_means(leaving), _means(coming)], axis=1)
+    degree = cut.degree.copy()
+    rows = np.flatnonzero(without & (cut.ends[:, 0] != cut.ends[:, 1]))
+    degree[cut.ends[rows]] -= (of_pair[rows, :, 0].sum(axis=1) > 0)[:, None]
+    history[cut.ends[rows, 0]] -= of_pair[rows]
+    history[cut.ends[rows, 1]] -= of_pair[rows][:, ::-1]
+    told = _means(history).reshape(len(history), -1)
+    return np.concatenate([features, np.log1p(degree)[:, None], told], axis=1, dtype=np.float32)

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from knowreason.models.enclosing import (
     enclosing_subgraphs,
-    links_before,
     pair_graph,
     pairs_of,
 )
@@ -109,16 +108,22 @@ def test_a_node_behind_one_end_is_not_reached_from_the_other():
 
 @given(worlds())
 @settings(max_examples=60, deadline=None)
-def test_links_before_count_and_sum_each_way(world):
+def test_histories_count_and_sum_each_way(world):
     links, rows = world
     features = np.arange(2.0 * len(links)).reshape(-1, 2)
     graph = pair_graph(links, NODES, features)
-    found = links_before(graph, pairs_of(graph, rows.source, rows.target), rows.time)
+    found = graph.of_pairs.before(pairs_of(graph, rows.source, rows.target), rows.time)
     for row, (u, v, time) in enumerate(zip(rows.source, rows.target, rows.time, strict=True)):
         for side, (one, two) in enumerate(((min(u, v), max(u, v)), (max(u, v), min(u, v)))):
             mine = (links.source == one) & (links.target == two) & (links.time < time) & (u != v)
             expected = [mine.sum(), *features[mine].sum(axis=0)]
             assert found[row, side] == pytest.approx(expected)
+    of_nodes = graph.of_nodes.before(rows.source, rows.time)
+    for row, (u, time) in enumerate(zip(rows.source, rows.time, strict=True)):
+        for side, end in enumerate((links.source, links.target)):
+            mine = (end == u) & (links.time < time) & (links.source != links.target)
+            expected = [mine.sum(), *features[mine].sum(axis=0)]
+            assert of_nodes[row, side] == pytest.approx(expected)
 
 
 def hubs(seed=0):
@@ -177,4 +182,4 @@ def test_no_links_at_all():
     ends = np.array([0, 2])
     cut = enclosing_subgraphs(graph, ends, ends + 1, np.full(2, np.inf))
     assert cut.node.tolist() == [0, 1, 2, 3]
-    assert links_before(graph, pairs_of(graph, ends, ends + 1), np.ones(2)).shape == (2, 2, 1)
+    assert graph.of_pairs.before(pairs_of(graph, ends, ends + 1), np.ones(2)).shape == (2, 2, 1)

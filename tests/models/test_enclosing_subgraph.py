@@ -93,14 +93,28 @@ def test_a_link_and_later_ones_do_not_show(split, fitted):
     assert np.abs(now - before).max() > 0.1
 
 
-def test_without_times_the_whole_pair_is_taken_out(split):
-    """Two rows of a pair that is linked twice look alike; a further link changes nothing."""
+def test_the_pair_asked_about_is_taken_out():
+    """Whether two nodes are linked does not show in the score of their being linked."""
+    data = example_data()
+    model = make("enclosing_subgraph", {"hidden": 8, "epochs": 1, "max_neighbours": 1000})
+    model.fit(data, "Linked")
+    scores = model.log_odds(data, "Linked")
+    things = rows_of(data, "Linked").things
+    edges = data.graph.relations[0]
+    for row in (0, 7, 30):
+        pair = set(things[row].tolist())
+        own = [{int(s), int(t)} == pair for s, t in zip(edges.source, edges.target, strict=True)]
+        assert any(own)
+        fewer = with_edges(data, edges.take(~np.array(own)))
+        assert model.log_odds(fewer, "Linked")[row] == pytest.approx(scores[row], abs=1e-5)
+
+
+def test_without_past_only_a_row_sees_all_but_its_pair(split):
     data = split[0]
     model = make("enclosing_subgraph", {"hidden": 8, "epochs": 1, "past_only": False})
     model.fit(data, "Bad")
     edges = data.graph.relations[0]
-    twice = np.append(np.arange(len(edges)), 0)
-    again = edges.take(twice)
+    again = edges.take(np.append(np.arange(len(edges)), 0))
     before = model.log_odds(data, "Bad")
     after = model.log_odds(with_edges(data, again), "Bad")
     assert after[edges.key[0]] == pytest.approx(before[edges.key[0]], abs=1e-5)
