@@ -16,6 +16,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -39,7 +40,14 @@ AUTH = (
 REDTEAM = ("time", "user", "source_computer", "destination_computer")
 MSV1 = "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0"  # the log cuts the name off at several lengths
 DAY = 86_400
-FEATURES = ("package", "logon_type", "count", "failures", "hour", "weekday")
+FEATURES = ("package", "logon_type", "logons", "failures", "hour", "weekday")
+ATTRIBUTES = {
+    "user": "user",
+    "src": "source",
+    "dst": "target",
+    "during": "day",
+    **{name: name for name in ("at", "day", "package", "logon_type", "logons", "failures")},
+}
 Source: TypeAlias = str | PathLike[str] | pa.Table
 
 
@@ -51,6 +59,7 @@ def events(
     stop: int | None = None,
     window: int = 3600,
     orientations: Sequence[str] = ("LogOn",),
+    local: bool = False,
     accounts: float = 1.0,
     computers: float = 1.0,
     seed: int = 0,
@@ -68,6 +77,7 @@ def events(
         start, stop: seconds; only logons with ``start <= time < stop``.
         window: seconds; equal logons within one count as one event.
         orientations: kept ones; empty for all.
+        local: keep logons of a computer to itself too.
         accounts, computers: share to keep of accounts, and of computers (both ends of a
             logon must be kept); those that ``redteam`` names are always kept.
         seed: of that choice, which depends on the names only.
@@ -77,7 +87,7 @@ def events(
         In order of time: ``id`` (``e0``, ``e1`` ...), ``time`` int64 of the first logon, ``at``
         timestamp (second 0 is 1970-01-01), ``day`` int64, ``user``, ``source``, ``target``,
         ``package`` (authentication type, the cut-off names of MSV1 as one), ``logon_type``,
-        ``orientation``, ``count`` and ``failures`` int64, ``hour`` and ``weekday`` (day modulo 7)
+        ``orientation``, ``logons`` and ``failures`` int64, ``hour`` and ``weekday`` (day modulo 7)
         int64, and ``malicious`` int8 where there is ``redteam``: 1 where it names a logon of the
         event, else 0 (not known to be malicious).
 
@@ -98,7 +108,7 @@ def events(
             _bind(connection, "redteam", redteam, REDTEAM)
         values: dict[str, Any] = {"start": start, "window": window, "kinds": list(orientations)}
         limits = {"seed": str(seed), "accounts": accounts, "computers": computers}
-        query = _query(stop, sample=accounts < 1 or computers < 1)
+        query = _query(stop, local=local, sample=accounts < 1 or computers < 1)
         try:
             connection.execute(_KEPT)
             values |= limits if "$seed" in query else {}
@@ -149,12 +159,12 @@ def write_log(
 
 
 def frames(events: pa.Table) -> dict[str, Any]:
-    """Events as arguments of ``Dataset.from_frames`` for ``rulesets/intrusion.kr``.
+    """Events as arguments of ``Dataset.from_frames`` for ``rulesets/intrusion_events.kr``.
 
-    Facts ``Logon(event, user, source, target)``; attributes ``at``, ``day``, ``package``,
-    ``logon_type``, ``count`` and ``failures`` of an event; labels of ``Malicious`` where there are
-    any, and of ``Ntlm`` where the authentication type is known; features of events
-    (:data:`FEATURES`); the graph of computers, an event an edge.
+    Facts ``Logon(event, user, source, target, day)`` and ``Next(day, day)``; attributes of an
+    event; labels of ``Malicious`` where there are any, and of ``Ntlm`` where the authentication
+    type is known; features of events (:data:`FEATURES`); the graph of computers, an event an
+    edge.
     """
 
     def of_event(*names: str) -> pa.Table:
@@ -165,11 +175,12 @@ def frames(events: pa.Table) -> dict[str, Any]:
     labels = {"Ntlm": pa.table({"id": known["id"], "ntlm": ntlm})}
     if "malicious" in events.column_names:
         labels["Malicious"] = of_event("malicious")
-    attributes = ("at", "day", "package", "logon_type", "count", "failures")
+    days = np.unique(events["day"].to_numpy())
     return {
         "facts": {
-            "Logon": of_event("user", "source", "target"),
-            **{name: of_event(name) for name in attributes},
+            "Logon": of_event("user", "source", "target", "day"),
+            "Next": pa.table({"day": days[:-1], "next": days[1:]}),
+            **{name: of_event(column) for name, column in ATTRIBUTES.items()},
         },
         "labels": labels,
         "features": {"Event": of_event(*FEATURES)},
@@ -179,7 +190,7 @@ def frames(events: pa.Table) -> dict[str, Any]:
             target="target:Host",
             key="id:Event",
             time="at",
-            features=["logon_type", "count", "failures"],
+            features=["logon_type", "logons", "failures"],
             name="logon",
         ),
     }
@@ -193,7 +204,7 @@ CREATE TEMP TABLE named_logons AS SELECT DISTINCT * FROM redteam;
 """
 
 
-def _query(stop: int | None, *, sample: bool) -> str:
+def _query(stop: int | None, *, local: bool, sample: bool) -> str:
     """SQL of the events; ``$start``, ``$window``, ``$kinds`` and the limits are its values."""
 
     def kept(column: str, share: str, named: str) -> str:
@@ -202,6 +213,7 @@ def _query(stop: int | None, *, sample: bool) -> str:
 
     limits = ["time >= $start", "(len($kinds) = 0 OR list_contains($kinds, orientation))"]
     limits += [f"time < {int(stop)}"] if stop is not None else []
+    limits += [] if local else ["source_computer <> destination_computer"]
     if sample:
         limits += [
             kept("source_user", "accounts", "named_accounts"),
@@ -213,7 +225,7 @@ def _query(stop: int | None, *, sample: bool) -> str:
             l.destination_computer AS target,
             CASE WHEN starts_with(l.authentication_type, 'MICROSOFT_AUTH') THEN '{MSV1}'
                 ELSE l.authentication_type END AS package,
-            l.logon_type, l.orientation, count(*) AS "count",
+            l.logon_type, l.orientation, count(*) AS logons,
             count_if(l.success <> 'Success') AS failures, bool_or(r.time IS NOT NULL) AS malicious
         FROM (SELECT * FROM auth WHERE {" AND ".join(limits)}) l
         LEFT JOIN named_logons r ON l.time = r.time AND l.source_user = r."user"
@@ -277,7 +289,7 @@ def _finished(table: pa.Table, *, labelled: bool) -> pa.Table:
         **{name: table[name] for name in ("user", "source", "target", "package")},
         "logon_type": table["logon_type"],
         "orientation": table["orientation"],
-        "count": pc.cast(table["count"], pa.int64()),
+        "logons": pc.cast(table["logons"], pa.int64()),
         "failures": pc.cast(table["failures"], pa.int64()),
         "hour": pc.divide(pc.subtract(time, pc.multiply(day, DAY)), 3600),
         "weekday": pc.subtract(day, pc.multiply(pc.divide(day, 7), 7)),

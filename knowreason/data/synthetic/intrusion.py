@@ -38,10 +38,11 @@ def intrusion(
     people: int = 320,
     servers: int = 60,
     services: int = 12,
-    network: float = 7.0,
+    network: float = 9.0,
     desk: float = 2.0,
     machine: float = 1.5,
     explore: float = 0.03,
+    roaming: float = 0.06,
     legacy: float = 0.15,
     red_events: int = 700,
     red_campaigns: int = 7,
@@ -68,6 +69,7 @@ def intrusion(
         network, desk, machine: mean logons a day: of a person over the network, of a person
             at the own workstation, of a computer.
         explore: share of a person's network logons that go to any computer.
+        roaming: share of a person's days spent at a terminal server or a colleague's computer.
         legacy: mean share of NTLM at a server.
         red_events: events of the red team, about (prevalence).
         red_campaigns: how many campaigns, each from one workstation, spread over the days.
@@ -107,7 +109,9 @@ def intrusion(
         rollout_day=days * 6 // 10 if rollout_day is None else rollout_day,
         rollout=rollout * drift,
     )
-    benign = benign_logons(rng, site, network=network, desk=desk, machine=machine, explore=explore)
+    benign = benign_logons(
+        rng, site, network=network, desk=desk, machine=machine, explore=explore, roaming=roaming
+    )
     benign = _within(benign, days)
     track = (
         campaigns(red, site, count=red_campaigns, events=red_events, stealth=stealth, chain=chain)

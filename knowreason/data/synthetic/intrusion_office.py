@@ -36,6 +36,7 @@ def benign_logons(
     desk: float,
     machine: float,
     explore: float,
+    roaming: float,
 ) -> Logons:
     """Everything that is no attack.
 
@@ -46,12 +47,15 @@ def benign_logons(
         desk: mean logons at the own workstation of a person and working day.
         machine: mean logons of a computer's own account a day.
         explore: share of a person's network logons that go to any computer at all.
+        roaming: share of a person's days spent at a terminal server or a colleague's computer.
     """
     person, day = _at_work(rng, site)
     return together(
         [
             _desk(rng, site, person, day, desk),
-            _network(rng, site, person, day, network, explore),
+            _network(
+                rng, site, person, day, _seats(rng, site, person, day, roaming), network, explore
+            ),
             _machines(rng, site, machine),
             _jobs(rng, site),
             _support(rng, site),
@@ -132,17 +136,31 @@ def _desk(rng: np.random.Generator, site: Site, person: Ints, day: Ints, mean: f
     return together([at_start, ticket, later])
 
 
+def _seats(rng: np.random.Generator, site: Site, person: Ints, day: Ints, roaming: float) -> Ints:
+    """The computer each person works at on each day."""
+    terminal = site.servers - 1 - rng.integers(0, max(1, site.servers // 20), len(person))
+    colleague = rng.integers(0, site.people, len(person))
+    other = np.where(site.arrives[colleague] <= day, site.home[colleague], terminal)
+    away = np.where(rng.random(len(person)) < 0.5, terminal, other)
+    return np.where(rng.random(len(person)) < roaming, away, site.home[person])
+
+
 def _network(
-    rng: np.random.Generator, site: Site, person: Ints, day: Ints, mean: float, explore: float
+    rng: np.random.Generator,
+    site: Site,
+    person: Ints,
+    day: Ints,
+    seat: Ints,
+    mean: float,
+    explore: float,
 ) -> Logons:
-    """From the workstation to the department's servers, and now and then anywhere."""
-    who, when = repeated(rng, mean, person, day)
+    """From the seat to the department's servers, and now and then anywhere."""
+    who, when, source = repeated(rng, mean, person, day, seat)
     target = site.servers_of(rng, site.department[who, when], when)
     anywhere = rng.random(len(who)) < explore
     target = np.where(anywhere, site.computers_on(rng, when), target)
     package = package_at(rng, ntlm_share(site, target, when, 0.4))
     time = work_time(rng, site, who, when)
-    source = site.home[who]
     there = logons(
         time,
         who,
