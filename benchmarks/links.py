@@ -102,8 +102,14 @@ def user_table(early: pl.DataFrame) -> pa.Table:
     return parts[0].join(parts[1], on="user", how="full", coalesce=True).to_arrow()
 
 
-def future_data(frame: pl.DataFrame, before: int, asked: Candidates, labels: bool) -> Dataset:
-    """Ratings before a month, and the pairs asked about."""
+def future_data(
+    frame: pl.DataFrame, before: int, asked: Candidates, labels: bool, features: bool = True
+) -> Dataset:
+    """Ratings before a month, and the pairs asked about.
+
+    Features of users are of the moment the month begins: ``temporal_link``, which learns from
+    all windows before, must not see them.
+    """
     early = frame.filter(pl.col("month") < before)
     pairs = {"source": asked.source, "target": asked.target}
     moment = pl.from_epoch((pl.col("time") * 1e6).cast(pl.Int64), time_unit="us")
@@ -112,7 +118,7 @@ def future_data(frame: pl.DataFrame, before: int, asked: Candidates, labels: boo
         kr.loads(FUTURE),
         facts={"Asked": pa.table(pairs)},
         labels={"Link": pa.table({**pairs, "link": asked.truth})} if labels else {},
-        features={"User": user_table(early)},
+        features={"User": user_table(early)} if features else {},
         graph=EdgeList(
             edges, source="source:User", target="target:User", time="at", features=["rating"]
         ),
@@ -178,7 +184,9 @@ def future(frame: pl.DataFrame, names: list[str], seeds: int, months: list[int])
         found = [neighbour_scores(frame, m, by_month[m]) for m in months]
         for name in found[0]:
             if not names or name in names:
-                figures = measured([(by_month[m].truth, f[name]) for m, f in zip(months, found, strict=True)])
+                figures = measured(
+                    [(by_month[m].truth, f[name]) for m, f in zip(months, found, strict=True)]
+                )
                 yield {"task": f"future, {kind}", "model": name, "seed": 0, **figures}
     for name, (model_kind, options) in FUTURE_MODELS.items():
         if names and name not in names:
@@ -190,7 +198,8 @@ def future(frame: pl.DataFrame, names: list[str], seeds: int, months: list[int])
                 seconds = time.perf_counter() - start
                 scored = []
                 for m in months:
-                    data = future_data(frame, m, by_month[m], labels=False)
+                    with_features = model_kind != "temporal_link"
+                    data = future_data(frame, m, by_month[m], False, with_features)
                     scores = in_order(data, by_month[m], model.log_odds(data, "Link"))
                     scored.append((by_month[m].truth, scores))
                 row = {"task": f"future, {kind}", "model": name, "seed": seed}
@@ -203,9 +212,9 @@ def fitted_for_future(
     """Supervised models learn the links of months 20-29 from the graph before them."""
     if kind == "temporal_link":
         asked = candidates(frame, CUT - 1, CUT, others, seed=1)
-        return make(kind, options).fit(future_data(frame, CUT, asked, labels=False), "Link")
+        return make(kind, options).fit(future_data(frame, CUT, asked, False, False), "Link")
     asked = candidates(frame, LEARN_FROM, CUT, others, seed=1)
-    return make(kind, options).fit(future_data(frame, LEARN_FROM, asked, labels=True), "Link")
+    return make(kind, options).fit(future_data(frame, LEARN_FROM, asked, True), "Link")
 
 
 # --------------------------------------------------------------------------- negative ratings

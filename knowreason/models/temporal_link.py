@@ -59,7 +59,8 @@ class TemporalLink(KnowledgeModel):
     Rows are things that are edges (``EdgeList(key=..., time=...)``; without a time column
     their clock counts) or pairs of nodes, which without a clock are asked about after the
     last window. New nodes start from their features and domain: only known ones have an
-    embedding of their own. All edges with a time are in the snapshots, those before the first
+    embedding of their own. Features of nodes enter every window as they are: what is known
+    only at the end must not be among them. All edges with a time are in the snapshots, those before the first
     row asked about too: keep the history in the data. Windows without a link are passed over.
     Memory grows with the pairs of ``unroll`` windows and with nodes times ``hidden``.
 
