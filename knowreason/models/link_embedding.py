@@ -55,7 +55,8 @@ class LinkEmbedding(NeuralModel):
         margin: of the ``margin`` loss; where scores are distances also what ``logistic`` and
             ``self_adversarial`` add to them.
         regularisation: weight of the mean cube of the vectors' entries.
-        inverse: whether relations have vectors of their own when read from tail to head.
+        inverse: whether relations have vectors of their own when read from tail to head; the
+            log-odds then come from the mean of two readings.
         facts: observed or defined predicates whose facts are further known triples: of two
             arguments each is a relation, of three they name theirs. A fact that is an atom of
             the predicate itself counts by its label only, so that a hidden label stays hidden.
@@ -77,12 +78,12 @@ class LinkEmbedding(NeuralModel):
         epochs: int = 200,
         loss: LinkLoss = "softmax",
         margin: float = 6.0,
-        regularisation: float = 1e-3,
-        inverse: bool = True,
+        regularisation: float = 0.05,
+        inverse: bool = False,
         facts: tuple[str, ...] = (),
         validation: float = 0.1,
         patience: int = 15,
-        learning_rate: float = 1e-2,
+        learning_rate: float = 2e-2,
         weight_decay: float = 0.0,
         batch_size: int = 512,
         device: str = "auto",

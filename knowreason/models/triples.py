@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 DRAWS = 8
+TABLE_LIMIT = 1 << 26  # a byte a possible triple
 UNSEEN = -1
 
 
@@ -140,7 +141,8 @@ class Negatives:
     """Draws corrupted triples that are not known to be true.
 
     Attributes:
-        known: sorted keys of the known triples, ``int64[m]``.
+        known: keys of the known triples: sorted, ``int64[m]``, or in small graphs
+            ``bool[E * R * E]`` by key.
         ranges: ``int64[R, 2, 2]``, see :class:`TripleIndex`.
         entities: number of entities.
         count: how many are drawn a triple; with as many entities or fewer each one is taken.
@@ -156,9 +158,12 @@ class Negatives:
         index: TripleIndex, known: NDArray[np.int64], count: int, device: torch.device
     ) -> Negatives:
         """From the triples known to be true, ``int64[m, 3]``."""
-        keys = torch.from_numpy(np.unique(index.keys(known))).to(device)
+        keys = torch.from_numpy(np.unique(index.keys(known)))
+        possible = index.entity_count**2 * len(index.relations)
+        if possible <= TABLE_LIMIT:
+            keys = torch.zeros(possible, dtype=torch.bool).index_fill(0, keys, True)
         ranges = torch.from_numpy(index.ranges).to(device)
-        return Negatives(keys, ranges, index.entity_count, count)
+        return Negatives(keys.to(device), ranges, index.entity_count, count)
 
     def draw(self, triples: Tensor, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Other heads (``side`` 0) or tails (1) for each triple.
@@ -198,8 +203,8 @@ class Negatives:
         else:
             tail = others
         keys = (head * len(self.ranges) + middle) * self.entities + tail
-        if not len(self.known):
-            return torch.zeros_like(keys, dtype=torch.bool)
+        if self.known.dtype == torch.bool:
+            return self.known[keys]
         at = torch.searchsorted(self.known, keys).clamp(max=len(self.known) - 1)
         return self.known[at] == keys
 

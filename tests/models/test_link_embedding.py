@@ -110,8 +110,10 @@ def test_self_adversarial_loss_by_hand():
     assert found.item() == pytest.approx(-(log_sigmoid(3.0) + wrong) / 2)
 
 
+@pytest.mark.parametrize("limit", [0, 1 << 20])
 @pytest.mark.parametrize("count", [3, 50])
-def test_negatives_are_never_known_to_be_true(count):
+def test_negatives_are_never_known_to_be_true(monkeypatch, count, limit):
+    monkeypatch.setattr("knowreason.models.triples.TABLE_LIMIT", limit)
     random = np.random.default_rng(0)
     triples = np.unique(random.integers(0, [8, 2, 8], (60, 3)), axis=0)
     names = tuple(map(str, range(8)))

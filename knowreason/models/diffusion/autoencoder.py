@@ -28,7 +28,7 @@ class AutoencoderOptions:
         layers: rounds of messages.
         heads: of attention, in heterogeneous graphs.
         epochs: full-batch steps.
-        learning_rate: of Adam.
+        learning_rate: of Adam, falls to zero along a cosine.
         beta: weight of the divergence to the prior, a latent dimension.
         edge_decoder: ``"bilinear"`` or ``"mlp"``.
         seed: of initial weights, noise and sampled edges.
@@ -39,7 +39,7 @@ class AutoencoderOptions:
     layers: int = 2
     heads: int = 4
     epochs: int = 150
-    learning_rate: float = 5e-3
+    learning_rate: float = 2e-2
     beta: float = 0.02
     edge_decoder: EdgeKind = "bilinear"
     seed: int = 0
@@ -150,12 +150,14 @@ def train_autoencoder(
         generator = torch.Generator().manual_seed(options.seed)
         blocks, labels = _tensors(world, device)
         optimiser = torch.optim.Adam(module.parameters(), lr=options.learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.epochs)
         losses = []
         for epoch in range(options.epochs):
             optimiser.zero_grad()
             loss = _loss(module, world, blocks, labels, options.beta, generator)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+            schedule.step()
             losses.append(float(loss.detach()))
             if progress is not None:
                 progress(epoch + 1, options.epochs, f"autoencoder, epoch {epoch + 1}")

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from knowreason.data.features import FeatureTable
 
-DISTINCT = 64  # a number with at most so many values is decoded to one of them
 QUANTILES = 4096
 CATEGORIES = 32
 
@@ -153,7 +152,7 @@ def _normal_scores(cells: NDArray[np.float32], values: NDArray[np.float32]) -> N
 
 
 def _quantiles(share: NDArray[np.floating], values: NDArray[np.float32]) -> NDArray[np.floating]:
-    """Values at shares of the reference, between two of them only where there are many."""
-    if len(np.unique(values)) <= DISTINCT:
+    """Values at shares of the reference, between two of them only where few values repeat."""
+    if 2 * len(np.unique(values)) < len(values):
         return values[np.minimum((share * len(values)).astype(np.int64), len(values) - 1)]
     return np.interp(share * len(values) - 0.5, np.arange(len(values)), values)

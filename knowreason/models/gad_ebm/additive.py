@@ -31,7 +31,9 @@ from knowreason.models.protocol import Progress
 Weighting = Literal["equal", "contrast", "agreement"]
 TERMS = (*CLOSED_FORM, "net")
 PARTS = 32
-CONTRAST_LIMIT = 20_000  # centres on which contrasts and agreement are measured
+HELD = 0.2  # share of ego-subgraphs on which contrasts are measured
+CONTRAST_ROWS = 5_000  # few ego-subgraphs are perturbed several times
+AGREEMENT_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def fit_energy(
         x: ``float[n, d]`` features of all nodes, no missing values.
         edge_index: ``int[2, m]`` as in PyG; directions, repeats and self loops do not matter.
         terms: which of ``attributes``, ``difference``, ``edge``, ``degree``, ``net``.
-        weights: ``"equal"``; ``"contrast"``, by how well a term tells observed from
-            perturbed ego-subgraphs; ``"agreement"``, leading eigenvector of the terms' rank
+        weights: ``"equal"``; ``"contrast"``, by how well a term tells held-out ego-subgraphs from
+            perturbed ones; ``"agreement"``, leading eigenvector of the terms' rank
             correlations.
         training: of the networks; also the share of edges changed, and the seed.
         centres: nodes whose ego-subgraphs are learned, by default all. Features of the
@@ -123,17 +125,18 @@ def fit_energy(
     maps = InputMaps.fit(x, PARTS)
     inputs = maps(x)
     egos = Egos.of(symmetric_adjacency(edge_index, len(x)), centres)
-    fitted: dict[str, Term] = {
-        name: kind.fit(egos, inputs) for name, kind in CLOSED_FORM.items() if name in terms
-    }
+    held, seen = held_out(len(egos), how.seed)
+    closed = tuple(name for name in CLOSED_FORM if name in terms)
+    fitted = _fitted(closed, egos, inputs)
+    judged = _fitted(closed, egos.take(seen), inputs)
     report: tuple[str, ...] = ()
     if "net" in terms:
-        net = train_net(egos, inputs, how, progress)
-        fitted["net"], report = net, (net.note,)
+        net = train_net(egos, inputs, held, how, progress)
+        fitted["net"], judged["net"], report = net, net, (net.note,)
     fitted = {name: fitted[name] for name in terms}
     observed = energies(fitted, egos, inputs)
-    contrasts = contrasts_of(fitted, egos, inputs, how)
-    chosen = _weights(weights, observed, contrasts)
+    contrasts = contrasts_of({n: judged[n] for n in terms}, egos.take(held), inputs, how)
+    chosen = weights_of(weights, observed, contrasts)
     said = ", ".join(f"{name} {weight:.2f}" for name, weight in chosen.items())
     return AdditiveEnergy(
         maps,
@@ -164,25 +167,44 @@ def energies(
     return {name: term.energy(egos, inputs) for name, term in terms.items()}
 
 
+def held_out(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of a fifth of the ego-subgraphs, and of the others; all in both under five."""
+    order = np.random.default_rng(seed).permutation(count)
+    held = order[: int(HELD * count)]
+    return (held, np.sort(order[len(held) :])) if len(held) else (order, np.sort(order))
+
+
 def contrasts_of(
     terms: Mapping[str, Term], egos: Egos, inputs: Inputs, how: Training
 ) -> dict[str, dict[str, float]]:
-    """How often a perturbed ego-subgraph has the higher energy, ties counting half."""
+    """How often a perturbed ego-subgraph has the higher energy, ties counting half.
+
+    Args:
+        terms: not fitted on these ego-subgraphs, which they would know again.
+        egos: observed.
+        inputs: of all nodes.
+        how: share of edges changed, and the seed.
+    """
     random = np.random.default_rng(how.seed)
-    if len(egos) > CONTRAST_LIMIT:
-        egos = egos.take(random.permutation(len(egos))[:CONTRAST_LIMIT])
     observed = energies(terms, egos, inputs)
+    rounds = 1 + CONTRAST_ROWS // max(len(egos), 100)
     found: dict[str, dict[str, float]] = {name: {} for name in terms}
     for kind in PERTURBATIONS:
-        changed = energies(terms, perturbed(egos, kind, how.share, random), inputs)
-        for name, after in changed.items():
-            gap = (after - observed[name])[~np.isnan(after - observed[name])]
-            won = (gap > 0) + 0.5 * (gap == 0)
-            found[name][kind] = float(won.mean()) if len(gap) else 0.5
+        drawn = [
+            energies(terms, perturbed(egos, kind, how.share, random), inputs) for _ in range(rounds)
+        ]
+        for name in terms:
+            gap = np.array([after[name] - observed[name] for after in drawn])
+            gap = gap[~np.isnan(gap)]
+            found[name][kind] = float(((gap > 0) + 0.5 * (gap == 0)).mean()) if len(gap) else 0.5
     return found
 
 
-def _weights(
+def _fitted(names: Sequence[str], egos: Egos, inputs: Inputs) -> dict[str, Term]:
+    return {name: CLOSED_FORM[name].fit(egos, inputs) for name in names}
+
+
+def weights_of(
     how: Weighting,
     observed: Mapping[str, NDArray[np.float64]],
     contrasts: Mapping[str, Mapping[str, float]],
@@ -202,7 +224,7 @@ def _weights(
 def _agreement(observed: NDArray[np.float64]) -> NDArray[np.float64]:
     """Leading eigenvector of the rank correlations of the terms ``[k, n]``."""
     known = np.where(np.isnan(observed), np.nanmedian(observed, axis=1)[:, None], observed)
-    ranks = rankdata(known[:, :CONTRAST_LIMIT], axis=1)
+    ranks = rankdata(known[:, :AGREEMENT_ROWS], axis=1)
     with np.errstate(invalid="ignore"):
         correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(ranks)))
     leading = np.linalg.eigh(correlation)[1][:, -1]

@@ -25,7 +25,7 @@ from knowreason.models.protocol import Progress
 from knowreason.models.training import torch_device
 
 Loss = Literal["ratio", "cnce", "ssm"]
-BATCH, BLOCK, REFRESH, HELD, PATIENCE = 1024, 8192, 10, 0.1, 8
+BATCH, BLOCK, REFRESH, PATIENCE = 1024, 8192, 10, 8
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -174,10 +174,16 @@ def summaries(egos: Egos, inputs: Inputs, degree: tuple[float, float]) -> NDArra
     return np.concatenate([own, around, log_degree[:, None]], axis=1).astype(np.float32)
 
 
-def train_net(egos: Egos, inputs: Inputs, how: Training, progress: Progress | None = None) -> Net:
+def train_net(
+    egos: Egos,
+    inputs: Inputs,
+    held: NDArray[np.int64],
+    how: Training,
+    progress: Progress | None = None,
+) -> Net:
     """Train the networks on observed ego-subgraphs; no label is involved.
 
-    Every network starts from its own weights and sees the same perturbations. A loss that
+    Those whose places are ``held`` only say when to stop. Every network starts from its own weights and sees the same perturbations. A loss that
     is no longer finite ends training at the best weights before.
     """
     random = np.random.default_rng(how.seed)
@@ -187,15 +193,14 @@ def train_net(egos: Egos, inputs: Inputs, how: Training, progress: Progress | No
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(how.seed)
         module = EnergyNets(inputs.parts.shape[1], how.hidden, how.nets).to(device)
-        order = random.permutation(len(egos))
-        held, seen = np.split(order, [int(HELD * len(egos))])
-        held = held[:BATCH] if len(held) else seen
+        seen = np.setdiff1d(np.arange(len(egos)), held)
+        seen = seen if len(seen) else held
 
         def draw(rows: NDArray[np.int64], samples: int) -> Tensor:
             pairs = _pairs(egos.take(rows), inputs, how.share, degree, samples, random)
             return torch.from_numpy(pairs).to(device)
 
-        watch = _Watch(module, draw(held, 2 * len(PERTURBATIONS)))
+        watch = _Watch(module, draw(held[:BATCH], 2 * len(PERTURBATIONS)))
         finite = _minimise(module, draw, seen, how, random, watch, progress)
         module.load_state_dict(watch.kept)
         _standardise(module, egos, inputs, degree)
