@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
 import knowreason as kr
@@ -47,6 +49,8 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 }
 METRICS = ("average_precision", "roc_auc", "tpr@fpr=0.005", "ece", "log_loss")
 Scores = NDArray[np.float64]
+Found = Mapping[str, Scores]
+Split = Literal["inductive", "transductive"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,29 @@ class Yard:
 
     def where(self, mask: NDArray[np.bool_]) -> Yard:
         return Yard(self.truth[mask], self.blocks[mask])
+
+    def save(self, file: Path, found: Found) -> None:
+        """Write it with scores of one world; whole or not at all."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}")
+        np.savez_compressed(
+            partial,
+            **{f"score {name}": score.astype(np.float32) for name, score in found.items()},
+            truth=self.truth,
+            blocks=self.blocks,
+        )
+        partial.replace(file)
+
+    @staticmethod
+    def load(file: Path) -> tuple[Yard, dict[str, Scores]]:
+        """What :meth:`save` wrote."""
+        with np.load(file) as stored:
+            scores = {
+                name.removeprefix("score "): stored[name].astype(np.float64)
+                for name in stored.files
+                if name.startswith("score ")
+            }
+            return Yard(stored["truth"], stored["blocks"]), scores
 
 
 @dataclass(frozen=True)
@@ -136,9 +163,15 @@ class Study:
         return Study(program, training, test, models, now, local, yard, spent)
 
     def model_scores(self, name: str) -> Scores:
-        """Ratios of one model for the asked transactions."""
-        (found,) = (output.llr for output in self.now if output.model == name)
-        return found[self.local].astype(np.float64)
+        """Log-odds by one model for the asked transactions, of whatever it speaks of."""
+        (found,) = (output for output in self.now if output.model == name)
+        return _log_odds(found)[self.local]
+
+    def average(self) -> Scores:
+        """Mean ratio of all models over the base rate of Collusion."""
+        (base,) = (output.base_rate for output in self.now if output.model == "main")
+        ratios = np.mean([output.llr[self.local] for output in self.now], axis=0)
+        return np.asarray(ratios + logit(base), dtype=np.float64)
 
     def stacked(self, names: Sequence[str]) -> Scores:
         """Logistic regression on the ratios of some models, whatever they speak of."""
@@ -154,7 +187,7 @@ class Study:
         """Boosted trees for Collusion on features of the transaction."""
         model = make("trees", {"features": features, "hops": 0, **options})
         model.fit(self.training, ASKED)
-        return predicted(model, self.test, ASKED, "trees").llr[self.local].astype(np.float64)
+        return _log_odds(predicted(model, self.test, ASKED, "trees"))[self.local]
 
     def reason(
         self,
@@ -183,14 +216,20 @@ class Study:
         posterior = infer(graph, engine="auto", seed=0, device="cpu")
         return posterior.log_odds.numpy()[today.span(ASKED).start + self.local].astype(np.float64)
 
+    def learned_from(self) -> Grounding:
+        """The training part under all rules, with the models' out-of-fold outputs."""
+        outputs = tuple(m.fitted.output for m in self.models)
+        return self._grounding(self.program, self.training, "open").with_models(outputs)
+
     def weights(self, replicates: int) -> RuleWeights:
         """Weights of all rules with bootstrap intervals."""
-        outputs = tuple(m.fitted.output for m in self.models)
-        past = self._grounding(self.program, self.training, "open").with_models(outputs)
+        past = self.learned_from()
         settings = kr.Settings()
         fit = fit_weights(past, self.models, method="variational_em", settings=settings, seed=0)
         problem = learning_problem(past, self.models, settings)
-        return RuleWeights.of(fit, bootstrap_fit(problem, fit, replicates, 0))
+        return RuleWeights.of(
+            fit, bootstrap_fit(problem, fit, replicates, 0) if replicates else None
+        )
 
     def _grounding(self, program: Program, data: Dataset, labels: Any) -> Grounding:
         return ground(
@@ -200,6 +239,10 @@ class Study:
             threads=1,
             evaluated=evaluated_definitions(data),
         )
+
+
+def _log_odds(output: ModelOutput) -> Scores:
+    return np.asarray(output.llr.astype(np.float64) + logit(output.base_rate))
 
 
 def part_of(program: Program, rules: Sequence[str] | None, models: Sequence[str] | None) -> Program:
@@ -248,11 +291,48 @@ class World:
         return data.split_by_key("Transaction", chosen)
 
 
+@functools.lru_cache(maxsize=8)
+def studied(
+    kind: Split,
+    seed: int,
+    overlap: int = 0,
+    *,
+    transactions: int,
+    prevalence: float,
+    annotated: float = 1.0,
+) -> Study:
+    """A study of one world; models that do not depend on ``annotated`` are fitted once."""
+    world = World.draw(seed, transactions, prevalence, annotated=annotated)
+    split = world.transductive() if kind == "transductive" else world.inductive(overlap)
+    known: tuple[FittedModel, ...] = ()
+    if annotated < 1:
+        full = studied(kind, seed, overlap, transactions=transactions, prevalence=prevalence)
+        known = tuple(m for m in full.models if m.predicate in (ASKED, "Suspected"))
+    return Study.of(world.program, *split, known=known)
+
+
 def hidden(data: Dataset) -> Dataset:
     """All labels held back."""
     for predicate, table in data.labels.items():
         data = data.hide(predicate, np.ones(table.num_rows, dtype=bool))
     return data
+
+
+def measured(
+    file: Path, study: Callable[[], Study], rows: Callable[[Study], Found]
+) -> tuple[Yard, Found]:
+    """Scores of one world, read where an earlier run has left them."""
+    if not file.exists():
+        start = time.perf_counter()
+        made = study()
+        found = rows(made)
+        made.yard.save(file, found)
+        print(
+            f"{file.stem}: {len(made.yard.truth):,} asked, {int(made.yard.truth.sum())} collusive; "
+            f"models {made.seconds:.0f} s, all {time.perf_counter() - start:.0f} s",
+            flush=True,
+        )
+    return Yard.load(file)
 
 
 def mean_over_worlds(

@@ -1,0 +1,329 @@
+"""Collusion in a generated marketplace: models, rules and both (KnowGraph, section 5.2).
+
+    python -m benchmarks.marketplace [--quick] [--only PART ...] [--seeds N] [--out DIR]
+
+All data are generated (knowreason.data.synthetic.marketplace); a seed is a world. Prints
+tables, writes one JSON a part and pictures to --out. Figures are means over worlds, intervals
+95 % by bootstrap over days within each world. Inductive: trained on days 10-39, tested on days
+40-69, which hold other actors too; transductive: 40 % of the transactions of days 40-69 held
+back at random. --quick takes 150,000 transactions a world and one collusive in 1,000, so that
+a test snapshot holds some 60; the full run takes 600,000 and one in 3,000.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import knowreason as kr
+from benchmarks.marketplace_noise import calibration_table, knowgraph_rows, network_rows
+from benchmarks.marketplace_pictures import draw_overlap, draw_weights
+from benchmarks.marketplace_study import (
+    ASKED,
+    FAMILIES,
+    METRICS,
+    Found,
+    Split,
+    Study,
+    World,
+    Yard,
+    difference,
+    mean_over_worlds,
+    measured,
+    studied,
+    without,
+)
+from benchmarks.reporting import parser, show, write
+
+DERIVED = ("markup", "n_pair", "n_seller", "n_device", "n_tool", "mean_markup", "networks")
+TUNED = {"max_leaf_nodes": 4, "l2": 1.0}
+SHORT = {"average_precision": "AP", "roc_auc": "AUC", "tpr@fpr=0.005": "TP@0.5%", "ece": "ECE"}
+OURS = "reasoner (variational_em)"
+STACKED, TREES = "stacking, all eight models", "trees, all signs and history, tuned"
+SPLITS: tuple[Split, ...] = ("inductive", "transductive")
+QUICK_WORLDS, REPLICATES = 3, 200
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is asked of a run.
+
+    Attributes:
+        transactions, prevalence: of each world.
+        worlds: their seeds.
+        out: folder for results; scores of a world that are in it already are taken over.
+    """
+
+    transactions: int
+    prevalence: float
+    worlds: tuple[int, ...]
+    out: Path
+
+    def study(self, kind: Split, seed: int, overlap: int = 0, annotated: float = 1.0) -> Study:
+        """Models of one world, fitted."""
+        return studied(
+            kind,
+            seed,
+            overlap,
+            transactions=self.transactions,
+            prevalence=self.prevalence,
+            annotated=annotated,
+        )
+
+    def measured(
+        self,
+        name: str,
+        rows: Callable[[Study], Found],
+        kind: Split = "inductive",
+        overlap: int = 0,
+        annotated: float = 1.0,
+    ) -> tuple[list[Yard], list[Found]]:
+        """Truth and scores of all worlds."""
+        pairs = [
+            measured(
+                self.out
+                / "scores"
+                / f"{name}-{self.transactions}-{self.prevalence:.6f}-{seed}.npz",
+                partial(self.study, kind, seed, overlap, annotated),
+                rows,
+            )
+            for seed in self.worlds
+        ]
+        return [yard for yard, _ in pairs], [found for _, found in pairs]
+
+
+def everything(study: Study) -> Found:
+    """Every row of the main table."""
+    names = [model.name for model in study.models]
+    of_collusion = [model.name for model in study.models if model.predicate == ASKED]
+    nothing = kr.Settings(labels="none")
+    return {
+        **{f"model {name}": study.model_scores(name) for name in names},
+        "average of all models": study.average(),
+        "stacking, models of Collusion": study.stacked(of_collusion),
+        STACKED: study.stacked(names),
+        "trees, all signs, defaults": study.trees(("*",)),
+        TREES: study.trees(("*", *DERIVED), **TUNED),
+        "rules alone, learned weights": study.reason(models=[]).scores,
+        "rules and models, prior weights": study.reason(settings=nothing).scores,
+        "models without rules": study.reason(rules=[]).scores,
+        "reasoner (knowgraph)": study.reason(method="knowgraph").scores,
+        OURS: study.reason().scores,
+    }
+
+
+def families(study: Study) -> Found:
+    """Each family of rules alone, and left out."""
+    found = {"models without rules": study.reason(rules=[]).scores}
+    for name, rules in FAMILIES.items():
+        found[f"only {name}"] = study.reason(rules=rules).scores
+        found[f"without {name}"] = study.reason(rules=without(name)).scores
+    found["rules alone, learned weights"] = study.reason(models=[]).scores
+    for name in FAMILIES:
+        found[f"rules alone, without {name}"] = study.reason(without(name), []).scores
+    found[OURS] = study.reason().scores
+    return found
+
+
+def few_rows(study: Study) -> Found:
+    """The rows of the picture."""
+    return {
+        "main": study.model_scores("main"),
+        STACKED: study.stacked([model.name for model in study.models]),
+        TREES: study.trees(("*", *DERIVED), **TUNED),
+        OURS: study.reason().scores,
+    }
+
+
+def annotated_rows(study: Study) -> Found:
+    """What may make use of kinds, and what does not need them."""
+    return {
+        "stacking, models of Collusion": study.stacked(["main", "points", "velocity"]),
+        **few_rows(study),
+        "models without rules": study.reason(rules=[]).scores,
+        "reasoner without hierarchy": study.reason(without("hierarchy")).scores,
+    }
+
+
+def table(title: str, yards: Sequence[Yard], found: Sequence[Found]) -> list[dict[str, Any]]:
+    """Print and return one row a way of scoring."""
+    rows = []
+    for name in found[0]:
+        scores = [of_world[name] for of_world in found]
+        figures = {m: mean_over_worlds(yards, scores, m) for m in METRICS}
+        each = [
+            mean_over_worlds([y], [s], METRICS[0], 2).value
+            for y, s in zip(yards, scores, strict=True)
+        ]
+        less = None
+        if OURS in found[0] and name != OURS:
+            less = difference(yards, [of_world[OURS] for of_world in found], scores, METRICS[0])
+        rows.append(
+            {"name": name, "worlds": each, **{m: asdict(e) for m, e in figures.items()}}
+            | {"reasoner less it": None if less is None else asdict(less)}
+        )
+        rows[-1]["shown"] = {
+            "": name,
+            **{
+                SHORT[m]: str(figures[m]) if m != "ece" else f"{figures[m].value:.5f}"
+                for m in SHORT
+            },
+            "log loss x 1000": figures["log_loss"].value * 1000,
+            "reasoner less it (AP)": "" if less is None else str(less),
+        }
+    show(title, [row["shown"] for row in rows])
+    return rows
+
+
+def main_table(run: Run) -> None:
+    """Single models, baselines, rules, both; inductive and transductive."""
+    record = {}
+    for kind in SPLITS:
+        yards, found = run.measured(kind, everything, kind)
+        record[kind] = table(f"{kind}, {len(run.worlds)} generated worlds", yards, found)
+    write(run.out, "marketplace_main", record)
+
+
+def family_table(run: Run) -> None:
+    """Families of rules on and off, inductive."""
+    yards, found = run.measured("families", families)
+    rows = table(f"families of rules, {len(run.worlds)} generated worlds", yards, found)
+    write(run.out, "marketplace_families", rows)
+
+
+def weights(run: Run) -> None:
+    """Weights of the first world with bootstrap intervals, and of all worlds."""
+    fits = [
+        run.study("inductive", seed).weights(REPLICATES if place == 0 else 0)
+        for place, seed in enumerate(run.worlds)
+    ]
+    rows = [
+        {
+            "weight": weight.name,
+            "prior": weight.prior_mean,
+            "learned": weight.value,
+            "low": weight.interval[0],
+            "high": weight.interval[1],
+            "status": weight.status,
+            "worlds": ", ".join(f"{fit[weight.name].value:.2f}" for fit in fits),
+        }
+        for weight in fits[0]
+    ]
+    show("weights in the first world, 95 % by bootstrap; and in each world", rows)
+    write(run.out, "marketplace_weights", rows)
+    draw_weights(rows, run.out)
+
+
+def overlap(run: Run) -> None:
+    """Training snapshots that end 0-20 days into the test snapshot."""
+    rows = []
+    for days in (0, 5, 10, 15, 20):
+        yards, found = run.measured(f"overlap{days}", few_rows, overlap=days)
+        last = [yard.blocks >= 60 for yard in yards]
+        for name in found[0]:
+            scores = [of_world[name] for of_world in found]
+            unseen = [y.where(m) for y, m in zip(yards, last, strict=True)]
+            fresh = [s[m] for s, m in zip(scores, last, strict=True)]
+            for part, ys, ss in (("all days", yards, scores), ("days 60-69", unseen, fresh)):
+                rows += [
+                    {"overlap": days, "name": name, "part": part, "metric": m}
+                    | asdict(mean_over_worlds(ys, ss, m))
+                    for m in ("average_precision", "roc_auc")
+                ]
+    for metric in ("average_precision", "roc_auc"):
+        show(f"{metric} by days of overlap", _by_overlap(rows, metric))
+    write(run.out, "marketplace_overlap", rows)
+    draw_overlap(rows, run.out)
+
+
+def _by_overlap(rows: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    kept = [row for row in rows if row["metric"] == metric]
+    names = dict.fromkeys((row["part"], row["name"]) for row in kept)
+    return [
+        {"tested on": part, "": name}
+        | {
+            str(row["overlap"]): f"{row['value']:.3f}"
+            for row in kept
+            if (row["part"], row["name"]) == (part, name)
+        }
+        for part, name in names
+    ]
+
+
+def annotated(run: Run) -> None:
+    """Investigators wrote down the kind of only some of the collusion."""
+    record = {}
+    for share in (1.0, 0.3, 0.1, 0.0):
+        name = f"annotated{share:.0%}".rstrip("%")
+        yards, found = run.measured(name, annotated_rows, annotated=share)
+        title = f"kind known of {share:.0%} of the collusion, {len(run.worlds)} generated worlds"
+        record[str(share)] = table(title, yards, found)
+    write(run.out, "marketplace_annotated", record)
+
+
+def noise(run: Run) -> None:
+    """ECE, log loss and expected over observed positives, without and with noise on weights."""
+    record = {}
+    for kind in SPLITS:
+        rows = network_rows if kind == "inductive" else knowgraph_rows
+        yards, found = run.measured(f"noise-{kind}", rows, kind)
+        title = f"noise on weights, {kind}, {len(run.worlds)} generated worlds"
+        record[kind] = calibration_table(title, yards, found)
+    write(run.out, "marketplace_noise", record)
+
+
+def speed(run: Run) -> None:
+    """Seconds of the whole Reasoner on one world."""
+    world = World.draw(run.worlds[0], run.transactions, run.prevalence)
+    start = time.perf_counter()
+    training, test = world.inductive()
+    rows = [{"step": "bind both snapshots", "seconds": time.perf_counter() - start}]
+    start = time.perf_counter()
+    reasoner = kr.Reasoner(world.program, folds="random", device="cpu").fit(training)
+    rows.append({"step": "Reasoner.fit", "seconds": time.perf_counter() - start})
+    start = time.perf_counter()
+    reasoner.infer(test)
+    rows.append({"step": "Reasoner.infer", "seconds": time.perf_counter() - start})
+    for row in rows:
+        row["transactions"] = training.count("Transaction")
+    show("seconds", rows)
+    write(run.out, "marketplace_speed", rows)
+
+
+PARTS: dict[str, Callable[[Run], None]] = {
+    "main": main_table,
+    "families": family_table,
+    "weights": weights,
+    "overlap": overlap,
+    "annotated": annotated,
+    "noise": noise,
+    "speed": speed,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the parts that are asked for."""
+    options = parser(__doc__, "marketplace")
+    options.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument("--transactions", type=int, help="a world")
+    options.add_argument("--prevalence", type=float, help="share of collusion")
+    options.add_argument("--world", type=int, help="only this one (a later run takes it over)")
+    chosen = options.parse_args(arguments)
+    count = min(chosen.seeds, QUICK_WORLDS) if chosen.quick else chosen.seeds
+    run = Run(
+        chosen.transactions or (150_000 if chosen.quick else 600_000),
+        chosen.prevalence or (1 / 1000 if chosen.quick else 1 / 3000),
+        tuple(range(count)) if chosen.world is None else (chosen.world,),
+        chosen.out,
+    )
+    for name in chosen.only:
+        print(f"-- {name}", flush=True)
+        PARTS[name](run)
+
+
+if __name__ == "__main__":
+    main()

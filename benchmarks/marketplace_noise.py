@@ -1,0 +1,119 @@
+"""Calibration with and without noise on weights, in the generated marketplace.
+
+Noise can only be put on networks, so the main model is a graph network here. ``knowgraph``
+has a network for its posterior; it only knows the graph it was trained on, so its rows are
+of the transductive split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+import knowreason as kr
+from benchmarks.marketplace_study import (
+    ASKED,
+    Scores,
+    Study,
+    Yard,
+    mean_over_worlds,
+)
+from benchmarks.reporting import show
+from knowreason.infer.weight_noise import Noise
+from knowreason.learn.knowgraph import train_knowgraph
+from knowreason.models import make
+from knowreason.pipeline.fitting import learning_problem
+
+SCALE, PASSES = 0.1, 10
+FEATURES = ("markup", "coupon", "same_network", "seconds", "express", "seller_age", "n_pair")
+FEATURES += ("n_seller", "n_device", "n_tool", "mean_markup", "networks")
+NETWORK = {"convolution": "sage", "layers": 1, "hidden": 32, "epochs": 80, "patience": 15}
+METRICS = ("average_precision", "roc_auc", "ece", "log_loss", "brier")
+
+
+def network_rows(study: Study) -> dict[str, Scores]:
+    """A graph network as main model, plain and noisy, alone and under the rules."""
+    found: dict[str, Scores] = {}
+    gnn = make("gnn", {"features": FEATURES, "device": "cpu", **NETWORK})
+    for name, model in (
+        ("network", gnn),
+        ("noisy network", make("noisy", {"model": gnn, "scale": SCALE, "passes": PASSES})),
+        (
+            "noisy network, relative noise",
+            make("noisy", {"model": gnn, "scale": SCALE, "passes": PASSES, "relative": True}),
+        ),
+    ):
+        others = tuple(m for m in study.models if m.name != "main")
+        changed = Study.of(
+            study.program,
+            study.training,
+            study.test,
+            folds=3,
+            options={"main": model},
+            known=others,
+        )
+        raw = changed.models[-1].fitted.model.log_odds(study.test, ASKED)[study.local]
+        found[f"{name} alone, as it is"] = raw.astype(np.float64)
+        found[f"{name} alone, calibrated"] = changed.model_scores("main")
+        found[f"reasoner over the {name}"] = changed.reason().scores
+    return found
+
+
+def knowgraph_rows(study: Study) -> dict[str, Scores]:
+    """The published learner's own posterior network, without and with noise; and exact."""
+    past = study.learned_from()
+    problem = learning_problem(past, study.models, kr.Settings())
+    atoms = past.span(ASKED).start + study.local
+    plain = train_knowgraph(problem, seed=0)
+    trained = train_knowgraph(problem, seed=0, noise=SCALE)
+    ensemble = Noise(SCALE, passes=PASSES)
+    return {
+        "knowgraph's network": _at(plain.posterior(), atoms),
+        "knowgraph's network, noise when asked": _at(plain.posterior(ensemble), atoms),
+        "knowgraph's network, noise in training and when asked": _at(
+            trained.posterior(ensemble), atoms
+        ),
+        "knowgraph's weights, exact inference": study.reason(method="knowgraph").scores,
+        "variational_em, exact inference": study.reason().scores,
+    }
+
+
+def _at(posterior: Any, atoms: np.ndarray) -> Scores:
+    return np.asarray(posterior.log_odds.numpy()[atoms], dtype=np.float64)
+
+
+def calibration_table(
+    title: str, yards: Sequence[Yard], found: Sequence[Mapping[str, Scores]]
+) -> list[dict[str, Any]]:
+    """Print and return one row a way of scoring."""
+    rows = []
+    for name in found[0]:
+        scores = [of_world[name] for of_world in found]
+        figures = {m: mean_over_worlds(yards, scores, m) for m in METRICS}
+        expected = sum(float(expit(s).sum()) for s in scores) / sum(
+            int(y.truth.sum()) for y in yards
+        )
+        rows.append(
+            {"name": name, "expected/observed": expected}
+            | {m: asdict(figure) for m, figure in figures.items()}
+        )
+    shown = [
+        {
+            "": row["name"],
+            "AP": row["average_precision"]["value"],
+            "AUC": row["roc_auc"]["value"],
+            **{
+                f"{m} x 1000": f"{row[m]['value'] * 1000:.3f} "
+                f"[{row[m]['low'] * 1000:.3f}, {row[m]['high'] * 1000:.3f}]"
+                for m in ("ece", "log_loss")
+            },
+            "expected/observed": row["expected/observed"],
+        }
+        for row in rows
+    ]
+    show(title, shown)
+    return rows

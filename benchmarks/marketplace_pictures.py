@@ -1,0 +1,61 @@
+"""Pictures of the marketplace study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from knowreason.plot import save_svg, weights_figure
+from knowreason.plot.svg import INK, PALETTE
+from knowreason.plot.weights import WeightBar
+
+Row = Mapping[str, Any]
+
+
+def draw_weights(rows: Sequence[Row], out: Path) -> None:
+    """``marketplace_weights.svg``: rules only."""
+    bars = [
+        WeightBar(row["weight"], row["prior"], row["learned"], row["low"], row["high"])
+        for row in rows
+        if not row["weight"].startswith(("bias ", "scale "))
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    save_svg(weights_figure(bars), out / "marketplace_weights.svg")
+
+
+def draw_overlap(rows: Sequence[Row], out: Path) -> None:
+    """``marketplace_overlap.svg``: AP and AUC by days of overlap, generated data."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 6.0), layout="constrained")
+    axes = figure.subplots(2, 2, sharex=True)
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    for line, metric in enumerate(("average_precision", "roc_auc")):
+        for column, part in enumerate(("all days", "days 60-69")):
+            one = axes[line][column]
+            for place, (colour, name) in enumerate(zip(PALETTE, names, strict=False)):
+                mine = [
+                    r for r in rows if (r["name"], r["part"], r["metric"]) == (name, part, metric)
+                ]
+                days = [r["overlap"] + 0.25 * (place - 1.5) for r in mine]
+                middle = [r["value"] for r in mine]
+                one.plot(days, middle, color=colour, marker="o", markersize=4, label=name)
+                one.vlines(days, [r["low"] for r in mine], [r["high"] for r in mine], color=colour)
+            title = {
+                "all days": "whole test snapshot",
+                "days 60-69": "days 60-69, never trained on",
+            }
+            one.set_title(title[part] if line == 0 else "", fontsize=10, color=INK)
+            one.grid(color="#e4e7eb", linewidth=0.6)
+            one.spines[["top", "right"]].set_visible(False)
+            one.set_ylabel(
+                {"average_precision": "AP", "roc_auc": "AUC"}[metric] if not column else ""
+            )
+        axes[1][0].set_xlabel("days of overlap")
+        axes[1][1].set_xlabel("days of overlap")
+    axes[0][0].legend(frameon=False, fontsize=8)
+    figure.suptitle("generated marketplace; 95 % by bootstrap over days", fontsize=9, color=INK)
+    out.mkdir(parents=True, exist_ok=True)
+    save_svg(figure, out / "marketplace_overlap.svg")
+    figure.savefig(out / "marketplace_overlap.png", dpi=110)
