@@ -32,6 +32,7 @@ Weighting = Literal["equal", "contrast", "agreement"]
 TERMS = (*CLOSED_FORM, "net")
 PARTS = 32
 HELD = 0.2  # share of ego-subgraphs on which contrasts are measured
+PRIOR_EGOS = 100  # that speak for equal weights
 CONTRAST_ROWS = 5_000  # few ego-subgraphs are perturbed several times
 AGREEMENT_ROWS = 20_000
 
@@ -136,7 +137,7 @@ def fit_energy(
     fitted = {name: fitted[name] for name in terms}
     observed = energies(fitted, egos, inputs)
     contrasts = contrasts_of({n: judged[n] for n in terms}, egos.take(held), inputs, how)
-    chosen = weights_of(weights, observed, contrasts)
+    chosen = weights_of(weights, observed, contrasts, len(held))
     said = ", ".join(f"{name} {weight:.2f}" for name, weight in chosen.items())
     return AdditiveEnergy(
         maps,
@@ -206,17 +207,27 @@ def _fitted(names: Sequence[str], egos: Egos, inputs: Inputs) -> dict[str, Term]
 
 def weights_of(
     how: Weighting,
-    observed: Mapping[str, NDArray[np.float64]],
+    observed: Mapping[str, NDArray[np.floating]],
     contrasts: Mapping[str, Mapping[str, float]],
+    held: int,
 ) -> dict[str, float]:
-    """Weights with sum 1; equal ones where a scheme would leave nothing."""
+    """Weights with sum 1; equal ones where a scheme would leave nothing.
+
+    Args:
+        how: see :func:`fit_energy`. Weights by contrast go with its excess over one half,
+            drawn towards equal ones as by :data:`PRIOR_EGOS` further ego-subgraphs.
+        observed: energies by term.
+        contrasts: from :func:`contrasts_of`.
+        held: on how many ego-subgraphs those were measured.
+    """
     if how == "contrast":
-        raw = np.array([np.mean(list(kinds.values())) - 0.5 for kinds in contrasts.values()])
+        excess = np.array([np.mean(list(kinds.values())) - 0.5 for kinds in contrasts.values()])
+        excess = np.maximum(excess, 0)
+        raw = (held * excess + PRIOR_EGOS * excess.mean()) / (held + PRIOR_EGOS)
     elif how == "agreement":
-        raw = _agreement(np.array(list(observed.values())))
+        raw = np.maximum(_agreement(np.array(list(observed.values()))), 0)
     else:
         raw = np.ones(len(observed))
-    raw = np.maximum(raw, 0)
     raw = raw if raw.sum() > 1e-9 else np.ones(len(raw))
     return dict(zip(observed, (raw / raw.sum()).tolist(), strict=True))
 

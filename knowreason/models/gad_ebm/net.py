@@ -183,8 +183,9 @@ def train_net(
 ) -> Net:
     """Train the networks on observed ego-subgraphs; no label is involved.
 
-    Those whose places are ``held`` only say when to stop. Every network starts from its own weights and sees the same perturbations. A loss that
-    is no longer finite ends training at the best weights before.
+    Those whose places are ``held`` only say when to stop. Every network starts from its own
+    weights and sees the same perturbations. A loss that is no longer finite ends training at
+    the best weights before.
     """
     random = np.random.default_rng(how.seed)
     logs = np.log1p(egos.degree)
