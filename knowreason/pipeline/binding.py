@@ -16,6 +16,7 @@ from knowreason.data.tables import TableSource, load_tables
 from knowreason.errors import ProjectError, did_you_mean
 from knowreason.lang import load
 from knowreason.logic import Program
+from knowreason.pipeline.parts import duration, label_delay
 from knowreason.pipeline.project import Binding, EdgeBinding, Project
 
 
@@ -69,6 +70,8 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
             for predicate, s in project.scores.items()
         },
         graph=[_edges(tables, edge) for edge in project.graph.edges],
+        label_delay=label_delay(project),
+        label_refresh=duration(project.time.label_refresh, "label_refresh"),
     )
 
 

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import logit
 
 from knowreason.learn.reliability import Channels
-from knowreason.pipeline.reliability import since_training
+from knowreason.learn.state_reliability import StateChannels
+from knowreason.pipeline.reliability import Reading, since_training
 from knowreason.pipeline.snapshots import Rate, ScoreSummary, Snapshot
 
 SURE = 4.0  # standard errors between two rates, beyond which they differ
 LEAST_RATIO = 1.3  # of odds
 LEAST_CHANGE = 0.01  # of a share
 LEAST_DISTANCE = 0.1  # between two distributions of scores
+MOST_STATES = 3  # named in one sentence
 
 
 @dataclass(frozen=True)
@@ -135,20 +138,41 @@ def _broken_models(training: Snapshot, today: Snapshot) -> Iterator[str]:
         channels = since.get(reading.predicate)
         if channels is None:
             continue
-        boolean = isinstance(channels, Channels)
-        seen = channels.s1 if isinstance(channels, Channels) else channels.seen
         for place, model in enumerate(reading.models):
-            what = f"true {reading.predicate} atoms" if boolean else f"{reading.predicate} settings"
-            if seen[place] < 1:
+            if isinstance(channels, StateChannels):
+                yield from _blind_to(model, reading, channels.confusion[place])
+                continue
+            if channels.s1[place] < 1:
                 yield (
-                    f"model `{model}` sees {seen[place]:.0%} of the {what} that it saw in "
-                    "training: it may be broken"
+                    f"model `{model}` sees {channels.s1[place]:.0%} of the true "
+                    f"{reading.predicate} atoms that it saw in training: it may be broken"
                 )
-            if isinstance(channels, Channels) and channels.s0[place] > 0:
+            if channels.s0[place] > 0:
                 yield (
                     f"model `{model}` takes {channels.s0[place]:.1%} more of the false "
                     f"{reading.predicate} atoms for true than in training"
                 )
+
+
+def _blind_to(model: str, reading: Reading, confusion: NDArray[np.float64]) -> Iterator[str]:
+    """What a model of a functional predicate no longer sees, the worst states first."""
+    seen = np.diagonal(confusion)
+    lost = [int(state) for state in np.argsort(seen, kind="stable") if seen[state] < 1]
+    if not lost:
+        return
+    told = []
+    for state in lost[:MOST_STATES]:
+        others = confusion[state] * (np.arange(len(seen)) != state)
+        other = int(others.argmax())
+        told.append(
+            f"{seen[state]:.0%} of `{reading.states[state]}` (taken for `{reading.states[other]}` "
+            f"in {others[other]:.0%})"
+        )
+    more = f" and less of {len(lost) - MOST_STATES} more" if len(lost) > MOST_STATES else ""
+    yield (
+        f"model `{model}` sees, of the {reading.predicate} settings that it saw in training, "
+        f"{', '.join(told)}{more}: it may be broken"
+    )
 
 
 def _diagnosis(training: Snapshot, today: Snapshot) -> Iterator[str]:
@@ -173,4 +197,9 @@ def _told(now: Any, then: Any, place: int) -> str:
             f"sees {now.s1[place]:.0%} of what is true (training {then.s1[place]:.0%}), takes "
             f"{now.s0[place]:.1%} of what is false for true (training {then.s0[place]:.1%})"
         )
-    return f"sees {now.seen[place]:.0%} of the settings (training {then.seen[place]:.0%})"
+    return f"sees {_least(now, place)} (training {_least(then, place)})"
+
+
+def _least(channels: StateChannels, place: int) -> str:
+    seen = channels.seen[place]
+    return f"{seen.min():.0%} to {seen.max():.0%} of the settings in a state"

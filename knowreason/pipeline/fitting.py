@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from knowreason.data import Dataset
+from knowreason.diagnostics import Diagnostic
 from knowreason.factors import OPEN, ParameterTable
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
@@ -203,3 +204,22 @@ def mentions_latent(program: Program, formula: Formula) -> bool:
 def model_outputs(models: tuple[FittedModel, ...], data: Dataset) -> tuple[ModelOutput, ...]:
     """What the final models say on data."""
     return tuple(model.fitted.predict(data) for model in models)
+
+
+def with_label_warnings(grounding: Grounding) -> Grounding:
+    """The grounding with a warning where definitions read labels as fresh as they can be.
+
+    What they learn to trust is then younger than what they will see, unless labels are
+    gathered anew for each prediction.
+    """
+    readers = grounding.program.label_readers
+    if not readers or grounding.data.label_refresh:
+        return grounding
+    names = ", ".join(f"`{name}`" for name in readers)
+    warning = Diagnostic(
+        "KR665",
+        f"labels are read by {names} as if they were gathered anew for each prediction",
+        "warning",
+        help="split by the clock, or say how old they will be: `label_refresh`",
+    )
+    return replace(grounding, warnings=(*grounding.warnings, warning))

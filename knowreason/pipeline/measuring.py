@@ -80,7 +80,7 @@ def with_prequential(
     cut: Any,
 ) -> Evaluation:
     """The evaluation with a row for each label delay: 0 and the project's own."""
-    split, delay = project.split, label_delay(project, reasoner.program)
+    split, delay = project.split, label_delay(project)
     schedule = Schedule(split.refit_weights, split.refit_models)
     span = atoms_of(test, evaluation.predicate)
     asked = span.arguments[evaluation.atoms - span.start]

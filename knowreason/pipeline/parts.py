@@ -45,7 +45,7 @@ def parts_of(project: Project, program: Program, data: Dataset) -> Parts:
     cut = boundary(split.train, "<", "train")
     later = boundary(split.test or f">= {cut}", ">=", "test")
     train, test = data.split_by(split.by, before=cut)
-    delay = label_delay(project, program)
+    delay = label_delay(project)
     if delay and _is_clock(program, split.by):
         train, test = known_at(train, cut, delay), known_at(test, cut, delay)
     if later != cut:
@@ -78,19 +78,23 @@ def boundary(condition: str, operator: str, key: str) -> Any:
         return text
 
 
-def label_delay(project: Project, program: Program) -> int | float:
-    """``[time] label_delay`` in the clock's units (microseconds for times).
+def label_delay(project: Project) -> int | float:
+    """``[time] label_delay`` in the clock's units (microseconds for times)."""
+    return duration(project.time.label_delay, "label_delay")
+
+
+def duration(value: str | int | float, key: str) -> int | float:
+    """A value of ``[time]`` in the clock's units.
 
     Raises:
         ProjectError: KR910 for text that is no duration.
     """
-    delay = project.time.label_delay
-    if not isinstance(delay, str):
-        return delay
-    found = parse_duration(delay)
+    if not isinstance(value, str):
+        return value
+    found = parse_duration(value)
     if found is None:
         raise ProjectError(
-            f'[time] label_delay = "{delay}" is not a duration', code="KR910", help='such as "2d"'
+            f'[time] {key} = "{value}" is not a duration', code="KR910", help='such as "2d"'
         )
     return found
 

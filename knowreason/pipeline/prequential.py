@@ -95,7 +95,8 @@ def prequential(
 
     Args:
         reasoner: fitted on what lies before ``start``, or unfitted (then it is fitted here,
-            on a copy); never changed.
+            on a copy); never changed. One whose definitions read labels is fitted again
+            unless it was fitted for labels as old as they are here.
         data: everything, all labels visible.
         by: the clock.
         start: where the first scored slice begins.
@@ -115,6 +116,8 @@ def prequential(
     """
     predicate = predicate or only_query(reasoner.program)
     starts = slice_starts(data, by, start, moments)
+    longest = float(np.diff(starts).max(initial=1)) if moments is not None else 1.0
+    data = replace(data, label_delay=delay, label_refresh=longest)
     walker = _Walker(_ready(reasoner, data, by, starts[0], delay), by, delay, schedule)
     rows = []
     for number, moment in enumerate(starts):
@@ -156,13 +159,24 @@ def slice_starts(
 
 def _ready(reasoner: Reasoner, data: Dataset, by: str, first: float, delay: float) -> Reasoner:
     mine = copy(reasoner)
-    if not hasattr(mine, "fit_"):
+    if not hasattr(mine, "fit_") or not _reads_labels_so_old(mine, data):
         past, _ = data.split_by(by, before=first)
         mine.fit(known_at(past, first, delay) if delay else past)
     elif not hasattr(mine, "grounding_"):
         past, _ = data.split_by(by, before=first)
         mine.training_grounding(known_at(past, first, delay) if delay else past)
     return mine
+
+
+def _reads_labels_so_old(reasoner: Reasoner, data: Dataset) -> bool:
+    """Whether definitions read labels in training as they will on the walk."""
+    if not reasoner.program.label_readers:
+        return True
+    before = reasoner.grounding_.data if hasattr(reasoner, "grounding_") else None
+    return before is not None and (before.label_delay, before.label_refresh) == (
+        data.label_delay,
+        data.label_refresh,
+    )
 
 
 @dataclass

@@ -88,11 +88,17 @@ class GraphSection:
 class TimeSection:
     """When labels become known.
 
-    ``label_delay`` is a duration (``"2d"``) for a clock that is a time, or a number in
-    the clock's own units.
+    Both are durations (``"2d"``) for a clock that is a time, or numbers in the clock's own
+    units.
+
+    Attributes:
+        label_delay: labels are known this long after their atom's clock.
+        label_refresh: for how long labels are not gathered anew in use, for definitions that
+            read labels; by default the length of the test part.
     """
 
     label_delay: str | int | float = 0
+    label_refresh: str | int | float = 0
 
 
 @dataclass(frozen=True, slots=True)

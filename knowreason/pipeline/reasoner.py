@@ -25,9 +25,15 @@ from knowreason.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
 from knowreason.models.columns import evaluated_definitions
 from knowreason.pipeline.beliefs import Beliefs
-from knowreason.pipeline.fitting import fit_models, fit_weights, learning_problem, model_outputs
+from knowreason.pipeline.fitting import (
+    fit_models,
+    fit_weights,
+    learning_problem,
+    model_outputs,
+    with_label_warnings,
+)
 from knowreason.pipeline.intervals import bootstrap_fit, with_intervals
-from knowreason.pipeline.reliability import shifted
+from knowreason.pipeline.reliability import Shifts, shifted
 from knowreason.pipeline.settings import Progress, Settings
 from knowreason.pipeline.snapshots import Snapshot
 from knowreason.pipeline.stored_models import FittedModel
@@ -117,7 +123,7 @@ class Reasoner(BaseEstimator):
             progress=progress,
         )
         outputs = tuple(model.fitted.output for model in self.models_)
-        self.grounding_ = self._ground(data, outputs)
+        self.grounding_ = with_label_warnings(self._ground(data, outputs))
         fit = fit_weights(
             self.grounding_,
             self.models_,
@@ -165,10 +171,12 @@ class Reasoner(BaseEstimator):
             NotFittedError: before :meth:`fit`.
         """
         models = self._fitted()
+        if data.label_refresh:  # labels are as old as they are
+            data = replace(data, label_refresh=0)
         outputs = model_outputs(models, data)
         bare = self._ground(data, (), labels="evidence")
 
-        def believe(outputs: tuple[ModelOutput, ...], shifts: Mapping[str, float]) -> Beliefs:
+        def believe(outputs: tuple[ModelOutput, ...], shifts: Shifts) -> Beliefs:
             grounding = shifted(bare.with_models(outputs), shifts)
             return self._believe(grounding, outputs, self.fit_, engine)
 

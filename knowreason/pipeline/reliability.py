@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import log_expit, logit
 
@@ -26,17 +27,18 @@ from knowreason.learn.state_reliability import (
     apply_states,
     fit_state_channels,
     relative_states,
+    states_beyond_noise,
 )
 
 LEAST_ATOMS = 30  # in a batch, to speak of reliability
 ROUNDS = 4  # of inference while adapting
 SETTLED = 0.01  # change of a channel at which rounds end
 FURTHEST = 40.0  # log-odds of what rules say, beyond which it is certain
-LEAST_LOSS = 0.05
 UNTOLD = 0.05  # spread of what rules say of atoms, below which they say nothing
 HELD = 1e9  # pseudo-cases that hold a base rate
 
 Array = NDArray[Any]
+Shifts = Mapping[str, float | Array]
 
 
 @dataclass(frozen=True)
@@ -47,43 +49,46 @@ class Reading:
         predicate: whose models.
         models: their names.
         channels: of a functional predicate, :class:`StateChannels`.
+        states: names of the states of a functional predicate.
     """
 
     predicate: str
     models: tuple[str, ...]
     channels: Channels | StateChannels
+    states: tuple[str, ...] = ()
 
     def to_values(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         told = self.channels
-        common = {"predicate": self.predicate, "models": list(self.models), "count": told.count}
+        common = {
+            "predicate": self.predicate,
+            "models": list(self.models),
+            "count": told.count,
+            "errors": None if told.errors is None else told.errors.tolist(),
+        }
         if isinstance(told, StateChannels):
-            return common | {"seen": told.seen.tolist()}
+            shares = {"confusion": told.confusion.tolist(), "shift": told.shift.tolist()}
+            return common | shares | {"states": list(self.states)}
         return common | {
             "s1": told.s1.tolist(),
             "s0": told.s0.tolist(),
             "shift": told.shift,
             "true": told.true,
-            "errors": None if told.errors is None else told.errors.tolist(),
         }
 
     @staticmethod
     def from_values(values: Mapping[str, Any]) -> Reading:
         """What :meth:`to_values` gave."""
         channels: Channels | StateChannels
-        if "seen" in values:
-            channels = StateChannels(np.array(values["seen"]), values["count"])
+        errors = None if values["errors"] is None else np.array(values["errors"])
+        count, states = values["count"], tuple(values.get("states", ()))
+        if states:
+            confusion, shift = np.array(values["confusion"]), np.array(values["shift"])
+            channels = StateChannels(confusion, shift, count, errors=errors)
         else:
-            errors = values["errors"]
-            channels = Channels(
-                np.array(values["s1"]),
-                np.array(values["s0"]),
-                values["shift"],
-                values["true"],
-                values["count"],
-                errors=None if errors is None else np.array(errors),
-            )
-        return Reading(values["predicate"], tuple(values["models"]), channels)
+            s1, s0 = np.array(values["s1"]), np.array(values["s0"])
+            channels = Channels(s1, s0, values["shift"], values["true"], count, errors=errors)
+        return Reading(values["predicate"], tuple(values["models"]), channels, states)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class Batch:
     outputs: tuple[ModelOutput, ...]
     chosen: NDArray[np.bool_]
     used: tuple[ModelOutput, ...] = ()
-    shifts: Mapping[str, float] | None = None
+    shifts: Shifts | None = None
 
 
 def readings(batch: Batch) -> tuple[Reading, ...]:
@@ -122,14 +127,18 @@ def readings(batch: Batch) -> tuple[Reading, ...]:
         passed = counted_ratios(batch.grounding, used)
         belief = np.clip(batch.log_odds[span.start : span.stop], -FURTHEST, FURTHEST)
         chosen = batch.chosen[span.start : span.stop]
+        shift = (batch.shifts or {}).get(predicate, 0.0)
+        states: tuple[str, ...] = ()
         channels: Channels | StateChannels | None
         if span.functional_position is None:
-            rest = belief - passed.sum(1) - (batch.shifts or {}).get(predicate, 0.0)
+            rest = belief - passed.sum(1) - shift
             channels = _channels(told, rest, chosen, float(np.mean(mine[0].base_rate)))
         else:
-            channels = _state_channels(span, told, log_expit(belief) - passed.sum(1), chosen, mine)
+            rest = log_expit(belief) - passed.sum(1) - over_states(shift, span)
+            channels = _state_channels(span, told, rest, chosen, mine)
+            states = _state_names(batch.grounding, span)
         if channels is not None:
-            found.append(Reading(predicate, tuple(o.model for o in mine), channels))
+            found.append(Reading(predicate, tuple(o.model for o in mine), channels, states))
     return tuple(found)
 
 
@@ -158,10 +167,7 @@ def since_training(
         if isinstance(now, Channels) and isinstance(then, Channels):
             found[reading.predicate] = beyond_noise(relative(now, then))
         elif isinstance(now, StateChannels) and isinstance(then, StateChannels):
-            since = relative_states(now, then)
-            noise = 3 * np.hypot(now.seen_error, then.seen_error)
-            lost = 1 - since.seen > np.maximum(LEAST_LOSS, noise)
-            found[reading.predicate] = replace(since, seen=np.where(lost, since.seen, 1.0))
+            found[reading.predicate] = states_beyond_noise(relative_states(now, then))
     return found
 
 
@@ -177,11 +183,9 @@ def passed_outputs(
         mine = [output for output in outputs if output.predicate == predicate]
         told = counted_ratios(grounding, mine)
         if isinstance(channels, StateChannels):
-            span, base = grounding.span(predicate), np.asarray(mine[0].base_rate)
-            by_state = _by_state(span, told)
+            by_state = _by_state(grounding.span(predicate), told)
             assert by_state is not None
-            passed = apply_states(channels, by_state, base)
-            passed = passed.reshape(len(mine), -1).T
+            passed = apply_states(channels, by_state).reshape(len(mine), -1).T
         else:
             passed = apply(channels, told)
         for place, output in enumerate(mine):
@@ -192,21 +196,27 @@ def passed_outputs(
     return tuple(changed.get((output.model, output.predicate), output) for output in outputs)
 
 
-def base_shifts(since: Mapping[str, Channels | StateChannels]) -> dict[str, float]:
-    """Moved base rates, in log-odds, by predicate."""
-    return {p: c.shift for p, c in since.items() if isinstance(c, Channels) and c.shift}
+def base_shifts(since: Mapping[str, Channels | StateChannels]) -> Shifts:
+    """Moved base rates, in log-odds, by predicate; of a functional one, one a state."""
+    return {predicate: c.shift for predicate, c in since.items() if np.any(c.shift)}
 
 
-def shifted(grounding: Grounding, shifts: Mapping[str, float]) -> Grounding:
+def shifted(grounding: Grounding, shifts: Shifts) -> Grounding:
     """The grounding with other base rates of whole predicates."""
     log_odds = grounding.graph.log_odds.clone()
     for predicate, shift in shifts.items():
         span = grounding.span(predicate)
-        log_odds[span.start : span.stop] += shift
+        moved = torch.from_numpy(np.asarray(over_states(shift, span), np.float32))
+        log_odds[span.start : span.stop] += moved
     log_odds[grounding.graph.evidence != OPEN] = grounding.graph.log_odds[
         grounding.graph.evidence != OPEN
     ]
     return replace(grounding, graph=replace(grounding.graph, log_odds=log_odds))
+
+
+def over_states(shift: float | Array, span: AtomSpan) -> float | Array:
+    """A shift a state as one an atom; a single one stays as it is."""
+    return shift if np.ndim(shift) == 0 else np.tile(shift, span.count // np.size(shift))
 
 
 @dataclass(frozen=True)
@@ -216,20 +226,20 @@ class Settled:
     Attributes:
         readings: today's channels.
         outputs: the models' outputs after what happened to them since training.
-        shifts: moved base rates, in log-odds, by predicate.
+        shifts: moved base rates, in log-odds, by predicate (and state).
         changed: whether anything moved beyond noise.
     """
 
     readings: tuple[Reading, ...]
     outputs: tuple[ModelOutput, ...]
-    shifts: Mapping[str, float]
+    shifts: Shifts
     changed: bool
 
 
 def settle(
     batch: Batch,
     training: tuple[Reading, ...],
-    believe: Callable[[tuple[ModelOutput, ...], Mapping[str, float]], Array],
+    believe: Callable[[tuple[ModelOutput, ...], Shifts], Array],
 ) -> Settled:
     """Channels and beliefs in turn until they agree.
 
@@ -263,13 +273,13 @@ def _changed(channels: Channels | StateChannels) -> bool:
 
 def _identity(channels: Channels | StateChannels) -> Channels | StateChannels:
     if isinstance(channels, StateChannels):
-        return StateChannels(np.ones_like(channels.seen))
+        return StateChannels.identity(*channels.seen.shape)
     return Channels.identity(len(channels.s1))
 
 
 def _values(channels: Channels | StateChannels) -> Array:
     if isinstance(channels, StateChannels):
-        return channels.seen
+        return np.concatenate([channels.confusion.ravel(), channels.shift])
     return np.concatenate([channels.s1, channels.s0, [channels.shift]])
 
 
@@ -302,9 +312,17 @@ def _state_channels(
     if by_state is None or base.shape != (by_state.shape[2],):
         return None
     settings = chosen.reshape(-1, len(base)).all(1)
-    if settings.sum() < LEAST_ATOMS:
+    before, alone = rest.reshape(-1, len(base))[settings], len(outputs) == 1
+    if settings.sum() < LEAST_ATOMS or (alone and before.std(axis=0).max() < UNTOLD):
         return None
-    return fit_state_channels(by_state[:, settings], rest.reshape(-1, len(base))[settings], base)
+    prior = ChannelPrior(base_cases=HELD) if alone else ChannelPrior()
+    return fit_state_channels(by_state[:, settings], before, base, prior=prior)
+
+
+def _state_names(grounding: Grounding, span: AtomSpan) -> tuple[str, ...]:
+    assert span.functional_position is not None
+    sort = grounding.program.sorts_of(span.predicate)[span.functional_position]
+    return tuple(grounding.data.vocabularies[sort].names.to_pylist())
 
 
 def _by_state(span: AtomSpan, told: Array) -> Array | None:

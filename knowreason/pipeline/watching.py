@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from knowreason.factors.outputs import ModelOutput
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.drift import adaptation_warnings, compare
-from knowreason.pipeline.reliability import Batch, settle
+from knowreason.pipeline.reliability import Batch, Shifts, settle
 from knowreason.pipeline.snapshots import Snapshot, counted_in_training, snapshot
 from knowreason.pipeline.stored_models import FittedModel
 
-Believe = Callable[[tuple[ModelOutput, ...], Mapping[str, float]], Beliefs]
+Believe = Callable[[tuple[ModelOutput, ...], Shifts], Beliefs]
 ADAPTED = "adapted: every model's log-odds passed through the channel fitted to today's data"
 NOTHING_TO_ADAPT = "nothing to adapt: no model's channel differs from that of the training period"
 
@@ -44,7 +44,7 @@ def watched(
             before that stay in ``unadapted``.
     """
 
-    def log_odds(outputs: tuple[ModelOutput, ...], shifts: Mapping[str, float]) -> NDArray[Any]:
+    def log_odds(outputs: tuple[ModelOutput, ...], shifts: Shifts) -> NDArray[Any]:
         return believe(outputs, shifts).posterior.log_odds.numpy()
 
     batch = _batch(beliefs, asked(beliefs))

@@ -18,6 +18,7 @@ from knowreason.learn.state_reliability import (
     apply_states,
     fit_state_channels,
     relative_states,
+    states_beyond_noise,
 )
 
 RATIOS = arrays(
@@ -129,15 +130,17 @@ def test_a_shared_cause_of_error_shows_among_negatives():
     assert correlations(shared, np.full(len(labels), -1, np.int8))[0, 1] == 0
 
 
-def states(n=3000, broken=None, seed=0):
+def states(n=3000, broken=None, taken=None, shares=None, seed=0):
     """Reports of three sensors about a state of four; ``ratios[m, n, K]``."""
     rng = np.random.default_rng(seed)
     base = np.array([0.4, 0.3, 0.2, 0.1])
-    truth = rng.choice(4, n, p=base)
+    truth = rng.choice(4, n, p=base if shares is None else shares)
     ratios = []
     for model in range(3):
         lost = rng.random(n) < (0.7 if model == broken else 0)
         seen = np.where(lost, rng.choice(4, n, p=base), truth)
+        if taken is not None and model == 0:
+            seen = np.where(seen == taken[0], taken[1], seen)
         x = rng.normal(size=(n, 4)) + 3 * np.eye(4)[seen]
         z = base * np.exp(3 * x - 4.5)
         ratios.append(np.log(z / z.sum(1, keepdims=True) / base))
@@ -152,13 +155,43 @@ def test_states():
     today = fit_state_channels(ratios, prior, base)
     assert (np.diff(today.history) > -1e-7).all()
     since = relative_states(today, training)
-    assert since.seen[1] == pytest.approx(0.3, abs=0.08)
-    assert (since.seen[[0, 2]] > 0.95).all()
-    whole = StateChannels(np.ones(3))
-    assert (apply_states(whole, ratios, base) == ratios).all()
-    adapted = apply_states(since, ratios, base)
+    assert base @ since.seen[1] == pytest.approx(0.3 + 0.7 * base @ base, abs=0.08)
+    assert (since.seen[[0, 2]] > 0.93).all()
+    whole = StateChannels.identity(3, 4)
+    assert (apply_states(whole, ratios) == ratios).all()
+    adapted = apply_states(since, ratios)
 
     def right(x):
         return ((x.sum(0) + np.log(base)).argmax(1) == truth).mean()
 
     assert right(adapted) > right(ratios) + 0.02
+
+
+def since_training(**change):
+    _, ratios, base = states(seed=1)
+    prior = np.tile(np.log(base), (3000, 1))
+    training = fit_state_channels(ratios, prior, base)
+    _, ratios, _ = states(seed=2, **change)
+    today = fit_state_channels(ratios, prior, base)
+    assert (np.diff(today.history) > -1e-7).all()
+    return states_beyond_noise(relative_states(today, training))
+
+
+def test_one_state_taken_for_another():
+    since = since_training(taken=(1, 2))
+    assert since.confusion[0, 1, 2] > 0.85
+    assert (since.confusion[0, [0, 2, 3]] == np.eye(4)[[0, 2, 3]]).all()
+    assert (since.confusion[1:] == np.eye(4)).all()
+
+
+def test_other_shares_of_states_are_no_broken_model():
+    since = since_training(shares=(0.1, 0.2, 0.3, 0.4))
+    assert (since.confusion == np.eye(4)).all()
+    expected = np.log(np.array([0.1, 0.2, 0.3, 0.4]) / [0.4, 0.3, 0.2, 0.1])
+    assert np.diff(since.shift) == pytest.approx(np.diff(expected), abs=0.2)
+
+
+def test_states_in_which_all_is_well():
+    since = since_training()
+    assert (since.confusion == np.eye(4)).all()
+    assert (since.shift == 0).all()

@@ -18,6 +18,7 @@ from knowreason.factors.oracle import all_worlds
 from knowreason.pipeline.drift import compare
 from knowreason.pipeline.settings import Settings
 from knowreason.pipeline.snapshots import Snapshot, violations
+from knowreason.pipeline.watching import NOTHING_TO_ADAPT
 
 PROGRAM = """
 domain Case
@@ -71,7 +72,7 @@ def reasoner():
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_in_distribution_silent(reasoner, seed):
     beliefs = reasoner.infer(today(seed=seed), adapt="reliability")
-    assert beliefs.notes == ()
+    assert beliefs.notes == (NOTHING_TO_ADAPT,)
     assert len(beliefs.diagnosis) == 3
     unadapted = beliefs.unadapted.posterior.log_odds
     assert torch.equal(beliefs.posterior.log_odds, unadapted)
