@@ -38,9 +38,9 @@ class AutoencoderOptions:
     hidden: int = 64
     layers: int = 2
     heads: int = 4
-    epochs: int = 150
+    epochs: int = 200
     learning_rate: float = 2e-2
-    beta: float = 0.02
+    beta: float = 0.1
     edge_decoder: EdgeKind = "bilinear"
     seed: int = 0
 

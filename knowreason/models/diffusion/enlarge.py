@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -221,7 +221,7 @@ def _key_clocks(
         ids = table.column("a0").to_numpy()
         value = table.column(VALUE).to_numpy().copy()
         ours = (ids >= first) & (ids < first + len(new.source))
-        value[ours] = new.time[ids[ours] - first].astype(value.dtype)
+        value[ours] = _as_kind(new.time, value.dtype)[ids[ours] - first]
         changed[clock.name] = table.set_column(1, VALUE, pa.array(value))
     return changed
 
@@ -292,10 +292,13 @@ def _graph(data: Dataset, synthetic: Synthetic) -> GraphTables | None:
     return GraphTables(tuple(relations))
 
 
-def _times(edges: Edges, new: NewEdges) -> NDArray[np.generic] | None:
+def _times(edges: Edges, new: NewEdges) -> NDArray[Any] | None:
     if edges.time is None:
         return None
     time = edges.time[new.template] if new.time is None else new.time
-    if np.issubdtype(edges.time.dtype, np.integer):
-        time = np.rint(time)
-    return np.concatenate([edges.time, time.astype(edges.time.dtype)])
+    return np.concatenate([edges.time, _as_kind(time, edges.time.dtype)])
+
+
+def _as_kind(time: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
+    """Times in the number type of a column, rounded where it is whole."""
+    return (np.rint(time) if np.issubdtype(kind, np.integer) else time).astype(kind)
