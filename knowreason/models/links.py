@@ -104,9 +104,14 @@ def edge_columns(data: Dataset) -> FeatureTable:
 
     Names are prefixed by the relation, which is a column too, where there are several; columns
     of other relations are missing.
+
+    Raises:
+        ModelError: KR811 for an infinite value, naming row and column.
     """
     assert data.graph is not None
     relations = data.graph.relations
+    for edges in relations:
+        _refuse_infinite(edges)
     if len(relations) == 1:
         return relations[0].features
     ends = np.cumsum([0, *map(len, relations)])
@@ -122,6 +127,17 @@ def edge_columns(data: Dataset) -> FeatureTable:
     which = np.repeat(np.arange(len(relations)), np.diff(ends)).astype(float)
     kinds = one_column("relation", which, tuple(edges.name for edges in relations))
     return side_by_side([FeatureTable(names, values, categories), kinds])
+
+
+def _refuse_infinite(edges: Edges) -> None:
+    found = np.argwhere(np.isinf(edges.features.values))
+    if len(found):
+        row, column = found[0]
+        raise ModelError(
+            f"column `{edges.features.names[column]}` of the edges `{edges.name}` is infinite in"
+            f" row {row + 1} ({len(found)} such values)",
+            code="KR811",
+        )
 
 
 def without_edges(data: Dataset) -> FeatureTable:

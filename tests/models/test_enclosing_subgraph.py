@@ -217,3 +217,13 @@ def test_relations_beside_each_other():
     assert table.names == ("relation",)
     assert len(table) == 2 * len(edges)
     make("enclosing_subgraph", {"hidden": 8, "epochs": 1}).fit(both, "Fraud")
+
+
+def test_infinite_edge_features_are_refused(split):
+    edges = split[0].graph.relations[0]
+    values = edges.features.values.copy()
+    values[3] = np.inf
+    wrong = with_edges(split[0], replace(edges, features=replace(edges.features, values=values)))
+    with pytest.raises(ModelError, match="row 4") as caught:
+        make("enclosing_subgraph", {"epochs": 1}).fit(wrong, "Bad")
+    assert caught.value.code == "KR811"
