@@ -79,3 +79,13 @@ def test_karate_draws_people_to_their_peers():
     a, b, c = (found[f'WithHi("{name}")'] for name in "abc")
     assert a > b > c
     assert b == pytest.approx(0.5, abs=1e-6)
+
+
+def test_banned_workers_are_found_in_rings():
+    found = probabilities(
+        "banned_workers.kr",
+        'Together("a", "bad") Together("b", "bad") Together("a", "b") Together("b", "c") '
+        'Together("c", "d") Banned("bad") !Banned("d")',
+    )
+    a, b, c = (found[f'Banned("{name}")'] for name in "abc")
+    assert a > b > c
