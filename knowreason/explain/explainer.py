@@ -85,9 +85,12 @@ class Explainer:
         )
         asked: list[Question] = [splitting, effects, *([flips] if changes else [])]
         parts, found, *changed = _answers(near, asked, seed)
-        notes = () if parts.exact else ("rules' shares are averages over sampled orders",)
+        notes: tuple[str, ...] = (
+            () if parts.exact else ("rules' shares are averages over sampled orders",)
+        )
         if not near.whole:
             notes = (*notes, f"solved within {len(near.atoms)} atoms around it")
+        notes += tuple(parts_notes(self.grounding, atom, self.outputs))
         return Explanation(
             self.grounding.atom_name(atom),
             float(expit(total)),
@@ -146,6 +149,22 @@ def _shares(grounding: Grounding, parts: Split, total: float) -> tuple[Share, ..
         shares.append(Share("beyond", "the rest of the graph", beyond))
     order = {"base": 0, "prior": 1, "model": 2, "rule": 3, "beyond": 4}
     return tuple(sorted(shares, key=lambda s: (order[s.kind], -abs(s.log_odds))))
+
+
+def parts_notes(
+    grounding: Grounding, atom: int, outputs: Sequence[ModelOutput], most: int = 3
+) -> list[str]:
+    """The largest parts of each model's score of an atom, where the score is a sum."""
+    span = grounding.atoms.owner(atom)
+    notes = []
+    for output in outputs:
+        if span is None or output.predicate != span.predicate or not output.parts:
+            continue
+        values = {name: float(part[atom - span.start]) for name, part in output.parts.items()}
+        largest = sorted(values, key=lambda name: -abs(values[name]))[:most]
+        said = ", ".join(f"{name} {values[name]:+.2f}" for name in largest)
+        notes.append(f"score of {output.model} {sum(values.values()):+.2f}: {said}")
+    return notes
 
 
 def ask_reasons(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ class ModelOutput:
         base_rate: share of true atoms (or of each state, ``float64[K]``) in the data the
             model was fitted on.
         spread: ``float32[n]`` standard deviation of ``llr``, where the model has one.
+        parts: named parts of the model's own score, ``float32[n]`` each in its own unit, where
+            the score is a sum.
     """
 
     model: str
@@ -30,3 +33,4 @@ class ModelOutput:
     llr: NDArray[np.float32]
     base_rate: float | NDArray[np.float64]
     spread: NDArray[np.float32] | None = None
+    parts: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

@@ -134,7 +134,8 @@ def predicted(
     ratios = calibrated(
         log_odds - base_log_odds(model.base_rate_), model.base_rate_, calibration or Calibration()
     )
-    return rows.output(name, ratios, model.base_rate_, spread)
+    parts = model.parts(data, predicate)
+    return rows.output(name, ratios, model.base_rate_, spread, parts)
 
 
 def calibrated(
@@ -285,7 +286,7 @@ def _assembled(
         + (f"; {int(silent.sum())} without such a score say nothing" if silent.any() else "")
     )
     return CrossFit(
-        rows.output(name, ratios, base, spread),
+        rows.output(name, ratios, base, spread, final.parts(data, rows.predicate)),
         final,
         calibration,
         tested[rows.row_of_atom],

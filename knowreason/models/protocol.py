@@ -87,6 +87,11 @@ class KnowledgeModel(ABC):
         """:meth:`log_odds` and its standard deviation (same shape) where the model has one."""
         return self.log_odds(data, predicate), None
 
+    def parts(self, data: Dataset, predicate: str) -> Mapping[str, NDArray[np.float32]]:
+        """Named parts of the score of every row, ``float32[n]``, where the score is a sum of
+        them; explanations name the largest."""
+        return {}
+
     def state(self) -> ModelState:
         """The fitted attributes (those whose names end in ``_``)."""
         return state_of(self)

@@ -7,7 +7,7 @@ other arguments, and the model chooses among the states.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -112,6 +112,7 @@ class Rows:
         ratios: NDArray[np.floating],
         base_rate: float | NDArray[np.float64],
         spread: NDArray[np.floating] | None = None,
+        parts: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> ModelOutput:
         """What the reasoner takes, by atom, from ratios by row (and state).
 
@@ -122,7 +123,8 @@ class Rows:
             ratios = ratios - ratios[:, -1:]
         llr = np.clip(self.by_atom(ratios), -LLR_LIMIT, LLR_LIMIT).astype(np.float32)
         spreads = None if spread is None else self.by_atom(spread).astype(np.float32)
-        return ModelOutput(model, self.predicate, llr, base_rate, spreads)
+        by_atom = {name: self.by_atom(part) for name, part in (parts or {}).items()}
+        return ModelOutput(model, self.predicate, llr, base_rate, spreads, by_atom)
 
     def by_atom(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """Values by row (and state) in the order of the atoms."""

@@ -75,7 +75,9 @@ class GadEBM(KnowledgeModel):
         steps: most gradient steps.
         learning_rate: of them.
         contamination: assumed share of positives where there are no labels of both kinds.
-        separation: assumed distance of positives, see ``column``; by default estimated.
+        separation: assumed distance of positives and negatives in standard deviations, see
+            ``column``; 1 means an AUC of .76. None estimates it from the scores, whose long
+            tail suggests more than there is.
         calibrate: how energies meet labels.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``.
         seed: of the networks and perturbations.
@@ -98,7 +100,7 @@ class GadEBM(KnowledgeModel):
         steps: int = 300,
         learning_rate: float = 3e-3,
         contamination: float = 0.05,
-        separation: float | None = None,
+        separation: float | None = 1.0,
         calibrate: Literal["platt", "isotonic"] = "platt",
         device: str = "auto",
         seed: int = 0,
@@ -173,6 +175,15 @@ class GadEBM(KnowledgeModel):
             mean over the training nodes, positive stranger; ``NaN`` for an atom about no node.
         """
         rows = rows_of(data, predicate)
+
+        def compute() -> dict[str, NDArray[np.float32]]:
+            return self._shares(data, rows)
+
+        key = ("gad_ebm shares", predicate)
+        owners = (data.features, data.graph, data.scope, self.energy_)
+        return remembered(data, key, compute, *owners)
+
+    def _shares(self, data: Dataset, rows: Rows) -> dict[str, NDArray[np.float32]]:
         graph, nodes = needed_graph(data, rows, self.name)
         there = nodes >= 0
         scored = np.unique(nodes[there])
@@ -190,6 +201,10 @@ class GadEBM(KnowledgeModel):
     def energies(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
         """The energy of every atom, ``float32[n]``, higher is stranger; not calibrated."""
         return np.sum(list(self.shares(data, predicate).values()), axis=0, dtype=np.float32)
+
+    def parts(self, data: Dataset, predicate: str) -> dict[str, NDArray[np.float32]]:
+        """:meth:`shares`, for explanations."""
+        return self.shares(data, predicate)
 
     @property
     def history(self) -> History | None:
