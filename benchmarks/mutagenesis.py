@@ -58,6 +58,8 @@ def read(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
 def bind(folder: Path, program: Program, typed: bool) -> Dataset:
     """The molecules under a program; ``typed`` makes each kind of bond a relation."""
     labels, atoms, bonds = read(folder)
+    turned = bonds.select(pl.col("b").alias("a"), pl.col("a").alias("b"), "kind")
+    bonds = pl.concat([bonds, turned])  # bonds have no direction
     kinds = {kind: bonds.filter(kind=kind) for kind in (*KINDS.values(), "other")}
     ends = {"source": "a:Atom", "target": "b:Atom"}
     return Dataset.from_frames(
