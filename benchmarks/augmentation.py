@@ -31,7 +31,7 @@ from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason import lang
 from knowreason.data import Dataset, EdgeList
 from knowreason.models import KnowledgeModel, make
-from knowreason.models.diffusion import Diffusion, Synthetic, enlarged
+from knowreason.models.diffusion import Diffusion, Synthetic, enlarged, mirrored
 from knowreason.plot.augmentation import augmentation_figure
 from knowreason.plot.svg import save_svg
 
@@ -43,7 +43,7 @@ FILES = {
 }
 SETTINGS = {"full": 1.0, "100": 2.0}  # synthetic things for each labelled positive
 SCARCE = {1: 20, 0: 80}
-METHODS = ("none", "weights", "smote", "vae", "diffusion", "diffusion, no edges")
+METHODS = ("none", "weights", "smote", "vae", "diffusion", "diffusion, shared", "diffusion, alone")
 CLASSIFIERS: dict[str, dict[str, Any]] = {
     "trees": {},
     "gnn": {"hidden": 32, "epochs": 100, "patience": 20},
@@ -120,9 +120,10 @@ def runs(
     worlds: dict[str, tuple[Dataset, float | None]] = {}
     for method in ("smote", "vae", "diffusion"):
         made = _augmentation(method, setting, seed, options).synthetic(split.data, "Rare", latents)
-        worlds[method] = enlarged(split.data, made), told_from_real(split, made)
-    lonely = enlarged(split.data, replace(made, edges=()))
-    worlds["diffusion, no edges"] = lonely, worlds["diffusion"][1]
+        copied = enlarged(split.data, mirrored(split.data, made))
+        worlds[method] = copied, told_from_real(split, made)
+    for name, edges in (("diffusion, shared", made.edges), ("diffusion, alone", ())):
+        worlds[name] = enlarged(split.data, replace(made, edges=edges)), worlds["diffusion"][1]
     for kind in classifiers:
         for method in METHODS:
             data, told = worlds.get(method, (split.data, None))

@@ -3,10 +3,12 @@
 ``world`` turns a data set into arrays, ``marginals`` columns into inputs and back,
 ``encoders``, ``decoders`` and ``autoencoder`` make latents, ``edm`` learns and draws from
 their distribution, ``synthesis`` and ``connect`` make things with columns and edges,
-``enlarge`` puts them into a data set, ``model`` fits a classifier on it.
+``enlarge`` puts them into a data set, ``mirror`` beside copies of their surroundings, and
+``model`` fits a classifier on it.
 """
 
 from knowreason.models.diffusion.enlarge import NewEdges, Synthetic, enlarged
+from knowreason.models.diffusion.mirror import mirrored
 from knowreason.models.diffusion.model import Diffusion
 
-__all__ = ["Diffusion", "NewEdges", "Synthetic", "enlarged"]
+__all__ = ["Diffusion", "NewEdges", "Synthetic", "enlarged", "mirrored"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class Synthetic:
             attributes, definitions and observed predicates of one thing by name.
         labels: ``int32[s]``, the state of each (0 or 1 where the predicate is Boolean).
         edges: at most one entry a relation.
+        copies: per domain real things of which an unlabelled copy comes after all others; see
+            :func:`~knowreason.models.diffusion.mirror.mirrored`.
     """
 
     predicate: str
@@ -60,6 +62,7 @@ class Synthetic:
     columns: FeatureTable
     labels: Ids
     edges: tuple[NewEdges, ...] = ()
+    copies: Mapping[str, Ids] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.template)
@@ -78,7 +81,7 @@ def enlarged(data: Dataset, synthetic: Synthetic) -> Dataset:
     become attributes of the values decoded for the new things and computed for the real
     ones.
     """
-    added = {synthetic.domain: synthetic.template}
+    added = {**synthetic.copies, synthetic.domain: _like(synthetic)}
     added |= _new_keys(data, synthetic)
     program, values = _materialised(data, synthetic)
     tables = {
@@ -112,6 +115,12 @@ def enlarged(data: Dataset, synthetic: Synthetic) -> Dataset:
             **{d: np.append(data.in_scope(d), np.zeros(len(t), bool)) for d, t in added.items()},
         },
     )
+
+
+def _like(synthetic: Synthetic) -> Ids:
+    """The real thing that each new thing of the predicate's domain is like."""
+    copies = synthetic.copies.get(synthetic.domain, np.zeros(0, np.int32))
+    return np.concatenate([synthetic.template, copies]).astype(np.int32)
 
 
 def _new_keys(data: Dataset, synthetic: Synthetic) -> dict[str, Ids]:
@@ -173,7 +182,8 @@ def _values(
 
     count = len(data.vocabularies[synthetic.domain])
     real = looked_up(data, name, np.arange(count, dtype=np.int32)[:, None])
-    column = np.concatenate([real.values[:, 0], new]).astype(np.float64)
+    copied = real.values[_like(synthetic)[len(synthetic) :], 0]
+    column = np.concatenate([real.values[:, 0], new, copied]).astype(np.float64)
     there = np.flatnonzero(~np.isnan(column))
     if texts is None:
         return id_table([there.astype(np.int32)], pa.array(column[there]))
@@ -256,7 +266,7 @@ def _features(
         return table
     new = table.values[template]
     if domain == synthetic.domain:
-        new = synthetic.columns.select(table.names).values
+        new[: len(synthetic)] = synthetic.columns.select(table.names).values
     return replace(table, values=np.concatenate([table.values, new]).astype(np.float32))
 
 

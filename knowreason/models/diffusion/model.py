@@ -19,6 +19,7 @@ from knowreason.models.diffusion.autoencoder import (
 from knowreason.models.diffusion.decoders import EdgeKind
 from knowreason.models.diffusion.edm import DenoiserOptions
 from knowreason.models.diffusion.enlarge import Synthetic, enlarged
+from knowreason.models.diffusion.mirror import mirrored
 from knowreason.models.diffusion.synthesis import SynthesisOptions, synthesised, wanted
 from knowreason.models.diffusion.world import world_of
 from knowreason.models.fitting import log_softmax, validation_slice
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 Method = Literal["diffusion", "vae", "smote", "weights", "none"]
 Keep = Literal["best", "always"]
+Edges = Literal["copied", "shared", "none"]
 JUDGE_SHARE = 0.25
 INSIDE = "classifier."
 
@@ -82,7 +84,10 @@ class Diffusion(KnowledgeModel):
             a class never becomes more frequent than the most frequent one.
         keep: ``"best"`` falls back to the plain classifier where the held-out rows are
             not ranked better, or are too few to tell; ``"always"`` does not.
-        connect: whether synthetic things get edges.
+        edges: ``"copied"``: synthetic things are linked to one another and to unlabelled copies of
+            real things, and those among themselves as the real ones are (at most twice the
+            graph), so that real things keep the neighbours they have in use; ``"shared"``:
+            linked to the real things; ``"none"``.
         latent, hidden, layers: width of latents and node states, rounds of messages.
         epochs: of the autoencoder.
         beta: weight of its divergence to the prior.
@@ -104,7 +109,7 @@ class Diffusion(KnowledgeModel):
         method: Method = "diffusion",
         ratio: float = 1.0,
         keep: Keep = "best",
-        connect: bool = True,
+        edges: Edges = "copied",
         latent: int = 16,
         hidden: int = 64,
         layers: int = 2,
@@ -122,7 +127,7 @@ class Diffusion(KnowledgeModel):
         self.method = method
         self.ratio = ratio
         self.keep = keep
-        self.connect = connect
+        self.edges = edges
         self.latent = latent
         self.hidden = hidden
         self.layers = layers
@@ -238,7 +243,7 @@ class Diffusion(KnowledgeModel):
             steps=self.steps,
             guidance=self.guidance,
             nearest=self.nearest,
-            connect=self.connect,
+            connect=self.edges != "none",
             denoiser=DenoiserOptions(steps=self.denoiser_steps, seed=self.seed),
             seed=self.seed,
         )
@@ -251,7 +256,8 @@ class Diffusion(KnowledgeModel):
             model = make(self.classifier, {"class_weight": "balanced"})
             return Fitted(fit_model(model, data, rows.predicate), (0.0,) * rows.states)
         synthetic = self.synthetic(data, rows.predicate, progress=progress)
-        world = enlarged(data, synthetic)
+        copied = mirrored(data, synthetic) if self.edges == "copied" else synthetic
+        world = enlarged(data, copied)
         classifier = fit_model(make(self.classifier), world, rows.predicate)
         edges = sum(len(new.source) for new in synthetic.edges)
         text = f"{len(synthetic):,} synthetic {synthetic.domain} with {edges:,} edges in training"
