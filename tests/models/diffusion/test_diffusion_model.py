@@ -5,7 +5,7 @@ import pytest
 
 from knowreason.errors import ModelError
 from knowreason.models import make, rows_of
-from knowreason.models.diffusion import Diffusion, enlarged
+from knowreason.models.diffusion import Diffusion, enlarged, mirrored
 from knowreason.models.diffusion.model import moved_back
 from knowreason.models.diffusion.synthesis import wanted
 from knowreason.models.example import example_data
@@ -186,3 +186,32 @@ def test_weights_need_a_classifier_with_weights():
     with pytest.raises(ModelError) as caught:
         model("column", {"column": "p"}, method="weights").fit(example_data(), "Bad")
     assert caught.value.code == "KR866"
+
+
+def test_copies_leave_the_surroundings_of_real_things_alone(data, synthetic):
+    """What trees and graph networks see of a real row is the same with synthetic things."""
+    world = enlarged(data, mirrored(data, synthetic))
+    before = make("trees")._inputs(data, rows_of(data, "Bad")).values
+    after = make("trees")._inputs(world, rows_of(world, "Bad")).values
+    np.testing.assert_allclose(after[:200], before, rtol=1e-5)
+    shared = enlarged(data, synthetic)
+    mixed = make("trees")._inputs(shared, rows_of(shared, "Bad")).values
+    assert not np.allclose(mixed[:200], before, equal_nan=True)
+
+
+def test_copies_are_unlabelled_and_placed_as_the_real_ones(data, synthetic):
+    copied = mirrored(data, synthetic)
+    world = enlarged(data, copied)
+    rows = rows_of(world, "Bad")
+    assert len(rows.labelled) == 240
+    assert (rows.labels[240:] == -1).all()
+    real = copied.copies["Node"]
+    np.testing.assert_array_equal(
+        world.features["Node"].values[240:], data.features["Node"].values[real]
+    )
+    ends = world.graph.relations[0]
+    new = (ends.source >= 200) | (ends.target >= 200)
+    assert (ends.source[new] >= 200).all()
+    assert (ends.target[new] >= 200).all()
+    degree = node_graph(world).degree
+    assert (degree[200:240] > 0).mean() > 0.9
