@@ -60,7 +60,7 @@ def _panel(
     groups = [values[~np.isnan(values)] for values in (others, real, made)]
     every = np.concatenate(groups)
     distinct = np.unique(every)
-    skewed = len(distinct) > STEPS and every.min() >= 0 and _span(every) > 50
+    skewed = len(distinct) > STEPS and every.min() >= 0 and _span(every) > 8
     if skewed:
         groups = [np.log10(1 + values) for values in groups]
         every = np.concatenate(groups)

@@ -16,7 +16,7 @@ from knowreason.models.diffusion.decoders import LinkDecoders
 from knowreason.models.diffusion.enlarge import NewEdges
 from knowreason.models.diffusion.world import Links, degree_name
 
-CANDIDATES = 64  # partners taken of each near thing
+CANDIDATES = 128  # partners taken of each near thing
 CHUNK = 200_000  # pairs scored at once
 
 
