@@ -61,14 +61,14 @@ def anchors(
     around = Egos.of(symmetric_adjacency(edges, len(x))).mean(own)
     both = np.concatenate([own, around], axis=1)
     forest = IsolationForest(n_estimators=200, random_state=seed).fit(both)
-    yield "isolation forest on [x, mean neighbour]", -forest.score_samples(both)
+    yield "isolation forest on x and mean neighbour", -forest.score_samples(both)
     if seed:
         return
     neighbours = min(20, len(x) - 1)
     factor = LocalOutlierFactor(n_neighbors=neighbours).fit(both)
-    yield "local outlier factor on [x, mean neighbour]", -factor.negative_outlier_factor_
+    yield "local outlier factor on x and mean neighbour", -factor.negative_outlier_factor_
     near = NearestNeighbors(n_neighbors=5).fit(both)
-    yield "k-NN distance on [x, mean neighbour]", near.kneighbors()[0].mean(axis=1)
+    yield "k-NN distance on x and mean neighbour", near.kneighbors()[0].mean(axis=1)
     yield "COPOD-like tails of x", _tails(x)
     yield "PCA residual of x - mean neighbour", _residual(own - around)
 
@@ -160,9 +160,9 @@ def measure(name: str, seeds: range, with_dominant: bool) -> Iterator[dict[str, 
         return {"set": name, "method": method, "seed": seed, **known, **more}
 
     few = 1 if len(x) > DENSE else 3
-    for seed in seeds if not with_dominant else seeds[: 1 if len(x) > DENSE else None]:
+    for seed in seeds[: 1 if with_dominant and len(x) > DENSE else None]:
         if with_dominant:
-            yield record("DOMINANT (PyGOD)", seed, dominant(x, edges, seed))
+            yield record("DOMINANT of PyGOD", seed, dominant(x, edges, seed))
             continue
         scores, weights, seconds = own_scores(x, edges, seed)
         for method, score in scores.items():
@@ -306,10 +306,11 @@ def main() -> None:
     options = parser(__doc__, "gad")
     options.add_argument("--only", default="", help="sets, divided by commas; or inductive, cost")
     options.add_argument("--dominant", action="store_true", help="PyGOD's DOMINANT only (n x n)")
+    options.add_argument("--first", type=int, default=0, help="first seed")
     chosen = options.parse_args()
     parts = tuple(filter(None, chosen.only.split(",")))
     parts = parts or (*(QUICK if chosen.quick else SETS), "inductive", "cost")
-    seeds = range(2 if chosen.quick else chosen.seeds)
+    seeds = range(chosen.first, chosen.first + (2 if chosen.quick else chosen.seeds))
     chosen.out.mkdir(parents=True, exist_ok=True)
 
     def fresh() -> Iterator[dict]:
