@@ -42,7 +42,8 @@ class Change:
         blind: a kind that model one no longer sees.
         taken: pairs of kinds: model one sees the second where the first is.
         shares: of the kinds, at test time.
-        shared: standard deviation of noise that all models have in common from then on.
+        shared: standard deviation of noise that all models have in common, in training too.
+        new_shared: the same, from test time on.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Change:
     taken: dict[int, int] = field(default_factory=dict)
     shares: tuple[float, ...] = SHARES
     shared: float = 0.0
+    new_shared: float = 0.0
 
 
 CHANGES = (
@@ -62,14 +64,16 @@ CHANGES = (
     Change("all fade", (0.6, 0.6, 0.6)),
     Change("other shares of kinds", shares=(0.1, 0.2, 0.3, 0.4)),
     Change("other shares, one takes b for c", taken={1: 2}, shares=(0.1, 0.2, 0.3, 0.4)),
-    Change("a new cause of error shared by all", shared=1.0),
+    Change("shared cause of error, nothing else", shared=0.8),
+    Change("shared cause of error, model one breaks", (0.28, 1.0, 1.0), shared=0.8),
+    Change("a new cause of error shared by all", new_shared=0.8),
 )
 
 
 def cases(n: int, change: Change, rng: np.random.Generator) -> tuple[pl.DataFrame, NDArray[Any]]:
     """Measurements of ``n`` cases and their kinds."""
     kind = rng.choice(len(KINDS), n, p=change.shares)
-    common = change.shared * rng.normal(size=(n, 3))
+    common = (change.shared + change.new_shared) * rng.normal(size=(n, 3))
     columns: dict[str, Any] = {"id": [f"c{i}" for i in range(n)]}
     for place, (letter, distance) in enumerate(zip("xyz", DISTANCE, strict=True)):
         said = kind.copy()
@@ -109,7 +113,7 @@ def accuracy(beliefs: Beliefs, kind: NDArray[Any]) -> tuple[float, float]:
 def run(change: Change, labels: int, n: int, seed: int) -> dict[str, Any]:
     """One seed: accuracy without and with adapting, and what is said."""
     rng = np.random.default_rng([seed, labels])
-    past, kind = cases(labels, Change("usual"), rng)
+    past, kind = cases(labels, Change("usual", shared=change.shared), rng)
     reasoner = Reasoner(PROGRAM, folds="random", seed=seed).fit(dataset(past, kind))
     today, truth = cases(n, change, rng)
     beliefs = reasoner.infer(dataset(today, None), adapt="reliability")

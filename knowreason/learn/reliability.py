@@ -185,7 +185,11 @@ def beyond_noise(since: Channels) -> Channels:
     )
 
 
-def correlations(llr: NDArray[np.floating], labels: NDArray[np.int8]) -> Vector:
+def correlations(
+    llr: NDArray[np.floating],
+    labels: NDArray[np.int8],
+    groups: NDArray[np.integer] | None = None,
+) -> Vector:
     """``float64[m, m]``: rank correlations of the models' ratios among labelled negatives.
 
     Channels take models to err independently; a high figure says that they share a cause
@@ -194,11 +198,14 @@ def correlations(llr: NDArray[np.floating], labels: NDArray[np.int8]) -> Vector:
     Args:
         llr: ``float[n, m]``, NaN where a model does not speak.
         labels: ``int8[n]``, -1 unknown.
+        groups: ``int[n]``; ratios count as they differ from the mean of their group, which
+            models may share without erring together (the states of a functional predicate).
     """
     from scipy.stats import rankdata
 
     models = llr.shape[1]
     found = np.eye(models)
+    llr = llr if groups is None else _centred(llr.astype(np.float64), groups)
     for one in range(models):
         for two in range(one):
             pair = llr[labels == 0][:, [one, two]]
@@ -209,6 +216,17 @@ def correlations(llr: NDArray[np.floating], labels: NDArray[np.int8]) -> Vector:
             if np.ptp(left) and np.ptp(right):
                 found[one, two] = found[two, one] = np.corrcoef(left, right)[0, 1]
     return found
+
+
+def _centred(ratios: Vector, groups: NDArray[np.integer]) -> Vector:
+    """Ratios less their group's mean; NaN stays."""
+    there = np.isfinite(ratios)
+    _, place = np.unique(groups, return_inverse=True)
+    columns = []
+    for column, known in zip(ratios.T, there.T, strict=True):
+        total = np.bincount(place, np.where(known, column, 0.0))
+        columns.append(column - (total / np.maximum(np.bincount(place, known), 1))[place])
+    return np.column_stack(columns)
 
 
 def _told(share: Vector, ratios: Vector) -> Vector:

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from knowreason.factors import FALSE, Clause, ClauseList, FactorGraph, FactorGroup, UnitGroup
+from knowreason.factors import (
+    FALSE,
+    TRUE,
+    AtomSpan,
+    Clause,
+    ClauseList,
+    FactorGraph,
+    FactorGroup,
+    UnitGroup,
+)
 from knowreason.factors.arrays import owners, parameters_of, values_of
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
@@ -246,9 +255,23 @@ def _shared_errors(batch: Batch, labels: Array) -> Iterator[tuple[str, str, floa
         false = known[first.start : first.stop] == FALSE
         false &= known[second.start : second.stop] == FALSE
         told = np.column_stack([one.llr, two.llr])
-        how = correlations(told, np.where(false, 0, -1).astype(np.int8))[0, 1]
+        groups = None if first.functional_position is None else _state_groups(first, known)
+        how = correlations(told, np.where(false, 0, -1).astype(np.int8), groups)[0, 1]
         if how > SHARED_ERROR:
             yield one.model, two.model, float(how)
+
+
+def _state_groups(span: AtomSpan, known: Array) -> Array:
+    """``int[n]``: by atom of a functional predicate, its state and the true one (-1 unknown)."""
+    assert span.functional_position is not None
+    state = span.arguments[:, span.functional_position].astype(np.int64)
+    others = np.delete(span.arguments, span.functional_position, axis=1)
+    _, setting = np.unique(others, axis=0, return_inverse=True)
+    setting = setting.reshape(-1)
+    true = np.full(int(setting.max(initial=-1)) + 1, -1)
+    holds = known[span.start : span.stop] == TRUE
+    true[setting[holds]] = state[holds]
+    return np.asarray(true[setting] * (int(state.max(initial=0)) + 1) + state)
 
 
 def _by_predicate(outputs: Sequence[ModelOutput]) -> dict[str, list[ModelOutput]]:

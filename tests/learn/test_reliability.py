@@ -195,3 +195,15 @@ def test_states_in_which_all_is_well():
     since = since_training()
     assert (since.confusion == np.eye(4)).all()
     assert (since.shift == 0).all()
+
+
+def test_correlations_within_groups():
+    """What states have in common is no common error."""
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 3, 2000)
+    ratios = 3.0 * groups[:, None] + rng.normal(size=(2000, 2))
+    labels = np.zeros(2000, np.int8)
+    assert correlations(ratios, labels)[0, 1] > 0.7
+    assert abs(correlations(ratios, labels, groups)[0, 1]) < 0.1
+    shared = ratios + rng.normal(size=(2000, 1))
+    assert correlations(shared, labels, groups)[0, 1] > 0.4
