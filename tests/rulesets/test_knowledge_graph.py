@@ -1,0 +1,74 @@
+"""Patterns of relations are counted and used; the rules alone rank links of a real graph."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from knowreason.data import Dataset
+from knowreason.ground import ground
+from knowreason.infer import infer
+from knowreason.lang import load, parse_facts
+from knowreason.models.columns import evaluated
+from knowreason.resources import rulesets_path
+
+
+def family(people=8):
+    """Parents and children both ways, less one; uncles are brothers of parents."""
+    facts = []
+    for i in range(people):
+        facts.append(f'Known("p{i}", "parent", "c{i}") Known("b{i}", "brother", "p{i}")')
+        if i:
+            facts.append(f'Known("c{i}", "child", "p{i}") Known("b{i}", "uncle", "c{i}")')
+    asked = [("c0", "child", "p0"), ("p0", "child", "c0"), ("b0", "uncle", "c0"),
+             ("c0", "uncle", "b0")]  # fmt: skip
+    facts += [f'Candidate("{h}", "{r}", "{t}")' for h, r, t in asked]
+    return "\n".join(facts)
+
+
+def beliefs(facts, name="knowledge_graph_rules.kr"):
+    program = load(rulesets_path() / name)
+    data = Dataset.from_facts(program, parse_facts(program, facts))
+    grounding = ground(program, data)
+    odds = infer(grounding.graph).log_odds.tolist()
+    return data, {grounding.atom_name(atom): value for atom, value in enumerate(odds)}
+
+
+def test_inverses_and_paths_are_found_before_any_training():
+    _, odds = beliefs(family())
+    assert odds['Holds("c0", "child", "p0")'] > odds['Holds("p0", "child", "c0")'] + 1
+    assert odds['Holds("b0", "uncle", "c0")'] > odds['Holds("c0", "uncle", "b0")'] + 1
+
+
+def test_how_sure_a_pattern_is_is_counted():
+    data, _ = beliefs(family())
+    table = evaluated(data, ["inverse"])["inverse"]
+    relations = data.vocabularies["Relation"]
+    rows = dict(
+        zip(
+            zip(table["a0"].to_pylist(), table["a1"].to_pylist(), strict=True),
+            table["value"].to_pylist(),
+            strict=True,
+        )
+    )
+    parent, child = relations.id("parent"), relations.id("child")
+    assert rows[parent, child] == pytest.approx((7 + 0.02 * 5) / (8 + 5))
+    assert rows[child, parent] == pytest.approx((7 + 0.02 * 5) / (7 + 5))
+    assert rows[child, child] == pytest.approx(0.02 * 5 / (7 + 5))
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("pykeen") is None, reason="PyKEEN, which carries nations, is absent"
+)
+def test_rules_alone_rank_links_of_nations():
+    from benchmarks.knowledge_graph import Graph, graph_folder, run
+
+    graph = Graph.load(graph_folder() / "nations")
+    known, asked = graph.index.keys(graph.known), graph.index.keys(graph.test)
+    assert not np.isin(asked, known).any()
+    assert np.isin(asked, graph.index.keys(graph.unknown())).all()
+    false = graph.index.keys(graph.corrupted(graph.valid, 0))
+    assert not np.isin(false, known).any()
+    found = run(graph, "", 0)["rules"]
+    assert found["MRR"] > 0.7
+    assert found["Hits@10"] > 0.95
