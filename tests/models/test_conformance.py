@@ -8,7 +8,7 @@ from knowreason.logic.programs import ModelCall
 from knowreason.models import MODELS, KnowledgeModel, LabelledModel, check_model, make
 from knowreason.models.registry import BUILT_IN
 
-SMALL = {"epochs": 4, "denoiser_steps": 10, "steps": 4, "latent": 4, "hidden": 8}
+SMALL = {"epochs": 4, "denoiser_steps": 10, "steps": 4, "width": 4, "hidden": 8}
 CASES = {
     "callable": [{"function": "knowreason.models.example:example_scores"}],
     "column": [
@@ -57,7 +57,8 @@ CASES = {
     ],
     "temporal_link": [
         {"window": "6h", "hidden": 8, "epochs": 2},
-        {"window": "1d", "hidden": 8, "epochs": 2, "encoder": "sage", "recurrent": "lstm"},
+        {"window": "1d", "hidden": 8, "epochs": 2, "encoder": "sage", "recurrent": "lstm"}
+        | {"ids": True},
     ],
     "torch": [{"epochs": 3}, {"epochs": 3, "batch_size": 16, "class_weight": "balanced"}],
     "trees": [

@@ -88,7 +88,7 @@ class Diffusion(KnowledgeModel):
             real things, and those among themselves as the real ones are (at most twice the
             graph), so that real things keep the neighbours they have in use; ``"shared"``:
             linked to the real things; ``"none"``.
-        latent, hidden, layers: width of latents and node states, rounds of messages.
+        width, hidden, layers: width of latents and of node states, rounds of messages.
         epochs: of the autoencoder.
         beta: weight of its divergence to the prior.
         edge_decoder: ``"bilinear"`` or ``"mlp"``.
@@ -110,7 +110,7 @@ class Diffusion(KnowledgeModel):
         ratio: float = 1.0,
         keep: Keep = "best",
         edges: Edges = "copied",
-        latent: int = 16,
+        width: int = 16,
         hidden: int = 64,
         layers: int = 2,
         epochs: int = 200,
@@ -128,7 +128,7 @@ class Diffusion(KnowledgeModel):
         self.ratio = ratio
         self.keep = keep
         self.edges = edges
-        self.latent = latent
+        self.width = width
         self.hidden = hidden
         self.layers = layers
         self.epochs = epochs
@@ -208,7 +208,7 @@ class Diffusion(KnowledgeModel):
     def latents(self, data: Dataset, predicate: str, progress: Progress | None = None) -> Latents:
         """Train the autoencoder on a data set and its visible labels."""
         options = AutoencoderOptions(
-            latent=self.latent,
+            latent=self.width,
             hidden=self.hidden,
             layers=self.layers,
             epochs=self.epochs,

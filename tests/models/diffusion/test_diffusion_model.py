@@ -1,8 +1,11 @@
 """Enlarged data sets and the model around a classifier."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import knowreason as kr
 from knowreason.errors import ModelError
 from knowreason.models import make, rows_of
 from knowreason.models.diffusion import Diffusion, enlarged, mirrored
@@ -13,7 +16,7 @@ from knowreason.models.fitting import validation_slice
 from knowreason.models.graphs import node_graph
 from tests.models.diffusion.worlds import two_groups
 
-QUICK = {"epochs": 20, "denoiser_steps": 30, "steps": 5, "latent": 4, "hidden": 16}
+QUICK = {"epochs": 20, "denoiser_steps": 30, "steps": 5, "width": 4, "hidden": 16}
 
 
 def model(classifier="trees", options=None, **more):
@@ -140,8 +143,6 @@ class Harmful(Diffusion):
     registered_as = ""
 
     def synthetic(self, data, predicate, latents=None, progress=None):
-        from dataclasses import replace
-
         made = super().synthetic(data, predicate, latents, progress)
         commonest = data.features["Node"].take(np.full(len(made), 150))
         return replace(made, columns=commonest)
@@ -168,8 +169,6 @@ def test_too_few_labels_keep_the_plain_classifier(data):
 
 
 def test_tables_without_a_graph_are_served():
-    from dataclasses import replace
-
     data = replace(two_groups(), graph=None)
     fitted = model(keep="always").fit(data, "Bad")
     assert "with 0 edges" in fitted.report_[0]
@@ -215,3 +214,25 @@ def test_copies_are_unlabelled_and_placed_as_the_real_ones(data, synthetic):
     assert (ends.target[new] >= 200).all()
     degree = node_graph(world).degree
     assert (degree[200:240] > 0).mean() > 0.9
+
+
+RULES = """
+domain Node, Shop
+domain Colour = { "red", "green", "blue" }
+attribute joined(Node): int
+observed Listed(Node)
+query Bad(Node)
+query Has(Node, Colour!)
+model record for Bad = diffusion(classifier=trees(max_iter=10), epochs=5, width=4, hidden=8,
+    denoiser_steps=10, steps=4, method="vae", keep="always")
+rule seldom : Listed(n) => !Bad(n)
+"""
+
+
+def test_a_rule_file_uses_it():
+    program = kr.loads(RULES)
+    data = replace(two_groups(), program=program)
+    train, test = data.split_random("Bad", test=0.3)
+    reasoner = kr.Reasoner(program).fit(train)
+    beliefs = reasoner.infer(test)
+    assert len(beliefs.marginals("Bad").to_polars()) == 60
