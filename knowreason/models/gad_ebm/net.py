@@ -309,7 +309,8 @@ def _pairs(
     random: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Summaries of ego-subgraphs and then of ``samples`` perturbed ones, all kinds in turn."""
-    kinds = itertools.islice(itertools.cycle(PERTURBATIONS), samples)
+    first = int(random.integers(len(PERTURBATIONS))) if samples < len(PERTURBATIONS) else 0
+    kinds = itertools.islice(itertools.cycle(PERTURBATIONS), first, first + samples)
     drawn = [perturbed(egos, kind, share, random) for kind in kinds]
     return np.stack([summaries(one, inputs, degree) for one in (egos, *drawn)])
 
