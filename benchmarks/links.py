@@ -161,19 +161,20 @@ FUTURE_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "gnn": ("gnn", {"hidden": 32, "epochs": 150}),
     "enclosing_subgraph": ("enclosing_subgraph", {}),
     "enclosing_subgraph, sort pool": ("enclosing_subgraph", {"pooling": "sort"}),
-    "temporal_link": ("temporal_link", {"window": "30d", "score": "link"}),
-    "temporal_link, windows of a week": ("temporal_link", {"window": "7d", "score": "link"}),
-    "temporal_link, no memory (Euler)": (
+    "temporal_link": ("temporal_link", {"window": "7d", "score": "link"}),
+    "temporal_link, windows of 30 days": ("temporal_link", {"window": "30d", "score": "link"}),
+    "temporal_link, ids": ("temporal_link", {"window": "7d", "score": "link", "ids": True}),
+    "temporal_link, ids, no memory (Euler)": (
         "temporal_link",
-        {"window": "30d", "score": "link", "memory": False},
+        {"window": "7d", "score": "link", "ids": True, "memory": False},
     ),
     "temporal_link, no recurrence": (
         "temporal_link",
-        {"window": "30d", "score": "link", "recurrent": "none"},
+        {"window": "7d", "score": "link", "recurrent": "none"},
     ),
     "temporal_link, memory alone": (
         "temporal_link",
-        {"window": "30d", "score": "link", "layers": 0, "recurrent": "none", "ids": False},
+        {"window": "7d", "score": "link", "recurrent": "none", "layers": 0},
     ),
 }
 

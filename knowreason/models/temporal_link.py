@@ -58,15 +58,16 @@ class TemporalLink(KnowledgeModel):
 
     Rows are things that are edges (``EdgeList(key=..., time=...)``; without a time column
     their clock counts) or pairs of nodes, which without a clock are asked about after the
-    last window. New nodes start from their features and domain: only known ones have an
-    embedding of their own. Features of nodes enter every window as they are: what is known
-    only at the end must not be among them. All edges with a time are in the snapshots, those before the first
-    row asked about too: keep the history in the data. Windows without a link are passed over.
-    Memory grows with the pairs of ``unroll`` windows and with nodes times ``hidden``.
+    last window. New nodes start from their features and domain, as all do (with ``ids`` known
+    ones have an embedding of their own). Features of nodes enter every window as they are:
+    what is known only at the end must not be among them. All edges with a time are in the
+    snapshots, those before the first row asked about too: keep the history in the data.
+    Windows without a link are passed over. Memory grows with the pairs of ``unroll`` windows
+    and with nodes times ``hidden``.
 
     King & Huang, "Euler: Detecting Network Lateral Movement via Scalable Temporal Link
     Prediction", TOPS 2023; ``memory`` is not in it: how often and when the pair and its ends
-    were seen before enters the decoder (Poursafaei et al. 2022 show how much that says).
+    were seen before enters the decoder (how much that says: Poursafaei et al. 2022).
 
     Args:
         window: width of a snapshot: ``"30m"`` where times are moments, else a number.
@@ -74,7 +75,8 @@ class TemporalLink(KnowledgeModel):
         recurrent: ``"none"`` takes the node's last snapshot.
         decoder: ``"dot"`` is symmetric, ``"bilinear"`` tells source from target.
         memory: whether the decoder sees past counts of the pair and its ends.
-        ids: whether known nodes have an embedding of their own.
+        ids: whether known nodes have an embedding of their own: for a site that stays as it is;
+            where it drifts they are learned by heart (benchmarks/links.py).
         hidden: width of the states.
         layers: rounds of messages in a snapshot.
         dropout: share of hidden units left out in training.
@@ -106,7 +108,7 @@ class TemporalLink(KnowledgeModel):
         recurrent: Literal["gru", "lstm", "none"] = "gru",
         decoder: Literal["dot", "bilinear"] = "bilinear",
         memory: bool = True,
-        ids: bool = True,
+        ids: bool = False,
         hidden: int = 32,
         layers: int = 2,
         dropout: float = 0.1,

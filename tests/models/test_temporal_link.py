@@ -21,7 +21,7 @@ domain Event, Host
 attribute at(Event): int clock
 query Malicious(Event)
 """
-SMALL = {"window": 4, "hidden": 16, "epochs": 30, "unroll": 4}
+SMALL = {"window": 4, "hidden": 16, "epochs": 30, "unroll": 4, "ids": True}
 
 
 def world(seed=0, hosts=60, events=1500, planted=30, new=4):
