@@ -145,7 +145,7 @@ def main() -> None:
     rows = np.arange(edges)
     some = np.random.default_rng(1).choice(edges, sample, replace=False)
     uncapped = {"max_nodes": nodes, "max_neighbours": nodes}
-    capped = {"max_nodes": 64, "max_neighbours": 20}
+    capped = {"max_nodes": 32, "max_neighbours": 12}
     ours(links, nodes, some[:5], **capped)  # compiles
     lines = [
         timed("knowreason, capped as the model", ours, rows, links, nodes, **capped),

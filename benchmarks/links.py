@@ -160,7 +160,6 @@ FUTURE_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "trees, both users": ("trees", {"l2": 1.0}),
     "gnn": ("gnn", {"hidden": 32, "epochs": 150}),
     "enclosing_subgraph": ("enclosing_subgraph", {}),
-    "enclosing_subgraph, sort pool": ("enclosing_subgraph", {"pooling": "sort"}),
     "temporal_link": ("temporal_link", {"window": "7d", "score": "link"}),
     "temporal_link, windows of 30 days": ("temporal_link", {"window": "30d", "score": "link"}),
     "temporal_link, ids": ("temporal_link", {"window": "7d", "score": "link", "ids": True}),
@@ -271,14 +270,19 @@ SIGN_MODELS: dict[str, tuple[str, dict[str, Any], bool, bool]] = {
     ),
     "enclosing_subgraph, links alone": ("enclosing_subgraph", {}, False, False),
     "enclosing_subgraph, past ratings": ("enclosing_subgraph", {}, False, True),
-    "enclosing_subgraph, past ratings, 1 hop": ("enclosing_subgraph", {"hops": 1}, False, True),
+    "enclosing_subgraph, past ratings, one hop": ("enclosing_subgraph", {"hops": 1}, False, True),
     "enclosing_subgraph, past ratings, sort pool": (
         "enclosing_subgraph",
         {"pooling": "sort"},
         False,
         True,
     ),
-    "enclosing_subgraph, past ratings, also by hand": ("enclosing_subgraph", {}, True, True),
+    "enclosing_subgraph, past ratings, 64 nodes": (
+        "enclosing_subgraph",
+        {"max_nodes": 64, "max_neighbours": 20},
+        False,
+        True,
+    ),
 }
 
 

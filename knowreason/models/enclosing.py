@@ -159,8 +159,8 @@ def enclosing_subgraphs(
     target: NDArray[np.int64],
     before: NDArray[np.float64],
     hops: int = 2,
-    max_nodes: int = 64,
-    max_neighbours: int = 32,
+    max_nodes: int = 32,
+    max_neighbours: int = 12,
     seed: int = 0,
 ) -> Subgraphs:
     """Nodes within ``hops`` of either end and all links among them but the pair's own.
