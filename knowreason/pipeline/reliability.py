@@ -251,19 +251,30 @@ def settle(
         training: channels of the training period.
         believe: ``float64[n]`` log-odds of all atoms at other outputs and base rates.
     """
-    last: Array | None = None
+    last: Mapping[str, Channels | StateChannels] | None = None
     for _ in range(ROUNDS):
         told = readings(batch)
         since = since_training(told, training)
         used = passed_outputs(batch.grounding, batch.outputs, since)
         found = Settled(told, used, base_shifts(since), any(map(_changed, since.values())))
-        values = np.concatenate([np.zeros(0), *map(_values, since.values())])
-        if not found.changed if last is None else np.abs(values - last).max() < SETTLED:
+        if not found.changed if last is None else greatest_change(last, since) < SETTLED:
             break
-        last = values
+        last = since
         beliefs = believe(used, found.shifts)
         batch = replace(batch, log_odds=beliefs, used=used, shifts=found.shifts)
     return found
+
+
+def greatest_change(
+    before: Mapping[str, Channels | StateChannels], now: Mapping[str, Channels | StateChannels]
+) -> float:
+    """Of any parameter; predicates that one of the two lacks changed nothing in it."""
+    furthest = 0.0
+    for predicate in {*before, *now}:
+        same = _identity(before.get(predicate) or now[predicate])
+        one, two = before.get(predicate, same), now.get(predicate, same)
+        furthest = max(furthest, float(np.abs(_values(one) - _values(two)).max()))
+    return furthest
 
 
 def _changed(channels: Channels | StateChannels) -> bool:

@@ -6,7 +6,9 @@ import pytest
 
 from knowreason import Dataset, Reasoner, lang
 from knowreason.data.features import FeatureSource
-from knowreason.pipeline.reliability import Reading
+from knowreason.learn.reliability import Channels
+from knowreason.learn.state_reliability import StateChannels
+from knowreason.pipeline.reliability import Reading, greatest_change
 
 PROGRAM = lang.loads("""
 domain Case
@@ -79,3 +81,11 @@ def test_readings_are_kept(reasoner):
     assert again.states == ("red", "green", "blue")
     np.testing.assert_array_equal(again.channels.confusion, reading.channels.confusion)
     np.testing.assert_array_equal(again.channels.errors, reading.channels.errors)
+
+
+def test_a_predicate_that_one_round_does_not_tell_counts_as_unchanged():
+    broken = Channels(np.array([0.4, 1.0]), np.zeros(2), shift=0.1)
+    states = StateChannels.identity(2, 3)
+    assert greatest_change({"A": broken}, {"A": broken, "Is": states}) == 0
+    assert greatest_change({"A": broken, "Is": states}, {"Is": states}) == pytest.approx(0.6)
+    assert greatest_change({}, {}) == 0
