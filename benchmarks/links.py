@@ -33,6 +33,7 @@ from knowreason.data import Dataset, EdgeList
 from knowreason.models import KnowledgeModel, atoms_of, make
 from knowreason.models.history import past
 from knowreason.models.rows import argument_ids, locate
+from knowreason.plot.svg import ACCENT, INK, PALETTE, QUIET, new_figure, save_svg
 
 CUT, LEARN_FROM, MONTHS = 30, 20, 60
 FIGURES = ("AUC", "AP", "pooled AP", "seconds", "seconds an epoch", "seconds to score")
@@ -310,13 +311,14 @@ def sign(frame: pl.DataFrame, names: list[str], seeds: int, months: list[int]) -
             yield row | measured(pieces) | {"pooled AP": pooled, "seconds": seconds}
 
 
-def measured(pieces: list[tuple[NDArray[np.bool_], Floats]]) -> dict[str, float]:
-    """AUC and AP a month, averaged by the number of positives."""
+def measured(pieces: list[tuple[NDArray[np.bool_], Floats]]) -> dict[str, Any]:
+    """AUC and AP a month, averaged by the number of positives; AUC by month."""
     mixed = [(t, s) for t, s in pieces if 0 < t.sum() < len(t)]
     weight = np.array([t.sum() for t, _ in mixed], float)
     return {
         "AUC": float(np.average([roc_auc_score(t, s) for t, s in mixed], weights=weight)),
         "AP": float(np.average([average_precision_score(t, s) for t, s in mixed], weights=weight)),
+        "months": [roc_auc_score(t, s) if 0 < t.sum() < len(t) else None for t, s in pieces],
     }
 
 
@@ -386,8 +388,43 @@ def main() -> None:
             same = [r for r in rows if all(r[k] == row[k] for k in ("task", "model", "seed"))]
             rows = [r for r in rows if r not in same] + [row]
             write(asked.out, "links", rows)
-            print(row, flush=True)
+            print({k: v for k, v in row.items() if k != "months"}, flush=True)
     table(rows)
+    picture(rows, asked.out)
+
+
+DRAWN = {
+    "future, target": ("Adamic-Adar", "trees, both users", "temporal_link", "enclosing_subgraph"),
+    "sign": (
+        "trees, past counts",
+        "trees, past ratings by hand",
+        "enclosing_subgraph, links alone",
+        "enclosing_subgraph, past ratings",
+    ),
+}
+
+
+def picture(rows: list[dict[str, Any]], out: Path) -> None:
+    """AUC over the months, runs of three averaged, seed 0."""
+    titles = ("links to come, among targets", "negative ratings")
+    for (task, names), title in zip(DRAWN.items(), titles, strict=True):
+        figure, axes = new_figure(6.4, 3.6)
+        mine = {r["model"]: r["months"] for r in rows if r["task"] == task and r["seed"] == 0}
+        shown = [name for name in names if len(mine.get(name, ())) == MONTHS - CUT]
+        if not shown:
+            continue
+        for colour, name in zip((QUIET, INK, ACCENT, *PALETTE[1:]), shown, strict=False):
+            by_month = np.array(mine[name], float).reshape(-1, 3)
+            axes.plot(
+                np.arange(CUT + 1, MONTHS, 3),
+                np.nanmean(by_month, axis=1),
+                color=colour,
+                label=name,
+            )
+        axes.set(xlabel="month", ylabel="AUC", ylim=(0.45, 1.0))
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.legend(frameon=False, fontsize=8, loc="lower left")
+        save_svg(figure, out / f"links_{task.split(',')[0]}.svg")
 
 
 def table(rows: list[dict[str, Any]]) -> None:
