@@ -54,7 +54,7 @@ class Run:
     Attributes:
         transactions, prevalence: of each world.
         worlds: their seeds.
-        out: folder for results; scores of a world that are in it already are taken over.
+        out: folder for results; fitted models and scores that are in it are taken over.
     """
 
     transactions: int
@@ -71,6 +71,7 @@ class Run:
             transactions=self.transactions,
             prevalence=self.prevalence,
             annotated=annotated,
+            out=self.out,
         )
 
     def measured(

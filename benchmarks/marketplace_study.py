@@ -133,8 +133,11 @@ class Study:
         folds: int = 4,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         known: Sequence[FittedModel] = (),
+        folder: Path | None = None,
     ) -> Study:
         """Fit every model of the program that is not ``known`` already.
+
+        Finished models are kept in ``folder`` and read again where they are there.
 
         Folds are random: forward folds would leave the first kinds two cases to learn from.
         """
@@ -150,6 +153,7 @@ class Study:
             fold_count=folds,
             seed=0,
             device="cpu",
+            checkpoints=folder,
         )
         spent = time.perf_counter() - start
         models = (*known, *fitted)
@@ -300,15 +304,18 @@ def studied(
     transactions: int,
     prevalence: float,
     annotated: float = 1.0,
+    out: Path,
 ) -> Study:
     """A study of one world; models that do not depend on ``annotated`` are fitted once."""
+    size = {"transactions": transactions, "prevalence": prevalence}
     world = World.draw(seed, transactions, prevalence, annotated=annotated)
     split = world.transductive() if kind == "transductive" else world.inductive(overlap)
     known: tuple[FittedModel, ...] = ()
     if annotated < 1:
-        full = studied(kind, seed, overlap, transactions=transactions, prevalence=prevalence)
+        full = studied(kind, seed, overlap, **size, out=out)
         known = tuple(m for m in full.models if m.predicate in (ASKED, "Suspected"))
-    return Study.of(world.program, *split, known=known)
+    key = f"{kind}-{transactions}-{prevalence:.6f}-{seed}-{overlap}-{annotated}"
+    return Study.of(world.program, *split, known=known, folder=out / "models" / key)
 
 
 def hidden(data: Dataset) -> Dataset:
