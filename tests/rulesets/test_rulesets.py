@@ -17,7 +17,7 @@ def test_checks_without_errors(path):
     assert check(path).ok
 
 
-@pytest.mark.parametrize("name", ["kinship", "advisor", "karate", "smokers", "sudoku"])
+@pytest.mark.parametrize("name", ["kinship", "advisor", "karate", "outliers", "smokers", "sudoku"])
 def test_checks_without_warnings(name):
     result = check(rulesets_path() / f"{name}.kr")
     assert not [d for d in result.diagnostics if d.severity == "warning"]
