@@ -12,6 +12,7 @@ seed with networks of at most 60 epochs.
 from __future__ import annotations
 
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,13 +161,15 @@ STUDIES: dict[str, tuple[Callable[[Path, int], Task], tuple[Way, ...]]] = {
 }
 
 
-def rows(name: str, folder: Path, seed: int, quick: bool) -> Iterator[dict[str, Any]]:
+def rows(name: str, folder: Path, seed: int, chosen: Namespace) -> Iterator[dict[str, Any]]:
     """Figures of every model on one split."""
     make_task, ways = STUDIES[name]
     found = make_task(folder, seed)
     for title, kind, options in ways:
+        if chosen.models and title not in chosen.models:
+            continue
         more: dict[str, Any] = {"seed": seed}
-        if quick and kind != "trees":
+        if chosen.quick and kind != "trees":
             more["epochs"] = 60
         yield {
             "data": name,
@@ -192,13 +195,14 @@ def main() -> None:
     """Print a table a data set; write every figure."""
     options = parser(__doc__, "graph_models")
     options.add_argument("--only", nargs="*", choices=tuple(STUDIES), help="data sets")
+    options.add_argument("--models", nargs="*", help="rows of the tables")
     options.add_argument("--first-seed", type=int, default=0)
     chosen = options.parse_args()
     folder = data_folder()
     records: list[dict[str, Any]] = []
     for name in chosen.only or STUDIES:
         for seed in range(1 if chosen.quick else chosen.seeds):
-            for row in rows(name, folder, chosen.first_seed + seed, chosen.quick):
+            for row in rows(name, folder, chosen.first_seed + seed, chosen):
                 records.append(row)
                 print(row, flush=True)
         show(name, summary(records, name))
