@@ -54,12 +54,16 @@ class Run:
         transactions, prevalence: of each world.
         worlds: their seeds.
         out: folder for results; fitted models and scores that are in it are taken over.
+        overlaps: days by which training and test snapshots overlap.
+        shares: of the collusion, whose kind was written down.
     """
 
     transactions: int
     prevalence: float
     worlds: tuple[int, ...]
     out: Path
+    overlaps: tuple[int, ...] = (0, 5, 10, 15, 20)
+    shares: tuple[float, ...] = (1.0, 0.3, 0.1, 0.0)
 
     def study(self, kind: Split, seed: int, overlap: int = 0, annotated: float = 1.0) -> Study:
         """Models of one world, fitted."""
@@ -219,7 +223,7 @@ def weights(run: Run) -> None:
 def overlap(run: Run) -> None:
     """Training snapshots that end 0-20 days into the test snapshot."""
     rows = []
-    for days in (0, 5, 10, 15, 20):
+    for days in run.overlaps:
         yards, found = run.measured(f"overlap{days}", few_rows, overlap=days)
         last = [yard.blocks >= 60 for yard in yards]
         for name in found[0]:
@@ -255,7 +259,7 @@ def _by_overlap(rows: Sequence[dict[str, Any]], metric: str) -> list[dict[str, A
 def annotated(run: Run) -> None:
     """Investigators wrote down the kind of only some of the collusion."""
     record = {}
-    for share in (1.0, 0.3, 0.1, 0.0):
+    for share in run.shares:
         name = f"annotated{share:.0%}".rstrip("%")
         yards, found = run.measured(name, annotated_rows, annotated=share)
         title = f"kind known of {share:.0%} of the collusion, {len(run.worlds)} generated worlds"
@@ -316,6 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen.prevalence or (1 / 1000 if chosen.quick else 1 / 3000),
         tuple(range(count)) if chosen.world is None else (chosen.world,),
         chosen.out,
+        **({"overlaps": (0, 10, 20), "shares": (1.0, 0.2, 0.0)} if chosen.quick else {}),
     )
     for name in chosen.only:
         print(f"-- {name}", flush=True)
