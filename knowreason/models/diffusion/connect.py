@@ -27,14 +27,16 @@ class Pairs:
     Attributes:
         new: ``int64[p]``, which synthetic thing.
         partner: ``int64[p]``, id in the partner domain; synthetic ones come after the real.
+        log_weight: ``float64[p]``, logarithm of how many near real things have that partner.
     """
 
     new: NDArray[np.int64]
     partner: NDArray[np.int64]
+    log_weight: NDArray[np.float64]
 
     def take(self, rows: NDArray[np.generic] | slice) -> Pairs:
         """Some of the pairs."""
-        return Pairs(self.new[rows], self.partner[rows])
+        return Pairs(self.new[rows], self.partner[rows], self.log_weight[rows])
 
 
 def connected(
@@ -48,10 +50,10 @@ def connected(
     """Edges of synthetic things to real ones and to one another.
 
     A thing gets as many edges of a kind as its decoded degree says. Its candidates are the
-    partners of the real things nearest to it in latent space, those things themselves and
-    its nearest synthetic ones where both ends are of its domain: never all pairs. Among
-    them partners are drawn without replacement with odds by the edge decoder (Gumbel
-    top-k). Relation and time come from their decoders.
+    partners of the real things nearest to it in latent space and, where both ends are of
+    its domain, its nearest synthetic ones: never all pairs. Among them partners are drawn
+    without replacement with odds by the edge decoder times how many of the near things have
+    that partner (Gumbel top-k). Relation and time come from their decoders.
 
     Args:
         latents: a trained autoencoder.
@@ -72,7 +74,7 @@ def connected(
         degree = np.rint(np.expm1(np.nan_to_num(log_degree))).astype(np.int64)
         pairs = candidates(latents, link, points, nearest, rng)
         scores, outward = _scores(latents, link, decoders, points, pairs)
-        noisy = scores + rng.gumbel(size=len(scores))
+        noisy = scores + pairs.log_weight + rng.gumbel(size=len(scores))
         kept = best_of_each(pairs.new, noisy, degree)
         chosen = pairs.take(kept)
         out = rng.logistic(size=len(kept)) < outward[kept]
@@ -94,17 +96,32 @@ def candidates(
     count, partners = len(world.own.x), len(world.block(partner).x)
     near = _nearest(latents.of(domain), points, nearest)
     neighbours = _thinned(link.neighbours(domain, count, partners), CANDIDATES, rng)
-    reach = near @ neighbours
+    reach = sparse.csr_array(near @ neighbours)
     if domain == partner:
-        among = _nearest(points, points, nearest + 1)
-        among.setdiag(0)
-        among.eliminate_zeros()
-        reach = sparse.hstack([reach + near, sparse.triu(among.maximum(among.T))])
+        reach = sparse.hstack([reach, _among(reach, near, points, nearest)])
     reach = sparse.coo_array(reach)
     there = reach.data > 0
     order = np.lexsort((reach.col[there], reach.row[there]))
     rows, columns = reach.row[there][order], reach.col[there][order]
-    return Pairs(rows.astype(np.int64), columns.astype(np.int64))
+    return Pairs(rows.astype(np.int64), columns.astype(np.int64), np.log(reach.data[there][order]))
+
+
+def _among(
+    reach: sparse.csr_array, near: sparse.csr_array, points: NDArray[np.float32], nearest: int
+) -> sparse.csr_array:
+    """How often near synthetic things may be partners: as often as the real things near them.
+
+    Returns:
+        ``[s, s]`` above the diagonal: for each of the nearest pairs, the mean of ``reach`` of
+        the one over the real things near the other.
+    """
+    among = _nearest(points, points, nearest + 1)
+    above = sparse.coo_array(sparse.triu(among.maximum(among.T), k=1))
+    lent = near.indices.reshape(len(points), -1)
+    rows = np.repeat(above.row, lent.shape[1])
+    found = sparse.csr_matrix(reach)[rows, lent[above.col].ravel()]
+    weight = np.asarray(found).reshape(-1, lent.shape[1]).mean(axis=1)
+    return sparse.csr_array((weight, (above.row, above.col)), shape=among.shape)
 
 
 def best_of_each(
