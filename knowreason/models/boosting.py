@@ -17,6 +17,7 @@ from knowreason.models.fitting import (
     label_index,
     log_softmax,
     state_weights,
+    undersampled,
     undo_weights,
     validation_slice,
 )
@@ -60,6 +61,8 @@ class Trees(LabelledModel):
             far too wide where positives are rare.
         class_weight: ``"balanced"`` weighs rows inversely to their state's frequency; the
             log-odds are moved back to the true base rate.
+        undersample: how many rows of a state are learned from for each row of the rarest one,
+            drawn at random; 0 takes all. The log-odds are moved back to the true base rate.
         seed: random state.
     """
 
@@ -76,6 +79,7 @@ class Trees(LabelledModel):
         min_samples_leaf: int = 20,
         l2: float = 1.0,
         class_weight: ClassWeight = "none",
+        undersample: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.features = features
@@ -87,17 +91,20 @@ class Trees(LabelledModel):
         self.min_samples_leaf = min_samples_leaf
         self.l2 = l2
         self.class_weight = class_weight
+        self.undersample = undersample
         self.seed = seed
 
     def fit_rows(self, data: Dataset, rows: Rows, progress: Progress | None) -> None:
         """Fit on the labelled rows, after choosing the number of rounds if asked to."""
-        columns = self._inputs(data, rows).take(rows.labelled)
+        every = label_index(rows.labels[rows.labelled], self.states_)
+        kept = undersampled(every, self.undersample, self.seed)
+        columns = self._inputs(data, rows).take(rows.labelled[kept])
         encoder = Encoder.fit(columns, TREE_CATEGORIES)
         matrix, categorical = encoder.tree_matrix(columns)
-        target = label_index(rows.labels[rows.labelled], self.states_)
+        target = every[kept]
         weights = state_weights(target, self.class_weight)
         rounds = self.max_iter
-        held = validation_slice(rows, self.seed) if self.early_stopping else np.zeros(0, bool)
+        held = validation_slice(rows, self.seed)[kept] if self.early_stopping else np.zeros(0, bool)
         if held.any():
             trial = self._booster(rounds, categorical, int((~held).sum()))
             trial.fit(
@@ -110,7 +117,7 @@ class Trees(LabelledModel):
         booster = self._booster(rounds, categorical, len(target))
         booster.fit(matrix, target, sample_weight=self._weights(weights, target))
         self.encoder_ = encoder.to_values()
-        self.weights_ = tuple(weights.tolist())
+        self.weights_ = tuple((weights * np.bincount(target) / np.bincount(every)).tolist())
         self.booster_ = booster
         if progress is not None:
             progress(2, 2, f"trees fitted on {len(target)} rows")

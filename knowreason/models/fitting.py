@@ -141,6 +141,23 @@ def state_weights(labels: NDArray[np.int64], scheme: ClassWeight) -> NDArray[np.
     return len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
 
 
+def undersampled(labels: NDArray[np.int64], most: float, seed: int) -> NDArray[np.int64]:
+    """Rows to learn from: at most ``most`` of a state for each row of the rarest, ascending.
+
+    Args:
+        labels: ``int64[n]`` states, each with a row.
+        most: 0 keeps all rows; a value below 1 counts as 1.
+        seed: of the draw.
+    """
+    if not most or not len(labels):
+        return np.arange(len(labels))
+    counts = np.bincount(labels)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    place = np.arange(len(labels)) - (np.cumsum(counts) - counts)[labels[order]]
+    return np.sort(order[place < max(most, 1.0) * counts.min()])
+
+
 def undo_weights(scores: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log-odds at the true base rate from those learned under state weights.
 

@@ -67,6 +67,20 @@ def test_class_weights_leave_the_base_rate(data):
         assert mean.mean() == pytest.approx(0.25, abs=0.04)
 
 
+def test_undersampling_keeps_the_rarest_state_and_the_base_rate(data):
+    from knowreason.models.fitting import undersampled
+
+    labels = np.repeat([0, 1, 0, 2], [50, 5, 30, 8])
+    kept = undersampled(labels, 2.0, seed=0)
+    assert np.bincount(labels[kept]).tolist() == [10, 5, 8]
+    assert (np.diff(kept) > 0).all()
+    assert undersampled(labels, 0.0, seed=0).tolist() == list(range(93))
+    model = Trees(hops=0, max_iter=30, undersample=1.0).fit(data, "Bad")
+    mean = 1 / (1 + np.exp(-model.log_odds(data, "Bad")))
+    assert mean.mean() == pytest.approx(0.25, abs=0.08)
+    assert hidden_auc(data, model) > 0.7
+
+
 def test_early_stopping_reports_its_rounds(data):
     model = Trees(early_stopping=True, max_iter=60).fit(data, "Fraud")
     assert "of 60 rounds, chosen on 75 rows" in model.report_[0]
