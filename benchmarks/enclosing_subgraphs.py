@@ -140,7 +140,7 @@ def main() -> None:
     options = parser(__doc__, "enclosing_subgraphs")
     asked = options.parse_args()
     edges = 20_000 if asked.quick else 100_000
-    nodes, sample = edges // 5, 50 if asked.quick else 300
+    nodes, sample = edges // 5, 50 if asked.quick else 100
     links = generated(nodes, edges)
     rows = np.arange(edges)
     some = np.random.default_rng(1).choice(edges, sample, replace=False)
