@@ -62,8 +62,8 @@ class Run:
     prevalence: float
     worlds: tuple[int, ...]
     out: Path
-    overlaps: tuple[int, ...] = (0, 5, 10, 15, 20)
-    shares: tuple[float, ...] = (1.0, 0.3, 0.1, 0.0)
+    overlaps: tuple[int, ...]
+    shares: tuple[float, ...]
 
     def study(self, kind: Split, seed: int, overlap: int = 0, annotated: float = 1.0) -> Study:
         """Models of one world, fitted."""
@@ -313,6 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--transactions", type=int, help="a world")
     options.add_argument("--prevalence", type=float, help="share of collusion")
     options.add_argument("--world", type=int, help="only this one (a later run takes it over)")
+    options.add_argument("--overlaps", nargs="+", type=int, help="days")
     chosen = options.parse_args(arguments)
     count = min(chosen.seeds, QUICK_WORLDS) if chosen.quick else chosen.seeds
     run = Run(
@@ -320,7 +321,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen.prevalence or (1 / 1000 if chosen.quick else 1 / 3000),
         tuple(range(count)) if chosen.world is None else (chosen.world,),
         chosen.out,
-        **({"overlaps": (0, 10, 20), "shares": (1.0, 0.2, 0.0)} if chosen.quick else {}),
+        tuple(chosen.overlaps or ((0, 10, 20) if chosen.quick else (0, 5, 10, 15, 20))),
+        (1.0, 0.2, 0.0) if chosen.quick else (1.0, 0.3, 0.1, 0.0),
     )
     for name in chosen.only:
         print(f"-- {name}", flush=True)
