@@ -138,7 +138,7 @@ def dominant(x: NDArray[np.float32], edges: NDArray[np.int64], seed: int) -> Arr
     both = symmetric_adjacency(edges, len(x)).tocoo()
     index = torch.from_numpy(np.stack([both.row, both.col]).astype(np.int64))
     model = DOMINANT(gpu=-1)
-    model.fit(Data(x=torch.from_numpy(standardised(x).astype(np.float32)), edge_index=index))
+    model.fit(Data(x=torch.from_numpy(x), edge_index=index))
     return np.asarray(model.decision_score_)
 
 
