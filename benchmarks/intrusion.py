@@ -262,6 +262,7 @@ COMPARED = (
     ("three models, all rules, prior weights", "three models, all rules"),
     ("three models, all rules", "stacking (logistic)"),
     ("three models, all rules", "trees alone (history and day)"),
+    ("three models, all rules, prior weights", "trees alone (history and day)"),
     ("trees + three models, paper + log", "trees alone (history and day)"),
     ("trees + three models, all rules", "trees alone (history and day)"),
     ("trees + three models, all rules, prior weights", "trees alone (history and day)"),
