@@ -37,7 +37,7 @@ from knowreason.pipeline.reasoner import hidden_truth
 RULES = Path(__file__).resolve().parents[1] / "rulesets" / "intrusion.kr"
 SETTINGS = ("choice", "inductive", "transductive", "few", "planted")
 CUT, EARLY_CUT, FEW_UNTIL = 16, 11, 7  # days
-PEOPLE, QUICK_PEOPLE = 320, 160
+PEOPLE, QUICK_PEOPLE, PLANTED_PEOPLE = 320, 160, 400
 METRICS = ("roc_auc", "average_precision", "tpr@fpr=0.005", "tpr@fpr=0.01", "tpr@fpr=0.02")
 SHORT = dict(zip(METRICS, ("AUC", "AP", "TP .5 %", "TP 1 %", "TP 2 %"), strict=True))
 PAPER, LOG = ("by_ntlm",), ("guest", "new_pair", "spoken")
@@ -117,6 +117,7 @@ class Bench:
 def bench(setting: str, noise: bool, out: Path, seed: int, people: int) -> Bench:
     """Draw the world of a setting and split it."""
     real = data_folder() / "lanl_redteam" / "redteam.parquet" if setting == "planted" else None
+    people = max(people, PLANTED_PEOPLE) if real else people
     world = intrusion(seed, people=people, planted=real)
     stop = CUT * lanl.DAY if setting == "choice" else None
     events = lanl.events(world["auth"], world["redteam"], stop=stop)
