@@ -21,11 +21,12 @@ from typing import Any
 
 import knowreason as kr
 from benchmarks.marketplace_noise import calibration_table, knowgraph_rows, network_rows
-from benchmarks.marketplace_pictures import draw_overlap, draw_weights
+from benchmarks.marketplace_pictures import ALL_DAYS, LATER, draw_overlap, draw_weights
 from benchmarks.marketplace_study import (
     ASKED,
     FAMILIES,
     METRICS,
+    TEST,
     Found,
     Split,
     Study,
@@ -225,14 +226,15 @@ def overlap(run: Run) -> None:
     rows = []
     for days in run.overlaps:
         yards, found = run.measured(f"overlap{days}", few_rows, overlap=days)
-        last = [yard.blocks >= 60 for yard in yards]
+        later = [yard.blocks >= TEST + days for yard in yards]
         for name in found[0]:
             scores = [of_world[name] for of_world in found]
-            unseen = [y.where(m) for y, m in zip(yards, last, strict=True)]
-            fresh = [s[m] for s, m in zip(scores, last, strict=True)]
-            for part, ys, ss in (("all days", yards, scores), ("days 60-69", unseen, fresh)):
+            unseen = [y.where(m) for y, m in zip(yards, later, strict=True)]
+            fresh = [s[m] for s, m in zip(scores, later, strict=True)]
+            for part, ys, ss in ((ALL_DAYS, yards, scores), (LATER, unseen, fresh)):
                 rows += [
                     {"overlap": days, "name": name, "part": part, "metric": m}
+                    | {"positives": sum(int(y.truth.sum()) for y in ys)}
                     | asdict(mean_over_worlds(ys, ss, m))
                     for m in ("average_precision", "roc_auc")
                 ]

@@ -11,6 +11,7 @@ from knowreason.plot.svg import INK, PALETTE
 from knowreason.plot.weights import WeightBar
 
 Row = Mapping[str, Any]
+ALL_DAYS, LATER = "whole test snapshot", "days after the training snapshot"
 
 
 def draw_weights(rows: Sequence[Row], out: Path) -> None:
@@ -32,7 +33,7 @@ def draw_overlap(rows: Sequence[Row], out: Path) -> None:
     axes = figure.subplots(2, 2, sharex=True)
     names = list(dict.fromkeys(row["name"] for row in rows))
     for line, metric in enumerate(("average_precision", "roc_auc")):
-        for column, part in enumerate(("all days", "days 60-69")):
+        for column, part in enumerate((ALL_DAYS, LATER)):
             one = axes[line][column]
             for place, (colour, name) in enumerate(zip(PALETTE, names, strict=False)):
                 mine = [
@@ -42,11 +43,7 @@ def draw_overlap(rows: Sequence[Row], out: Path) -> None:
                 middle = [r["value"] for r in mine]
                 one.plot(days, middle, color=colour, marker="o", markersize=4, label=name)
                 one.vlines(days, [r["low"] for r in mine], [r["high"] for r in mine], color=colour)
-            title = {
-                "all days": "whole test snapshot",
-                "days 60-69": "days 60-69, never trained on",
-            }
-            one.set_title(title[part] if line == 0 else "", fontsize=10, color=INK)
+            one.set_title(part if line == 0 else "", fontsize=10, color=INK)
             one.grid(color="#e4e7eb", linewidth=0.6)
             one.spines[["top", "right"]].set_visible(False)
             one.set_ylabel(
@@ -54,7 +51,8 @@ def draw_overlap(rows: Sequence[Row], out: Path) -> None:
             )
         axes[1][0].set_xlabel("days of overlap")
         axes[1][1].set_xlabel("days of overlap")
-    axes[0][0].legend(frameon=False, fontsize=8)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.suptitle("generated marketplace; 95 % by bootstrap over days", fontsize=9, color=INK)
     out.mkdir(parents=True, exist_ok=True)
     save_svg(figure, out / "marketplace_overlap.svg")
