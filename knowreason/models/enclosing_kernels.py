@@ -102,7 +102,7 @@ def _collect(
             low = start[x]
             known = _before(first, low, start[x + 1], before)
             taken = min(known, cap)
-            shift = _mixed(seed, u, v, x) % max(known, 1) if known > cap else 0
+            shift = _mixed(seed, u, v, int(x)) % max(known, 1) if known > cap else 0
             for k in range(taken):
                 y = neighbour[low + (shift + k * known // taken) % known]
                 if place[y] >= 0:  # the pair's own link leads to a node that is there
@@ -199,7 +199,7 @@ def _distances(begin: Ids, other: Ids, root: int, without: int) -> Ids:
 @compiled
 def _before(first: Times, low: int, high: int, time: float) -> int:
     """How many of ``first[low:high]``, ascending, lie before a time."""
-    return np.searchsorted(first[low:high], time)
+    return int(np.searchsorted(first[low:high], time))
 
 
 @compiled
@@ -209,7 +209,7 @@ def _mixed(seed: int, u: int, v: int, node: int) -> int:
     for part in (u, v, node):
         h = (h ^ np.uint64(part)) * np.uint64(0xFF51AFD7ED558CCD)
         h ^= h >> np.uint64(33)
-    return np.int64(h >> np.uint64(2))
+    return int(np.int64(h >> np.uint64(2)))
 
 
 @compiled
