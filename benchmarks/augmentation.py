@@ -49,7 +49,7 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
     "trees": {},
     "gnn": {"hidden": 32, "epochs": 60, "patience": 15},
 }
-SMALL = {"hidden": 32, "epochs": 150, "denoiser_steps": 800}
+SMALL = {"hidden": 32, "epochs": 150, "denoiser_steps": 500}
 MEASURES = ("auc", "ap", "recall@k")
 
 
