@@ -52,7 +52,7 @@ def show(title: str, rows: Iterable[Row], columns: Sequence[str] = ()) -> None:
         table.add_column(name, justify="right" if number else "left", no_wrap=number)
     for row in rows:
         table.add_row(*(_text(row.get(name)) for name in names))
-    Console(width=max(100, Console().width)).print(table)
+    Console(width=max(160, Console().width)).print(table)
 
 
 def spread(values: Iterable[float], digits: int = 3) -> str:
