@@ -215,36 +215,27 @@ def draw(runs: dict[str, Any], out: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    graphs = [graph for graph in GRAPHS if any(key.startswith(graph + "/") for key in runs)]
-    figure, axes = pyplot.subplots(
-        1, len(graphs), figsize=(3.4 * len(graphs), 3), sharey=True, squeeze=False
-    )
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for key, kinds in runs.items():
+        graph, scorer, _ = key.split("/")
+        for kind, row in kinds.items():
+            found.setdefault((graph, kind, scorer), []).append(row["MRR"])
+    graphs = [name for name in GRAPHS if any(name == graph for graph, _, _ in found)]
+    size = (3.2 * len(graphs), 3)
+    figure, axes = pyplot.subplots(1, len(graphs), figsize=size, sharey=True, squeeze=False)
     for axis, graph in zip(axes[0], graphs, strict=True):
-        of = {
-            (kind, key.split("/")[1]): []
-            for key, found in runs.items()
-            if key.startswith(graph + "/")
-            for kind in found
-        }
-        for key, found in runs.items():
-            for kind, row in found.items() if key.startswith(graph + "/") else ():
-                of[kind, key.split("/")[1]].append(row["MRR"])
-        scorers = [scorer for scorer in OPTIONS if ("both", scorer) in of]
-        for place, kind in ((-0.2, "embedding"), (0.2, "both")):
-            values = [of[kind, scorer] for scorer in scorers]
-            axis.bar(
-                np.arange(len(scorers)) + place,
-                [np.mean(v) for v in values],
-                0.4,
-                yerr=[np.std(v) for v in values],
-                label="embedding alone" if kind == "embedding" else "with rules",
-            )
-        if ("rules", "") in of:
-            axis.axhline(np.mean(of["rules", ""]), color="black", ls="--", label="rules alone")
+        scorers = [scorer for scorer in OPTIONS if (graph, "both", scorer) in found]
+        for shift, kind, label in ((-0.2, "embedding", "embedding"), (0.2, "both", "and rules")):
+            values = [found[graph, kind, scorer] for scorer in scorers]
+            mean, deviation = [np.mean(v) for v in values], [np.std(v) for v in values]
+            axis.bar(np.arange(len(scorers)) + shift, mean, 0.4, yerr=deviation, label=label)
+        if (graph, "rules", "") in found:
+            level = np.mean(found[graph, "rules", ""])
+            axis.axhline(level, color="black", ls="--", lw=1, label="rules alone")
         axis.set_xticks(range(len(scorers)), scorers)
         axis.set_title(graph)
     axes[0][0].set_ylabel("filtered MRR")
-    axes[0][-1].legend(fontsize=7, loc="lower right")
+    axes[0][0].legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     figure.savefig(out / "knowledge_graph_mrr.svg")
     figure.savefig(out / "knowledge_graph_mrr.png", dpi=110)
