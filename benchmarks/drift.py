@@ -93,12 +93,14 @@ def measured(world: World) -> list[Row]:
 
 
 def compared(world: str, period: str, truth: NDArray[np.bool_], before: Any, after: Any) -> Row:
-    """Average precision and AUC of beliefs before and after adapting."""
+    """Average precision, AUC and log loss of beliefs before and after adapting."""
     row: Row = {"world": world, "period": period, "n": len(truth), "true": int(truth.sum())}
     both = 0 < truth.sum() < len(truth)
     for name, metric in (("AP", average_precision_score), ("AUC", roc_auc_score)):
         for which, score in (("", before), (" adapted", after)):
             row[name + which] = float(metric(truth, score)) if both else float("nan")
+    for which, score in (("", before), (" adapted", after)):
+        row["log loss" + which] = float(np.logaddexp(0, np.where(truth, -score, score)).mean())
     return row
 
 
@@ -125,6 +127,8 @@ def row_notes(row: Row) -> list[str]:
             found.append(f"scores of {words[1]} moved")
         elif note.startswith("models "):
             found.append("models disagree")
+        elif " common " in note:
+            found.append("more common" if " seems more " in note else "less common")
     return list(dict.fromkeys(found))
 
 
@@ -222,6 +226,7 @@ def table(part: str, rows: Sequence[Row]) -> None:
         shown = [{k: v for k, v in row.items() if k not in left_out} for row in rows]
     else:
         keys = ("world", "period", "n", "true", "AP", "AP adapted", "AUC", "AUC adapted")
+        keys += ("log loss", "log loss adapted")
         shown = [
             {key: row[key] for key in keys} | {"said": "; ".join(row_notes(row))} for row in rows
         ]

@@ -114,7 +114,7 @@ def measured(part: str, yard: Yard) -> list[dict[str, Any]]:
         }
         rows.append({"part": part, "name": name, "seconds": seconds, **figures, "slices": slices})
     reasoner = f"reasoner {WITH}"
-    if f"reasoner {WITHOUT}" in scores:
+    if {reasoner, f"reasoner {WITHOUT}"} <= scores.keys():
         pair = (scores[n][yard.local] for n in (reasoner, f"reasoner {WITHOUT}"))
         rows[-1]["difference"] = asdict(yard.difference(*pair))
     return rows

@@ -53,6 +53,7 @@ def compare(training: Snapshot, today: Snapshot, repaired: Sequence[Rate] = ()) 
 
     notes = [
         *_broken_models(training, today),
+        *_moved_base_rates(training, today),
         *_moved(training.rules, today.rules, rule_sentence),
         *_moved(training.pairs, today.pairs, _pair_sentence),
         *_moved_scores(training, today),
@@ -152,6 +153,25 @@ def _broken_models(training: Snapshot, today: Snapshot) -> Iterator[str]:
                     f"model `{model}` takes {channels.s0[place]:.1%} more of the false "
                     f"{reading.predicate} atoms for true than in training"
                 )
+
+
+def _moved_base_rates(training: Snapshot, today: Snapshot) -> Iterator[str]:
+    """Base rates that differ from those of training, as reliability EM estimates them."""
+    for reading in today.readings:
+        channels = since_training([reading], training.readings).get(reading.predicate)
+        if isinstance(channels, Channels) and channels.shift:
+            how = "more" if channels.shift > 0 else "less"
+            yield (
+                f"{reading.predicate} seems {how} common than in training: its odds are "
+                f"{np.exp(channels.shift):.2g} times what they were"
+            )
+        elif isinstance(channels, StateChannels) and channels.shift.any():
+            odds = np.exp(channels.shift)
+            told = (f"`{s}` {o:.2g}" for s, o in zip(reading.states, odds, strict=True))
+            yield (
+                f"states of {reading.predicate} are not as common as in training; odds by state, "
+                f"times what they were: {', '.join(told)}"
+            )
 
 
 def _blind_to(model: str, reading: Reading, confusion: NDArray[np.float64]) -> Iterator[str]:
