@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 
+@dataclass(eq=False, repr=False)
 class Trees(LabelledModel):
     """Histogram gradient boosting (scikit-learn) for any level of predicate.
 
@@ -68,31 +69,17 @@ class Trees(LabelledModel):
 
     registered_as = "trees"
 
-    def __init__(
-        self,
-        features: tuple[str, ...] | None = None,
-        hops: int = 2,
-        max_iter: int = 150,
-        early_stopping: bool = False,
-        learning_rate: float = 0.05,
-        max_leaf_nodes: int = 15,
-        min_samples_leaf: int = 20,
-        l2: float = 1.0,
-        class_weight: ClassWeight = "none",
-        undersample: float = 0.0,
-        seed: int = 0,
-    ) -> None:
-        self.features = features
-        self.hops = hops
-        self.max_iter = max_iter
-        self.early_stopping = early_stopping
-        self.learning_rate = learning_rate
-        self.max_leaf_nodes = max_leaf_nodes
-        self.min_samples_leaf = min_samples_leaf
-        self.l2 = l2
-        self.class_weight = class_weight
-        self.undersample = undersample
-        self.seed = seed
+    features: tuple[str, ...] | None = None
+    hops: int = 2
+    max_iter: int = 150
+    early_stopping: bool = False
+    learning_rate: float = 0.05
+    max_leaf_nodes: int = 15
+    min_samples_leaf: int = 20
+    l2: float = 1.0
+    class_weight: ClassWeight = "none"
+    undersample: float = 0.0
+    seed: int = 0
 
     def fit_rows(self, data: Dataset, rows: Rows, progress: Progress | None) -> None:
         """Fit on the labelled rows, after choosing the number of rounds if asked to."""

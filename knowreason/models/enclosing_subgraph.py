@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
-from knowreason.models.columns import no_columns, one_column, side_by_side
+from knowreason.models.columns import no_columns
 from knowreason.models.convolution import layer, sparse_tensor
 from knowreason.models.enclosing import (
     PairGraph,
@@ -26,7 +26,7 @@ from knowreason.models.enclosing import (
 from knowreason.models.enclosing_net import Batch, EnclosingNet
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
-from knowreason.models.graphs import node_columns
+from knowreason.models.graphs import typed_columns
 from knowreason.models.links import LinkData, Links, edge_columns, link_data, without_edges
 from knowreason.models.neural import NeuralModel
 from knowreason.models.protocol import Level
@@ -58,6 +58,7 @@ class Surroundings:
     features: NDArray[np.float32]
 
 
+@dataclass(eq=False, repr=False)
 class EnclosingSubgraph(NeuralModel):
     """The enclosing subgraph of a link, without the link, read by a graph network.
 
@@ -98,49 +99,26 @@ class EnclosingSubgraph(NeuralModel):
     registered_as = "enclosing_subgraph"
     level: ClassVar[Level | Literal["any"]] = "edge"
 
-    def __init__(
-        self,
-        hops: int = 2,
-        max_nodes: int = 32,
-        max_neighbours: int = 12,
-        convolution: Literal["gcn", "sage", "gat", "gin"] = "sage",
-        pooling: Literal["ends", "mean", "sort"] = "ends",
-        past_only: bool = True,
-        edge_features: bool = True,
-        features: tuple[str, ...] | None = None,
-        hidden: int = 32,
-        layers: int = 2,
-        dropout: float = 0.1,
-        epochs: int = 20,
-        patience: int = 4,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-4,
-        batch_size: int = 256,
-        class_weight: ClassWeight = "none",
-        relation: str | None = None,
-        device: str = "auto",
-        seed: int = 0,
-    ) -> None:
-        self.hops = hops
-        self.max_nodes = max_nodes
-        self.max_neighbours = max_neighbours
-        self.convolution = convolution
-        self.pooling = pooling
-        self.past_only = past_only
-        self.edge_features = edge_features
-        self.features = features
-        self.hidden = hidden
-        self.layers = layers
-        self.dropout = dropout
-        self.epochs = epochs
-        self.patience = patience
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.class_weight = class_weight
-        self.relation = relation
-        self.device = device
-        self.seed = seed
+    hops: int = 2
+    max_nodes: int = 32
+    max_neighbours: int = 12
+    convolution: Literal["gcn", "sage", "gat", "gin"] = "sage"
+    pooling: Literal["ends", "mean", "sort"] = "ends"
+    past_only: bool = True
+    edge_features: bool = True
+    features: tuple[str, ...] | None = None
+    hidden: int = 32
+    layers: int = 2
+    dropout: float = 0.1
+    epochs: int = 20
+    patience: int = 4
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    batch_size: int = 256
+    class_weight: ClassWeight = "none"
+    relation: str | None = None
+    device: str = "auto"
+    seed: int = 0
 
     def fit_encoders(self, data: Dataset, rows: Rows) -> None:
         """Means, deviations and categories of nodes, edges and the labelled rows.
@@ -157,7 +135,7 @@ class EnclosingSubgraph(NeuralModel):
                 help="hops and max_neighbours of 1 and max_nodes of 3 are the least",
             )
         links = link_data(data, rows, self.name, self.relation)
-        self.node_encoder_ = Encoder.fit(_node_columns(data, links)).to_values()
+        self.node_encoder_ = Encoder.fit(typed_columns(data, links.graph)).to_values()
         self.edge_encoder_ = Encoder.fit(self._edge_columns(data), EDGE_CATEGORIES).to_values()
         own = self._own(data, rows, links).take(rows.labelled)
         self.row_encoder_ = Encoder.fit(own).to_values()
@@ -169,7 +147,7 @@ class EnclosingSubgraph(NeuralModel):
         """
         links = link_data(data, rows, self.name, self.relation)
         of_edges = Encoder.from_values(self.edge_encoder_).dense_matrix(self._edge_columns(data))
-        x = Encoder.from_values(self.node_encoder_).dense_matrix(_node_columns(data, links))
+        x = Encoder.from_values(self.node_encoder_).dense_matrix(typed_columns(data, links.graph))
         timed = ~np.isnan(links.rows.time) & self.past_only
         time = np.where(timed, links.rows.time, np.inf)
         seen = Links(links.rows.source, links.rows.target, time)
@@ -253,15 +231,6 @@ class EnclosingSubgraph(NeuralModel):
         if self.features is None and all(sort in links.graph.offsets for sort in rows.sorts):
             return no_columns(rows.count)
         return self.columns(data, rows, self.features, empty=True)
-
-
-def _node_columns(data: Dataset, links: LinkData) -> FeatureTable:
-    """Features of the nodes, and their domain where there are several."""
-    columns = node_columns(data, links.graph)
-    if len(links.graph.offsets) < 2:
-        return columns
-    domain = links.graph.domain_of_node.astype(float)
-    return side_by_side([columns, one_column("domain", domain, tuple(links.graph.offsets))])
 
 
 def _adjacency(cut: Subgraphs) -> sparse.csr_array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 Convolution = Literal["gcn", "sage", "gat", "gin", "hgt"]
 
 
+@dataclass(eq=False, repr=False)
 class GNN(NeuralModel):
     """A graph neural network over the bound edges.
 
@@ -84,43 +86,23 @@ class GNN(NeuralModel):
 
     registered_as = "gnn"
 
-    def __init__(
-        self,
-        convolution: Convolution = "sage",
-        hidden: int = 64,
-        layers: int = 2,
-        heads: int = 4,
-        dropout: float = 0.2,
-        pool: str | None = None,
-        edge_features: EdgeFeatures = "untimed",
-        features: tuple[str, ...] | None = None,
-        epochs: int = 300,
-        patience: int = 30,
-        learning_rate: float = 5e-3,
-        weight_decay: float = 1e-4,
-        batch_size: int = 0,
-        neighbours: int = 10,
-        class_weight: ClassWeight = "none",
-        device: str = "auto",
-        seed: int = 0,
-    ) -> None:
-        self.convolution = convolution
-        self.hidden = hidden
-        self.layers = layers
-        self.heads = heads
-        self.dropout = dropout
-        self.pool = pool
-        self.edge_features = edge_features
-        self.features = features
-        self.epochs = epochs
-        self.patience = patience
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.neighbours = neighbours
-        self.class_weight = class_weight
-        self.device = device
-        self.seed = seed
+    convolution: Convolution = "sage"
+    hidden: int = 64
+    layers: int = 2
+    heads: int = 4
+    dropout: float = 0.2
+    pool: str | None = None
+    edge_features: EdgeFeatures = "untimed"
+    features: tuple[str, ...] | None = None
+    epochs: int = 300
+    patience: int = 30
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-4
+    batch_size: int = 0
+    neighbours: int = 10
+    class_weight: ClassWeight = "none"
+    device: str = "auto"
+    seed: int = 0
 
     def fit_encoders(self, data: Dataset, rows: Rows) -> None:
         """Means, deviations and categories of all nodes, and of the labelled rows."""

@@ -228,10 +228,19 @@ def node_inputs(
         edge_features: add the means of the features of these edges out of and into each node.
     """
     parts = [node_columns(data, graph), one_column("log degree", np.log1p(graph.degree))]
-    if len(graph.offsets) > 1:
-        domain = graph.domain_of_node
-        parts.append(one_column("domain", domain.astype(float), tuple(graph.offsets)))
-    return side_by_side([*parts, *edge_means(data, graph, edge_features)])
+    return side_by_side([*parts, *_domain(graph), *edge_means(data, graph, edge_features)])
+
+
+def typed_columns(data: Dataset, graph: NodeGraph) -> FeatureTable:
+    """Features of every node, and its domain where there are several; nothing of the edges."""
+    return side_by_side([node_columns(data, graph), *_domain(graph)])
+
+
+def _domain(graph: NodeGraph) -> list[FeatureTable]:
+    """The domain of each node as a column, where there are several."""
+    if len(graph.offsets) < 2:
+        return []
+    return [one_column("domain", graph.domain_of_node.astype(float), tuple(graph.offsets))]
 
 
 def edge_means(data: Dataset, graph: NodeGraph, which: EdgeFeatures) -> list[FeatureTable]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CLASSIFIER, WEIGHTS = "classifier_", "encoder/"
 
 
+@dataclass(eq=False, repr=False)
 class InfoMax(KnowledgeModel):
     """Node embeddings learned without labels, then a classifier on features and embedding.
 
@@ -52,29 +53,16 @@ class InfoMax(KnowledgeModel):
 
     registered_as = "infomax"
 
-    def __init__(
-        self,
-        classifier: KnowledgeModel | None = None,
-        convolution: Literal["gcn", "sage", "gin"] = "gcn",
-        hidden: int = 64,
-        layers: int = 2,
-        edge_features: EdgeFeatures = "untimed",
-        epochs: int = 200,
-        patience: int = 20,
-        learning_rate: float = 3e-3,
-        device: str = "auto",
-        seed: int = 0,
-    ) -> None:
-        self.classifier = classifier
-        self.convolution = convolution
-        self.hidden = hidden
-        self.layers = layers
-        self.edge_features = edge_features
-        self.epochs = epochs
-        self.patience = patience
-        self.learning_rate = learning_rate
-        self.device = device
-        self.seed = seed
+    classifier: KnowledgeModel | None = None
+    convolution: Literal["gcn", "sage", "gin"] = "gcn"
+    hidden: int = 64
+    layers: int = 2
+    edge_features: EdgeFeatures = "untimed"
+    epochs: int = 200
+    patience: int = 20
+    learning_rate: float = 3e-3
+    device: str = "auto"
+    seed: int = 0
 
     @property
     def takes_missing(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -13,7 +14,6 @@ from torch import Tensor, nn
 from knowreason.errors import ModelError
 from knowreason.factors.outputs import LLR_LIMIT
 from knowreason.models.calibration import Calibration, fit_scores
-from knowreason.models.fitting import ClassWeight
 from knowreason.models.link_scorers import DISTANCES, Embeddings, LinkLoss, Scorer, contrast
 from knowreason.models.neural import NeuralModel
 from knowreason.models.protocol import Level, Progress
@@ -32,6 +32,7 @@ CALIBRATION_NEGATIVES = 16
 CHUNK = 1 << 15
 
 
+@dataclass(eq=False, repr=False)
 class LinkEmbedding(NeuralModel):
     """Link prediction by embedding: each thing a vector, each relation a map between vectors.
 
@@ -68,43 +69,24 @@ class LinkEmbedding(NeuralModel):
 
     registered_as = "link_embedding"
     level: ClassVar[Level] = "tuple"
-    class_weight: ClassWeight = "none"
+    class_weight = "none"
 
-    def __init__(
-        self,
-        scorer: Scorer = "complex",
-        dimension: int = 64,
-        negatives: int = 128,
-        epochs: int = 200,
-        loss: LinkLoss = "softmax",
-        margin: float = 6.0,
-        regularisation: float = 0.05,
-        inverse: bool = False,
-        facts: tuple[str, ...] = (),
-        validation: float = 0.1,
-        patience: int = 15,
-        learning_rate: float = 2e-2,
-        weight_decay: float = 0.0,
-        batch_size: int = 512,
-        device: str = "auto",
-        seed: int = 0,
-    ) -> None:
-        self.scorer = scorer
-        self.dimension = dimension
-        self.negatives = negatives
-        self.epochs = epochs
-        self.loss = loss
-        self.margin = margin
-        self.regularisation = regularisation
-        self.inverse = inverse
-        self.facts = facts
-        self.validation = validation
-        self.patience = patience
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.device = device
-        self.seed = seed
+    scorer: Scorer = "complex"
+    dimension: int = 64
+    negatives: int = 128
+    epochs: int = 200
+    loss: LinkLoss = "softmax"
+    margin: float = 6.0
+    regularisation: float = 0.05
+    inverse: bool = False
+    facts: tuple[str, ...] = ()
+    validation: float = 0.1
+    patience: int = 15
+    learning_rate: float = 2e-2
+    weight_decay: float = 0.0
+    batch_size: int = 512
+    device: str = "auto"
+    seed: int = 0
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Learn from the true labels of ``predicate`` and the facts.

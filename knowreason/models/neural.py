@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 WEIGHTS = "module/"
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class NeuralModel(LabelledModel):
@@ -119,12 +120,9 @@ class NeuralModel(LabelledModel):
     ) -> NDArray[np.float64]:
         """Scores at noisy weights, one layer ``[passes, ...]`` a seed."""
         inputs = self._placed_inputs(data, rows)
-        layers = []
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(seed)
-            with noisy_weights(self.module_, scale, relative, generator):
-                layers.append(self._scored(inputs, rows))
-        return np.stack(layers)
+        return noisy_scores(
+            self.module_, lambda: self._scored(inputs, rows), scale, relative, seeds
+        )
 
     def state(self) -> ModelState:
         """Fitted values, and the module's weights under ``module/``."""
@@ -136,26 +134,17 @@ class NeuralModel(LabelledModel):
                 self.module_ = module
         if module is None:
             return state
-        weights = {
-            WEIGHTS + name: value.detach().cpu().numpy()
-            for name, value in module.state_dict().items()
-        }
-        return ModelState({**state.arrays, **weights}, state.values, state.estimators)
+        arrays = {**state.arrays, **weight_arrays(module)}
+        return ModelState(arrays, state.values, state.estimators)
 
     def load_state(self, state: ModelState) -> Self:
         """Take over fitted values and rebuild the module."""
         own = {name: a for name, a in state.arrays.items() if not name.startswith(WEIGHTS)}
         super().load_state(ModelState(own, state.values, state.estimators))
-        weights = {
-            name.removeprefix(WEIGHTS): torch.from_numpy(np.array(array))
-            for name, array in state.arrays.items()
-            if name.startswith(WEIGHTS)
-        }
-        if weights:
+        if len(own) < len(state.arrays):
             outputs = len(self.states_) if self.classes_ is not None else 1
-            module = self.build(self.sizes_, outputs)
-            module.load_state_dict(weights)
-            self.module_ = module.to(torch_device(self.device)).eval()
+            module = load_weights(self.build(self.sizes_, outputs), state.arrays)
+            self.module_ = module.to(torch_device(self.device))
         return self
 
     def _placed_inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
@@ -293,6 +282,40 @@ class MLP(nn.Sequential):
                 nn.Dropout(dropout),
             ]
         super().__init__(*parts, nn.Linear(hidden if layers else inputs, outputs))
+
+
+def weight_arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
+    """Weights of a module by name, under ``module/``."""
+    return {
+        WEIGHTS + name: value.detach().cpu().numpy() for name, value in module.state_dict().items()
+    }
+
+
+def load_weights(module: Net, arrays: Mapping[str, NDArray[Any]]) -> Net:
+    """Give a module the weights that stand under ``module/``, to score with."""
+    weights = {
+        name.removeprefix(WEIGHTS): torch.from_numpy(np.array(array))
+        for name, array in arrays.items()
+        if name.startswith(WEIGHTS)
+    }
+    module.load_state_dict(weights)
+    return module.eval()
+
+
+def noisy_scores(
+    module: nn.Module,
+    score: Callable[[], NDArray[np.float64]],
+    scale: float,
+    relative: bool,
+    seeds: range,
+) -> NDArray[np.float64]:
+    """What ``score`` says at noisy weights of the module, one layer ``[passes, ...]`` a seed."""
+    layers = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        with noisy_weights(module, scale, relative, generator):
+            layers.append(score())
+    return np.stack(layers)
 
 
 def _loss(scores: Tensor, target: Tensor, weight: Tensor) -> Tensor:

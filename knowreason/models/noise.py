@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from knowreason.models.temporal_link import TemporalLink
 
 
+@dataclass(eq=False, repr=False)
 class Noisy(KnowledgeModel):
     """A torch model trained and asked under Gaussian noise on its weights.
 
@@ -37,20 +39,14 @@ class Noisy(KnowledgeModel):
 
     registered_as = "noisy"
 
-    def __init__(
-        self,
-        model: KnowledgeModel,
-        scale: float = 0.1,
-        passes: int = 10,
-        relative: bool = False,
-        seed: int = 0,
-    ) -> None:
-        self.model = model
-        self.needs_labels = model.needs_labels  # type: ignore[misc]
-        self.scale = scale
-        self.passes = passes
-        self.relative = relative
-        self.seed = seed
+    model: KnowledgeModel
+    scale: float = 0.1
+    passes: int = 10
+    relative: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.needs_labels = self.model.needs_labels  # type: ignore[misc]
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Train a copy of the model under noise.

@@ -39,7 +39,8 @@ class KnowledgeModel(ABC):
     """Turns data into log-odds for the ground atoms of a predicate.
 
     The constructor stores its options under their own names and does nothing else, as in
-    scikit-learn; what ``fit`` learns ends in an underscore. A subclass writes ``fit`` and
+    scikit-learn (``@dataclass(eq=False, repr=False)`` writes one); what ``fit`` learns ends in
+    an underscore. A subclass writes ``fit`` and
     ``log_odds``; :meth:`state` and :meth:`load_state` then work by themselves when all
     fitted attributes are arrays, scikit-learn estimators or plain values.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 
+@dataclass(eq=False, repr=False)
 class Column(KnowledgeModel):
     """A column of scores of the data; an atom without a score is said nothing about.
 
@@ -38,21 +40,12 @@ class Column(KnowledgeModel):
     registered_as = "column"
     needs_labels = False
 
-    def __init__(
-        self,
-        column: str,
-        kind: Literal["probability", "log_odds", "anomaly"] = "probability",
-        contamination: float = 0.05,
-        separation: float | None = None,
-        calibrate: Literal["platt", "isotonic"] = "platt",
-        base_rate: float | None = None,
-    ) -> None:
-        self.column = column
-        self.kind = kind
-        self.contamination = contamination
-        self.separation = separation
-        self.calibrate = calibrate
-        self.base_rate = base_rate
+    column: str
+    kind: Literal["probability", "log_odds", "anomaly"] = "probability"
+    contamination: float = 0.05
+    separation: float | None = None
+    calibrate: Literal["platt", "isotonic"] = "platt"
+    base_rate: float | None = None
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Calibrate an anomaly score and find the base rate.

@@ -83,32 +83,37 @@ def has_sparse_products() -> bool:
     return torch.backends.mkl.is_available() or torch.cuda.is_available()
 
 
-class _Scores(torch.autograd.Function):
+class _Product(torch.autograd.Function):
+    """A product of two factors over a pattern; both are kept for the gradients."""
+
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, pattern: Pattern) -> Tensor:
-        ctx.pattern = pattern
-        ctx.save_for_backward(query, key)
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Pattern], output: Tensor) -> None:
+        first, second, ctx.pattern = inputs
+        ctx.save_for_backward(first, second)
+
+
+class _Scores(_Product):
+    @staticmethod
+    def forward(query: Tensor, key: Tensor, pattern: Pattern) -> Tensor:
         return pattern.sampled(query, key)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
         query, key = ctx.saved_tensors
-        pattern: Pattern = ctx.pattern
-        return pattern.spread(gradient, key), pattern.spread(gradient, query, back=True), None
+        by_query = ctx.pattern.spread(gradient, key)
+        return by_query, ctx.pattern.spread(gradient, query, back=True), None
 
 
-class _Sums(torch.autograd.Function):
+class _Sums(_Product):
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, value: Tensor, pattern: Pattern) -> Tensor:
-        ctx.pattern = pattern
-        ctx.save_for_backward(weight, value)
+    def forward(weight: Tensor, value: Tensor, pattern: Pattern) -> Tensor:
         return pattern.spread(weight, value)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
         weight, value = ctx.saved_tensors
-        pattern: Pattern = ctx.pattern
-        return pattern.sampled(gradient, value), pattern.spread(weight, gradient, back=True), None
+        by_weight = ctx.pattern.sampled(gradient, value)
+        return by_weight, ctx.pattern.spread(weight, gradient, back=True), None
 
 
 def _pointers(ascending: Tensor, count: int) -> Tensor:

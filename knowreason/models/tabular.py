@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -116,6 +117,7 @@ class Sklearn(LabelledModel):
         return undo_weights(scores, np.array(self.weights_))
 
 
+@dataclass(eq=False, repr=False)
 class CallableModel(KnowledgeModel):
     """A Python function ``function(data, predicate)`` that gives log-odds or probabilities.
 
@@ -129,15 +131,9 @@ class CallableModel(KnowledgeModel):
     registered_as = "callable"
     needs_labels = False
 
-    def __init__(
-        self,
-        function: str | Callable[..., Any],
-        output: Literal["log_odds", "probability"] = "log_odds",
-        base_rate: float | None = None,
-    ) -> None:
-        self.function = function
-        self.output = output
-        self.base_rate = base_rate
+    function: str | Callable[..., Any]
+    output: Literal["log_odds", "probability"] = "log_odds"
+    base_rate: float | None = None
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Find the base rate; the function itself is not trained."""

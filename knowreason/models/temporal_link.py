@@ -15,18 +15,17 @@ from torch import Tensor
 
 from knowreason.errors import ModelError
 from knowreason.models.calibration import Calibration, fit_contamination, fit_scores
-from knowreason.models.columns import one_column, side_by_side
 from knowreason.models.convolution import layer
 from knowreason.models.encoding import Encoder
-from knowreason.models.graphs import NodeGraph, node_columns
+from knowreason.models.graphs import NodeGraph, typed_columns
 from knowreason.models.links import LinkData, link_data
-from knowreason.models.neural import WEIGHTS
+from knowreason.models.neural import load_weights, noisy_scores, weight_arrays
 from knowreason.models.protocol import KnowledgeModel, Level, ModelState, Progress, options_of
 from knowreason.models.rows import Rows, distinct_rows, remembered, rows_of
 from knowreason.models.snapshots import Past, Windows, window_width, windows_of
 from knowreason.models.temporal_net import Asked, Sweep, TemporalNet, chunks_of
 from knowreason.models.temporal_training import Nodes, Sampler, asked_of, train_links
-from knowreason.models.training import Schedule, noisy_weights, torch_device
+from knowreason.models.training import Schedule, torch_device
 
 if TYPE_CHECKING:
     from typing import Self
@@ -47,6 +46,7 @@ class Trained:
     report: tuple[str, ...]
 
 
+@dataclass(eq=False, repr=False)
 class TemporalLink(KnowledgeModel):
     """A snapshot of the graph a window, a recurrent state a node, and a link decoder.
 
@@ -96,58 +96,31 @@ class TemporalLink(KnowledgeModel):
     registered_as = "temporal_link"
     level: ClassVar[Level | Literal["any"]] = "edge"
     needs_labels = False
-    weight_noise: float = 0.0
-    relative_noise: bool = False
-    states_: tuple[int, ...]
-    net_: TemporalNet
+    weight_noise = 0.0
+    relative_noise = False
 
-    def __init__(
-        self,
-        window: str | float = "30m",
-        encoder: Literal["gcn", "sage", "gat", "gin"] = "gcn",
-        recurrent: Literal["gru", "lstm", "none"] = "gru",
-        decoder: Literal["dot", "bilinear"] = "bilinear",
-        memory: bool = True,
-        ids: bool = False,
-        hidden: int = 32,
-        layers: int = 2,
-        dropout: float = 0.1,
-        negatives: int = 2,
-        epochs: int = 100,
-        patience: int = 10,
-        learning_rate: float = 1e-2,
-        weight_decay: float = 1e-4,
-        unroll: int = 8,
-        max_pairs: int = 200_000,
-        relation: str | None = None,
-        score: Literal["surprise", "link"] = "surprise",
-        contamination: float = 0.01,
-        calibrate: Literal["platt", "isotonic"] = "platt",
-        device: str = "auto",
-        seed: int = 0,
-    ) -> None:
-        self.window = window
-        self.encoder = encoder
-        self.recurrent = recurrent
-        self.decoder = decoder
-        self.memory = memory
-        self.ids = ids
-        self.hidden = hidden
-        self.layers = layers
-        self.dropout = dropout
-        self.negatives = negatives
-        self.epochs = epochs
-        self.patience = patience
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.unroll = unroll
-        self.max_pairs = max_pairs
-        self.relation = relation
-        self.score = score
-        self.contamination = contamination
-        self.calibrate = calibrate
-        self.device = device
-        self.seed = seed
+    window: str | float = "30m"
+    encoder: Literal["gcn", "sage", "gat", "gin"] = "gcn"
+    recurrent: Literal["gru", "lstm", "none"] = "gru"
+    decoder: Literal["dot", "bilinear"] = "bilinear"
+    memory: bool = True
+    ids: bool = False
+    hidden: int = 32
+    layers: int = 2
+    dropout: float = 0.1
+    negatives: int = 2
+    epochs: int = 100
+    patience: int = 10
+    learning_rate: float = 1e-2
+    weight_decay: float = 1e-4
+    unroll: int = 8
+    max_pairs: int = 200_000
+    relation: str | None = None
+    score: Literal["surprise", "link"] = "surprise"
+    contamination: float = 0.01
+    calibrate: Literal["platt", "isotonic"] = "platt"
+    device: str = "auto"
+    seed: int = 0
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Train on the edges of ``data``, then calibrate the scores of its rows.
@@ -188,12 +161,11 @@ class TemporalLink(KnowledgeModel):
         self, data: Dataset, rows: Rows, scale: float, relative: bool, seeds: range
     ) -> NDArray[np.float64]:
         """Log-odds at noisy weights, one layer ``[passes, n]`` a seed."""
-        layers = []
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(seed)
-            with noisy_weights(self.net_, scale, relative, generator):
-                layers.append(self._log_odds(self._scores(data, rows), rows))
-        return np.stack(layers)
+
+        def scores() -> NDArray[np.float64]:
+            return self._log_odds(self._scores(data, rows), rows)
+
+        return noisy_scores(self.net_, scores, scale, relative, seeds)
 
     def state(self) -> ModelState:
         """Fitted values, and the network's weights under ``module/``."""
@@ -202,19 +174,14 @@ class TemporalLink(KnowledgeModel):
             state = super().state()
         finally:
             self.net_ = net
-        weights = {WEIGHTS + name: v.detach().cpu().numpy() for name, v in net.state_dict().items()}
-        return ModelState({**state.arrays, **weights}, state.values, state.estimators)
+        arrays = {**state.arrays, **weight_arrays(net)}
+        return ModelState(arrays, state.values, state.estimators)
 
     def load_state(self, state: ModelState) -> Self:
         """Take over fitted values and rebuild the network."""
         super().load_state(ModelState({}, state.values))
-        weights = {
-            name.removeprefix(WEIGHTS): torch.from_numpy(np.array(array))
-            for name, array in state.arrays.items()
-        }
-        net = self._net(Encoder.from_values(self.encoder_).width)
-        net.load_state_dict(weights)
-        self.net_ = net.to(torch_device(self.device)).eval()
+        net = load_weights(self._net(Encoder.from_values(self.encoder_).width), state.arrays)
+        self.net_ = net.to(torch_device(self.device))
         return self
 
     def _trained(self, data: Dataset, links: LinkData, progress: Progress | None) -> Trained:
@@ -234,7 +201,7 @@ class TemporalLink(KnowledgeModel):
             windows, Past(windows), Nodes.of(windows, links), self.negatives, self.max_pairs
         )
         names = _names(data, links.graph, sampler.nodes.order) if self.ids else {}
-        inputs = _node_inputs(data, links.graph)
+        inputs = typed_columns(data, links.graph)
         encoder = Encoder.fit(inputs)
         self.names_ = names
         x = torch.from_numpy(encoder.dense_matrix(inputs)).to(device)
@@ -275,7 +242,7 @@ class TemporalLink(KnowledgeModel):
             return scores
         device = next(self.net_.parameters()).device
         asked, row = self._asked(windows, links, there, device)
-        inputs = Encoder.from_values(self.encoder_).dense_matrix(_node_inputs(data, links.graph))
+        inputs = Encoder.from_values(self.encoder_).dense_matrix(typed_columns(data, links.graph))
         ids = _id_rows(data, links.graph, self.names_).to(device)
         sweep = Sweep(self.net_, torch.from_numpy(inputs).to(device), ids)
         logits = torch.zeros(len(asked.source), device=device)
@@ -343,17 +310,6 @@ class TemporalLink(KnowledgeModel):
             relative=self.relative_noise,
             seed=self.seed,
         )
-
-
-def _node_inputs(data: Dataset, graph: NodeGraph) -> Any:
-    """Features of the nodes, and their domain where there are several: nothing of the edges,
-    which would tell of later windows."""
-    columns = node_columns(data, graph)
-    if len(graph.offsets) < 2:
-        return columns
-    starts = np.array(list(graph.offsets.values()), np.int64)
-    domain = np.searchsorted(starts, np.arange(graph.node_count), side="right") - 1
-    return side_by_side([columns, one_column("domain", domain.astype(float), tuple(graph.offsets))])
 
 
 def _names(data: Dataset, graph: NodeGraph, nodes: NDArray[np.int64]) -> dict[str, tuple[str, ...]]:

@@ -61,6 +61,7 @@ class Fitted:
     said: tuple[str, ...] = ()
 
 
+@dataclass(eq=False, repr=False)
 class Diffusion(KnowledgeModel):
     """A classifier fitted with synthetic things of rare classes, by latent diffusion.
 
@@ -103,43 +104,23 @@ class Diffusion(KnowledgeModel):
     registered_as = "diffusion"
     level = "node"
 
-    def __init__(
-        self,
-        classifier: KnowledgeModel,
-        method: Method = "diffusion",
-        ratio: float = 1.0,
-        keep: Keep = "best",
-        edges: Edges = "copied",
-        width: int = 16,
-        hidden: int = 64,
-        layers: int = 2,
-        epochs: int = 200,
-        beta: float = 0.1,
-        edge_decoder: EdgeKind = "bilinear",
-        denoiser_steps: int = 1500,
-        steps: int = 50,
-        guidance: float = 0.0,
-        nearest: int = 10,
-        device: str = "auto",
-        seed: int = 0,
-    ) -> None:
-        self.classifier = classifier
-        self.method = method
-        self.ratio = ratio
-        self.keep = keep
-        self.edges = edges
-        self.width = width
-        self.hidden = hidden
-        self.layers = layers
-        self.epochs = epochs
-        self.beta = beta
-        self.edge_decoder = edge_decoder
-        self.denoiser_steps = denoiser_steps
-        self.steps = steps
-        self.guidance = guidance
-        self.nearest = nearest
-        self.device = device
-        self.seed = seed
+    classifier: KnowledgeModel
+    method: Method = "diffusion"
+    ratio: float = 1.0
+    keep: Keep = "best"
+    edges: Edges = "copied"
+    width: int = 16
+    hidden: int = 64
+    layers: int = 2
+    epochs: int = 200
+    beta: float = 0.1
+    edge_decoder: EdgeKind = "bilinear"
+    denoiser_steps: int = 1500
+    steps: int = 50
+    guidance: float = 0.0
+    nearest: int = 10
+    device: str = "auto"
+    seed: int = 0
 
     @property
     def takes_missing(self) -> bool:

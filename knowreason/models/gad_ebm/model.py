@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -41,6 +42,7 @@ PRESETS: dict[Preset, tuple[str, ...]] = {
 ENERGY = "energy/"
 
 
+@dataclass(eq=False, repr=False)
 class GadEBM(KnowledgeModel):
     """How strange a node's ego-subgraph is, learned without labels.
 
@@ -87,39 +89,21 @@ class GadEBM(KnowledgeModel):
     level = "node"
     needs_labels = False
 
-    def __init__(
-        self,
-        preset: Preset = "all",
-        terms: tuple[str, ...] | None = None,
-        weights: Weighting = "contrast",
-        loss: Loss = "ratio",
-        samples: int = 3,
-        share: float = 0.1,
-        nets: int = 4,
-        hidden: int = 32,
-        steps: int = 300,
-        learning_rate: float = 3e-3,
-        contamination: float = 0.05,
-        separation: float | None = 1.0,
-        calibrate: Literal["platt", "isotonic"] = "platt",
-        device: str = "auto",
-        seed: int = 0,
-    ) -> None:
-        self.preset = preset
-        self.terms = terms
-        self.weights = weights
-        self.loss = loss
-        self.samples = samples
-        self.share = share
-        self.nets = nets
-        self.hidden = hidden
-        self.steps = steps
-        self.learning_rate = learning_rate
-        self.contamination = contamination
-        self.separation = separation
-        self.calibrate = calibrate
-        self.device = device
-        self.seed = seed
+    preset: Preset = "all"
+    terms: tuple[str, ...] | None = None
+    weights: Weighting = "contrast"
+    loss: Loss = "ratio"
+    samples: int = 3
+    share: float = 0.1
+    nets: int = 4
+    hidden: int = 32
+    steps: int = 300
+    learning_rate: float = 3e-3
+    contamination: float = 0.05
+    separation: float | None = 1.0
+    calibrate: Literal["platt", "isotonic"] = "platt"
+    device: str = "auto"
+    seed: int = 0
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Learn the energy, which is the same in every fold, and calibrate it.
