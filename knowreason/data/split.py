@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data.clock import LATEST, at_most, label_clock, thing_values, to_moment
+from knowreason.data.groups import group_codes
 from knowreason.data.id_tables import VALUE, id_columns, pack
 from knowreason.data.restrict import restrict, seen_only_with
 from knowreason.diagnostics import Diagnostic
@@ -180,8 +181,9 @@ def folds(
         predicate: whose labels.
         k: number of folds.
         kind: ``random`` (each class spread evenly); ``forward``: by the clock of the atom,
-            fold 0 the oldest, one moment never in two folds, so a model for fold i is fitted
-            on folds below i; ``group:ATTRIBUTE``: rows with one value stay together.
+            fold 0 the older half, the others even parts of the newer half, one moment never
+            in two folds: a model for fold i is fitted on folds below i, and so on half of
+            the rows or more; ``group:ATTRIBUTE``: rows with one value stay together.
         seed: of the shuffling.
 
     Raises:
@@ -192,7 +194,7 @@ def folds(
     if kind == "random":
         return _even(_random_position(data, predicate, seed), k)
     if kind == "forward":
-        return _even(_forward_position(data, predicate), k)
+        return _newer_half(_forward_position(data, predicate), k)
     name, _, attribute = kind.partition(":")
     if name != "group" or not attribute:
         raise DataError(
@@ -279,21 +281,13 @@ def _group_position(
 ) -> NDArray[np.float64]:
     """Share of label rows in groups shuffled to stand before the row's own."""
     table = labels_of(data, predicate)
-    declared = {a.name: a for a in data.program.attributes}.get(attribute)
+    codes, domain = group_codes(data, attribute)
     sorts = data.program.sorts_of(predicate)
-    if declared is None or len(declared.sorts) != 1 or declared.sorts[0] not in sorts:
+    if domain not in sorts:
         raise DataError(
-            f"folds by `{attribute}`: no attribute of an argument of `{predicate}`",
-            code="KR519",
-            help=did_you_mean(attribute, [a.name for a in data.program.attributes]),
+            f"folds by `{attribute}`: no attribute of an argument of `{predicate}`", code="KR519"
         )
-    things = id_columns(table)[sorts.index(declared.sorts[0])]
-    values = data.attributes[attribute]
-    codes = np.full(data.count(declared.sorts[0]), -1)
-    codes[id_columns(values)[0]] = (
-        values.column(VALUE).combine_chunks().dictionary_encode().indices.to_numpy()
-    )
-    groups = codes[things] + 1
+    groups = codes[id_columns(table)[sorts.index(domain)]] + 1
     sizes = np.bincount(groups)
     order = np.random.default_rng(seed).permutation(len(sizes))
     before = np.empty(len(sizes))
@@ -303,6 +297,14 @@ def _group_position(
 
 def _even(position: NDArray[np.float64], k: int) -> NDArray[np.int32]:
     return np.minimum((position * k).astype(np.int32), k - 1)
+
+
+def _newer_half(position: NDArray[np.float64], k: int) -> NDArray[np.int32]:
+    """Fold 0 is the older half; were folds even, the first models would have seen too little
+    and rules would be taught that models are weaker than the final ones are."""
+    cut = min(0.5, float(position.max(initial=0.0)))
+    later = 1 + _even((position - cut) / (1 - cut) + 1e-9, k - 1)
+    return np.where((position < cut) | (cut == 0), 0, later).astype(np.int32)
 
 
 def _settings(

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.learn.likelihood import component_scores
-from knowreason.learn.parts import Labelled, labelled_components, split
+from knowreason.learn.likelihood import cluster_scores
+from knowreason.learn.parts import labelled_components, split
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.problem import AT_BOUND, Fit, Problem
 
@@ -58,7 +58,7 @@ def bootstrap(
         fit: what came out.
         groups: ``int64[n]``: group of each atom (a time slice, a customer); components that
             share a group are resampled together, and groups that share a component are one.
-            ``None``: each component on its own.
+            ``None``: the clusters of the problem, or each component on its own.
         replicates: number of replicates.
         level: coverage of the intervals.
         seed: of the resampling.
@@ -70,34 +70,11 @@ def bootstrap(
     if parts is None or parts.large is not None or parts.tractable is None:
         theta = _normal(coordinates, fit, replicates, rng)
         return _summary(theta, level, 0, ("replicates are draws from the normal approximation",))
-    scores = _cluster_scores(parts.tractable, fit, groups)
+    groups = problem.clusters if groups is None else groups
+    scores = cluster_scores(parts.tractable, fit.theta, groups) / fit.design_effect
     theta = _reweighted(coordinates, fit, scores, replicates, rng)
     notes = (f"only {len(scores)} clusters: intervals are rough",) if len(scores) < FEW else ()
     return _summary(theta, level, len(scores), notes)
-
-
-def _cluster_scores(labelled: Labelled, fit: Fit, groups: NDArray[np.int64] | None) -> Vector:
-    """``float64[c, p]``: gradient of each cluster's log likelihood."""
-    scores = component_scores(labelled, fit.theta)
-    if groups is None:
-        return scores
-    cluster = _merged(labelled.component, groups[labelled.atoms])
-    total = np.zeros((int(cluster.max()) + 1, scores.shape[1]))
-    np.add.at(total, cluster, scores)
-    return total
-
-
-def _merged(component: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``int64[c]``: cluster of each component, joined where components share a group."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    count = int(component.max()) + 1
-    node = count + np.unique(group, return_inverse=True)[1]
-    size = int(node.max()) + 1
-    joined = coo_matrix((np.ones(len(component)), (component, node)), shape=(size, size))
-    cluster = connected_components(joined, directed=False)[1][:count]
-    return np.unique(cluster, return_inverse=True)[1].astype(np.int64)
 
 
 def _reweighted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from knowreason.learn.problem import Fit, Problem
 from knowreason.registry import Registry
 
 Learner = Callable[..., Fit]
+NOT_EXACT = (
+    "labels count as independent: what they owe to their clusters is known only where exact "
+    "inference serves every component"
+)
 
 LEARNERS: Registry[Learner] = Registry(
     "learner",
@@ -61,4 +66,7 @@ def learn(
         return prior_fit(problem, "no labels: every weight is at its prior mean")
     if not problem.parameters.learned.any():
         return prior_fit(problem, "every weight is given")
-    return learner(problem, seed=seed, posterior=posterior, progress=progress, **options)
+    fit = learner(problem, seed=seed, posterior=posterior, progress=progress, **options)
+    if problem.clusters is None or fit.clusters:
+        return fit
+    return replace(fit, notes=(*fit.notes, NOT_EXACT))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from knowreason.errors import LearningError
 from knowreason.infer.posterior import Posterior
+from knowreason.learn.design_effect import Divided, clustered, design_effect
 from knowreason.learn.expand import by_cluster
 from knowreason.learn.fit import Solution, starts, summarise
 from knowreason.learn.objective import Objective, Optimum, Progress, maximise, polish
@@ -26,6 +27,7 @@ SAMPLE_FROM = 20_000  # components from which a sample of them is fitted first
 SAMPLE_SHARE = 0.1
 MANY = 40  # parameters above which Newton steps cost more than they save
 Engine = Callable[[Tensor], Posterior]
+Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,22 @@ def exact_likelihood(labelled: Labelled) -> Likelihood:
     return Likelihood(*engines(labelled))
 
 
-def component_scores(labelled: Labelled, theta: Vector) -> Vector:
-    """Gradient of each component's log likelihood.
+def cluster_scores(labelled: Labelled, theta: Vector, groups: Ids | None = None) -> Matrix:
+    """Gradient of each cluster's log likelihood.
 
     Args:
         labelled: tractable components.
         theta: ``float64[p]``.
+        groups: ``int64[n]``, group of every atom of the whole graph; components that share
+            a group are one cluster. ``None``: each component is one.
 
     Returns:
         ``float64[c, p]``; rows add up to the gradient of :class:`Likelihood`.
     """
-    cluster, clusters = labelled.component, int(labelled.component.max(initial=-1)) + 1
+    cluster = labelled.component
+    if groups is not None:
+        cluster = clustered(cluster, groups[labelled.atoms])
+    clusters = int(cluster.max(initial=-1)) + 1
     wide = by_cluster(labelled.graph, cluster, clusters)
     term = exact_likelihood(replace(labelled, graph=wide))
     return term(np.repeat(theta, clusters))[1].reshape(len(theta), clusters).T
@@ -131,7 +138,31 @@ def fit_exact(
             solutions.append(_from_nearby(objective, first, tolerance, max_iterations, progress))
         else:
             solutions.append(exact_solution(objective, start, tolerance, max_iterations, progress))
-    return summarise(problem, solutions)
+    if problem.clusters is None or labelled is None:
+        return summarise(problem, solutions)
+    effect, count = _dependence(coordinates, labelled, problem.clusters, solutions)
+    divided = Objective(coordinates, tuple(Divided(term, effect) for term in terms))
+    again = [
+        exact_solution(divided, coordinates.theta(found.eta), tolerance, max_iterations, progress)
+        for found in solutions
+    ]
+    fit = summarise(problem, again)
+    note = f"labels depend on each other: {count:,} clusters, design effect {effect:.3g}"
+    return replace(fit, design_effect=effect, clusters=count, notes=(*fit.notes, note))
+
+
+def _dependence(
+    coordinates: Coordinates, labelled: Labelled, groups: Ids, solutions: list[Solution]
+) -> tuple[float, int]:
+    """Design effect at the best solution and the number of clusters."""
+    best = max(solutions, key=lambda solution: solution.goodness)
+    scores = cluster_scores(labelled, coordinates.theta(best.eta), groups)
+    low, high = coordinates.bounds()
+    inside = (best.eta > low) & (best.eta < high)
+    likelihood_only = best.information - np.diag(coordinates.precision())
+    chained = scores[:, coordinates.free] * coordinates.slope(best.eta)
+    effect = design_effect(chained[:, inside], likelihood_only[np.ix_(inside, inside)])
+    return effect, len(scores)
 
 
 def exact_solution(

@@ -28,6 +28,9 @@ class Problem:
         labels: ``int8[n]``: ``-1`` unknown, else 0 or 1.
         latent_rules: ``bool[p]``, parameters of rules that hold a latent predicate: they
             are fitted from several starts. ``None`` for none.
+        clusters: ``int64[n]``: atoms of one value share a cause that no rule speaks of, so
+            their labels are not independent; the likelihood is divided by the design
+            effect. ``None``: labels of different components are independent.
 
     Raises:
         LearningError: KR850 where lengths or values do not fit, KR851 where a label
@@ -38,6 +41,7 @@ class Problem:
     parameters: ParameterTable
     labels: NDArray[np.int8]
     latent_rules: NDArray[np.bool_] | None = None
+    clusters: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         n, p = self.graph.atom_count, self.graph.parameter_count
@@ -86,6 +90,9 @@ class Fit:
         covariance: ``float64[p, p]``.
         spread: ``float64[p]``: greatest less smallest value over the starts.
         notes: what the user should know.
+        design_effect: what the log likelihood was divided by; 1 where labels count as
+            independent.
+        clusters: of labels that were allowed to depend on each other, 0 for none.
     """
 
     theta: NDArray[np.float64]
@@ -100,6 +107,8 @@ class Fit:
     covariance: NDArray[np.float64]
     spread: NDArray[np.float64]
     notes: tuple[str, ...] = ()
+    design_effect: float = 1.0
+    clusters: int = 0
 
 
 def clamped_evidence(problem: Problem) -> NDArray[np.int8]:

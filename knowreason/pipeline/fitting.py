@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from knowreason.data import Dataset
+from knowreason.data.groups import group_codes
 from knowreason.diagnostics import Diagnostic
+from knowreason.errors import DataError
 from knowreason.factors import OPEN, ParameterTable
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
@@ -143,6 +145,7 @@ def learning_problem(
         table,
         labels,
         latent_rules(grounding),
+        label_clusters(grounding, settings.clusters) if settings.clusters else None,
     )
 
 
@@ -181,6 +184,27 @@ def training_labels(
         span = grounding.atoms.spans[model.predicate]
         labels[span.start : span.stop][model.fitted.silent] = OPEN
     return labels
+
+
+def label_clusters(grounding: Grounding, attribute: str) -> NDArray[np.int64]:
+    """``int64[n]``: atoms of things with one value of the attribute share a number.
+
+    Raises:
+        DataError: KR519 where no query predicate speaks of such things.
+    """
+    codes, domain = group_codes(grounding.data, attribute)
+    clusters = codes.max(initial=-1) + 1 + np.arange(grounding.graph.atom_count)
+    told = False
+    for predicate, span in grounding.atoms.spans.items():
+        sorts = grounding.program.sorts_of(predicate)
+        if domain in sorts:
+            mine = codes[span.arguments[:, sorts.index(domain)]]
+            part = clusters[span.start : span.stop]
+            clusters[span.start : span.stop] = np.where(mine >= 0, mine, part)
+            told = True
+    if not told:
+        raise DataError(f"clusters by `{attribute}`: no label is about {domain}", code="KR519")
+    return clusters
 
 
 def latent_rules(grounding: Grounding) -> NDArray[np.bool_]:

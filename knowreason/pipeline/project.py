@@ -132,6 +132,7 @@ class LearnSection:
     fold_count: int = 5
     labels: Literal["all", "none"] = "all"
     hard_violations: Literal["error", "drop"] = "error"
+    clusters: str = ""
     bootstrap: int = 0
     adapt: Literal["", "reliability"] = ""
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -154,6 +154,7 @@ def reasoner_of(project: Project, program: Any) -> Reasoner:
         fold_count=project.learn.fold_count,
         labels=project.learn.labels,
         hard_violations=project.learn.hard_violations,
+        clusters=project.learn.clusters,
         bootstrap=project.learn.bootstrap,
         adapt=project.learn.adapt,
         memory_limit=project.memory_limit,

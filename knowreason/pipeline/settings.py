@@ -17,6 +17,10 @@ class Settings:
         fold_count: cross-fitting folds.
         labels: ``all``, or ``none`` to keep every weight at its prior mean.
         hard_violations: what to do with hard groundings that training labels break.
+        clusters: an attribute; labels of things with one value of it are not independent (a
+            campaign, a customer), and weights are learned as if there were as many fewer of
+            them as whole clusters vouch for. Empty: labels of different components are
+            independent.
         bootstrap: resamples for intervals on weights and conclusions, 0 for none.
         adapt: ``reliability`` passes every model through the channel fitted to today's
             data (algorithms, section 7); empty for no adaptation.
@@ -29,6 +33,7 @@ class Settings:
     fold_count: int = 5
     labels: Literal["all", "none"] = "all"
     hard_violations: Literal["error", "drop"] = "error"
+    clusters: str = ""
     bootstrap: int = 0
     adapt: Literal["", "reliability"] = ""
     memory_limit: str = "4GB"

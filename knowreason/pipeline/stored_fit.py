@@ -50,6 +50,8 @@ def save_fit(fit: Fit, folder: Path, weights: RuleWeights | None = None) -> None
         "iterations": fit.iterations,
         "converged": fit.converged,
         "notes": fit.notes,
+        "design_effect": fit.design_effect,
+        "clusters": fit.clusters,
     }
     (folder / "weights.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     (folder / "weights.toml").write_text(
@@ -89,6 +91,8 @@ def load_fit(folder: Path) -> Fit:
         covariance=arrays["covariance"],
         spread=arrays["spread"],
         notes=tuple(document["notes"]),
+        design_effect=document.get("design_effect", 1.0),
+        clusters=document.get("clusters", 0),
     )
 
 

@@ -15,7 +15,7 @@ from knowreason.factors.condition import condition
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.learn import Problem, learn, weight_lines
 from knowreason.learn.fit import Solution, summarise
-from knowreason.learn.likelihood import component_scores, exact_likelihood
+from knowreason.learn.likelihood import cluster_scores, exact_likelihood
 from knowreason.learn.objective import Objective
 from knowreason.learn.parts import labelled_components
 from knowreason.learn.priors import Coordinates, start_values
@@ -74,7 +74,7 @@ def test_value_and_gradient(seed, hard, blocks, counts, evidence):
         step[index] = 1e-5
         slope = (term(theta + step)[0] - term(theta - step)[0]) / 2e-5
         assert gradient[index] == pytest.approx(slope, abs=1e-6)
-    assert component_scores(labelled, theta).sum(0) == pytest.approx(gradient, abs=1e-8)
+    assert cluster_scores(labelled, theta).sum(0) == pytest.approx(gradient, abs=1e-8)
 
 
 def test_gradient_in_free_coordinates():
