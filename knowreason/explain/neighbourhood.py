@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from knowreason.explain.incidence import Incidence
-from knowreason.factors import Blocks, ClauseList, CountGroup, FactorGraph, FactorGroup, UnitGroup
-from knowreason.factors.arrays import array, choose_parameter, choose_value, entries_of
+from knowreason.factors import FactorGraph, UnitGroup
+from knowreason.factors.arrays import array
 from knowreason.factors.components import subgraph
+from knowreason.factors.rows import some_rows
 
 
 @dataclass(frozen=True)
@@ -102,66 +103,12 @@ def _within(graph: FactorGraph, rows: list[NDArray[np.int64]]) -> FactorGraph:
     of_counts = rows[groups + lists : -1]
     return replace(
         graph,
-        groups=tuple(map(_group_rows, graph.groups, of_groups)),
-        clause_lists=tuple(map(_list_rows, graph.clause_lists, of_lists)),
-        counts=tuple(map(_count_rows, graph.counts, of_counts)),
-        blocks=_block_rows(graph.blocks, rows[-1]),
-    )
-
-
-def _group_rows(group: FactorGroup, chosen: NDArray[np.int64]) -> FactorGroup:
-    index = torch.from_numpy(chosen)
-    return replace(
-        group,
-        atoms=group.atoms[index],
-        parameter=choose_parameter(group.parameter, index),
-        value=choose_value(group.value, index),
-    )
-
-
-def _list_rows(part: ClauseList, rows: NDArray[np.int64]) -> ClauseList:
-    entries, offsets = entries_of(array(part.offsets), rows)
-    index, chosen = torch.from_numpy(rows), torch.from_numpy(entries)
-    return replace(
-        part,
-        offsets=torch.from_numpy(offsets),
-        atoms=part.atoms[chosen],
-        signs=part.signs[chosen],
-        parameter=choose_parameter(part.parameter, index),
-        value=choose_value(part.value, index),
-    )
-
-
-def _count_rows(part: CountGroup, rows: NDArray[np.int64]) -> CountGroup:
-    entries, offsets = entries_of(array(part.offsets), rows)
-    index, chosen = torch.from_numpy(rows), torch.from_numpy(entries)
-    return replace(
-        part,
-        offsets=torch.from_numpy(offsets),
-        atoms=part.atoms[chosen],
-        signs=part.signs[chosen],
-        lower=part.lower[index],
-        upper=part.upper[index],
-        target=part.target[index],
-    )
-
-
-def _block_rows(blocks: Blocks, rows: NDArray[np.int64]) -> Blocks:
-    entries, offsets = entries_of(array(blocks.offsets), rows)
-    return Blocks(
-        torch.from_numpy(offsets),
-        blocks.atoms[torch.from_numpy(entries)],
-        blocks.at_most_one[torch.from_numpy(rows)],
+        groups=tuple(map(some_rows, graph.groups, of_groups)),
+        clause_lists=tuple(map(some_rows, graph.clause_lists, of_lists)),
+        counts=tuple(map(some_rows, graph.counts, of_counts)),
+        blocks=some_rows(graph.blocks, rows[-1]),
     )
 
 
 def _without_edge(unit: UnitGroup, edge: NDArray[np.bool_]) -> UnitGroup:
-    index = torch.from_numpy(np.flatnonzero(~edge[array(unit.atoms)]))
-    parameter = choose_parameter(unit.parameter, index)
-    assert parameter is not None
-    return replace(
-        unit,
-        atoms=unit.atoms[index],
-        parameter=parameter,
-        value=choose_value(unit.value, index),
-    )
+    return some_rows(unit, np.flatnonzero(~edge[array(unit.atoms)]))

@@ -10,17 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from torch import Tensor
 
-from knowreason.factors.arrays import (
-    Array,
-    array,
-    choose_parameter,
-    choose_value,
-    entries_of,
-    owners,
-    tensor,
-)
+from knowreason.factors.arrays import Array, array, owners
 from knowreason.factors.graph import (
     OPEN,
     Blocks,
@@ -30,6 +21,7 @@ from knowreason.factors.graph import (
     FactorGroup,
     UnitGroup,
 )
+from knowreason.factors.rows import Part, renumbered, some_rows
 
 
 def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
@@ -67,9 +59,11 @@ def _edges(graph: FactorGraph) -> Iterator[tuple[Array, Array]]:
         yield np.repeat(first, np.diff(array(part.offsets))), atoms
 
 
-def first_atoms(part: FactorGroup | ClauseList | CountGroup | Blocks) -> Array:
+def first_atoms(part: FactorGroup | UnitGroup | ClauseList | CountGroup | Blocks) -> Array:
     """One atom of every row (``int32[m]``); the target of a count that has one."""
     atoms = array(part.atoms)
+    if isinstance(part, UnitGroup):
+        return atoms
     if isinstance(part, FactorGroup):
         return atoms[:, 0]
     starts = array(part.offsets)[:-1]
@@ -96,10 +90,10 @@ def subgraph(graph: FactorGraph, keep: NDArray[np.bool_]) -> tuple[FactorGraph, 
     number = np.full(graph.atom_count, -1, dtype=np.int32)
     number[atoms] = np.arange(len(atoms), dtype=np.int32)
     index = torch.from_numpy(atoms)
-    groups = [_choose_group(group, keep, number) for group in graph.groups]
-    lists = [_choose_list(part, keep, number) for part in graph.clause_lists]
-    units = [_choose_units(part, keep, number) for part in graph.units]
-    counts = [_choose_counts(part, keep, number) for part in graph.counts]
+    groups = [_chosen(group, keep, number) for group in graph.groups]
+    lists = [_chosen(part, keep, number) for part in graph.clause_lists]
+    units = [_chosen(unit, keep, number) for unit in graph.units]
+    counts = [_chosen(part, keep, number) for part in graph.counts]
     chosen = replace(
         graph,
         log_odds=graph.log_odds[index],
@@ -108,7 +102,7 @@ def subgraph(graph: FactorGraph, keep: NDArray[np.bool_]) -> tuple[FactorGraph, 
         clause_lists=tuple(part for part in lists if part.rows),
         units=tuple(part for part in units if part.rows),
         counts=tuple(part for part in counts if part.rows),
-        blocks=_choose_blocks(graph.blocks, keep, number),
+        blocks=_chosen(graph.blocks, keep, number),
         auxiliary=None if graph.auxiliary is None else graph.auxiliary[index],
         constant=None,
         offset=0.0,
@@ -116,71 +110,8 @@ def subgraph(graph: FactorGraph, keep: NDArray[np.bool_]) -> tuple[FactorGraph, 
     return chosen, atoms
 
 
-def _renumber(number: Array, atoms: Array) -> Tensor:
-    return tensor(number[atoms], torch.int32)
-
-
-def _choose_group(group: FactorGroup, keep: Array, number: Array) -> FactorGroup:
-    atoms = array(group.atoms)
-    rows = np.flatnonzero(keep[atoms[:, 0]])
-    index = torch.from_numpy(rows)
-    return FactorGroup(
-        _renumber(number, atoms[rows]),
-        group.potential,
-        choose_parameter(group.parameter, index),
-        choose_value(group.value, index),
-        group.rule,
-    )
-
-
-def _choose_units(unit: UnitGroup, keep: Array, number: Array) -> UnitGroup:
-    atoms = array(unit.atoms)
-    rows = np.flatnonzero(keep[atoms])
-    index = torch.from_numpy(rows)
-    parameter = choose_parameter(unit.parameter, index)
-    assert parameter is not None
-    value = choose_value(unit.value, index)
-    return UnitGroup(_renumber(number, atoms[rows]), parameter, value, unit.rule)
-
-
-def _choose_list(part: ClauseList, keep: Array, number: Array) -> ClauseList:
-    rows = np.flatnonzero(keep[first_atoms(part)])
-    entries, offsets = entries_of(array(part.offsets), rows)
-    index = torch.from_numpy(rows)
-    return ClauseList(
-        torch.from_numpy(offsets),
-        _renumber(number, array(part.atoms)[entries]),
-        part.signs[torch.from_numpy(entries)],
-        choose_parameter(part.parameter, index),
-        choose_value(part.value, index),
-        part.rule,
-    )
-
-
-def _choose_counts(part: CountGroup, keep: Array, number: Array) -> CountGroup:
-    rows = np.flatnonzero(keep[first_atoms(part)])
-    entries, offsets = entries_of(array(part.offsets), rows)
-    index = torch.from_numpy(rows)
-    target = array(part.target)[rows]
-    return CountGroup(
-        torch.from_numpy(offsets),
-        _renumber(number, array(part.atoms)[entries]),
-        part.signs[torch.from_numpy(entries)],
-        part.lower[index],
-        part.upper[index],
-        tensor(np.where(target >= 0, number[np.maximum(target, 0)], -1), torch.int32),
-        part.rule,
-    )
-
-
-def _choose_blocks(blocks: Blocks, keep: Array, number: Array) -> Blocks:
-    rows = np.flatnonzero(keep[first_atoms(blocks)]) if blocks.count else np.zeros(0, np.int64)
-    entries, offsets = entries_of(array(blocks.offsets), rows)
-    return Blocks(
-        torch.from_numpy(offsets),
-        _renumber(number, array(blocks.atoms)[entries]),
-        blocks.at_most_one[torch.from_numpy(rows)],
-    )
+def _chosen(part: Part, keep: Array, number: Array) -> Part:
+    return renumbered(some_rows(part, np.flatnonzero(keep[first_atoms(part)])), number)
 
 
 def log2_states(graph: FactorGraph, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:

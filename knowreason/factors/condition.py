@@ -39,6 +39,7 @@ from knowreason.factors.graph import (
     UnitGroup,
 )
 from knowreason.factors.propagate import propagate, remaining_interval, rows_by_state
+from knowreason.factors.rows import some_rows
 
 
 @dataclass
@@ -167,14 +168,11 @@ def rule_name(rule: int) -> str:
 def _fold_units(folding: _Folding, unit: UnitGroup) -> None:
     state = folding.evidence[array(unit.atoms)]
     folding.add_constant(unit, np.flatnonzero(state == TRUE))
-    stay = torch.as_tensor(np.flatnonzero(state == OPEN))
+    stay = np.flatnonzero(state == OPEN)
     if len(stay) == unit.rows:
         folding.units.append(unit)
     elif len(stay):
-        parameter = choose_parameter(unit.parameter, stay)
-        assert parameter is not None
-        value = choose_value(unit.value, stay)
-        folding.units.append(UnitGroup(unit.atoms[stay], parameter, value, unit.rule))
+        folding.units.append(some_rows(unit, stay))
 
 
 def _fold_group(folding: _Folding, group: FactorGroup) -> None:

@@ -26,8 +26,10 @@ from knowreason.factors.graph import (
     FactorGroup,
     Table,
 )
-from knowreason.factors.scopes import Scopes, Variables, row_tensor, scopes, state_digits
+from knowreason.factors.scopes import Scopes, scopes
 from knowreason.factors.stacks import FlatRows
+from knowreason.factors.tables import row_tensor, state_digits
+from knowreason.factors.variables import Variables
 
 _MOST_ENTRIES = 1 << 20
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import offsets_of
-from knowreason.factors.scopes import TableGroup, state_digits
 from knowreason.factors.stacks import Stack
+from knowreason.factors.tables import TableGroup, state_digits
 from knowreason.infer.elimination import CliqueTree
 from knowreason.infer.local import LocalFactor, LocalModel
 

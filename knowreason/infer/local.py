@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.graph import Clause, Table
-from knowreason.factors.scopes import row_tensor, state_digits
 from knowreason.factors.stacks import LocalCount, LocalRow, Wiring
+from knowreason.factors.tables import row_tensor, state_digits
 
 _DIRECT = 1 << 8  # states up to which a clause or count is one table
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, entries_of, offsets_of, owners
-from knowreason.factors.scopes import Scopes, Variables
+from knowreason.factors.scopes import Scopes
+from knowreason.factors.variables import Variables
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, entries_of, offsets_of, owners
-from knowreason.factors.scopes import CountRows, LongClauses, Scopes, TableGroup
+from knowreason.factors.scopes import CountRows, LongClauses, Scopes
+from knowreason.factors.tables import TableGroup
 from knowreason.infer.rooting import Edges, Step, root_trees
 from knowreason.infer.solvers import Beliefs, Impossible
 from knowreason.infer.tree_messages import (
