@@ -7,7 +7,7 @@ an atom is arithmetic (all combinations open) or a binary search (``within``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from knowreason.data import Dataset
 from knowreason.errors import GroundingError, UnknownNameError
 from knowreason.factors import FALSE, OPEN, TRUE, AtomSpan, AtomTable
+from knowreason.factors.arrays import owners
 from knowreason.ground.relations import Relations
 from knowreason.logic import Predicate, Program
 
@@ -243,24 +244,30 @@ def spread_over_blocks(values: Values, table: AtomTable, program: Program, what:
         GroundingError: where a block has two true values, or none in an exactly-one block.
     """
     values = values.copy()
-    for predicate in program.open_predicates:
-        position = predicate.functional_position
-        span = table.spans[predicate.name]
-        if position is None or span.count == 0:
-            continue
+    for span, optional in _functional_spans(table, program):
         starts = block_starts(span)
         part = values[span.start : span.stop]
-        owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        owner = owners(starts)
         trues = np.bincount(owner[part == TRUE], minlength=len(starts) - 1)
         unknown = np.bincount(owner[part == OPEN], minlength=len(starts) - 1)
         _refuse_block(trues > 1, "more than one value", "KR641", span, starts, what)
         part[(trues[owner] == 1) & (part == OPEN)] = FALSE
-        if predicate.arguments[position].functional == "!":
+        if not optional:
             _refuse_block(
                 (trues == 0) & (unknown == 0), "no value left", "KR642", span, starts, what
             )
             part[(trues[owner] == 0) & (unknown[owner] == 1) & (part == OPEN)] = TRUE
     return values
+
+
+def _functional_spans(table: AtomTable, program: Program) -> Iterator[tuple[AtomSpan, bool]]:
+    """Atoms of each functional predicate that has any, and whether at most one of a block holds
+    instead of exactly one."""
+    for predicate in program.open_predicates:
+        position = predicate.functional_position
+        span = table.spans[predicate.name]
+        if position is not None and span.count:
+            yield span, predicate.arguments[position].functional == "?"
 
 
 def _refuse_block(
@@ -288,20 +295,15 @@ def open_blocks(
     lengths: list[NDArray[np.int64]] = []
     members: list[Ids] = []
     at_most: list[NDArray[np.bool_]] = []
-    for predicate in program.open_predicates:
-        position = predicate.functional_position
-        span = table.spans[predicate.name]
-        if position is None or span.count == 0:
-            continue
+    for span, optional in _functional_spans(table, program):
         starts = block_starts(span)
-        owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        owner = owners(starts)
         is_open = evidence[span.start : span.stop] == OPEN
         size = np.bincount(owner[is_open], minlength=len(starts) - 1)
         kept = size > 1
         chosen = is_open & kept[owner]
         lengths.append(size[kept].astype(np.int64))
         members.append((np.flatnonzero(chosen) + span.start).astype(np.int32))
-        optional = predicate.arguments[position].functional == "?"
         at_most.append(np.full(int(kept.sum()), optional))
     if not lengths:
         return np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, bool)

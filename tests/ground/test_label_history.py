@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from knowreason import Dataset, lang
 from knowreason.data.label_history import as_of
@@ -170,10 +168,10 @@ def rows(table):
     return set(zip(*columns, strict=True))
 
 
-@given(st.integers(0, 10_000), st.sampled_from([0, 1, 3]), st.sampled_from([0, 4]))
-@settings(max_examples=25, deadline=None)
-def test_definitions_against_substitution(seed, delay, refresh):
-    data = world(seed, label_delay=delay, label_refresh=refresh)
+@pytest.mark.parametrize("delay", [0, 1, 3])
+@pytest.mark.parametrize("refresh", [0, 4])
+def test_definitions_against_substitution(delay, refresh):
+    data = world(10 * delay + refresh, payments=20, label_delay=delay, label_refresh=refresh)
     naive = KnownWorld.of(PROGRAM, data).of_data(data)
     with Relations(PROGRAM, data) as relations:
         for name in NAMES:
@@ -192,13 +190,10 @@ def test_they_are_computed_as_histories(name):
         assert split(term, free_variables(term)) is not None
 
 
-@given(st.integers(0, 10_000), st.sampled_from([0, 2]))
-@settings(max_examples=15, deadline=None)
-def test_later_labels_change_nothing(seed, delay):
-    data = world(seed, label_delay=delay)
+@pytest.mark.parametrize("delay", [0, 2])
+def test_later_labels_change_nothing(delay):
+    data = world(delay, payments=300, accounts=20, label_delay=delay)
     table = data.labels["Bad"]
-    if not table.num_rows:
-        return
     clock = dict(zip(*(c.to_pylist() for c in data.attributes["at"].columns), strict=True))
     moment = 4
     things, values = table["a0"].to_numpy(), table["value"].to_numpy().copy()
