@@ -63,7 +63,9 @@ def extract(
             x = mine[i, 0]
             mine[i, 2] = _before(first, start[x], start[x + 1], time)
             place[x] = -1
-        here[:, :2] += at
+        for k in range(found):
+            here[k, 0] += at
+            here[k, 1] += at
         ends[row, 0], ends[row, 1] = at, at + roots - 1
         offsets[row + 1], edge_offsets[row + 1] = at + count, edge_at + found
     return (
@@ -141,7 +143,7 @@ def _induce(
                 j = place[neighbour[at]]
             else:
                 j = k
-                at = low + np.searchsorted(neighbour[low:high], nodes[j])
+                at = _place(neighbour, low, high, nodes[j])
                 if at == high or neighbour[at] != nodes[j]:
                     continue
             if j <= i or not first[at] < before or j < roots:
@@ -199,7 +201,20 @@ def _distances(begin: Ids, other: Ids, root: int, without: int) -> Ids:
 @compiled
 def _before(first: Times, low: int, high: int, time: float) -> int:
     """How many of ``first[low:high]``, ascending, lie before a time."""
-    return int(np.searchsorted(first[low:high], time))
+    return _place(first, low, high, time) - low
+
+
+@compiled
+def _place(ascending: NDArray[Any], low: int, high: int, value: float) -> int:
+    """First place of ``low`` to ``high`` with at least the value; numpy's search of a slice
+    takes seconds to compile."""
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled
@@ -218,7 +233,9 @@ def _with_room(table: NDArray[Any], size: int) -> NDArray[Any]:
     if len(table) >= size:
         return table
     larger = np.empty((max(2 * len(table), size), table.shape[1]), table.dtype)
-    larger[: len(table)] = table
+    for i in range(len(table)):  # as a slice it takes seconds to compile
+        for j in range(table.shape[1]):
+            larger[i, j] = table[i, j]
     return larger
 
 
@@ -242,7 +259,7 @@ def find_pairs(start: Longs, neighbour: Ids, number: Ids, source: Longs, target:
     for k in range(len(source)):
         if source[k] >= 0 and target[k] >= 0:
             low, high = start[source[k]], start[source[k] + 1]
-            at = low + np.searchsorted(neighbour[low:high], target[k])
+            at = _place(neighbour, low, high, target[k])
             if at < high and neighbour[at] == target[k]:
                 pair[k] = number[at]
     return pair
