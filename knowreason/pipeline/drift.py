@@ -23,6 +23,7 @@ SURE = 4.0  # standard errors between two rates, beyond which they differ
 LEAST_RATIO = 1.3  # of odds
 LEAST_CHANGE = 0.01  # of a share
 LEAST_DISTANCE = 0.1  # between two distributions of scores
+BEYOND_USUAL = 1.25  # times the greatest distance between periods of training
 MOST_STATES = 3  # named in one sentence
 
 
@@ -110,11 +111,12 @@ def _moved_scores(training: Snapshot, today: Snapshot) -> Iterator[str]:
             continue
         distance = _distance(before, now)
         noise = 2.0 * np.sqrt(1 / before.count + 1 / now.count)
-        if distance > max(LEAST_DISTANCE, noise):
+        if distance > max(LEAST_DISTANCE, noise, BEYOND_USUAL * before.usual):
+            usual = f", {before.usual:.2f} at most within training" if before.usual else ""
             yield (
                 f"scores of model `{now.model}` for {now.predicate} have moved: median ratio "
                 f"{now.median():+.2f} today, {before.median():+.2f} in training (Kolmogorov "
-                f"distance {distance:.2f})"
+                f"distance {distance:.2f}{usual})"
             )
 
 

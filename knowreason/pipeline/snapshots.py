@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+from scipy.stats import ks_2samp
 
 from knowreason.factors import (
     FALSE,
@@ -29,6 +30,7 @@ from knowreason.pipeline.reliability import LEAST_ATOMS, Batch, Reading, reading
 
 CLUSTERS = 20  # components needed to speak of the spread between them
 CUTS = 51
+LEAST_PERIODS = 3  # of training, to speak of how they differ
 SHARED_ERROR = 0.3  # correlation among labelled negatives
 
 Array = NDArray[Any]
@@ -41,7 +43,8 @@ class Rate:
     Attributes:
         name: a rule (its negation where the weight is negative) or a pair of models.
         share: expected share of groundings violated, of atoms disagreed on.
-        error: standard error over connected components.
+        error: standard error over connected components; of training, where its periods
+            differ by more, the standard deviation of a further period.
         count: groundings, atoms.
     """
 
@@ -60,6 +63,8 @@ class ScoreSummary:
         cuts: distinct quantiles, ascending.
         below: share of atoms at most at each cut.
         count: atoms.
+        usual: greatest Kolmogorov distance of a period of training from the others; 0
+            where there are no periods.
     """
 
     model: str
@@ -67,6 +72,7 @@ class ScoreSummary:
     cuts: tuple[float, ...]
     below: tuple[float, ...]
     count: int
+    usual: float = 0.0
 
     def median(self) -> float:
         """The middle score."""
@@ -115,19 +121,26 @@ class Snapshot:
         )
 
 
-def snapshot(batch: Batch, component: Array | None, labels: Array | None = None) -> Snapshot:
+def snapshot(
+    batch: Batch,
+    component: Array | None,
+    labels: Array | None = None,
+    period: Array | None = None,
+) -> Snapshot:
     """Measure a period.
 
     Args:
         batch: beliefs, models and which atoms count.
         component: ``int32[n]`` connected component of each atom, where known.
         labels: ``int8[n]`` known truths, for correlations among negatives.
+        period: ``int[n]``, part of the time of each atom, -1 where it has none: how far
+            parts of training differ is no drift.
     """
     probability = expit(batch.log_odds)
     return Snapshot(
-        tuple(_rule_rates(batch, probability, component)),
-        tuple(_pair_rates(batch)),
-        tuple(_summaries(batch)),
+        tuple(_rule_rates(batch, probability, component, period)),
+        tuple(_pair_rates(batch, period)),
+        tuple(_summaries(batch, period)),
         readings(batch),
         () if labels is None else tuple(_shared_errors(batch, labels)),
     )
@@ -188,7 +201,9 @@ def _counts(part: FactorGroup | ClauseList | UnitGroup, chosen: NDArray[np.bool_
     return inside.any(1) if inside.ndim == 2 else inside
 
 
-def _rule_rates(batch: Batch, probability: Array, component: Array | None) -> Iterator[Rate]:
+def _rule_rates(
+    batch: Batch, probability: Array, component: Array | None, period: Array | None
+) -> Iterator[Rate]:
     graph = batch.grounding.graph
     for index, rule in enumerate(batch.grounding.program.rules):
         weight, violated, atom = [np.zeros(0)], [np.zeros(0)], [np.zeros(0, np.int64)]
@@ -204,7 +219,8 @@ def _rule_rates(batch: Batch, probability: Array, component: Array | None) -> It
         if len(total) < LEAST_ATOMS or not total.sum():
             continue
         where = np.concatenate(atom)
-        yield _rate(rule.name, np.concatenate(violated), total, where, component)
+        rate = _rate(rule.name, np.concatenate(violated), total, where, component)
+        yield _of_periods(rate, np.concatenate(violated), total, period, where)
 
 
 def _rate(name: str, values: Array, weight: Array, atom: Array, component: Array | None) -> Rate:
@@ -218,7 +234,23 @@ def _rate(name: str, values: Array, weight: Array, atom: Array, component: Array
     return Rate(name, share, float(np.sqrt(np.square(residual).sum()) / weight.sum()), len(values))
 
 
-def _pair_rates(batch: Batch) -> Iterator[Rate]:
+def _of_periods(
+    rate: Rate, values: Array, weight: Array, period: Array | None, atom: Array
+) -> Rate:
+    """The rate with the error of a further period, where parts of training differ by more."""
+    if period is None:
+        return rate
+    part = period[atom].astype(np.int64)
+    total = np.bincount(part[part >= 0], weight[part >= 0])
+    broken = np.bincount(part[part >= 0], (weight * values)[part >= 0])
+    shares = broken[total > 0] / total[total > 0]
+    if len(shares) < LEAST_PERIODS:
+        return rate
+    further = float(shares.std(ddof=1) * np.sqrt(1 + 1 / len(shares)))
+    return replace(rate, error=max(rate.error, further))
+
+
+def _pair_rates(batch: Batch, period: Array | None) -> Iterator[Rate]:
     for predicate, outputs in _by_predicate(batch.outputs).items():
         span = batch.grounding.span(predicate)
         chosen = batch.chosen[span.start : span.stop]
@@ -228,20 +260,39 @@ def _pair_rates(batch: Batch) -> Iterator[Rate]:
             p, q = (expit(o.llr[chosen] + logit(np.float64(o.base_rate))) for o in (one, two))
             apart = p * (1 - q) + q * (1 - p)
             name = f"`{one.model}` and `{two.model}` on {predicate}"
-            yield Rate(name, float(apart.mean()), float(apart.std() / len(p) ** 0.5), len(p))
+            error = float(apart.std() / len(p) ** 0.5)
+            rate = Rate(name, float(apart.mean()), error, len(p))
+            where = span.start + np.flatnonzero(chosen)
+            yield _of_periods(rate, apart, np.ones(len(p)), period, where)
 
 
-def _summaries(batch: Batch) -> Iterator[ScoreSummary]:
+def _summaries(batch: Batch, period: Array | None) -> Iterator[ScoreSummary]:
     for output in batch.outputs:
         span = batch.grounding.span(output.predicate)
-        llr = np.sort(output.llr[batch.chosen[span.start : span.stop]].astype(np.float64))
+        chosen = batch.chosen[span.start : span.stop]
+        llr = output.llr[chosen].astype(np.float64)
         if len(llr) < LEAST_ATOMS:
             continue
         cuts = np.unique(np.quantile(llr, np.linspace(0, 1, CUTS), method="lower"))
-        below = np.searchsorted(llr, cuts, side="right") / len(llr)
+        below = np.searchsorted(np.sort(llr), cuts, side="right") / len(llr)
         yield ScoreSummary(
-            output.model, output.predicate, tuple(cuts.tolist()), tuple(below.tolist()), len(llr)
+            output.model,
+            output.predicate,
+            tuple(cuts.tolist()),
+            tuple(below.tolist()),
+            len(llr),
+            0.0 if period is None else _usual(llr, period[span.start : span.stop][chosen]),
         )
+
+
+def _usual(llr: Array, period: Array) -> float:
+    """Greatest Kolmogorov distance of a period's scores from those of the others."""
+    parts = [part for part in np.unique(period[period >= 0]) if (period == part).any()]
+    if len(parts) < LEAST_PERIODS:
+        return 0.0
+    return float(
+        max(ks_2samp(llr[period == part], llr[period != part]).statistic for part in parts)
+    )
 
 
 def _shared_errors(batch: Batch, labels: Array) -> Iterator[tuple[str, str, float]]:

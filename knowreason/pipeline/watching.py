@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.outputs import ModelOutput
+from knowreason.models.rows import rows_of
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.drift import adaptation_warnings, compare
 from knowreason.pipeline.reliability import Batch, Shifts, settle
 from knowreason.pipeline.snapshots import Snapshot, counted_in_training, snapshot
 from knowreason.pipeline.stored_models import FittedModel
 
+PERIODS = 10  # of training, whose differences are no drift
 Believe = Callable[[tuple[ModelOutput, ...], Shifts], Beliefs]
 ADAPTED = "adapted: every model's log-odds passed through the channel fitted to today's data"
 NOTHING_TO_ADAPT = "nothing to adapt: no model's channel differs from that of the training period"
@@ -28,7 +30,22 @@ def training_snapshot(beliefs: Beliefs, models: tuple[FittedModel, ...]) -> Snap
         mask = model.fitted.silent
         silent[model.predicate] = silent.get(model.predicate, np.zeros_like(mask)) | mask
     chosen = counted_in_training(beliefs.grounding, silent)
-    return snapshot(_batch(beliefs, chosen), _component(beliefs), beliefs.grounding.labels)
+    batch, period = _batch(beliefs, chosen), _periods(beliefs, chosen)
+    return snapshot(batch, _component(beliefs), beliefs.grounding.labels, period)
+
+
+def _periods(beliefs: Beliefs, chosen: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """``int64[n]``: even parts of the time of each predicate's atoms, -1 without a clock."""
+    period = np.full(len(chosen), -1)
+    for predicate in dict.fromkeys(output.predicate for output in beliefs.outputs):
+        span, rows = beliefs.grounding.span(predicate), rows_of(beliefs.grounding.data, predicate)
+        counted = chosen[span.start : span.stop]
+        if rows.time is None or not counted.any():
+            continue
+        time = rows.time[rows.row_of_atom]
+        cuts = np.quantile(time[counted], np.linspace(0, 1, PERIODS + 1)[1:-1], method="lower")
+        period[span.start : span.stop] = np.searchsorted(np.unique(cuts), time, side="left")
+    return period if (period >= 0).any() else None
 
 
 def watched(
