@@ -24,7 +24,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import knowreason as kr
 from benchmarks import drift_states
-from benchmarks.card_fraud import VIEWS, Bench
+from benchmarks.card_fraud import SETTINGS, VIEWS, Bench
 from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason.data import Dataset, lanl
 from knowreason.data.clock import thing_values
@@ -136,7 +136,7 @@ def card_fraud(quick: bool) -> list[Row]:
     """s_ffsd under the rules and hub of card_fraud.kr, with two view models, slice by slice."""
     del quick
     bench = Bench.load(more=VIEWS)
-    reasoner = kr.Reasoner(bench.past.program).fit(bench.past)
+    reasoner = kr.Reasoner(bench.past.program, settings=SETTINGS).fit(bench.past)
     world = World("s_ffsd", reasoner, bench.future, "Fraud", "slice", range(34, 50))
     return measured(world)
 
@@ -152,7 +152,7 @@ def intruded(quick: bool) -> list[Row]:
         events = lanl.events(log["auth"], log["redteam"])
         data = Dataset.from_frames(program, **lanl.frames(events))
         past, future = data.split_by("at", before=np.datetime64(16 * lanl.DAY, "s").item())
-        reasoner = kr.Reasoner(program).fit(past)
+        reasoner = kr.Reasoner(program, settings=kr.Settings(clusters="src")).fit(past)
         name = f"intrusion, drift {drift:g}"
         rows += measured(World(name, reasoner, future, "Malicious", "day", range(16, 29, 3)))
     return rows

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import knowreason as kr
-from benchmarks.card_fraud import CUT, RULES, Bench, Scores, Yard
+from benchmarks.card_fraud import CUT, RULES, SETTINGS, Bench, Scores, Yard
 from benchmarks.reporting import data_folder, parser, show, write
 from knowreason.data import Dataset, known_at
 from knowreason.metrics import Estimate, by_block
@@ -65,7 +65,7 @@ def frozen(delay: int) -> dict[str, Scores]:
     """Model and reasoner, fitted once."""
     found = {}
     for name, (past, future) in variants(delay).items():
-        reasoner = kr.Reasoner(past.program).fit(past)
+        reasoner = kr.Reasoner(past.program, settings=SETTINGS).fit(past)
         beliefs = reasoner.infer(future)
         span = beliefs.grounding.span("Fraud")
         found[f"model {name}"] = beliefs.outputs[0].llr.astype(np.float64)
@@ -77,7 +77,7 @@ def frozen(delay: int) -> dict[str, Scores]:
 def walked(delay: int, name: str) -> dict[str, Scores]:
     """Model and reasoner, slice after slice."""
     whole = Bench.load(RULES / FILES[name]).whole
-    reasoner = kr.Reasoner(whole.program)
+    reasoner = kr.Reasoner(whole.program, settings=SETTINGS)
     schedule = Schedule(weights=0, models=3)
     walk = prequential(
         reasoner, whole, "slice", CUT, delay=delay, schedule=schedule, looks_back=True
