@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from scipy.stats import rankdata
 
 from knowreason.errors import ModelError
 from knowreason.factors.outputs import LLR_LIMIT
+
+if TYPE_CHECKING:
+    from knowreason.models.rows import Rows
 
 Method = Literal["none", "platt", "temperature", "isotonic"]
 LOG_SLOPE_SD, INTERCEPT_SD = 0.5, 1.0  # priors of Platt's two numbers for log-odds
@@ -224,6 +227,50 @@ def fit_contamination(
     return Calibration(
         "contamination", 1.0, 0.0, tuple(knots.tolist()), tuple(levels.tolist()), note
     )
+
+
+def fit_anomaly(
+    scores: NDArray[np.floating],
+    rows: Rows,
+    method: Method,
+    contamination: float,
+    separation: float | None = None,
+    most: int | None = None,
+) -> tuple[Calibration, float]:
+    """Anomaly scores to log-odds: by the visible labels where there are both kinds, else by an
+    assumed share of positives.
+
+    Args:
+        scores: ``float[n]`` of the rows, higher is likelier true; NaN where there is none.
+        rows: of a predicate that is not functional.
+        method: how scores meet labels.
+        contamination, separation: see :func:`fit_contamination`.
+        most: scores without labels that are looked at, evenly by rank; all by default.
+
+    Returns:
+        the map and the base rate.
+    """
+    known = rows.labelled[~np.isnan(scores[rows.labelled])]
+    if len(np.unique(rows.labels[known])) == 2:
+        return fit_scores(scores[known], rows.labels[known], method), float(rows.base_rate())
+    present = scores[~np.isnan(scores)]
+    if not len(present):
+        return Calibration(note="no score to calibrate"), contamination
+    if most is not None and len(present) > most:
+        present = np.sort(present)[np.linspace(0, len(present) - 1, most).astype(np.int64)]
+    return fit_contamination(present, contamination, separation), contamination
+
+
+def calibrated(
+    calibration: Mapping[str, Any],
+    scores: NDArray[np.floating],
+    rows: Rows,
+    base_rate: float | NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Log-odds by a stored map (:meth:`Calibration.to_values`); the base rate where a row has
+    no score."""
+    known = Calibration.from_values(calibration)(scores)
+    return np.where(np.isnan(known), rows.constant(base_rate), known)
 
 
 def _estimated_separation(x: NDArray[np.float64], share: float, rounds: int = 100) -> float:

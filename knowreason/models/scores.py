@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.errors import ModelError, did_you_mean
-from knowreason.models.calibration import Calibration, fit_contamination, fit_scores
+from knowreason.models.calibration import Calibration, calibrated, fit_anomaly
 from knowreason.models.protocol import KnowledgeModel, Progress
 from knowreason.models.rows import Rows, atoms_of, locate, rows_of
 from knowreason.models.tabular import as_log_odds, mean_rate
@@ -69,9 +69,9 @@ class Column(KnowledgeModel):
     def log_odds(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
         """The column as log-odds; the base rate where an atom has no score."""
         rows = rows_of(data, predicate)
-        known = Calibration.from_values(self.calibration_)(self._given(data, rows))
-        silent = rows.constant(self.base_rate_)
-        return rows.checked(np.where(np.isnan(known), silent, known), f"column {self.column}")
+        given = self._given(data, rows)
+        said = calibrated(self.calibration_, given, rows, self.base_rate_)
+        return rows.checked(said, f"column {self.column}")
 
     def _calibrate(self, data: Dataset, rows: Rows) -> None:
         if rows.classes is not None:
@@ -80,17 +80,9 @@ class Column(KnowledgeModel):
                 code="KR825",
                 help='give probabilities of the states: `kind="probability"`',
             )
-        scores = self._given(data, rows)
-        known = rows.labelled[~np.isnan(scores[rows.labelled])]
-        if len(np.unique(rows.labels[known])) == 2:
-            found = fit_scores(scores[known], rows.labels[known], self.calibrate)
-            self.base_rate_ = rows.base_rate()
-        elif rows.count and not np.isnan(scores).all():
-            found = fit_contamination(scores, self.contamination, self.separation)
-            self.base_rate_ = self.contamination
-        else:
-            found = Calibration(note="no score to calibrate")
-            self.base_rate_ = self.contamination
+        found, self.base_rate_ = fit_anomaly(
+            self._given(data, rows), rows, self.calibrate, self.contamination, self.separation
+        )
         self.calibration_, self.report_ = found.to_values(), (found.note,)
 
     def _given(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowreason.errors import ModelError
-from knowreason.models.calibration import Calibration, fit_contamination, fit_scores
+from knowreason.models.calibration import calibrated, fit_anomaly
 from knowreason.models.convolution import layer
 from knowreason.models.encoding import Encoder
 from knowreason.models.graphs import NodeGraph, typed_columns
@@ -147,7 +147,9 @@ class TemporalLink(KnowledgeModel):
         )
         self.net_, self.encoder_, self.names_ = trained.net, trained.encoder, trained.names
         self.states_ = (0, 1)
-        found = self._calibration(self._scores(data, rows), rows)
+        found, self.base_rate_ = fit_anomaly(
+            self._scores(data, rows), rows, self.calibrate, self.contamination, most=SCORES_KEPT
+        )
         self.calibration_ = found.to_values()
         self.report_ = (*trained.report, found.note)
         return self
@@ -283,22 +285,8 @@ class TemporalLink(KnowledgeModel):
         )
         return asked, torch.from_numpy(place[row])
 
-    def _calibration(self, scores: NDArray[np.float64], rows: Rows) -> Calibration:
-        known = rows.labelled[~np.isnan(scores[rows.labelled])]
-        self.base_rate_ = self.contamination
-        if len(np.unique(rows.labels[known])) == 2:
-            self.base_rate_ = float(rows.base_rate())
-            return fit_scores(scores[known], rows.labels[known], self.calibrate)
-        present = np.sort(scores[~np.isnan(scores)])
-        if len(present) > SCORES_KEPT:
-            present = present[np.linspace(0, len(present) - 1, SCORES_KEPT).astype(np.int64)]
-        if not len(present):
-            return Calibration(note="no link to calibrate on")
-        return fit_contamination(present, self.contamination)
-
     def _log_odds(self, scores: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
-        known = Calibration.from_values(self.calibration_)(scores)
-        return np.where(np.isnan(known), rows.constant(self.base_rate_), known)
+        return calibrated(self.calibration_, scores, rows, self.base_rate_)
 
     def _schedule(self) -> Schedule:
         return Schedule(

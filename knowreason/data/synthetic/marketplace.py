@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data.synthetic.marketplace_actors import (
@@ -38,6 +37,7 @@ from knowreason.data.synthetic.marketplace_signs import (
     Cast,
     signs,
 )
+from knowreason.data.synthetic.names import numbered
 
 DAY = 86_400
 CHANGE = 0.55  # share of the days after which the sign-in procedure is new
@@ -94,7 +94,7 @@ def marketplace(
     item = shelves.pick(rng, trades["seller"])
     age = trades["day"] - buyers.registered[trades["buyer"]]
     cast = _cast(rng, trades, shelves.price[item], age, days, drift, lookalikes)
-    identifier = _names("x", np.arange(transactions))
+    identifier = numbered("x", np.arange(transactions))
     seller_age = trades["day"] - sellers.registered[trades["seller"]]
     return {
         "buyers": _people("b", "buyer", buyers),
@@ -193,10 +193,10 @@ def _transactions(
     return pa.table(
         {
             "id": identifier,
-            "buyer": _names("b", trades["buyer"]),
-            "seller": _names("s", trades["seller"]),
-            "item": _names("i", item),
-            "device": _names("d", np.unique(device, return_inverse=True)[1]),
+            "buyer": numbered("b", trades["buyer"]),
+            "seller": numbered("s", trades["seller"]),
+            "item": numbered("i", item),
+            "device": numbered("d", np.unique(device, return_inverse=True)[1]),
             "day": pa.array(trades["day"]),
             "second": pa.array(trades["second"]),
             "age": pa.array(cast.age),
@@ -210,9 +210,9 @@ def _transactions(
 def _items(shelves: Shelves) -> pa.Table:
     return pa.table(
         {
-            "item": _names("i", np.arange(len(shelves.seller))),
-            "seller": _names("s", shelves.seller),
-            "category": _names("c", shelves.category),
+            "item": numbered("i", np.arange(len(shelves.seller))),
+            "seller": numbered("s", shelves.seller),
+            "category": numbered("c", shelves.category),
             "list_price": shelves.price.round(2),
         }
     )
@@ -252,12 +252,8 @@ def _people(prefix: str, name: str, accounts: Accounts) -> pa.Table:
     numbers = np.arange(len(accounts.registered))
     return pa.table(
         {
-            name: _names(prefix, numbers),
-            "region": _names("r", accounts.region),
+            name: numbered(prefix, numbers),
+            "region": numbered("r", accounts.region),
             "registered": accounts.registered,
         }
     )
-
-
-def _names(prefix: str, numbers: Ints) -> pa.Array:
-    return pc.binary_join_element_wise(prefix, pa.array(numbers).cast(pa.string()), "")

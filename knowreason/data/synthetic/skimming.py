@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from knowreason.data.synthetic.names import numbered
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ENTRIES = ("chip", "contactless", "stripe")
@@ -81,16 +82,16 @@ def skimming(
     entry = _entries(rng, fraud)
     card, card_region = _cards(rng, fraud, terminal_region[terminal], cards)
 
-    payment = _names("p", np.arange(len(day)))
+    payment = numbered("p", np.arange(len(day)))
     seen = _labelled(rng, fraud, day < cut, labels)
     noise = np.isin(np.arange(len(day)), seen) & (rng.random(len(day)) < label_noise)
     told = np.union1d(seen, np.flatnonzero(day >= cut))
     amount = np.exp(log_amount).astype(np.float64).round(2)
     known = pa.array(told)
     return {
-        "cards": pa.table({"card": _names("c", np.arange(cards)), "region": card_region}),
+        "cards": pa.table({"card": numbered("c", np.arange(cards)), "region": card_region}),
         "terminals": pa.table(
-            {"terminal": _names("t", np.arange(terminals)), "region": terminal_region}
+            {"terminal": numbered("t", np.arange(terminals)), "region": terminal_region}
         ),
         "payments": _payments(payment, card, terminal, day, second, amount, entry),
         "days": pa.table({"day": np.arange(days - 1), "next": np.arange(1, days)}),
@@ -127,8 +128,8 @@ def _payments(
     return pa.table(
         {
             "id": payment,
-            "card": _names("c", card),
-            "terminal": _names("t", terminal),
+            "card": numbered("c", card),
+            "terminal": numbered("t", terminal),
             "day": day,
             "time": pa.array(moments).cast(pa.timestamp("s", "UTC")),
             "amount": amount,
@@ -183,10 +184,6 @@ def _labelled(
     return np.sort(np.concatenate([some, rng.permutation(good)[: count - len(some)]]))
 
 
-def _names(prefix: str, numbers: NDArray[np.int64]) -> pa.StringArray:
-    return pc.binary_join_element_wise(prefix, pa.array(numbers).cast(pa.string()), "")
-
-
 def _table_of(compromised: NDArray[np.bool_]) -> pa.Table:
     terminal, day = np.nonzero(compromised)
-    return pa.table({"terminal": _names("t", terminal), "day": day})
+    return pa.table({"terminal": numbered("t", terminal), "day": day})

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError, did_you_mean
-from knowreason.models.calibration import Calibration, fit_contamination, fit_scores
-from knowreason.models.columns import one_column, side_by_side
+from knowreason.models.calibration import calibrated, fit_anomaly
 from knowreason.models.encoding import Encoder
 from knowreason.models.gad_ebm.additive import (
     TERMS,
@@ -22,7 +20,7 @@ from knowreason.models.gad_ebm.additive import (
     fit_energy,
 )
 from knowreason.models.gad_ebm.net import History, Loss, Training
-from knowreason.models.graphs import NodeGraph, needed_graph, node_columns
+from knowreason.models.graphs import needed_graph, typed_columns
 from knowreason.models.protocol import KnowledgeModel, ModelState, Progress
 from knowreason.models.rows import Rows, remembered, rows_of
 
@@ -125,7 +123,7 @@ class GadEBM(KnowledgeModel):
         settings = (names, self.weights, training, rows.sorts)
 
         def compute() -> tuple[Encoder, AdditiveEnergy]:
-            columns = node_features(data, graph)
+            columns = typed_columns(data, graph)
             encoder = Encoder.fit(columns)
             scored = np.unique(nodes[nodes >= 0])
             energy = fit_energy(
@@ -147,9 +145,9 @@ class GadEBM(KnowledgeModel):
     def log_odds(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
         """Calibrated energies."""
         rows = rows_of(data, predicate)
-        known = Calibration.from_values(self.calibration_)(self.energies(data, predicate))
-        silent = rows.constant(self.base_rate_)
-        return rows.checked(np.where(np.isnan(known), silent, known), self.name)
+        energies = self.energies(data, predicate)
+        said = calibrated(self.calibration_, energies, rows, self.base_rate_)
+        return rows.checked(said, self.name)
 
     def shares(self, data: Dataset, predicate: str) -> dict[str, NDArray[np.float32]]:
         """Each term's share of the energy of every atom; they add up to :meth:`energies`.
@@ -173,7 +171,7 @@ class GadEBM(KnowledgeModel):
         scored = np.unique(nodes[there])
         if not len(scored):
             return {name: np.full(rows.count, np.nan, np.float32) for name in self.energy_.terms}
-        every = Encoder.from_values(self.encoder_).dense_matrix(node_features(data, graph))
+        every = Encoder.from_values(self.encoder_).dense_matrix(typed_columns(data, graph))
         shares = self.energy_.shares(every, graph.both_ways, scored)
         place = np.searchsorted(scored, np.where(there, nodes, scored[0]))
         count = np.where(there.any(axis=1), there.sum(axis=1), np.nan)
@@ -245,26 +243,8 @@ class GadEBM(KnowledgeModel):
         )
 
     def _calibrate(self, rows: Rows, scores: NDArray[np.float32]) -> None:
-        known = rows.labelled[~np.isnan(scores[rows.labelled])]
-        if len(np.unique(rows.labels[known])) == 2:
-            found = fit_scores(scores[known], rows.labels[known], self.calibrate)
-            self.base_rate_ = rows.base_rate()
-        else:
-            self.base_rate_ = self.contamination
-            present = scores[~np.isnan(scores)]
-            found = (
-                fit_contamination(present, self.contamination, self.separation)
-                if len(present)
-                else Calibration(note="no node to score")
-            )
+        found, self.base_rate_ = fit_anomaly(
+            scores, rows, self.calibrate, self.contamination, self.separation
+        )
         self.calibration_ = found.to_values()
         self.report_ = (*self.energy_.report, found.note)
-
-
-def node_features(data: Dataset, graph: NodeGraph) -> FeatureTable:
-    """Feature tables of the nodes, and their domain where there are several."""
-    columns = node_columns(data, graph)
-    if len(graph.offsets) < 2:
-        return columns
-    domain = one_column("domain", graph.domain_of_node.astype(float), tuple(graph.offsets))
-    return side_by_side([columns, domain])
