@@ -5,8 +5,10 @@
 tolokers: the official splits; amazon_upu: half of the labels, drawn by the seed. Trees on own
 features and over two hops, networks, and `infomax` in front of trees. amlsim_20k (simulated) and
 bitcoin_trust (ratings to and from a user nearly tell the label): networks that know relations
-and directions (hgt) and such that do not. Figures are of the labels held back. --quick is one
-seed with networks of at most 60 epochs.
+and directions (hgt) and such that do not. amlsim_columns is amlsim_20k with the number of each
+account's transfers and the sums and means of their features, out and in, as columns of the
+account, so that trees are told of amounts too. Figures are of the labels held back. --quick is
+one seed with networks of at most 60 epochs.
 """
 
 from __future__ import annotations
@@ -106,14 +108,36 @@ def arrays(name: str) -> Callable[[Path, int], Task]:
     return made
 
 
-def amlsim(folder: Path, seed: int) -> Task:
-    """Accounts; transfers with amount and step, all steps at once."""
-    nodes = pl.read_parquet(folder / "amlsim_20k" / "nodes.parquet").sort("node")
-    edges = pl.read_parquet(folder / "amlsim_20k" / "transactions.parquet")
-    edges = edges.with_columns(pl.col("value").log1p(), pl.col("time").cast(float))
-    labels = nodes["fraud"].to_numpy().astype(np.int64)
-    graph = EdgeList(edges, **ENDS, features=["value", "time"], name="pays")
-    return task(labels, drawn(labels, 0.6, seed), nodes.select("init_balance").to_numpy(), graph)
+def amlsim(columns: bool = False) -> Callable[[Path, int], Task]:
+    """Accounts; transfers with amount and step, all steps at once; ``columns`` of them too."""
+
+    def made(folder: Path, seed: int) -> Task:
+        nodes = pl.read_parquet(folder / "amlsim_20k" / "nodes.parquet").sort("node")
+        edges = pl.read_parquet(folder / "amlsim_20k" / "transactions.parquet")
+        edges = edges.with_columns(pl.col("value").log1p(), pl.col("time").cast(float))
+        labels = nodes["fraud"].to_numpy().astype(np.int64)
+        features = nodes.select("node", "init_balance")
+        if columns:
+            features = with_edges(features, edges, ["value", "time"])
+        graph = EdgeList(edges, **ENDS, features=["value", "time"], name="pays")
+        x = features.drop("node").to_numpy().astype(np.float64)
+        return task(labels, drawn(labels, 0.6, seed), x, graph)
+
+    return made
+
+
+def with_edges(nodes: pl.DataFrame, edges: pl.DataFrame, features: list[str]) -> pl.DataFrame:
+    """Nodes with the number of their edges, out and in, and the sums and means of features."""
+    for end in ("source", "target"):
+        told = edges.group_by(pl.col(end).alias("node")).agg(
+            pl.len().alias(f"{end} edges"),
+            pl.col(features).sum().name.suffix(f" {end} sum"),
+            pl.col(features).mean().name.suffix(f" {end} mean"),
+        )
+        nodes = nodes.join(told, on="node", how="left", maintain_order="left")
+        totals = [name for name in told.columns if name.endswith((" edges", " sum"))]
+        nodes = nodes.with_columns(pl.col(totals).fill_null(0))
+    return nodes
 
 
 def bitcoin(folder: Path, seed: int) -> Task:
@@ -153,10 +177,12 @@ AMOUNTS: tuple[Way, ...] = (
     ("gnn (sage), no amounts", "gnn", {"edge_features": "none"}),
     ("gnn (hgt), no amounts", "gnn", {"convolution": "hgt", "edge_features": "none"}),
 )
+COLUMNS: tuple[Way, ...] = (*TREES, ("gnn (sage)", "gnn", {}))
 STUDIES: dict[str, tuple[Callable[[Path, int], Task], tuple[Way, ...]]] = {
     "tolokers": (arrays("tolokers"), EMBEDDED),
     "amazon_upu": (arrays("amazon_upu"), EMBEDDED),
-    "amlsim_20k": (amlsim, AMOUNTS),
+    "amlsim_20k": (amlsim(), AMOUNTS),
+    "amlsim_columns": (amlsim(columns=True), COLUMNS),
     "bitcoin_trust": (bitcoin, RELATIONS),
 }
 
