@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.stats import ks_2samp
 
 from knowreason.factors.outputs import ModelOutput
 from knowreason.models.calibration import Calibration, Method, calibrate
@@ -50,6 +51,8 @@ class CrossFit:
         silent: ``bool[n_atoms]``, labelled atoms without an out-of-fold score: the rows of
             the first fold where folds go forward.
         report: sentences about folds, calibration and the fit.
+        refitting: Kolmogorov distance of the final model's ratios from the out-of-fold ones
+            on the same rows: scores move that far by fitting on other labels alone.
     """
 
     output: ModelOutput
@@ -58,6 +61,7 @@ class CrossFit:
     out_of_fold: NDArray[np.bool_]
     silent: NDArray[np.bool_]
     report: tuple[str, ...]
+    refitting: float = 0.0
 
     def predict(self, data: Dataset) -> ModelOutput:
         """The final model's ratios on other data."""
@@ -275,6 +279,9 @@ def _assembled(
     tested = np.isin(held.fold_of_row, held.tested)
     silent = labelled & ~tested
     scored = np.isin(held.scored_with, held.tested)
+    refitting = 0.0
+    if scored.any():
+        refitting = float(ks_2samp(ratios[scored].ravel(), changed[scored].ravel()).statistic)
     ratios[scored] = changed[scored]
     ratios[silent] = 0.0
     if spread is not None:
@@ -292,4 +299,5 @@ def _assembled(
         tested[rows.row_of_atom],
         silent[rows.row_of_atom],
         tuple(report),
+        refitting,
     )

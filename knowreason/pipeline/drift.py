@@ -112,7 +112,7 @@ def _moved_scores(training: Snapshot, today: Snapshot) -> Iterator[str]:
         distance = _distance(before, now)
         noise = 2.0 * np.sqrt(1 / before.count + 1 / now.count)
         if distance > max(LEAST_DISTANCE, noise, BEYOND_USUAL * before.usual):
-            usual = f", {before.usual:.2f} at most within training" if before.usual else ""
+            usual = f"; {before.usual:.2f} at most without drift" if before.usual else ""
             yield (
                 f"scores of model `{now.model}` for {now.predicate} have moved: median ratio "
                 f"{now.median():+.2f} today, {before.median():+.2f} in training (Kolmogorov "

@@ -63,8 +63,8 @@ class ScoreSummary:
         cuts: distinct quantiles, ascending.
         below: share of atoms at most at each cut.
         count: atoms.
-        usual: greatest Kolmogorov distance of a period of training from the others; 0
-            where there are no periods.
+        usual: Kolmogorov distance without any drift: the greatest of a period of training
+            from the others, or of the final model from those of the folds; 0 where unknown.
     """
 
     model: str

@@ -51,6 +51,7 @@ def save_fitted(model: FittedModel, folder: Path) -> None:
         "several_states": np.ndim(fitted.output.base_rate) > 0,
         "calibration": fitted.calibration.to_values(),
         "report": list(fitted.report),
+        "refitting": fitted.refitting,
     }
     # written last: a folder without it is a fit that was cut off
     (folder / "crossfit.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -79,6 +80,7 @@ def load_fitted(folder: Path) -> FittedModel:
         arrays["out_of_fold"].astype(bool),
         arrays["silent"].astype(bool),
         tuple(document["report"]),
+        document.get("refitting", 0.0),
     )
     return FittedModel(name, predicate, fitted)
 

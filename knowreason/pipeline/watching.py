@@ -31,7 +31,12 @@ def training_snapshot(beliefs: Beliefs, models: tuple[FittedModel, ...]) -> Snap
         silent[model.predicate] = silent.get(model.predicate, np.zeros_like(mask)) | mask
     chosen = counted_in_training(beliefs.grounding, silent)
     batch, period = _batch(beliefs, chosen), _periods(beliefs, chosen)
-    return snapshot(batch, _component(beliefs), beliefs.grounding.labels, period)
+    kept = snapshot(batch, _component(beliefs), beliefs.grounding.labels, period)
+    refitting = {(m.name, m.predicate): m.fitted.refitting for m in models}
+    scores = tuple(
+        replace(s, usual=max(s.usual, refitting[s.model, s.predicate])) for s in kept.scores
+    )
+    return replace(kept, scores=scores)
 
 
 def _periods(beliefs: Beliefs, chosen: NDArray[np.bool_]) -> NDArray[np.int64] | None:

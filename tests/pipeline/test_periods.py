@@ -66,7 +66,7 @@ def test_days_like_those_of_training_are_silent(reasoner):
 def test_days_unlike_any_of_training_are_named(reasoner):
     text = notes(reasoner, cases(32, 10, reasoner.wander, level=4.0))
     assert "scores of model `main` for Bad have moved" in text
-    assert "at most within training" in text
+    assert "at most without drift" in text
     text = notes(reasoner, cases(32, 10, reasoner.wander, sign=0.6))
     assert "rule `sign` may no longer hold" in text
     assert "have moved" not in text
