@@ -145,7 +145,7 @@ def bench(setting: str, noise: bool, out: Path, seed: int, people: int) -> Bench
     models.pop("trees", None)
     store = out / "models" / f"{setting}{'-noise' * noise}-{people}-{seed}"
     store.mkdir(parents=True, exist_ok=True)
-    folds = "random" if setting in ("transductive", "few") else "forward"
+    folds = "random" if setting == "transductive" else "forward"
     return Bench(name, past, future, folds, models, store, {}, [])
 
 
