@@ -19,6 +19,7 @@ from knowreason.models.diffusion.autoencoder import (
 from knowreason.models.diffusion.decoders import EdgeKind
 from knowreason.models.diffusion.edm import DenoiserOptions
 from knowreason.models.diffusion.enlarge import Synthetic, enlarged
+from knowreason.models.diffusion.judging import SURE, compared
 from knowreason.models.diffusion.mirror import mirrored
 from knowreason.models.diffusion.synthesis import SynthesisOptions, synthesised, wanted
 from knowreason.models.diffusion.world import world_of
@@ -84,7 +85,7 @@ class Diffusion(KnowledgeModel):
         ratio: synthetic things for each labelled one of a class rarer than an even share;
             a class never becomes more frequent than the most frequent one.
         keep: ``"best"`` falls back to the plain classifier where the held-out rows are
-            not ranked better, or are too few to tell; ``"always"`` does not.
+            not clearly ranked better, or are too few to tell; ``"always"`` does not.
         edges: ``"copied"``: synthetic things are linked to one another and to unlabelled copies of
             real things, and those among themselves as the real ones are (at most twice the
             graph), so that real things keep the neighbours they have in use; ``"shared"``:
@@ -260,10 +261,14 @@ class Diffusion(KnowledgeModel):
         fitted = self._augmented(past, seen, progress)
         with_them = moved_back(fitted.classifier.log_odds(data, rows.predicate), fitted.shift)
         without = self._plain(past, rows.predicate).log_odds(data, rows.predicate)
-        measure, new, old = compared(rows, judges, with_them, without)
-        verdict = "it helped" if new > old else "it did not help"
-        text = f"on {len(judges)} held-out rows {measure} {new:.3f} with, {old:.3f} without"
-        return new > old, (f"{self.method}: {text}: {verdict}",)
+        found = compared(rows, judges, with_them, without, self.seed)
+        helped = found.better >= SURE
+        verdict = "it helped" if helped else "not clearly better"
+        text = (
+            f"on {len(judges)} held-out rows {found.measure} {found.first:.3f} with, "
+            f"{found.second:.3f} without, better in {found.better:.0%} of resamples"
+        )
+        return helped, (f"{self.method}: {text}: {verdict}",)
 
     def _plain(self, data: Dataset, predicate: str) -> KnowledgeModel:
         return fit_model(make(self.classifier), data, predicate)
@@ -324,25 +329,6 @@ def without_labels(data: Dataset, rows: Rows, chosen: NDArray[np.int64]) -> Data
     gone[chosen] = True
     kept = labels_only(data, rows.predicate, (atoms < 0) | ~gone[rows.row_of_atom[atoms]])
     return replace(kept, readable=data.labels if data.readable is None else data.readable)
-
-
-def compared(
-    rows: Rows,
-    judges: NDArray[np.int64],
-    first: NDArray[np.floating],
-    second: NDArray[np.floating],
-) -> tuple[str, float, float]:
-    """Name of the measure, and both scores' values of it on labelled rows."""
-    from sklearn.metrics import average_precision_score
-
-    truth = rows.labels[judges]
-    if rows.classes is not None:
-        places = (judges, truth)
-        return "mean log-probability", float(first[places].mean()), float(second[places].mean())
-    rare = int(np.bincount(rows.labels[rows.labelled], minlength=2).argmin())
-    sign = 1 if rare else -1
-    values = [average_precision_score(truth == rare, sign * s[judges]) for s in (first, second)]
-    return "average precision", float(values[0]), float(values[1])
 
 
 def _hidden(labels: NDArray[np.int32], rows: NDArray[np.int64]) -> NDArray[np.int32]:
