@@ -287,7 +287,7 @@ def table(records: list[dict]) -> list[dict[str, object]]:
         found = [
             100 * r["half_width"] for r in records if (r["set"], r["method"]) == (name, "gad_ebm")
         ]
-        width[name] = f"{np.mean(found):.1f}"
+        width[name] = f"{np.mean(found):.1f}" if found else "-"
     return [*rows, width]
 
 
