@@ -143,6 +143,16 @@ def few_rows(study: Study) -> Found:
     }
 
 
+def embedding_rows(study: Study) -> Found:
+    """The main model, and its trees without the embedding before them."""
+    (main,) = (model for model in study.program.models if model.name == "main")
+    trees = dict(dict(main.call.options)["classifier"].options)
+    return {
+        "main: infomax, then trees": study.model_scores("main"),
+        "the same trees without the embedding": study.trees(trees["features"], **TUNED),
+    }
+
+
 def annotated_rows(study: Study) -> Found:
     """What may make use of kinds, and what does not need them."""
     return {
@@ -188,6 +198,13 @@ def main_table(kind: Split, run: Run) -> None:
     yards, found = run.measured(kind, everything, kind)
     rows = table(f"{kind}, {len(run.worlds)} generated worlds", yards, found)
     write(run.out, f"marketplace_{kind}", rows)
+
+
+def embedding(run: Run) -> None:
+    """What the embedding brings."""
+    yards, found = run.measured("embedding", embedding_rows)
+    rows = table(f"embedding, {len(run.worlds)} generated worlds", yards, found)
+    write(run.out, "marketplace_embedding", rows)
 
 
 def family_table(run: Run) -> None:
@@ -298,6 +315,7 @@ def speed(run: Run) -> None:
 PARTS: dict[str, Callable[[Run], None]] = {
     "inductive": partial(main_table, "inductive"),
     "transductive": partial(main_table, "transductive"),
+    "embedding": embedding,
     "families": family_table,
     "weights": weights,
     "overlap": overlap,
