@@ -25,6 +25,7 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 SAMPLE_FROM = 20_000  # components from which a sample of them is fitted first
 SAMPLE_SHARE = 0.1
+MOST_SCORES = 10_000_000
 MANY = 40  # parameters above which Newton steps cost more than they save
 Engine = Callable[[Tensor], Posterior]
 Ids = NDArray[np.int64]
@@ -65,11 +66,14 @@ def cluster_scores(labelled: Labelled, theta: Vector, groups: Ids | None = None)
             a group are one cluster. ``None``: each component is one.
 
     Returns:
-        ``float64[c, p]``; rows add up to the gradient of :class:`Likelihood`.
+        ``float64[c, p]``; rows add up to the gradient of :class:`Likelihood`. Where they
+        would be more than 10^7 figures, clusters share rows by turns.
     """
     cluster = labelled.component
     if groups is not None:
         cluster = clustered(cluster, groups[labelled.atoms])
+    most = max(2, MOST_SCORES // len(theta))
+    cluster = cluster % most
     clusters = int(cluster.max(initial=-1)) + 1
     wide = by_cluster(labelled.graph, cluster, clusters)
     term = exact_likelihood(replace(labelled, graph=wide))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.weight_recovery import instances, people
-from knowreason.learn import bootstrap, learn
+from knowreason.learn import bootstrap, learn, likelihood
 from knowreason.learn.design_effect import clustered, design_effect
 from knowreason.learn.learners import NOT_EXACT
 
@@ -70,6 +70,15 @@ def test_copies_of_labels_teach_no_more_than_the_labels():
     assert fit.theta == pytest.approx(once.theta, abs=0.5 * once.standard_errors.max())
     assert fit.standard_errors == pytest.approx(once.standard_errors, rel=0.3)
     assert (sure.standard_errors < 0.7 * once.standard_errors).any()
+
+
+def test_clusters_that_share_a_row_tell_the_same(monkeypatch):
+    problem = _thinned(instances(3200, seed=6).hide(0.0, 6), 3200, 8)
+    plain = learn(problem)
+    monkeypatch.setattr(likelihood, "MOST_SCORES", 8 * 150)
+    fit = learn(problem)
+    assert fit.clusters == 150
+    assert fit.design_effect == pytest.approx(plain.design_effect, rel=0.25)
 
 
 def test_the_bootstrap_resamples_clusters():
