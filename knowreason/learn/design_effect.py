@@ -2,8 +2,10 @@
 
 The likelihood takes labelled components as independent. Where clusters of them share a cause
 that no rule speaks of, it is too sure of itself; divided by the design effect its curvature is
-as large as the scores of whole clusters vouch for (magnitude adjustment of a composite
-likelihood: Pauli, Racugno & Ventura 2011; Ribatet, Cooley & Davison 2012, equation 3.4).
+as large as whole clusters vouch for (magnitude adjustment of a composite likelihood: Pauli,
+Racugno & Ventura 2011; Ribatet, Cooley & Davison 2012, equation 3.4). What a cluster says is
+taken against a fit without it (the jackknife of Bell & McCaffrey 2002), or one campaign that
+holds most of the labels would vouch for itself.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from knowreason.learn.objective import Term
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Ids = NDArray[np.int64]
-LEAST = 1e-8  # share of the greatest curvature below which a direction tells nothing
+LEAST = 1e-10  # share of the greatest curvature below which there is none
+LEFT = 0.05  # least share of the curvature that is left without a cluster
 
 
 @dataclass(frozen=True)
@@ -34,29 +37,50 @@ class Divided:
         return value / self.effect, gradient / self.effect
 
 
-def design_effect(scores: Matrix, information: Matrix) -> float:
-    """Mean over directions of the variance of cluster scores over the curvature, at least 1.
+def design_effect(
+    scores: Matrix,
+    information: Matrix,
+    precision: Vector,
+    of_clusters: NDArray[np.float64] | None = None,
+) -> float:
+    """Variance of what clusters say over what independent labels would vary by, at least 1.
 
     Args:
         scores: ``float64[c, f]``, gradient of each cluster's log likelihood at the optimum.
         information: ``float64[f, f]``, minus the Hessian of the log likelihood there.
+        precision: ``float64[f]``, of the priors.
+        of_clusters: ``float64[c, f, f]``, minus the Hessian of each cluster's; ``None``
+            leaves their leverage out.
 
     Returns:
-        ``tr(H^-1 J) / rank H`` with ``J`` the covariance of the sum of the scores; 1 where
-        there is one cluster or no curvature.
+        ``tr(W J W) / tr(W H W)``, where ``W`` whitens the curvature with the priors (what
+        the priors settle anyway counts less) and ``J`` is the covariance of the summed
+        scores; 1 where there is one cluster or no curvature.
     """
     clusters = len(scores)
-    size = np.sqrt(np.maximum(np.diag(information), 0.0))
-    told = size > np.sqrt(LEAST) * size.max(initial=0.0)
-    if clusters < 2 or not told.any():
+    white = _whitening(information + np.diag(precision))
+    told = float(np.trace(white.T @ information @ white))
+    if clusters < 2 or told <= 0:
         return 1.0
-    centred = (scores - scores.mean(axis=0))[:, told] / size[told]
-    variance = centred.T @ centred * (clusters / (clusters - 1))
-    curvature = information[np.ix_(told, told)] / np.outer(size[told], size[told])
-    values, vectors = np.linalg.eigh(curvature)
-    good = values > LEAST * values.max()
-    along = np.einsum("ij,ik,kj->j", vectors[:, good], variance, vectors[:, good])
-    return float(max(1.0, (along / values[good]).mean()))
+    said = scores @ white
+    if of_clusters is not None:
+        share, turn = np.linalg.eigh(white.T @ of_clusters @ white)
+        along = np.einsum("cij,ci->cj", turn, said) / np.maximum(1 - share, LEFT)
+        said = np.einsum("cij,cj->ci", turn, along)
+    varied = np.square(said - said.mean(axis=0)).sum() * clusters / (clusters - 1)
+    return float(max(1.0, varied / told))
+
+
+def _whitening(curvature: Matrix) -> Matrix:
+    """``float64[f, r]`` W with ``W' curvature W`` the identity; directions without any left out."""
+    size = np.sqrt(np.maximum(np.diag(curvature), 0.0))
+    some = np.flatnonzero(size > np.sqrt(LEAST) * size.max(initial=0.0))
+    scaled = curvature[np.ix_(some, some)] / np.outer(size[some], size[some])
+    values, vectors = np.linalg.eigh(scaled)
+    good = values > LEAST * values.max(initial=0.0)
+    white = np.zeros((len(curvature), int(good.sum())))
+    white[some] = vectors[:, good] / np.sqrt(values[good]) / size[some][:, None]
+    return white
 
 
 def clustered(component: Ids, group: Ids) -> Ids:

@@ -19,7 +19,7 @@ from knowreason.learn.objective import Objective, Optimum, Progress, maximise, p
 from knowreason.learn.parts import Labelled, engines, labelled_components, split
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.problem import Fit, Problem
-from knowreason.learn.standard_errors import observed_information
+from knowreason.learn.standard_errors import STEP, observed_information
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -56,7 +56,9 @@ def exact_likelihood(labelled: Labelled) -> Likelihood:
     return Likelihood(*engines(labelled))
 
 
-def cluster_scores(labelled: Labelled, theta: Vector, groups: Ids | None = None) -> Matrix:
+def cluster_scores(
+    labelled: Labelled, theta: Vector, groups: Ids | None = None, most: int = 0
+) -> Matrix:
     """Gradient of each cluster's log likelihood.
 
     Args:
@@ -64,16 +66,16 @@ def cluster_scores(labelled: Labelled, theta: Vector, groups: Ids | None = None)
         theta: ``float64[p]``.
         groups: ``int64[n]``, group of every atom of the whole graph; components that share
             a group are one cluster. ``None``: each component is one.
+        most: rows; where there are more clusters they share rows by turns. 0: as many as
+            hold 10^7 figures.
 
     Returns:
-        ``float64[c, p]``; rows add up to the gradient of :class:`Likelihood`. Where they
-        would be more than 10^7 figures, clusters share rows by turns.
+        ``float64[c, p]``; rows add up to the gradient of :class:`Likelihood`.
     """
     cluster = labelled.component
     if groups is not None:
         cluster = clustered(cluster, groups[labelled.atoms])
-    most = max(2, MOST_SCORES // len(theta))
-    cluster = cluster % most
+    cluster = cluster % max(2, most or MOST_SCORES // len(theta))
     clusters = int(cluster.max(initial=-1)) + 1
     wide = by_cluster(labelled.graph, cluster, clusters)
     term = exact_likelihood(replace(labelled, graph=wide))
@@ -160,13 +162,37 @@ def _dependence(
 ) -> tuple[float, int]:
     """Design effect at the best solution and the number of clusters."""
     best = max(solutions, key=lambda solution: solution.goodness)
-    scores = cluster_scores(labelled, coordinates.theta(best.eta), groups)
     low, high = coordinates.bounds()
-    inside = (best.eta > low) & (best.eta < high)
-    likelihood_only = best.information - np.diag(coordinates.precision())
-    chained = scores[:, coordinates.free] * coordinates.slope(best.eta)
-    effect = design_effect(chained[:, inside], likelihood_only[np.ix_(inside, inside)])
-    return effect, len(scores)
+    inside = np.flatnonzero((best.eta > low) & (best.eta < high))
+    width = len(inside) if len(inside) <= MANY else 1
+
+    def scores(eta: Vector) -> Matrix:
+        most = MOST_SCORES // max(1, width * len(coordinates.table))
+        found = cluster_scores(labelled, coordinates.theta(eta), groups, most)
+        return (found[:, coordinates.free] * coordinates.slope(eta))[:, inside]
+
+    here, precision = scores(best.eta), coordinates.precision()
+    information = best.information - np.diag(precision)
+    effect = design_effect(
+        here,
+        information[np.ix_(inside, inside)],
+        precision[inside],
+        _cluster_information(scores, best.eta, inside, here) if len(inside) <= MANY else None,
+    )
+    return effect, len(here)
+
+
+def _cluster_information(
+    scores: Callable[[Vector], Matrix], eta: Vector, inside: Ids, here: Matrix
+) -> NDArray[np.float64]:
+    """``float64[c, f, f]``: minus the Hessian of each cluster, by forward differences."""
+    found = np.zeros((len(here), len(inside), len(inside)))
+    for place, index in enumerate(inside):
+        step = STEP * max(1.0, abs(float(eta[index])))
+        ahead = eta.copy()
+        ahead[index] += step
+        found[:, place] = -(scores(ahead) - here) / step
+    return (found + found.transpose(0, 2, 1)) / 2
 
 
 def exact_solution(

@@ -10,26 +10,46 @@ from knowreason.learn import bootstrap, learn, likelihood
 from knowreason.learn.design_effect import clustered, design_effect
 from knowreason.learn.learners import NOT_EXACT
 
+FLAT = np.zeros(3)
+
 
 def test_scores_of_independent_labels_have_the_variance_of_the_curvature():
     rng = np.random.default_rng(0)
     information = np.array([[4000.0, 800.0], [800.0, 1000.0]])
     scores = rng.multivariate_normal([0, 0], information / 1000, size=1000)
-    assert design_effect(scores, information) == pytest.approx(1.0, abs=0.1)
+    assert design_effect(scores, information, FLAT[:2]) == pytest.approx(1.0, abs=0.1)
 
 
 def test_equal_scores_within_clusters_count_once():
-    rng = np.random.default_rng(1)
-    each = rng.standard_normal((500, 3))
-    assert design_effect(8 * each, 8 * 500 * np.eye(3)) == pytest.approx(8, rel=0.1)
+    each = np.random.default_rng(1).standard_normal((500, 3))
+    assert design_effect(8 * each, 8 * 500 * np.eye(3), FLAT) == pytest.approx(8, rel=0.1)
 
 
 def test_directions_that_nothing_is_told_about_do_not_count():
     scores = np.random.default_rng(2).standard_normal((400, 3)) * [3.0, 3.0, 0.0]
     information = np.diag([400.0, 400.0, 1e-12])
-    assert design_effect(scores, information) == pytest.approx(9.0, rel=0.2)
-    assert design_effect(scores * 0, information * 0) == 1.0
-    assert design_effect(scores[:1], information) == 1.0
+    assert design_effect(scores, information, FLAT) == pytest.approx(9.0, rel=0.2)
+    assert design_effect(scores, information, FLAT + 1) == pytest.approx(9.0, rel=0.2)
+    assert design_effect(scores * 0, information * 0, FLAT) == 1.0
+    assert design_effect(scores[:1], information, FLAT) == 1.0
+
+
+def test_a_cluster_does_not_vouch_for_itself():
+    """One of 41 clusters holds half of the curvature: the fit has followed it."""
+    rng = np.random.default_rng(3)
+    size = np.array([40.0] + [1.0] * 40)
+    found = []
+    for _ in range(200):
+        own = rng.normal(size=41) * 2  # what each cluster's labels say, apart by 2
+        mean = (size * own).sum() / size.sum()
+        scores = (size * (own - mean))[:, None]
+        of_clusters = size[:, None, None]
+        pair = (None, of_clusters)
+        found.append([design_effect(scores, size.sum() * np.eye(1), FLAT[:1], c) for c in pair])
+    variance = 4 * np.square(size).sum() / size.sum()  # of the estimate, times the curvature
+    plain, jackknife = np.mean(found, axis=0)
+    assert plain < 0.6 * variance
+    assert jackknife == pytest.approx(variance, rel=0.35)
 
 
 def test_clusters_join_what_shares_a_component_or_a_group():
@@ -75,7 +95,7 @@ def test_copies_of_labels_teach_no_more_than_the_labels():
 def test_clusters_that_share_a_row_tell_the_same(monkeypatch):
     problem = _thinned(instances(3200, seed=6).hide(0.0, 6), 3200, 8)
     plain = learn(problem)
-    monkeypatch.setattr(likelihood, "MOST_SCORES", 8 * 150)
+    monkeypatch.setattr(likelihood, "MOST_SCORES", 8 * 8 * 150)
     fit = learn(problem)
     assert fit.clusters == 150
     assert fit.design_effect == pytest.approx(plain.design_effect, rel=0.25)
