@@ -166,11 +166,14 @@ VARIANTS = {
     "no model, rules on the log": ((), LOG),
     "three models, paper + log": (("main", "twohop", "auth"), PAPER + LOG),
     "three models, all rules": (("main", "twohop", "auth"), PAPER + LOG + HUB),
+    "three models, log": (("main", "twohop", "auth"), LOG),
+    "three models, log + hub": (("main", "twohop", "auth"), LOG + HUB),
     "trees + three models, paper + log": (("trees", "main", "twohop", "auth"), PAPER + LOG),
     "trees + three models, all rules": (("trees", "main", "twohop", "auth"), PAPER + LOG + HUB),
 }
 SLOWEST = "trees + three models, all rules"  # hubs over whole months are slow to learn
 LEARNERS = ("variational_em", "knowgraph")
+WITHOUT_PAPER = ("three models, log", "three models, log + hub")
 METHODS = {
     "variational_em": "",
     "independent": ", events independent",
@@ -189,6 +192,7 @@ ALSO = {
         "no model, rules on the log",
         "three models, paper + log",
         "three models, all rules",
+        "three models, log + hub",
         "trees + three models, paper + log",
         "trees + three models, all rules",
     ),
@@ -201,6 +205,8 @@ def run(one: Bench) -> dict[str, Any]:
     truth, days = np.zeros(0, bool), np.zeros(0, np.int64)
     for name, (models, rules) in VARIANTS.items():
         if name == SLOWEST and one.name not in ("choice", "inductive"):
+            continue
+        if name in WITHOUT_PAPER and not one.name.startswith("few"):
             continue
         for method, suffix in METHODS.items():
             if suffix and name not in ALSO[method]:
@@ -281,6 +287,7 @@ COMPARED = (
     ("three models, all rules", "stacking (logistic)"),
     ("three models, all rules", "trees alone (history and day)"),
     ("three models, all rules, prior weights", "trees alone (history and day)"),
+    ("three models, log + hub", "trees alone (history and day)"),
     ("trees + three models, paper + log", "trees alone (history and day)"),
     ("trees + three models, all rules", "trees alone (history and day)"),
     ("trees + three models, all rules, prior weights", "trees alone (history and day)"),
