@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -109,8 +109,13 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
     coordinates = Coordinates.of(problem.parameters)
     ends = np.stack([coordinates.theta(solution.eta) for solution in solutions])
     edge = _at_bound(coordinates, best)
+    if best.covariance is not None and not best.converged:
+        edge[:] = False  # nothing pushes for sure
     others = _other_optima(best, solutions)
-    covariance = _covariance(best, edge) + others
+    covariance = _covariance(best, edge)
+    if best.covariance is not None:
+        best, covariance = _unsaid_to_prior(coordinates, best, covariance, ~edge)
+    covariance = covariance + others
     apart = _apart(others, covariance)
     slope = coordinates.slope(best.eta)
     p, free = len(problem.parameters), coordinates.free
@@ -177,6 +182,34 @@ def _covariance(solution: Solution, edge: NDArray[np.bool_]) -> Matrix:
         slope, curvature = abs(solution.gradient[index]), solution.information[index, index]
         covariance[index, index] = edge_deviation(float(slope), float(curvature)) ** 2
     return covariance
+
+
+def _unsaid_to_prior(
+    coordinates: Coordinates, solution: Solution, covariance: Matrix, inside: NDArray[np.bool_]
+) -> tuple[Solution, Matrix]:
+    """What labels say less about than the prior does is left to the prior.
+
+    Sampled estimates maximise no posterior, and where labels are few they can end anywhere.
+    In each direction whose variance is ``v`` times the prior's, labels add ``1/v - 1`` times
+    the prior's precision; below 1 the estimate moves to the prior mean by what is missing.
+    """
+    precision = coordinates.precision()
+    chosen = np.flatnonzero(inside & (precision > 0) & np.isfinite(precision))
+    if not chosen.size:
+        return solution, covariance
+    root = np.sqrt(precision[chosen])
+    share, turn = np.linalg.eigh(covariance[np.ix_(chosen, chosen)] * np.outer(root, root))
+    kept = np.clip(1 / np.maximum(share, 1e-12) - 1, 0.0, 1.0)
+    if (kept == 1).all():
+        return solution, covariance
+    mean = coordinates.table.prior_mean[coordinates.free][chosen]
+    away = (turn * kept) @ turn.T @ ((solution.eta[chosen] - mean) * root)
+    low, high = coordinates.bounds()
+    eta, settled = solution.eta.copy(), covariance.copy()
+    eta[chosen] = np.clip(mean + away / root, low[chosen], high[chosen])
+    settled[np.ix_(chosen, chosen)] = (turn * np.minimum(share, 1.0)) @ turn.T / np.outer(root, root)
+    notes = (*solution.notes, "what labels say less about than the priors is left to the priors")
+    return replace(solution, eta=eta, notes=notes), settled
 
 
 def _other_optima(best: Solution, solutions: list[Solution]) -> Matrix:
