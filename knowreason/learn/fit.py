@@ -207,7 +207,9 @@ def _unsaid_to_prior(
     low, high = coordinates.bounds()
     eta, settled = solution.eta.copy(), covariance.copy()
     eta[chosen] = np.clip(mean + away / root, low[chosen], high[chosen])
-    settled[np.ix_(chosen, chosen)] = (turn * np.minimum(share, 1.0)) @ turn.T / np.outer(root, root)
+    settled[np.ix_(chosen, chosen)] = (
+        (turn * np.minimum(share, 1.0)) @ turn.T / np.outer(root, root)
+    )
     notes = (*solution.notes, "what labels say less about than the priors is left to the priors")
     return replace(solution, eta=eta, notes=notes), settled
 
