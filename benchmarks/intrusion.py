@@ -365,8 +365,9 @@ def draw(records: Sequence[Mapping[str, Any]], out: Path) -> None:
         axis.set(title=f"{record['setting']} (generated)", ylabel="AUC of the day", xlabel="day")
         axis.spines[["top", "right"]].set_visible(False)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    axes[0, 0].legend(fontsize=7, frameon=False)
-    figure.tight_layout()
+    lines, names = axes[0, 0].get_legend_handles_labels()
+    figure.tight_layout(rect=(0, 0.7 / figure.get_figheight(), 1, 1))
+    figure.legend(lines, names, loc="lower center", ncols=3, fontsize=8, frameon=False)
     figure.savefig(out / "intrusion_days.svg")
     figure.savefig(out / "intrusion_days.png", dpi=100)
 
