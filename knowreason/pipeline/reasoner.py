@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from knowreason.data import Dataset
+from knowreason.data.groups import group_codes
 from knowreason.errors import ProjectError
 from knowreason.factors import OPEN
 from knowreason.factors.outputs import ModelOutput
@@ -111,6 +112,10 @@ class Reasoner(BaseEstimator):
         Raises:
             DataError, ModelError, GroundingError, LearningError: as their parts do.
         """
+        if self.settings.clusters:
+            group_codes(
+                data, self.settings.clusters
+            )  # a wrong name is told before models are fitted
         self.models_ = fit_models(
             self.program,
             data,

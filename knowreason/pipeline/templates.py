@@ -49,7 +49,7 @@ test = ">= 30"
 
 [learn]
 fold_count = 3
-folds = "random"           # forward folds would cost a third of two dozen labels
+folds = "random"           # forward folds would cost half of two dozen labels
 
 [report]
 question = "Which payments are fraud, and which terminals were skimmed on which days?"
