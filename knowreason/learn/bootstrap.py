@@ -71,7 +71,7 @@ def bootstrap(
         theta = _normal(coordinates, fit, replicates, rng)
         return _summary(theta, level, 0, ("replicates are draws from the normal approximation",))
     groups = problem.clusters if groups is None else groups
-    scores = cluster_scores(parts.tractable, fit.theta, groups) / fit.design_effect
+    scores = cluster_scores(parts.tractable, groups)(fit.theta) / fit.design_effect
     theta = _reweighted(coordinates, fit, scores, replicates, rng)
     notes = (f"only {len(scores)} clusters: intervals are rough",) if len(scores) < FEW else ()
     return _summary(theta, level, len(scores), notes)

@@ -57,29 +57,29 @@ def exact_likelihood(labelled: Labelled) -> Likelihood:
 
 
 def cluster_scores(
-    labelled: Labelled, theta: Vector, groups: Ids | None = None, most: int = 0
-) -> Matrix:
-    """Gradient of each cluster's log likelihood.
+    labelled: Labelled, groups: Ids | None = None, most: int = 0
+) -> Callable[[Vector], Matrix]:
+    """Gradient of each cluster's log likelihood, with the engines prepared once.
 
     Args:
         labelled: tractable components.
-        theta: ``float64[p]``.
         groups: ``int64[n]``, group of every atom of the whole graph; components that share
             a group are one cluster. ``None``: each component is one.
         most: rows; where there are more clusters they share rows by turns. 0: as many as
             hold 10^7 figures.
 
     Returns:
-        ``float64[c, p]``; rows add up to the gradient of :class:`Likelihood`.
+        ``theta`` (``float64[p]``) to ``float64[c, p]``; rows add up to the gradient of
+        :class:`Likelihood`.
     """
-    cluster = labelled.component
+    cluster, size = labelled.component, len(labelled.graph.theta)
     if groups is not None:
         cluster = clustered(cluster, groups[labelled.atoms])
-    cluster = cluster % max(2, most or MOST_SCORES // len(theta))
+    cluster = cluster % max(2, most or MOST_SCORES // size)
     clusters = int(cluster.max(initial=-1)) + 1
     wide = by_cluster(labelled.graph, cluster, clusters)
     term = exact_likelihood(replace(labelled, graph=wide))
-    return term(np.repeat(theta, clusters))[1].reshape(len(theta), clusters).T
+    return lambda theta: term(np.repeat(theta, clusters))[1].reshape(size, clusters).T
 
 
 def likelihood(
@@ -166,9 +166,12 @@ def _dependence(
     inside = np.flatnonzero((best.eta > low) & (best.eta < high))
     width = len(inside) if len(inside) <= MANY else 1
 
+    of_theta = cluster_scores(
+        labelled, groups, MOST_SCORES // max(1, width * len(coordinates.table))
+    )
+
     def scores(eta: Vector) -> Matrix:
-        most = MOST_SCORES // max(1, width * len(coordinates.table))
-        found = cluster_scores(labelled, coordinates.theta(eta), groups, most)
+        found = of_theta(coordinates.theta(eta))
         return (found[:, coordinates.free] * coordinates.slope(eta))[:, inside]
 
     here, precision = scores(best.eta), coordinates.precision()

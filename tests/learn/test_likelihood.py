@@ -74,7 +74,7 @@ def test_value_and_gradient(seed, hard, blocks, counts, evidence):
         step[index] = 1e-5
         slope = (term(theta + step)[0] - term(theta - step)[0]) / 2e-5
         assert gradient[index] == pytest.approx(slope, abs=1e-6)
-    assert cluster_scores(labelled, theta).sum(0) == pytest.approx(gradient, abs=1e-8)
+    assert cluster_scores(labelled)(theta).sum(0) == pytest.approx(gradient, abs=1e-8)
 
 
 def test_gradient_in_free_coordinates():
