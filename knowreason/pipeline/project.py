@@ -227,6 +227,12 @@ def load_project(path: str | Path, overrides: Mapping[str, str] | None = None) -
     return _build(source, table, path.parent.resolve())
 
 
+def paths_of(project: Project) -> tuple[Path, ...]:
+    """What the project lives on: its folder, its rule file, the files of its tables."""
+    files = [file for source in project.tables.values() for file in source.files()]
+    return (project.directory, project.program, *files)
+
+
 def _override(table: dict[str, Any], key: str, text: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
