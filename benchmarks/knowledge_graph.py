@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 
 import knowreason as kr
 from benchmarks.reporting import parser, show, spread, write
-from knowreason.models.rows import locate
 from knowreason.models.triples import Negatives, TripleIndex
 from knowreason.ranking import Ranks, link_ranks
+from knowreason.row_keys import locate
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets"
 GRAPHS = ("nations", "umls", "kinships")

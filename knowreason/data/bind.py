@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from knowreason.data.binding import Binding, Encoded, Resolved
 from knowreason.data.findings import Frame
 from knowreason.data.frames import TableLike, read_frame
-from knowreason.data.id_tables import conflicts, distinct_rows, id_table, pack
+from knowreason.data.id_tables import conflicts, id_table, without_repeats
 from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import Attribute, Constant, Predicate, Program
+from knowreason.row_keys import row_keys
 
 TRUTH = "truth"
 VALUE_TYPES = {
@@ -258,7 +259,7 @@ def _with_truth(resolved: Resolved) -> Resolved:
 
 def _distinct(binding: Binding, resolved: Resolved) -> pa.Table:
     sizes = binding.sizes(resolved.encoded.sorts)
-    kept = resolved.take(distinct_rows(resolved.ids, sizes, resolved.count))
+    kept = resolved.take(without_repeats(resolved.ids, sizes, resolved.count))
     return id_table(kept.ids, kept.value)
 
 
@@ -269,7 +270,7 @@ def _check_functional(binding: Binding, predicate: Predicate, resolved: Resolved
     settings = [ids for place, ids in enumerate(resolved.ids) if place != position]
     sorts = [sort for place, sort in enumerate(predicate.sorts) if place != position]
     states = resolved.ids[position]
-    key = pack(settings, binding.sizes(sorts), resolved.count)
+    key = row_keys(settings, binding.sizes(sorts), resolved.count)
     found = conflicts(key, states)
     vocabulary = binding.vocabularies[predicate.sorts[position]]
 
@@ -296,7 +297,7 @@ def _check_conflicts(
     assert resolved.value is not None
     value = resolved.value
     comparable = value.dictionary_encode().indices if value.type == pa.string() else value
-    key = pack(resolved.ids, binding.sizes(resolved.encoded.sorts), resolved.count)
+    key = row_keys(resolved.ids, binding.sizes(resolved.encoded.sorts), resolved.count)
     found = conflicts(key, comparable.to_numpy(zero_copy_only=False))
     earlier = dict(zip(found.rows.tolist(), found.earlier.tolist(), strict=True))
     _report(binding, resolved, code, found.rows, lambda row: message(row, earlier[row]))

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowreason.data.clock import LATEST, thing_values
-from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table, pack
+from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table
+from knowreason.row_keys import row_keys
 
 if TYPE_CHECKING:
     from knowreason.data.dataset import Dataset
@@ -82,7 +83,7 @@ def _distinct(
     sorts = data.program.sorts_of(predicate)
     kept = [i for i in range(len(columns)) if i != position]
     own = [columns[i] for i in kept]
-    key = pack(own, [data.count(sorts[i]) for i in kept], len(value))
+    key = row_keys(own, [data.count(sorts[i]) for i in kept], len(value))
     order = np.lexsort((-value, key))
     _, first = np.unique(key[order], return_index=True)
     rows = order[first]

@@ -16,18 +16,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
+from knowreason.data.id_tables import id_matrix
 from knowreason.factors.outputs import ModelOutput
 from knowreason.models.calibration import Calibration, Method, calibrate
 from knowreason.models.protocol import KnowledgeModel, Progress, fit_model
 from knowreason.models.rows import (
     UNKNOWN,
     Rows,
-    argument_ids,
     atoms_of,
-    locate,
     logit,
     rows_of,
 )
+from knowreason.row_keys import locate
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -193,7 +193,7 @@ class LabelRows:
         if table is None or not table.num_rows:
             return LabelRows(np.zeros(0, np.int32), fold_of_row, fold_of_row, [])
         span = atoms_of(data, rows.predicate)
-        atoms = locate(span.arguments, argument_ids(table, span.arguments.shape[1]))
+        atoms = locate(span.arguments, id_matrix(table))
         fold = np.asarray(folds(data, rows.predicate, count, kind=kind, seed=seed), np.int32)
         row = np.where(atoms >= 0, rows.row_of_atom[atoms], -1)
         fold_of_row[row[row >= 0]] = fold[row >= 0]

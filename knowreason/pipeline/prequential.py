@@ -21,11 +21,12 @@ from knowreason.data.clock import LATEST, thing_values, to_moment
 from knowreason.errors import ProjectError
 from knowreason.models import atoms_of, make
 from knowreason.models.protocol import fit_model
-from knowreason.models.rows import UNKNOWN, locate, rows_of
+from knowreason.models.rows import UNKNOWN, rows_of
 from knowreason.pipeline.fitting import fit_weights
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth, only_query
 from knowreason.pipeline.settings import Progress
 from knowreason.pipeline.stored_models import FittedModel
+from knowreason.row_keys import locate
 
 MOST_MOMENTS = 1000
 
