@@ -13,13 +13,12 @@ import pyarrow.compute as pc
 from knowreason.data.binding import Binding, Encoded, Resolved
 from knowreason.data.findings import Frame
 from knowreason.data.frames import TableLike, read_frame
-from knowreason.data.id_tables import conflicts, id_table, without_repeats
+from knowreason.data.id_tables import TRUTH, conflicts, id_table, without_repeats
 from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import Attribute, Constant, Predicate, Program
 from knowreason.row_keys import row_keys
 
-TRUTH = "truth"
 VALUE_TYPES = {
     "int": pa.int64(),
     "float": pa.float64(),
@@ -86,7 +85,8 @@ def encode_truths(binding: Binding, tables: Mapping[str, TableLike], what: str) 
             )
             continue
         frame = read_frame(tables[name], f"{what} of `{name}`")
-        columns, value = _columns(binding, frame, predicate.sorts, (0, 1))
+        extra = (0, 1) if predicate.sorts else (1,)
+        columns, value = _columns(binding, frame, predicate.sorts, extra)
         if columns is not None:
             encoded.append(
                 binding.encode(
@@ -232,10 +232,11 @@ def _columns(
         return names[:arity], names[arity] if len(names) > arity else None
     expected = " or ".join(str(number) for number in allowed)
     last = {(0,): "", (1,): ", value", (0, 1): "[, truth]"}[extra]
+    listed = f"{', '.join(sorts)}{last}" if sorts else "value"
     binding.findings.add(
         "KR505",
         f"{frame.title} has {len(names)} columns ({', '.join(names)}), expected {expected}",
-        help=f"its columns are ({', '.join(sorts)}{last}), in this order",
+        help=f"its columns are ({listed}), in this order",
     )
     return None, None
 

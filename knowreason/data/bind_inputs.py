@@ -19,7 +19,7 @@ from knowreason.data.features import FeatureSource, FeatureTable
 from knowreason.data.findings import Frame
 from knowreason.data.frames import TableLike, read_frame, select_columns
 from knowreason.data.graph import EdgeList, Edges, GraphTables
-from knowreason.data.id_tables import conflicts, without_repeats
+from knowreason.data.id_tables import as_matrix, conflicts, without_repeats
 from knowreason.errors import DataError, did_you_mean
 from knowreason.logic import ModelCall, Program
 
@@ -167,7 +167,7 @@ def finish_scores(
             lambda _row: "the scores of this atom are given before",
             help="one row an atom",
         )
-    arguments = np.stack(resolved.ids, axis=1)
+    arguments = as_matrix(resolved.ids, resolved.count)
     return ScoreColumns(arguments, {name: column[rows] for name, column in values.items()})
 
 

@@ -17,6 +17,7 @@ Ids = NDArray[np.int32]
 Rows = NDArray[np.int64]
 
 VALUE = "value"
+TRUTH = "truth"  # the column of an observed predicate without arguments
 ARGUMENT = re.compile(r"a\d+$")
 
 
@@ -55,8 +56,12 @@ def id_columns(table: pa.Table) -> list[Ids]:
 
 def id_matrix(table: pa.Table) -> NDArray[np.int32]:
     """The argument columns of an encoded table, ``int32[rows, arity]``."""
-    columns = id_columns(table)
-    matrix = np.empty((table.num_rows, len(columns)), np.int32)
+    return as_matrix(id_columns(table), table.num_rows)
+
+
+def as_matrix(columns: Sequence[Ids], rows: int) -> NDArray[np.int32]:
+    """Columns side by side, ``int32[rows, arity]``; there may be none."""
+    matrix = np.empty((rows, len(columns)), np.int32)
     for place, column in enumerate(columns):
         matrix[:, place] = column
     return matrix

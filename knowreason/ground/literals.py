@@ -33,7 +33,7 @@ from knowreason.ground.residual import (
 from knowreason.ground.rows import Frame, Keys, listing
 from knowreason.ground.rule_plan import leaves, outer_variables, peel
 from knowreason.ground.skeleton import All, Any_, Crisp, Literal, Node, Same, Tally
-from knowreason.logic import Program, Term
+from knowreason.logic import Constant, Program, Term
 from knowreason.row_keys import distinct_rows
 
 
@@ -90,7 +90,13 @@ class Literals:
 
     def index(self, literal: Literal, frame: Frame) -> NDArray[np.int32]:
         """``int32[rows]`` open atoms, ``-1`` for those outside their candidates."""
-        columns = [frame.ids(argument) for argument in literal.atom.arguments]
+        arguments = literal.atom.arguments
+        if any(
+            isinstance(a, Constant) and self.relations.identity(a.sort, str(a.value)) < 0
+            for a in arguments
+        ):
+            return np.full(frame.rows, -1, np.int32)  # a thing that this data set does not have
+        columns = [frame.ids(argument) for argument in arguments]
         return self.numbering.find(literal.atom.predicate, columns, frame.rows)
 
     def tally(self, tally: Tally, frame: Frame) -> Codes:

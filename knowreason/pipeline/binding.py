@@ -107,7 +107,7 @@ def _facts(
     attributes = {attribute.name for attribute in program.attributes}
     facts = {}
     for name, binding in project.bind.items():
-        if name in attributes:
+        if name in attributes or (not program.is_open(name) and not program.sorts_of(name)):
             if binding.value is None:
                 raise ProjectError(f"[bind] `{name}` needs `value`: a column", code="KR908")
             facts[name] = pick(tables, binding.table, (*binding.columns, binding.value))

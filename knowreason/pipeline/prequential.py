@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from knowreason.data import Dataset, known_at
 from knowreason.data.clock import LATEST, thing_values, to_moment
+from knowreason.data.id_tables import as_matrix
 from knowreason.errors import ProjectError
 from knowreason.models import atoms_of, make
 from knowreason.models.protocol import fit_model
@@ -75,7 +76,7 @@ class Prequential:
             data.vocabularies[sort].ids(self.names.column(i).combine_chunks())
             for i, sort in enumerate(sorts)
         ]
-        at = locate(np.stack(ids, axis=1).astype(np.int32), arguments)
+        at = locate(as_matrix(ids, len(self.log_odds)), arguments)
         return np.where(at >= 0, self.log_odds[np.maximum(at, 0)], np.nan)
 
 
@@ -257,7 +258,7 @@ def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:
         now.vocabularies[sort].ids(before.vocabularies[sort].names)[old.arguments[:, i]]
         for i, sort in enumerate(sorts)
     ]
-    at = locate(new.arguments, np.stack(ids, axis=1).astype(np.int32))
+    at = locate(new.arguments, as_matrix(ids, len(old.arguments)))
     kept = at >= 0
     llr, spread = fresh.llr.copy(), fresh.spread
     llr[at[kept]] = held.output.llr[kept]

@@ -28,7 +28,8 @@ class Binding:
     Attributes:
         table: name of a table.
         columns: one column a position.
-        value: column of the attribute's value.
+        value: column of the attribute's value; of an observed predicate without arguments,
+            whether it holds.
         label: column with 0/1 labels of a query predicate.
         unknown: label values that mean "unlabelled".
         evidence: column with 0/1 truth known whenever predicting.
