@@ -29,15 +29,17 @@ VALUE_TYPES = {
 }
 
 
-def encode_things(binding: Binding, things: Mapping[str, TableLike]) -> None:
+def encode_things(binding: Binding, things: Mapping[str, TableLike]) -> list[Encoded]:
     """Members of domains that no other row has to mention."""
+    encoded = []
     for domain, members in things.items():
         if domain not in binding.builders:
             _unknown(binding, domain, "domain", binding.builders)
             continue
         table = {"name": members} if isinstance(members, list | tuple | pa.Array) else members
         frame = read_frame(table, f"things of `{domain}`")
-        binding.encode(frame, domain, (domain,), frame.table.column_names[:1])
+        encoded.append(binding.encode(frame, domain, (domain,), frame.table.column_names[:1]))
+    return encoded
 
 
 def encode_facts(binding: Binding, facts: Mapping[str, TableLike]) -> list[Encoded]:
