@@ -175,6 +175,7 @@ def test_features_and_missing_values():
         """,
         facts={"n": [["a", 1], ["b", 3], ["c", 0]]},
         evidence={"T": [["d", 0]]},
+        things={"A": ["d"]},
     )
     feature, guarded = grounding.reports
     assert (feature.candidate, feature.missing) == (4, 2)  # log(0), and no value at all
