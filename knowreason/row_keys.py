@@ -33,14 +33,14 @@ class _Digit:
     values: Integers | None
 
     def after(self, key: Keys, column: Integers) -> Keys:
-        """The key with the column as its next digit."""
+        """The key with the column as its next digit; ``key`` is overwritten."""
         lost = None
         if self.prefixes is not None:
             key = _places(self.prefixes, key)
         if self.values is not None:
             column = _places(self.values, column)
             lost = column < 0
-        key = key * self.size
+        key *= self.size
         key += column
         if self.low:
             key -= self.low
