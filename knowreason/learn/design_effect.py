@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.learn.objective import Term
+from knowreason.learn.objective import LikelihoodTerm
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -25,10 +25,10 @@ LEFT = 0.05  # least share of the curvature that is left without a cluster
 
 
 @dataclass(frozen=True)
-class Divided:
+class DividedTerm:
     """A likelihood term divided by a design effect."""
 
-    term: Term
+    term: LikelihoodTerm
     effect: float
 
     def __call__(self, theta: Vector) -> tuple[float, Vector]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,9 @@ from knowreason.learn.problem import (
     SAID_NOTHING,
     Fit,
     Problem,
+    Record,
 )
-from knowreason.learn.standard_errors import edge_deviation, inverse
+from knowreason.learn.standard_errors import edge_deviation, inverse, without_curvature
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -52,7 +52,7 @@ class Solution:
     information: Matrix
     iterations: int
     converged: bool
-    history: tuple[dict[str, Any], ...] = ()
+    history: tuple[Record, ...] = ()
     covariance: Matrix | None = None
     notes: tuple[str, ...] = field(default=())
     rank: float | None = None
@@ -121,10 +121,14 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
     p, free = len(problem.parameters), coordinates.free
     whole = np.zeros((p, p))
     whole[np.ix_(free, free)] = covariance * np.outer(slope, slope)
+    errors = np.sqrt(np.diag(whole))
+    unseen = ~edge & without_curvature(best.information)
+    errors[free[unseen]] = np.nan
+    status = _statuses(coordinates, best.eta, np.sqrt(np.diag(covariance)), edge, unseen)
     return Fit(
         theta=coordinates.theta(best.eta),
-        standard_errors=np.sqrt(np.diag(whole)),
-        status=_statuses(coordinates, np.sqrt(np.diag(covariance)), edge),
+        standard_errors=errors,
+        status=status,
         objective=best.objective,
         log_likelihood=best.log_likelihood,
         iterations=best.iterations,
@@ -146,7 +150,8 @@ def weight_lines(fit: Fit) -> tuple[str, ...]:
         prior = _prior_text(fit, index)
         here = f"{fit.theta[index]:.2f}"
         if fit.status[index] != GIVEN:
-            here = f"{prior} → {here} ± {fit.standard_errors[index]:.2f}"
+            error = fit.standard_errors[index]
+            here = f"{prior} → {here}" + (f" ± {error:.2f}" if np.isfinite(error) else "")
         lines.append(f"{name}: {here} ({fit.status[index]})")
     return tuple(lines)
 
@@ -228,20 +233,31 @@ def _apart(others: Matrix, covariance: Matrix) -> bool:
 
 
 def _statuses(
-    coordinates: Coordinates, deviation: Vector, edge: NDArray[np.bool_]
+    coordinates: Coordinates,
+    eta: Vector,
+    deviation: Vector,
+    edge: NDArray[np.bool_],
+    unseen: NDArray[np.bool_],
 ) -> tuple[str, ...]:
+    """What the data had to say about each parameter.
+
+    A weight that came to rest on its bound, with an error that is not the prior's, was pushed
+    there: also where sampling noise leaves open by how much.
+    """
     table = coordinates.table
     status = [GIVEN] * len(table)
+    low, high = coordinates.bounds()
+    held = (eta <= low) | (eta >= high)
     left = deviation * np.sqrt(coordinates.precision())
-    for index, share, bound in zip(coordinates.free, left, edge, strict=True):
-        if bound:
+    for place, index in enumerate(coordinates.free):
+        if edge[place]:
             status[index] = AT_BOUND
-        elif share > NOTHING:
+        elif unseen[place] or left[place] > NOTHING:
             status[index] = SAID_NOTHING
-        elif share > PRIOR:
+        elif left[place] > PRIOR:
             status[index] = BY_PRIOR
         else:
-            status[index] = LEARNED
+            status[index] = AT_BOUND if held[place] else LEARNED
     return tuple(status)
 
 

@@ -37,7 +37,7 @@ class InstanceNetwork(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
         self.last = nn.Linear(width, 1)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: InstanceBatch) -> Tensor:
         """``float64[n]`` log-odds of ``q``, blocks not coupled, labels not seen."""
         hidden = batch.chance[:, None] * self.embedding(batch.predicate)
         for layer in self.layers:
@@ -47,7 +47,7 @@ class InstanceNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Batch:
+class InstanceBatch:
     """Some instances (components) of a problem, laid out for the E-step and the M-step.
 
     Attributes:
@@ -80,12 +80,12 @@ class Batch:
         atoms: NDArray[np.int64],
         evidence: NDArray[np.int8],
         predicate: NDArray[np.int64],
-    ) -> Batch:
+    ) -> InstanceBatch:
         """A batch of whole components of a conditioned graph, at its ``theta``."""
         plan = layout(graph)
         label, count = components(graph)
         source, target, share = _adjacency(plan)
-        return Batch(
+        return InstanceBatch(
             graph,
             atoms,
             torch.from_numpy(evidence),

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.learn.conditionals import PseudoLikelihood, pseudo_likelihood
 from knowreason.learn.fit import Solution
-from knowreason.learn.objective import Objective, Progress, Term, maximise, projected
+from knowreason.learn.objective import LikelihoodTerm, Objective, Progress, maximise, projected
 from knowreason.learn.parts import Labelled
+from knowreason.learn.problem import Record
 from knowreason.learn.standard_errors import at_least, observed_information
 from knowreason.learn.wiring import Wiring, wire
 from knowreason.learn.worlds import Chains, Sampler, is_complete
@@ -33,7 +33,7 @@ LEAST_SHARE = 0.1  # of the complete curvature that is left, at least: no step o
 
 
 @dataclass(frozen=True)
-class Schedule:
+class SamplingSchedule:
     """How long to sample.
 
     Attributes:
@@ -88,7 +88,7 @@ class Large:
     @cached_property
     def clusters(self) -> int:
         """Number of independent clusters: components, many of them together if need be."""
-        return min(int(self.labelled.component.max(initial=-1)) + 1, MOST_CLUSTERS)
+        return min(self.labelled.count, MOST_CLUSTERS)
 
     @cached_property
     def cluster(self) -> NDArray[np.int64]:
@@ -158,7 +158,7 @@ class Rounds:
     looks: list[Look] = field(default_factory=list)
     visited: list[Vector] = field(default_factory=list)
     gradients: list[Vector] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Record] = field(default_factory=list)
 
     def curvature(self) -> Matrix:
         """``float64[f, f]``: minus the derivative of the gradient, over the last rounds.
@@ -201,7 +201,7 @@ def sampled_solution(
     start: Vector,
     *,
     seed: int,
-    schedule: Schedule,
+    schedule: SamplingSchedule,
     progress: Progress | None = None,
 ) -> Solution:
     """Learns from ``start`` (``float64[p]``); ``objective`` holds the exact terms."""
@@ -232,7 +232,7 @@ def sampled_solution(
     return _finish(objective, part, state, schedule, seed)
 
 
-def _record(state: Rounds, look: Look, step: int, schedule: Schedule) -> None:
+def _record(state: Rounds, look: Look, step: int, schedule: SamplingSchedule) -> None:
     state.looks = [*state.looks[-SMOOTHED:], look]
     if step >= schedule.averaged_from:
         state.visited.append(state.eta)
@@ -288,7 +288,7 @@ def exact_information(objective: Objective, eta: Vector) -> Matrix:
     return np.diag(objective.coordinates.precision())
 
 
-def _maximisation(objective: Objective, term: Term, eta: Vector) -> Vector:
+def _maximisation(objective: Objective, term: LikelihoodTerm, eta: Vector) -> Vector:
     whole = replace(objective, terms=(*objective.terms, term))
     return maximise(whole, eta, tolerance=1e-3, max_iterations=12).eta
 
@@ -305,7 +305,7 @@ def _newton(state: Rounds, gradient: Vector, low: Vector, high: Vector, gain: fl
 
 
 def _finish(
-    objective: Objective, part: Large, state: Rounds, schedule: Schedule, seed: int
+    objective: Objective, part: Large, state: Rounds, schedule: SamplingSchedule, seed: int
 ) -> Solution:
     eta = state.average()
     size, error = state.errors()
@@ -348,7 +348,7 @@ def _complete_solution(
     part: Large,
     start: Vector,
     seed: int,
-    schedule: Schedule,
+    schedule: SamplingSchedule,
     progress: Progress | None,
 ) -> Solution:
     """Nothing hidden: the pseudo-likelihood of one world, by L-BFGS."""
@@ -376,7 +376,7 @@ def _godambe(
     eta: Vector,
     information: Matrix,
     hidden: Matrix,
-    schedule: Schedule,
+    schedule: SamplingSchedule,
     seed: int,
 ) -> Matrix:
     """``A^-1 B A^-1``, ``B`` from worlds drawn from the fitted model.
