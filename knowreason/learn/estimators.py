@@ -23,6 +23,7 @@ from knowreason.learn.sampled import SamplingSchedule, large, sampled_solution
 from knowreason.learn.stochastic import likelihood_by_chains
 from knowreason.learn.worlds import gibbs_sampler
 
+REFUSED = "KR859"
 FARTHEST = 5.0  # prior standard deviations: odds of one in two million under the prior
 SEVERAL = "belief propagation has no single fixed point here: worlds were drawn"
 
@@ -215,6 +216,6 @@ def farthest(problem: Problem, objective: Objective, solution: Solution) -> tupl
 
 def _refusal(name: str, distance: float) -> str:
     return (
-        f"belief propagation's solution was refused (KR859): `{name}` would lie {distance:.0f} "
+        f"belief propagation's solution was refused ({REFUSED}): `{name}` would lie {distance:.0f} "
         "prior standard deviations from its prior; worlds were drawn"
     )
