@@ -169,11 +169,11 @@ def pseudo_likelihood(task: EstimationTask) -> Estimate:
     1977; Richardson & Domingos 2006, section 4.
     """
     labelled, objective = task.served, task.objective
-    part = large(labelled, gibbs_sampler(labelled.clamped), gibbs_sampler(labelled.graph))
+    sampled = large(labelled, gibbs_sampler(labelled.clamped), gibbs_sampler(labelled.graph))
     solutions = [
         sampled_solution(
             objective,
-            part,
+            sampled,
             start,
             seed=task.seed + index,
             schedule=task.sampling,

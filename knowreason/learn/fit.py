@@ -199,20 +199,20 @@ def _unsaid_to_prior(
     the prior's precision; below 1 the estimate moves to the prior mean by what is missing.
     """
     precision = coordinates.precision()
-    chosen = np.flatnonzero(inside & (precision > 0) & np.isfinite(precision))
-    if not chosen.size:
+    informed = np.flatnonzero(inside & (precision > 0) & np.isfinite(precision))
+    if not informed.size:
         return solution, covariance
-    root = np.sqrt(precision[chosen])
-    share, turn = np.linalg.eigh(covariance[np.ix_(chosen, chosen)] * np.outer(root, root))
-    kept = np.clip(1 / np.maximum(share, 1e-12) - 1, 0.0, 1.0)
-    if (kept == 1).all():
+    root = np.sqrt(precision[informed])
+    share, turn = np.linalg.eigh(covariance[np.ix_(informed, informed)] * np.outer(root, root))
+    share_of_labels = np.clip(1 / np.maximum(share, 1e-12) - 1, 0.0, 1.0)
+    if (share_of_labels == 1).all():
         return solution, covariance
-    mean = coordinates.table.prior_mean[coordinates.free][chosen]
-    away = (turn * kept) @ turn.T @ ((solution.eta[chosen] - mean) * root)
+    mean = coordinates.table.prior_mean[coordinates.free][informed]
+    away = (turn * share_of_labels) @ turn.T @ ((solution.eta[informed] - mean) * root)
     low, high = coordinates.bounds()
     eta, settled = solution.eta.copy(), covariance.copy()
-    eta[chosen] = np.clip(mean + away / root, low[chosen], high[chosen])
-    settled[np.ix_(chosen, chosen)] = (
+    eta[informed] = np.clip(mean + away / root, low[informed], high[informed])
+    settled[np.ix_(informed, informed)] = (
         (turn * np.minimum(share, 1.0)) @ turn.T / np.outer(root, root)
     )
     notes = (*solution.notes, "what labels say less about than the priors is left to the priors")
@@ -249,15 +249,15 @@ def _statuses(
     low, high = coordinates.bounds()
     held = (eta <= low) | (eta >= high)
     left = deviation * np.sqrt(coordinates.precision())
-    for place, index in enumerate(coordinates.free):
-        if edge[place]:
+    for position, index in enumerate(coordinates.free):
+        if edge[position]:
             status[index] = AT_BOUND
-        elif unseen[place] or left[place] > NOTHING:
+        elif unseen[position] or left[position] > NOTHING:
             status[index] = SAID_NOTHING
-        elif left[place] > PRIOR:
+        elif left[position] > PRIOR:
             status[index] = BY_PRIOR
         else:
-            status[index] = AT_BOUND if held[place] else LEARNED
+            status[index] = AT_BOUND if held[position] else LEARNED
     return tuple(status)
 
 

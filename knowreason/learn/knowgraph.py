@@ -325,8 +325,8 @@ def _batches(
     evidence = clamped_evidence(problem)
     batches = []
     for index in range(-(-count // recipe.batch)):
-        part, atoms = subgraph(graph, is_open(graph) & (group == index))
-        batches.append(InstanceBatch.of(part, atoms, evidence[atoms], kind[atoms]))
+        subset, atoms = subgraph(graph, is_open(graph) & (group == index))
+        batches.append(InstanceBatch.of(subset, atoms, evidence[atoms], kind[atoms]))
     return batches
 
 
@@ -345,7 +345,7 @@ def _check(recipe: Recipe) -> None:
 
 def _without_hard_rules(graph: FactorGraph) -> None:
     hard = any(group.is_hard for group in graph.factors)
-    hard |= any(bool((array(part.target) < 0).any()) for part in graph.counts)
+    hard |= any(bool((array(counts.target) < 0).any()) for counts in graph.counts)
     if hard:
         raise LearningError(
             "method `knowgraph` draws atoms one by one and cannot keep hard rules",

@@ -162,10 +162,10 @@ class InstanceBatch:
         total = odds.new_zeros(self.instances)
         total = total.index_add(0, label[self.single], each[self.single])
         for atoms, present, at_most_one in self.plan.blocks:
-            chosen = present & (world[atoms] > 0)
-            some = torch.where(chosen, logsigmoid(odds)[atoms], 0.0).sum(1)
+            true = present & (world[atoms] > 0)
+            some = torch.where(true, logsigmoid(odds)[atoms], 0.0).sum(1)
             none = 1 - torch.where(present, odds[atoms].sigmoid(), 0.0).sum(1)
-            empty = at_most_one & ~chosen.any(1)
+            empty = at_most_one & ~true.any(1)
             total = total.index_add(
                 0, label[atoms[:, 0]], torch.where(empty, none.clamp(min=1e-12).log(), some)
             )
@@ -191,16 +191,16 @@ class InstanceBatch:
 
 def predicates(graph: FactorGraph, table: ParameterTable) -> NDArray[np.int64]:
     """``int64[n]``: atoms of one predicate share their bias; those without one share 0."""
-    found = np.zeros(graph.atom_count, dtype=np.int64)
+    predicate = np.zeros(graph.atom_count, dtype=np.int64)
     biases = np.array([kind == "bias" for kind in table.kinds], dtype=np.bool_)
     for unit in graph.units:
         given = unit.parameter
         parameter = (
             np.full(unit.rows, given) if isinstance(given, int) else array(given).astype(np.int64)
         )
-        mine = biases[parameter]
-        found[array(unit.atoms)[mine]] = parameter[mine] + 1
-    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+        of_bias = biases[parameter]
+        predicate[array(unit.atoms)[of_bias]] = parameter[of_bias] + 1
+    return np.unique(predicate, return_inverse=True)[1].astype(np.int64)
 
 
 def _adjacency(

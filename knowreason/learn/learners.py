@@ -61,12 +61,12 @@ def learn(
         LearningError: labels that contradict evidence, blocks or hard rules, components
             the learner cannot serve, or KR858 for an option it does not have.
     """
-    chosen = learner_options(method, options)
+    keywords = learner_options(method, options)
     if not np.any(problem.labels != OPEN):
         return prior_fit(problem, "no labels: every weight is at its prior mean")
     if not problem.parameters.learned.any():
         return prior_fit(problem, "every weight is given")
-    fit = LEARNERS[method](problem, seed=seed, progress=progress, **chosen)
+    fit = LEARNERS[method](problem, seed=seed, progress=progress, **keywords)
     if problem.clusters is None or fit.clusters:
         return fit
     return replace(fit, notes=(*fit.notes, NOT_EXACT))
@@ -97,11 +97,11 @@ def learner_options(method: str, options: Mapping[str, object]) -> dict[str, obj
     given: dict[str, object] = {n: v for n, v in options.items() if n not in nested}
     unknown = [name for name in given if name not in defaults]
     if unknown and not open_ended:
-        known = [*(name for name in defaults if name not in nested.values()), *nested]
+        names = [*(name for name in defaults if name not in nested.values()), *nested]
         raise LearningError(
             f"method `{method}` has no option `{unknown[0]}`",
             code="KR858",
-            help=did_you_mean(unknown[0], known) or f"one of {', '.join(known)}",
+            help=did_you_mean(unknown[0], names) or f"one of {', '.join(names)}",
         )
     for name, value in given.items():
         _check_type(name, value, defaults.get(name))

@@ -133,8 +133,10 @@ def exact_solutions(
     effect, count = _dependence(coordinates, labelled, problem.clusters, solutions)
     divided = Objective(coordinates, tuple(DividedTerm(term, effect) for term in terms))
     again = [
-        exact_solution(divided, coordinates.theta(found.eta), tolerance, max_iterations, progress)
-        for found in solutions
+        exact_solution(
+            divided, coordinates.theta(solution.eta), tolerance, max_iterations, progress
+        )
+        for solution in solutions
     ]
     return ExactSolutions(again, effect, count)
 
@@ -153,8 +155,8 @@ def _dependence(
     )
 
     def scores(eta: Vector) -> Matrix:
-        found = of_theta(coordinates.theta(eta))
-        return (found[:, coordinates.free] * coordinates.slope(eta))[:, inside]
+        of_parameters = of_theta(coordinates.theta(eta))
+        return (of_parameters[:, coordinates.free] * coordinates.slope(eta))[:, inside]
 
     here, precision = scores(best.eta), coordinates.precision()
     information = best.information - np.diag(precision)
@@ -171,13 +173,13 @@ def _cluster_information(
     scores: Callable[[Vector], Matrix], eta: Vector, inside: Ids, here: Matrix
 ) -> NDArray[np.float64]:
     """``float64[c, f, f]``: minus the Hessian of each cluster, by forward differences."""
-    found = np.zeros((len(here), len(inside), len(inside)))
-    for place, index in enumerate(inside):
+    hessians = np.zeros((len(here), len(inside), len(inside)))
+    for position, index in enumerate(inside):
         step = STEP * max(1.0, abs(float(eta[index])))
         ahead = eta.copy()
         ahead[index] += step
-        found[:, place] = -(scores(ahead) - here) / step
-    return (found + found.transpose(0, 2, 1)) / 2
+        hessians[:, position] = -(scores(ahead) - here) / step
+    return (hessians + hessians.transpose(0, 2, 1)) / 2
 
 
 def exact_solution(
@@ -238,8 +240,8 @@ def _sample(labelled: Labelled, seed: int) -> Labelled | None:
     count = labelled.count
     if count < SAMPLE_FROM:
         return None
-    chosen = np.random.default_rng([seed, 3]).random(count) < SAMPLE_SHARE
-    return labelled.keep(chosen[labelled.component])
+    drawn = np.random.default_rng([seed, 3]).random(count) < SAMPLE_SHARE
+    return labelled.keep(drawn[labelled.component])
 
 
 def _features(posterior: Posterior) -> Vector:

@@ -36,8 +36,8 @@ class Objective:
         """Sum of the terms and its gradient (``float64[p]``)."""
         value, gradient = 0.0, np.zeros(len(self.coordinates.table))
         for term in self.terms:
-            part, slope = term(theta)
-            value, gradient = value + part, gradient + slope
+            term_value, slope = term(theta)
+            value, gradient = value + term_value, gradient + slope
         return value, gradient
 
     def __call__(self, eta: Vector) -> tuple[float, Vector]:

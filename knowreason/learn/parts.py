@@ -55,9 +55,11 @@ class Labelled:
 
     def keep(self, atoms: NDArray[np.bool_]) -> Labelled:
         """Only the components whose atoms are kept (``bool[m]``)."""
-        graph, chosen = subgraph(self.graph, atoms)
+        graph, numbers = subgraph(self.graph, atoms)
         component = np.unique(self.component[atoms], return_inverse=True)[1]
-        return Labelled(graph, self.atoms[chosen], self.evidence[atoms], component.astype(np.int64))
+        return Labelled(
+            graph, self.atoms[numbers], self.evidence[atoms], component.astype(np.int64)
+        )
 
 
 def labelled_components(problem: Problem) -> Labelled:

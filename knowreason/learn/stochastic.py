@@ -95,16 +95,16 @@ class FeatureChains:
     @staticmethod
     def of(graph: FactorGraph, theta: Vector, chains: int, seed: int) -> FeatureChains:
         """Chains that start far apart: from single atoms' odds, all true, all false."""
-        known = condition(graph)
-        sampler = prepare_gibbs(known)
-        label, count = components(known)
+        conditioned = condition(graph)
+        sampler = prepare_gibbs(conditioned)
+        label, count = components(conditioned)
         clusters = max(min(count, 1000, MOST_ENTRIES // (chains * len(theta) + 1)), 1)
-        at = known.with_theta(torch.from_numpy(theta))
+        at = conditioned.with_theta(torch.from_numpy(theta))
         worlds = sampler.start(at, chains, seed)
         if not sampler.under_hard_rows().any():
             worlds[1::4], worlds[3::4] = 1, 0
         number = np.maximum(np.asarray(label).astype(np.int64), 0) % clusters
-        rows = tuple(factor_rows(known))
+        rows = tuple(factor_rows(conditioned))
         return FeatureChains(sampler, rows, number, clusters, worlds, seed)
 
     def advance(self, theta: Vector, sweeps: int) -> Worlds:
@@ -124,10 +124,10 @@ class FeatureChains:
         second = np.zeros((len(theta), len(theta)))
         for draw in range(plan.draws):
             for chain, world in enumerate(self.advance(theta, plan.thin)):
-                found = feature_totals(self.rows, world, self.cluster, self.clusters, len(theta))
-                totals[draw, chain] = found.sum(0)
-                first += found
-                second += found.T @ found
+                features = feature_totals(self.rows, world, self.cluster, self.clusters, len(theta))
+                totals[draw, chain] = features.sum(0)
+                first += features
+                second += features.T @ features
         count = plan.draws * len(self.worlds)
         covariance = (second - first.T @ first / count) / max(count - 1, 1)
         by_chain = totals.mean(0)
@@ -260,11 +260,11 @@ class StochasticNewton:
 
     def gap(self) -> float:
         """Distance between the earlier and later estimates that are kept, in standard errors."""
-        kept = self.ends[self.kept]
-        if len(kept) < 2:
+        ends = self.ends[self.kept]
+        if len(ends) < 2:
             return float("inf")
-        half = len(kept) // 2
-        apart = np.mean(kept[:half], axis=0) - np.mean(kept[half:], axis=0)
+        half = len(ends) // 2
+        apart = np.mean(ends[:half], axis=0) - np.mean(ends[half:], axis=0)
         return float((np.abs(apart) / _deviation(self.information())).max(initial=0.0))
 
     def settled(self, plan: ChainSchedule) -> bool:
@@ -285,12 +285,12 @@ def _batch(
     theta = coordinates.theta(eta)
     clamped, loose = (side.moments(theta, plan) for side in sides)
     chain = np.outer(slope, slope)
-    part = np.ix_(free, free)
+    free_pairs = np.ix_(free, free)
     gradient = objective(eta)[1] + (clamped.mean - loose.mean)[free] * slope
-    complete = loose.covariance[part] * chain + exact
-    seen = complete - clamped.covariance[part] * chain
+    complete = loose.covariance[free_pairs] * chain + exact
+    seen = complete - clamped.covariance[free_pairs] * chain
     return GradientEstimate(
-        eta, gradient, (clamped.error + loose.error)[part] * chain, seen, complete
+        eta, gradient, (clamped.error + loose.error)[free_pairs] * chain, seen, complete
     )
 
 
