@@ -106,10 +106,10 @@ def learner_options(method: str, options: Mapping[str, object]) -> dict[str, obj
     for name, value in given.items():
         _check_type(name, value, defaults.get(name))
     for name, value in options.items():
-        if name in nested:
-            whole = given.get(nested[name], defaults[nested[name]])
+        whole = given.get(nested[name], defaults[nested[name]]) if name in nested else None
+        if is_dataclass(whole) and not isinstance(whole, type):
             _check_type(name, value, getattr(whole, name))
-            given[nested[name]] = replace(whole, **{name: value})  # type: ignore[type-var]
+            given[nested[name]] = replace(whole, **{name: value})
     return given
 
 

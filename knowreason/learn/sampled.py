@@ -20,7 +20,7 @@ from knowreason.learn.fit import Solution
 from knowreason.learn.objective import LikelihoodTerm, Objective, Progress, maximise, projected
 from knowreason.learn.parts import Labelled
 from knowreason.learn.problem import Record
-from knowreason.learn.standard_errors import at_least, observed_information
+from knowreason.learn.standard_errors import at_least, inverse_of_any, observed_information
 from knowreason.learn.wiring import Wiring, wire
 from knowreason.learn.worlds import Chains, Sampler, is_complete
 
@@ -398,5 +398,5 @@ def _godambe(
     exact = exact_information(objective, eta)
     symmetric = (information + information.T) / 2
     meat = at_least(_cross(spread, spread) - hidden + exact, symmetric, LEAST_SHARE)
-    bread = np.linalg.inv(information)
+    bread = inverse_of_any(information)
     return bread @ meat @ bread.T

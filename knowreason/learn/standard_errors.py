@@ -50,6 +50,14 @@ def inverse(information: Matrix) -> Matrix:
     return (vectors / values) @ vectors.T
 
 
+def inverse_of_any(curvature: Matrix) -> Matrix:
+    """Inverse of a curvature that need not be symmetric; of a singular one as :func:`inverse`."""
+    try:
+        return np.asarray(np.linalg.inv(curvature), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return inverse(curvature)
+
+
 def without_curvature(information: Matrix) -> NDArray[np.bool_]:
     """``bool[f]``: parameters that have a part in a direction without curvature.
 
