@@ -84,13 +84,16 @@ def starts(problem: Problem, seed: int) -> list[Vector]:
 
 
 def prior_fit(problem: Problem, note: str) -> Fit:
-    """Every weight at its start: what a problem without labels gets."""
+    """Every weight at its start: what a problem without labels gets; flat priors, no error."""
     table = problem.parameters
     deviation = _prior_deviation(problem)
+    flat = table.learned & ~np.isfinite(deviation)
+    deviation[flat] = np.nan
+    status = np.where(flat, SAID_NOTHING, np.where(table.learned, BY_PRIOR, GIVEN))
     return Fit(
         theta=start_values(problem),
         standard_errors=deviation,
-        status=tuple(BY_PRIOR if learned else GIVEN for learned in table.learned),
+        status=tuple(status.tolist()),
         objective=0.0,
         log_likelihood=0.0,
         iterations=0,
