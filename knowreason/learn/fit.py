@@ -279,4 +279,4 @@ def _prior_deviation(problem: Problem) -> Vector:
     """Prior standard deviations in units of ``theta`` (by the delta method for scales)."""
     table = problem.parameters
     sd = np.where(table.learned, table.prior_sd, 0.0)
-    return np.where(table.log_normal, sd * table.start, sd).astype(np.float64)
+    return (sd * np.where(table.log_normal, table.start, 1.0)).astype(np.float64)
