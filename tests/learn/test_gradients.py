@@ -162,7 +162,7 @@ def newton(ends, errors=None, exact=1.0):
 
 
 def test_the_later_two_thirds_are_averaged():
-    state = newton([[90.0, 90]] + [[1.0, 2], [3.0, 4]])
+    state = newton([[90.0, 90], [1.0, 2], [3.0, 4]])
     assert state.average().tolist() == [2.0, 3.0]
     assert newton([[1.0, 2]]).average().tolist() == [1.0, 2.0]
     assert np.diag(state.information()).tolist() == [4.0, 4.0]
