@@ -48,6 +48,7 @@ from knowreason.learn.priors import start_values
 from knowreason.learn.problem import (
     GIVEN,
     HELD,
+    ON_BOUND_WITHOUT_ERROR,
     SAID_NOTHING,
     WITHOUT_ERROR,
     EstimatorReport,
@@ -161,16 +162,19 @@ def knowgraph(
     silent = _moved(table) & ~spoken_of
     errors = np.where(table.learned, np.nan, 0.0)
     errors[silent] = table.prior_sd[silent]
+    on_bound = (trained.theta <= table.lower) | (trained.theta >= table.upper)
+    status = np.select(
+        [trained_here & on_bound, trained_here, silent, table.learned],
+        [ON_BOUND_WITHOUT_ERROR, WITHOUT_ERROR, SAID_NOTHING, HELD],
+        GIVEN,
+    )
     instances = sum(batch.instances for batch in trained.batches)
     atoms = sum(len(batch.atoms) for batch in trained.batches)
     last = trained.history[-1]
     return Fit(
         theta=np.where(silent, table.start, trained.theta),
         standard_errors=errors,
-        status=tuple(
-            WITHOUT_ERROR if here else SAID_NOTHING if nothing else HELD if learned else GIVEN
-            for here, nothing, learned in zip(trained_here, silent, table.learned, strict=True)
-        ),
+        status=tuple(status.tolist()),
         objective=last["objective"],
         log_likelihood=last["labels"],
         iterations=len(trained.history),

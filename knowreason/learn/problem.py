@@ -16,6 +16,7 @@ AT_BOUND = "at its bound: not supported by the data"
 SAID_NOTHING = "the data said nothing"
 BY_PRIOR = "set by the prior"
 WITHOUT_ERROR = "trained: this method gives no standard error"
+ON_BOUND_WITHOUT_ERROR = "trained, ended on its bound: this method gives no standard error"
 HELD = "held at its start: this method does not learn it"
 
 Record = dict[str, float]  # what an optimiser wrote down at one step

@@ -15,7 +15,7 @@ from knowreason.infer.weight_noise import Noise
 from knowreason.learn import Problem, bootstrap, learn, weight_lines
 from knowreason.learn.knowgraph import Recipe, train_knowgraph
 from knowreason.learn.knowgraph_network import InstanceBatch, InstanceNetwork, predicates
-from knowreason.learn.problem import HELD, WITHOUT_ERROR
+from knowreason.learn.problem import HELD, ON_BOUND_WITHOUT_ERROR, WITHOUT_ERROR
 from tests.strategies import random_graph
 
 TRUTH = np.array([2.0, 1.0, 0.2, -0.4, -0.1])
@@ -99,6 +99,16 @@ def test_a_rule_without_a_labelled_neighbour_stays_at_its_prior():
     assert fit.theta[1] == 2.0
     assert fit.standard_errors[[1, 2]].tolist() == [2.0, 0.0]
     assert fit.estimators[0].parameters == 1
+
+
+def test_a_weight_that_training_holds_on_its_bound_is_said_to_be_there():
+    """Labels that break the first rule wherever they can, and keep the second."""
+    problem = chains(200, 0.0)
+    broken = np.arange(200) % 2
+    labels = np.concatenate([broken, 1 - broken, np.ones(200)]).astype(np.int8)
+    fit = learn(Problem(problem.graph, problem.parameters, labels), "knowgraph", epochs=2, batch=20)
+    assert fit.theta[0] == 0.0
+    assert fit.status[:2] == (ON_BOUND_WITHOUT_ERROR, WITHOUT_ERROR)
 
 
 def test_there_is_no_bootstrap_of_a_fit_without_errors():
