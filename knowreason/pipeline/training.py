@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from knowreason.errors import ProjectError
 from knowreason.infer.engines import ENGINES
-from knowreason.learn.learners import LEARNERS
+from knowreason.learn.learners import learner_options
 from knowreason.metrics import metric
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data, load_program
@@ -97,7 +97,7 @@ def train(
 
 def _check_names(project: Project) -> None:
     """Raise for a learner, engine or metric that does not exist, before hours are spent."""
-    LEARNERS[project.learn.method]
+    learner_options(project.learn.method, project.learn.options)
     ENGINES[project.infer.engine]
     for name in project.report.metrics:
         metric(name)

@@ -155,7 +155,8 @@ def test_without_labels_the_prior_stays():
         assert fit.standard_errors[:3].tolist() == [1.5] * 3
 
 
-def test_a_weight_the_data_say_nothing_about():
+@pytest.mark.parametrize("method", ["variational_em", "pseudo_likelihood"])
+def test_a_weight_the_data_say_nothing_about(method):
     world = instances(300, seed=5)
     graph = world.graph
     unused = replace(graph, theta=torch.zeros(9, dtype=torch.float64))
@@ -168,7 +169,7 @@ def test_a_weight_the_data_say_nothing_about():
             for name in ParameterTable.__dataclass_fields__
         )
     )
-    fit = learn(Problem(unused, table, world.world))
+    fit = learn(Problem(unused, table, world.world), method)
     assert fit.status[-1] == "the data said nothing"
     assert fit.theta[-1] == pytest.approx(2.0, abs=1e-4)
     assert fit.standard_errors[-1] == pytest.approx(2.0, rel=1e-3)
