@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: demo test lint types layers check clean
+.PHONY: demo test lint types layers floors check clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
@@ -21,6 +21,9 @@ types: $(STAMP)
 
 layers: $(STAMP)
 	$(BIN)/lint-imports
+
+floors: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python .ci/floors.py
 
 check: lint types layers test
 
