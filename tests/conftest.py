@@ -4,6 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The first call of a numba kernel compiles it: seconds, on a cold cache. In CI the same examples
+# every time, so that a change is not blamed for what it did not do.
+settings.register_profile(
+    "knowreason",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("knowreason")
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def random_problem(seed, **options):
     return Problem(graph, flat_table(4), labels.astype(np.int8))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     hard=st.integers(0, 2),

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -118,7 +118,6 @@ tables = st.integers(1, 3).flatmap(
 )
 
 
-@settings(deadline=None)
 @given(tables)
 def test_distinct_rows_keep_their_order(table):
     distinct, which = distinct_rows(table)
@@ -127,7 +126,6 @@ def test_distinct_rows_keep_their_order(table):
     assert [tuple(row) for row in distinct.tolist()] == seen
 
 
-@settings(deadline=None)
 @given(tables, st.randoms(use_true_random=False))
 def test_rows_are_found_where_they_are(table, random):
     distinct, _ = distinct_rows(table)
