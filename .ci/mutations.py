@@ -132,8 +132,8 @@ class Sites:
     def Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, bool):
             self.add(node, "constant", str(not node.value))
-        elif isinstance(node.value, int | float):
-            step = 1 if (self.starts[node.lineno - 1] + node.col_offset) % 2 else -1
+        elif isinstance(node.value, int | float) and abs(node.value) < 2**31:  # else: bits to mix
+            step = -1 if node.value and (node.lineno + node.col_offset) % 2 else 1
             self.add(node, "constant", f"({node.value + step})")
 
     def condition(self, node: ast.If | ast.While | ast.IfExp) -> None:
