@@ -170,7 +170,7 @@ def test_links_between_asked_and_counted_are_used_where_they_are_unique():
     check(text, "before", range(3), {"A": 14, "B": 1})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6))
 def test_random_predicate_definitions(seed):
     x, y = Variable("x", "A"), Variable("y", "A")
@@ -218,7 +218,7 @@ KINDS = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(KINDS),
     st.lists(st.sampled_from(PARTS), min_size=1, max_size=4, unique=True),

@@ -8,7 +8,6 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.weight_recovery import instances
 from knowreason.errors import InferenceError, LearningError, UnknownNameError
 from knowreason.factors import Clause, FactorGroup, ParameterTable
 from knowreason.factors.condition import condition
@@ -19,6 +18,7 @@ from knowreason.learn.likelihood import cluster_scores, exact_likelihood
 from knowreason.learn.objective import Objective
 from knowreason.learn.parts import labelled_components
 from knowreason.learn.priors import Coordinates, start_values
+from tests.known_weights import instances
 from tests.strategies import random_graph
 
 
@@ -49,7 +49,7 @@ def random_problem(seed, **options):
     return Problem(graph, flat_table(4), labels.astype(np.int8))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     hard=st.integers(0, 2),

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.weight_recovery import hubs, instances, people
 from knowreason.errors import LearningError
 from knowreason.learn import Problem, learn
 from knowreason.learn.bethe import has_one_fixed_point
@@ -18,6 +17,7 @@ from knowreason.learn.standard_errors import at_least
 from knowreason.learn.stochastic import ChainSchedule, likelihood_by_chains
 from knowreason.learn.wiring import wire
 from knowreason.learn.worlds import Chains, chain_count, gibbs_sampler
+from tests.known_weights import hubs, instances, people
 
 
 @pytest.mark.parametrize("hidden", [0.0, 0.3])
