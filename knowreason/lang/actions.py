@@ -10,7 +10,9 @@ them is made.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from lark import Token as LarkToken
 
 from knowreason.diagnostics import Diagnostic, Source, Span
 from knowreason.lang import syntax as sx
@@ -19,13 +21,22 @@ from knowreason.lang.values import scale_duration
 ACTIONS: dict[str, Callable[..., Any]] = {}
 
 
-class Token(NamedTuple):
-    """A word, symbol or literal with its place."""
+class Token(LarkToken):
+    """A word, symbol or literal, with its source and its place there."""
 
-    kind: str
-    text: str
-    start: int
-    end: int
+    __slots__ = ("source",)
+    source: Source
+    if TYPE_CHECKING:  # lark's own may have no place
+        value: str
+        start_pos: int
+        end_pos: int
+
+    def __new__(cls, kind: str, text: str, source: Source, start: int) -> Token:
+        """A token of a kind, with its text, source and offset."""
+        token = str.__new__(cls, text)  # a third of the time of lark's own
+        token.type, token.value, token.source = kind, text, source
+        token.start_pos, token.end_pos = start, start + len(text)
+        return token
 
 
 class SyntaxFault(Exception):
@@ -47,9 +58,9 @@ def action(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return add
 
 
-def name_of(source: Source, token: Token) -> sx.Name:
+def name_of(token: Token) -> sx.Name:
     """The name that a token is."""
-    return sx.Name(token.text, Span(source, token.start, token.end))
+    return sx.Name(token.value, Span(token.source, token.start_pos, token.end_pos))
 
 
 # ---------------------------------------------------------------- lists and nothing
@@ -76,8 +87,8 @@ def _names(
     span: Span, first: Any, comma: Token | None = None, item: Token | None = None
 ) -> list[sx.Name]:
     if item is None:
-        return [name_of(span.source, first)]
-    first.append(name_of(span.source, item))
+        return [name_of(first)]
+    first.append(name_of(item))
     return first  # type: ignore[no-any-return]
 
 
@@ -97,7 +108,7 @@ def _only(_: Span, value: Any) -> Any:
 @action("number")
 def number(span: Span, token: Token) -> sx.Literal:
     """An unsigned number."""
-    text = token.text
+    text = token.value
     try:
         value = int(text) if text.isdigit() else float(text)
         if value == float("inf"):
@@ -109,9 +120,9 @@ def number(span: Span, token: Token) -> sx.Literal:
 
 @action("duration")
 def _duration(span: Span, token: Token) -> sx.Literal:
-    unit = "ms" if token.text.endswith("ms") else token.text[-1]
+    unit = "ms" if token.value.endswith("ms") else token.value[-1]
     try:
-        return sx.Literal("duration", scale_duration(token.text[: -len(unit)], unit), span)
+        return sx.Literal("duration", scale_duration(token.value[: -len(unit)], unit), span)
     except ValueError:  # more digits than Python reads
         raise SyntaxFault(Diagnostic("KR107", "this duration is too long", span=span)) from None
 
@@ -119,7 +130,7 @@ def _duration(span: Span, token: Token) -> sx.Literal:
 @action("string")
 def string(span: Span, token: Token) -> sx.Literal:
     """A quoted string."""
-    return sx.Literal("string", unquote(token.text), span)
+    return sx.Literal("string", unquote(token.value), span)
 
 
 @action("true")
@@ -145,7 +156,7 @@ def _negative_duration(span: Span, _: Token, token: Token) -> sx.Literal:
 @action("member")
 def _member(span: Span, *tokens: Token) -> sx.Literal:
     last = tokens[-1]
-    if last.kind == "STRING":
+    if last.type == "STRING":
         return string(span, last)
     return _negative_number(span, *tokens) if len(tokens) == 2 else number(span, last)
 
@@ -188,7 +199,7 @@ def _negation(span: Span, _: Token, operand: Any) -> sx.Not:
 
 @action("quantified")
 def _quantified(span: Span, word: Token, names: list, _: Token, body: Any) -> sx.Quantified:
-    kind = "exists" if word.kind.startswith("EXISTS") else "forall"
+    kind = "exists" if word.type.startswith("EXISTS") else "forall"
     return sx.Quantified(kind, tuple(names), body, span)
 
 
@@ -200,18 +211,18 @@ def _comparison(span: Span, first: Any, rest: list[tuple[str, Any]]) -> sx.Chain
 
 @action("first_comparison")
 def _first_comparison(_: Span, operator: Token, operand: Any) -> list[tuple[str, Any]]:
-    return [(_COMPARATORS[operator.kind], operand)]
+    return [(_COMPARATORS[operator.type], operand)]
 
 
 @action("next_comparison")
 def _next_comparison(_: Span, before: list, operator: Token, operand: Any) -> list:
-    before.append((_COMPARATORS[operator.kind], operand))
+    before.append((_COMPARATORS[operator.type], operand))
     return before
 
 
 @action("binary")
 def _binary(span: Span, left: Any, operator: Token, right: Any) -> sx.Binary:
-    return sx.Binary(operator.text, left, right, span)
+    return sx.Binary(operator.value, left, right, span)
 
 
 @action("negative")
@@ -223,7 +234,7 @@ def _negative(span: Span, _: Token, operand: Any) -> Any:
 
 @action("variable")
 def _variable(span: Span, token: Token) -> sx.Name:
-    return sx.Name(token.text, span)
+    return sx.Name(token.value, span)
 
 
 @action("wildcard")
@@ -238,17 +249,17 @@ def _parenthesis(_: Span, _open: Token, inner: Any, _close: Token) -> Any:
 
 @action("empty_call", "call")
 def _call(span: Span, name: Token, _: Token, *rest: Any) -> sx.Call:
-    return sx.Call(name.text, tuple(rest[0]) if len(rest) == 2 else (), span)
+    return sx.Call(name.value, tuple(rest[0]) if len(rest) == 2 else (), span)
 
 
 @action("function_call")
 def _function_call(span: Span, name: Token, _: Token, arguments: list, _c: Token) -> Any:
-    return sx.FunctionCall(name.text, tuple(arguments), span)
+    return sx.FunctionCall(name.value, tuple(arguments), span)
 
 
 @action("named_argument")
 def _named_argument(span: Span, name: Token, _: Token, value: Any) -> sx.Named:
-    return sx.Named(name_of(span.source, name), value, span)
+    return sx.Named(name_of(name), value, span)
 
 
 @action("count_list")
@@ -261,7 +272,7 @@ def _count(
     span: Span, kind: Token, _b: Token, bound: list, _colon: Token, body: Any, last: Any, _c: Token
 ) -> sx.Aggregate:
     rows, by = last or (None, None)
-    return sx.Aggregate(kind.text, None, tuple(bound), body, rows, by, span=span)
+    return sx.Aggregate(kind.value, None, tuple(bound), body, rows, by, span=span)
 
 
 @action("aggregate", "rate")
@@ -270,8 +281,8 @@ def _aggregate(
 ) -> sx.Aggregate:
     _, body, last, *more = rest
     rows, by = last or (None, None)
-    prior, strength = (more[1], more[3]) if kind.kind == "RATE" else (None, None)
-    return sx.Aggregate(kind.text, value, tuple(names), body, rows, by, prior, strength, span=span)
+    prior, strength = (more[1], more[3]) if kind.type == "RATE" else (None, None)
+    return sx.Aggregate(kind.value, value, tuple(names), body, rows, by, prior, strength, span=span)
 
 
 @action("last")
@@ -285,7 +296,7 @@ def _last(_: Span, _last: Token, rows: Any, _by: Token, by: Any) -> tuple[Any, A
 @action("empty_fact_atom", "fact_atom")
 def _fact_atom(span: Span, name: Token, _: Token, *rest: Any) -> sx.Fact:
     arguments = tuple(rest[0]) if len(rest) == 2 else ()
-    return sx.Fact(name_of(span.source, name), arguments, True, None, span)
+    return sx.Fact(name_of(name), arguments, True, None, span)
 
 
 @action("positive_fact")

@@ -13,7 +13,7 @@ __all__ = ["ACTIONS"]
 
 @action("import_statement")
 def _import(span: Span, _: Token, path: Token) -> sx.Import:
-    return sx.Import(string(Span(span.source, path.start, path.end), path), span)
+    return sx.Import(string(Span(span.source, path.start_pos, path.end_pos), path), span)
 
 
 @action("domain_statement")
@@ -23,17 +23,17 @@ def _domain(span: Span, _: Token, items: list[sx.DomainItem]) -> sx.DomainStatem
 
 @action("domain_item")
 def _domain_item(span: Span, name: Token) -> sx.DomainItem:
-    return sx.DomainItem(name_of(span.source, name), None, span)
+    return sx.DomainItem(name_of(name), None, span)
 
 
 @action("enumerated_domain")
 def _enumerated(span: Span, name: Token, _e: Token, _b: Token, members: list, _c: Token) -> Any:
-    return sx.DomainItem(name_of(span.source, name), tuple(members), span)
+    return sx.DomainItem(name_of(name), tuple(members), span)
 
 
 @action("empty_signature", "signature")
 def _signature(span: Span, name: Token, _: Token, *rest: Any) -> tuple[sx.Name, tuple]:
-    return name_of(span.source, name), tuple(rest[0]) if len(rest) == 2 else ()
+    return name_of(name), tuple(rest[0]) if len(rest) == 2 else ()
 
 
 @action("place")
@@ -43,13 +43,13 @@ def _place(span: Span, sort: tuple[sx.Name, str]) -> sx.Place:
 
 @action("named_place")
 def _named_place(span: Span, name: Token, _: Token, sort: tuple[sx.Name, str]) -> sx.Place:
-    return sx.Place(sort[0], name_of(span.source, name), sort[1], span)
+    return sx.Place(sort[0], name_of(name), sort[1], span)
 
 
 @action("sort", "exactly_one", "at_most_one")
 def _sort(span: Span, name: Token, mark: Token | None = None) -> tuple[sx.Name, str]:
-    written = "" if mark is None else "!" if mark.kind == "NOT" else "?"
-    return name_of(span.source, name), written
+    written = "" if mark is None else "!" if mark.type == "NOT" else "?"
+    return name_of(name), written
 
 
 @action("observed", "observed_symmetric", "query", "query_within", "latent", "latent_within")
@@ -61,9 +61,9 @@ def _predicate(
     within: Token | None = None,
 ) -> sx.PredicateStatement:
     name, places = signature
-    inside = name_of(span.source, within) if within else None
+    inside = name_of(within) if within else None
     symmetric = word is not None and within is None
-    return sx.PredicateStatement(cast(Any, kind.text), name, places, symmetric, inside, span)
+    return sx.PredicateStatement(cast(Any, kind.value), name, places, symmetric, inside, span)
 
 
 @action("attribute", "clock_attribute")
@@ -76,31 +76,31 @@ def _attribute(
     clock: Token | None = None,
 ) -> sx.AttributeStatement:
     name, places = signature
-    return sx.AttributeStatement(name, places, name_of(span.source, sort), clock is not None, span)
+    return sx.AttributeStatement(name, places, name_of(sort), clock is not None, span)
 
 
 @action("define_constant", "define")
 def _define(span: Span, _: Token, name: Token, _lpar: Token, *rest: Any) -> sx.DefineStatement:
     parameters = tuple(rest[0]) if len(rest) == 4 else ()
-    return sx.DefineStatement(name_of(span.source, name), parameters, rest[-1], span)
+    return sx.DefineStatement(name_of(name), parameters, rest[-1], span)
 
 
 @action("param_statement")
 def _param(span: Span, _: Token, name: Token, _eq: Token, value: sx.Literal) -> sx.ParamStatement:
-    return sx.ParamStatement(name_of(span.source, name), value, span)
+    return sx.ParamStatement(name_of(name), value, span)
 
 
 @action("model_statement")
 def _model(
     span: Span, _: Token, name: Token, _for: Token, names: list, _eq: Token, call: sx.ModelCallNode
 ) -> sx.ModelStatement:
-    return sx.ModelStatement(name_of(span.source, name), tuple(names), call, span)
+    return sx.ModelStatement(name_of(name), tuple(names), call, span)
 
 
 @action("empty_model_call", "model_call")
 def _model_call(span: Span, kind: Token, _: Token, *rest: Any) -> sx.ModelCallNode:
     options = tuple(rest[0]) if len(rest) == 2 else ()
-    return sx.ModelCallNode(name_of(span.source, kind), options, span)
+    return sx.ModelCallNode(name_of(kind), options, span)
 
 
 @action("positional_option")
@@ -110,7 +110,7 @@ def _positional_option(span: Span, value: Any) -> sx.Option:
 
 @action("named_option")
 def _named_option(span: Span, name: Token, _: Token, value: Any) -> sx.Option:
-    return sx.Option(name_of(span.source, name), value, span)
+    return sx.Option(name_of(name), value, span)
 
 
 @action("empty_option_list", "option_list")
@@ -120,14 +120,14 @@ def _option_list(span: Span, _: Token, *rest: Any) -> sx.OptionList:
 
 @action("rule")
 def _rule(span: Span, _: Token, name: Token, _colon: Token, body: Any) -> sx.RuleStatement:
-    return sx.RuleStatement(name_of(span.source, name), None, body, span)
+    return sx.RuleStatement(name_of(name), None, body, span)
 
 
 @action("weighted_rule")
 def _weighted_rule(
     span: Span, _: Token, name: Token, weight: sx.WeightNode, _colon: Token, body: Any
 ) -> sx.RuleStatement:
-    return sx.RuleStatement(name_of(span.source, name), weight, body, span)
+    return sx.RuleStatement(name_of(name), weight, body, span)
 
 
 @action("hard_weight")
@@ -155,7 +155,7 @@ def _open_weight(
 
 @action("bound")
 def _bound(span: Span, sign: Token, token: Token) -> tuple[str, sx.Literal]:
-    return (">=" if sign.kind == "GE" else "<="), number(span, token)
+    return (">=" if sign.type == "GE" else "<="), number(span, token)
 
 
 @action("per", "feature")
