@@ -1,20 +1,6 @@
 """Terms, formulas and programs: immutable values, no torch, no tables."""
 
-from knowreason.logic.formulas import (
-    And,
-    Atom,
-    BooleanTerm,
-    Comparison,
-    Exists,
-    ForAll,
-    Formula,
-    Iff,
-    Implies,
-    Not,
-    Or,
-    Truth,
-)
-from knowreason.logic.programs import (
+from knowreason.logic.declarations import (
     Argument,
     Attribute,
     Definition,
@@ -24,23 +10,36 @@ from knowreason.logic.programs import (
     OptionValue,
     Parameter,
     Predicate,
-    Program,
+    PredicateKind,
     Rule,
     Weight,
 )
-from knowreason.logic.terms import (
+from knowreason.logic.formulas import (
     VALUE_SORTS,
     Aggregate,
+    And,
+    Atom,
     AttributeTerm,
+    BooleanTerm,
+    Comparison,
     Constant,
     CountList,
+    Exists,
+    ForAll,
+    Formula,
+    Iff,
+    Implies,
+    Not,
     Operation,
+    Or,
     ParameterTerm,
     Term,
+    Truth,
     Value,
     Variable,
     Wildcard,
 )
+from knowreason.logic.programs import Program
 
 __all__ = [
     "VALUE_SORTS",
@@ -70,6 +69,7 @@ __all__ = [
     "Parameter",
     "ParameterTerm",
     "Predicate",
+    "PredicateKind",
     "Program",
     "Rule",
     "Term",

@@ -7,23 +7,21 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from knowreason.logic.formulas import (
+    Aggregate,
     And,
     Atom,
+    AttributeTerm,
     BooleanTerm,
     Comparison,
+    CountList,
     Exists,
     ForAll,
     Formula,
     Iff,
     Implies,
     Not,
-    Or,
-)
-from knowreason.logic.terms import (
-    Aggregate,
-    AttributeTerm,
-    CountList,
     Operation,
+    Or,
     Term,
     Variable,
 )

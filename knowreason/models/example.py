@@ -14,7 +14,7 @@ from knowreason.data.dataset import Dataset
 from knowreason.data.features import FeatureTable
 from knowreason.data.graph import Edges, GraphTables
 from knowreason.data.vocabulary import Vocabulary
-from knowreason.logic.programs import Argument, Attribute, Domain, Predicate, Program
+from knowreason.logic import Argument, Attribute, Domain, Predicate, Program
 
 COLOURS = ("red", "green", "blue")
 HOUR = 3_600_000_000

@@ -40,7 +40,7 @@ def lark():
 def test_there_is_no_conflict(caplog):
     lark_logger.setLevel(logging.DEBUG)  # reduce/reduce raises, shift/reduce is only told
     with caplog.at_level(logging.DEBUG, logger="lark"):
-        Lark("start: a | b\na: X | a a\nb: Y\nX: \"x\"\nY: \"y\"", parser="lalr", debug=True)
+        Lark('start: a | b\na: X | a a\nb: Y\nX: "x"\nY: "y"', parser="lalr", debug=True)
         assert "Shift/Reduce" in caplog.text
         caplog.clear()
         Lark(grammar_path().read_text(encoding="utf-8"), debug=True, **OPTIONS)
