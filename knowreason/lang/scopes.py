@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
 from knowreason.lang.names import Names, Signature, a_sort, is_capital, is_thing
@@ -38,6 +39,26 @@ class Bound:
 
 
 Frame = dict[str, Bound]
+
+
+class ExpressionBuilder(Protocol):
+    """What comparisons and aggregates need of the builder of expressions that holds them.
+
+    :class:`knowreason.lang.expressions.Builder` says what each attribute and method is.
+    """
+
+    names: Names
+    scope: Scope
+    crisp: str
+    opens: list[Span]
+    frames: list[Frame]
+    aggregates: int
+
+    def formula(self, node: Any) -> lg.Formula | None:
+        """The formula a node says, or ``None`` where it is faulty."""
+
+    def term(self, node: Any, expected: str | None = None, direct: bool = False) -> lg.Term | None:
+        """The term a node says, or ``None`` where it is faulty."""
 
 
 @dataclass
