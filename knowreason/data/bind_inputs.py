@@ -15,26 +15,13 @@ from numpy.typing import NDArray
 from knowreason.data.binding import Binding, Encoded
 from knowreason.data.columns import to_sort
 from knowreason.data.encode import one_chunk
-from knowreason.data.features import FeatureSource, FeatureTable
+from knowreason.data.features import FeatureSource, FeatureTable, ScoreColumns
 from knowreason.data.findings import Frame
 from knowreason.data.frames import TableLike, read_frame, select_columns
 from knowreason.data.graph import EdgeList, Edges, GraphTables
 from knowreason.data.id_tables import conflicts, distinct_rows
 from knowreason.errors import DataError, did_you_mean
 from knowreason.logic import ModelCall, Program
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreColumns:
-    """Named columns of scores, one row an atom.
-
-    Attributes:
-        arguments: ``int32[n, arity]``, ids of the things in each atom.
-        values: ``float64[n]`` by column name; NaN where there is no score.
-    """
-
-    arguments: NDArray[np.int32]
-    values: Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data.columns import EXAMPLES, to_sort
+from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.errors import DataError, did_you_mean
-
-if TYPE_CHECKING:
-    from knowreason.data.dataset import Dataset
 
 ORDERED = ("int", "float", "time", "duration")
 LATEST = np.iinfo(np.int64).max
 
 
-def thing_values(data: Dataset, attribute: str) -> tuple[NDArray[Any], str]:
+def thing_values(data: EncodedTables, attribute: str) -> tuple[NDArray[Any], str]:
     """Value of an ordered attribute for every thing of its domain, and the sort.
 
     Missing is the greatest int64 (``inf`` for ``float``), so it compares as later than all.
@@ -47,7 +45,7 @@ def thing_values(data: Dataset, attribute: str) -> tuple[NDArray[Any], str]:
     return values, declared.sort
 
 
-def label_clock(data: Dataset, predicate: str, table: pa.Table) -> tuple[NDArray[Any], str]:
+def label_clock(data: EncodedTables, predicate: str, table: pa.Table) -> tuple[NDArray[Any], str]:
     """When each atom of a table happened: the latest clock among its arguments.
 
     Raises:

@@ -9,23 +9,20 @@ use.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowreason.data.clock import LATEST, thing_values
+from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table, pack
-
-if TYPE_CHECKING:
-    from knowreason.data.dataset import Dataset
 
 NONE = -1  # state of a setting that is known to have none
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def known_truths(data: Dataset, predicate: str) -> pa.Table:
+def known_truths(data: EncodedTables, predicate: str) -> pa.Table:
     """Labels and evidence that definitions may read.
 
     Returns:
@@ -42,12 +39,12 @@ def known_truths(data: Dataset, predicate: str) -> pa.Table:
     return _distinct(data, predicate, columns, state, position)
 
 
-def readable(data: Dataset, predicate: str) -> pa.Table:
+def readable(data: EncodedTables, predicate: str) -> pa.Table:
     """Encoded labels that definitions may read: the visible ones, or those set apart."""
     return (data.labels if data.readable is None else data.readable)[predicate]
 
 
-def as_of(data: Dataset, clock: str) -> pa.Table:
+def as_of(data: EncodedTables, clock: str) -> pa.Table:
     """By thing, the latest clock of a label it may read: ``a0`` and ``value`` int64.
 
     ``clock - age - max(delay, 1)``, where the age is 0 for what is asked (``data.scope``).
@@ -65,14 +62,14 @@ def as_of(data: Dataset, clock: str) -> pa.Table:
     return id_table([there.astype(np.int32)], pa.array(value))
 
 
-def sources(data: Dataset) -> tuple[object, ...]:
+def sources(data: EncodedTables) -> tuple[object, ...]:
     """The tables and masks that decide which labels definitions read."""
     tables = [t for p in data.labels for t in (readable(data, p), data.evidence[p])]
     return (*tables, *(data.scope[domain] for domain in sorted(data.scope)))
 
 
 def _distinct(
-    data: Dataset,
+    data: EncodedTables,
     predicate: str,
     columns: list[Ids],
     value: Ids,
