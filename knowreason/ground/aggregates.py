@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from knowreason.ground.query_protocols import SettingsQuery
 from knowreason.ground.summaries import amount, known_rows, summary
 from knowreason.ground.terms_sql import (
     INTEGER_SORTS,
@@ -22,11 +22,8 @@ from knowreason.ground.windows import history_query
 from knowreason.logic import Aggregate, Variable
 from knowreason.logic.variables import free_variables
 
-if TYPE_CHECKING:
-    from knowreason.ground.query import Conjunction
 
-
-def aggregate(outer: Conjunction, term: Aggregate) -> exp.Expr:
+def aggregate(outer: SettingsQuery, term: Aggregate) -> exp.Expr:
     """An aggregate as an expression over the variables that ``outer`` has bound.
 
     Settings of the body are counted once. Rows whose value is missing do not take
@@ -41,7 +38,7 @@ def aggregate(outer: Conjunction, term: Aggregate) -> exp.Expr:
     return total(outer, term, column(alias, "value"), column(alias, "rows"))
 
 
-def total(outer: Conjunction, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
+def total(outer: SettingsQuery, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
     """The aggregate from its ``value`` and ``rows``, both missing where nothing matched."""
     if term.kind == "rate":
         return _rate(outer, term, value, rows)
@@ -53,7 +50,7 @@ def total(outer: Conjunction, term: Aggregate, value: exp.Expr, rows: exp.Expr) 
     return value
 
 
-def _grouped(outer: Conjunction, term: Aggregate, keys: Sequence[Variable]) -> exp.Select:
+def _grouped(outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]) -> exp.Select:
     """Rows ``k0 .., value, rows`` by joining every setting and grouping by the keys."""
     inner = outer.sibling()
     inner.satisfy(term.body, (*keys, *term.variables))
@@ -82,7 +79,7 @@ def _summed(
 
 
 def _ranked(
-    inner: Conjunction, term: Aggregate, columns: dict[str, exp.Expr], value: exp.Expr | None
+    inner: SettingsQuery, term: Aggregate, columns: dict[str, exp.Expr], value: exp.Expr | None
 ) -> exp.Select:
     """Rows with their ``place`` from the end of their group; ties by the greater ids."""
     assert term.by is not None
@@ -103,7 +100,7 @@ def _ranked(
     return inner.select(outputs).where(known(by), copy=False)
 
 
-def _rate(outer: Conjunction, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
+def _rate(outer: SettingsQuery, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
     prior = grouped(outer.term(term.prior)) if term.prior is not None else literal(0.0, "float")
     strength = (
         grouped(outer.term(term.strength)) if term.strength is not None else literal(0.0, "float")

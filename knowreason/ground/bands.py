@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from knowreason.ground.history import FLIPPED
+from knowreason.ground.query_protocols import Tables
 from knowreason.ground.sources import Source
 from knowreason.ground.terms_sql import INTEGER_SORTS, aliased, cast, column, grouped, named
 from knowreason.logic import (
@@ -28,9 +28,6 @@ from knowreason.logic import (
     Term,
     Variable,
 )
-
-if TYPE_CHECKING:
-    from knowreason.ground.relations import Relations
 
 BUCKET = "bucket"
 
@@ -90,7 +87,7 @@ def gathered(bands: Iterable[Band]) -> list[Band]:
 
 
 def bucketed(
-    relations: Relations,
+    relations: Tables,
     sources: Sequence[Source],
     columns: Mapping[str, exp.Expr],
     bands: Iterable[Band],
@@ -129,7 +126,7 @@ def _source_of(
 
 
 def _with_bucket(
-    relations: Relations,
+    relations: Tables,
     source: Source,
     columns: Mapping[str, exp.Expr],
     clock: AttributeTerm,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from knowreason.ground.grounding import Grounding
+from knowreason.data import Dataset
+from knowreason.factors import AtomTable, FactorGraph
+from knowreason.logic import Program
 
 PartKind = Literal["group", "list", "unit"]
 FactorKind = Literal["group", "list", "unit", "count"]
@@ -108,7 +109,31 @@ class GroundRule:
     positive: bool = True
 
 
-def groundings_of(grounding: Grounding, atom: int, limit: int) -> list[GroundRule]:
+class Grounded(Protocol):
+    """What naming ground factors needs of a grounding."""
+
+    @property
+    def program(self) -> Program:
+        """Whose rules they are."""
+
+    @property
+    def data(self) -> Dataset:
+        """With the names of things."""
+
+    @property
+    def atoms(self) -> AtomTable:
+        """Which things stand in each atom."""
+
+    @property
+    def graph(self) -> FactorGraph:
+        """The factors."""
+
+    @property
+    def provenance(self) -> tuple[RuleProvenance, ...]:
+        """Where they came from, rule by rule."""
+
+
+def groundings_of(grounding: Grounded, atom: int, limit: int) -> list[GroundRule]:
     """Ground factors that an atom stands in, at most ``limit``, rule by rule.
 
     An atom also stands in a factor through the auxiliary atoms its counts define.
@@ -132,7 +157,7 @@ def _in_order(part: Part, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.lexsort(part.substitution[rows].T[::-1])]
 
 
-def _reached(grounding: Grounding, atom: int) -> tuple[list[int], list[GroundRule]]:
+def _reached(grounding: Grounded, atom: int) -> tuple[list[int], list[GroundRule]]:
     """The atom and the auxiliary atoms that depend on it, and hard counts it stands in."""
     reached, demands = [atom], []
     for place, group in enumerate(grounding.graph.counts):
@@ -150,7 +175,7 @@ def _reached(grounding: Grounding, atom: int) -> tuple[list[int], list[GroundRul
 
 
 def _named(
-    grounding: Grounding, rule: int, part: Part, rows: NDArray[np.int64]
+    grounding: Grounded, rule: int, part: Part, rows: NDArray[np.int64]
 ) -> Iterator[GroundRule]:
     variables = grounding.program.rules[rule].variables
     for row in rows.tolist():
@@ -175,7 +200,7 @@ def _named(
         )
 
 
-def _things(grounding: Grounding, part: Part, row: int) -> list[int]:
+def _things(grounding: Grounded, part: Part, row: int) -> list[int]:
     """What each variable stands for, read off the atoms where they tell."""
     if part.origins is None:
         return [] if part.substitution is None else part.substitution[row].tolist()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -18,6 +17,7 @@ from knowreason.errors import GroundingError
 from knowreason.ground.aggregates import aggregate
 from knowreason.ground.bands import Band, band_of, bucketed
 from knowreason.ground.guards import is_guarded, is_strict
+from knowreason.ground.query_protocols import Tables
 from knowreason.ground.sources import Source, from_clause, one_row, ordered, required
 from knowreason.ground.terms_sql import (
     aliased,
@@ -59,9 +59,6 @@ from knowreason.logic import (
 )
 from knowreason.logic.variables import conjuncts, free_variables
 
-if TYPE_CHECKING:
-    from knowreason.ground.relations import Relations
-
 
 class Conjunction:
     """Builder of a query over the settings of some variables.
@@ -71,7 +68,7 @@ class Conjunction:
         columns: SQL expression of every bound variable, by name.
     """
 
-    def __init__(self, relations: Relations, parent: Conjunction | None = None) -> None:
+    def __init__(self, relations: Tables, parent: Conjunction | None = None) -> None:
         self.relations = relations
         self.columns: dict[str, exp.Expr] = dict(parent.columns) if parent else {}
         self._parent = parent

@@ -11,18 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, product
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from knowreason.errors import GroundingError
 from knowreason.ground.query import Conjunction
+from knowreason.ground.query_protocols import Tables
 from knowreason.ground.terms_sql import aliased, column, named
 from knowreason.logic import And, Atom, Definition, Exists, Formula, Or, Truth, Variable
 from knowreason.logic.variables import substitute, walk
-
-if TYPE_CHECKING:
-    from knowreason.ground.relations import Relations
 
 Branch = tuple[Formula, ...]
 
@@ -32,7 +29,7 @@ def mentions(formula: Formula, predicate: str) -> bool:
     return any(isinstance(node, Atom) and node.predicate == predicate for node in walk(formula))
 
 
-def recursive_query(relations: Relations, definition: Definition, body: Formula) -> exp.Query:
+def recursive_query(relations: Tables, definition: Definition, body: Formula) -> exp.Query:
     """Rows (``a0 ..``) of the least predicate that satisfies its definition.
 
     Raises:
@@ -74,7 +71,7 @@ def _own(branch: Branch, name: str) -> list[int]:
     return [i for i, p in enumerate(branch) if isinstance(p, Atom) and p.predicate == name]
 
 
-def _rows(relations: Relations, definition: Definition, branch: Branch) -> exp.Select:
+def _rows(relations: Tables, definition: Definition, branch: Branch) -> exp.Select:
     conjunction = Conjunction(relations)
     conjunction.satisfy(And(branch), definition.parameters)
     columns = [conjunction.columns[variable.name] for variable in definition.parameters]
@@ -89,7 +86,7 @@ def _union(queries: list[exp.Select]) -> exp.Query:
 
 
 def _recursive(
-    relations: Relations, definition: Definition, start: exp.Query, steps: list[Branch]
+    relations: Tables, definition: Definition, start: exp.Query, steps: list[Branch]
 ) -> exp.Query:
     growing = relations.fresh_table(definition.name)
     with relations.standing_for(definition.name, growing):
@@ -102,7 +99,7 @@ def _recursive(
 
 
 def _rounds(
-    relations: Relations, definition: Definition, start: exp.Query, steps: list[Branch]
+    relations: Tables, definition: Definition, start: exp.Query, steps: list[Branch]
 ) -> exp.Query:
     """Semi-naive evaluation: each round uses at least one row of the round before."""
     name, latest_name = definition.name, f"{definition.name} latest"
