@@ -9,7 +9,6 @@ from sqlglot import exp
 from knowreason.ground.query_protocols import SettingsQuery
 from knowreason.ground.summaries import amount, known_rows, summary
 from knowreason.ground.terms_sql import (
-    INTEGER_SORTS,
     aliased,
     column,
     defined_where,
@@ -19,7 +18,7 @@ from knowreason.ground.terms_sql import (
     literal,
 )
 from knowreason.ground.windows import history_query
-from knowreason.logic import Aggregate, Variable
+from knowreason.logic import INTEGER_SORTS, Aggregate, Variable
 from knowreason.logic.variables import free_variables
 
 

@@ -16,8 +16,9 @@ from sqlglot import exp
 from knowreason.ground.history import FLIPPED
 from knowreason.ground.query_protocols import Tables
 from knowreason.ground.sources import Source
-from knowreason.ground.terms_sql import INTEGER_SORTS, aliased, cast, column, grouped, named
+from knowreason.ground.terms_sql import aliased, cast, column, grouped, named
 from knowreason.logic import (
+    INTEGER_SORTS,
     AttributeTerm,
     Comparison,
     Constant,

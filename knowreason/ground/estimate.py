@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -13,13 +13,13 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError
 from knowreason.factors import AtomTable
 from knowreason.ground.atoms import DEFAULT_LIMIT, open_atoms
-from knowreason.ground.guards import guards as bound_by
+from knowreason.ground.domain_products import ranging_variables, too_large
 from knowreason.ground.relations import Relations
 from knowreason.ground.rows import Listing, listing
 from knowreason.ground.rule_plan import RulePlan, leaves, outer_variables, plan_rule
 from knowreason.ground.skeleton import Literal, Node, Tally
 from knowreason.ground.terms_sql import column
-from knowreason.logic import And, Formula, Program, Variable
+from knowreason.logic import Program
 from knowreason.logic.text import formula_text
 
 SECONDS_A_ROW = 2e-7
@@ -124,34 +124,6 @@ def checked_size(relations: Relations, tree: exp.Select, limit: int) -> tuple[in
         return None
     rows = relations.rows(tree.copy().limit(limit + 1))
     return (rows, True) if rows <= limit else None
-
-
-def too_large(rule: RulePlan, estimate: int, limit: int, data: Dataset) -> Diagnostic:
-    """Why a rule is refused: the product it makes."""
-    ranges = ranging_variables(rule.guards, rule.rule.variables)
-    product = " x ".join(f"{len(data.vocabularies[v.sort]):,} {v.sort}" for v in ranges)
-    if product:
-        names = " and ".join(f"`{variable.name}`" for variable in ranges)
-        total = prod(len(data.vocabularies[v.sort]) for v in ranges)
-        why = f": no observed atom binds {names}, a product of {product} = {total:,}"
-        hint = f"add an observed atom that ties {names} to the rest"
-    else:
-        why, hint = "", "a join condition is missing, usually: tie its variables more closely"
-    return Diagnostic(
-        "KR647",
-        f"rule `{rule.rule.name}` has about {estimate:,} groundings, over the limit of {limit:,}"
-        + why,
-        span=rule.rule.span,
-        help=hint,
-    )
-
-
-def ranging_variables(
-    guards: Sequence[Formula], variables: Sequence[Variable]
-) -> tuple[Variable, ...]:
-    """Variables that no guard binds: they run over their whole domain."""
-    bound = bound_by(And(tuple(guards)))
-    return tuple(variable for variable in variables if variable.name not in bound)
 
 
 def warnings_of(

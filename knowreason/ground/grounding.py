@@ -29,7 +29,8 @@ from knowreason.ground.atoms import (
 )
 from knowreason.ground.auxiliary import Auxiliary, atom_codes
 from knowreason.ground.columns import ColumnStore
-from knowreason.ground.estimate import checked_size, rule_query, too_large, warnings_of
+from knowreason.ground.domain_products import too_large
+from knowreason.ground.estimate import checked_size, rule_query, warnings_of
 from knowreason.ground.fold import literal_states
 from knowreason.ground.harvest import Harvest
 from knowreason.ground.literals import Literals

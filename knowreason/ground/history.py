@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from knowreason.ground.terms_sql import INTEGER_SORTS
 from knowreason.logic import (
+    INTEGER_SORTS,
     Aggregate,
     Atom,
     Comparison,

@@ -20,7 +20,7 @@ from knowreason.ground.auxiliary import (
     Lists,
     normal_counts,
 )
-from knowreason.ground.estimate import too_large
+from knowreason.ground.domain_products import too_large
 from knowreason.ground.fold import (
     MAX_CLAUSE,
     MAX_LEAVES,

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
-from knowreason.lang.names import Names
-from knowreason.lang.shapes import name_span
+from knowreason.lang.names import Names, name_span
 from knowreason.logic.label_reads import label_atoms
 from knowreason.logic.variables import children, conjuncts, walk
 

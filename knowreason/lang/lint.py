@@ -11,7 +11,8 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic, Source
 from knowreason.lang.lint_logic import contradictions, repetitions, truths
 from knowreason.lang.lint_rules import groups, lonely_variables, swaps
-from knowreason.lang.shapes import Shape, name_span, shape_of
+from knowreason.lang.names import name_span
+from knowreason.lang.shapes import Shape, shape_of
 from knowreason.logic.skeleton import Leaves
 from knowreason.logic.variables import children
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from knowreason.diagnostics import Diagnostic, Related, Severity
-from knowreason.lang.names import is_capital
-from knowreason.lang.shapes import Shape, name_span
+from knowreason.lang.names import is_capital, name_span
+from knowreason.lang.shapes import Shape
 from knowreason.logic.satisfiable import Clause, satisfiable, smallest_conflict
 from knowreason.logic.skeleton import (
     Leaves,

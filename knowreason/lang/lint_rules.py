@@ -7,7 +7,8 @@ from itertools import combinations
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic, Related
-from knowreason.lang.shapes import Shape, name_span
+from knowreason.lang.names import name_span
+from knowreason.lang.shapes import Shape
 from knowreason.logic.skeleton import Leaves, canonical_text, term_template
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from knowreason import logic as lg
-from knowreason.diagnostics import Span
 from knowreason.logic.skeleton import Leaves, Literal, clause
 from knowreason.logic.variables import children
 
@@ -69,15 +67,3 @@ def _look(node: Any, names: set[str], uses: Counter[str]) -> None:
             if kind is lg.AttributeTerm or kind is lg.ParameterTerm:
                 names.add(here.name)
             pending.extend(children(here))
-
-
-def name_span(node: Any) -> Span | None:
-    """Where the name of a declaration or rule stands, within its statement."""
-    span: Span | None = node.span
-    if span is None:
-        return None
-    text = span.source.text[span.start : span.end]
-    found = re.search(rf"\b{re.escape(node.name)}\b", text)
-    if found is None:
-        return span
-    return Span(span.source, span.start + found.start(), span.start + found.end())

@@ -15,6 +15,7 @@ from knowreason.logic.declarations import (
     Weight,
 )
 from knowreason.logic.formulas import (
+    INTEGER_SORTS,
     VALUE_SORTS,
     Aggregate,
     And,
@@ -42,6 +43,7 @@ from knowreason.logic.formulas import (
 from knowreason.logic.programs import Program
 
 __all__ = [
+    "INTEGER_SORTS",
     "VALUE_SORTS",
     "Aggregate",
     "And",

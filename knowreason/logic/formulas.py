@@ -15,6 +15,7 @@ from typing import Literal
 from knowreason.diagnostics import Span
 
 VALUE_SORTS = ("int", "float", "bool", "string", "time", "duration")
+INTEGER_SORTS = ("int", "time", "duration")  # their values are Python ints
 
 Value = bool | int | float | str
 AggregateKind = Literal["count", "sum", "avg", "min", "max", "rate"]
