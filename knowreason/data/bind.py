@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from knowreason.data.binding import Binding, Encoded, Resolved
-from knowreason.data.findings import Frame
+from knowreason.data.binding import Encoded, Resolved, TableBinder
+from knowreason.data.findings import NamedTable
 from knowreason.data.frames import TableLike, read_frame
 from knowreason.data.id_tables import conflicts, distinct_rows, id_table, pack
 from knowreason.diagnostics import Span
@@ -29,7 +29,7 @@ VALUE_TYPES = {
 }
 
 
-def encode_things(binding: Binding, things: Mapping[str, TableLike]) -> None:
+def encode_things(binding: TableBinder, things: Mapping[str, TableLike]) -> None:
     """Members of domains that no other row has to mention."""
     for domain, members in things.items():
         if domain not in binding.builders:
@@ -40,7 +40,7 @@ def encode_things(binding: Binding, things: Mapping[str, TableLike]) -> None:
         binding.encode(frame, domain, (domain,), frame.table.column_names[:1])
 
 
-def encode_facts(binding: Binding, facts: Mapping[str, TableLike]) -> list[Encoded]:
+def encode_facts(binding: TableBinder, facts: Mapping[str, TableLike]) -> list[Encoded]:
     """Tables of observed predicates and attributes, in the order the program declares them."""
     program = binding.program
     declared = {p.name: p for p in program.predicates} | {a.name: a for a in program.attributes}
@@ -70,7 +70,9 @@ def encode_facts(binding: Binding, facts: Mapping[str, TableLike]) -> list[Encod
     return encoded
 
 
-def encode_truths(binding: Binding, tables: Mapping[str, TableLike], what: str) -> list[Encoded]:
+def encode_truths(
+    binding: TableBinder, tables: Mapping[str, TableLike], what: str
+) -> list[Encoded]:
     """Tables of labels or evidence: one row an atom, the last column (if any) its truth."""
     declared = {predicate.name: predicate for predicate in binding.program.predicates}
     encoded = []
@@ -95,7 +97,7 @@ def encode_truths(binding: Binding, tables: Mapping[str, TableLike], what: str) 
     return encoded
 
 
-def finish_facts(binding: Binding, encoded: Encoded) -> pa.Table:
+def finish_facts(binding: TableBinder, encoded: Encoded) -> pa.Table:
     """A distinct table of an observed predicate, symmetric closure added."""
     predicate = binding.program.predicate(encoded.name)
     resolved = binding.resolve(encoded)
@@ -106,7 +108,7 @@ def finish_facts(binding: Binding, encoded: Encoded) -> pa.Table:
     return _distinct(binding, _closed(predicate, resolved))
 
 
-def finish_attribute(binding: Binding, encoded: Encoded) -> pa.Table:
+def finish_attribute(binding: TableBinder, encoded: Encoded) -> pa.Table:
     """A table of an attribute, one row a setting; missing values are no rows."""
     resolved = binding.resolve(encoded)
     _check_conflicts(
@@ -121,7 +123,7 @@ def finish_attribute(binding: Binding, encoded: Encoded) -> pa.Table:
     return _distinct(binding, resolved)
 
 
-def finish_truths(binding: Binding, encoded: Encoded) -> pa.Table:
+def finish_truths(binding: TableBinder, encoded: Encoded) -> pa.Table:
     """A table of labels or evidence: ``a0 ..`` and ``value`` int8, one row an atom."""
     predicate = binding.program.predicate(encoded.name)
     functional = predicate.functional_position
@@ -154,7 +156,7 @@ def empty_table(program: Program, name: str) -> pa.Table:
     return id_table(ids, pa.array([], pa.int8()) if program.is_open(name) else None)
 
 
-def encode_constants(binding: Binding) -> Callable[[], None]:
+def encode_constants(binding: TableBinder) -> Callable[[], None]:
     """Constants of open domains become members; the result warns of those no row mentions."""
     spans: dict[str, dict[str, Span | None]] = {}
     for constant in _constants(binding.program):
@@ -179,7 +181,7 @@ def encode_constants(binding: Binding) -> Callable[[], None]:
     return warn
 
 
-def warn_of_silence(binding: Binding, tables: Mapping[str, pa.Table]) -> None:
+def warn_of_silence(binding: TableBinder, tables: Mapping[str, pa.Table]) -> None:
     """Warn of observed predicates and attributes without a row."""
     program = binding.program
     declared = [p.name for p in program.predicates if not p.is_open]
@@ -201,7 +203,7 @@ def _constants(node: object) -> Iterator[Constant]:
 
 
 def _in_order(
-    binding: Binding, tables: Mapping[str, Any], declared: Mapping[str, Any], what: str
+    binding: TableBinder, tables: Mapping[str, Any], declared: Mapping[str, Any], what: str
 ) -> list[str]:
     for name in tables:
         if name not in declared:
@@ -209,7 +211,7 @@ def _in_order(
     return [name for name in declared if name in tables]
 
 
-def _unknown(binding: Binding, name: str, what: str, known: Mapping[str, Any]) -> None:
+def _unknown(binding: TableBinder, name: str, what: str, known: Mapping[str, Any]) -> None:
     binding.findings.add(
         "KR503",
         f"the program declares no {what} `{name}`",
@@ -218,7 +220,7 @@ def _unknown(binding: Binding, name: str, what: str, known: Mapping[str, Any]) -
 
 
 def _columns(
-    binding: Binding, frame: Frame, sorts: Sequence[str], extra: tuple[int, ...]
+    binding: TableBinder, frame: NamedTable, sorts: Sequence[str], extra: tuple[int, ...]
 ) -> tuple[list[str] | None, str | None]:
     """Names of the key columns and of the value column, if there is one.
 
@@ -256,13 +258,13 @@ def _with_truth(resolved: Resolved) -> Resolved:
     return Resolved(resolved.encoded, resolved.ids, resolved.rows, true)
 
 
-def _distinct(binding: Binding, resolved: Resolved) -> pa.Table:
+def _distinct(binding: TableBinder, resolved: Resolved) -> pa.Table:
     sizes = binding.sizes(resolved.encoded.sorts)
     kept = resolved.take(distinct_rows(resolved.ids, sizes, resolved.count))
     return id_table(kept.ids, kept.value)
 
 
-def _check_functional(binding: Binding, predicate: Predicate, resolved: Resolved) -> None:
+def _check_functional(binding: TableBinder, predicate: Predicate, resolved: Resolved) -> None:
     position = predicate.functional_position
     if position is None:
         return
@@ -291,7 +293,7 @@ def _check_functional(binding: Binding, predicate: Predicate, resolved: Resolved
 
 
 def _check_conflicts(
-    binding: Binding, resolved: Resolved, code: str, message: Callable[[int, int], str]
+    binding: TableBinder, resolved: Resolved, code: str, message: Callable[[int, int], str]
 ) -> None:
     assert resolved.value is not None
     value = resolved.value
@@ -303,7 +305,7 @@ def _check_conflicts(
 
 
 def _report(
-    binding: Binding,
+    binding: TableBinder,
     resolved: Resolved,
     code: str,
     rows: np.ndarray[Any, np.dtype[np.int64]],

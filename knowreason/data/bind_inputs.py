@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from knowreason.data.binding import Binding, Encoded
+from knowreason.data.binding import Encoded, TableBinder
 from knowreason.data.columns import to_sort
 from knowreason.data.encode import one_chunk
 from knowreason.data.features import FeatureSource, FeatureTable, ScoreColumns
-from knowreason.data.findings import Frame
+from knowreason.data.findings import NamedTable
 from knowreason.data.frames import TableLike, read_frame, select_columns
 from knowreason.data.graph import EdgeList, Edges, GraphTables
 from knowreason.data.id_tables import conflicts, distinct_rows
@@ -35,7 +35,7 @@ class EncodedEdges:
 
 
 def encode_features(
-    binding: Binding, features: Mapping[str, TableLike | FeatureSource]
+    binding: TableBinder, features: Mapping[str, TableLike | FeatureSource]
 ) -> list[tuple[Encoded, FeatureTable]]:
     """Per domain the coded key of its table and the features, one row a data row."""
     found = []
@@ -59,7 +59,7 @@ def encode_features(
 
 
 def read_features(
-    binding: Binding, frame: Frame, columns: Sequence[str], categorical: Sequence[str]
+    binding: TableBinder, frame: NamedTable, columns: Sequence[str], categorical: Sequence[str]
 ) -> FeatureTable:
     """Columns as numbers or codes: text and ``categorical`` columns are categories."""
     values = np.empty((frame.table.num_rows, len(columns)), dtype=np.float32)
@@ -84,7 +84,7 @@ def read_features(
     return FeatureTable(tuple(columns), values, tuple(categories))
 
 
-def finish_features(binding: Binding, encoded: Encoded, table: FeatureTable) -> FeatureTable:
+def finish_features(binding: TableBinder, encoded: Encoded, table: FeatureTable) -> FeatureTable:
     """Features in the order of the ids; things without a row have none (NaN)."""
     resolved = binding.resolve(encoded)
     ids = resolved.ids[0]
@@ -105,7 +105,7 @@ def finish_features(binding: Binding, encoded: Encoded, table: FeatureTable) -> 
 
 
 def encode_scores(
-    binding: Binding, scores: Mapping[str, TableLike]
+    binding: TableBinder, scores: Mapping[str, TableLike]
 ) -> list[tuple[Encoded, dict[str, NDArray[np.float64]]]]:
     """Per predicate the coded arguments and the columns of scores."""
     found = []
@@ -139,7 +139,7 @@ def encode_scores(
 
 
 def finish_scores(
-    binding: Binding, encoded: Encoded, values: Mapping[str, NDArray[np.float64]]
+    binding: TableBinder, encoded: Encoded, values: Mapping[str, NDArray[np.float64]]
 ) -> ScoreColumns:
     """Scores by ids; the first row of an atom is taken where rows repeat."""
     resolved = binding.resolve(encoded)
@@ -158,7 +158,7 @@ def finish_scores(
     return ScoreColumns(arguments, {name: column[rows] for name, column in values.items()})
 
 
-def encode_edges(binding: Binding, graph: EdgeList | Sequence[EdgeList]) -> list[EncodedEdges]:
+def encode_edges(binding: TableBinder, graph: EdgeList | Sequence[EdgeList]) -> list[EncodedEdges]:
     """Coded ends, keys and times of every relation."""
     found = []
     for source in (graph,) if isinstance(graph, EdgeList) else graph:
@@ -176,7 +176,7 @@ def encode_edges(binding: Binding, graph: EdgeList | Sequence[EdgeList]) -> list
     return found
 
 
-def finish_edges(binding: Binding, found: Sequence[EncodedEdges]) -> GraphTables | None:
+def finish_edges(binding: TableBinder, found: Sequence[EncodedEdges]) -> GraphTables | None:
     """Edges with ids; ``None`` when there is no relation."""
     relations = []
     for edges in found:
@@ -230,7 +230,7 @@ def _end(program: Program, end: str) -> tuple[str, str]:
 
 
 def _times(
-    binding: Binding, frame: Frame, column: str | None
+    binding: TableBinder, frame: NamedTable, column: str | None
 ) -> tuple[NDArray[Any] | None, str | None]:
     if column is None:
         return None, None
@@ -250,7 +250,7 @@ def _times(
 
 
 def _scores(
-    binding: Binding, frame: Frame, column: str, is_probability: bool
+    binding: TableBinder, frame: NamedTable, column: str, is_probability: bool
 ) -> NDArray[np.float64]:
     raw = frame.table.column(column)
     converted = to_sort(raw, "float")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import bind, bind_inputs, split
-from knowreason.data.binding import Binding
+from knowreason.data.binding import TableBinder
 from knowreason.data.clock import to_moment
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.features import FeatureSource
@@ -70,7 +70,7 @@ class Dataset(EncodedTables):
         Raises:
             DataError: with up to ten findings (KR5xx) that name table, row and column.
         """
-        binding = Binding(program)
+        binding = TableBinder(program)
         bind.encode_things(binding, things or {})
         pending_facts = bind.encode_facts(binding, facts or {})
         pending_evidence = bind.encode_truths(binding, evidence or {}, "evidence")

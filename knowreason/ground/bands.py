@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from knowreason.ground.history import FLIPPED
 from knowreason.ground.query_protocols import Tables
-from knowreason.ground.sources import Source
+from knowreason.ground.sources import JoinedTable
 from knowreason.ground.terms_sql import aliased, cast, column, grouped, named
 from knowreason.logic import (
     INTEGER_SORTS,
@@ -89,10 +89,10 @@ def gathered(bands: Iterable[Band]) -> list[Band]:
 
 def bucketed(
     relations: Tables,
-    sources: Sequence[Source],
+    sources: Sequence[JoinedTable],
     columns: Mapping[str, exp.Expr],
     bands: Iterable[Band],
-) -> tuple[list[Source], list[exp.Expr]]:
+) -> tuple[list[JoinedTable], list[exp.Expr]]:
     """Sources with bucket columns, and the equalities of buckets, for the bands that allow it.
 
     A band is left to the filters where its clocks are not of two different sources, or a
@@ -115,7 +115,7 @@ def bucketed(
 
 
 def _source_of(
-    clock: AttributeTerm, sources: Sequence[Source], columns: Mapping[str, exp.Expr]
+    clock: AttributeTerm, sources: Sequence[JoinedTable], columns: Mapping[str, exp.Expr]
 ) -> str | None:
     """Alias of the inner source that binds all arguments of a clock."""
     inner = {source.alias for source in sources if not source.left}
@@ -128,7 +128,7 @@ def _source_of(
 
 def _with_bucket(
     relations: Tables,
-    source: Source,
+    source: JoinedTable,
     columns: Mapping[str, exp.Expr],
     clock: AttributeTerm,
     band: Band,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 @dataclass
-class Column:
+class GrowingColumn:
     """Arrays appended one after another along the first axis.
 
     Attributes:
@@ -61,11 +61,11 @@ class ColumnStore:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def column(self) -> Column:
+    def column(self) -> GrowingColumn:
         """A new empty column."""
         self._made += 1
         if self.folder is None:
-            return Column()
+            return GrowingColumn()
         path = self.folder / f"{self._made}.column"
         path.unlink(missing_ok=True)
-        return Column(path)
+        return GrowingColumn(path)

@@ -17,7 +17,7 @@ from knowreason.ground.domain_products import ranging_variables, too_large
 from knowreason.ground.relations import Relations
 from knowreason.ground.rows import Listing, listing
 from knowreason.ground.rule_plan import RulePlan, leaves, outer_variables, plan_rule
-from knowreason.ground.skeleton import Literal, Node, Tally
+from knowreason.ground.skeleton import Node, OpenCount, OpenLiteral
 from knowreason.ground.terms_sql import column
 from knowreason.logic import Program
 from knowreason.logic.text import formula_text
@@ -215,7 +215,7 @@ def _weight_an_atom(rule: RulePlan, atoms: AtomTable, amount: float) -> tuple[st
     counts = {
         leaf.atom.predicate: atoms.spans[leaf.atom.predicate].count
         for leaf in leaves(rule.residual)
-        if isinstance(leaf, Literal)
+        if isinstance(leaf, OpenLiteral)
     }
     loads = {name: total / count for name, count in counts.items() if count}
     return min(loads.items(), key=lambda item: item[1]) if loads else None
@@ -231,9 +231,9 @@ def _amount(query: Listing, rule: RulePlan, rows: int) -> float:
     return float(query.relations.execute(tree).fetchall()[0][0] or 0.0)
 
 
-def _tallies(node: Node) -> Iterator[Tally]:
+def _tallies(node: Node) -> Iterator[OpenCount]:
     for leaf in leaves(node):
-        if isinstance(leaf, Tally):
+        if isinstance(leaf, OpenCount):
             yield leaf
             for entry in leaf.entries:
                 yield from _tallies(entry)

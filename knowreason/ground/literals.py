@@ -32,7 +32,7 @@ from knowreason.ground.residual import (
 )
 from knowreason.ground.rows import Frame, Keys, listing
 from knowreason.ground.rule_plan import leaves, outer_variables, peel
-from knowreason.ground.skeleton import All, Any_, Crisp, Literal, Node, Same, Tally
+from knowreason.ground.skeleton import All, Any_, Crisp, Node, OpenCount, OpenLiteral, Same
 from knowreason.logic import Program, Term
 
 
@@ -73,13 +73,13 @@ class Literals:
         result[np.broadcast_to(states == UNKNOWN_STATE, frame.rows)] = UNKNOWN_LITERAL
         return result
 
-    def leaf(self, leaf: Crisp | Literal | Tally, frame: Frame) -> Codes:
+    def leaf(self, leaf: Crisp | OpenLiteral | OpenCount, frame: Frame) -> Codes:
         """Codes of a crisp formula, an open atom or a count."""
         if isinstance(leaf, Crisp):
             return frame.truth(leaf)
-        return self.atoms(leaf, frame) if isinstance(leaf, Literal) else self.tally(leaf, frame)
+        return self.atoms(leaf, frame) if isinstance(leaf, OpenLiteral) else self.tally(leaf, frame)
 
-    def atoms(self, literal: Literal, frame: Frame) -> Codes:
+    def atoms(self, literal: OpenLiteral, frame: Frame) -> Codes:
         """Codes of an open atom; unknown where an argument has no value."""
         codes = literal_codes(self.index(literal, frame), self.codes, literal.positive)
         for argument in literal.atom.arguments:
@@ -87,13 +87,13 @@ class Literals:
                 codes[frame.ids(argument) < 0] = UNKNOWN_LITERAL
         return codes
 
-    def index(self, literal: Literal, frame: Frame) -> NDArray[np.int32]:
+    def index(self, literal: OpenLiteral, frame: Frame) -> NDArray[np.int32]:
         """``int32[rows]`` open atoms, ``-1`` for those outside their candidates."""
         columns = [frame.ids(argument) for argument in literal.atom.arguments]
         found = self.numbering.find(literal.atom.predicate, columns)
         return found if columns else np.repeat(found, frame.rows)
 
-    def tally(self, tally: Tally, frame: Frame) -> Codes:
+    def tally(self, tally: OpenCount, frame: Frame) -> Codes:
         """Codes of a count, each defined once a distinct list and interval."""
         lists, owner = self.lists(tally, frame)
         lower, upper, unknown = self.bounds(tally, frame)
@@ -110,7 +110,7 @@ class Literals:
         return defined if tally.positive else -defined
 
     def bounds(
-        self, tally: Tally, frame: Frame
+        self, tally: OpenCount, frame: Frame
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
         """Lower and upper bounds (scalars where they are numbers), and where they are missing."""
         unknown = np.zeros(frame.rows, bool)
@@ -129,7 +129,7 @@ class Literals:
             found.append(clipped.astype(np.int32))
         return found[0], found[1], unknown
 
-    def lists(self, tally: Tally, frame: Frame) -> tuple[Lists, NDArray[np.int64]]:
+    def lists(self, tally: OpenCount, frame: Frame) -> tuple[Lists, NDArray[np.int64]]:
         """Literals of a count's entries, and which list belongs to each setting."""
         if not tally.variables:
             codes = [self.of(entry, frame) for entry in tally.entries]

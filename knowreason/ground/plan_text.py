@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from knowreason.ground.domain_products import ranging_variables
 from knowreason.ground.rule_plan import RulePlan
-from knowreason.ground.skeleton import All, Any_, Crisp, Literal, Node, Same, Tally
+from knowreason.ground.skeleton import All, Any_, Crisp, Node, OpenCount, OpenLiteral, Same
 from knowreason.logic import Term
 from knowreason.logic.text import formula_text, term_text
 
@@ -32,9 +32,9 @@ def _node_lines(node: Node, indent: str) -> Iterator[str]:
     match node:
         case Crisp(formula):
             yield f"{indent}observed {formula_text(formula)}"
-        case Literal(atom, positive):
+        case OpenLiteral(atom, positive):
             yield f"{indent}open {'' if positive else '!'}{formula_text(atom)}"
-        case Tally():
+        case OpenCount():
             yield f"{indent}{_tally_head(node)}"
             for entry in node.entries:
                 yield from _node_lines(entry, indent + _INDENT)
@@ -49,7 +49,7 @@ def _node_lines(node: Node, indent: str) -> Iterator[str]:
                 yield from _node_lines(side, indent + _INDENT)
 
 
-def _tally_head(tally: Tally) -> str:
+def _tally_head(tally: OpenCount) -> str:
     """``count over y: A, at least 1``; a written list is counted over nothing."""
     over = ", ".join(f"{variable.name}: {variable.sort}" for variable in tally.variables)
     bounds = [

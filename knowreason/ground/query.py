@@ -18,7 +18,7 @@ from knowreason.ground.aggregates import aggregate
 from knowreason.ground.bands import Band, band_of, bucketed
 from knowreason.ground.guards import is_guarded, is_strict
 from knowreason.ground.query_protocols import Tables
-from knowreason.ground.sources import Source, from_clause, one_row, ordered, required
+from knowreason.ground.sources import JoinedTable, from_clause, one_row, ordered, required
 from knowreason.ground.terms_sql import (
     aliased,
     all_of,
@@ -74,7 +74,7 @@ class Conjunction:
         self._parent = parent
         self._outer = frozenset(self.columns)
         self._aliases: Iterator[int] = parent._aliases if parent else count()
-        self._sources: list[Source] = []
+        self._sources: list[JoinedTable] = []
         self._conditions: list[exp.Expr] = []
         self._strict: list[exp.Expr] = []
         self._bands: list[Band] = []
@@ -114,7 +114,7 @@ class Conjunction:
         source_index = len(self._sources)
         conditions = [exp.EQ(this=place, expression=self.term(term)) for place, term in equalities]
         on = tuple(c for c in conditions if self._own_aliases(c) <= present)
-        self._sources.insert(source_index, Source(table, alias, on))
+        self._sources.insert(source_index, JoinedTable(table, alias, on))
         self._conditions += [c for c in conditions if c not in on]
         self._strict += conditions
         return alias
@@ -124,7 +124,7 @@ class Conjunction:
         if variable.name in self.columns:
             return
         alias = self.fresh_alias()
-        self._sources.append(Source(self.relations.domain(variable.sort), alias))
+        self._sources.append(JoinedTable(self.relations.domain(variable.sort), alias))
         self.columns[variable.name] = column(alias, "a0")
 
     def where(self, formula: Formula) -> None:
@@ -261,7 +261,7 @@ class Conjunction:
         """
         alias = self.fresh_alias()
         equalities = [exp.EQ(this=column(alias, k), expression=e.copy()) for k, e in on.items()]
-        self._sources.append(Source(table, alias, tuple(equalities), left=True))
+        self._sources.append(JoinedTable(table, alias, tuple(equalities), left=True))
         return alias
 
     def fresh_alias(self) -> str:
@@ -367,7 +367,7 @@ class Conjunction:
         mine = {source.alias for source in self._sources}
         return {c.table for c in expression.find_all(exp.Column) if c.table in mine}
 
-    def _in_order(self, sources: Sequence[Source]) -> list[Source]:
+    def _in_order(self, sources: Sequence[JoinedTable]) -> list[JoinedTable]:
         in_order = ordered(sources)
         if not in_order or in_order[0].left:
             in_order.insert(0, one_row(self.fresh_alias()))

@@ -12,10 +12,10 @@ from knowreason.ground.skeleton import (
     All,
     Any_,
     Crisp,
-    Literal,
     Node,
+    OpenCount,
+    OpenLiteral,
     Same,
-    Tally,
     conjuncts,
     negated,
     skeleton,
@@ -102,7 +102,7 @@ def is_crisp(node: Node) -> bool:
             return False
 
 
-def leaves(node: Node) -> tuple[Crisp | Literal | Tally, ...]:
+def leaves(node: Node) -> tuple[Crisp | OpenLiteral | OpenCount, ...]:
     """Leaves from left to right."""
     match node:
         case All(parts) | Any_(parts):
@@ -113,21 +113,21 @@ def leaves(node: Node) -> tuple[Crisp | Literal | Tally, ...]:
             return (node,)
 
 
-def clause_parts(node: Node) -> tuple[Literal | Tally | Crisp, ...] | None:
+def clause_parts(node: Node) -> tuple[OpenLiteral | OpenCount | Crisp, ...] | None:
     """The disjuncts where the formula is a disjunction of leaves, else ``None``."""
-    if isinstance(node, Crisp | Literal | Tally):
+    if isinstance(node, Crisp | OpenLiteral | OpenCount):
         return (node,)
     if isinstance(node, Any_):
         parts = []
         for part in node.parts:
-            if not isinstance(part, Crisp | Literal | Tally):
+            if not isinstance(part, Crisp | OpenLiteral | OpenCount):
                 return None
             parts.append(part)
         return tuple(parts)
     return None
 
 
-def outer_variables(tally: Tally) -> tuple[Variable, ...]:
+def outer_variables(tally: OpenCount) -> tuple[Variable, ...]:
     """Variables that the entries of a count share with what is around it."""
     bound = {variable.name for variable in tally.variables}
     inside = variables_of(tally.entries).values()
@@ -172,7 +172,7 @@ def _leaf_guards(node: Node, program: Program, skip_true: bool, skip_false: bool
 
 def _candidate_guard(part: Node, program: Program, *, deciding: bool) -> list[Formula]:
     """A literal whose atom is false outside its candidates, where that decides the formula."""
-    if not isinstance(part, Literal) or part.positive == deciding:
+    if not isinstance(part, OpenLiteral) or part.positive == deciding:
         return []
     within = program.predicate(part.atom.predicate).within
     return [] if within is None else [Atom(within, part.atom.arguments)]

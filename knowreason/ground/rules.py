@@ -36,13 +36,13 @@ from knowreason.ground.fold import (
     take_atoms,
     take_columns,
 )
-from knowreason.ground.harvest import Batch, Harvest
+from knowreason.ground.harvest import GroundingBatch, Harvest
 from knowreason.ground.literals import Literals
 from knowreason.ground.parameters import per_sizes
 from knowreason.ground.residual import residual
 from knowreason.ground.rows import Frame, Listing
 from knowreason.ground.rule_plan import RulePlan, clause_parts, leaves
-from knowreason.ground.skeleton import Crisp, Literal, Tally
+from knowreason.ground.skeleton import Crisp, OpenCount, OpenLiteral
 from knowreason.logic import Rule, Variable
 
 BATCH_ROWS = 1_000_000
@@ -90,7 +90,7 @@ class RuleRun:
         places: dict[str, tuple[int, int]] = {}
         for column, position in enumerate(positions):
             leaf = found[position] if position >= 0 else None
-            if isinstance(leaf, Literal):
+            if isinstance(leaf, OpenLiteral):
                 for place, argument in enumerate(leaf.atom.arguments):
                     if isinstance(argument, Variable):
                         places.setdefault(argument.name, (column, place))
@@ -125,7 +125,7 @@ def _check_grown(run: RuleRun, harvest: Harvest) -> None:
 
 def _streams(run: RuleRun) -> bool:
     """Lists are made once for all settings, so rules with counts come in one piece."""
-    return not any(isinstance(leaf, Tally) for leaf in leaves(run.plan.residual))
+    return not any(isinstance(leaf, OpenCount) for leaf in leaves(run.plan.residual))
 
 
 def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
@@ -144,13 +144,13 @@ def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
         _fold_table(run, frame, batch, harvest)
     elif run.hard and len(parts) == 1 and _is_demand(parts[0]):
         _fold_demand(run, parts[0], frame, batch, harvest)  # type: ignore[arg-type]
-    elif len(parts) > MAX_CLAUSE or any(isinstance(p, Tally) and p.is_exists for p in parts):
+    elif len(parts) > MAX_CLAUSE or any(isinstance(p, OpenCount) and p.is_exists for p in parts):
         _fold_lists(run, parts, frame, batch, harvest)
     else:
         _fold_clause(run, parts, frame, batch, harvest)
 
 
-def _batch(run: RuleRun, frame: Frame) -> tuple[Batch, NDArray[np.int64] | None]:
+def _batch(run: RuleRun, frame: Frame) -> tuple[GroundingBatch, NDArray[np.int64] | None]:
     """Feature, weight and substitution of each setting, and which have a feature."""
     weight = run.rule.weight
     value, usable = None, None
@@ -167,14 +167,14 @@ def _batch(run: RuleRun, frame: Frame) -> tuple[Batch, NDArray[np.int64] | None]
             parameter = parameter * np.int32(size) + frame.ids(variable)
         parameter += np.int32(run.base)
     things = tuple(frame.ids(variable) for variable in run.rule.variables)
-    return Batch(frame.rows, value, parameter, things), usable
+    return GroundingBatch(frame.rows, value, parameter, things), usable
 
 
 def _fold_clause(
     run: RuleRun,
-    parts: Sequence[Literal | Tally | Crisp],
+    parts: Sequence[OpenLiteral | OpenCount | Crisp],
     frame: Frame,
-    batch: Batch,
+    batch: GroundingBatch,
     harvest: Harvest,
 ) -> None:
     folded, take = _fold_plain(run, parts, frame, batch) or _fold_codes(run, parts, frame)
@@ -198,7 +198,7 @@ Take = Callable[[NDArray[np.integer], Sequence[int]], NDArray[np.int32]]
 
 
 def _fold_codes(
-    run: RuleRun, parts: Sequence[Literal | Tally | Crisp], frame: Frame
+    run: RuleRun, parts: Sequence[OpenLiteral | OpenCount | Crisp], frame: Frame
 ) -> tuple[Folded, Take]:
     codes = np.empty((len(parts), frame.rows), np.int32)
     for j, part in enumerate(parts):
@@ -207,10 +207,13 @@ def _fold_codes(
 
 
 def _fold_plain(
-    run: RuleRun, parts: Sequence[Literal | Tally | Crisp], frame: Frame, batch: Batch
+    run: RuleRun,
+    parts: Sequence[OpenLiteral | OpenCount | Crisp],
+    frame: Frame,
+    batch: GroundingBatch,
 ) -> tuple[Folded, Take] | None:
     """The usual clause, a few literals over variables, straight from the evidence."""
-    literals = [part for part in parts if isinstance(part, Literal)]
+    literals = [part for part in parts if isinstance(part, OpenLiteral)]
     if not literals or len(literals) < len(parts) or len(parts) > MAX_LITERALS:
         return None
     if any(term in frame.listing.terms for part in literals for term in part.atom.arguments):
@@ -232,7 +235,7 @@ def _fold_plain(
     return folded, lambda rows, positions: take_columns(atoms, rows, positions)
 
 
-def _fold_table(run: RuleRun, frame: Frame, batch: Batch, harvest: Harvest) -> None:
+def _fold_table(run: RuleRun, frame: Frame, batch: GroundingBatch, harvest: Harvest) -> None:
     node = run.plan.residual
     found = leaves(node)
     if len(found) > MAX_LEAVES:
@@ -269,9 +272,9 @@ def _fold_table(run: RuleRun, frame: Frame, batch: Batch, harvest: Harvest) -> N
 
 def _fold_lists(
     run: RuleRun,
-    parts: Sequence[Literal | Tally | Crisp],
+    parts: Sequence[OpenLiteral | OpenCount | Crisp],
     frame: Frame,
-    batch: Batch,
+    batch: GroundingBatch,
     harvest: Harvest,
 ) -> None:
     """A clause some of whose disjuncts are lists: the lists go into the clause."""
@@ -280,7 +283,7 @@ def _fold_lists(
     unknown = np.zeros(frame.rows, bool)
     true = np.zeros(frame.rows, bool)
     for part in parts:
-        if isinstance(part, Tally) and part.is_exists:
+        if isinstance(part, OpenCount) and part.is_exists:
             lists, owner = run.literals.lists(part, frame)
             pieces.append(lists.take(owner))
         else:
@@ -304,7 +307,9 @@ def _fold_lists(
         harvest.lists.add_lists(left.take(open_rows), batch.take(rows))
 
 
-def _fold_demand(run: RuleRun, tally: Tally, frame: Frame, batch: Batch, harvest: Harvest) -> None:
+def _fold_demand(
+    run: RuleRun, tally: OpenCount, frame: Frame, batch: GroundingBatch, harvest: Harvest
+) -> None:
     """A hard count by itself restricts the worlds and needs no atom of its own."""
     lists, owner = run.literals.lists(tally, frame)
     lower, upper, unknown = run.literals.bounds(tally, frame)
@@ -318,7 +323,9 @@ def _fold_demand(run: RuleRun, tally: Tally, frame: Frame, batch: Batch, harvest
     _add_single(run, codes, batch, harvest)
 
 
-def _add_single(run: RuleRun, codes: NDArray[np.int32], batch: Batch, harvest: Harvest) -> None:
+def _add_single(
+    run: RuleRun, codes: NDArray[np.int32], batch: GroundingBatch, harvest: Harvest
+) -> None:
     constants = (TRUE_LITERAL, FALSE_LITERAL, UNKNOWN_LITERAL)
     rows = np.flatnonzero(~np.isin(codes, constants))
     if not len(rows):
@@ -333,8 +340,8 @@ def _add_single(run: RuleRun, codes: NDArray[np.int32], batch: Batch, harvest: H
             harvest.add_group(((-1,), (positive,)), atoms, batch.take(chosen))
 
 
-def _is_demand(part: Literal | Tally | Crisp) -> bool:
-    return isinstance(part, Tally) and part.positive and not part.is_exists
+def _is_demand(part: OpenLiteral | OpenCount | Crisp) -> bool:
+    return isinstance(part, OpenCount) and part.positive and not part.is_exists
 
 
 def _joined(pieces: Sequence[Lists], lengths: NDArray[np.int64]) -> Lists:

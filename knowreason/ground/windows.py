@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from knowreason.ground.history import Bound, History, split
+from knowreason.ground.history import ClockBound, HistoryAggregate, split
 from knowreason.ground.query_protocols import SettingsQuery
 from knowreason.ground.summaries import amount, known_rows, summary
 from knowreason.ground.terms_sql import (
@@ -57,7 +57,7 @@ def history_query(
     return _within(frames, history)
 
 
-def _within(frames: _Frames, history: History) -> exp.Select:
+def _within(frames: _Frames, history: HistoryAggregate) -> exp.Select:
     one_row = history.one_row({variable.name for variable in frames.term.variables})
     return frames.whole_groups(one_row) if history.clock is None else frames.within_bounds(one_row)
 
@@ -66,7 +66,9 @@ def _place(variables: Sequence[Variable], variable: Variable) -> int:
     return [v.name for v in variables].index(variable.name)
 
 
-def _asked_rows(outer: SettingsQuery, history: History, keys: Sequence[Variable]) -> exp.Select:
+def _asked_rows(
+    outer: SettingsQuery, history: HistoryAggregate, keys: Sequence[Variable]
+) -> exp.Select:
     """``h0 .., g0 .., low, high``: settings of the keys, their group and their bounds."""
     asked = outer.sibling()
     asked.satisfy(_all(history.asked), (*keys, *history.links))
@@ -83,7 +85,7 @@ def _asked_rows(outer: SettingsQuery, history: History, keys: Sequence[Variable]
     return query.where(*(known(e) for e in needed), copy=False)
 
 
-def _limits(asked: SettingsQuery, bounds: Sequence[Bound]) -> tuple[exp.Expr, exp.Expr]:
+def _limits(asked: SettingsQuery, bounds: Sequence[ClockBound]) -> tuple[exp.Expr, exp.Expr]:
     """Least and greatest clock taken, both included; ``NULL`` where there is no bound."""
     low: list[exp.Expr] = []
     high: list[exp.Expr] = []
@@ -107,7 +109,7 @@ def _tightest(choose: type[exp.Func], limits: Sequence[exp.Expr]) -> exp.Expr:
     return exp.Case(ifs=[exp.If(this=exp.and_(*(known(e) for e in limits)), true=chosen)])
 
 
-def _counted_rows(outer: SettingsQuery, term: Aggregate, history: History) -> exp.Select:
+def _counted_rows(outer: SettingsQuery, term: Aggregate, history: HistoryAggregate) -> exp.Select:
     """``g0 .., clock, b0 .., value``: distinct counted settings, their group and value."""
     counted = outer.sibling()
     counted.satisfy(_all(history.counted), term.variables)

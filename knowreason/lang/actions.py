@@ -106,7 +106,7 @@ def _only(_: Span, value: Any) -> Any:
 
 
 @action("number")
-def number(span: Span, token: Token) -> sx.Literal:
+def number(span: Span, token: Token) -> sx.LiteralNode:
     """An unsigned number."""
     text = token.value
     try:
@@ -115,46 +115,46 @@ def number(span: Span, token: Token) -> sx.Literal:
             raise ValueError
     except ValueError:
         raise SyntaxFault(Diagnostic("KR107", "this number is too large", span=span)) from None
-    return sx.Literal("number", value, span)
+    return sx.LiteralNode("number", value, span)
 
 
 @action("duration")
-def _duration(span: Span, token: Token) -> sx.Literal:
+def _duration(span: Span, token: Token) -> sx.LiteralNode:
     unit = "ms" if token.value.endswith("ms") else token.value[-1]
     try:
-        return sx.Literal("duration", scale_duration(token.value[: -len(unit)], unit), span)
+        return sx.LiteralNode("duration", scale_duration(token.value[: -len(unit)], unit), span)
     except ValueError:  # more digits than Python reads
         raise SyntaxFault(Diagnostic("KR107", "this duration is too long", span=span)) from None
 
 
 @action("string")
-def string(span: Span, token: Token) -> sx.Literal:
+def string(span: Span, token: Token) -> sx.LiteralNode:
     """A quoted string."""
-    return sx.Literal("string", unquote(token.value), span)
+    return sx.LiteralNode("string", unquote(token.value), span)
 
 
 @action("true")
-def _true(span: Span, _: Token) -> sx.Literal:
-    return sx.Literal("bool", True, span)
+def _true(span: Span, _: Token) -> sx.LiteralNode:
+    return sx.LiteralNode("bool", True, span)
 
 
 @action("false")
-def _false(span: Span, _: Token) -> sx.Literal:
-    return sx.Literal("bool", False, span)
+def _false(span: Span, _: Token) -> sx.LiteralNode:
+    return sx.LiteralNode("bool", False, span)
 
 
 @action("negative_number")
-def _negative_number(span: Span, _: Token, token: Token) -> sx.Literal:
-    return sx.Literal("number", -number(span, token).value, span)  # type: ignore[operator]
+def _negative_number(span: Span, _: Token, token: Token) -> sx.LiteralNode:
+    return sx.LiteralNode("number", -number(span, token).value, span)  # type: ignore[operator]
 
 
 @action("negative_duration")
-def _negative_duration(span: Span, _: Token, token: Token) -> sx.Literal:
-    return sx.Literal("duration", -_duration(span, token).value, span)  # type: ignore[operator]
+def _negative_duration(span: Span, _: Token, token: Token) -> sx.LiteralNode:
+    return sx.LiteralNode("duration", -_duration(span, token).value, span)  # type: ignore[operator]
 
 
 @action("member")
-def _member(span: Span, *tokens: Token) -> sx.Literal:
+def _member(span: Span, *tokens: Token) -> sx.LiteralNode:
     last = tokens[-1]
     if last.type == "STRING":
         return string(span, last)
@@ -193,8 +193,8 @@ ACTIONS |= {action: _connective(operator) for action, operator in _CONNECTIVES.i
 
 
 @action("negation")
-def _negation(span: Span, _: Token, operand: Any) -> sx.Not:
-    return sx.Not(operand, span)
+def _negation(span: Span, _: Token, operand: Any) -> sx.NotNode:
+    return sx.NotNode(operand, span)
 
 
 @action("quantified")
@@ -227,8 +227,8 @@ def _binary(span: Span, left: Any, operator: Token, right: Any) -> sx.Binary:
 
 @action("negative")
 def _negative(span: Span, _: Token, operand: Any) -> Any:
-    if isinstance(operand, sx.Literal) and operand.kind in ("number", "duration"):
-        return sx.Literal(operand.kind, -operand.value, span)  # type: ignore[operator]
+    if isinstance(operand, sx.LiteralNode) and operand.kind in ("number", "duration"):
+        return sx.LiteralNode(operand.kind, -operand.value, span)  # type: ignore[operator]
     return sx.Negative(operand, span)
 
 
@@ -263,26 +263,28 @@ def _named_argument(span: Span, name: Token, _: Token, value: Any) -> sx.Named:
 
 
 @action("count_list")
-def _count_list(span: Span, _: Token, _b: Token, formulas: list, _c: Token) -> sx.CountList:
-    return sx.CountList(tuple(formulas), span)
+def _count_list(span: Span, _: Token, _b: Token, formulas: list, _c: Token) -> sx.CountListNode:
+    return sx.CountListNode(tuple(formulas), span)
 
 
 @action("count")
 def _count(
     span: Span, kind: Token, _b: Token, bound: list, _colon: Token, body: Any, last: Any, _c: Token
-) -> sx.Aggregate:
+) -> sx.AggregateNode:
     rows, by = last or (None, None)
-    return sx.Aggregate(kind.value, None, tuple(bound), body, rows, by, span=span)
+    return sx.AggregateNode(kind.value, None, tuple(bound), body, rows, by, span=span)
 
 
 @action("aggregate", "rate")
 def _aggregate(
     span: Span, kind: Token, _b: Token, value: Any, _for: Token, names: list, *rest: Any
-) -> sx.Aggregate:
+) -> sx.AggregateNode:
     _, body, last, *more = rest
     rows, by = last or (None, None)
     prior, strength = (more[1], more[3]) if kind.type == "RATE" else (None, None)
-    return sx.Aggregate(kind.value, value, tuple(names), body, rows, by, prior, strength, span=span)
+    return sx.AggregateNode(
+        kind.value, value, tuple(names), body, rows, by, prior, strength, span=span
+    )
 
 
 @action("last")
@@ -310,5 +312,5 @@ def _negative_fact(span: Span, _: Token, fact: sx.Fact) -> sx.Fact:
 
 
 @action("value_fact")
-def _value_fact(span: Span, fact: sx.Fact, _: Token, value: sx.Literal) -> sx.Fact:
+def _value_fact(span: Span, fact: sx.Fact, _: Token, value: sx.LiteralNode) -> sx.Fact:
     return sx.Fact(fact.name, fact.arguments, True, value, span)

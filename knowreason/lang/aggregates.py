@@ -10,10 +10,10 @@ from knowreason.lang.names import a_sort, is_capital
 from knowreason.lang.scopes import ExpressionBuilder, knows_sort
 from knowreason.lang.units import MEASURES, NUMBERS, ORDERED
 
-_FORMULAS = (sx.Not, sx.Connective, sx.Quantified, sx.Chain)
+_FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain)
 
 
-def count_list(builder: ExpressionBuilder, node: sx.CountList) -> lg.CountList | None:
+def count_list(builder: ExpressionBuilder, node: sx.CountListNode) -> lg.CountList | None:
     """``count { F1, F2 }``."""
     formulas = [builder.formula(formula) for formula in node.formulas]
     if any(formula is None for formula in formulas):
@@ -21,7 +21,7 @@ def count_list(builder: ExpressionBuilder, node: sx.CountList) -> lg.CountList |
     return lg.CountList(tuple(cast("list[lg.Formula]", formulas)), span=node.span)
 
 
-def aggregate(builder: ExpressionBuilder, node: sx.Aggregate) -> lg.Aggregate | None:
+def aggregate(builder: ExpressionBuilder, node: sx.AggregateNode) -> lg.Aggregate | None:
     """Any aggregate with bound variables."""
     report = builder.names.report
     if not builder.crisp and (node.kind != "count" or node.last is not None):
@@ -74,7 +74,7 @@ def aggregate(builder: ExpressionBuilder, node: sx.Aggregate) -> lg.Aggregate | 
     )
 
 
-def _value(builder: ExpressionBuilder, node: sx.Aggregate) -> lg.Term | lg.Formula | None:
+def _value(builder: ExpressionBuilder, node: sx.AggregateNode) -> lg.Term | lg.Formula | None:
     """What is aggregated: a formula counts 0 or 1, and ``rate`` takes nothing else."""
     written = node.value
     if written is None:
@@ -101,10 +101,10 @@ def _is_formula(builder: ExpressionBuilder, node: Any) -> bool:
     if isinstance(node, sx.Call):
         symbol = builder.names.symbols.get(node.name)
         return is_capital(node.name) or (symbol is not None and symbol.result == "bool")
-    return isinstance(node, _FORMULAS) or (isinstance(node, sx.Literal) and node.kind == "bool")
+    return isinstance(node, _FORMULAS) or (isinstance(node, sx.LiteralNode) and node.kind == "bool")
 
 
-def _sort(node: sx.Aggregate, value: lg.Term | lg.Formula | None) -> str | None:
+def _sort(node: sx.AggregateNode, value: lg.Term | lg.Formula | None) -> str | None:
     if node.kind == "count":
         return "int"
     if value is None:

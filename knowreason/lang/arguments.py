@@ -51,7 +51,7 @@ def place_arguments(names: Names, node: sx.Call, signature: Signature) -> list[A
     return placed
 
 
-def constant(names: Names, node: sx.Literal, expected: str | None) -> lg.Constant | None:
+def constant(names: Names, node: sx.LiteralNode, expected: str | None) -> lg.Constant | None:
     """The constant a literal stands for at a place of the expected sort."""
     value, span = node.value, node.span
     if is_thing(expected):
@@ -73,7 +73,7 @@ def constant(names: Names, node: sx.Literal, expected: str | None) -> lg.Constan
     return lg.Constant(value, node.kind, span=span)
 
 
-def _thing(names: Names, node: sx.Literal, domain: str) -> lg.Constant | None:
+def _thing(names: Names, node: sx.LiteralNode, domain: str) -> lg.Constant | None:
     if node.kind not in ("string", "number") or isinstance(node.value, float):
         names.report(
             "KR205",
@@ -97,7 +97,7 @@ def _thing(names: Names, node: sx.Literal, domain: str) -> lg.Constant | None:
     return lg.Constant(text, domain, span=node.span)
 
 
-def _literal_sort(node: sx.Literal) -> str:
+def _literal_sort(node: sx.LiteralNode) -> str:
     if node.kind == "number":
         return "float" if isinstance(node.value, float) else "int"
     return node.kind

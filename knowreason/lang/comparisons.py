@@ -68,7 +68,7 @@ def _operands(builder: ExpressionBuilder, node: sx.Chain) -> list[lg.Term] | Non
     for i in order:
         before = len(builder.opens)
         operand = node.operands[i]
-        direct = operand.__class__ in (sx.Aggregate, sx.CountList)
+        direct = operand.__class__ in (sx.AggregateNode, sx.CountListNode)
         term = built[i] = builder.term(operand, expected, direct=direct)
         if len(builder.opens) > before:
             counted.append(operand.span)
@@ -109,7 +109,7 @@ def _countable(
 
 def _is_pliant(builder: ExpressionBuilder, node: Any) -> bool:
     """Whether the sort of an operand depends on what it is compared with."""
-    if node.__class__ is sx.Literal:
+    if node.__class__ is sx.LiteralNode:
         return node.kind in ("string", "number")
     if node.__class__ is sx.Name:
         return builder.names.literals.get(node.text) in ("string", "int")

@@ -7,13 +7,20 @@ from typing import Any
 
 from knowreason import logic as lg
 from knowreason.lang import syntax as sx
-from knowreason.lang.declare import Places
+from knowreason.lang.declare import DeclaredPlaces
 from knowreason.lang.expressions import Builder
 from knowreason.lang.names import Names, Signature, is_capital
-from knowreason.lang.scopes import UNKNOWN_SORT, Bound, Scope, check_binders, knows_sort, unbound
+from knowreason.lang.scopes import (
+    UNKNOWN_SORT,
+    BoundVariable,
+    Scope,
+    check_binders,
+    knows_sort,
+    unbound,
+)
 
 
-def declare_definition(names: Names, places: Places, statement: sx.DefineStatement) -> bool:
+def declare_definition(names: Names, places: DeclaredPlaces, statement: sx.DefineStatement) -> bool:
     """Enter the name of a definition; its sorts are inferred later."""
     name = statement.name
     if not places.claim("symbol", "definition", name):
@@ -97,7 +104,7 @@ def _definition(names: Names, statement: sx.DefineStatement) -> lg.Definition | 
     return lg.Definition(signature.name, parameters, body, result, span=statement.span)
 
 
-def _sort_of(bound: Bound | None) -> str | None:
+def _sort_of(bound: BoundVariable | None) -> str | None:
     return bound.sort if bound is not None and knows_sort(bound) else None
 
 
@@ -113,7 +120,7 @@ def _head_scope(names: Names, statement: sx.DefineStatement, signature: Signatur
                 parameter.span,
                 related=[(names.symbols[parameter.text].span, "the parameter")],
             )
-        bound = Bound(parameter.text, parameter.span, head=True)
+        bound = BoundVariable(parameter.text, parameter.span, head=True)
         if sort is not None:
             bound.sort, bound.place = sort, parameter.span
         scope.free[parameter.text] = bound

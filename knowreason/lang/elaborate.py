@@ -9,7 +9,7 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic
 from knowreason.lang import syntax as sx
 from knowreason.lang.declare import (
-    Places,
+    DeclaredPlaces,
     check_clocks,
     check_within,
     declare_attribute,
@@ -38,7 +38,7 @@ def elaborate(
     ``broken``: their declarations did not parse.
     """
     names = Names(broken=broken)
-    places = Places(names)
+    places = DeclaredPlaces(names)
     domains = declare_domains(names, places, _of(statements, sx.DomainStatement))
     written = _of(statements, sx.PredicateStatement)
     declared = [declare_predicate(names, places, statement) for statement in written]
@@ -78,7 +78,7 @@ def elaborate_formula(names: Names, node: sx.Expression) -> lg.Formula | None:
     return Builder(names, scope).formula(node)
 
 
-def _rule(names: Names, places: Places, statement: sx.RuleStatement) -> lg.Rule | None:
+def _rule(names: Names, places: DeclaredPlaces, statement: sx.RuleStatement) -> lg.Rule | None:
     before = len(names.found)
     places.claim("rule", "rule", statement.name)
     scope = _scope(names, statement.body)

@@ -17,7 +17,7 @@ from knowreason.lang.aggregates import aggregate, count_list
 from knowreason.lang.arguments import constant, place_arguments
 from knowreason.lang.comparisons import comparisons
 from knowreason.lang.names import Names, Signature, a_sort, is_capital, is_thing
-from knowreason.lang.scopes import Bound, Frame, Scope, knows_sort, upper_case_variable
+from knowreason.lang.scopes import BoundVariable, Frame, Scope, knows_sort, upper_case_variable
 from knowreason.lang.units import combine, function_sort
 
 _CONNECTED: dict[str, type[lg.Implies] | type[lg.Iff]] = {"=>": lg.Implies, "<=>": lg.Iff}
@@ -50,14 +50,14 @@ class Builder:
             return self._call_formula(node)
         if kind is sx.Connective:
             return self._connective(node)
-        if kind is sx.Not:
+        if kind is sx.NotNode:
             operand = self.formula(node.operand)
             return None if operand is None else lg.Not(operand, span=node.span)
         if kind is sx.Chain:
             return comparisons(self, node)
         if kind is sx.Quantified:
             return self._quantified(node)
-        if kind is sx.Literal and node.kind == "bool":
+        if kind is sx.LiteralNode and node.kind == "bool":
             return lg.Truth(cast(bool, node.value), span=node.span)
         return self._boolean(node)
 
@@ -146,13 +146,13 @@ class Builder:
         kind = node.__class__
         if kind is sx.Name:
             return self._name(node, expected)
-        if kind is sx.Literal:
+        if kind is sx.LiteralNode:
             return constant(self.names, node, expected)
         if kind is sx.Call:
             return self._call_term(node)
         if kind in (sx.Binary, sx.Negative, sx.FunctionCall):
             return self._operation(node)
-        if kind in (sx.Aggregate, sx.CountList):
+        if kind in (sx.AggregateNode, sx.CountListNode):
             return self._counted(node, direct)
         if kind is sx.Wild:
             self.names.report("KR110", "`_` stands only as an argument of a predicate", node.span)
@@ -183,7 +183,7 @@ class Builder:
             self.names.unknown("name", name, node.span, self.names.symbols, "KR201")
         return None
 
-    def _find(self, name: str) -> Bound | None:
+    def _find(self, name: str) -> BoundVariable | None:
         for frame in reversed(self.frames):
             if name in frame:
                 return frame[name]
@@ -251,9 +251,9 @@ class Builder:
 
     # ------------------------------------------------------------ aggregates
 
-    def _counted(self, node: sx.Aggregate | sx.CountList, direct: bool) -> lg.Term | None:
+    def _counted(self, node: sx.AggregateNode | sx.CountListNode, direct: bool) -> lg.Term | None:
         before = len(self.opens)
-        counts = isinstance(node, sx.CountList)
+        counts = isinstance(node, sx.CountListNode)
         built = count_list(self, node) if counts else aggregate(self, node)  # type: ignore[arg-type]
         if len(self.opens) > before and not direct and not self.crisp:
             self.names.report(
@@ -305,7 +305,9 @@ class Builder:
             return None
         return tuple(cast("list[lg.Term]", built))
 
-    def _variable_at(self, node: sx.Name, bound: Bound, sort: str | None) -> lg.Variable | None:
+    def _variable_at(
+        self, node: sx.Name, bound: BoundVariable, sort: str | None
+    ) -> lg.Variable | None:
         """A variable at an argument place; the scope has compared their sorts already."""
         same = sort is not None and bound.sort == sort
         return lg.Variable(node.text, sort, span=node.span) if same else None  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ def check_label_times(names: Names, program: lg.Program) -> None:
     """Report every reading of a label that may not be known yet."""
     for definition in program.definitions:
         if definition.name in program.label_readers:
-            _Reader(names, program, definition).check()
+            _LabelReadCheck(names, program, definition).check()
     for predicate in program.predicates:
         if predicate.within in program.label_readers:
             names.report(
@@ -52,7 +52,7 @@ def check_label_times(names: Names, program: lg.Program) -> None:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _LabelReadCheck:
     """A definition that reads labels."""
 
     names: Names

@@ -176,7 +176,7 @@ def in_order(found: Iterable[Diagnostic], sources: Iterable[Source]) -> list[Dia
 def _read(
     pending: list[Path],
 ) -> tuple[list[sx.Statement], list[Diagnostic], frozenset[str], tuple[Source, ...]]:
-    reader = _Reader()
+    reader = _FileReader()
     for path in pending:
         reader.read_file(path, None)
     return reader.result()
@@ -185,12 +185,12 @@ def _read(
 def _read_text(
     text: str, name: str
 ) -> tuple[list[sx.Statement], list[Diagnostic], frozenset[str], tuple[Source, ...]]:
-    reader = _Reader()
+    reader = _FileReader()
     reader.read_source(Source(name, text.removeprefix("\ufeff")), Path(name).parent)
     return reader.result()
 
 
-class _Reader:
+class _FileReader:
     """Reads files, each once, in the order they are imported."""
 
     def __init__(self) -> None:
@@ -278,7 +278,7 @@ def replace_parameters(
     return replaced, found
 
 
-def _override(literal: sx.Literal, value: ParameterValue) -> sx.Literal | None:
+def _override(literal: sx.LiteralNode, value: ParameterValue) -> sx.LiteralNode | None:
     """The literal with another value of the same kind, or ``None``."""
     given: object = value
     if literal.kind == "duration":

@@ -20,7 +20,7 @@ STRAY = "outside"  # of a variable that was reported outside of its binder
 
 
 @dataclass(slots=True)
-class Bound:
+class BoundVariable:
     """A variable in its scope.
 
     Attributes:
@@ -38,7 +38,7 @@ class Bound:
     head: bool = False
 
 
-Frame = dict[str, Bound]
+Frame = dict[str, BoundVariable]
 
 
 class ExpressionBuilder(Protocol):
@@ -69,9 +69,9 @@ class Scope:
     free: Frame = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     binders: dict[int, Frame] = field(default_factory=dict)
-    binder_nodes: list[sx.Quantified | sx.Aggregate] = field(default_factory=list)
+    binder_nodes: list[sx.Quantified | sx.AggregateNode] = field(default_factory=list)
 
-    def find(self, name: str) -> Bound | None:
+    def find(self, name: str) -> BoundVariable | None:
         """The variable of that name as seen from here."""
         for frame in reversed(self.frames):
             if name in frame:
@@ -91,7 +91,7 @@ class Scope:
         if bound is None:
             if is_capital(name) or self._is_parameter(name):
                 return
-            bound = self.free[name] = Bound(name, node.span)
+            bound = self.free[name] = BoundVariable(name, node.span)
         bound.in_atom = bound.in_atom or in_atom
         if sort is None or sort == bound.sort or bound.sort == UNKNOWN_SORT:
             return
@@ -148,7 +148,7 @@ def _quantified(scope: Scope, node: sx.Quantified) -> None:
     scope.frames.pop()
 
 
-def _aggregate(scope: Scope, node: sx.Aggregate) -> None:
+def _aggregate(scope: Scope, node: sx.AggregateNode) -> None:
     for outside in (node.last, node.prior, node.strength):
         if outside is not None:
             scope.look(outside)
@@ -159,7 +159,7 @@ def _aggregate(scope: Scope, node: sx.Aggregate) -> None:
     scope.frames.pop()
 
 
-def _bind(scope: Scope, node: sx.Quantified | sx.Aggregate, names: Any) -> None:
+def _bind(scope: Scope, node: sx.Quantified | sx.AggregateNode, names: Any) -> None:
     frame: Frame = {}
     for name in names:
         text, report = name.text, scope.names.report
@@ -179,7 +179,7 @@ def _bind(scope: Scope, node: sx.Quantified | sx.Aggregate, names: Any) -> None:
             for outer in scope.frames:
                 if text in outer:
                     outer[text].sort = UNKNOWN_SORT
-        frame[text] = Bound(text, name.span)
+        frame[text] = BoundVariable(text, name.span)
     scope.frames.append(frame)
     scope.binders[id(node)] = frame
     scope.binder_nodes.append(node)
@@ -203,7 +203,7 @@ def _pair(scope: Scope, node: sx.Connective | sx.Binary) -> None:
     scope.look(node.right)
 
 
-def _operand(scope: Scope, node: sx.Not | sx.Negative) -> None:
+def _operand(scope: Scope, node: sx.NotNode | sx.Negative) -> None:
     scope.look(node.operand)
 
 
@@ -219,11 +219,11 @@ _LOOKS: dict[type, Callable[[Scope, Any], None]] = {
     sx.Negative: _operand,
     sx.Binary: _pair,
     sx.Chain: _operands,
-    sx.Not: _operand,
+    sx.NotNode: _operand,
     sx.Connective: _pair,
     sx.Quantified: _quantified,
-    sx.Aggregate: _aggregate,
-    sx.CountList: _children,
+    sx.AggregateNode: _aggregate,
+    sx.CountListNode: _children,
     sx.Named: _named,
 }
 
@@ -257,7 +257,7 @@ def check_binders(scope: Scope) -> None:
                 stray.sort = STRAY
 
 
-def unbound(scope: Scope) -> Iterator[Bound]:
+def unbound(scope: Scope) -> Iterator[BoundVariable]:
     """Variables that stand in no atom (parameters of a definition need a sort only)."""
     for frame in (scope.free, *scope.binders.values()):
         for bound in frame.values():
@@ -267,6 +267,6 @@ def unbound(scope: Scope) -> Iterator[Bound]:
                 yield bound
 
 
-def knows_sort(bound: Bound) -> bool:
+def knows_sort(bound: BoundVariable) -> bool:
     """Whether a domain was found for the variable."""
     return bound.sort not in (UNKNOWN_SORT, STRAY) and is_thing(bound.sort)

@@ -86,7 +86,9 @@ def _define(span: Span, _: Token, name: Token, _lpar: Token, *rest: Any) -> sx.D
 
 
 @action("param_statement")
-def _param(span: Span, _: Token, name: Token, _eq: Token, value: sx.Literal) -> sx.ParamStatement:
+def _param(
+    span: Span, _: Token, name: Token, _eq: Token, value: sx.LiteralNode
+) -> sx.ParamStatement:
     return sx.ParamStatement(name_of(name), value, span)
 
 
@@ -154,7 +156,7 @@ def _open_weight(
 
 
 @action("bound")
-def _bound(span: Span, sign: Token, token: Token) -> tuple[str, sx.Literal]:
+def _bound(span: Span, sign: Token, token: Token) -> tuple[str, sx.LiteralNode]:
     return (">=" if sign.type == "GE" else "<="), number(span, token)
 
 

@@ -38,7 +38,7 @@ class Wild:
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class LiteralNode:
     """A number, a duration (in microseconds), a string, or ``true``/``false``."""
 
     kind: Choice["number", "duration", "string", "bool"]
@@ -106,7 +106,7 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class NotNode:
     """Negation."""
 
     operand: Expression
@@ -134,7 +134,7 @@ class Quantified:
 
 
 @dataclass(frozen=True, slots=True)
-class Aggregate:
+class AggregateNode:
     """``count { x : F }``, ``sum { e for x : F }``, ``rate { F for x : G prior p of n }``.
 
     For ``count``, ``bound`` holds whatever was written before the colon; for the others
@@ -153,7 +153,7 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
-class CountList:
+class CountListNode:
     """``count { F1, F2 }``."""
 
     formulas: tuple[Expression, ...]
@@ -163,17 +163,17 @@ class CountList:
 Expression = (
     Name
     | Wild
-    | Literal
+    | LiteralNode
     | Call
     | FunctionCall
     | Negative
     | Binary
     | Chain
-    | Not
+    | NotNode
     | Connective
     | Quantified
-    | Aggregate
-    | CountList
+    | AggregateNode
+    | CountListNode
 )
 
 
@@ -181,7 +181,7 @@ Expression = (
 class Import:
     """``import "other.kr"``."""
 
-    path: Literal
+    path: LiteralNode
     span: Span = _span()
 
 
@@ -190,7 +190,7 @@ class DomainItem:
     """A domain, with its members when it is enumerated."""
 
     name: Name
-    members: tuple[Literal, ...] | None
+    members: tuple[LiteralNode, ...] | None
     span: Span = _span()
 
 
@@ -250,7 +250,7 @@ class ParamStatement:
     """``param name = literal``."""
 
     name: Name
-    value: Literal
+    value: LiteralNode
     span: Span = _span()
 
 
@@ -280,7 +280,7 @@ class ModelCallNode:
     span: Span = _span()
 
 
-OptionNode = Literal | OptionList | ModelCallNode
+OptionNode = LiteralNode | OptionList | ModelCallNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +298,9 @@ class WeightNode:
     """What stands in the square brackets of a rule."""
 
     kind: Choice["bare", "given", "open", "hard"]
-    value: Literal | None
+    value: LiteralNode | None
     sign: str
-    bound: Literal | None
+    bound: LiteralNode | None
     per: tuple[Name, ...]
     feature: Expression | None
     span: Span = _span()
@@ -333,9 +333,9 @@ class Fact:
     """An atom of a facts file, its negation, or a value."""
 
     name: Name
-    arguments: tuple[Literal, ...]
+    arguments: tuple[LiteralNode, ...]
     positive: bool
-    value: Literal | None
+    value: LiteralNode | None
     span: Span = _span()
 
 

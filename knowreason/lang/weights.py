@@ -112,7 +112,7 @@ def _aggregates(node: Any) -> list[Any]:
     found, pending = [], [node]
     while pending:
         here = pending.pop()
-        if isinstance(here, (sx.Aggregate, sx.CountList)):
+        if isinstance(here, (sx.AggregateNode, sx.CountListNode)):
             found.append(here)
         elif hasattr(here, "span"):
             pending.extend(sx.children(here))
