@@ -10,7 +10,7 @@ from knowreason.logic.formulas import Constant, Formula, Term, Value, Variable, 
 
 PredicateKind = Literal["observed", "query", "latent", "defined"]
 
-STATED_MEAN, STATED_SD = 2.0, 1.5  # a rule without a bracket (algorithms, section 4)
+STATED_MEAN, STATED_SD = 2.0, 1.5  # a rule without a bracket
 OPEN_SD = 2.0  # a rule with `?`
 
 
@@ -140,7 +140,7 @@ class ModelDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """How much a rule weighs and how that is known (language, section 4).
+    """How much a rule weighs, and whether that is given, learned or must hold.
 
     Attributes:
         kind: ``stated`` (no bracket), ``open`` (``[?]``), ``given`` (``[1.5]``), ``hard``.
