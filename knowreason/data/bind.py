@@ -260,8 +260,8 @@ def _with_truth(resolved: Resolved) -> Resolved:
 
 def _distinct(binding: TableBinder, resolved: Resolved) -> pa.Table:
     sizes = binding.sizes(resolved.encoded.sorts)
-    kept = resolved.take(distinct_rows(resolved.ids, sizes, resolved.count))
-    return id_table(kept.ids, kept.value)
+    distinct = resolved.take(distinct_rows(resolved.ids, sizes, resolved.count))
+    return id_table(distinct.ids, distinct.value)
 
 
 def _check_functional(binding: TableBinder, predicate: Predicate, resolved: Resolved) -> None:
@@ -272,18 +272,18 @@ def _check_functional(binding: TableBinder, predicate: Predicate, resolved: Reso
     sorts = [sort for place, sort in enumerate(predicate.sorts) if place != position]
     states = resolved.ids[position]
     key = pack(settings, binding.sizes(sorts), resolved.count)
-    found = conflicts(key, states)
+    clashes = conflicts(key, states)
     vocabulary = binding.vocabularies[predicate.sorts[position]]
 
     def state(row: int) -> str:
         return vocabulary.name(int(states[row]))
 
-    earlier = dict(zip(found.rows.tolist(), found.earlier.tolist(), strict=True))
+    earlier = dict(zip(clashes.rows.tolist(), clashes.earlier.tolist(), strict=True))
     _report(
         binding,
         resolved,
         "KR511",
-        found.rows,
+        clashes.rows,
         lambda row: (
             f'the value is "{state(row)}", but '
             f'{_at_row(resolved, earlier[row])} says "{state(earlier[row])}"'
@@ -299,9 +299,9 @@ def _check_conflicts(
     value = resolved.value
     comparable = value.dictionary_encode().indices if value.type == pa.string() else value
     key = pack(resolved.ids, binding.sizes(resolved.encoded.sorts), resolved.count)
-    found = conflicts(key, comparable.to_numpy(zero_copy_only=False))
-    earlier = dict(zip(found.rows.tolist(), found.earlier.tolist(), strict=True))
-    _report(binding, resolved, code, found.rows, lambda row: message(row, earlier[row]))
+    clashes = conflicts(key, comparable.to_numpy(zero_copy_only=False))
+    earlier = dict(zip(clashes.rows.tolist(), clashes.earlier.tolist(), strict=True))
+    _report(binding, resolved, code, clashes.rows, lambda row: message(row, earlier[row]))
 
 
 def _report(

@@ -38,7 +38,7 @@ def encode_features(
     binding: TableBinder, features: Mapping[str, TableLike | FeatureSource]
 ) -> list[tuple[Encoded, FeatureTable]]:
     """Per domain the coded key of its table and the features, one row a data row."""
-    found = []
+    encoded_tables = []
     for domain, given in features.items():
         if domain not in binding.builders:
             binding.findings.add(
@@ -54,8 +54,8 @@ def encode_features(
         columns = list(source.columns) if source.columns is not None else others
         frame = select_columns(frame, [key, *columns])
         encoded = binding.encode(frame, domain, (domain,), (key,))
-        found.append((encoded, read_features(binding, frame, columns, source.categorical)))
-    return found
+        encoded_tables.append((encoded, read_features(binding, frame, columns, source.categorical)))
+    return encoded_tables
 
 
 def read_features(
@@ -108,7 +108,7 @@ def encode_scores(
     binding: TableBinder, scores: Mapping[str, TableLike]
 ) -> list[tuple[Encoded, dict[str, NDArray[np.float64]]]]:
     """Per predicate the coded arguments and the columns of scores."""
-    found = []
+    encoded_tables = []
     declared = {predicate.name: predicate for predicate in binding.program.predicates}
     for name, given in scores.items():
         if name not in declared:
@@ -134,8 +134,8 @@ def encode_scores(
             column: _scores(binding, frame, column, column in shares)
             for column in columns[len(sorts) :]
         }
-        found.append((encoded, values))
-    return found
+        encoded_tables.append((encoded, values))
+    return encoded_tables
 
 
 def finish_scores(
@@ -160,7 +160,7 @@ def finish_scores(
 
 def encode_edges(binding: TableBinder, graph: EdgeList | Sequence[EdgeList]) -> list[EncodedEdges]:
     """Coded ends, keys and times of every relation."""
-    found = []
+    relations = []
     for source in (graph,) if isinstance(graph, EdgeList) else graph:
         ends = [_end(binding.program, end) for end in (source.source, source.target)]
         if source.key is not None:
@@ -172,8 +172,8 @@ def encode_edges(binding: TableBinder, graph: EdgeList | Sequence[EdgeList]) -> 
         frame = select_columns(frame, list(wanted))
         encoded = binding.encode(frame, source.name, [domain for _, domain in ends], columns)
         times, sort = _times(binding, frame, source.time)
-        found.append(EncodedEdges(source, encoded, times, sort))
-    return found
+        relations.append(EncodedEdges(source, encoded, times, sort))
+    return relations
 
 
 def finish_edges(binding: TableBinder, found: Sequence[EncodedEdges]) -> GraphTables | None:
@@ -214,19 +214,19 @@ def _end(program: Program, end: str) -> tuple[str, str]:
                 help=did_you_mean(domain, domains),
             )
         return column, domain
-    found = {
+    candidates = {
         argument.sort
         for predicate in program.predicates
         for argument in predicate.arguments
         if argument.name == column
     } or {name for name in domains if name.lower() == column.lower()}
-    if len(found) != 1:
+    if len(candidates) != 1:
         raise DataError(
             f"of which domain are the things in column `{column}` of the edges?",
             code="KR524",
             help=f'write "{column}:Domain", one of {", ".join(sorted(domains))}',
         )
-    return column, found.pop()
+    return column, candidates.pop()
 
 
 def _times(

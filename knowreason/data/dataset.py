@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from knowreason.data import bind, bind_inputs, split
 from knowreason.data.binding import TableBinder
-from knowreason.data.clock import to_moment
+from knowreason.data.clock import Moment, to_moment
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.features import FeatureSource
 from knowreason.data.frames import TableLike
@@ -88,7 +88,7 @@ class Dataset(EncodedTables):
             else bind.finish_facts(binding, encoded)
             for encoded in pending_facts
         }
-        known = {e.name: bind.finish_truths(binding, e) for e in pending_evidence}
+        evidence_tables = {e.name: bind.finish_truths(binding, e) for e in pending_evidence}
         labelled = {e.name: bind.finish_truths(binding, e) for e in pending_labels}
         inputs = {e.name: bind_inputs.finish_features(binding, e, t) for e, t in pending_features}
         columns = {e.name: bind_inputs.finish_scores(binding, e, v) for e, v in pending_scores}
@@ -107,7 +107,7 @@ class Dataset(EncodedTables):
             vocabularies=binding.vocabularies,
             facts=complete(tables, observed),
             attributes=complete(tables, [a.name for a in program.attributes]),
-            evidence=complete(known, [p.name for p in program.open_predicates]),
+            evidence=complete(evidence_tables, [p.name for p in program.open_predicates]),
             labels=complete(labelled, queries),
             hidden=complete({}, queries),
             features=inputs,
@@ -147,7 +147,7 @@ class Dataset(EncodedTables):
 
         return cls.from_frames(program, **pyg_tables(program, graph, **how))
 
-    def split_by(self, attribute: str, *, before: Any) -> tuple[Dataset, Dataset]:
+    def split_by(self, attribute: str, *, before: Moment) -> tuple[Dataset, Dataset]:
         """Past and future; see :func:`knowreason.data.split.split_by`."""
         return split.split_by(self, attribute, before=before)
 
@@ -163,11 +163,11 @@ class Dataset(EncodedTables):
         """Hold things back; see :func:`knowreason.data.split.split_by_key`."""
         return split.split_by_key(self, domain, members)
 
-    def hide(self, predicate: str, mask: NDArray[Any]) -> Dataset:
+    def hide(self, predicate: str, mask: split.Rows) -> Dataset:
         """Move visible labels to the hidden ones; see :func:`knowreason.data.split.hide`."""
         return split.hide(self, predicate, mask)
 
-    def labels_only(self, predicate: str, rows: NDArray[Any]) -> Dataset:
+    def labels_only(self, predicate: str, rows: split.Rows) -> Dataset:
         """Keep only some labels; see :func:`knowreason.data.split.labels_only`."""
         return split.labels_only(self, predicate, rows)
 

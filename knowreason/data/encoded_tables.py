@@ -81,8 +81,8 @@ class EncodedTables:
             table: an encoded table; by default the facts, attribute or labels of that name.
         """
         if table is None:
-            found = (t[name] for t in (self.facts, self.attributes, self.labels) if name in t)
-            table = next(found)
+            tables = (t[name] for t in (self.facts, self.attributes, self.labels) if name in t)
+            table = next(tables)
         sorts = self.program.sorts_of(name)
         columns = [
             self.vocabularies[sort].decode(ids)

@@ -161,8 +161,8 @@ def _levels(
             levels.append(None)
             names.append(())
             continue
-        known = values[~np.isnan(values[:, column]), column].astype(np.int64)
-        counts = np.bincount(known, minlength=len(codes))
+        seen = values[~np.isnan(values[:, column]), column].astype(np.int64)
+        counts = np.bincount(seen, minlength=len(codes))
         common = np.argsort(-counts, kind="stable")[: min(max_levels, int((counts > 0).sum()))]
         rest = (OTHER,) if (counts > 0).sum() > max_levels else ()
         common = np.sort(common)

@@ -91,7 +91,7 @@ class BindingFindings:
         """Raise :class:`DataError` with the findings so far, if there is an error."""
         if not self.count:
             return
-        told = tuple(self.errors)
-        if self.count > len(told):
-            told += (Diagnostic("KR500", f"and {self.count - len(told):,} more"),)
-        raise DataError(diagnostics=told)
+        errors = tuple(self.errors)
+        if self.count > len(errors):
+            errors += (Diagnostic("KR500", f"and {self.count - len(errors):,} more"),)
+        raise DataError(diagnostics=errors)

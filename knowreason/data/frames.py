@@ -134,9 +134,9 @@ def _column(values: Any) -> pa.Array | pa.ChunkedArray:
 
 def _plain(table: pa.Table) -> pa.Table:
     """No index columns, no dictionary, view or large types."""
-    kept = [name for name in table.column_names if not name.startswith("__index_level_")]
-    columns = [_plain_column(table.column(name)) for name in kept]
-    return pa.table(columns, names=kept)
+    own_columns = [name for name in table.column_names if not name.startswith("__index_level_")]
+    columns = [_plain_column(table.column(name)) for name in own_columns]
+    return pa.table(columns, names=own_columns)
 
 
 def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:

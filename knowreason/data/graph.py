@@ -65,7 +65,7 @@ class Edges:
     features: FeatureTable
     key_domain: str | None = None
     key: Ids | None = None
-    time: NDArray[Any] | None = None
+    time: NDArray[np.int64] | NDArray[np.float64] | None = None
     time_sort: str | None = None
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Edges:
         """``(source domain, name, target domain)``, as PyG has it."""
         return self.source_domain, self.name, self.target_domain
 
-    def take(self, rows: NDArray[Any]) -> Edges:
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> Edges:
         """Some of the edges (indices or mask)."""
         return replace(
             self,
@@ -127,10 +127,10 @@ class GraphTables:
         Raises:
             KeyError: when there is none, or no single one.
         """
-        found = [e for e in self.relations if name is None or e.name == name]
-        if len(found) != 1:
-            raise KeyError(f"{len(found)} relations called {name!r}")
-        return found[0]
+        named = [e for e in self.relations if name is None or e.name == name]
+        if len(named) != 1:
+            raise KeyError(f"{len(named)} relations called {name!r}")
+        return named[0]
 
 
 class Snapshots(NamedTuple):
@@ -144,7 +144,7 @@ class Snapshots(NamedTuple):
 
     order: NDArray[np.int64]
     offsets: NDArray[np.int64]
-    start: NDArray[Any]
+    start: NDArray[np.int64] | NDArray[np.floating]
 
 
 def snapshots(edges: Edges, width: float, origin: float | None = None) -> Snapshots:

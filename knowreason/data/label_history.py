@@ -77,13 +77,13 @@ def _distinct(
 ) -> pa.Table:
     """One row a setting, of the greatest value."""
     sorts = data.program.sorts_of(predicate)
-    kept = [i for i in range(len(columns)) if i != position]
-    own = [columns[i] for i in kept]
-    key = pack(own, [data.count(sorts[i]) for i in kept], len(value))
+    others = [i for i in range(len(columns)) if i != position]
+    own = [columns[i] for i in others]
+    key = pack(own, [data.count(sorts[i]) for i in others], len(value))
     order = np.lexsort((-value, key))
     _, first = np.unique(key[order], return_index=True)
     rows = order[first]
-    found = pa.array(value[rows])
+    values = pa.array(value[rows])
     if position is None:
-        found = pc.cast(found, pa.bool_())
-    return id_table([ids[rows].astype(np.int32) for ids in own], found)
+        values = pc.cast(values, pa.bool_())
+    return id_table([ids[rows].astype(np.int32) for ids in own], values)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from knowreason.data.clock import to_moment
+from knowreason.data.clock import Moment, to_moment
 from knowreason.data.encode import UNKNOWN
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.features import ScoreColumns
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 D = TypeVar("D", bound=EncodedTables)
 
 
-def restrict(data: D, keep: Mapping[str, Mask], *, until: tuple[str, Any] | None = None) -> D:
+def restrict(data: D, keep: Mapping[str, Mask], *, until: tuple[str, Moment] | None = None) -> D:
     """Only some things of some domains, and the rows that mention only such things.
 
     Ids of those domains are renumbered; an enumerated domain keeps its members and ids, and
@@ -93,8 +93,8 @@ def _kept(vocabulary: Vocabulary, mask: Mask) -> tuple[Vocabulary, Ids]:
 
 def _sightings(data: EncodedTables) -> Iterator[tuple[Sequence[str], list[Ids]]]:
     """Sorts and id columns of every table in which things stand together."""
-    for found in (data.facts, data.evidence, data.labels, data.hidden):
-        for name, table in found.items():
+    for tables in (data.facts, data.evidence, data.labels, data.hidden):
+        for name, table in tables.items():
             sorts = data.program.sorts_of(name)
             if sorts:
                 yield sorts, id_columns(table)
@@ -150,7 +150,7 @@ def _scores(
 
 
 def _graph(
-    data: EncodedTables, new_ids: Mapping[str, Ids], until: tuple[str, Any] | None
+    data: EncodedTables, new_ids: Mapping[str, Ids], until: tuple[str, Moment] | None
 ) -> GraphTables | None:
     if data.graph is None:
         return None

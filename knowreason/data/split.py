@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from knowreason.data.clock import LATEST, at_most, label_clock, thing_values, to_moment
+from knowreason.data.clock import LATEST, Moment, at_most, label_clock, thing_values, to_moment
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.groups import group_codes
 from knowreason.data.id_tables import VALUE, id_columns, pack
@@ -23,10 +23,11 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.errors import DataError, did_you_mean
 
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.bool_] | NDArray[np.integer]
 D = TypeVar("D", bound=EncodedTables)
 
 
-def split_by(data: D, attribute: str, *, before: Any) -> tuple[D, D]:
+def split_by(data: D, attribute: str, *, before: Moment) -> tuple[D, D]:
     """Cut at a moment (or a value): what is before it, and everything.
 
     The *past* holds the things whose value is below ``before`` and the rows that mention
@@ -103,18 +104,18 @@ def split_by_key(data: D, domain: str, members: Sequence[str] | Mask) -> tuple[D
     return training, replace(test, scope={**data.scope, domain: mask})
 
 
-def hide(data: D, predicate: str, mask: NDArray[Any]) -> D:
+def hide(data: D, predicate: str, mask: Rows) -> D:
     """Move some visible labels of a predicate (mask or rows) to ``hidden``."""
     table = labels_of(data, predicate)
     moved = _as_mask(mask, table.num_rows)
     if not moved.any():
         return data
     held = pa.concat_tables([data.hidden[predicate], table.filter(pa.array(moved))])
-    kept = with_labels(data, predicate, table.filter(pa.array(~moved)))
-    return replace(kept, hidden={**data.hidden, predicate: held.combine_chunks()})
+    visible = with_labels(data, predicate, table.filter(pa.array(~moved)))
+    return replace(visible, hidden={**data.hidden, predicate: held.combine_chunks()})
 
 
-def labels_only(data: D, predicate: str, rows: NDArray[Any]) -> D:
+def labels_only(data: D, predicate: str, rows: Rows) -> D:
     """Keep only some visible labels of a predicate (mask or rows); the others are gone."""
     table = labels_of(data, predicate)
     return with_labels(data, predicate, table.filter(pa.array(_as_mask(rows, table.num_rows))))
@@ -138,7 +139,11 @@ def labels_of(data: EncodedTables, predicate: str) -> pa.Table:
 
 
 def known_labels(
-    data: EncodedTables, predicate: str, when: Any, delay: float = 0, table: pa.Table | None = None
+    data: EncodedTables,
+    predicate: str,
+    when: Moment,
+    delay: float = 0,
+    table: pa.Table | None = None,
 ) -> Mask:
     """Labels known at a moment: their atom's clock + ``delay`` <= ``when``, ``bool[rows]``.
 
@@ -155,7 +160,7 @@ def known_labels(
     return at_most(clock, to_moment(when, sort) - delay)
 
 
-def known_at(data: D, when: Any, delay: float = 0) -> D:
+def known_at(data: D, when: Moment, delay: float = 0) -> D:
     """What is known of the labels at a moment: later ones move to ``hidden``.
 
     Labels of predicates without a clocked argument stay.
@@ -198,7 +203,7 @@ def folds(
     return _even(_group_position(data, predicate, attribute, seed), k)
 
 
-def _early_things(data: EncodedTables, attribute: str, before: Any) -> dict[str, Mask]:
+def _early_things(data: EncodedTables, attribute: str, before: Moment) -> dict[str, Mask]:
     """Per domain that is cut, which things are before the cut."""
     values, sort = thing_values(data, attribute)
     moment = to_moment(before, sort)
@@ -212,7 +217,7 @@ def _early_things(data: EncodedTables, attribute: str, before: Any) -> dict[str,
     return early
 
 
-def _length_after(data: EncodedTables, attribute: str, before: Any) -> float:
+def _length_after(data: EncodedTables, attribute: str, before: Moment) -> float:
     """From a cut to the last thing, both included; 0 where the attribute is no clock."""
     values, sort = thing_values(data, attribute)
     if not data.program.attribute(attribute).clock:
@@ -254,11 +259,11 @@ def _random_position(data: EncodedTables, predicate: str, seed: int) -> NDArray[
     order = order[np.argsort(classes[order], kind="stable")]
     starts = np.searchsorted(classes[order], classes[order], side="left")
     sizes = np.searchsorted(classes[order], classes[order], side="right") - starts
-    place = np.empty(len(first))
+    share = np.empty(len(first))
     offset = rng.random(int(classes.max()) + 1 if len(classes) else 0)
     within = (np.arange(len(first)) - starts + offset[classes[order]]) / sizes
-    place[order] = within % 1.0
-    return place[settings]
+    share[order] = within % 1.0
+    return share[settings]
 
 
 def _forward_position(data: EncodedTables, predicate: str) -> NDArray[np.float64]:
@@ -310,14 +315,14 @@ def _settings(
         rows = np.arange(table.num_rows)
         return rows, rows
     columns = id_columns(table)
-    others = [ids for place, ids in enumerate(columns) if place != position]
+    others = [ids for argument, ids in enumerate(columns) if argument != position]
     sizes = [data.count(s) for p, s in enumerate(declared.sorts) if p != position]
     key = pack(others, sizes, table.num_rows)
     true_last = np.lexsort((-table.column(VALUE).to_numpy().astype(np.int64), key))
-    _, place, settings = np.unique(key[true_last], return_index=True, return_inverse=True)
+    _, first, settings = np.unique(key[true_last], return_index=True, return_inverse=True)
     inverse = np.empty(table.num_rows, dtype=np.int64)
     inverse[true_last] = settings
-    return inverse, true_last[place]
+    return inverse, true_last[first]
 
 
 def _classes(data: EncodedTables, predicate: str, table: pa.Table) -> NDArray[np.int64]:
@@ -351,10 +356,10 @@ def _members(data: EncodedTables, domain: str, members: Sequence[str] | Mask) ->
     return mask
 
 
-def _as_mask(rows: NDArray[Any], count: int) -> Mask:
-    rows = np.asarray(rows)
-    if rows.dtype == bool:
-        return rows
+def _as_mask(rows: Rows, count: int) -> Mask:
+    given = np.asarray(rows)
+    if given.dtype == bool:
+        return given.astype(bool, copy=False)
     mask = np.zeros(count, dtype=bool)
-    mask[rows] = True
+    mask[given] = True
     return mask

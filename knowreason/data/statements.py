@@ -35,11 +35,11 @@ def frames_of(program: Program, facts: Any) -> tuple[dict[str, NamedTable], dict
     for name, arguments, truth, span in (*facts.atoms, *facts.values):
         declared = predicates.get(name) or attributes.get(name)
         if declared is None:
-            known = [*predicates, *attributes]
+            names = [*predicates, *attributes]
             findings.add(
                 "KR503",
                 f"the program declares no predicate or attribute `{name}`",
-                help=did_you_mean(name, known),
+                help=did_you_mean(name, names),
                 span=span,
             )
         elif len(arguments) != len(declared.sorts):

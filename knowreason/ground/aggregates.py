@@ -85,7 +85,7 @@ def _ranked(
     assert term.last is not None
     by = inner.term(term.by)
     order = [by, *(inner.term(variable) for variable in term.variables)]
-    place = exp.Window(
+    rank = exp.Window(
         this=exp.RowNumber(),
         partition_by=[c.copy() for c in columns.values()],
         order=exp.Order(expressions=[exp.Ordered(this=o.copy(), desc=True) for o in order]),
@@ -93,7 +93,7 @@ def _ranked(
     outputs = {
         **columns,
         "value": exp.Null() if value is None else value,
-        "place": place,
+        "place": rank,
         "last": inner.term(term.last),
     }
     return inner.select(outputs).where(known(by), copy=False)

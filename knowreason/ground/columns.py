@@ -19,15 +19,15 @@ class GrowingColumn:
     """
 
     path: Path | None = None
-    _parts: list[NDArray[Any]] = field(default_factory=list)
+    _parts: list[NDArray[np.generic]] = field(default_factory=list)
     _rows: int = 0
     _shape: tuple[int, ...] = (0,)
-    _kind: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.int32))
+    _kind: np.dtype[np.generic] = field(default_factory=lambda: np.dtype(np.int32))
 
     def __len__(self) -> int:
         return self._rows
 
-    def append(self, rows: NDArray[Any]) -> None:
+    def append(self, rows: NDArray[np.generic]) -> None:
         """Add rows (all of one dtype and inner shape)."""
         if not len(rows):
             return

@@ -102,10 +102,10 @@ def plan(
             for rule, query, estimate in zip(plans, queries, rules, strict=True)
             for warning in warnings_of(rule, table, data, _amount(query, rule, estimate.rows))
         )
-    found = Plan({name: span.count for name, span in table.spans.items()}, rules, warnings)
-    if refuse and found.refused:
-        raise GroundingError(diagnostics=found.refused)
-    return found
+    estimates = Plan({name: span.count for name, span in table.spans.items()}, rules, warnings)
+    if refuse and estimates.refused:
+        raise GroundingError(diagnostics=estimates.refused)
+    return estimates
 
 
 def rule_query(relations: Relations, rule: RulePlan) -> Listing:

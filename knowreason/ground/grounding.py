@@ -174,14 +174,14 @@ def ground(
     ) as relations:
         table = open_atoms(program, data, limit, relations)
         numbering = Numbering.of(table, program, data)
-        known = _known(program, data, table, numbering, labels)
+        given = _known(program, data, table, numbering, labels)
         parameters = parameter_table(program, data)
         auxiliary = Auxiliary(table.count)
-        codes, states = atom_codes(known.evidence), literal_states(known.evidence)
+        codes, states = atom_codes(given.evidence), literal_states(given.evidence)
         pieces = assemble.Pieces.new(len(parameters))
         reports: list[RuleReport] = []
         origins: list[RuleProvenance] = []
-        warnings = list(known.warnings)
+        warnings = list(given.warnings)
 
         def named(atom: int) -> str:
             return atom_text(atom, table, program, data)
@@ -195,22 +195,22 @@ def ground(
             run = RuleRun(plan, literals, data, base)
             harvest, report = _ground_one(run, folder, limit)
             refuse_violated(harvest, plan.rule, data)
-            made = assemble.add_rule(pieces, run, harvest, known.labels, hard_violations, named)
+            made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))
             origins.append(made.provenance)
             warnings.extend(warnings_of(plan, table, data, harvest.amount))
             if not made.open and not plan.decided and not run.hard:
                 warnings.append(unidentified(plan.rule, report.candidate))
-    assemble.add_biases(pieces, program, table, parameters, known.evidence)
-    graph = assemble.factor_graph(pieces, program, table, parameters, known.evidence, auxiliary)
+    assemble.add_biases(pieces, program, table, parameters, given.evidence)
+    graph = assemble.factor_graph(pieces, program, table, parameters, given.evidence, auxiliary)
     return Grounding(
         program,
         data,
         AtomTable(table.spans, auxiliary.next_atom),
         parameters,
         graph,
-        _padded(known.labels, auxiliary.next_atom),
-        _padded(known.hidden, auxiliary.next_atom),
+        _padded(given.labels, auxiliary.next_atom),
+        _padded(given.hidden, auxiliary.next_atom),
         tuple(reports),
         tuple(origins),
         tuple(warnings),
@@ -264,8 +264,8 @@ def _ground_one(run: RuleRun, folder: Path | None, limit: int) -> tuple[Harvest,
     if size is None:
         estimate = relations.estimate(query.tree)
         raise GroundingError(diagnostics=(too_large(run.plan, estimate, limit, data),))
-    place = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
-    harvest = Harvest(ColumnStore(place), run.parameters, query.joins)
+    columns = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
+    harvest = Harvest(ColumnStore(columns), run.parameters, query.joins)
     seconds = 0.0
     if not run.plan.decided or run.hard:
         seconds = ground_rule(run, query, harvest)

@@ -79,8 +79,8 @@ class _Rewriter:
         }
         if isinstance(node, Aggregate | Exists | ForAll):
             atoms = list(dict.fromkeys(label_atoms(self.queries, node)))
-            known = [condition for atom in atoms for condition in self._is_known(atom)]
-            changed["body"] = _given(node, changed["body"], known)
+            conditions = [condition for atom in atoms for condition in self._is_known(atom)]
+            changed["body"] = _given(node, changed["body"], conditions)
         return replace(node, **changed)
 
     def _part(self, part: object) -> object:

@@ -64,9 +64,9 @@ class Literals:
 
     def of(self, node: Node, frame: Frame) -> Codes:
         """``int32[rows]``: one literal a setting that is equivalent to the formula."""
-        found = leaves(node)
-        codes = [self.leaf(leaf, frame) for leaf in found]
-        if len(found) == 1 and node is found[0]:
+        node_leaves = leaves(node)
+        codes = [self.leaf(leaf, frame) for leaf in node_leaves]
+        if len(node_leaves) == 1 and node is node_leaves[0]:
             return codes[0]
         states = known_states(node, [leaf_state(code) for code in codes])
         result = self._combined(node, codes, frame.rows)
@@ -102,9 +102,9 @@ class Literals:
         else:
             triples = np.stack([owner, lower, upper], axis=1)
             distinct, inverse = np.unique(triples, axis=0, return_inverse=True)
-            chosen = lists.take(distinct[:, 0])
+            counted = lists.take(distinct[:, 0])
             defined = self.auxiliary.define(
-                chosen, distinct[:, 1].astype(np.int32), distinct[:, 2].astype(np.int32), self.rule
+                counted, distinct[:, 1].astype(np.int32), distinct[:, 2].astype(np.int32), self.rule
             )[inverse.ravel()]
             defined[unknown] = UNKNOWN_LITERAL
         return defined if tally.positive else -defined
@@ -118,16 +118,16 @@ class Literals:
             lower = NO_LOWER if tally.lower is None else np.int32(tally.lower)  # type: ignore[arg-type]
             upper = NO_UPPER if tally.upper is None else np.int32(tally.upper)  # type: ignore[arg-type]
             return np.asarray(lower), np.asarray(upper), unknown
-        found = []
+        limits = []
         for bound, default in ((tally.lower, NO_LOWER), (tally.upper, NO_UPPER)):
             if bound is None or isinstance(bound, int):
-                found.append(np.full(frame.rows, default if bound is None else bound, np.int32))
+                limits.append(np.full(frame.rows, default if bound is None else bound, np.int32))
                 continue
             values = frame.numbers(bound)
             unknown |= np.isnan(values)
             clipped = np.clip(np.nan_to_num(values), NO_LOWER, NO_UPPER)
-            found.append(clipped.astype(np.int32))
-        return found[0], found[1], unknown
+            limits.append(clipped.astype(np.int32))
+        return limits[0], limits[1], unknown
 
     def lists(self, tally: OpenCount, frame: Frame) -> tuple[Lists, NDArray[np.int64]]:
         """Literals of a count's entries, and which list belongs to each setting."""

@@ -139,12 +139,12 @@ def groundings_of(grounding: Grounded, atom: int, limit: int) -> list[GroundRule
     An atom also stands in a factor through the auxiliary atoms its counts define.
     """
     reached, demands = _reached(grounding, atom)
-    found: list[GroundRule] = []
+    named: list[GroundRule] = []
     for provenance in grounding.provenance:
         for part in provenance.parts:
             rows = _in_order(part, np.concatenate([part.holding(one) for one in reached]))
-            found.extend(_named(grounding, provenance.rule, part, rows[: limit - len(found)]))
-    return [*found, *demands[: limit - len(found)]]
+            named.extend(_named(grounding, provenance.rule, part, rows[: limit - len(named)]))
+    return [*named, *demands[: limit - len(named)]]
 
 
 def _in_order(part: Part, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -99,12 +99,12 @@ class Conjunction:
         Returns:
             Alias of the table: ``terms_sql.column(alias, name)`` reads other columns.
         """
-        kept = [i for i, argument in enumerate(arguments) if not isinstance(argument, Wildcard)]
-        if len(kept) < len(arguments):
-            table = self._projected(table, kept)
+        bound = [i for i, argument in enumerate(arguments) if not isinstance(argument, Wildcard)]
+        if len(bound) < len(arguments):
+            table = self._projected(table, bound)
         alias = self.fresh_alias()
         equalities = []
-        for i in sorted(kept, key=lambda i: not isinstance(arguments[i], Variable)):
+        for i in sorted(bound, key=lambda i: not isinstance(arguments[i], Variable)):
             argument, place = arguments[i], column(alias, f"a{i}")
             if isinstance(argument, Variable) and argument.name not in self.columns:
                 self.columns[argument.name] = place
@@ -364,8 +364,8 @@ class Conjunction:
         return exp.Subquery(this=named(outputs).distinct().from_(aliased(table, alias)))
 
     def _own_aliases(self, expression: exp.Expr) -> set[str]:
-        mine = {source.alias for source in self._sources}
-        return {c.table for c in expression.find_all(exp.Column) if c.table in mine}
+        own = {source.alias for source in self._sources}
+        return {c.table for c in expression.find_all(exp.Column) if c.table in own}
 
     def _in_order(self, sources: Sequence[JoinedTable]) -> list[JoinedTable]:
         in_order = ordered(sources)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from sqlglot import exp
 
@@ -38,7 +38,7 @@ class Tables(Protocol):
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
         """Run a query once and keep its rows as a table."""
 
-    def execute(self, tree: exp.Expr) -> Any:
+    def execute(self, tree: exp.Expr) -> object:
         """Run a tree."""
 
     def rows(self, tree: exp.Query) -> int:

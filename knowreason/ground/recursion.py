@@ -113,10 +113,10 @@ def _rounds(
             relations.standing_for(name, everything),
             relations.standing_for(latest_name, latest),
         ):
-            found = _union([_rows(relations, definition, branch) for branch in variants])
+            derived = _union([_rows(relations, definition, branch) for branch in variants])
         alias = "found"
         own = {f"a{i}": column(alias, f"a{i}") for i in range(len(definition.parameters))}
-        new = exp.except_(named(own).from_(aliased(found, alias)), _all_rows(everything))
+        new = exp.except_(named(own).from_(aliased(derived, alias)), _all_rows(everything))
         latest = relations.materialise(name, new)
         relations.execute(exp.insert(_all_rows(latest), everything.copy()))
     return _all_rows(everything)

@@ -216,11 +216,11 @@ class Relations:
             if attribute.name == name:
                 empty = _empty(attribute.sorts, attribute.sort)
                 return self.register(name, _known(self.data.attributes.get(name, empty)))
-        known = [predicate.name for predicate in program.predicates]
-        known += [attribute.name for attribute in program.attributes]
-        known += [definition.name for definition in program.definitions]
+        names = [predicate.name for predicate in program.predicates]
+        names += [attribute.name for attribute in program.attributes]
+        names += [definition.name for definition in program.definitions]
         raise UnknownNameError(
-            f"`{name}` is not declared", code="KR201", help=did_you_mean(name, known)
+            f"`{name}` is not declared", code="KR201", help=did_you_mean(name, names)
         )
 
 
@@ -235,10 +235,10 @@ def _empty(sorts: tuple[str, ...], value: str | None = None) -> pa.Table:
 def _known(table: pa.Table) -> pa.Table:
     """Rows whose value is there; NaN is missing too."""
     values = table["value"]
-    known = pc.is_valid(values)
+    present = pc.is_valid(values)
     if pa.types.is_floating(values.type):
-        known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(values), True)))
-    return table if pc.all(known).as_py() in (True, None) else table.filter(known)
+        present = pc.and_(present, pc.invert(pc.fill_null(pc.is_nan(values), True)))
+    return table if pc.all(present).as_py() in (True, None) else table.filter(present)
 
 
 def _cardinality(node: dict[str, Any]) -> int:

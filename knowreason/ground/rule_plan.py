@@ -77,8 +77,8 @@ def peel(
         elif isinstance(node, All) and skip_false:
             rest, guard = _strip(node, program, deciding=False)
         elif isinstance(node, Crisp) and (skip_true or skip_false):
-            node, kept = _crisp_root(node, skip_true)
-            return node, _flat([*guards, kept])
+            node, root_guard = _crisp_root(node, skip_true)
+            return node, _flat([*guards, root_guard])
         else:
             guards.extend(_leaf_guards(node, program, skip_true, skip_false))
             return node, _flat(guards)
@@ -141,9 +141,9 @@ def _strip(
     guards: list[Formula] = []
     for part in node.parts:
         if isinstance(part, Crisp):
-            kept = negated(part) if deciding else part
-            assert isinstance(kept, Crisp)
-            guards.append(kept.formula)
+            guard = negated(part) if deciding else part
+            assert isinstance(guard, Crisp)
+            guards.append(guard.formula)
             continue
         guards.extend(_candidate_guard(part, program, deciding=deciding))
         rest.append(part)
@@ -156,9 +156,9 @@ def _flat(guards: list[Formula]) -> tuple[Formula, ...]:
 
 def _crisp_root(node: Crisp, skip_true: bool) -> tuple[Node, Formula]:
     """A formula without open atoms: only one of its truths is listed."""
-    kept = negated(node) if skip_true else node
-    assert isinstance(kept, Crisp)
-    return (Any_(()) if skip_true else All(())), kept.formula
+    guard = negated(node) if skip_true else node
+    assert isinstance(guard, Crisp)
+    return (Any_(()) if skip_true else All(())), guard.formula
 
 
 def _leaf_guards(node: Node, program: Program, skip_true: bool, skip_false: bool) -> list[Formula]:

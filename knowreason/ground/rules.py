@@ -86,10 +86,10 @@ class RuleRun:
             For each variable of the rule the column of an atom and the argument place in
             it; ``None`` where a variable stands in none of them.
         """
-        found = leaves(self.plan.residual)
+        formula_leaves = leaves(self.plan.residual)
         places: dict[str, tuple[int, int]] = {}
         for column, position in enumerate(positions):
-            leaf = found[position] if position >= 0 else None
+            leaf = formula_leaves[position] if position >= 0 else None
             if isinstance(leaf, OpenLiteral):
                 for place, argument in enumerate(leaf.atom.arguments):
                     if isinstance(argument, Variable):
@@ -119,8 +119,8 @@ def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
 def _check_grown(run: RuleRun, harvest: Harvest) -> None:
     limit = run.literals.limit
     if harvest.candidate > limit:
-        found = too_large(run.plan, harvest.candidate, limit, run.data)
-        raise GroundingError(diagnostics=(found,))
+        finding = too_large(run.plan, harvest.candidate, limit, run.data)
+        raise GroundingError(diagnostics=(finding,))
 
 
 def _streams(run: RuleRun) -> bool:
@@ -187,11 +187,11 @@ def _fold_clause(
         signs = tuple(positive for _, positive in literals)
         atoms = take(rows, positions)
         unit = len(positions) == 1 and not run.hard
-        kept = batch.take(rows, things=unit or run.origins(positions) is None)
+        groundings = batch.take(rows, things=unit or run.origins(positions) is None)
         if unit:
-            harvest.add_units((atoms[:, 0] + 1) * np.int32(1 if signs[0] else -1), kept)
+            harvest.add_units((atoms[:, 0] + 1) * np.int32(1 if signs[0] else -1), groundings)
         else:
-            harvest.add_group((positions, signs), atoms, kept)
+            harvest.add_group((positions, signs), atoms, groundings)
 
 
 Take = Callable[[NDArray[np.integer], Sequence[int]], NDArray[np.int32]]
@@ -237,19 +237,19 @@ def _fold_plain(
 
 def _fold_table(run: RuleRun, frame: Frame, batch: GroundingBatch, harvest: Harvest) -> None:
     node = run.plan.residual
-    found = leaves(node)
-    if len(found) > MAX_LEAVES:
+    formula_leaves = leaves(node)
+    if len(formula_leaves) > MAX_LEAVES:
         raise GroundingError(
-            f"rule `{run.rule.name}` leaves {len(found)} parts to be folded row by row, "
+            f"rule `{run.rule.name}` leaves {len(formula_leaves)} parts to be folded row by row, "
             f"over the limit of {MAX_LEAVES}",
             code="KR646",
             help="give a part of it a name: a `define` over what is observed, or a `latent` "
             "with a hard `<=>` over unknowns",
         )
-    codes = np.stack([run.literals.leaf(leaf, frame) for leaf in found])
+    codes = np.stack([run.literals.leaf(leaf, frame) for leaf in formula_leaves])
     folded = fold_leaves(codes)
     for pattern, rows in zip(folded.patterns, folded.rows, strict=True):
-        left = residual(node, leaf_states(pattern, len(found)))
+        left = residual(node, leaf_states(pattern, len(formula_leaves)))
         if isinstance(left, int):
             if left == SATISFIED:
                 harvest.add_satisfied(batch, rows, run.base)
@@ -259,15 +259,15 @@ def _fold_table(run: RuleRun, frame: Frame, batch: GroundingBatch, harvest: Harv
                 harvest.missing += len(rows)
             continue
         unit = len(left.positions) == 1 and not run.hard
-        kept = batch.take(rows, things=unit or run.origins(left.positions) is None)
+        groundings = batch.take(rows, things=unit or run.origins(left.positions) is None)
         if unit:
             sign = 1 if left.table[1] else -1
             atoms = take_atoms(codes, rows, left.positions)[:, 0]
-            harvest.add_units((sign * (atoms + 1)).astype(np.int32), kept)
+            harvest.add_units((sign * (atoms + 1)).astype(np.int32), groundings)
         else:
             shape = left.table.tobytes() if left.signs is None else left.signs
             atoms = take_atoms(codes, rows, left.positions)
-            harvest.add_group((left.positions, shape), atoms, kept)
+            harvest.add_group((left.positions, shape), atoms, groundings)
 
 
 def _fold_lists(
@@ -313,11 +313,13 @@ def _fold_demand(
     """A hard count by itself restricts the worlds and needs no atom of its own."""
     lists, owner = run.literals.lists(tally, frame)
     lower, upper, unknown = run.literals.bounds(tally, frame)
-    known = np.flatnonzero(~unknown)
-    harvest.missing += frame.rows - len(known)
-    rows = np.broadcast_to(lower, frame.rows)[known], np.broadcast_to(upper, frame.rows)[known]
+    stated = np.flatnonzero(~unknown)
+    harvest.missing += frame.rows - len(stated)
+    rows = np.broadcast_to(lower, frame.rows)[stated], np.broadcast_to(upper, frame.rows)[stated]
     codes = np.zeros(frame.rows, np.int32)
-    codes[known] = run.literals.auxiliary.demand(lists.take(owner[known]), *rows, run.literals.rule)
+    codes[stated] = run.literals.auxiliary.demand(
+        lists.take(owner[stated]), *rows, run.literals.rule
+    )
     harvest.add_satisfied(batch, np.flatnonzero(codes == TRUE_LITERAL), run.base)
     harvest.add_violated(batch, np.flatnonzero(codes == FALSE_LITERAL))
     _add_single(run, codes, batch, harvest)
@@ -334,10 +336,10 @@ def _add_single(
         harvest.add_units(codes[rows], batch.take(rows))
         return
     for positive in (True, False):
-        chosen = rows[(codes[rows] > 0) == positive]
-        if len(chosen):
-            atoms = np.abs(codes[chosen])[:, None] - 1
-            harvest.add_group(((-1,), (positive,)), atoms, batch.take(chosen))
+        signed = rows[(codes[rows] > 0) == positive]
+        if len(signed):
+            atoms = np.abs(codes[signed])[:, None] - 1
+            harvest.add_group(((-1,), (positive,)), atoms, batch.take(signed))
 
 
 def _is_demand(part: OpenLiteral | OpenCount | Crisp) -> bool:
@@ -348,10 +350,10 @@ def _joined(pieces: Sequence[Lists], lengths: NDArray[np.int64]) -> Lists:
     """Lists of the same rows, one after another in each row."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     literals = np.empty(int(offsets[-1]), np.int32)
-    place = offsets[:-1].copy()
+    cursor = offsets[:-1].copy()
     for piece in pieces:
         sizes = np.diff(piece.offsets)
-        target = np.repeat(place - piece.offsets[:-1], sizes) + np.arange(len(piece.literals))
+        target = np.repeat(cursor - piece.offsets[:-1], sizes) + np.arange(len(piece.literals))
         literals[target] = piece.literals
-        place += sizes
+        cursor += sizes
     return Lists(offsets, literals)

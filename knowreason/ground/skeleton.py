@@ -119,9 +119,9 @@ def mentions_open(part: object, program: Program) -> bool:
 
 def variables_of(part: object) -> dict[str, Variable]:
     """Free variables of a formula, term or node, in order of appearance."""
-    found: dict[str, Variable] = {}
-    _collect(part, frozenset(), found)
-    return found
+    variables: dict[str, Variable] = {}
+    _collect(part, frozenset(), variables)
+    return variables
 
 
 def negated(node: Node) -> Node:

@@ -105,8 +105,8 @@ def _tightest(choose: type[exp.Func], limits: Sequence[exp.Expr]) -> exp.Expr:
         return exp.Null()
     if len(limits) == 1:
         return limits[0]
-    chosen = choose(this=limits[0].copy(), expressions=[limit.copy() for limit in limits[1:]])
-    return exp.Case(ifs=[exp.If(this=exp.and_(*(known(e) for e in limits)), true=chosen)])
+    tightest = choose(this=limits[0].copy(), expressions=[limit.copy() for limit in limits[1:]])
+    return exp.Case(ifs=[exp.If(this=exp.and_(*(known(e) for e in limits)), true=tightest)])
 
 
 def _counted_rows(outer: SettingsQuery, term: Aggregate, history: HistoryAggregate) -> exp.Select:
@@ -285,11 +285,11 @@ class _Frames:
         for name, total in results.items():
             filtered = exp.Filter(this=total, expression=counts.copy())
             outputs[name] = self._window(filtered, alias, order, frame.copy())
-        kept = self.outer.fresh_alias()
+        outside = self.outer.fresh_alias()
         windows = named(outputs | {"asks": column(alias, "asks")})
         windows = windows.from_(aliased(self._both(), alias))
-        columns = [column(kept, name) for name in outputs]
-        return exp.select(*columns).from_(aliased(windows, kept)).where(column(kept, "asks"))
+        columns = [column(outside, name) for name in outputs]
+        return exp.select(*columns).from_(aliased(windows, outside)).where(column(outside, "asks"))
 
     def _both(self) -> exp.Query:
         """Asked and counted rows one under the other, with ``position`` and ``reach``.

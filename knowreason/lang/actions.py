@@ -10,15 +10,18 @@ them is made.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lark import Token as LarkToken
 
 from knowreason.diagnostics import Diagnostic, Source, Span
 from knowreason.lang import syntax as sx
 from knowreason.lang.values import scale_duration
+from knowreason.logic.formulas import AggregateKind, ComparisonOperator
 
-ACTIONS: dict[str, Callable[..., Any]] = {}
+ACTIONS: dict[str, Callable[..., object]] = {}
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class Token(LarkToken):
@@ -47,10 +50,10 @@ class SyntaxFault(Exception):
         self.diagnostic = diagnostic
 
 
-def action(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def action(*names: str) -> Callable[[F], F]:
     """Enter a function under the names of its rules and aliases."""
 
-    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+    def add(function: F) -> F:
         for name in names:
             ACTIONS[name] = function
         return function
@@ -66,30 +69,35 @@ def name_of(token: Token) -> sx.Name:
 # ---------------------------------------------------------------- lists and nothing
 
 
+def inside(rest: tuple[list[T] | Token, ...]) -> tuple[T, ...]:
+    """What stands between brackets: a list and the closing one, or that alone."""
+    return () if isinstance(rest[0], Token) else tuple(rest[0])
+
+
 @action("domain_items", "members", "places", "options", "option_values", "arguments", "formulas")
-def _list(_: Span, first: Any, comma: Token | None = None, item: Any = None) -> list[Any]:
-    if comma is None:
-        return [first]
-    first.append(item)
-    return first  # type: ignore[no-any-return]
+def _list(_: Span, first: T | list[T], *comma_and_item: Token | T) -> list[T]:
+    if not comma_and_item:
+        return [cast(T, first)]
+    return _with(first, cast(T, comma_and_item[1]))
 
 
 @action("facts")
-def _facts(_: Span, first: Any, item: Any = None) -> list[Any]:
-    if item is None:
-        return [first]
-    first.append(item)
-    return first  # type: ignore[no-any-return]
+def _facts(_: Span, first: sx.Fact | list[sx.Fact], *item: sx.Fact) -> list[sx.Fact]:
+    return _with(first, item[0]) if item else [cast(sx.Fact, first)]
 
 
 @action("names")
-def _names(
-    span: Span, first: Any, comma: Token | None = None, item: Token | None = None
-) -> list[sx.Name]:
-    if item is None:
-        return [name_of(first)]
-    first.append(name_of(item))
-    return first  # type: ignore[no-any-return]
+def _names(_: Span, first: Token | list[sx.Name], *comma_and_item: Token) -> list[sx.Name]:
+    if not comma_and_item:
+        return [name_of(cast(Token, first))]
+    return _with(first, name_of(comma_and_item[1]))
+
+
+def _with(items: object, item: T) -> list[T]:
+    """A list that the parser is making, with one more item."""
+    longer = cast("list[T]", items)
+    longer.append(item)
+    return longer
 
 
 @action("absent")
@@ -98,7 +106,7 @@ def _absent(_: Span) -> None:
 
 
 @action("statement", "function", "quantifier")
-def _only(_: Span, value: Any) -> Any:
+def _only(_: Span, value: T) -> T:
     return value
 
 
@@ -143,14 +151,19 @@ def _false(span: Span, _: Token) -> sx.LiteralNode:
     return sx.LiteralNode("bool", False, span)
 
 
+def _amount(literal: sx.LiteralNode) -> float:
+    """Value of a number or a duration."""
+    return cast(float, literal.value)
+
+
 @action("negative_number")
 def _negative_number(span: Span, _: Token, token: Token) -> sx.LiteralNode:
-    return sx.LiteralNode("number", -number(span, token).value, span)  # type: ignore[operator]
+    return sx.LiteralNode("number", -_amount(number(span, token)), span)
 
 
 @action("negative_duration")
 def _negative_duration(span: Span, _: Token, token: Token) -> sx.LiteralNode:
-    return sx.LiteralNode("duration", -_duration(span, token).value, span)  # type: ignore[operator]
+    return sx.LiteralNode("duration", -_amount(_duration(span, token)), span)
 
 
 @action("member")
@@ -179,11 +192,20 @@ def unquote(text: str) -> str:
 # ---------------------------------------------------------------- formulas and terms
 
 _CONNECTIVES = {"disjunction": "|", "conjunction": "&", "implies": "=>", "iff": "<=>"}
-_COMPARATORS = {"EQ": "=", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
+Compared = tuple[ComparisonOperator, sx.Expression]  # a comparator and what follows it
+Last = tuple[sx.Expression, sx.Expression]  # how many rows, by what
+_COMPARATORS: dict[str, ComparisonOperator] = {
+    "EQ": "=",
+    "NE": "!=",
+    "LT": "<",
+    "LE": "<=",
+    "GT": ">",
+    "GE": ">=",
+}
 
 
 def _connective(operator: str) -> Callable[..., sx.Connective]:
-    def build(span: Span, left: Any, _: Token, right: Any) -> sx.Connective:
+    def build(span: Span, left: sx.Expression, _: Token, right: sx.Expression) -> sx.Connective:
         return sx.Connective(operator, left, right, span)
 
     return build
@@ -193,42 +215,46 @@ ACTIONS |= {action: _connective(operator) for action, operator in _CONNECTIVES.i
 
 
 @action("negation")
-def _negation(span: Span, _: Token, operand: Any) -> sx.NotNode:
+def _negation(span: Span, _: Token, operand: sx.Expression) -> sx.NotNode:
     return sx.NotNode(operand, span)
 
 
 @action("quantified")
-def _quantified(span: Span, word: Token, names: list, _: Token, body: Any) -> sx.Quantified:
+def _quantified(
+    span: Span, word: Token, names: list[sx.Name], _: Token, body: sx.Expression
+) -> sx.Quantified:
     kind = "exists" if word.type.startswith("EXISTS") else "forall"
     return sx.Quantified(kind, tuple(names), body, span)
 
 
 @action("comparison")
-def _comparison(span: Span, first: Any, rest: list[tuple[str, Any]]) -> sx.Chain:
+def _comparison(span: Span, first: sx.Expression, rest: list[Compared]) -> sx.Chain:
     operands = (first, *(operand for _, operand in rest))
     return sx.Chain(operands, tuple(operator for operator, _ in rest), span)
 
 
 @action("first_comparison")
-def _first_comparison(_: Span, operator: Token, operand: Any) -> list[tuple[str, Any]]:
+def _first_comparison(_: Span, operator: Token, operand: sx.Expression) -> list[Compared]:
     return [(_COMPARATORS[operator.type], operand)]
 
 
 @action("next_comparison")
-def _next_comparison(_: Span, before: list, operator: Token, operand: Any) -> list:
+def _next_comparison(
+    _: Span, before: list[Compared], operator: Token, operand: sx.Expression
+) -> list[Compared]:
     before.append((_COMPARATORS[operator.type], operand))
     return before
 
 
 @action("binary")
-def _binary(span: Span, left: Any, operator: Token, right: Any) -> sx.Binary:
+def _binary(span: Span, left: sx.Expression, operator: Token, right: sx.Expression) -> sx.Binary:
     return sx.Binary(operator.value, left, right, span)
 
 
 @action("negative")
-def _negative(span: Span, _: Token, operand: Any) -> Any:
+def _negative(span: Span, _: Token, operand: sx.Expression) -> sx.Expression:
     if isinstance(operand, sx.LiteralNode) and operand.kind in ("number", "duration"):
-        return sx.LiteralNode(operand.kind, -operand.value, span)  # type: ignore[operator]
+        return sx.LiteralNode(operand.kind, -_amount(operand), span)
     return sx.Negative(operand, span)
 
 
@@ -243,52 +269,77 @@ def _wildcard(span: Span, _: Token) -> sx.Wild:
 
 
 @action("parenthesis")
-def _parenthesis(_: Span, _open: Token, inner: Any, _close: Token) -> Any:
+def _parenthesis(_: Span, _open: Token, inner: sx.Expression, _close: Token) -> sx.Expression:
     return inner
 
 
 @action("empty_call", "call")
-def _call(span: Span, name: Token, _: Token, *rest: Any) -> sx.Call:
-    return sx.Call(name.value, tuple(rest[0]) if len(rest) == 2 else (), span)
+def _call(span: Span, name: Token, _: Token, *rest: list[sx.Argument] | Token) -> sx.Call:
+    return sx.Call(name.value, inside(rest), span)
 
 
 @action("function_call")
-def _function_call(span: Span, name: Token, _: Token, arguments: list, _c: Token) -> Any:
+def _function_call(
+    span: Span, name: Token, _: Token, arguments: list[sx.Argument], _c: Token
+) -> sx.FunctionCall:
     return sx.FunctionCall(name.value, tuple(arguments), span)
 
 
 @action("named_argument")
-def _named_argument(span: Span, name: Token, _: Token, value: Any) -> sx.Named:
+def _named_argument(span: Span, name: Token, _: Token, value: sx.Expression) -> sx.Named:
     return sx.Named(name_of(name), value, span)
 
 
 @action("count_list")
-def _count_list(span: Span, _: Token, _b: Token, formulas: list, _c: Token) -> sx.CountListNode:
+def _count_list(
+    span: Span, _: Token, _b: Token, formulas: list[sx.Expression], _c: Token
+) -> sx.CountListNode:
     return sx.CountListNode(tuple(formulas), span)
 
 
 @action("count")
 def _count(
-    span: Span, kind: Token, _b: Token, bound: list, _colon: Token, body: Any, last: Any, _c: Token
+    span: Span,
+    kind: Token,
+    _b: Token,
+    bound: list[sx.Expression],
+    _colon: Token,
+    body: sx.Expression,
+    last: Last | None,
+    _c: Token,
 ) -> sx.AggregateNode:
     rows, by = last or (None, None)
-    return sx.AggregateNode(kind.value, None, tuple(bound), body, rows, by, span=span)
+    return sx.AggregateNode("count", None, tuple(bound), body, rows, by, span=span)
 
 
 @action("aggregate", "rate")
 def _aggregate(
-    span: Span, kind: Token, _b: Token, value: Any, _for: Token, names: list, *rest: Any
+    span: Span,
+    kind: Token,
+    _b: Token,
+    value: sx.Expression,
+    _for: Token,
+    names: list[sx.Name],
+    *rest: Any,
 ) -> sx.AggregateNode:
     _, body, last, *more = rest
     rows, by = last or (None, None)
     prior, strength = (more[1], more[3]) if kind.type == "RATE" else (None, None)
     return sx.AggregateNode(
-        kind.value, value, tuple(names), body, rows, by, prior, strength, span=span
+        cast(AggregateKind, kind.value),
+        value,
+        tuple(names),
+        body,
+        rows,
+        by,
+        prior,
+        strength,
+        span=span,
     )
 
 
 @action("last")
-def _last(_: Span, _last: Token, rows: Any, _by: Token, by: Any) -> tuple[Any, Any]:
+def _last(_: Span, _last: Token, rows: sx.Expression, _by: Token, by: sx.Expression) -> Last:
     return rows, by
 
 
@@ -296,9 +347,8 @@ def _last(_: Span, _last: Token, rows: Any, _by: Token, by: Any) -> tuple[Any, A
 
 
 @action("empty_fact_atom", "fact_atom")
-def _fact_atom(span: Span, name: Token, _: Token, *rest: Any) -> sx.Fact:
-    arguments = tuple(rest[0]) if len(rest) == 2 else ()
-    return sx.Fact(name_of(name), arguments, True, None, span)
+def _fact_atom(span: Span, name: Token, _: Token, *rest: list[sx.LiteralNode] | Token) -> sx.Fact:
+    return sx.Fact(name_of(name), inside(rest), True, None, span)
 
 
 @action("positive_fact")

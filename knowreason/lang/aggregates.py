@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from knowreason import logic as lg
 from knowreason.lang import syntax as sx
 from knowreason.lang.names import a_sort, is_capital
-from knowreason.lang.scopes import ExpressionBuilder, knows_sort
+from knowreason.lang.scopes import ExpressionBuilder, knows_sort, variable
 from knowreason.lang.units import MEASURES, NUMBERS, ORDERED
 
 _FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain)
@@ -56,12 +56,12 @@ def aggregate(builder: ExpressionBuilder, node: sx.AggregateNode) -> lg.Aggregat
     wanted = ((node.last, last), (node.prior, prior), (node.strength, strength), (node.by, by))
     faulty = any(written is not None and built is None for written, built in wanted)
     sort = _sort(node, value)
-    known = all(knows_sort(bound) for bound in frame.values())
-    if strangers or faulty or body is None or sort is None or not known:
+    sorted_all = all(knows_sort(bound) for bound in frame.values())
+    if strangers or faulty or body is None or sort is None or not sorted_all:
         return None
-    variables = tuple(lg.Variable(b.name, cast(str, b.sort), span=b.first) for b in frame.values())
+    variables = tuple(variable(bound) for bound in frame.values())
     return lg.Aggregate(
-        cast(Any, node.kind),
+        node.kind,
         value,
         variables,
         body,
@@ -97,7 +97,7 @@ def _value(builder: ExpressionBuilder, node: sx.AggregateNode) -> lg.Term | lg.F
     return term
 
 
-def _is_formula(builder: ExpressionBuilder, node: Any) -> bool:
+def _is_formula(builder: ExpressionBuilder, node: sx.Expression) -> bool:
     if isinstance(node, sx.Call):
         symbol = builder.names.symbols.get(node.name)
         return is_capital(node.name) or (symbol is not None and symbol.result == "bool")
@@ -118,7 +118,7 @@ def _sort(node: sx.AggregateNode, value: lg.Term | lg.Formula | None) -> str | N
 
 
 def _number(
-    builder: ExpressionBuilder, node: Any, allowed: tuple[str, ...], word: str
+    builder: ExpressionBuilder, node: sx.Expression | None, allowed: tuple[str, ...], word: str
 ) -> lg.Term | None:
     if node is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
@@ -11,6 +11,7 @@ from knowreason.lang import syntax as sx
 from knowreason.lang.names import a_sort, is_capital, is_thing
 from knowreason.lang.scopes import ExpressionBuilder
 from knowreason.lang.units import comparable
+from knowreason.logic.formulas import ComparisonOperator
 
 
 def comparisons(builder: ExpressionBuilder, node: sx.Chain) -> lg.Formula | None:
@@ -107,7 +108,7 @@ def _countable(
     return True
 
 
-def _is_pliant(builder: ExpressionBuilder, node: Any) -> bool:
+def _is_pliant(builder: ExpressionBuilder, node: sx.Expression) -> bool:
     """Whether the sort of an operand depends on what it is compared with."""
     if node.__class__ is sx.LiteralNode:
         return node.kind in ("string", "number")
@@ -117,14 +118,18 @@ def _is_pliant(builder: ExpressionBuilder, node: Any) -> bool:
 
 
 def _comparison(
-    builder: ExpressionBuilder, node: sx.Chain, index: int, operator: str, terms: Sequence[lg.Term]
+    builder: ExpressionBuilder,
+    node: sx.Chain,
+    index: int,
+    operator: ComparisonOperator,
+    terms: Sequence[lg.Term],
 ) -> lg.Comparison | None:
     left, right = terms[index], terms[index + 1]
     message = comparable(operator, left, right)
     if message is None:
         first, second = node.operands[index].span, node.operands[index + 1].span
         span = Span(first.source, first.start, second.end)
-        return lg.Comparison(operator, left, right, span=span)  # type: ignore[arg-type]
+        return lg.Comparison(operator, left, right, span=span)
     text, help_line = message
     code = "KR213" if is_thing(left.sort) or is_thing(right.sort) else "KR209"
     builder.names.report(

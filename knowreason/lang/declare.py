@@ -124,14 +124,14 @@ def declare_attribute(
     for place in statement.places:
         if place.mark:
             names.report("KR214", "an attribute has one value anyway", place.span)
-    known = sort in VALUE_SORTS or sort in names.domains
-    if not known:
+    is_sort = sort in VALUE_SORTS or sort in names.domains
+    if not is_sort:
         names.unknown("sort", sort, statement.sort.span, [*VALUE_SORTS, *names.domains], "KR202")
     if not places.claim("symbol", "attribute", name):
         return None
-    result = sort if known else None
+    result = sort if is_sort else None
     names.symbols[name.text] = Signature(name.text, "attribute", sorts, labels, result, name.span)
-    if statement.clock and known and (sort not in ("time", "int") or len(sorts) != 1):
+    if statement.clock and is_sort and (sort not in ("time", "int") or len(sorts) != 1):
         names.report(
             "KR216",
             "`clock` stands after a `time` or `int` attribute of one thing",
@@ -139,7 +139,7 @@ def declare_attribute(
             f"a {sort} of {len(sorts)} arguments" if len(sorts) != 1 else f"a {sort}",
         )
         return None
-    if None in sorts or not known or is_capital(name.text):
+    if None in sorts or not is_sort or is_capital(name.text):
         return None
     arguments = tuple(
         lg.Argument(cast(str, s), label) for s, label in zip(sorts, labels, strict=True)
@@ -208,8 +208,8 @@ def declare_model(
 
 
 def _article(kind: str) -> str:
-    known = {"attribute": "an attribute", "param": "a parameter", "defined": "defined"}
-    return known.get(kind) or f"{a_sort(kind)} predicate"
+    articles = {"attribute": "an attribute", "param": "a parameter", "defined": "defined"}
+    return articles.get(kind) or f"{a_sort(kind)} predicate"
 
 
 def _model_call(names: Names, node: sx.ModelCallNode) -> lg.ModelCall:
@@ -270,8 +270,8 @@ def settle_parameters(names: Names, parameters: Iterable[lg.Parameter]) -> list[
         use = names.uses.get(parameter.name)
         value: lg.Constant | None = parameter.value
         if use is not None and value is not None:
-            kind = "string" if value.sort == "string" else "number"
-            literal = sx.LiteralNode(kind, value.value, cast(Span, value.span))  # type: ignore[arg-type]
+            kind: sx.LiteralKind = "string" if value.sort == "string" else "number"
+            literal = sx.LiteralNode(kind, value.value, cast(Span, value.span))
             value = constant(names, literal, use[0])
         if value is not None:
             settled.append(lg.Parameter(parameter.name, value, span=parameter.span))

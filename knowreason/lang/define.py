@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from knowreason import logic as lg
 from knowreason.lang import syntax as sx
@@ -17,6 +16,7 @@ from knowreason.lang.scopes import (
     check_binders,
     knows_sort,
     unbound,
+    variable,
 )
 
 
@@ -61,7 +61,7 @@ def _spoil(names: Names, group: list[str]) -> None:
         names.symbols.pop(name)
 
 
-def calls_in(node: Any) -> Iterator[sx.Call]:
+def calls_in(node: object) -> Iterator[sx.Call]:
     """Every call in an expression, in the order it is written."""
     pending = [node]
     while pending:
@@ -88,19 +88,16 @@ def _definition(names: Names, statement: sx.DefineStatement) -> lg.Definition | 
     check_binders(scope)
     _check_variables(names, scope, statement)
     builder = Builder(names, scope, "a definition")
-    body: Any
+    body: lg.Formula | lg.Term | None
     if is_capital(signature.name):
         body, result = builder.formula(statement.body), None
     else:
-        body = builder.term(statement.body)
-        result = None if body is None else body.sort
+        body = term = builder.term(statement.body)
+        result = None if term is None else term.sort
     names.set_sorts(signature.name, signature.sorts, result)
     if body is None or None in signature.sorts or len(names.found) > before:
         return None
-    parameters = tuple(
-        lg.Variable(p.text, scope.free[p.text].sort, span=p.span)  # type: ignore[arg-type]
-        for p in statement.parameters
-    )
+    parameters = tuple(variable(scope.free[p.text], p.span) for p in statement.parameters)
     return lg.Definition(signature.name, parameters, body, result, span=statement.span)
 
 
@@ -180,7 +177,7 @@ def _is_cycle(
     return True
 
 
-def _positive_calls(node: Any) -> Iterator[sx.Call]:
+def _positive_calls(node: object) -> Iterator[sx.Call]:
     """Calls under ``&``, ``|`` and ``exists`` only."""
     if isinstance(node, sx.Call):
         yield node
@@ -212,7 +209,7 @@ def _components(graph: dict[str, list[str]]) -> list[list[str]]:
     low: dict[str, int] = {}
     stack: list[str] = []
     on_stack: set[str] = set()
-    found: list[list[str]] = []
+    components: list[list[str]] = []
     for root in graph:
         if root in index:
             continue
@@ -228,7 +225,7 @@ def _components(graph: dict[str, list[str]]) -> list[list[str]]:
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[node])
                 if low[node] == index[node]:
-                    found.append(_pop_component(node, stack, on_stack, list(graph)))
+                    components.append(_pop_component(node, stack, on_stack, list(graph)))
             elif child not in index:
                 index[child] = low[child] = len(index)
                 stack.append(child)
@@ -236,7 +233,7 @@ def _components(graph: dict[str, list[str]]) -> list[list[str]]:
                 work.append((child, iter(graph[child])))
             elif child in on_stack:
                 low[node] = min(low[node], index[child])
-    return found
+    return components
 
 
 def _pop_component(node: str, stack: list[str], on_stack: set[str], order: list[str]) -> list[str]:

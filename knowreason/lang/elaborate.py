@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic
@@ -23,10 +23,11 @@ from knowreason.lang.define import declare_definition, elaborate_definitions
 from knowreason.lang.expressions import Builder
 from knowreason.lang.label_times import check_label_times
 from knowreason.lang.names import Names
-from knowreason.lang.scopes import UNKNOWN_SORT, Scope, check_binders, unbound
+from knowreason.lang.scopes import UNKNOWN_SORT, Scope, check_binders, unbound, variable
 from knowreason.lang.weights import elaborate_weight
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 def elaborate(
@@ -86,10 +87,7 @@ def _rule(names: Names, places: DeclaredPlaces, statement: sx.RuleStatement) -> 
     weight = elaborate_weight(names, scope, statement.weight)
     if formula is None or weight is None or len(names.found) > before:
         return None
-    variables = tuple(
-        lg.Variable(bound.name, bound.sort, span=bound.first)  # type: ignore[arg-type]
-        for bound in scope.free.values()
-    )
+    variables = tuple(variable(bound) for bound in scope.free.values())
     return lg.Rule(statement.name.text, weight, formula, variables, span=statement.span)
 
 
@@ -114,5 +112,5 @@ def _of(statements: Sequence[sx.Statement], kind: type[S]) -> list[S]:
     return [statement for statement in statements if isinstance(statement, kind)]
 
 
-def _kept(items: Any) -> list[Any]:
+def _kept(items: Iterable[T | None]) -> list[T]:
     return [item for item in items if item is not None]

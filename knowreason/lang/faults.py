@@ -122,8 +122,8 @@ def unexpected(line: list[Token], index: int, allowed: set[str]) -> Diagnostic:
 
 def _expected(allowed: set[str]) -> str:
     """A few words for a set of token kinds."""
-    known = grammar().words
-    spelled = {kind: f"`{word}`" for word, kind in known.items()} | _SPELLING
+    words_of_language = grammar().words
+    spelled = {kind: f"`{word}`" for word, kind in words_of_language.items()} | _SPELLING
     words: list[str] = []
     if allowed >= _EXPRESSION:
         words.append("a formula or a term" if "NOT" in allowed else "a term")
@@ -132,7 +132,7 @@ def _expected(allowed: set[str]) -> str:
         words.append("an operator")
         allowed = allowed - _OPERATORS
     if "NAME" in allowed:
-        allowed = allowed - {kind for word, kind in known.items() if word in SOFT_WORDS}
+        allowed = allowed - {kind for word, kind in words_of_language.items() if word in SOFT_WORDS}
     words.extend(sorted(spelled[kind] for kind in allowed if kind in spelled))
     if len(words) > 6:
         words = [*words[:6], "..."]
@@ -193,13 +193,13 @@ def _foreign_symbol(source: Source, line: list[Token], index: int) -> Diagnostic
     """A symbol of another notation, whose first character may be one of ours."""
     for token in line[max(index - 1, 0) : index + 1]:
         for width in (3, 2, 1):
-            found = source.text[token.start_pos : token.start_pos + width]
-            if found in _FOREIGN and token.start_pos + width >= line[index].start_pos + 1:
+            symbol = source.text[token.start_pos : token.start_pos + width]
+            if symbol in _FOREIGN and token.start_pos + width >= line[index].start_pos + 1:
                 return Diagnostic(
                     "KR103",
-                    f"`{found}` is not part of the language",
+                    f"`{symbol}` is not part of the language",
                     span=Span(source, token.start_pos, token.start_pos + width),
-                    help=_FOREIGN[found],
+                    help=_FOREIGN[symbol],
                 )
     return None
 

@@ -88,12 +88,12 @@ def _verbatim(text: str, blank: bool) -> _Item:
 
 def _comments(gap: str, blank: bool) -> tuple[list[_Item], bool]:
     """Comments of their own in a gap, and whether a blank line follows the last one."""
-    found = []
+    comments = []
     for line in gap.split("\n")[: -1 if gap.endswith("\n") or not gap else None]:
         if line.strip():
-            found.append(_Item((line.strip(),), blank=blank))
+            comments.append(_Item((line.strip(),), blank=blank))
         blank = not line.strip()
-    return found, blank
+    return comments, blank
 
 
 def _statement(source: Source, start: int, end: int, blank: bool) -> tuple[_Item, int]:

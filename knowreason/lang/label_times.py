@@ -115,13 +115,13 @@ class _LabelReadCheck:
             )
 
     def _report(self, atom: lg.Atom, code: str, label: str, help: str) -> None:
-        said = {
+        labels = {
             "KR412": "reads labels of `{}`, and nothing says when they are known",
             "KR413": "reads labels of `{}` before they are known",
         }[code].format(atom.predicate)
         self.names.report(
             code,
-            f"`{self.definition.name}` {said}",
+            f"`{self.definition.name}` {labels}",
             atom.span,
             label,
             related=[(name_span(self.definition), "labels known at the clock of its arguments")],

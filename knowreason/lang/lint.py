@@ -52,8 +52,8 @@ def impossible(program: lg.Program) -> list[Diagnostic]:
     leaves = Leaves([predicate.name for predicate in program.predicates if predicate.symmetric])
     unknown = frozenset(predicate.name for predicate in program.open_predicates)
     hard = [shape_of(rule, unknown, leaves) for rule in program.rules if rule.weight.kind == "hard"]
-    found = [*truths(hard, leaves), *contradictions(hard, leaves)]
-    return [diagnostic for diagnostic in found if diagnostic.severity == "error"]
+    findings = [*truths(hard, leaves), *contradictions(hard, leaves)]
+    return [diagnostic for diagnostic in findings if diagnostic.severity == "error"]
 
 
 def _mentioned_twice(sources: Iterable[Source]) -> frozenset[str]:
@@ -144,15 +144,15 @@ def _uninformed(
 def _arbitrary(
     program: lg.Program, shapes: list[Shape], spared: frozenset[str]
 ) -> Iterator[Diagnostic]:
-    told = {name for model in program.models for name in model.predicates} | spared
+    anchored = {name for model in program.models for name in model.predicates} | spared
     tied: set[str] = set()
     for shape in shapes:
         weight = shape.rule.weight
         tied |= shape.opens
         if weight.kind != "open" or weight.sign or weight.value:
-            told |= shape.opens
+            anchored |= shape.opens
     for predicate in program.predicates:
-        if predicate.kind == "latent" and predicate.name in tied - told:
+        if predicate.kind == "latent" and predicate.name in tied - anchored:
             yield Diagnostic(
                 "KR304",
                 f"which side of `{predicate.name}` is true is arbitrary",
@@ -178,13 +178,13 @@ def _decided(shapes: list[Shape]) -> Iterator[Diagnostic]:
 
 def names_in(node: Any) -> set[str]:
     """Predicates, attributes and parameters that a formula or term mentions."""
-    found: set[str] = set()
+    mentioned: set[str] = set()
     pending = [node]
     while pending:
         here = pending.pop()
         if isinstance(here, lg.Atom):
-            found.add(here.predicate)
+            mentioned.add(here.predicate)
         elif isinstance(here, lg.AttributeTerm | lg.ParameterTerm):
-            found.add(here.name)
+            mentioned.add(here.name)
         pending.extend(children(here))
-    return found
+    return mentioned

@@ -177,7 +177,7 @@ def name_span(node: Any) -> Span | None:
     if span is None:
         return None
     text = span.source.text[span.start : span.end]
-    found = re.search(rf"\b{re.escape(node.name)}\b", text)
-    if found is None:
+    match = re.search(rf"\b{re.escape(node.name)}\b", text)
+    if match is None:
         return span
-    return Span(span.source, span.start + found.start(), span.start + found.end())
+    return Span(span.source, span.start + match.start(), span.start + match.end())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from lark.exceptions import UnexpectedToken
 
@@ -43,55 +43,55 @@ def chunks(text: str) -> Iterator[tuple[int, int]]:
 def parse_program(source: Source) -> Parsed:
     """Parse every statement of a rule file."""
     statements: list[sx.Statement] = []
-    found: list[Diagnostic] = []
+    findings: list[Diagnostic] = []
     broken: set[str] = set()
     cuts = list(chunks(source.text))
-    found.extend(_indented_start(source, cuts[0][0] if cuts else len(source.text)))
+    findings.extend(_indented_start(source, cuts[0][0] if cuts else len(source.text)))
     astray = False  # whether the line before began no statement
     for start, end in cuts:
         line = tokens(source, start, end)
         if line[0].value not in STATEMENT_WORDS:
             meant = did_you_mean(line[0].value, STATEMENT_WORDS)
-            if found and meant is None and _stopped_at(found[-1], source, start):
-                found.pop()
+            if findings and meant is None and _stopped_at(findings[-1], source, start):
+                findings.pop()
             if not (astray and not line[0].value.isalnum()):
-                found.append(foreign_start(line))
+                findings.append(foreign_start(line))
             astray = True
             continue
         astray = False
         try:
-            statements.append(parse_tokens(source, line, "statement"))
+            statements.append(cast(sx.Statement, parse_tokens(source, line, "statement")))
         except SyntaxFault as fault:
-            found.append(fault.diagnostic)
+            findings.append(fault.diagnostic)
             declared = _NAME_OF_STATEMENT.match(source.text, start, end)
             if declared:
                 broken.add(declared.group(1))
-    return Parsed(tuple(statements), tuple(found), frozenset(broken))
+    return Parsed(tuple(statements), tuple(findings), frozenset(broken))
 
 
 def parse_fact_file(source: Source) -> tuple[list[sx.Fact], list[Diagnostic]]:
     """Parse every line of a facts file; a fault costs its own line only."""
     facts: list[sx.Fact] = []
-    found: list[Diagnostic] = []
+    findings: list[Diagnostic] = []
     cuts = list(chunks(source.text))
     first = cuts[0][0] if cuts else len(source.text)
     for start, end in [(0, first), *cuts]:
         line = tokens(source, start, end)
         if len(line) > 1:
             try:
-                facts.extend(parse_tokens(source, line, "facts"))
+                facts.extend(cast("list[sx.Fact]", parse_tokens(source, line, "facts")))
             except SyntaxFault as fault:
-                found.append(fault.diagnostic)
-    return facts, found
+                findings.append(fault.diagnostic)
+    return facts, findings
 
 
 def parse_formula_text(source: Source) -> sx.Expression:
     """Parse one formula; raises :class:`SyntaxFault`."""
     line = tokens(source, 0, len(source.text))
-    return parse_tokens(source, line, "formula")  # type: ignore[no-any-return]
+    return cast(sx.Expression, parse_tokens(source, line, "formula"))
 
 
-def parse_tokens(source: Source, line: list[Token], start: str) -> Any:
+def parse_tokens(source: Source, line: list[Token], start: str) -> object:
     """What the tokens say, read from a start symbol; raises :class:`SyntaxFault`."""
     node = _read(line, start).value
     if len(line) > _DEEP_TOKENS and sx.depth(node, MAX_DEPTH) > MAX_DEPTH:

@@ -6,9 +6,9 @@ A variable's sort follows from the argument places it stands at. Nothing is buil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
@@ -54,10 +54,12 @@ class ExpressionBuilder(Protocol):
     frames: list[Frame]
     aggregates: int
 
-    def formula(self, node: Any) -> lg.Formula | None:
+    def formula(self, node: sx.Expression) -> lg.Formula | None:
         """The formula a node says, or ``None`` where it is faulty."""
 
-    def term(self, node: Any, expected: str | None = None, direct: bool = False) -> lg.Term | None:
+    def term(
+        self, node: sx.Expression, expected: str | None = None, direct: bool = False
+    ) -> lg.Term | None:
         """The term a node says, or ``None`` where it is faulty."""
 
 
@@ -78,7 +80,7 @@ class Scope:
                 return frame[name]
         return self.free.get(name)
 
-    def look(self, node: Any) -> None:
+    def look(self, node: object) -> None:
         """Record the variables of an expression."""
         look = _LOOKS.get(node.__class__)
         if look is not None:
@@ -117,21 +119,21 @@ def _call(scope: Scope, node: sx.Call) -> None:
     signature = scope.names.symbols.get(node.name)
     atom = is_capital(node.name)
     for position, argument in enumerate(node.arguments):
-        value = argument
-        if argument.__class__ is sx.Named:
-            value = argument.value  # type: ignore[union-attr]
-        elif position and node.arguments[position - 1].__class__ is sx.Named:
+        value: sx.Argument = argument
+        if isinstance(argument, sx.Named):
+            value = argument.value
+        elif position and isinstance(node.arguments[position - 1], sx.Named):
             signature = None  # out of place: reported when the call is built
-        if value.__class__ is sx.Name:
+        if isinstance(value, sx.Name):
             scope.stand(value, _sort_at(signature, argument, position), atom)
         else:
             scope.look(value)
 
 
-def _sort_at(signature: Signature | None, argument: Any, position: int) -> str | None:
+def _sort_at(signature: Signature | None, argument: sx.Argument, position: int) -> str | None:
     if signature is None:
         return UNKNOWN_SORT
-    if argument.__class__ is sx.Named:
+    if isinstance(argument, sx.Named):
         label = argument.name.text
         if label not in signature.labels:
             return UNKNOWN_SORT
@@ -159,7 +161,7 @@ def _aggregate(scope: Scope, node: sx.AggregateNode) -> None:
     scope.frames.pop()
 
 
-def _bind(scope: Scope, node: sx.Quantified | sx.AggregateNode, names: Any) -> None:
+def _bind(scope: Scope, node: sx.Quantified | sx.AggregateNode, names: Iterable[sx.Name]) -> None:
     frame: Frame = {}
     for name in names:
         text, report = name.text, scope.names.report
@@ -189,7 +191,7 @@ def _name(scope: Scope, node: sx.Name) -> None:
     scope.stand(node)
 
 
-def _children(scope: Scope, node: Any) -> None:
+def _children(scope: Scope, node: object) -> None:
     for child in sx.children(node):
         scope.look(child)
 
@@ -265,6 +267,11 @@ def unbound(scope: Scope) -> Iterator[BoundVariable]:
                 continue
             if bound.sort is None or not (bound.in_atom or bound.head):
                 yield bound
+
+
+def variable(bound: BoundVariable, span: Span | None = None) -> lg.Variable:
+    """The variable, whose sort is known, as it stands at a place (where it is first seen)."""
+    return lg.Variable(bound.name, cast(str, bound.sort), span=span or bound.first)
 
 
 def knows_sort(bound: BoundVariable) -> bool:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, fields
 from typing import Literal as Choice
 
 from knowreason.diagnostics import Span
+from knowreason.logic.formulas import AggregateKind, ComparisonOperator
+
+LiteralKind = Choice["number", "duration", "string", "bool"]
 
 
 def _span() -> Span:
@@ -41,7 +44,7 @@ class Wild:
 class LiteralNode:
     """A number, a duration (in microseconds), a string, or ``true``/``false``."""
 
-    kind: Choice["number", "duration", "string", "bool"]
+    kind: LiteralKind
     value: bool | int | float | str
     span: Span = _span()
 
@@ -101,7 +104,7 @@ class Chain:
     """Comparisons side by side: ``a < b <= c`` has three operands and two operators."""
 
     operands: tuple[Expression, ...]
-    operators: tuple[str, ...]
+    operators: tuple[ComparisonOperator, ...]
     span: Span = _span()
 
 
@@ -141,7 +144,7 @@ class AggregateNode:
     the names after ``for``.
     """
 
-    kind: str
+    kind: AggregateKind
     value: Expression | None
     bound: tuple[Expression, ...]
     body: Expression
@@ -175,6 +178,7 @@ Expression = (
     | AggregateNode
     | CountListNode
 )
+Argument = Expression | Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +303,7 @@ class WeightNode:
 
     kind: Choice["bare", "given", "open", "hard"]
     value: LiteralNode | None
-    sign: str
+    sign: Choice["", ">=", "<="]
     bound: LiteralNode | None
     per: tuple[Name, ...]
     feature: Expression | None

@@ -99,8 +99,8 @@ def tokens(source: Source, start: int, end: int) -> list[Token]:
         kind = match.lastgroup or UNKNOWN
         if kind == STOP:
             break
-        text, place = match[kind], match.start(kind)
-        line.append(Token(words.get(text, kind), text, source, place))
+        text, offset = match[kind], match.start(kind)
+        line.append(Token(words.get(text, kind), text, source, offset))
     line.append(Token(END, "", source, line[-1].end_pos if line else start))
     return line
 
@@ -127,5 +127,5 @@ def _pattern(symbols: list[TerminalDef], ignored: Collection[str]) -> re.Pattern
     skipped = "|".join(t.pattern.to_regexp() for t in symbols if t.name in ignored)
     read = [t for t in symbols if t.name not in ignored]
     read.sort(key=lambda t: t.name not in _COMMON)
-    known = "|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in read)
-    return re.compile(rf"(?:{skipped})*+(?:{known}|(?P<{STOP}>\Z)|(?P<{UNKNOWN}>.))", re.DOTALL)
+    groups = "|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in read)
+    return re.compile(rf"(?:{skipped})*+(?:{groups}|(?P<{STOP}>\Z)|(?P<{UNKNOWN}>.))", re.DOTALL)

@@ -48,13 +48,13 @@ def combine(operator: str, sorts: Sequence[str]) -> SortOutcome:
     if left in NUMBERS and right in NUMBERS:
         whole = operator != "/" and left == right == "int"
         return SortOutcome("int" if whole else "float")
-    known = _SUMS.get((operator, left, right))
-    if known is None and operator in "*/" and left == "duration" and right in NUMBERS:
-        known = "duration"
-    if known is None and operator == "*" and left in NUMBERS and right == "duration":
-        known = "duration"
-    if known is not None:
-        return SortOutcome(known)
+    summed = _SUMS.get((operator, left, right))
+    if summed is None and operator in "*/" and left == "duration" and right in NUMBERS:
+        summed = "duration"
+    if summed is None and operator == "*" and left in NUMBERS and right == "duration":
+        summed = "duration"
+    if summed is not None:
+        return SortOutcome(summed)
     verb = {"+": "added", "-": "subtracted", "*": "multiplied", "/": "divided"}[operator]
     return SortOutcome(
         None,

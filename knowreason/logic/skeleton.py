@@ -94,8 +94,8 @@ class Leaves:
 
 def clause(formula: fm.Formula, leaves: Leaves) -> list[Literal] | None:
     """Literals of which one must hold, or ``None`` when the formula is no clause."""
-    found: list[Literal] = []
-    return found if _clause(formula, True, leaves, found) else None
+    literals: list[Literal] = []
+    return literals if _clause(formula, True, leaves, literals) else None
 
 
 def _clause(node: fm.Formula, positive: bool, leaves: Leaves, found: list[Literal]) -> bool:
@@ -142,11 +142,11 @@ class Skeleton:
 def skeleton(formula: fm.Formula, leaves: Leaves) -> Skeleton | None:
     """Truth table over the leaves, or ``None`` over :data:`MAX_LEAVES`."""
     numbers: dict[str, int] = {}
-    known: list[Leaf] = []
-    shape = _shape(formula, leaves, numbers, known)
-    if len(known) > MAX_LEAVES:
+    atoms: list[Leaf] = []
+    shape = _shape(formula, leaves, numbers, atoms)
+    if len(atoms) > MAX_LEAVES:
         return None
-    return Skeleton(tuple(known), _table(shape, columns(len(known)), (1 << (1 << len(known))) - 1))
+    return Skeleton(tuple(atoms), _table(shape, columns(len(atoms)), (1 << (1 << len(atoms))) - 1))
 
 
 def columns(count: int) -> list[int]:
