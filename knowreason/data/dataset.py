@@ -46,7 +46,7 @@ class Dataset(EncodedTables):
         label_delay: float | str = 0,
         label_refresh: float | str = 0,
     ) -> Dataset:
-        """Bind tables to a program.
+        """The data set of tables bound to a program.
 
         A table is a polars, pandas or Arrow frame, a mapping of columns, or a path or glob
         of csv, tsv, parquet or json lines files. Columns count by position.
@@ -120,7 +120,7 @@ class Dataset(EncodedTables):
 
     @classmethod
     def from_facts(cls, program: Program, facts: Any, **more: Any) -> Dataset:
-        """Bind the statements of a facts file (``lang.parse_facts``).
+        """The data set of the statements of a facts file (``lang.parse_facts``).
 
         Ground atoms of observed predicates are facts; those of open predicates, true or
         false, are evidence. ``more`` goes to :meth:`from_frames` (features, scores, ...).
@@ -135,14 +135,14 @@ class Dataset(EncodedTables):
 
     @classmethod
     def from_networkx(cls, program: Program, graph: nx.Graph, **how: Any) -> Dataset:
-        """Bind a networkx graph; see :func:`knowreason.data.graph_sources.from_networkx`."""
+        """The data set of a networkx graph (:mod:`knowreason.data.graph_sources`)."""
         from knowreason.data.graph_sources import networkx_tables
 
         return cls.from_frames(program, **networkx_tables(program, graph, **how))
 
     @classmethod
     def from_pyg(cls, program: Program, graph: Any, **how: Any) -> Dataset:
-        """Bind PyG ``Data`` or ``HeteroData``; see :mod:`knowreason.data.graph_sources`."""
+        """The data set of PyG ``Data`` or ``HeteroData`` (:mod:`knowreason.data.graph_sources`)."""
         from knowreason.data.graph_sources import pyg_tables
 
         return cls.from_frames(program, **pyg_tables(program, graph, **how))
@@ -160,15 +160,15 @@ class Dataset(EncodedTables):
     def split_by_key(
         self, domain: str, members: Sequence[str] | NDArray[np.bool_]
     ) -> tuple[Dataset, Dataset]:
-        """Hold things back; see :func:`knowreason.data.split.split_by_key`."""
+        """Training and test part by things; see :func:`knowreason.data.split.split_by_key`."""
         return split.split_by_key(self, domain, members)
 
     def hide(self, predicate: str, mask: split.Rows) -> Dataset:
-        """Move visible labels to the hidden ones; see :func:`knowreason.data.split.hide`."""
+        """The data set with labels hidden; see :func:`knowreason.data.split.hide`."""
         return split.hide(self, predicate, mask)
 
     def labels_only(self, predicate: str, rows: split.Rows) -> Dataset:
-        """Keep only some labels; see :func:`knowreason.data.split.labels_only`."""
+        """The data set with only some labels; see :func:`knowreason.data.split.labels_only`."""
         return split.labels_only(self, predicate, rows)
 
     def with_labels(self, predicate: str, table: pa.Table) -> Dataset:

@@ -148,7 +148,7 @@ class Snapshots(NamedTuple):
 
 
 def snapshots(edges: Edges, width: float, origin: float | None = None) -> Snapshots:
-    """Cut edges into windows ``[origin + i * width, origin + (i + 1) * width)``.
+    """Edges cut into windows ``[origin + i * width, origin + (i + 1) * width)``.
 
     Args:
         edges: with times; edges before ``origin`` are left out.

@@ -137,7 +137,7 @@ def read_redteam(path: str | PathLike[str]) -> pa.Table:
 def write_log(
     folder: str | PathLike[str], tables: Mapping[str, pa.Table], *, packed: bool = True
 ) -> tuple[Path, Path]:
-    """Write ``auth`` and ``redteam`` as LANL has them; returns the two files.
+    """The two files, ``auth`` and ``redteam``, written as LANL has them.
 
     Args:
         folder: made where it is not there.

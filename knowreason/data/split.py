@@ -28,7 +28,7 @@ D = TypeVar("D", bound=EncodedTables)
 
 
 def split_by(data: D, attribute: str, *, before: Moment) -> tuple[D, D]:
-    """Cut at a moment (or a value): what is before it, and everything.
+    """Past and future: what is before a moment (or a value), and everything.
 
     The *past* holds the things whose value is below ``before`` and the rows that mention
     only such things; things of other open domains that are seen only with later ones are
@@ -71,7 +71,7 @@ def split_by(data: D, attribute: str, *, before: Moment) -> tuple[D, D]:
 
 
 def split_random(data: D, predicate: str, *, test: float = 0.3, seed: int = 0) -> tuple[D, D]:
-    """Hold back a share of the labels of a predicate, the same share of each class.
+    """Training and test part: a share of a predicate's labels is held back, the same of each class.
 
     Both parts keep all facts. In the training part the held-back labels are gone; in the
     test part they are in ``hidden`` and, for a predicate of one thing, those things are its
@@ -87,7 +87,7 @@ def split_random(data: D, predicate: str, *, test: float = 0.3, seed: int = 0) -
 
 
 def split_by_key(data: D, domain: str, members: Sequence[str] | Mask) -> tuple[D, D]:
-    """Hold back all labels that mention some things of a domain (a fold of users, an area).
+    """Training and test part: labels that mention some things of a domain are held back.
 
     Both parts keep all facts; ``members`` (names, or ``bool[n]``) are the scope of the test
     part.
@@ -105,7 +105,7 @@ def split_by_key(data: D, domain: str, members: Sequence[str] | Mask) -> tuple[D
 
 
 def hide(data: D, predicate: str, mask: Rows) -> D:
-    """Move some visible labels of a predicate (mask or rows) to ``hidden``."""
+    """The data set with some visible labels of a predicate (mask or rows) moved to ``hidden``."""
     table = labels_of(data, predicate)
     moved = _as_mask(mask, table.num_rows)
     if not moved.any():
@@ -116,7 +116,7 @@ def hide(data: D, predicate: str, mask: Rows) -> D:
 
 
 def labels_only(data: D, predicate: str, rows: Rows) -> D:
-    """Keep only some visible labels of a predicate (mask or rows); the others are gone."""
+    """The data set with only some visible labels of a predicate (mask or rows)."""
     table = labels_of(data, predicate)
     return with_labels(data, predicate, table.filter(pa.array(_as_mask(rows, table.num_rows))))
 

@@ -131,7 +131,7 @@ def atom_codes(evidence: NDArray[np.int8]) -> Codes:
 def normal_counts(
     lists: Lists, lower: Codes, upper: Codes
 ) -> tuple[Codes, Lists, Codes, Codes, NDArray[np.int64]]:
-    """Fold constants and repeated atoms out of counts.
+    """Counts without constants and repeated atoms.
 
     Returns:
         The codes of decided rows and of rows that are one literal (unknown elsewhere),

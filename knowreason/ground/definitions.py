@@ -34,7 +34,7 @@ class Definitions:
         self._computing: list[str] = []
 
     def table(self, name: str) -> exp.Table:
-        """Compute a definition, in the order of its arguments; what it needs comes first.
+        """Table of a definition, in the order of its arguments; what it needs is computed first.
 
         Raises:
             GroundingError: KR605 for a cycle other than positive self-recursion.

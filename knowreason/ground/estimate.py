@@ -78,7 +78,7 @@ def plan(
     memory_limit: str = "4GB",
     refuse: bool = True,
 ) -> Plan:
-    """Estimate every rule without grounding it.
+    """Rows, bytes and seconds of every rule, found without grounding it.
 
     Args:
         program: checked program.

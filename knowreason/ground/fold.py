@@ -113,7 +113,7 @@ def _slot_table(width: int) -> tuple[NDArray[np.int16], tuple[int, ...]]:
 
 
 def fold_clauses(codes: Codes) -> Folded:
-    """Fold disjunctions: drop false literals, merge repeated ones, decide.
+    """What is left of disjunctions: false literals dropped, repeated ones merged, rows decided.
 
     Args:
         codes: ``int32[k, m]``, ``k <= 31``; one column a disjunction.

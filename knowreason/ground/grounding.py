@@ -150,7 +150,7 @@ def ground(
     threads: int | None = None,
     evaluated: Mapping[str, pa.Table] | None = None,
 ) -> Grounding:
-    """Ground every rule of a program over data.
+    """The factor graph of a program over data, and where its factors came from.
 
     Args:
         program: checked program.

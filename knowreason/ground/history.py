@@ -73,7 +73,7 @@ class HistoryAggregate:
 
 
 def split(term: Aggregate, keys: Sequence[Variable]) -> HistoryAggregate | None:
-    """Take an aggregate's body apart; ``None`` where it is no history."""
+    """The parts of an aggregate's body; ``None`` where it is no history."""
     body = term.body
     while isinstance(body, Exists):
         body = body.body
@@ -121,7 +121,7 @@ class _Sides:
         return "asked" if names <= self.asked else "both"
 
     def place(self, part: Formula, history: HistoryAggregate) -> bool:
-        """Put a conjunct where it belongs; ``False`` where it belongs nowhere."""
+        """Whether a conjunct belongs to a side, where it is put."""
         side = self.side(part)
         if side != "both":
             (history.asked if side == "asked" else history.counted).append(part)

@@ -98,7 +98,7 @@ class _Rewriter:
         return Comparison("=", AttributeTerm(KNOWN + atom.predicate, others, state.sort), state)
 
     def _is_known(self, atom: Atom) -> list[Formula]:
-        """That there is a label, and that it was known by then."""
+        """Conditions that an atom has a label, known by when the definition reads it."""
         label = self._known(atom)
         return [
             Or((label, Not(label))),  # unknown where it is missing

@@ -114,23 +114,23 @@ class Grounded(Protocol):
 
     @property
     def program(self) -> Program:
-        """Whose rules they are."""
+        """The program whose rules were grounded."""
 
     @property
     def data(self) -> Dataset:
-        """With the names of things."""
+        """The data set with the names of things."""
 
     @property
     def atoms(self) -> AtomTable:
-        """Which things stand in each atom."""
+        """Atoms with the things that stand in each."""
 
     @property
     def graph(self) -> FactorGraph:
-        """The factors."""
+        """The factor graph."""
 
     @property
     def provenance(self) -> tuple[RuleProvenance, ...]:
-        """Where they came from, rule by rule."""
+        """Where the factors came from, rule by rule."""
 
 
 def groundings_of(grounding: Grounded, atom: int, limit: int) -> list[GroundRule]:

@@ -33,13 +33,13 @@ class Tables(Protocol):
         """A table name that nothing else has."""
 
     def standing_for(self, name: str, table: exp.Table) -> AbstractContextManager[None]:
-        """Within it, :meth:`table` of ``name`` is the given table."""
+        """A context in which :meth:`table` of ``name`` is the given table."""
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
-        """Run a query once and keep its rows as a table."""
+        """A table of the rows of a query, which is run once."""
 
     def execute(self, tree: exp.Expr) -> object:
-        """Run a tree."""
+        """The result of running a tree."""
 
     def rows(self, tree: exp.Query) -> int:
         """Exact number of rows of a query."""
@@ -67,7 +67,7 @@ class SettingsQuery(Protocol):
         """An empty query whose aliases differ from this one's."""
 
     def left_join(self, table: exp.Expr, on: Mapping[str, exp.Expr]) -> str:
-        """Join columns that never change the rows; returns their alias."""
+        """Alias of joined columns that never change the rows."""
 
     def fresh_alias(self) -> str:
         """A table alias nothing else in the query has."""

@@ -126,7 +126,7 @@ class Relations:
         return made
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
-        """Run a query once and keep its rows as a table."""
+        """A table of the rows of a query, which is run once."""
         made = self.fresh_table(name)
         self.execute(exp.Create(this=made.copy(), kind="TABLE", expression=tree))
         return made
@@ -138,7 +138,7 @@ class Relations:
 
     @contextmanager
     def standing_for(self, name: str, table: exp.Table) -> Iterator[None]:
-        """Within it, :meth:`table` of ``name`` is the given table."""
+        """A context in which :meth:`table` of ``name`` is the given table."""
         before = self._tables.get(name)
         self._tables[name] = table
         try:
@@ -157,7 +157,7 @@ class Relations:
         return tree.sql(dialect=DIALECT, identify=True)
 
     def execute(self, tree: exp.Expr) -> duckdb.DuckDBPyConnection:
-        """Run a tree.
+        """The result of running a tree.
 
         Raises:
             GroundingError: KR603 where DuckDB refuses (out of memory, overflow, ...).

@@ -35,7 +35,7 @@ class Residual:
 
 
 def residual(node: Node, states: Sequence[int]) -> Residual | int:
-    """Reduce a formula under a pattern of leaf states.
+    """What a formula is under a pattern of leaf states.
 
     Args:
         node: the formula.

@@ -44,7 +44,7 @@ class RulePlan:
 
 
 def plan_rule(program: Program, index: int) -> RulePlan:
-    """Split a rule into guards and residual.
+    """The plan of a rule: its guards, and the formula that they leave.
 
     For a weighted rule both truths of a decided grounding are constants; of a hard one
     only a true grounding may go unlisted.
@@ -59,7 +59,7 @@ def plan_rule(program: Program, index: int) -> RulePlan:
 def peel(
     node: Node, program: Program, *, skip_true: bool, skip_false: bool
 ) -> tuple[Node, tuple[Formula, ...]]:
-    """Take observed parts that decide the formula off its root.
+    """A formula without the observed parts at its root that decide it, and those.
 
     Args:
         node: the formula.

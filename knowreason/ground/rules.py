@@ -71,12 +71,12 @@ class RuleRun:
 
     @property
     def hard(self) -> bool:
-        """Whether it must hold."""
+        """Whether the rule must hold."""
         return self.rule.weight.kind == "hard"
 
     @property
     def parameters(self) -> int:
-        """Number of its weights."""
+        """Number of the rule's weights."""
         return 0 if self.hard else prod(per_sizes(self.rule, self.data))
 
     def origins(self, positions: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
@@ -99,7 +99,7 @@ class RuleRun:
 
 
 def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
-    """Ground a rule into ``harvest``; returns the seconds it took.
+    """Seconds of grounding a rule into ``harvest``.
 
     Raises:
         GroundingError: for a formula with too many open leaves.

@@ -72,7 +72,7 @@ class OpenCount:
 
     @property
     def is_exists(self) -> bool:
-        """Whether it says that at least one entry holds."""
+        """Whether the count says that at least one entry holds."""
         if self.positive:
             return self.lower == 1 and self.upper is None
         return self.lower is None and self.upper == 0

@@ -312,7 +312,7 @@ def sqrt(term: Operand) -> Expression:
 
 
 def floor(term: Operand) -> Expression:
-    """Greatest whole number that is not above it."""
+    """Greatest whole number that is not above the operand."""
     return function("floor", term)
 
 

@@ -264,7 +264,7 @@ def check_within(names: Names, predicate: lg.Predicate, statement: sx.PredicateS
 
 
 def settle_parameters(names: Names, parameters: Iterable[lg.Parameter]) -> list[lg.Parameter]:
-    """Give each parameter the sort that its use asked for."""
+    """Parameters, each with the sort that its use asked for."""
     settled = []
     for parameter in parameters:
         use = names.uses.get(parameter.name)

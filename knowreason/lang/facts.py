@@ -28,7 +28,7 @@ class Facts:
 
 
 def elaborate_facts(names: Names, facts: list[sx.Fact]) -> Facts:
-    """Check facts against declarations; findings are added to ``names``."""
+    """Facts checked against declarations; findings are added to ``names``."""
     atoms: list[tuple[str, tuple[str, ...], bool, Span]] = []
     values: list[tuple[str, tuple[str, ...], Value, Span]] = []
     for fact in facts:

@@ -60,7 +60,7 @@ class _LabelReadCheck:
     definition: lg.Definition
 
     def check(self) -> None:
-        """Report what is wrong with it, at most one fault a label or call."""
+        """Report what is wrong with the definition, at most one fault a label or call."""
         heads = clocked(self.program, self.definition.parameters)
         if not heads:
             self._no_clock()
@@ -148,7 +148,7 @@ class _Late:
     own: lg.Term
 
     def report(self, names: Names, who: str, span: Span | None) -> None:
-        """Report it in the definition or rule ``who``."""
+        """Report the reading in the definition or rule ``who``."""
         terms = (self.at, self.own)
         here, there = (t.name if isinstance(t, lg.Variable) else ".." for t in terms)
         one, two = (_clock(self.program, t).name for t in terms)

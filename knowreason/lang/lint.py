@@ -94,7 +94,7 @@ def _unused(
 
 
 def _is_for_others(program: lg.Program, definition: lg.Definition, own: Sequence[Source]) -> bool:
-    """Whether another file may want it: it is imported, or here is nothing but definitions."""
+    """Whether another file may want a definition: an import, or a file of definitions alone."""
     source = definition.span.source if definition.span else None
     imported = bool(own) and source is not None and source is not own[0]
     return imported or not (program.rules or program.models)

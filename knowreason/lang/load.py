@@ -73,7 +73,7 @@ class CheckResult:
 def load(
     path: str | os.PathLike[str], *, parameters: Mapping[str, ParameterValue] | None = None
 ) -> lg.Program:
-    """Read a rule file and what it imports.
+    """The program of a rule file and of what it imports.
 
     Args:
         path: the file.
@@ -94,7 +94,7 @@ def loads(
     *,
     parameters: Mapping[str, ParameterValue] | None = None,
 ) -> lg.Program:
-    """Read a program from a text; imports are relative to the folder of ``name``.
+    """The program of a text; imports are relative to the folder of ``name``.
 
     Raises:
         ProgramError: with every error there is.

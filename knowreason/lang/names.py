@@ -37,12 +37,12 @@ class Signature:
 
     @property
     def is_predicate(self) -> bool:
-        """Whether it makes atoms."""
+        """Whether the name makes atoms."""
         return is_capital(self.name)
 
     @property
     def is_open(self) -> bool:
-        """Whether its atoms are unknowns."""
+        """Whether atoms of the name are unknowns."""
         return self.kind in ("query", "latent")
 
 

@@ -41,7 +41,7 @@ def chunks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def parse_program(source: Source) -> Parsed:
-    """Parse every statement of a rule file."""
+    """Statements of a rule file, and the faults; a fault costs its own statement only."""
     statements: list[sx.Statement] = []
     findings: list[Diagnostic] = []
     broken: set[str] = set()
@@ -70,7 +70,7 @@ def parse_program(source: Source) -> Parsed:
 
 
 def parse_fact_file(source: Source) -> tuple[list[sx.Fact], list[Diagnostic]]:
-    """Parse every line of a facts file; a fault costs its own line only."""
+    """Facts of a facts file, and the faults; a fault costs its own line only."""
     facts: list[sx.Fact] = []
     findings: list[Diagnostic] = []
     cuts = list(chunks(source.text))
@@ -86,7 +86,7 @@ def parse_fact_file(source: Source) -> tuple[list[sx.Fact], list[Diagnostic]]:
 
 
 def parse_formula_text(source: Source) -> sx.Expression:
-    """Parse one formula; raises :class:`SyntaxFault`."""
+    """The formula that a text is; raises :class:`SyntaxFault`."""
     line = tokens(source, 0, len(source.text))
     return cast(sx.Expression, parse_tokens(source, line, "formula"))
 

@@ -40,7 +40,7 @@ class Shape:
 
 
 def shape_of(rule: lg.Rule, unknown: frozenset[str], leaves: Leaves) -> Shape:
-    """Look at a rule once; ``unknown`` are the query and latent predicates."""
+    """What stands in a rule; ``unknown`` are the query and latent predicates."""
     names: set[str] = set()
     uses: Counter[str] = Counter()
     _look(rule.formula, names, uses)

@@ -55,7 +55,7 @@ class Predicate:
 
     @property
     def is_open(self) -> bool:
-        """Whether ground atoms of it are unknowns."""
+        """Whether ground atoms of the predicate are unknowns."""
         return self.kind in ("query", "latent")
 
     @property
@@ -98,7 +98,7 @@ class Definition:
 
     @property
     def is_predicate(self) -> bool:
-        """Whether it defines a predicate rather than an attribute."""
+        """Whether a predicate is defined, rather than an attribute."""
         return self.sort is None
 
     @property
@@ -158,7 +158,7 @@ class Weight:
 
     @property
     def is_learned(self) -> bool:
-        """Whether training may change it."""
+        """Whether training may change the weight."""
         return self.kind in ("stated", "open")
 
     @property

@@ -79,7 +79,7 @@ class Program:
         raise UnknownNameError(f"`{name}` is not declared", code="KR201")
 
     def is_open(self, predicate: str) -> bool:
-        """Whether ground atoms of it are unknowns (``query`` or ``latent``)."""
+        """Whether ground atoms of the predicate are unknowns (``query`` or ``latent``)."""
         return self.kind_of(predicate) in ("query", "latent")
 
     @property

@@ -59,7 +59,7 @@ def campaigns(
     stealth: float,
     chain: float,
 ) -> Track:
-    """Draw campaigns: each has one main source, some stolen accounts and targets.
+    """Drawn campaigns: each has one main source, some stolen accounts and targets.
 
     A campaign goes on for some days; on each it makes a session of a size that varies a
     lot, and within it accounts and targets come back by a power law.

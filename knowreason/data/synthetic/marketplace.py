@@ -58,7 +58,7 @@ def marketplace(
     label_noise: float = 0.0,
     annotated: float = 1.0,
 ) -> dict[str, pa.Table]:
-    """Draw a world; the same seed gives the same world.
+    """A drawn world; the same seed gives the same world.
 
     Args:
         seed: of all draws.

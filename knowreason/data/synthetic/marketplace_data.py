@@ -47,7 +47,7 @@ def snapshot(world: Tables, first: int, last: int) -> dict[str, pa.Table]:
 
 
 def bind(program: Program, world: Tables) -> Dataset:
-    """Bind a world or a snapshot to a program such as ``rulesets/collusion.kr``.
+    """The data set of a world or a snapshot, bound to a program such as ``rulesets/collusion.kr``.
 
     Attributes of transactions are the columns of their names, and query predicates get the
     labels of :data:`LABELS`. Models may see all signs of a transaction, regions, how long

@@ -42,7 +42,7 @@ def skimming(
     labels: int = 24,
     label_noise: float = 0.0,
 ) -> dict[str, pa.Table]:
-    """Draw a world; the same seed gives the same world.
+    """A drawn world; the same seed gives the same world.
 
     Args:
         seed: of all draws.
