@@ -16,7 +16,7 @@ from pathlib import Path
 from knowreason.diagnostics import Source
 from knowreason.lang import check, format_text, loads
 from knowreason.lang.parser import parse_program
-from knowreason.lang.tables import tables
+from knowreason.lang.tables import grammar
 
 HEAD = """domain P
 observed Friends(P, P)
@@ -65,7 +65,7 @@ def main() -> None:
     options.add_argument("--rules", type=int, nargs="*", default=[1000, 10_000])
     options.add_argument("--out", type=Path)
     given = options.parse_args()
-    tables()
+    grammar()
     rows = {}
     for count in given.rules:
         text, faulty = rules(count), rules(count, errors=10)

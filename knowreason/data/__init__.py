@@ -9,16 +9,17 @@
 =====================  =====================================================================
 """
 
-from knowreason.data.bind_inputs import ScoreColumns
 from knowreason.data.dataset import Dataset
 from knowreason.data.features import (
     FeatureSource,
     FeatureTable,
+    ScoreColumns,
     Standardisation,
     design_matrix,
     fit_standardisation,
 )
-from knowreason.data.graph import EdgeList, Edges, GraphTables, Snapshots, snapshots, to_pyg
+from knowreason.data.graph import EdgeList, Edges, GraphTables, Snapshots, snapshots
+from knowreason.data.pyg_graph import to_pyg
 from knowreason.data.split import folds, known_at, known_labels
 from knowreason.data.vocabulary import Vocabulary
 

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from knowreason.data.binding import Binding, Encoded, Resolved
-from knowreason.data.findings import Frame
+from knowreason.data.binding import Encoded, Resolved, TableBinder
+from knowreason.data.findings import NamedTable
 from knowreason.data.frames import TableLike, read_frame
 from knowreason.data.id_tables import TRUTH, conflicts, id_table, without_repeats
 from knowreason.diagnostics import Span
@@ -29,7 +29,7 @@ VALUE_TYPES = {
 }
 
 
-def encode_things(binding: Binding, things: Mapping[str, TableLike]) -> list[Encoded]:
+def encode_things(binding: TableBinder, things: Mapping[str, TableLike]) -> list[Encoded]:
     """Members of domains that no other row has to mention."""
     encoded = []
     for domain, members in things.items():
@@ -42,7 +42,7 @@ def encode_things(binding: Binding, things: Mapping[str, TableLike]) -> list[Enc
     return encoded
 
 
-def encode_facts(binding: Binding, facts: Mapping[str, TableLike]) -> list[Encoded]:
+def encode_facts(binding: TableBinder, facts: Mapping[str, TableLike]) -> list[Encoded]:
     """Tables of observed predicates and attributes, in the order the program declares them."""
     program = binding.program
     declared = {p.name: p for p in program.predicates} | {a.name: a for a in program.attributes}
@@ -72,7 +72,9 @@ def encode_facts(binding: Binding, facts: Mapping[str, TableLike]) -> list[Encod
     return encoded
 
 
-def encode_truths(binding: Binding, tables: Mapping[str, TableLike], what: str) -> list[Encoded]:
+def encode_truths(
+    binding: TableBinder, tables: Mapping[str, TableLike], what: str
+) -> list[Encoded]:
     """Tables of labels or evidence: one row an atom, the last column (if any) its truth."""
     declared = {predicate.name: predicate for predicate in binding.program.predicates}
     encoded = []
@@ -98,7 +100,7 @@ def encode_truths(binding: Binding, tables: Mapping[str, TableLike], what: str) 
     return encoded
 
 
-def finish_facts(binding: Binding, encoded: Encoded) -> pa.Table:
+def finish_facts(binding: TableBinder, encoded: Encoded) -> pa.Table:
     """A distinct table of an observed predicate, symmetric closure added."""
     predicate = binding.program.predicate(encoded.name)
     resolved = binding.resolve(encoded)
@@ -109,7 +111,7 @@ def finish_facts(binding: Binding, encoded: Encoded) -> pa.Table:
     return _distinct(binding, _closed(predicate, resolved))
 
 
-def finish_attribute(binding: Binding, encoded: Encoded) -> pa.Table:
+def finish_attribute(binding: TableBinder, encoded: Encoded) -> pa.Table:
     """A table of an attribute, one row a setting; missing values are no rows."""
     resolved = binding.resolve(encoded)
     _check_conflicts(
@@ -124,7 +126,7 @@ def finish_attribute(binding: Binding, encoded: Encoded) -> pa.Table:
     return _distinct(binding, resolved)
 
 
-def finish_truths(binding: Binding, encoded: Encoded) -> pa.Table:
+def finish_truths(binding: TableBinder, encoded: Encoded) -> pa.Table:
     """A table of labels or evidence: ``a0 ..`` and ``value`` int8, one row an atom."""
     predicate = binding.program.predicate(encoded.name)
     functional = predicate.functional_position
@@ -157,7 +159,7 @@ def empty_table(program: Program, name: str) -> pa.Table:
     return id_table(ids, pa.array([], pa.int8()) if program.is_open(name) else None)
 
 
-def encode_constants(binding: Binding) -> Callable[[], None]:
+def encode_constants(binding: TableBinder) -> Callable[[], None]:
     """Constants of open domains become members; the result warns of those no row mentions."""
     spans: dict[str, dict[str, Span | None]] = {}
     for constant in _constants(binding.program):
@@ -182,7 +184,7 @@ def encode_constants(binding: Binding) -> Callable[[], None]:
     return warn
 
 
-def warn_of_silence(binding: Binding, tables: Mapping[str, pa.Table]) -> None:
+def warn_of_silence(binding: TableBinder, tables: Mapping[str, pa.Table]) -> None:
     """Warn of observed predicates and attributes without a row."""
     program = binding.program
     declared = [p.name for p in program.predicates if not p.is_open]
@@ -204,7 +206,7 @@ def _constants(node: object) -> Iterator[Constant]:
 
 
 def _in_order(
-    binding: Binding, tables: Mapping[str, Any], declared: Mapping[str, Any], what: str
+    binding: TableBinder, tables: Mapping[str, Any], declared: Mapping[str, Any], what: str
 ) -> list[str]:
     for name in tables:
         if name not in declared:
@@ -212,7 +214,7 @@ def _in_order(
     return [name for name in declared if name in tables]
 
 
-def _unknown(binding: Binding, name: str, what: str, known: Mapping[str, Any]) -> None:
+def _unknown(binding: TableBinder, name: str, what: str, known: Mapping[str, Any]) -> None:
     binding.findings.add(
         "KR503",
         f"the program declares no {what} `{name}`",
@@ -221,7 +223,7 @@ def _unknown(binding: Binding, name: str, what: str, known: Mapping[str, Any]) -
 
 
 def _columns(
-    binding: Binding, frame: Frame, sorts: Sequence[str], extra: tuple[int, ...]
+    binding: TableBinder, frame: NamedTable, sorts: Sequence[str], extra: tuple[int, ...]
 ) -> tuple[list[str] | None, str | None]:
     """Names of the key columns and of the value column, if there is one.
 
@@ -260,13 +262,13 @@ def _with_truth(resolved: Resolved) -> Resolved:
     return Resolved(resolved.encoded, resolved.ids, resolved.rows, true)
 
 
-def _distinct(binding: Binding, resolved: Resolved) -> pa.Table:
+def _distinct(binding: TableBinder, resolved: Resolved) -> pa.Table:
     sizes = binding.sizes(resolved.encoded.sorts)
-    kept = resolved.take(without_repeats(resolved.ids, sizes, resolved.count))
-    return id_table(kept.ids, kept.value)
+    distinct = resolved.take(without_repeats(resolved.ids, sizes, resolved.count))
+    return id_table(distinct.ids, distinct.value)
 
 
-def _check_functional(binding: Binding, predicate: Predicate, resolved: Resolved) -> None:
+def _check_functional(binding: TableBinder, predicate: Predicate, resolved: Resolved) -> None:
     position = predicate.functional_position
     if position is None:
         return
@@ -274,18 +276,18 @@ def _check_functional(binding: Binding, predicate: Predicate, resolved: Resolved
     sorts = [sort for place, sort in enumerate(predicate.sorts) if place != position]
     states = resolved.ids[position]
     key = row_keys(settings, binding.sizes(sorts), resolved.count)
-    found = conflicts(key, states)
+    clashes = conflicts(key, states)
     vocabulary = binding.vocabularies[predicate.sorts[position]]
 
     def state(row: int) -> str:
         return vocabulary.name(int(states[row]))
 
-    earlier = dict(zip(found.rows.tolist(), found.earlier.tolist(), strict=True))
+    earlier = dict(zip(clashes.rows.tolist(), clashes.earlier.tolist(), strict=True))
     _report(
         binding,
         resolved,
         "KR511",
-        found.rows,
+        clashes.rows,
         lambda row: (
             f'the value is "{state(row)}", but '
             f'{_at_row(resolved, earlier[row])} says "{state(earlier[row])}"'
@@ -295,19 +297,19 @@ def _check_functional(binding: Binding, predicate: Predicate, resolved: Resolved
 
 
 def _check_conflicts(
-    binding: Binding, resolved: Resolved, code: str, message: Callable[[int, int], str]
+    binding: TableBinder, resolved: Resolved, code: str, message: Callable[[int, int], str]
 ) -> None:
     assert resolved.value is not None
     value = resolved.value
     comparable = value.dictionary_encode().indices if value.type == pa.string() else value
     key = row_keys(resolved.ids, binding.sizes(resolved.encoded.sorts), resolved.count)
-    found = conflicts(key, comparable.to_numpy(zero_copy_only=False))
-    earlier = dict(zip(found.rows.tolist(), found.earlier.tolist(), strict=True))
-    _report(binding, resolved, code, found.rows, lambda row: message(row, earlier[row]))
+    clashes = conflicts(key, comparable.to_numpy(zero_copy_only=False))
+    earlier = dict(zip(clashes.rows.tolist(), clashes.earlier.tolist(), strict=True))
+    _report(binding, resolved, code, clashes.rows, lambda row: message(row, earlier[row]))
 
 
 def _report(
-    binding: Binding,
+    binding: TableBinder,
     resolved: Resolved,
     code: str,
     rows: np.ndarray[Any, np.dtype[np.int64]],

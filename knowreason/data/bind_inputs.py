@@ -12,29 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from knowreason.data.binding import Binding, Encoded
+from knowreason.data.binding import Encoded, TableBinder
 from knowreason.data.columns import to_sort
 from knowreason.data.encode import one_chunk
-from knowreason.data.features import FeatureSource, FeatureTable
-from knowreason.data.findings import Frame
+from knowreason.data.features import FeatureSource, FeatureTable, ScoreColumns
+from knowreason.data.findings import NamedTable
 from knowreason.data.frames import TableLike, read_frame, select_columns
 from knowreason.data.graph import EdgeList, Edges, GraphTables
 from knowreason.data.id_tables import as_matrix, conflicts, without_repeats
 from knowreason.errors import DataError, did_you_mean
 from knowreason.logic import ModelCall, Program
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreColumns:
-    """Named columns of scores, one row an atom.
-
-    Attributes:
-        arguments: ``int32[n, arity]``, ids of the things in each atom.
-        values: ``float64[n]`` by column name; NaN where there is no score.
-    """
-
-    arguments: NDArray[np.int32]
-    values: Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -48,10 +35,10 @@ class EncodedEdges:
 
 
 def encode_features(
-    binding: Binding, features: Mapping[str, TableLike | FeatureSource]
+    binding: TableBinder, features: Mapping[str, TableLike | FeatureSource]
 ) -> list[tuple[Encoded, FeatureTable]]:
     """Per domain the coded key of its table and the features, one row a data row."""
-    found = []
+    encoded_tables = []
     for domain, given in features.items():
         if domain not in binding.builders:
             binding.findings.add(
@@ -67,12 +54,12 @@ def encode_features(
         columns = list(source.columns) if source.columns is not None else others
         frame = select_columns(frame, [key, *columns])
         encoded = binding.encode(frame, domain, (domain,), (key,))
-        found.append((encoded, read_features(binding, frame, columns, source.categorical)))
-    return found
+        encoded_tables.append((encoded, read_features(binding, frame, columns, source.categorical)))
+    return encoded_tables
 
 
 def read_features(
-    binding: Binding, frame: Frame, columns: Sequence[str], categorical: Sequence[str]
+    binding: TableBinder, frame: NamedTable, columns: Sequence[str], categorical: Sequence[str]
 ) -> FeatureTable:
     """Columns as numbers or codes: text and ``categorical`` columns are categories."""
     values = np.empty((frame.table.num_rows, len(columns)), dtype=np.float32)
@@ -97,7 +84,7 @@ def read_features(
     return FeatureTable(tuple(columns), values, tuple(categories))
 
 
-def finish_features(binding: Binding, encoded: Encoded, table: FeatureTable) -> FeatureTable:
+def finish_features(binding: TableBinder, encoded: Encoded, table: FeatureTable) -> FeatureTable:
     """Features in the order of the ids; things without a row have none (NaN)."""
     resolved = binding.resolve(encoded)
     ids = resolved.ids[0]
@@ -118,10 +105,10 @@ def finish_features(binding: Binding, encoded: Encoded, table: FeatureTable) -> 
 
 
 def encode_scores(
-    binding: Binding, scores: Mapping[str, TableLike]
+    binding: TableBinder, scores: Mapping[str, TableLike]
 ) -> list[tuple[Encoded, dict[str, NDArray[np.float64]]]]:
     """Per predicate the coded arguments and the columns of scores."""
-    found = []
+    encoded_tables = []
     declared = {predicate.name: predicate for predicate in binding.program.predicates}
     for name, given in scores.items():
         if name not in declared:
@@ -147,12 +134,12 @@ def encode_scores(
             column: _scores(binding, frame, column, column in shares)
             for column in columns[len(sorts) :]
         }
-        found.append((encoded, values))
-    return found
+        encoded_tables.append((encoded, values))
+    return encoded_tables
 
 
 def finish_scores(
-    binding: Binding, encoded: Encoded, values: Mapping[str, NDArray[np.float64]]
+    binding: TableBinder, encoded: Encoded, values: Mapping[str, NDArray[np.float64]]
 ) -> ScoreColumns:
     """Scores by ids; the first row of an atom is taken where rows repeat."""
     resolved = binding.resolve(encoded)
@@ -171,9 +158,9 @@ def finish_scores(
     return ScoreColumns(arguments, {name: column[rows] for name, column in values.items()})
 
 
-def encode_edges(binding: Binding, graph: EdgeList | Sequence[EdgeList]) -> list[EncodedEdges]:
+def encode_edges(binding: TableBinder, graph: EdgeList | Sequence[EdgeList]) -> list[EncodedEdges]:
     """Coded ends, keys and times of every relation."""
-    found = []
+    relations = []
     for source in (graph,) if isinstance(graph, EdgeList) else graph:
         ends = [_end(binding.program, end) for end in (source.source, source.target)]
         if source.key is not None:
@@ -185,11 +172,11 @@ def encode_edges(binding: Binding, graph: EdgeList | Sequence[EdgeList]) -> list
         frame = select_columns(frame, list(wanted))
         encoded = binding.encode(frame, source.name, [domain for _, domain in ends], columns)
         times, sort = _times(binding, frame, source.time)
-        found.append(EncodedEdges(source, encoded, times, sort))
-    return found
+        relations.append(EncodedEdges(source, encoded, times, sort))
+    return relations
 
 
-def finish_edges(binding: Binding, found: Sequence[EncodedEdges]) -> GraphTables | None:
+def finish_edges(binding: TableBinder, found: Sequence[EncodedEdges]) -> GraphTables | None:
     """Edges with ids; ``None`` when there is no relation."""
     relations = []
     for edges in found:
@@ -227,23 +214,23 @@ def _end(program: Program, end: str) -> tuple[str, str]:
                 help=did_you_mean(domain, domains),
             )
         return column, domain
-    found = {
+    candidates = {
         argument.sort
         for predicate in program.predicates
         for argument in predicate.arguments
         if argument.name == column
     } or {name for name in domains if name.lower() == column.lower()}
-    if len(found) != 1:
+    if len(candidates) != 1:
         raise DataError(
             f"of which domain are the things in column `{column}` of the edges?",
             code="KR524",
             help=f'write "{column}:Domain", one of {", ".join(sorted(domains))}',
         )
-    return column, found.pop()
+    return column, candidates.pop()
 
 
 def _times(
-    binding: Binding, frame: Frame, column: str | None
+    binding: TableBinder, frame: NamedTable, column: str | None
 ) -> tuple[NDArray[Any] | None, str | None]:
     if column is None:
         return None, None
@@ -263,7 +250,7 @@ def _times(
 
 
 def _scores(
-    binding: Binding, frame: Frame, column: str, is_probability: bool
+    binding: TableBinder, frame: NamedTable, column: str, is_probability: bool
 ) -> NDArray[np.float64]:
     raw = frame.table.column(column)
     converted = to_sort(raw, "float")

@@ -1,8 +1,8 @@
 """Tables whose key columns become ids: the working state of a binding.
 
 Binding goes in two passes, because an id exists only when all tables have been seen:
-:meth:`Binding.encode` codes the key columns of each table against their own names, and
-after :meth:`Binding.freeze`, :meth:`Binding.resolve` gives the ids.
+:meth:`TableBinder.encode` codes the key columns of each table against their own names, and
+after :meth:`TableBinder.freeze`, :meth:`TableBinder.resolve` gives the ids.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from knowreason.data.columns import EXAMPLES, to_key, to_sort, to_truth
 from knowreason.data.encode import UNKNOWN, one_chunk
-from knowreason.data.findings import Findings, Frame
+from knowreason.data.findings import BindingFindings, NamedTable
 from knowreason.data.id_tables import Ids, Rows
 from knowreason.data.vocabulary import Coded, Vocabulary, VocabularyBuilder
 from knowreason.logic import VALUE_SORTS, Program
@@ -35,7 +35,7 @@ class Encoded:
         value: last column: converted values, coded names, or ``None``.
     """
 
-    frame: Frame
+    frame: NamedTable
     name: str
     columns: tuple[str, ...]
     sorts: tuple[str, ...]
@@ -81,11 +81,11 @@ class Resolved:
 
 
 @dataclass
-class Binding:
+class TableBinder:
     """Vocabularies in the making and findings so far."""
 
     program: Program
-    findings: Findings = field(default_factory=Findings)
+    findings: BindingFindings = field(default_factory=BindingFindings)
     builders: dict[str, VocabularyBuilder] = field(default_factory=dict)
     vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
 
@@ -95,7 +95,7 @@ class Binding:
 
     def encode(
         self,
-        frame: Frame,
+        frame: NamedTable,
         name: str,
         sorts: Sequence[str],
         columns: Sequence[str],
@@ -142,7 +142,7 @@ class Binding:
         """Number of things of each domain."""
         return [len(self.vocabularies[sort]) for sort in sorts]
 
-    def _code(self, frame: Frame, column: str, sort: str) -> Coded:
+    def _code(self, frame: NamedTable, column: str, sort: str) -> Coded:
         raw = frame.table.column(column)
         key = to_key(raw)
         self.findings.add_rows(
@@ -155,7 +155,7 @@ class Binding:
         )
         return self.builders[sort].add(key.values)
 
-    def _value(self, frame: Frame, column: str, sort: str) -> pa.ChunkedArray | Coded:
+    def _value(self, frame: NamedTable, column: str, sort: str) -> pa.ChunkedArray | Coded:
         if sort not in VALUE_SORTS and sort != "truth":
             return self._code(frame, column, sort)
         raw = frame.table.column(column)

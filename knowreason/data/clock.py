@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data.columns import EXAMPLES, to_sort
+from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.errors import DataError, did_you_mean
 
-if TYPE_CHECKING:
-    from knowreason.data.dataset import Dataset
-
 ORDERED = ("int", "float", "time", "duration")
 LATEST = np.iinfo(np.int64).max
+Moment = datetime | date | timedelta | np.generic | str | int | float
+Clocks = NDArray[np.int64] | NDArray[np.float64]
 
 
-def thing_values(data: Dataset, attribute: str) -> tuple[NDArray[Any], str]:
+def thing_values(data: EncodedTables, attribute: str) -> tuple[Clocks, str]:
     """Value of an ordered attribute for every thing of its domain, and the sort.
 
     Missing is the greatest int64 (``inf`` for ``float``), so it compares as later than all.
@@ -47,13 +46,13 @@ def thing_values(data: Dataset, attribute: str) -> tuple[NDArray[Any], str]:
     return values, declared.sort
 
 
-def label_clock(data: Dataset, predicate: str, table: pa.Table) -> tuple[NDArray[Any], str]:
+def label_clock(data: EncodedTables, predicate: str, table: pa.Table) -> tuple[Clocks, str]:
     """When each atom of a table happened: the latest clock among its arguments.
 
     Raises:
         DataError: KR519 when no argument of the predicate has a clock.
     """
-    latest: NDArray[Any] | None = None
+    latest: Clocks | None = None
     sort = ""
     for domain, ids in zip(data.program.sorts_of(predicate), id_columns(table), strict=True):
         clock = data.program.clock_of(domain)
@@ -70,13 +69,13 @@ def label_clock(data: Dataset, predicate: str, table: pa.Table) -> tuple[NDArray
     return latest, sort
 
 
-def at_most(clock: NDArray[Any], moment: float) -> NDArray[np.bool_]:
+def at_most(clock: Clocks, moment: float) -> NDArray[np.bool_]:
     """Which clocks are at or before a moment; a missing one never is."""
     missing = np.isinf(clock) if clock.dtype.kind == "f" else clock == LATEST
     return (clock <= moment) & ~missing
 
 
-def to_moment(value: Any, sort: str) -> float:
+def to_moment(value: Moment, sort: str) -> float:
     """A value to compare an attribute of that sort with; microseconds for times.
 
     Raises:
@@ -100,7 +99,7 @@ def to_moment(value: Any, sort: str) -> float:
     return micros
 
 
-def _micros(value: Any) -> int | None:
+def _micros(value: Moment) -> int | None:
     if isinstance(value, datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
         return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -96,8 +96,8 @@ def _to_float(column: pa.ChunkedArray) -> Converted:
         return _refuse(column, pa.float64())
     number = pc.match_substring_regex(column, NUMBER)
     trimmed = pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^\+", "")
-    found = _keep(column, number, lambda good: good.cast(pa.float64()), trimmed)
-    return Converted(_without_nan(found.values), found.bad)
+    converted = _keep(column, number, lambda good: good.cast(pa.float64()), trimmed)
+    return Converted(_without_nan(converted.values), converted.bad)
 
 
 def _to_bool(column: pa.ChunkedArray) -> Converted:

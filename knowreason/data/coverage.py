@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from knowreason.data.binding import Binding, Encoded
+from knowreason.data.binding import Encoded, TableBinder
 from knowreason.data.vocabulary import Coded
 from knowreason.errors import did_you_mean
 
@@ -20,13 +20,13 @@ EXAMPLES, SUGGESTIONS = 3, 10_000  # ids shown, and names among which a near one
 
 
 def check_ids(
-    binding: Binding,
+    binding: TableBinder,
     *,
     facts: Sequence[Encoded],
     features: Sequence[Encoded],
     others: Sequence[Encoded],
 ) -> None:
-    """Find ids that no other table knows; call after :meth:`Binding.freeze`.
+    """Find ids that no other table knows; call after :meth:`TableBinder.freeze`.
 
     A row of ``others`` (labels, evidence, scores) is unknown where neither a fact nor a
     feature mentions its id, a row of ``features`` where no fact does. Some unknown rows are
@@ -50,7 +50,7 @@ def check_ids(
 class _Mentions:
     """By domain, how many tables mention each thing (``int32[n]``), and how many name any."""
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, binding: TableBinder) -> None:
         self.binding = binding
         self.counts = {d: np.zeros(len(v), np.int32) for d, v in binding.vocabularies.items()}
         self.tables = dict.fromkeys(binding.vocabularies, 0)
@@ -72,7 +72,7 @@ class _Mentions:
         return {domain: ids for domain, ids in whole.items() if len(ids)}
 
 
-def _columns(binding: Binding, encoded: Encoded) -> Iterator[tuple[str, str, Coded]]:
+def _columns(binding: TableBinder, encoded: Encoded) -> Iterator[tuple[str, str, Coded]]:
     """Name, domain and codes of each column that holds things."""
     yield from zip(encoded.columns, encoded.sorts, encoded.keys, strict=True)
     if isinstance(encoded.value, Coded):
@@ -80,7 +80,7 @@ def _columns(binding: Binding, encoded: Encoded) -> Iterator[tuple[str, str, Cod
         yield encoded.frame.table.column_names[-1], sort, encoded.value
 
 
-def _check_rows(binding: Binding, encoded: Encoded, known: _Mentions, what: str) -> None:
+def _check_rows(binding: TableBinder, encoded: Encoded, known: _Mentions, what: str) -> None:
     """Tell of rows that name a thing which no table of ``known`` mentions."""
     frame = encoded.frame
     for column, domain, coded in _columns(binding, encoded):
@@ -104,7 +104,7 @@ def _check_rows(binding: Binding, encoded: Encoded, known: _Mentions, what: str)
             binding.findings.warn("KR529", message, help=help, span=span)
 
 
-def _check_facts(binding: Binding, encoded: Encoded, known: _Mentions) -> None:
+def _check_facts(binding: TableBinder, encoded: Encoded, known: _Mentions) -> None:
     """Tell of a table of facts that shares no thing with any other table."""
     frame = encoded.frame
     for domain, ids in known.things(encoded).items():
@@ -125,7 +125,7 @@ def _quoted(names: Sequence[str]) -> str:
     return f"{shown} ..." if len(names) > EXAMPLES else shown
 
 
-def _help(binding: Binding, domain: str, name: str, known: _Mentions) -> str:
+def _help(binding: TableBinder, domain: str, name: str, known: _Mentions) -> str:
     """The known name nearest to an unknown one, or what names have to be."""
     others = np.flatnonzero(known.counts[domain])[:SUGGESTIONS]
     names = [n for n in binding.vocabularies[domain].decode(others).to_pylist() if n != name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,16 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import bind, bind_inputs, split
-from knowreason.data.bind_inputs import ScoreColumns
-from knowreason.data.binding import Binding
-from knowreason.data.clock import to_moment
+from knowreason.data.binding import TableBinder
+from knowreason.data.clock import Moment, to_moment
 from knowreason.data.coverage import check_ids
-from knowreason.data.features import FeatureSource, FeatureTable
+from knowreason.data.encoded_tables import EncodedTables
+from knowreason.data.features import FeatureSource
 from knowreason.data.frames import TableLike
-from knowreason.data.graph import EdgeList, GraphTables
-from knowreason.data.id_tables import VALUE, id_columns
-from knowreason.data.vocabulary import Vocabulary
-from knowreason.diagnostics import Diagnostic
+from knowreason.data.graph import EdgeList
 from knowreason.errors import DataWarning
 from knowreason.logic import Program
 
@@ -30,51 +27,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
-    """What is known about the world a program speaks of; frozen.
+class Dataset(EncodedTables):
+    """What is known about the world a program speaks of: made of frames, files and graphs, split
+    and relabelled; frozen.
 
-    Every table holds ids: columns ``a0 .. a{k-1}`` int32, numbered by ``vocabularies``.
-
-    Attributes:
-        program: the program the tables are bound to.
-        vocabularies: every domain's names and ids.
-        facts: per observed predicate its true atoms, distinct, symmetric closure added.
-        attributes: per attribute ``a0 ..`` and ``value`` (int64, float64, bool, string, or
-            int32 ids for a domain; times and durations int64 microseconds), one row a
-            setting, no row where missing.
-        evidence: per open predicate atoms that are known when predicting: ``a0 ..`` and
-            ``value`` int8.
-        labels: per query predicate the visible labels, same columns. A row of a functional
-            predicate with value 1 says which state its setting is in.
-        hidden: labels held back: what a prediction is scored against.
-        features: per domain what models (never rules) may see, one row a thing.
-        scores: per predicate named columns of scores made elsewhere.
-        graph: edges for graph models.
-        scope: per domain ``bool[n]``, the things asked about; all where absent.
-        warnings: findings that did not stop the binding.
-        label_delay: how long after its atom's clock a label is known, in the clock's units
-            (microseconds for times): what definitions over labels go by.
-        label_refresh: for how long labels are not gathered anew in use; what is learned from
-            (things outside ``scope``) reads labels as old. 0 is at once.
-        readable: labels that definitions may read where they are not the visible ones, which
-            cross-fitting hides in turn.
+    Its attributes are those of :class:`~knowreason.data.encoded_tables.EncodedTables`.
     """
-
-    program: Program
-    vocabularies: Mapping[str, Vocabulary]
-    facts: Mapping[str, pa.Table]
-    attributes: Mapping[str, pa.Table]
-    evidence: Mapping[str, pa.Table]
-    labels: Mapping[str, pa.Table]
-    hidden: Mapping[str, pa.Table]
-    features: Mapping[str, FeatureTable] = field(default_factory=dict)
-    scores: Mapping[str, ScoreColumns] = field(default_factory=dict)
-    graph: GraphTables | None = None
-    scope: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
-    warnings: tuple[Diagnostic, ...] = ()
-    label_delay: float = 0
-    label_refresh: float = 0
-    readable: Mapping[str, pa.Table] | None = None
 
     @classmethod
     def from_frames(
@@ -91,7 +49,7 @@ class Dataset:
         label_delay: float | str = 0,
         label_refresh: float | str = 0,
     ) -> Dataset:
-        """Bind tables to a program.
+        """The data set of tables bound to a program.
 
         A table is a polars, pandas or Arrow frame, a mapping of columns, or a path or glob
         of csv, tsv, parquet or json lines files. Columns count by position.
@@ -118,7 +76,7 @@ class Dataset:
         Warns:
             DataWarning: of ids that no other table knows (KR529).
         """
-        binding = Binding(program)
+        binding = TableBinder(program)
         pending_things = bind.encode_things(binding, things or {})
         pending_facts = bind.encode_facts(binding, facts or {})
         pending_evidence = bind.encode_truths(binding, evidence or {}, "evidence")
@@ -142,7 +100,7 @@ class Dataset:
             else bind.finish_facts(binding, encoded)
             for encoded in pending_facts
         }
-        known = {e.name: bind.finish_truths(binding, e) for e in pending_evidence}
+        evidence_tables = {e.name: bind.finish_truths(binding, e) for e in pending_evidence}
         labelled = {e.name: bind.finish_truths(binding, e) for e in pending_labels}
         inputs = {e.name: bind_inputs.finish_features(binding, e, t) for e, t in pending_features}
         columns = {e.name: bind_inputs.finish_scores(binding, e, v) for e, v in pending_scores}
@@ -164,7 +122,7 @@ class Dataset:
             vocabularies=binding.vocabularies,
             facts=complete(tables, observed),
             attributes=complete(tables, [a.name for a in program.attributes]),
-            evidence=complete(known, [p.name for p in program.open_predicates]),
+            evidence=complete(evidence_tables, [p.name for p in program.open_predicates]),
             labels=complete(labelled, queries),
             hidden=complete({}, queries),
             features=inputs,
@@ -177,7 +135,7 @@ class Dataset:
 
     @classmethod
     def from_facts(cls, program: Program, facts: Any, **more: Any) -> Dataset:
-        """Bind the statements of a facts file (``lang.parse_facts``).
+        """The data set of the statements of a facts file (``lang.parse_facts``).
 
         Ground atoms of observed predicates are facts; those of open predicates, true or
         false, are evidence. ``more`` goes to :meth:`from_frames` (features, scores, ...).
@@ -192,66 +150,19 @@ class Dataset:
 
     @classmethod
     def from_networkx(cls, program: Program, graph: nx.Graph, **how: Any) -> Dataset:
-        """Bind a networkx graph; see :func:`knowreason.data.graph_sources.from_networkx`."""
+        """The data set of a networkx graph (:mod:`knowreason.data.graph_sources`)."""
         from knowreason.data.graph_sources import networkx_tables
 
         return cls.from_frames(program, **networkx_tables(program, graph, **how))
 
     @classmethod
     def from_pyg(cls, program: Program, graph: Any, **how: Any) -> Dataset:
-        """Bind PyG ``Data`` or ``HeteroData``; see :mod:`knowreason.data.graph_sources`."""
+        """The data set of PyG ``Data`` or ``HeteroData`` (:mod:`knowreason.data.graph_sources`)."""
         from knowreason.data.graph_sources import pyg_tables
 
         return cls.from_frames(program, **pyg_tables(program, graph, **how))
 
-    def count(self, domain: str) -> int:
-        """Number of things of a domain."""
-        return len(self.vocabularies[domain])
-
-    def in_scope(self, domain: str) -> NDArray[np.bool_]:
-        """Things asked about, ``bool[n]``."""
-        mask = self.scope.get(domain)
-        return np.ones(self.count(domain), dtype=bool) if mask is None else mask
-
-    def named(self, name: str, table: pa.Table | None = None) -> pa.Table:
-        """A table with names for ids, columns called as the arguments.
-
-        Args:
-            name: predicate or attribute whose arguments the columns are.
-            table: an encoded table; by default the facts, attribute or labels of that name.
-        """
-        if table is None:
-            found = (t[name] for t in (self.facts, self.attributes, self.labels) if name in t)
-            table = next(found)
-        sorts = self.program.sorts_of(name)
-        columns = [
-            self.vocabularies[sort].decode(ids)
-            for sort, ids in zip(sorts, id_columns(table), strict=True)
-        ]
-        names = [f"a{position}" for position in range(len(sorts))]
-        for column in table.column_names[len(sorts) :]:
-            values = table.column(column)
-            attribute = {a.name: a for a in self.program.attributes}.get(name)
-            if column == VALUE and attribute is not None and attribute.sort in self.vocabularies:
-                values = self.vocabularies[attribute.sort].decode(values)
-            columns.append(values)
-            names.append(column)
-        return pa.table(columns, names=names)
-
-    def __str__(self) -> str:
-        things = ", ".join(f"{len(v):,} {name}" for name, v in self.vocabularies.items())
-        rows = {**self.facts, **self.attributes}
-        lines = [f"things: {things}"]
-        lines += [f"{name}: {table.num_rows:,} rows" for name, table in rows.items()]
-        for what, tables in (
-            ("evidence", self.evidence),
-            ("labels", self.labels),
-            ("hidden labels", self.hidden),
-        ):
-            lines += [f"{what} of {n}: {t.num_rows:,}" for n, t in tables.items() if t.num_rows]
-        return "\n".join(lines)
-
-    def split_by(self, attribute: str, *, before: Any) -> tuple[Dataset, Dataset]:
+    def split_by(self, attribute: str, *, before: Moment) -> tuple[Dataset, Dataset]:
         """Past and future; see :func:`knowreason.data.split.split_by`."""
         return split.split_by(self, attribute, before=before)
 
@@ -264,15 +175,15 @@ class Dataset:
     def split_by_key(
         self, domain: str, members: Sequence[str] | NDArray[np.bool_]
     ) -> tuple[Dataset, Dataset]:
-        """Hold things back; see :func:`knowreason.data.split.split_by_key`."""
+        """Training and test part by things; see :func:`knowreason.data.split.split_by_key`."""
         return split.split_by_key(self, domain, members)
 
-    def hide(self, predicate: str, mask: NDArray[Any]) -> Dataset:
-        """Move visible labels to the hidden ones; see :func:`knowreason.data.split.hide`."""
+    def hide(self, predicate: str, mask: split.Rows) -> Dataset:
+        """The data set with labels hidden; see :func:`knowreason.data.split.hide`."""
         return split.hide(self, predicate, mask)
 
-    def labels_only(self, predicate: str, rows: NDArray[Any]) -> Dataset:
-        """Keep only some labels; see :func:`knowreason.data.split.labels_only`."""
+    def labels_only(self, predicate: str, rows: split.Rows) -> Dataset:
+        """The data set with only some labels; see :func:`knowreason.data.split.labels_only`."""
         return split.labels_only(self, predicate, rows)
 
     def with_labels(self, predicate: str, table: pa.Table) -> Dataset:

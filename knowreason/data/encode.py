@@ -30,9 +30,9 @@ def encode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.StringArray]:
     """
     if len(column) >= LONG and not column.null_count and _has_many_names(column):
         keys = column.to_numpy() if pa.types.is_integer(column.type) else _hashes(column)
-        found = _encode_by_keys(column, keys)
-        if found is not None:
-            return found
+        encoded = _encode_by_keys(column, keys)
+        if encoded is not None:
+            return encoded
     chunks = column.dictionary_encode().chunks  # all chunks share the last one's names
     if not chunks:
         return np.empty(0, dtype=np.int32), pa.array([], pa.string())

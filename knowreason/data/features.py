@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -161,8 +161,8 @@ def _levels(
             levels.append(None)
             names.append(())
             continue
-        known = values[~np.isnan(values[:, column]), column].astype(np.int64)
-        counts = np.bincount(known, minlength=len(codes))
+        seen = values[~np.isnan(values[:, column]), column].astype(np.int64)
+        counts = np.bincount(seen, minlength=len(codes))
         common = np.argsort(-counts, kind="stable")[: min(max_levels, int((counts > 0).sum()))]
         rest = (OTHER,) if (counts > 0).sum() > max_levels else ()
         common = np.sort(common)
@@ -179,3 +179,16 @@ def _one_hot(
         return hot
     other = ~hot.any(axis=1, keepdims=True) & ~np.isnan(codes[:, None])
     return np.concatenate([hot, other], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreColumns:
+    """Named columns of scores, one row an atom.
+
+    Attributes:
+        arguments: ``int32[n, arity]``, ids of the things in each atom.
+        values: ``float64[n]`` by column name; NaN where there is no score.
+    """
+
+    arguments: NDArray[np.int32]
+    values: Mapping[str, NDArray[np.float64]]

@@ -16,7 +16,7 @@ FULL_FINDINGS = 10
 
 
 @dataclass(frozen=True)
-class Frame:
+class NamedTable:
     """A table and how to speak of it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Frame:
 
 
 @dataclass
-class Findings:
+class BindingFindings:
     """What is wrong with the tables so far; the first ten are told in full."""
 
     errors: list[Diagnostic] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Findings:
     def add_rows(
         self,
         code: str,
-        frame: Frame,
+        frame: NamedTable,
         rows: ArrayLike,
         message: Callable[[int], str],
         *,
@@ -91,7 +91,7 @@ class Findings:
         """Raise :class:`DataError` with the findings so far, if there is an error."""
         if not self.count:
             return
-        told = tuple(self.errors)
-        if self.count > len(told):
-            told += (Diagnostic("KR500", f"and {self.count - len(told):,} more"),)
-        raise DataError(diagnostics=told)
+        errors = tuple(self.errors)
+        if self.count > len(errors):
+            errors += (Diagnostic("KR500", f"and {self.count - len(errors):,} more"),)
+        raise DataError(diagnostics=errors)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from knowreason.data.findings import Frame
+from knowreason.data.findings import NamedTable
 from knowreason.errors import DataError, did_you_mean
 
 TableLike: TypeAlias = Any
@@ -26,7 +26,7 @@ JSON_FORMATS = ("jsonl", "ndjson", "json")
 COMPRESSIONS = (".gz", ".zst")
 
 
-def read_frame(table: TableLike, name: str) -> Frame:
+def read_frame(table: TableLike, name: str) -> NamedTable:
     """A table with its columns as plain Arrow arrays, in the order they came.
 
     Args:
@@ -37,15 +37,15 @@ def read_frame(table: TableLike, name: str) -> Frame:
     Raises:
         DataError: KR501 for a file that cannot be read, KR502 for something that is no table.
     """
-    if isinstance(table, Frame):
+    if isinstance(table, NamedTable):
         return table
     if isinstance(table, str | PathLike):
         path = fspath(table)
-        return Frame(name, _plain(_read_file(path, name)), Path(path).name)
-    return Frame(name, _plain(_to_arrow(table, name)))
+        return NamedTable(name, _plain(_read_file(path, name)), Path(path).name)
+    return NamedTable(name, _plain(_to_arrow(table, name)))
 
 
-def select_columns(frame: Frame, columns: Sequence[str]) -> Frame:
+def select_columns(frame: NamedTable, columns: Sequence[str]) -> NamedTable:
     """The frame with only these columns, in this order.
 
     Raises:
@@ -59,7 +59,7 @@ def select_columns(frame: Frame, columns: Sequence[str]) -> Frame:
             code="KR504",
             help=did_you_mean(missing[0], have) or f"its columns: {', '.join(have)}",
         )
-    return Frame(frame.name, frame.table.select(list(columns)), frame.origin, frame.spans)
+    return NamedTable(frame.name, frame.table.select(list(columns)), frame.origin, frame.spans)
 
 
 def _read_file(path: str, name: str) -> pa.Table:
@@ -134,9 +134,9 @@ def _column(values: Any) -> pa.Array | pa.ChunkedArray:
 
 def _plain(table: pa.Table) -> pa.Table:
     """No index columns, no dictionary, view or large types."""
-    kept = [name for name in table.column_names if not name.startswith("__index_level_")]
-    columns = [_plain_column(table.column(name)) for name in kept]
-    return pa.table(columns, names=kept)
+    own_columns = [name for name in table.column_names if not name.startswith("__index_level_")]
+    columns = [_plain_column(table.column(name)) for name in own_columns]
+    return pa.table(columns, names=own_columns)
 
 
 def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.encode import UNKNOWN
-from knowreason.data.features import (
-    FeatureTable,
-    Standardisation,
-    design_matrix,
-    fit_standardisation,
-)
+from knowreason.data.features import FeatureTable
 from knowreason.data.id_tables import Ids
-
-if TYPE_CHECKING:
-    from torch_geometric.data import Data, HeteroData
-
-    from knowreason.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -75,7 +65,7 @@ class Edges:
     features: FeatureTable
     key_domain: str | None = None
     key: Ids | None = None
-    time: NDArray[Any] | None = None
+    time: NDArray[np.int64] | NDArray[np.float64] | None = None
     time_sort: str | None = None
 
     def __len__(self) -> int:
@@ -86,7 +76,7 @@ class Edges:
         """``(source domain, name, target domain)``, as PyG has it."""
         return self.source_domain, self.name, self.target_domain
 
-    def take(self, rows: NDArray[Any]) -> Edges:
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> Edges:
         """Some of the edges (indices or mask)."""
         return replace(
             self,
@@ -137,10 +127,10 @@ class GraphTables:
         Raises:
             KeyError: when there is none, or no single one.
         """
-        found = [e for e in self.relations if name is None or e.name == name]
-        if len(found) != 1:
-            raise KeyError(f"{len(found)} relations called {name!r}")
-        return found[0]
+        named = [e for e in self.relations if name is None or e.name == name]
+        if len(named) != 1:
+            raise KeyError(f"{len(named)} relations called {name!r}")
+        return named[0]
 
 
 class Snapshots(NamedTuple):
@@ -154,11 +144,11 @@ class Snapshots(NamedTuple):
 
     order: NDArray[np.int64]
     offsets: NDArray[np.int64]
-    start: NDArray[Any]
+    start: NDArray[np.int64] | NDArray[np.floating]
 
 
 def snapshots(edges: Edges, width: float, origin: float | None = None) -> Snapshots:
-    """Cut edges into windows ``[origin + i * width, origin + (i + 1) * width)``.
+    """Edges cut into windows ``[origin + i * width, origin + (i + 1) * width)``.
 
     Args:
         edges: with times; edges before ``origin`` are left out.
@@ -181,66 +171,3 @@ def snapshots(edges: Edges, width: float, origin: float | None = None) -> Snapsh
     count = int(window.max()) + 1
     offsets = np.searchsorted(window[order], np.arange(count + 1))
     return Snapshots(order, offsets, first + np.arange(count) * width)
-
-
-def to_pyg(
-    data: Dataset,
-    *,
-    fitted: Mapping[str, Standardisation] | None = None,
-    undirected: bool = False,
-) -> Data | HeteroData:
-    """The graph of a data set as PyG's ``Data`` (one domain, one relation) or ``HeteroData``.
-
-    ``x`` float32 holds standardised features of the nodes (a constant 1 for a domain
-    without), ``edge_attr`` those of the edges, ``edge_time`` and ``edge_key`` (ids) where
-    there are any. Node i is thing i of its domain.
-
-    Args:
-        data: with a graph.
-        fitted: per domain, and per relation name, how features become inputs; fitted on
-            all rows where absent. Give what was fitted on the training part.
-        undirected: add every edge the other way too.
-
-    Raises:
-        ValueError: when the data set has no graph.
-    """
-    if data.graph is None:
-        raise ValueError("the data set has no graph: give `graph=EdgeList(...)`")
-    from torch_geometric.data import Data, HeteroData
-    from torch_geometric.transforms import ToUndirected
-
-    single = len(data.graph.domains) == 1 and len(data.graph.relations) == 1
-    graph = Data() if single else HeteroData()
-    for domain in data.graph.domains:
-        store = graph if single else graph[domain]
-        store.x = _node_inputs(data, domain, fitted or {})
-        store.num_nodes = len(data.vocabularies[domain])
-    for edges in data.graph.relations:
-        store = graph if single else graph[edges.edge_type]
-        for name, values in _edge_tensors(edges, fitted or {}).items():
-            store[name] = values
-    return ToUndirected(merge=False)(graph) if undirected else graph
-
-
-def _node_inputs(data: Dataset, domain: str, fitted: Mapping[str, Standardisation]) -> Any:
-    import torch
-
-    table = data.features.get(domain)
-    if table is None:
-        return torch.ones((len(data.vocabularies[domain]), 1))
-    return torch.from_numpy(design_matrix(table, fitted.get(domain) or fit_standardisation(table)))
-
-
-def _edge_tensors(edges: Edges, fitted: Mapping[str, Standardisation]) -> dict[str, Any]:
-    import torch
-
-    ends = np.stack([edges.source, edges.target]).astype(np.int64)
-    tensors = {"edge_index": torch.from_numpy(ends)}
-    if edges.features.names:
-        how = fitted.get(edges.name) or fit_standardisation(edges.features)
-        tensors["edge_attr"] = torch.from_numpy(design_matrix(edges.features, how))
-    if edges.time is not None:
-        tensors["edge_time"] = torch.tensor(edges.time)
-    if edges.key is not None:
-        tensors["edge_key"] = torch.from_numpy(edges.key.astype(np.int64))
-    return tensors

@@ -124,7 +124,7 @@ def pyg_tables(
             )
         )
     things = {domain: pa.array(np.arange(store.num_nodes)) for domain, store in stores.items()}
-    found = {domain: _node_features(store) for domain, store in stores.items() if "x" in store}
+    inputs = {domain: _node_features(store) for domain, store in stores.items() if "x" in store}
     return {
         "facts": facts,
         "things": things,
@@ -132,7 +132,7 @@ def pyg_tables(
             predicate: _node_labels(program, predicate, graph, key, train_mask)
             for predicate, key in (labels or {}).items()
         },
-        "features": found if features else {},
+        "features": inputs if features else {},
         "graph": relations,
     }
 
@@ -167,10 +167,10 @@ def _node_labels(
 ) -> dict[str, pa.Array]:
     store, name = (graph, key) if isinstance(key, str) else (graph[key[0]], key[1])
     values = store[name].detach().cpu().numpy()
-    known = ~np.isnan(values) if values.dtype.kind == "f" else values >= 0
+    labelled = ~np.isnan(values) if values.dtype.kind == "f" else values >= 0
     if train_mask is not None:
-        known &= store[train_mask].cpu().numpy().astype(bool)
-    nodes = np.flatnonzero(known)
+        labelled &= store[train_mask].cpu().numpy().astype(bool)
+    nodes = np.flatnonzero(labelled)
     labels = values[nodes].astype(np.int64)
     sorts = program.predicate(predicate).sorts
     if len(sorts) == 1:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.errors import DataError, did_you_mean
 
-if TYPE_CHECKING:
-    from knowreason.data.dataset import Dataset
 
-
-def group_codes(data: Dataset, attribute: str) -> tuple[NDArray[np.int64], str]:
+def group_codes(data: EncodedTables, attribute: str) -> tuple[NDArray[np.int64], str]:
     """``int64[things]``: a number for each value of the attribute, ``-1`` where there is none.
 
     Args:

@@ -9,24 +9,21 @@ use.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowreason.data.clock import LATEST, thing_values
+from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table
 from knowreason.row_keys import row_keys
-
-if TYPE_CHECKING:
-    from knowreason.data.dataset import Dataset
 
 NONE = -1  # state of a setting that is known to have none
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def known_truths(data: Dataset, predicate: str) -> pa.Table:
+def known_truths(data: EncodedTables, predicate: str) -> pa.Table:
     """Labels and evidence that definitions may read.
 
     Returns:
@@ -43,12 +40,12 @@ def known_truths(data: Dataset, predicate: str) -> pa.Table:
     return _distinct(data, predicate, columns, state, position)
 
 
-def readable(data: Dataset, predicate: str) -> pa.Table:
+def readable(data: EncodedTables, predicate: str) -> pa.Table:
     """Encoded labels that definitions may read: the visible ones, or those set apart."""
     return (data.labels if data.readable is None else data.readable)[predicate]
 
 
-def as_of(data: Dataset, clock: str) -> pa.Table:
+def as_of(data: EncodedTables, clock: str) -> pa.Table:
     """By thing, the latest clock of a label it may read: ``a0`` and ``value`` int64.
 
     ``clock - age - max(delay, 1)``, where the age is 0 for what is asked (``data.scope``).
@@ -66,14 +63,14 @@ def as_of(data: Dataset, clock: str) -> pa.Table:
     return id_table([there.astype(np.int32)], pa.array(value))
 
 
-def sources(data: Dataset) -> tuple[object, ...]:
+def sources(data: EncodedTables) -> tuple[object, ...]:
     """The tables and masks that decide which labels definitions read."""
     tables = [t for p in data.labels for t in (readable(data, p), data.evidence[p])]
     return (*tables, *(data.scope[domain] for domain in sorted(data.scope)))
 
 
 def _distinct(
-    data: Dataset,
+    data: EncodedTables,
     predicate: str,
     columns: list[Ids],
     value: Ids,
@@ -81,13 +78,13 @@ def _distinct(
 ) -> pa.Table:
     """One row a setting, of the greatest value."""
     sorts = data.program.sorts_of(predicate)
-    kept = [i for i in range(len(columns)) if i != position]
-    own = [columns[i] for i in kept]
-    key = row_keys(own, [data.count(sorts[i]) for i in kept], len(value))
+    others = [i for i in range(len(columns)) if i != position]
+    own = [columns[i] for i in others]
+    key = row_keys(own, [data.count(sorts[i]) for i in others], len(value))
     order = np.lexsort((-value, key))
     _, first = np.unique(key[order], return_index=True)
     rows = order[first]
-    found = pa.array(value[rows])
+    values = pa.array(value[rows])
     if position is None:
-        found = pc.cast(found, pa.bool_())
-    return id_table([ids[rows].astype(np.int32) for ids in own], found)
+        values = pc.cast(values, pa.bool_())
+    return id_table([ids[rows].astype(np.int32) for ids in own], values)

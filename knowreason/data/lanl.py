@@ -137,7 +137,7 @@ def read_redteam(path: str | PathLike[str]) -> pa.Table:
 def write_log(
     folder: str | PathLike[str], tables: Mapping[str, pa.Table], *, packed: bool = True
 ) -> tuple[Path, Path]:
-    """Write ``auth`` and ``redteam`` as LANL has them; returns the two files.
+    """The two files, ``auth`` and ``redteam``, written as LANL has them.
 
     Args:
         folder: made where it is not there.
@@ -170,9 +170,9 @@ def frames(events: pa.Table) -> dict[str, Any]:
     def of_event(*names: str) -> pa.Table:
         return events.select(["id", *names])
 
-    known = events.filter(pc.not_equal(events["package"], "?"))
-    ntlm = pc.cast(pc.equal(known["package"], "NTLM"), pa.int8())
-    labels = {"Ntlm": pa.table({"id": known["id"], "ntlm": ntlm})}
+    stated = events.filter(pc.not_equal(events["package"], "?"))
+    ntlm = pc.cast(pc.equal(stated["package"], "NTLM"), pa.int8())
+    labels = {"Ntlm": pa.table({"id": stated["id"], "ntlm": ntlm})}
     if "malicious" in events.column_names:
         labels["Malicious"] = of_event("malicious")
     days = np.unique(events["day"].to_numpy())

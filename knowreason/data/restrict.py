@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from knowreason.data.bind_inputs import ScoreColumns
-from knowreason.data.clock import to_moment
+from knowreason.data.clock import Moment, to_moment
 from knowreason.data.encode import UNKNOWN
+from knowreason.data.encoded_tables import EncodedTables
+from knowreason.data.features import ScoreColumns
 from knowreason.data.graph import GraphTables
 from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table
 from knowreason.data.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from knowreason.data.dataset import Dataset
-
 Mask = NDArray[np.bool_]
+D = TypeVar("D", bound=EncodedTables)
 
 
-def restrict(
-    data: Dataset, keep: Mapping[str, Mask], *, until: tuple[str, Any] | None = None
-) -> Dataset:
+def restrict(data: D, keep: Mapping[str, Mask], *, until: tuple[str, Moment] | None = None) -> D:
     """Only some things of some domains, and the rows that mention only such things.
 
     Ids of those domains are renumbered; an enumerated domain keeps its members and ids, and
@@ -63,7 +60,7 @@ def restrict(
     )
 
 
-def seen_only_with(data: Dataset, early: Mapping[str, Mask]) -> dict[str, Mask]:
+def seen_only_with(data: EncodedTables, early: Mapping[str, Mask]) -> dict[str, Mask]:
     """Things of other open domains to keep: not those seen only with things that are late.
 
     A thing is seen in facts, evidence, labels, hidden labels and attributes whose value it
@@ -94,10 +91,10 @@ def _kept(vocabulary: Vocabulary, mask: Mask) -> tuple[Vocabulary, Ids]:
     return vocabulary, np.where(mask, np.arange(len(mask)), UNKNOWN).astype(np.int32)
 
 
-def _sightings(data: Dataset) -> Iterator[tuple[Sequence[str], list[Ids]]]:
+def _sightings(data: EncodedTables) -> Iterator[tuple[Sequence[str], list[Ids]]]:
     """Sorts and id columns of every table in which things stand together."""
-    for found in (data.facts, data.evidence, data.labels, data.hidden):
-        for name, table in found.items():
+    for tables in (data.facts, data.evidence, data.labels, data.hidden):
+        for name, table in tables.items():
             sorts = data.program.sorts_of(name)
             if sorts:
                 yield sorts, id_columns(table)
@@ -114,7 +111,7 @@ def _sightings(data: Dataset) -> Iterator[tuple[Sequence[str], list[Ids]]]:
             yield ends, [edges.source, edges.target]
 
 
-def _table(data: Dataset, name: str, table: pa.Table, new_ids: Mapping[str, Ids]) -> pa.Table:
+def _table(data: EncodedTables, name: str, table: pa.Table, new_ids: Mapping[str, Ids]) -> pa.Table:
     sorts: Sequence[str] = data.program.sorts_of(name)
     attribute = {a.name: a for a in data.program.attributes}.get(name)
     columns = id_columns(table)
@@ -144,7 +141,7 @@ def _renumber(
 
 
 def _scores(
-    data: Dataset, name: str, columns: ScoreColumns, new_ids: Mapping[str, Ids]
+    data: EncodedTables, name: str, columns: ScoreColumns, new_ids: Mapping[str, Ids]
 ) -> ScoreColumns:
     arguments = list(columns.arguments.T)
     if not arguments:
@@ -155,7 +152,7 @@ def _scores(
 
 
 def _graph(
-    data: Dataset, new_ids: Mapping[str, Ids], until: tuple[str, Any] | None
+    data: EncodedTables, new_ids: Mapping[str, Ids], until: tuple[str, Moment] | None
 ) -> GraphTables | None:
     if data.graph is None:
         return None

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from knowreason.data.clock import LATEST, at_most, label_clock, thing_values, to_moment
+from knowreason.data.clock import LATEST, Moment, at_most, label_clock, thing_values, to_moment
+from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.groups import group_codes
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.restrict import restrict, seen_only_with
@@ -22,14 +23,13 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.errors import DataError, did_you_mean
 from knowreason.row_keys import row_keys
 
-if TYPE_CHECKING:
-    from knowreason.data.dataset import Dataset
-
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.bool_] | NDArray[np.integer]
+D = TypeVar("D", bound=EncodedTables)
 
 
-def split_by(data: Dataset, attribute: str, *, before: Any) -> tuple[Dataset, Dataset]:
-    """Cut at a moment (or a value): what is before it, and everything.
+def split_by(data: D, attribute: str, *, before: Moment) -> tuple[D, D]:
+    """Past and future: what is before a moment (or a value), and everything.
 
     The *past* holds the things whose value is below ``before`` and the rows that mention
     only such things; things of other open domains that are seen only with later ones are
@@ -71,10 +71,8 @@ def split_by(data: Dataset, attribute: str, *, before: Any) -> tuple[Dataset, Da
     return past, replace(future, scope={**data.scope, **scope})
 
 
-def split_random(
-    data: Dataset, predicate: str, *, test: float = 0.3, seed: int = 0
-) -> tuple[Dataset, Dataset]:
-    """Hold back a share of the labels of a predicate, the same share of each class.
+def split_random(data: D, predicate: str, *, test: float = 0.3, seed: int = 0) -> tuple[D, D]:
+    """Training and test part: a share of a predicate's labels is held back, the same of each class.
 
     Both parts keep all facts. In the training part the held-back labels are gone; in the
     test part they are in ``hidden`` and, for a predicate of one thing, those things are its
@@ -89,10 +87,8 @@ def split_random(
     return _hold_back(data, {predicate: position < test}, predicate)
 
 
-def split_by_key(
-    data: Dataset, domain: str, members: Sequence[str] | Mask
-) -> tuple[Dataset, Dataset]:
-    """Hold back all labels that mention some things of a domain (a fold of users, an area).
+def split_by_key(data: D, domain: str, members: Sequence[str] | Mask) -> tuple[D, D]:
+    """Training and test part: labels that mention some things of a domain are held back.
 
     Both parts keep all facts; ``members`` (names, or ``bool[n]``) are the scope of the test
     part.
@@ -109,30 +105,30 @@ def split_by_key(
     return training, replace(test, scope={**data.scope, domain: mask})
 
 
-def hide(data: Dataset, predicate: str, mask: NDArray[Any]) -> Dataset:
-    """Move some visible labels of a predicate (mask or rows) to ``hidden``."""
+def hide(data: D, predicate: str, mask: Rows) -> D:
+    """The data set with some visible labels of a predicate (mask or rows) moved to ``hidden``."""
     table = labels_of(data, predicate)
     moved = _as_mask(mask, table.num_rows)
     if not moved.any():
         return data
     held = pa.concat_tables([data.hidden[predicate], table.filter(pa.array(moved))])
-    kept = with_labels(data, predicate, table.filter(pa.array(~moved)))
-    return replace(kept, hidden={**data.hidden, predicate: held.combine_chunks()})
+    visible = with_labels(data, predicate, table.filter(pa.array(~moved)))
+    return replace(visible, hidden={**data.hidden, predicate: held.combine_chunks()})
 
 
-def labels_only(data: Dataset, predicate: str, rows: NDArray[Any]) -> Dataset:
-    """Keep only some visible labels of a predicate (mask or rows); the others are gone."""
+def labels_only(data: D, predicate: str, rows: Rows) -> D:
+    """The data set with only some visible labels of a predicate (mask or rows)."""
     table = labels_of(data, predicate)
     return with_labels(data, predicate, table.filter(pa.array(_as_mask(rows, table.num_rows))))
 
 
-def with_labels(data: Dataset, predicate: str, table: pa.Table) -> Dataset:
+def with_labels(data: D, predicate: str, table: pa.Table) -> D:
     """The data set with other visible labels (an encoded table) of a predicate."""
     labels_of(data, predicate)
     return replace(data, labels={**data.labels, predicate: table})
 
 
-def labels_of(data: Dataset, predicate: str) -> pa.Table:
+def labels_of(data: EncodedTables, predicate: str) -> pa.Table:
     """Visible labels of a predicate; raises :class:`DataError` KR519 for no query predicate."""
     if predicate not in data.labels:
         raise DataError(
@@ -144,7 +140,11 @@ def labels_of(data: Dataset, predicate: str) -> pa.Table:
 
 
 def known_labels(
-    data: Dataset, predicate: str, when: Any, delay: float = 0, table: pa.Table | None = None
+    data: EncodedTables,
+    predicate: str,
+    when: Moment,
+    delay: float = 0,
+    table: pa.Table | None = None,
 ) -> Mask:
     """Labels known at a moment: their atom's clock + ``delay`` <= ``when``, ``bool[rows]``.
 
@@ -161,7 +161,7 @@ def known_labels(
     return at_most(clock, to_moment(when, sort) - delay)
 
 
-def known_at(data: Dataset, when: Any, delay: float = 0) -> Dataset:
+def known_at(data: D, when: Moment, delay: float = 0) -> D:
     """What is known of the labels at a moment: later ones move to ``hidden``.
 
     Labels of predicates without a clocked argument stay.
@@ -173,7 +173,7 @@ def known_at(data: Dataset, when: Any, delay: float = 0) -> Dataset:
 
 
 def folds(
-    data: Dataset, predicate: str, k: int = 5, kind: str = "random", seed: int = 0
+    data: EncodedTables, predicate: str, k: int = 5, kind: str = "random", seed: int = 0
 ) -> NDArray[np.int32]:
     """Fold of every visible label row, ``int32[rows]`` in ``0 .. k-1``.
 
@@ -204,7 +204,7 @@ def folds(
     return _even(_group_position(data, predicate, attribute, seed), k)
 
 
-def _early_things(data: Dataset, attribute: str, before: Any) -> dict[str, Mask]:
+def _early_things(data: EncodedTables, attribute: str, before: Moment) -> dict[str, Mask]:
     """Per domain that is cut, which things are before the cut."""
     values, sort = thing_values(data, attribute)
     moment = to_moment(before, sort)
@@ -218,7 +218,7 @@ def _early_things(data: Dataset, attribute: str, before: Any) -> dict[str, Mask]
     return early
 
 
-def _length_after(data: Dataset, attribute: str, before: Any) -> float:
+def _length_after(data: EncodedTables, attribute: str, before: Moment) -> float:
     """From a cut to the last thing, both included; 0 where the attribute is no clock."""
     values, sort = thing_values(data, attribute)
     if not data.program.attribute(attribute).clock:
@@ -228,7 +228,7 @@ def _length_after(data: Dataset, attribute: str, before: Any) -> float:
     return float(later.max() - moment + 1) if len(later) else 0
 
 
-def _timeless(data: Dataset, attribute: str) -> tuple[Diagnostic, ...]:
+def _timeless(data: EncodedTables, attribute: str) -> tuple[Diagnostic, ...]:
     (domain,) = data.program.attribute(attribute).sorts
     missing = data.count(domain) - data.attributes[attribute].num_rows
     if not missing:
@@ -237,9 +237,7 @@ def _timeless(data: Dataset, attribute: str) -> tuple[Diagnostic, ...]:
     return (Diagnostic("KR526", text, "warning"),)
 
 
-def _hold_back(
-    data: Dataset, rows: Mapping[str, Mask], predicate: str | None
-) -> tuple[Dataset, Dataset]:
+def _hold_back(data: D, rows: Mapping[str, Mask], predicate: str | None) -> tuple[D, D]:
     training, test = data, data
     for name, mask in rows.items():
         training = labels_only(training, name, ~mask)
@@ -252,7 +250,7 @@ def _hold_back(
     return training, replace(test, scope={**data.scope, domain: asked})
 
 
-def _random_position(data: Dataset, predicate: str, seed: int) -> NDArray[np.float64]:
+def _random_position(data: EncodedTables, predicate: str, seed: int) -> NDArray[np.float64]:
     """Place in 0..1 of each label row in a shuffle of its class; one place a setting."""
     table = labels_of(data, predicate)
     settings, first = _settings(data, predicate, table)
@@ -262,14 +260,14 @@ def _random_position(data: Dataset, predicate: str, seed: int) -> NDArray[np.flo
     order = order[np.argsort(classes[order], kind="stable")]
     starts = np.searchsorted(classes[order], classes[order], side="left")
     sizes = np.searchsorted(classes[order], classes[order], side="right") - starts
-    place = np.empty(len(first))
+    share = np.empty(len(first))
     offset = rng.random(int(classes.max()) + 1 if len(classes) else 0)
     within = (np.arange(len(first)) - starts + offset[classes[order]]) / sizes
-    place[order] = within % 1.0
-    return place[settings]
+    share[order] = within % 1.0
+    return share[settings]
 
 
-def _forward_position(data: Dataset, predicate: str) -> NDArray[np.float64]:
+def _forward_position(data: EncodedTables, predicate: str) -> NDArray[np.float64]:
     """Share of label rows that are earlier."""
     clock, _sort = label_clock(data, predicate, labels_of(data, predicate))
     if not len(clock):
@@ -278,7 +276,7 @@ def _forward_position(data: Dataset, predicate: str) -> NDArray[np.float64]:
 
 
 def _group_position(
-    data: Dataset, predicate: str, attribute: str, seed: int
+    data: EncodedTables, predicate: str, attribute: str, seed: int
 ) -> NDArray[np.float64]:
     """Share of label rows in groups shuffled to stand before the row's own."""
     table = labels_of(data, predicate)
@@ -309,7 +307,7 @@ def _newer_half(position: NDArray[np.float64], k: int) -> NDArray[np.int32]:
 
 
 def _settings(
-    data: Dataset, predicate: str, table: pa.Table
+    data: EncodedTables, predicate: str, table: pa.Table
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Setting of each label row, and the row that stands for each setting."""
     declared = data.program.predicate(predicate)
@@ -318,17 +316,17 @@ def _settings(
         rows = np.arange(table.num_rows)
         return rows, rows
     columns = id_columns(table)
-    others = [ids for place, ids in enumerate(columns) if place != position]
+    others = [ids for argument, ids in enumerate(columns) if argument != position]
     sizes = [data.count(s) for p, s in enumerate(declared.sorts) if p != position]
     key = row_keys(others, sizes, table.num_rows)
     true_last = np.lexsort((-table.column(VALUE).to_numpy().astype(np.int64), key))
-    _, place, settings = np.unique(key[true_last], return_index=True, return_inverse=True)
+    _, first, settings = np.unique(key[true_last], return_index=True, return_inverse=True)
     inverse = np.empty(table.num_rows, dtype=np.int64)
     inverse[true_last] = settings
-    return inverse, true_last[place]
+    return inverse, true_last[first]
 
 
-def _classes(data: Dataset, predicate: str, table: pa.Table) -> NDArray[np.int64]:
+def _classes(data: EncodedTables, predicate: str, table: pa.Table) -> NDArray[np.int64]:
     value = table.column(VALUE).to_numpy().astype(np.int64)
     position = data.program.predicate(predicate).functional_position
     if position is None:
@@ -336,7 +334,9 @@ def _classes(data: Dataset, predicate: str, table: pa.Table) -> NDArray[np.int64
     return np.where(value == 1, id_columns(table)[position] + 1, 0)
 
 
-def _touching(data: Dataset, predicate: str, table: pa.Table, things: Mapping[str, Mask]) -> Mask:
+def _touching(
+    data: EncodedTables, predicate: str, table: pa.Table, things: Mapping[str, Mask]
+) -> Mask:
     """Rows that mention some of the things, ``bool[rows]``."""
     touching = np.zeros(table.num_rows, dtype=bool)
     for sort, ids in zip(data.program.sorts_of(predicate), id_columns(table), strict=True):
@@ -345,7 +345,7 @@ def _touching(data: Dataset, predicate: str, table: pa.Table, things: Mapping[st
     return touching
 
 
-def _members(data: Dataset, domain: str, members: Sequence[str] | Mask) -> Mask:
+def _members(data: EncodedTables, domain: str, members: Sequence[str] | Mask) -> Mask:
     if isinstance(members, np.ndarray) and members.dtype == bool:
         return members
     vocabulary = data.vocabularies[domain]
@@ -357,10 +357,10 @@ def _members(data: Dataset, domain: str, members: Sequence[str] | Mask) -> Mask:
     return mask
 
 
-def _as_mask(rows: NDArray[Any], count: int) -> Mask:
-    rows = np.asarray(rows)
-    if rows.dtype == bool:
-        return rows
+def _as_mask(rows: Rows, count: int) -> Mask:
+    given = np.asarray(rows)
+    if given.dtype == bool:
+        return given.astype(bool, copy=False)
     mask = np.zeros(count, dtype=bool)
-    mask[rows] = True
+    mask[given] = True
     return mask

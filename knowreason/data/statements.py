@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from knowreason.data.findings import Findings, Frame
+from knowreason.data.findings import BindingFindings, NamedTable
 from knowreason.data.id_tables import TRUTH
 from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
@@ -16,7 +16,7 @@ from knowreason.logic import Constant, Program
 ARROW_TYPES = {"time": pa.timestamp("us"), "duration": pa.duration("us")}
 
 
-def frames_of(program: Program, facts: Any) -> tuple[dict[str, Frame], dict[str, Frame]]:
+def frames_of(program: Program, facts: Any) -> tuple[dict[str, NamedTable], dict[str, NamedTable]]:
     """Tables of observed predicates and attributes, and of evidence.
 
     Args:
@@ -27,7 +27,7 @@ def frames_of(program: Program, facts: Any) -> tuple[dict[str, Frame], dict[str,
     Raises:
         DataError: KR503, KR505 or KR525, pointing at the statements.
     """
-    findings = Findings()
+    findings = BindingFindings()
     predicates = {predicate.name: predicate for predicate in program.predicates}
     attributes = {attribute.name: attribute for attribute in program.attributes}
     rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
@@ -35,11 +35,11 @@ def frames_of(program: Program, facts: Any) -> tuple[dict[str, Frame], dict[str,
     for name, arguments, truth, span in (*facts.atoms, *facts.values):
         declared = predicates.get(name) or attributes.get(name)
         if declared is None:
-            known = [*predicates, *attributes]
+            names = [*predicates, *attributes]
             findings.add(
                 "KR503",
                 f"the program declares no predicate or attribute `{name}`",
-                help=did_you_mean(name, known),
+                help=did_you_mean(name, names),
                 span=span,
             )
         elif len(arguments) != len(declared.sorts):
@@ -61,8 +61,8 @@ def frames_of(program: Program, facts: Any) -> tuple[dict[str, Frame], dict[str,
             rows[name].append((*arguments, truth))
             spans[name].append(span)
     findings.raise_any()
-    tables: dict[str, Frame] = {}
-    evidence: dict[str, Frame] = {}
+    tables: dict[str, NamedTable] = {}
+    evidence: dict[str, NamedTable] = {}
     for name in rows:
         if name in attributes:
             tables[name] = _frame(name, rows[name], spans[name], attributes[name].sort)
@@ -76,14 +76,14 @@ def frames_of(program: Program, facts: Any) -> tuple[dict[str, Frame], dict[str,
 
 def _frame(
     name: str, rows: list[tuple[Any, ...]], spans: list[Span | None], value_sort: str | None
-) -> Frame:
+) -> NamedTable:
     *arguments, values = zip(*rows, strict=True)
     columns = [pa.array([str(argument) for argument in column]) for column in arguments]
     if value_sort is not None:
         columns.append(_values([_plain(value) for value in values], value_sort))
     names = [f"argument {position + 1}" for position in range(len(arguments))]
     table = pa.table(columns, names=[*names, "value"][: len(columns)])
-    return Frame(f"`{name}`", table, spans=tuple(spans))
+    return NamedTable(f"`{name}`", table, spans=tuple(spans))
 
 
 def _plain(value: Any) -> Any:

@@ -43,7 +43,7 @@ def load_tables(
     memory_limit: str = "4GB",
     optional: Collection[str] = (),
 ) -> dict[str, pa.Table]:
-    """Read every table, in the order written; SQL sees the tables above it.
+    """Every table, read in the order written; SQL sees the tables above it.
 
     Columns of text files are typed by all of their rows: one ``007`` keeps a column text.
 

@@ -57,15 +57,15 @@ class Vocabulary:
         Raises:
             DataError: KR509 when the domain has no such thing.
         """
-        found = self.find(str(name))
-        if found == UNKNOWN:
-            known = self.names.slice(0, 10_000).to_pylist()
+        index = self.find(str(name))
+        if index == UNKNOWN:
+            names = self.names.slice(0, 10_000).to_pylist()
             raise DataError(
                 f"no `{self.domain}` is called `{name}`",
                 code="KR509",
-                help=did_you_mean(str(name), known),
+                help=did_you_mean(str(name), names),
             )
-        return found
+        return index
 
     def name(self, id: int) -> str:
         """Name of an id."""
@@ -79,16 +79,16 @@ class Vocabulary:
     def take(self, keep: NDArray[np.bool_]) -> tuple[Vocabulary, NDArray[np.int32]]:
         """The vocabulary of the things kept, and old id to new id (-1 for a dropped one)."""
         renumber = np.where(keep, np.cumsum(keep) - 1, UNKNOWN).astype(np.int32)
-        kept = self.names.filter(pa.array(keep))
-        return Vocabulary(self.domain, kept, self.enumerated), renumber
+        names = self.names.filter(pa.array(keep))
+        return Vocabulary(self.domain, names, self.enumerated), renumber
 
     def _ids_of_few(self, asked: pa.Array) -> NDArray[np.int32]:
         distinct = asked.unique().drop_null()
         hits = pc.index_in(self.names, value_set=distinct)
         where = np.flatnonzero(hits.is_valid().to_numpy(zero_copy_only=False))
-        found = np.full(len(distinct) + 1, UNKNOWN, dtype=np.int32)
-        found[hits.take(pa.array(where)).to_numpy(zero_copy_only=False)] = where
-        return found[to_ids(pc.index_in(asked, value_set=distinct, skip_nulls=True))]
+        ids = np.full(len(distinct) + 1, UNKNOWN, dtype=np.int32)
+        ids[hits.take(pa.array(where)).to_numpy(zero_copy_only=False)] = where
+        return ids[to_ids(pc.index_in(asked, value_set=distinct, skip_nulls=True))]
 
 
 @dataclass(frozen=True, eq=False)

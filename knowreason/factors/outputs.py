@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-LLR_LIMIT = 14.0  # log-likelihood ratios beyond this are clipped (algorithms, section 1)
+LLR_LIMIT = 14.0  # log-likelihood ratios beyond this are clipped
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from knowreason.ground.query_protocols import SettingsQuery
 from knowreason.ground.summaries import amount, known_rows, summary
 from knowreason.ground.terms_sql import (
-    INTEGER_SORTS,
     aliased,
     column,
     defined_where,
@@ -19,14 +18,11 @@ from knowreason.ground.terms_sql import (
     literal,
 )
 from knowreason.ground.windows import history_query
-from knowreason.logic import Aggregate, Variable
+from knowreason.logic import INTEGER_SORTS, Aggregate, Variable
 from knowreason.logic.variables import free_variables
 
-if TYPE_CHECKING:
-    from knowreason.ground.query import Conjunction
 
-
-def aggregate(outer: Conjunction, term: Aggregate) -> exp.Expr:
+def aggregate(outer: SettingsQuery, term: Aggregate) -> exp.Expr:
     """An aggregate as an expression over the variables that ``outer`` has bound.
 
     Settings of the body are counted once. Rows whose value is missing do not take
@@ -41,7 +37,7 @@ def aggregate(outer: Conjunction, term: Aggregate) -> exp.Expr:
     return total(outer, term, column(alias, "value"), column(alias, "rows"))
 
 
-def total(outer: Conjunction, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
+def total(outer: SettingsQuery, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
     """The aggregate from its ``value`` and ``rows``, both missing where nothing matched."""
     if term.kind == "rate":
         return _rate(outer, term, value, rows)
@@ -53,7 +49,7 @@ def total(outer: Conjunction, term: Aggregate, value: exp.Expr, rows: exp.Expr) 
     return value
 
 
-def _grouped(outer: Conjunction, term: Aggregate, keys: Sequence[Variable]) -> exp.Select:
+def _grouped(outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]) -> exp.Select:
     """Rows ``k0 .., value, rows`` by joining every setting and grouping by the keys."""
     inner = outer.sibling()
     inner.satisfy(term.body, (*keys, *term.variables))
@@ -82,14 +78,14 @@ def _summed(
 
 
 def _ranked(
-    inner: Conjunction, term: Aggregate, columns: dict[str, exp.Expr], value: exp.Expr | None
+    inner: SettingsQuery, term: Aggregate, columns: dict[str, exp.Expr], value: exp.Expr | None
 ) -> exp.Select:
     """Rows with their ``place`` from the end of their group; ties by the greater ids."""
     assert term.by is not None
     assert term.last is not None
     by = inner.term(term.by)
     order = [by, *(inner.term(variable) for variable in term.variables)]
-    place = exp.Window(
+    rank = exp.Window(
         this=exp.RowNumber(),
         partition_by=[c.copy() for c in columns.values()],
         order=exp.Order(expressions=[exp.Ordered(this=o.copy(), desc=True) for o in order]),
@@ -97,13 +93,13 @@ def _ranked(
     outputs = {
         **columns,
         "value": exp.Null() if value is None else value,
-        "place": place,
+        "place": rank,
         "last": inner.term(term.last),
     }
     return inner.select(outputs).where(known(by), copy=False)
 
 
-def _rate(outer: Conjunction, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
+def _rate(outer: SettingsQuery, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
     prior = grouped(outer.term(term.prior)) if term.prior is not None else literal(0.0, "float")
     strength = (
         grouped(outer.term(term.strength)) if term.strength is not None else literal(0.0, "float")

@@ -130,7 +130,7 @@ def atom_codes(evidence: NDArray[np.int8]) -> Codes:
 def normal_counts(
     lists: Lists, lower: Codes, upper: Codes
 ) -> tuple[Codes, Lists, Codes, Codes, NDArray[np.int64]]:
-    """Fold constants and repeated atoms out of counts.
+    """Counts without constants and repeated atoms.
 
     Returns:
         The codes of decided rows and of rows that are one literal (unknown elsewhere),
@@ -144,8 +144,8 @@ def normal_counts(
     result = np.zeros(rows, np.int32)
     _normalise(lists.offsets, literals, lower, upper, lengths, result)
     left = np.flatnonzero(result == UNKNOWN_LITERAL)
-    kept = _compact(lists.offsets, literals, lengths, left)
-    return result, kept, lower[left], upper[left], left
+    compacted = _compact(lists.offsets, literals, lengths, left)
+    return result, compacted, lower[left], upper[left], left
 
 
 def _group(
@@ -172,20 +172,27 @@ def _distinct(
 
 
 @numba.njit(cache=True)
-def _normalise(offsets, literals, lower, upper, lengths, result):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _normalise(
+    offsets: Offsets,
+    literals: Codes,
+    lower: Codes,
+    upper: Codes,
+    lengths: NDArray[np.int64],
+    result: Codes,
+) -> None:
     """In place: sorted distinct literals first in each row, bounds shifted, rows decided."""
     for row in range(len(offsets) - 1):
         start, stop = offsets[row], offsets[row + 1]
-        kept = start
+        end = start
         held = 0
         for i in range(start, stop):
             literal = literals[i]
             if literal == TRUE_LITERAL:
                 held += 1
             elif literal not in (FALSE_LITERAL, UNKNOWN_LITERAL):
-                literals[kept] = literal
-                kept += 1
-        part = literals[start:kept]
+                literals[end] = literal
+                end += 1
+        part = literals[start:end]
         if len(part) > 1:
             part[:] = part[np.argsort(np.abs(part))]
         count, held = _cancel(part, held)
@@ -211,9 +218,9 @@ def _normalise(offsets, literals, lower, upper, lengths, result):  # type: ignor
 
 
 @numba.njit(cache=True)
-def _cancel(part, held):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _cancel(part: Codes, held: int) -> tuple[int, int]:
     """A literal and its negation hold once together; what is left goes first."""
-    kept = 0
+    length = 0
     i = 0
     while i < len(part):
         atom = abs(part[i])
@@ -224,24 +231,26 @@ def _cancel(part, held):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
             j += 1
         held += (j - i - abs(balance)) // 2
         for _ in range(abs(balance)):
-            part[kept] = atom if balance > 0 else -atom
-            kept += 1
+            part[length] = atom if balance > 0 else -atom
+            length += 1
         i = j
-    return kept, held
+    return length, held
 
 
 @numba.njit(cache=True)
-def _merge(part, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    kept = 0
+def _merge(part: Codes, count: int) -> int:
+    length = 0
     for i in range(count):
         if i == 0 or part[i] != part[i - 1]:
-            part[kept] = part[i]
-            kept += 1
-    return kept
+            part[length] = part[i]
+            length += 1
+    return length
 
 
 @numba.njit(cache=True)
-def _compact_into(offsets, literals, rows, out_offsets, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _compact_into(
+    offsets: Offsets, literals: Codes, rows: NDArray[np.int64], out_offsets: Offsets, out: Codes
+) -> None:
     for i in range(len(rows)):
         start = offsets[rows[i]]
         for j in range(out_offsets[i + 1] - out_offsets[i]):
@@ -258,7 +267,7 @@ def _compact(
 
 
 @numba.njit(cache=True)
-def _ordinals(offsets, literals):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _ordinals(offsets: Offsets, literals: Codes) -> Codes:
     """How many equal literals stand before each one in its (sorted) row."""
     out = np.zeros(len(literals), np.int32)
     for row in range(len(offsets) - 1):
@@ -269,14 +278,21 @@ def _ordinals(offsets, literals):  # type: ignore[no-untyped-def] # noqa: ANN001
 
 
 @numba.njit(cache=True)
-def _mix(state, word):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _mix(state: np.uint64, word: np.int32) -> np.uint64:
     """One step of a 64-bit multiply-xorshift hash (splitmix64's finaliser)."""
     state = (state ^ np.uint64(word)) * np.uint64(0xBF58476D1CE4E5B9)
     return (state ^ (state >> np.uint64(29))) + np.uint64(0x9E3779B97F4A7C15)
 
 
 @numba.njit(cache=True)
-def _fill_hashes(offsets, literals, lower, upper, one, two):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _fill_hashes(
+    offsets: Offsets,
+    literals: Codes,
+    lower: Codes,
+    upper: Codes,
+    one: NDArray[np.uint64],
+    two: NDArray[np.uint64],
+) -> None:
     for row in range(len(offsets) - 1):
         first, second = np.uint64(1), np.uint64(0x94D049BB133111EB)
         first = _mix(_mix(first, lower[row]), upper[row])

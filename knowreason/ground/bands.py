@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from knowreason.ground.history import FLIPPED
-from knowreason.ground.sources import Source
-from knowreason.ground.terms_sql import INTEGER_SORTS, aliased, cast, column, grouped, named
+from knowreason.ground.query_protocols import Tables
+from knowreason.ground.sources import JoinedTable
+from knowreason.ground.terms_sql import aliased, cast, column, grouped, named
 from knowreason.logic import (
+    INTEGER_SORTS,
     AttributeTerm,
     Comparison,
     Constant,
@@ -28,9 +29,6 @@ from knowreason.logic import (
     Term,
     Variable,
 )
-
-if TYPE_CHECKING:
-    from knowreason.ground.relations import Relations
 
 BUCKET = "bucket"
 
@@ -79,22 +77,22 @@ def band_of(formula: Formula, program: Program) -> Band | None:
 
 def gathered(bands: Iterable[Band]) -> list[Band]:
     """One band a pair of clocks, where both sides are closed (and are no equality)."""
-    found: dict[frozenset[AttributeTerm], Band] = {}
+    by_clocks: dict[frozenset[AttributeTerm], Band] = {}
     for band in bands:
         pair = frozenset((band.earlier, band.later))
-        before = found.get(pair)
+        before = by_clocks.get(pair)
         if before is not None and before.earlier != band.earlier:
             band = band.swapped()
-        found[pair] = band if before is None else before.meet(band)
-    return [b for b in found.values() if None not in (b.low, b.high) and b.low != b.high]
+        by_clocks[pair] = band if before is None else before.meet(band)
+    return [b for b in by_clocks.values() if None not in (b.low, b.high) and b.low != b.high]
 
 
 def bucketed(
-    relations: Relations,
-    sources: Sequence[Source],
+    relations: Tables,
+    sources: Sequence[JoinedTable],
     columns: Mapping[str, exp.Expr],
     bands: Iterable[Band],
-) -> tuple[list[Source], list[exp.Expr]]:
+) -> tuple[list[JoinedTable], list[exp.Expr]]:
     """Sources with bucket columns, and the equalities of buckets, for the bands that allow it.
 
     A band is left to the filters where its clocks are not of two different sources, or a
@@ -109,15 +107,15 @@ def bucketed(
             continue
         used |= {earlier, later}
         for alias, clock, is_earlier in ((earlier, band.earlier, True), (later, band.later, False)):
-            place = next(i for i, source in enumerate(changed) if source.alias == alias)
-            table = _with_bucket(relations, changed[place], columns, clock, band, is_earlier)
-            changed[place] = replace(changed[place], table=table)
+            position = next(i for i, source in enumerate(changed) if source.alias == alias)
+            table = _with_bucket(relations, changed[position], columns, clock, band, is_earlier)
+            changed[position] = replace(changed[position], table=table)
         equalities.append(exp.EQ(this=column(earlier, BUCKET), expression=column(later, BUCKET)))
     return changed, equalities
 
 
 def _source_of(
-    clock: AttributeTerm, sources: Sequence[Source], columns: Mapping[str, exp.Expr]
+    clock: AttributeTerm, sources: Sequence[JoinedTable], columns: Mapping[str, exp.Expr]
 ) -> str | None:
     """Alias of the inner source that binds all arguments of a clock."""
     inner = {source.alias for source in sources if not source.left}
@@ -129,8 +127,8 @@ def _source_of(
 
 
 def _with_bucket(
-    relations: Relations,
-    source: Source,
+    relations: Tables,
+    source: JoinedTable,
     columns: Mapping[str, exp.Expr],
     clock: AttributeTerm,
     band: Band,
@@ -191,15 +189,15 @@ def _linear(term: Term, program: Program) -> Linear | None:
             return {term: 1}, 0
         case Operation("+" | "-" | "neg"):
             parts = [_linear(operand, program) for operand in term.operands]
-            known = [part for part in parts if part is not None]
-            if len(known) < len(parts):
+            linear = [part for part in parts if part is not None]
+            if len(linear) < len(parts):
                 return None
             if term.operator == "+":
-                return _sum(*known)
+                return _sum(*linear)
             return (
-                _scaled(known[0], -1)
+                _scaled(linear[0], -1)
                 if term.operator == "neg"
-                else _sum(known[0], _scaled(known[1], -1))
+                else _sum(linear[0], _scaled(linear[1], -1))
             )
     return None
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 @dataclass
-class Column:
+class GrowingColumn:
     """Arrays appended one after another along the first axis.
 
     Attributes:
@@ -19,15 +19,15 @@ class Column:
     """
 
     path: Path | None = None
-    _parts: list[NDArray[Any]] = field(default_factory=list)
+    _parts: list[NDArray[np.generic]] = field(default_factory=list)
     _rows: int = 0
     _shape: tuple[int, ...] = (0,)
-    _kind: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.int32))
+    _kind: np.dtype[np.generic] = field(default_factory=lambda: np.dtype(np.int32))
 
     def __len__(self) -> int:
         return self._rows
 
-    def append(self, rows: NDArray[Any]) -> None:
+    def append(self, rows: NDArray[np.generic]) -> None:
         """Add rows (all of one dtype and inner shape)."""
         if not len(rows):
             return
@@ -61,11 +61,11 @@ class ColumnStore:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def column(self) -> Column:
+    def column(self) -> GrowingColumn:
         """A new empty column."""
         self._made += 1
         if self.folder is None:
-            return Column()
+            return GrowingColumn()
         path = self.folder / f"{self._made}.column"
         path.unlink(missing_ok=True)
-        return Column(path)
+        return GrowingColumn(path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from knowreason.errors import GroundingError
 from knowreason.ground.known_labels import over_known_labels
 from knowreason.ground.query import Conjunction
+from knowreason.ground.query_protocols import Tables
 from knowreason.ground.recursion import mentions, recursive_query, row_columns
 from knowreason.ground.terms_sql import aliased, column, known
 from knowreason.logic import (
@@ -25,19 +25,16 @@ from knowreason.logic import (
 )
 from knowreason.logic.variables import conjuncts, free_variables
 
-if TYPE_CHECKING:
-    from knowreason.ground.relations import Relations
-
 
 class Definitions:
     """Tables of defined predicates and attributes."""
 
-    def __init__(self, relations: Relations) -> None:
+    def __init__(self, relations: Tables) -> None:
         self._relations = relations
         self._computing: list[str] = []
 
     def table(self, name: str) -> exp.Table:
-        """Compute a definition, in the order of its arguments; what it needs comes first.
+        """Table of a definition, in the order of its arguments; what it needs is computed first.
 
         Raises:
             GroundingError: KR605 for a cycle other than positive self-recursion.
@@ -65,7 +62,7 @@ class Definitions:
 
 
 def predicate_query(
-    relations: Relations, parameters: tuple[Variable, ...], body: Formula
+    relations: Tables, parameters: tuple[Variable, ...], body: Formula
 ) -> exp.Query:
     """Distinct settings of the parameters (``a0 ..``) for which the body is true.
 
@@ -119,7 +116,7 @@ def _unbound(formula: Formula, taken: set[str]) -> Formula:
     return formula
 
 
-def _attribute_query(relations: Relations, definition: Definition, body: Term) -> exp.Query:
+def _attribute_query(relations: Tables, definition: Definition, body: Term) -> exp.Query:
     conjunction = Conjunction(relations)
     for parameter in definition.parameters:
         conjunction.range_over(parameter)

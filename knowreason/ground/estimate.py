@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -13,13 +13,13 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError
 from knowreason.factors import AtomTable
 from knowreason.ground.atoms import DEFAULT_LIMIT, open_atoms
-from knowreason.ground.guards import guards as bound_by
+from knowreason.ground.domain_products import ranging_variables, too_large
 from knowreason.ground.relations import Relations
 from knowreason.ground.rows import Listing, listing
 from knowreason.ground.rule_plan import RulePlan, leaves, outer_variables, plan_rule
-from knowreason.ground.skeleton import Literal, Node, Tally
+from knowreason.ground.skeleton import Node, OpenCount, OpenLiteral
 from knowreason.ground.terms_sql import column
-from knowreason.logic import And, Formula, Program, Variable
+from knowreason.logic import Program
 from knowreason.logic.text import formula_text
 
 SECONDS_A_ROW = 2e-7
@@ -78,7 +78,7 @@ def plan(
     memory_limit: str = "4GB",
     refuse: bool = True,
 ) -> Plan:
-    """Estimate every rule without grounding it.
+    """Rows, bytes and seconds of every rule, found without grounding it.
 
     Args:
         program: checked program.
@@ -102,10 +102,10 @@ def plan(
             for rule, query, estimate in zip(plans, queries, rules, strict=True)
             for warning in warnings_of(rule, table, data, _amount(query, rule, estimate.rows))
         )
-    found = Plan({name: span.count for name, span in table.spans.items()}, rules, warnings)
-    if refuse and found.refused:
-        raise GroundingError(diagnostics=found.refused)
-    return found
+    estimates = Plan({name: span.count for name, span in table.spans.items()}, rules, warnings)
+    if refuse and estimates.refused:
+        raise GroundingError(diagnostics=estimates.refused)
+    return estimates
 
 
 def rule_query(relations: Relations, rule: RulePlan) -> Listing:
@@ -124,34 +124,6 @@ def checked_size(relations: Relations, tree: exp.Select, limit: int) -> tuple[in
         return None
     rows = relations.rows(tree.copy().limit(limit + 1))
     return (rows, True) if rows <= limit else None
-
-
-def too_large(rule: RulePlan, estimate: int, limit: int, data: Dataset) -> Diagnostic:
-    """Why a rule is refused: the product it makes."""
-    ranges = ranging_variables(rule.guards, rule.rule.variables)
-    product = " x ".join(f"{len(data.vocabularies[v.sort]):,} {v.sort}" for v in ranges)
-    if product:
-        names = " and ".join(f"`{variable.name}`" for variable in ranges)
-        total = prod(len(data.vocabularies[v.sort]) for v in ranges)
-        why = f": no observed atom binds {names}, a product of {product} = {total:,}"
-        hint = f"add an observed atom that ties {names} to the rest"
-    else:
-        why, hint = "", "a join condition is missing, usually: tie its variables more closely"
-    return Diagnostic(
-        "KR647",
-        f"rule `{rule.rule.name}` has about {estimate:,} groundings, over the limit of {limit:,}"
-        + why,
-        span=rule.rule.span,
-        help=hint,
-    )
-
-
-def ranging_variables(
-    guards: Sequence[Formula], variables: Sequence[Variable]
-) -> tuple[Variable, ...]:
-    """Variables that no guard binds: they run over their whole domain."""
-    bound = bound_by(And(tuple(guards)))
-    return tuple(variable for variable in variables if variable.name not in bound)
 
 
 def warnings_of(
@@ -243,7 +215,7 @@ def _weight_an_atom(rule: RulePlan, atoms: AtomTable, amount: float) -> tuple[st
     counts = {
         leaf.atom.predicate: atoms.spans[leaf.atom.predicate].count
         for leaf in leaves(rule.residual)
-        if isinstance(leaf, Literal)
+        if isinstance(leaf, OpenLiteral)
     }
     loads = {name: total / count for name, count in counts.items() if count}
     return min(loads.items(), key=lambda item: item[1]) if loads else None
@@ -259,9 +231,9 @@ def _amount(query: Listing, rule: RulePlan, rows: int) -> float:
     return float(query.relations.execute(tree).fetchall()[0][0] or 0.0)
 
 
-def _tallies(node: Node) -> Iterator[Tally]:
+def _tallies(node: Node) -> Iterator[OpenCount]:
     for leaf in leaves(node):
-        if isinstance(leaf, Tally):
+        if isinstance(leaf, OpenCount):
             yield leaf
             for entry in leaf.entries:
                 yield from _tallies(entry)

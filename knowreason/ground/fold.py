@@ -78,14 +78,14 @@ def fold_literals(
     order = np.empty(int(listed.sum()), np.int32)
     ends = np.cumsum(listed)
     _scatter_listed(slots, ends - listed, order, 0 if list_satisfied else 1)
-    found = [order[end - size : end] for end, size in zip(ends, listed, strict=True)]
-    kept = [slot for slot in range(2, len(patterns)) if counts[slot]]
+    rows_of_patterns = [order[end - size : end] for end, size in zip(ends, listed, strict=True)]
+    open_slots = [slot for slot in range(2, len(patterns)) if counts[slot]]
     return Folded(
-        found[0],
-        found[1],
+        rows_of_patterns[0],
+        rows_of_patterns[1],
         np.zeros(0, np.int64),
-        tuple(patterns[slot] for slot in kept),
-        tuple(found[slot] for slot in kept),
+        tuple(patterns[slot] for slot in open_slots),
+        tuple(rows_of_patterns[slot] for slot in open_slots),
         int(counts[0]),
     )
 
@@ -95,8 +95,8 @@ def literal_states(evidence: NDArray[np.int8]) -> NDArray[np.uint8]:
 
     The last column is for an atom outside its candidates: index ``-1``, false.
     """
-    known = np.append(evidence, np.int8(0)) + 1  # open, false, true
-    return np.stack([np.array([2, 3, 0], np.uint8)[known], np.array([1, 0, 3], np.uint8)[known]])
+    states = np.append(evidence, np.int8(0)) + 1  # open, false, true
+    return np.stack([np.array([2, 3, 0], np.uint8)[states], np.array([1, 0, 3], np.uint8)[states]])
 
 
 @cache
@@ -113,7 +113,7 @@ def _slot_table(width: int) -> tuple[NDArray[np.int16], tuple[int, ...]]:
 
 
 def fold_clauses(codes: Codes) -> Folded:
-    """Fold disjunctions: drop false literals, merge repeated ones, decide.
+    """What is left of disjunctions: false literals dropped, repeated ones merged, rows decided.
 
     Args:
         codes: ``int32[k, m]``, ``k <= 31``; one column a disjunction.
@@ -192,13 +192,13 @@ def _sorted_out(pattern: NDArray[np.int64]) -> Folded:
     else:
         distinct, inverse = np.unique(pattern, return_inverse=True)
         rows = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
-    found = {int(code): part for code, part in zip(distinct, rows, strict=True)}
+    rows_of_code = {int(code): part for code, part in zip(distinct, rows, strict=True)}
     nothing = np.zeros(0, np.int64)
     satisfied, violated, missing = (
-        found.pop(code, nothing) for code in (SATISFIED, VIOLATED, MISSING)
+        rows_of_code.pop(code, nothing) for code in (SATISFIED, VIOLATED, MISSING)
     )
-    patterns = tuple(sorted(found))
-    rows_of = tuple(found[code] for code in patterns)
+    patterns = tuple(sorted(rows_of_code))
+    rows_of = tuple(rows_of_code[code] for code in patterns)
     return Folded(satisfied, violated, missing, patterns, rows_of, len(satisfied))
 
 
@@ -211,11 +211,16 @@ def _rows_of_slots(slots: NDArray[np.int16], count: int) -> list[NDArray[np.int6
     return np.split(order, ends[:-1])
 
 
-# ruff: noqa: ANN001, ANN202
-
-
 @numba.njit(cache=True)
-def _fold_literals(atoms, states, signs, twins, slot_of, slots, counts):  # type: ignore[no-untyped-def]
+def _fold_literals(
+    atoms: tuple[NDArray[np.int32], ...],
+    states: NDArray[np.uint8],
+    signs: NDArray[np.int64],
+    twins: NDArray[np.int64],
+    slot_of: NDArray[np.int16],
+    slots: NDArray[np.int16],
+    counts: NDArray[np.int64],
+) -> None:
     width = len(atoms)
     for i in range(len(slots)):
         code = np.int64(0)
@@ -235,17 +240,24 @@ def _fold_literals(atoms, states, signs, twins, slot_of, slots, counts):  # type
 
 
 @numba.njit(cache=True)
-def _scatter_listed(slots, start, order, least):  # type: ignore[no-untyped-def]
-    place = start.copy()
+def _scatter_listed(
+    slots: NDArray[np.int16], start: NDArray[np.int64], order: NDArray[np.int32], least: int
+) -> None:
+    cursor = start.copy()
     for i in range(len(slots)):
         s = slots[i]
         if s >= least:
-            order[place[s]] = i
-            place[s] += 1
+            order[cursor[s]] = i
+            cursor[s] += 1
 
 
 @numba.njit(cache=True)
-def _take_columns(atoms, rows, positions, out):  # type: ignore[no-untyped-def]
+def _take_columns(
+    atoms: tuple[NDArray[np.int32], ...],
+    rows: NDArray[np.integer],
+    positions: NDArray[np.int64],
+    out: NDArray[np.int32],
+) -> None:
     for p in range(len(positions)):
         column = atoms[positions[p]]
         for r in range(len(rows)):
@@ -253,11 +265,11 @@ def _take_columns(atoms, rows, positions, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _fold_clauses(codes, pattern):  # type: ignore[no-untyped-def]
+def _fold_clauses(codes: Codes, pattern: NDArray[np.int64]) -> None:
     width, rows = codes.shape
     for i in range(rows):
         code = np.int64(0)
-        known = True
+        decided = True
         for j in range(width):
             literal = codes[j, i]
             if literal == TRUE_LITERAL:
@@ -266,7 +278,7 @@ def _fold_clauses(codes, pattern):  # type: ignore[no-untyped-def]
             if literal == FALSE_LITERAL:
                 continue
             if literal == UNKNOWN_LITERAL:
-                known = False
+                decided = False
                 continue
             repeated = False
             for before in range(j):
@@ -281,7 +293,7 @@ def _fold_clauses(codes, pattern):  # type: ignore[no-untyped-def]
             if not repeated:
                 code |= np.int64(1 if literal > 0 else 2) << (2 * j)
         if code != SATISFIED:
-            if not known:
+            if not decided:
                 code = np.int64(MISSING)
             elif code == 0:
                 code = np.int64(VIOLATED)
@@ -289,7 +301,7 @@ def _fold_clauses(codes, pattern):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _fold_leaves(codes, pattern):  # type: ignore[no-untyped-def]
+def _fold_leaves(codes: Codes, pattern: NDArray[np.int64]) -> None:
     width, rows = codes.shape
     for i in range(rows):
         code = np.int64(0)
@@ -313,7 +325,9 @@ def _fold_leaves(codes, pattern):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _assign_slots(pattern, slots, seen):  # type: ignore[no-untyped-def]
+def _assign_slots(
+    pattern: NDArray[np.int64], slots: NDArray[np.int16], seen: NDArray[np.int64]
+) -> int:
     """A small number for each distinct pattern; their count, or one more than there is room."""
     count = 0
     last = 0
@@ -335,29 +349,33 @@ def _assign_slots(pattern, slots, seen):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _count_slots(slots, sizes):  # type: ignore[no-untyped-def]
+def _count_slots(slots: NDArray[np.int16], sizes: NDArray[np.int64]) -> None:
     for i in range(len(slots)):
         sizes[slots[i]] += 1
 
 
 @numba.njit(cache=True)
-def _scatter_rows(slots, start, order):  # type: ignore[no-untyped-def]
-    place = start.copy()
+def _scatter_rows(
+    slots: NDArray[np.int16], start: NDArray[np.int64], order: NDArray[np.int64]
+) -> None:
+    cursor = start.copy()
     for i in range(len(slots)):
         s = slots[i]
-        order[place[s]] = i
-        place[s] += 1
+        order[cursor[s]] = i
+        cursor[s] += 1
 
 
 @numba.njit(cache=True)
-def _take_atoms(codes, rows, positions, out):  # type: ignore[no-untyped-def]
+def _take_atoms(
+    codes: Codes, rows: NDArray[np.integer], positions: NDArray[np.int64], out: NDArray[np.int32]
+) -> None:
     for r in range(len(rows)):
         for p in range(len(positions)):
             out[r, p] = abs(codes[positions[p], rows[r]]) - 1
 
 
 @numba.njit(cache=True)
-def _literal_codes(index, codes, sign, out):  # type: ignore[no-untyped-def]
+def _literal_codes(index: NDArray[np.int32], codes: Codes, sign: int, out: Codes) -> None:
     for i in range(len(index)):
         atom = index[i]
         out[i] = sign * (codes[atom] if atom >= 0 else FALSE_LITERAL)

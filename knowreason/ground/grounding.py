@@ -29,7 +29,8 @@ from knowreason.ground.atoms import (
 )
 from knowreason.ground.auxiliary import Auxiliary, atom_codes
 from knowreason.ground.columns import ColumnStore
-from knowreason.ground.estimate import checked_size, rule_query, too_large, warnings_of
+from knowreason.ground.domain_products import too_large
+from knowreason.ground.estimate import checked_size, rule_query, warnings_of
 from knowreason.ground.fold import literal_states
 from knowreason.ground.harvest import Harvest
 from knowreason.ground.literals import Literals
@@ -149,7 +150,7 @@ def ground(
     threads: int | None = None,
     evaluated: Mapping[str, pa.Table] | None = None,
 ) -> Grounding:
-    """Ground every rule of a program over data.
+    """The factor graph of a program over data, and where its factors came from.
 
     Args:
         program: checked program.
@@ -173,14 +174,14 @@ def ground(
     ) as relations:
         table = open_atoms(program, data, limit, relations)
         numbering = Numbering.of(table, program, data)
-        known = _known(program, data, table, numbering, labels)
+        given = _known(program, data, table, numbering, labels)
         parameters = parameter_table(program, data)
         auxiliary = Auxiliary(table.count)
-        codes, states = atom_codes(known.evidence), literal_states(known.evidence)
+        codes, states = atom_codes(given.evidence), literal_states(given.evidence)
         pieces = assemble.Pieces.new(len(parameters))
         reports: list[RuleReport] = []
         origins: list[RuleProvenance] = []
-        warnings = list(known.warnings)
+        warnings = list(given.warnings)
 
         def named(atom: int) -> str:
             return atom_text(atom, table, program, data)
@@ -194,22 +195,22 @@ def ground(
             run = RuleRun(plan, literals, data, base)
             harvest, report = _ground_one(run, folder, limit)
             refuse_violated(harvest, plan.rule, data)
-            made = assemble.add_rule(pieces, run, harvest, known.labels, hard_violations, named)
+            made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))
             origins.append(made.provenance)
             warnings.extend(warnings_of(plan, table, data, harvest.amount))
             if not made.open and not plan.decided and not run.hard:
                 warnings.append(unidentified(plan.rule, report.candidate))
-    assemble.add_biases(pieces, program, table, parameters, known.evidence)
-    graph = assemble.factor_graph(pieces, program, table, parameters, known.evidence, auxiliary)
+    assemble.add_biases(pieces, program, table, parameters, given.evidence)
+    graph = assemble.factor_graph(pieces, program, table, parameters, given.evidence, auxiliary)
     return Grounding(
         program,
         data,
         AtomTable(table.spans, auxiliary.next_atom),
         parameters,
         graph,
-        _padded(known.labels, auxiliary.next_atom),
-        _padded(known.hidden, auxiliary.next_atom),
+        _padded(given.labels, auxiliary.next_atom),
+        _padded(given.hidden, auxiliary.next_atom),
         tuple(reports),
         tuple(origins),
         tuple(warnings),
@@ -263,8 +264,8 @@ def _ground_one(run: RuleRun, folder: Path | None, limit: int) -> tuple[Harvest,
     if size is None:
         estimate = relations.estimate(query.tree)
         raise GroundingError(diagnostics=(too_large(run.plan, estimate, limit, data),))
-    place = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
-    harvest = Harvest(ColumnStore(place), run.parameters, query.joins)
+    columns = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
+    harvest = Harvest(ColumnStore(columns), run.parameters, query.joins)
     seconds = 0.0
     if not run.plan.decided or run.hard:
         seconds = ground_rule(run, query, harvest)

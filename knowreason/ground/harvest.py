@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.ground.auxiliary import Codes, Lists
-from knowreason.ground.columns import Column, ColumnStore
+from knowreason.ground.columns import ColumnStore, GrowingColumn
 from knowreason.row_keys import distinct_rows
 
 Key = tuple[tuple[int, ...], tuple[bool, ...] | bytes]  # leaf positions; signs or truth table
 
 
 @dataclass(frozen=True)
-class Batch:
+class GroundingBatch:
     """What every grounding of a batch carries.
 
     Attributes:
@@ -32,9 +32,9 @@ class Batch:
     parameter: NDArray[np.int32] | None
     things: tuple[NDArray[np.int32], ...] | None
 
-    def take(self, rows: NDArray[np.integer], *, things: bool = True) -> Batch:
+    def take(self, rows: NDArray[np.integer], *, things: bool = True) -> GroundingBatch:
         """The chosen groundings, with or without what their variables stand for."""
-        return Batch(
+        return GroundingBatch(
             len(rows),
             None if self.value is None else self.value[rows],
             None if self.parameter is None else self.parameter[rows],
@@ -58,18 +58,18 @@ class Bucket:
     units; ``lengths`` and ``literals`` are used for lists instead.
     """
 
-    atoms: Column
-    lengths: Column
-    value: Column
-    parameter: Column
-    substitution: Column
+    atoms: GrowingColumn
+    lengths: GrowingColumn
+    value: GrowingColumn
+    parameter: GrowingColumn
+    substitution: GrowingColumn
 
     @staticmethod
     def new(store: ColumnStore) -> Bucket:
         """An empty one."""
         return Bucket(*(store.column() for _ in range(5)))
 
-    def add(self, atoms: NDArray[np.int32], batch: Batch) -> None:
+    def add(self, atoms: NDArray[np.int32], batch: GroundingBatch) -> None:
         """Append groundings."""
         self.atoms.append(atoms)
         if batch.value is not None:
@@ -79,7 +79,7 @@ class Bucket:
         if batch.things is not None:
             self.substitution.append(batch.substitution())
 
-    def add_lists(self, lists: Lists, batch: Batch) -> None:
+    def add_lists(self, lists: Lists, batch: GroundingBatch) -> None:
         """Append groundings that are lists of literals."""
         self.lengths.append(np.diff(lists.offsets))
         self.add(lists.literals, batch)
@@ -121,18 +121,18 @@ class Harvest:
         self.lists = Bucket.new(self.store)
         self.constant = np.zeros(self.parameters, np.float64)
 
-    def add_units(self, codes: Codes, batch: Batch) -> None:
+    def add_units(self, codes: Codes, batch: GroundingBatch) -> None:
         """Single literals, one a grounding."""
         self.units.add(codes, batch)
 
-    def add_group(self, key: Key, atoms: NDArray[np.int32], batch: Batch) -> None:
+    def add_group(self, key: Key, atoms: NDArray[np.int32], batch: GroundingBatch) -> None:
         """Clauses or tables of one shape."""
         if key not in self.groups:
             self.groups[key] = Bucket.new(self.store)
         self.groups[key].add(atoms, batch)
 
     def add_satisfied(
-        self, batch: Batch, rows: NDArray[np.integer], base: int, count: int | None = None
+        self, batch: GroundingBatch, rows: NDArray[np.integer], base: int, count: int | None = None
     ) -> None:
         """Groundings decided true; ``count`` of them where the rows are not listed."""
         self.satisfied += len(rows) if count is None else count
@@ -148,7 +148,7 @@ class Harvest:
         else:
             self.constant[0] += len(rows) if count is None else count
 
-    def add_violated(self, batch: Batch, rows: NDArray[np.integer]) -> None:
+    def add_violated(self, batch: GroundingBatch, rows: NDArray[np.integer]) -> None:
         """Groundings decided false."""
         self.violated += len(rows)
         room = max(3 - len(self.broken), 0)

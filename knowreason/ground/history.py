@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from knowreason.ground.terms_sql import INTEGER_SORTS
 from knowreason.logic import (
+    INTEGER_SORTS,
     Aggregate,
     Atom,
     Comparison,
@@ -31,7 +31,7 @@ FLIPPED: dict[str, ComparisonOperator] = {"<": ">", "<=": ">=", ">": "<", ">=": 
 
 
 @dataclass(frozen=True)
-class Bound:
+class ClockBound:
     """``clock operator limit``: the clock of the counted, a limit that the asked sets."""
 
     operator: str
@@ -39,7 +39,7 @@ class Bound:
 
 
 @dataclass
-class History:
+class HistoryAggregate:
     """The body of an aggregate, taken apart.
 
     Attributes:
@@ -57,7 +57,7 @@ class History:
     links: tuple[Variable, ...] = ()
     pairs: list[tuple[Term, Term]] = field(default_factory=list)
     clock: Term | None = None
-    bounds: list[Bound] = field(default_factory=list)
+    bounds: list[ClockBound] = field(default_factory=list)
     value: Term | Formula | None = None
     excluded: tuple[Variable, Variable] | None = None
 
@@ -72,8 +72,8 @@ class History:
         return all(_names(term) <= own for term in (*terms, *clock))
 
 
-def split(term: Aggregate, keys: Sequence[Variable]) -> History | None:
-    """Take an aggregate's body apart; ``None`` where it is no history."""
+def split(term: Aggregate, keys: Sequence[Variable]) -> HistoryAggregate | None:
+    """The parts of an aggregate's body; ``None`` where it is no history."""
     body = term.body
     while isinstance(body, Exists):
         body = body.body
@@ -81,7 +81,7 @@ def split(term: Aggregate, keys: Sequence[Variable]) -> History | None:
     heads = {variable.name for variable in keys}
     bound = {variable.name for variable in term.variables}
     sides = _Sides.of(parts, heads, bound)
-    history = History(links=sides.links)
+    history = HistoryAggregate(links=sides.links)
     for part in parts:
         if not sides.place(part, history):
             return None
@@ -120,8 +120,8 @@ class _Sides:
             return "counted"
         return "asked" if names <= self.asked else "both"
 
-    def place(self, part: Formula, history: History) -> bool:
-        """Put a conjunct where it belongs; ``False`` where it belongs nowhere."""
+    def place(self, part: Formula, history: HistoryAggregate) -> bool:
+        """Whether a conjunct belongs to a side, where it is put."""
         side = self.side(part)
         if side != "both":
             (history.asked if side == "asked" else history.counted).append(part)
@@ -130,7 +130,7 @@ class _Sides:
             return self._atom(part, history)
         return isinstance(part, Comparison) and self._comparison(part, history)
 
-    def _atom(self, atom: Atom, history: History) -> bool:
+    def _atom(self, atom: Atom, history: HistoryAggregate) -> bool:
         """An atom of the counted side with terms of the asked side as arguments."""
         arguments: list[Term] = []
         for argument in atom.arguments:
@@ -147,7 +147,7 @@ class _Sides:
         history.counted.append(Atom(atom.predicate, tuple(arguments)))
         return True
 
-    def _comparison(self, part: Comparison, history: History) -> bool:
+    def _comparison(self, part: Comparison, history: HistoryAggregate) -> bool:
         left, right, operator = part.left, part.right, part.operator
         if self.side(left) == "asked" and self.side(right) == "counted":
             left, right, operator = right, left, FLIPPED.get(operator, operator)
@@ -164,7 +164,9 @@ class _Sides:
             return self._difference(left, operator, right, history)
         return False
 
-    def _difference(self, left: Term, operator: str, limit: Term, history: History) -> bool:
+    def _difference(
+        self, left: Term, operator: str, limit: Term, history: HistoryAggregate
+    ) -> bool:
         """``asked - counted <= limit`` and the like as bounds; ``abs(..)`` is two of them."""
         if isinstance(left, Operation) and left.operator == "abs" and operator in ("<", "<="):
             least = Operation("neg", (limit,), limit.sort)
@@ -184,7 +186,7 @@ class _Sides:
         return False
 
 
-def _exclude(history: History, left: Term, right: Term) -> bool:
+def _exclude(history: HistoryAggregate, left: Term, right: Term) -> bool:
     if isinstance(left, Variable) and isinstance(right, Variable) and history.excluded is None:
         history.excluded = (left, right)
         return True
@@ -196,16 +198,16 @@ def _is_place(term: Term) -> bool:
     return isinstance(term, Variable) and term.name.startswith(PLACE)
 
 
-def _bound(history: History, clock: Term, operator: str, limit: Term) -> bool:
+def _bound(history: HistoryAggregate, clock: Term, operator: str, limit: Term) -> bool:
     whole = clock.sort in INTEGER_SORTS and limit.sort in INTEGER_SORTS
     if operator not in FLIPPED or not whole or history.clock not in (None, clock):
         return False
     history.clock = clock
-    history.bounds.append(Bound(operator, limit))
+    history.bounds.append(ClockBound(operator, limit))
     return True
 
 
-def _fits(term: Aggregate, heads: set[str], history: History) -> bool:
+def _fits(term: Aggregate, heads: set[str], history: HistoryAggregate) -> bool:
     """Whether value and clock are the counted's own, and the rows wanted are a frame."""
     own = {variable.name for variable in term.variables}
     if history.clock is None and not history.shares_groups():

@@ -79,8 +79,8 @@ class _Rewriter:
         }
         if isinstance(node, Aggregate | Exists | ForAll):
             atoms = list(dict.fromkeys(label_atoms(self.queries, node)))
-            known = [condition for atom in atoms for condition in self._is_known(atom)]
-            changed["body"] = _given(node, changed["body"], known)
+            conditions = [condition for atom in atoms for condition in self._is_known(atom)]
+            changed["body"] = _given(node, changed["body"], conditions)
         return replace(node, **changed)
 
     def _part(self, part: object) -> object:
@@ -98,7 +98,7 @@ class _Rewriter:
         return Comparison("=", AttributeTerm(KNOWN + atom.predicate, others, state.sort), state)
 
     def _is_known(self, atom: Atom) -> list[Formula]:
-        """That there is a label, and that it was known by then."""
+        """Conditions that an atom has a label, known by when the definition reads it."""
         label = self._known(atom)
         return [
             Or((label, Not(label))),  # unknown where it is missing

@@ -32,7 +32,7 @@ from knowreason.ground.residual import (
 )
 from knowreason.ground.rows import Frame, Keys, listing
 from knowreason.ground.rule_plan import leaves, outer_variables, peel
-from knowreason.ground.skeleton import All, Any_, Crisp, Literal, Node, Same, Tally
+from knowreason.ground.skeleton import All, Any_, Crisp, Node, OpenCount, OpenLiteral, Same
 from knowreason.logic import Constant, Program, Term
 from knowreason.row_keys import distinct_rows
 
@@ -65,22 +65,22 @@ class Literals:
 
     def of(self, node: Node, frame: Frame) -> Codes:
         """``int32[rows]``: one literal a setting that is equivalent to the formula."""
-        found = leaves(node)
-        codes = [self.leaf(leaf, frame) for leaf in found]
-        if len(found) == 1 and node is found[0]:
+        node_leaves = leaves(node)
+        codes = [self.leaf(leaf, frame) for leaf in node_leaves]
+        if len(node_leaves) == 1 and node is node_leaves[0]:
             return codes[0]
         states = known_states(node, [leaf_state(code) for code in codes])
         result = self._combined(node, codes, frame.rows)
         result[np.broadcast_to(states == UNKNOWN_STATE, frame.rows)] = UNKNOWN_LITERAL
         return result
 
-    def leaf(self, leaf: Crisp | Literal | Tally, frame: Frame) -> Codes:
+    def leaf(self, leaf: Crisp | OpenLiteral | OpenCount, frame: Frame) -> Codes:
         """Codes of a crisp formula, an open atom or a count."""
         if isinstance(leaf, Crisp):
             return frame.truth(leaf)
-        return self.atoms(leaf, frame) if isinstance(leaf, Literal) else self.tally(leaf, frame)
+        return self.atoms(leaf, frame) if isinstance(leaf, OpenLiteral) else self.tally(leaf, frame)
 
-    def atoms(self, literal: Literal, frame: Frame) -> Codes:
+    def atoms(self, literal: OpenLiteral, frame: Frame) -> Codes:
         """Codes of an open atom; unknown where an argument has no value."""
         codes = literal_codes(self.index(literal, frame), self.codes, literal.positive)
         for argument in literal.atom.arguments:
@@ -88,7 +88,7 @@ class Literals:
                 codes[frame.ids(argument) < 0] = UNKNOWN_LITERAL
         return codes
 
-    def index(self, literal: Literal, frame: Frame) -> NDArray[np.int32]:
+    def index(self, literal: OpenLiteral, frame: Frame) -> NDArray[np.int32]:
         """``int32[rows]`` open atoms, ``-1`` for those outside their candidates."""
         arguments = literal.atom.arguments
         if any(
@@ -99,7 +99,7 @@ class Literals:
         columns = [frame.ids(argument) for argument in arguments]
         return self.numbering.find(literal.atom.predicate, columns, frame.rows)
 
-    def tally(self, tally: Tally, frame: Frame) -> Codes:
+    def tally(self, tally: OpenCount, frame: Frame) -> Codes:
         """Codes of a count, each defined once a distinct list and interval."""
         lists, owner = self.lists(tally, frame)
         lower, upper, unknown = self.bounds(tally, frame)
@@ -107,13 +107,13 @@ class Literals:
             defined = self.auxiliary.define(lists, lower, upper, self.rule)[owner]
         else:
             first, same = distinct_rows([owner, lower, upper])
-            chosen = lists.take(owner[first])
-            defined = self.auxiliary.define(chosen, lower[first], upper[first], self.rule)[same]
+            counted = lists.take(owner[first])
+            defined = self.auxiliary.define(counted, lower[first], upper[first], self.rule)[same]
             defined[unknown] = UNKNOWN_LITERAL
         return defined if tally.positive else -defined
 
     def bounds(
-        self, tally: Tally, frame: Frame
+        self, tally: OpenCount, frame: Frame
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
         """Lower and upper bounds (scalars where they are numbers), and where they are missing."""
         unknown = np.zeros(frame.rows, bool)
@@ -121,18 +121,18 @@ class Literals:
             lower = NO_LOWER if tally.lower is None else np.int32(tally.lower)  # type: ignore[arg-type]
             upper = NO_UPPER if tally.upper is None else np.int32(tally.upper)  # type: ignore[arg-type]
             return np.asarray(lower), np.asarray(upper), unknown
-        found = []
+        limits = []
         for bound, default in ((tally.lower, NO_LOWER), (tally.upper, NO_UPPER)):
             if bound is None or isinstance(bound, int):
-                found.append(np.full(frame.rows, default if bound is None else bound, np.int32))
+                limits.append(np.full(frame.rows, default if bound is None else bound, np.int32))
                 continue
             values = frame.numbers(bound)
             unknown |= np.isnan(values)
             clipped = np.clip(np.nan_to_num(values), NO_LOWER, NO_UPPER)
-            found.append(clipped.astype(np.int32))
-        return found[0], found[1], unknown
+            limits.append(clipped.astype(np.int32))
+        return limits[0], limits[1], unknown
 
-    def lists(self, tally: Tally, frame: Frame) -> tuple[Lists, NDArray[np.int64]]:
+    def lists(self, tally: OpenCount, frame: Frame) -> tuple[Lists, NDArray[np.int64]]:
         """Literals of a count's entries, and which list belongs to each setting."""
         if not tally.variables:
             codes = [self.of(entry, frame) for entry in tally.entries]

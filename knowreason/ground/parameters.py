@@ -12,7 +12,7 @@ import numpy as np
 from knowreason.data import Dataset
 from knowreason.factors import ParameterKind, ParameterTable
 from knowreason.logic import Atom, Predicate, Program, Rule, Variable
-from knowreason.logic.programs import OPEN_SD
+from knowreason.logic.declarations import OPEN_SD
 
 SCALE_SD = 0.5  # of the logarithm of a model's scale
 

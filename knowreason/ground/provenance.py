@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from knowreason.ground.grounding import Grounding
+from knowreason.data import Dataset
+from knowreason.factors import AtomTable, FactorGraph
+from knowreason.logic import Program
 
 PartKind = Literal["group", "list", "unit"]
 FactorKind = Literal["group", "list", "unit", "count"]
@@ -108,18 +109,42 @@ class GroundRule:
     positive: bool = True
 
 
-def groundings_of(grounding: Grounding, atom: int, limit: int) -> list[GroundRule]:
+class Grounded(Protocol):
+    """What naming ground factors needs of a grounding."""
+
+    @property
+    def program(self) -> Program:
+        """The program whose rules were grounded."""
+
+    @property
+    def data(self) -> Dataset:
+        """The data set with the names of things."""
+
+    @property
+    def atoms(self) -> AtomTable:
+        """Atoms with the things that stand in each."""
+
+    @property
+    def graph(self) -> FactorGraph:
+        """The factor graph."""
+
+    @property
+    def provenance(self) -> tuple[RuleProvenance, ...]:
+        """Where the factors came from, rule by rule."""
+
+
+def groundings_of(grounding: Grounded, atom: int, limit: int) -> list[GroundRule]:
     """Ground factors that an atom stands in, at most ``limit``, rule by rule.
 
     An atom also stands in a factor through the auxiliary atoms its counts define.
     """
     reached, demands = _reached(grounding, atom)
-    found: list[GroundRule] = []
+    named: list[GroundRule] = []
     for provenance in grounding.provenance:
         for part in provenance.parts:
             rows = _in_order(part, np.concatenate([part.holding(one) for one in reached]))
-            found.extend(_named(grounding, provenance.rule, part, rows[: limit - len(found)]))
-    return [*found, *demands[: limit - len(found)]]
+            named.extend(_named(grounding, provenance.rule, part, rows[: limit - len(named)]))
+    return [*named, *demands[: limit - len(named)]]
 
 
 def _in_order(part: Part, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -132,7 +157,7 @@ def _in_order(part: Part, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.lexsort(part.substitution[rows].T[::-1])]
 
 
-def _reached(grounding: Grounding, atom: int) -> tuple[list[int], list[GroundRule]]:
+def _reached(grounding: Grounded, atom: int) -> tuple[list[int], list[GroundRule]]:
     """The atom and the auxiliary atoms that depend on it, and hard counts it stands in."""
     reached, demands = [atom], []
     for place, group in enumerate(grounding.graph.counts):
@@ -150,7 +175,7 @@ def _reached(grounding: Grounding, atom: int) -> tuple[list[int], list[GroundRul
 
 
 def _named(
-    grounding: Grounding, rule: int, part: Part, rows: NDArray[np.int64]
+    grounding: Grounded, rule: int, part: Part, rows: NDArray[np.int64]
 ) -> Iterator[GroundRule]:
     variables = grounding.program.rules[rule].variables
     for row in rows.tolist():
@@ -175,7 +200,7 @@ def _named(
         )
 
 
-def _things(grounding: Grounding, part: Part, row: int) -> list[int]:
+def _things(grounding: Grounded, part: Part, row: int) -> list[int]:
     """What each variable stands for, read off the atoms where they tell."""
     if part.origins is None:
         return [] if part.substitution is None else part.substitution[row].tolist()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -18,7 +17,8 @@ from knowreason.errors import GroundingError
 from knowreason.ground.aggregates import aggregate
 from knowreason.ground.bands import Band, band_of, bucketed
 from knowreason.ground.guards import is_guarded, is_strict
-from knowreason.ground.sources import Source, from_clause, one_row, ordered, required
+from knowreason.ground.query_protocols import Tables
+from knowreason.ground.sources import JoinedTable, from_clause, one_row, ordered, required
 from knowreason.ground.terms_sql import (
     aliased,
     all_of,
@@ -59,9 +59,6 @@ from knowreason.logic import (
 )
 from knowreason.logic.variables import conjuncts, free_variables
 
-if TYPE_CHECKING:
-    from knowreason.ground.relations import Relations
-
 
 class Conjunction:
     """Builder of a query over the settings of some variables.
@@ -71,13 +68,13 @@ class Conjunction:
         columns: SQL expression of every bound variable, by name.
     """
 
-    def __init__(self, relations: Relations, parent: Conjunction | None = None) -> None:
+    def __init__(self, relations: Tables, parent: Conjunction | None = None) -> None:
         self.relations = relations
         self.columns: dict[str, exp.Expr] = dict(parent.columns) if parent else {}
         self._parent = parent
         self._outer = frozenset(self.columns)
         self._aliases: Iterator[int] = parent._aliases if parent else count()
-        self._sources: list[Source] = []
+        self._sources: list[JoinedTable] = []
         self._conditions: list[exp.Expr] = []
         self._strict: list[exp.Expr] = []
         self._bands: list[Band] = []
@@ -102,12 +99,12 @@ class Conjunction:
         Returns:
             Alias of the table: ``terms_sql.column(alias, name)`` reads other columns.
         """
-        kept = [i for i, argument in enumerate(arguments) if not isinstance(argument, Wildcard)]
-        if len(kept) < len(arguments):
-            table = self._projected(table, kept)
+        bound = [i for i, argument in enumerate(arguments) if not isinstance(argument, Wildcard)]
+        if len(bound) < len(arguments):
+            table = self._projected(table, bound)
         alias = self.fresh_alias()
         equalities = []
-        for i in sorted(kept, key=lambda i: not isinstance(arguments[i], Variable)):
+        for i in sorted(bound, key=lambda i: not isinstance(arguments[i], Variable)):
             argument, place = arguments[i], column(alias, f"a{i}")
             if isinstance(argument, Variable) and argument.name not in self.columns:
                 self.columns[argument.name] = place
@@ -117,7 +114,7 @@ class Conjunction:
         source_index = len(self._sources)
         conditions = [exp.EQ(this=place, expression=self.term(term)) for place, term in equalities]
         on = tuple(c for c in conditions if self._own_aliases(c) <= present)
-        self._sources.insert(source_index, Source(table, alias, on))
+        self._sources.insert(source_index, JoinedTable(table, alias, on))
         self._conditions += [c for c in conditions if c not in on]
         self._strict += conditions
         return alias
@@ -127,7 +124,7 @@ class Conjunction:
         if variable.name in self.columns:
             return
         alias = self.fresh_alias()
-        self._sources.append(Source(self.relations.domain(variable.sort), alias))
+        self._sources.append(JoinedTable(self.relations.domain(variable.sort), alias))
         self.columns[variable.name] = column(alias, "a0")
 
     def where(self, formula: Formula) -> None:
@@ -264,7 +261,7 @@ class Conjunction:
         """
         alias = self.fresh_alias()
         equalities = [exp.EQ(this=column(alias, k), expression=e.copy()) for k, e in on.items()]
-        self._sources.append(Source(table, alias, tuple(equalities), left=True))
+        self._sources.append(JoinedTable(table, alias, tuple(equalities), left=True))
         return alias
 
     def fresh_alias(self) -> str:
@@ -367,10 +364,10 @@ class Conjunction:
         return exp.Subquery(this=named(outputs).distinct().from_(aliased(table, alias)))
 
     def _own_aliases(self, expression: exp.Expr) -> set[str]:
-        mine = {source.alias for source in self._sources}
-        return {c.table for c in expression.find_all(exp.Column) if c.table in mine}
+        own = {source.alias for source in self._sources}
+        return {c.table for c in expression.find_all(exp.Column) if c.table in own}
 
-    def _in_order(self, sources: Sequence[Source]) -> list[Source]:
+    def _in_order(self, sources: Sequence[JoinedTable]) -> list[JoinedTable]:
         in_order = ordered(sources)
         if not in_order or in_order[0].left:
             in_order.insert(0, one_row(self.fresh_alias()))

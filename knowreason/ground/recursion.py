@@ -11,19 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count, product
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from knowreason.data.id_tables import TRUTH, argument_names
 from knowreason.errors import GroundingError
 from knowreason.ground.query import Conjunction
+from knowreason.ground.query_protocols import Tables
 from knowreason.ground.terms_sql import aliased, column, named
 from knowreason.logic import And, Atom, Definition, Exists, Formula, Or, Truth, Variable
 from knowreason.logic.variables import substitute, walk
-
-if TYPE_CHECKING:
-    from knowreason.ground.relations import Relations
 
 Branch = tuple[Formula, ...]
 
@@ -33,7 +30,7 @@ def mentions(formula: Formula, predicate: str) -> bool:
     return any(isinstance(node, Atom) and node.predicate == predicate for node in walk(formula))
 
 
-def recursive_query(relations: Relations, definition: Definition, body: Formula) -> exp.Query:
+def recursive_query(relations: Tables, definition: Definition, body: Formula) -> exp.Query:
     """Rows (``a0 ..``) of the least predicate that satisfies its definition.
 
     Raises:
@@ -75,7 +72,7 @@ def _own(branch: Branch, name: str) -> list[int]:
     return [i for i, p in enumerate(branch) if isinstance(p, Atom) and p.predicate == name]
 
 
-def _rows(relations: Relations, definition: Definition, branch: Branch) -> exp.Select:
+def _rows(relations: Tables, definition: Definition, branch: Branch) -> exp.Select:
     conjunction = Conjunction(relations)
     conjunction.satisfy(And(branch), definition.parameters)
     return conjunction.select(row_columns(conjunction, definition.parameters), distinct=True)
@@ -99,7 +96,7 @@ def _union(queries: list[exp.Select]) -> exp.Query:
 
 
 def _recursive(
-    relations: Relations, definition: Definition, start: exp.Query, steps: list[Branch]
+    relations: Tables, definition: Definition, start: exp.Query, steps: list[Branch]
 ) -> exp.Query:
     growing = relations.fresh_table(definition.name)
     with relations.standing_for(definition.name, growing):
@@ -112,7 +109,7 @@ def _recursive(
 
 
 def _rounds(
-    relations: Relations, definition: Definition, start: exp.Query, steps: list[Branch]
+    relations: Tables, definition: Definition, start: exp.Query, steps: list[Branch]
 ) -> exp.Query:
     """Semi-naive evaluation: each round uses at least one row of the round before."""
     name, latest_name = definition.name, f"{definition.name} latest"
@@ -126,10 +123,10 @@ def _rounds(
             relations.standing_for(name, everything),
             relations.standing_for(latest_name, latest),
         ):
-            found = _union([_rows(relations, definition, branch) for branch in variants])
+            derived = _union([_rows(relations, definition, branch) for branch in variants])
         alias = "found"
         own = {name: column(alias, name) for name in _names(len(definition.parameters))}
-        new = exp.except_(named(own).from_(aliased(found, alias)), _all_rows(everything))
+        new = exp.except_(named(own).from_(aliased(derived, alias)), _all_rows(everything))
         latest = relations.materialise(name, new)
         relations.execute(exp.insert(_all_rows(latest), everything.copy()))
     return _all_rows(everything)

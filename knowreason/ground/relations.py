@@ -127,7 +127,7 @@ class Relations:
         return made
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
-        """Run a query once and keep its rows as a table."""
+        """A table of the rows of a query, which is run once."""
         made = self.fresh_table(name)
         self.execute(exp.Create(this=made.copy(), kind="TABLE", expression=tree))
         return made
@@ -139,7 +139,7 @@ class Relations:
 
     @contextmanager
     def standing_for(self, name: str, table: exp.Table) -> Iterator[None]:
-        """Within it, :meth:`table` of ``name`` is the given table."""
+        """A context in which :meth:`table` of ``name`` is the given table."""
         before = self._tables.get(name)
         self._tables[name] = table
         try:
@@ -158,7 +158,7 @@ class Relations:
         return tree.sql(dialect=DIALECT, identify=True)
 
     def execute(self, tree: exp.Expr) -> duckdb.DuckDBPyConnection:
-        """Run a tree.
+        """The result of running a tree.
 
         Raises:
             GroundingError: KR603 where DuckDB refuses (out of memory, overflow, ...).
@@ -217,11 +217,11 @@ class Relations:
             if attribute.name == name:
                 empty = _empty(attribute.sorts, attribute.sort)
                 return self.register(name, _known(self.data.attributes.get(name, empty)))
-        known = [predicate.name for predicate in program.predicates]
-        known += [attribute.name for attribute in program.attributes]
-        known += [definition.name for definition in program.definitions]
+        names = [predicate.name for predicate in program.predicates]
+        names += [attribute.name for attribute in program.attributes]
+        names += [definition.name for definition in program.definitions]
         raise UnknownNameError(
-            f"`{name}` is not declared", code="KR201", help=did_you_mean(name, known)
+            f"`{name}` is not declared", code="KR201", help=did_you_mean(name, names)
         )
 
 
@@ -238,10 +238,10 @@ def _empty(sorts: tuple[str, ...], value: str | None = None) -> pa.Table:
 def _known(table: pa.Table) -> pa.Table:
     """Rows whose value is there; NaN is missing too."""
     values = table["value"]
-    known = pc.is_valid(values)
+    present = pc.is_valid(values)
     if pa.types.is_floating(values.type):
-        known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(values), True)))
-    return table if pc.all(known).as_py() in (True, None) else table.filter(known)
+        present = pc.and_(present, pc.invert(pc.fill_null(pc.is_nan(values), True)))
+    return table if pc.all(present).as_py() in (True, None) else table.filter(present)
 
 
 def _cardinality(node: dict[str, Any]) -> int:

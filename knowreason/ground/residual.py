@@ -35,7 +35,7 @@ class Residual:
 
 
 def residual(node: Node, states: Sequence[int]) -> Residual | int:
-    """Reduce a formula under a pattern of leaf states.
+    """What a formula is under a pattern of leaf states.
 
     Args:
         node: the formula.
@@ -140,14 +140,14 @@ def _relevant(
     positions: list[int], table: NDArray[np.bool_]
 ) -> tuple[list[int], NDArray[np.bool_]]:
     """Drop atoms the truth does not depend on."""
-    kept = list(positions)
+    relevant = list(positions)
     for position in positions:
-        j = kept.index(position)
+        j = relevant.index(position)
         split = table.reshape(-1, 2, 1 << j)
         if (split[:, 0] == split[:, 1]).all():
             table = split[:, 0].reshape(-1)
-            kept.remove(position)
-    return kept, table
+            relevant.remove(position)
+    return relevant, table
 
 
 def _as_clause(table: NDArray[np.bool_], count: int) -> tuple[bool, ...] | None:

@@ -19,7 +19,7 @@ from knowreason.ground.auxiliary import FALSE_LITERAL, TRUE_LITERAL, UNKNOWN_LIT
 from knowreason.ground.query import Conjunction
 from knowreason.ground.relations import Relations
 from knowreason.ground.rule_plan import leaves
-from knowreason.ground.skeleton import Crisp, Literal, Node, Tally
+from knowreason.ground.skeleton import Crisp, Node, OpenCount, OpenLiteral
 from knowreason.ground.terms_sql import column
 from knowreason.logic import (
     VALUE_SORTS,
@@ -188,11 +188,11 @@ class Frame:
         return np.asarray(values.to_numpy(zero_copy_only=False))
 
 
-def _needed_leaves(node: Node) -> Iterator[Crisp | Literal | Tally]:
+def _needed_leaves(node: Node) -> Iterator[Crisp | OpenLiteral | OpenCount]:
     """Leaves whose columns a setting needs; those of a written list are among them."""
     for leaf in leaves(node):
         yield leaf
-        if isinstance(leaf, Tally) and not leaf.variables:
+        if isinstance(leaf, OpenCount) and not leaf.variables:
             for entry in leaf.entries:
                 yield from _needed_leaves(entry)
 
@@ -205,9 +205,9 @@ def _leaf_terms(node: Node) -> Iterator[Term]:
     """Terms in argument places and bounds of the leaves that need a column."""
     for leaf in _needed_leaves(node):
         terms: Sequence[object] = ()
-        if isinstance(leaf, Literal):
+        if isinstance(leaf, OpenLiteral):
             terms = leaf.atom.arguments
-        elif isinstance(leaf, Tally):
+        elif isinstance(leaf, OpenCount):
             terms = (leaf.lower, leaf.upper)
         yield from (t for t in terms if not isinstance(t, int | None) and not _is_plain(t))  # type: ignore[misc, arg-type]
 

@@ -12,10 +12,10 @@ from knowreason.ground.skeleton import (
     All,
     Any_,
     Crisp,
-    Literal,
     Node,
+    OpenCount,
+    OpenLiteral,
     Same,
-    Tally,
     conjuncts,
     negated,
     skeleton,
@@ -44,7 +44,7 @@ class RulePlan:
 
 
 def plan_rule(program: Program, index: int) -> RulePlan:
-    """Split a rule into guards and residual.
+    """The plan of a rule: its guards, and the formula that they leave.
 
     For a weighted rule both truths of a decided grounding are constants; of a hard one
     only a true grounding may go unlisted.
@@ -59,7 +59,7 @@ def plan_rule(program: Program, index: int) -> RulePlan:
 def peel(
     node: Node, program: Program, *, skip_true: bool, skip_false: bool
 ) -> tuple[Node, tuple[Formula, ...]]:
-    """Take observed parts that decide the formula off its root.
+    """A formula without the observed parts at its root that decide it, and those.
 
     Args:
         node: the formula.
@@ -77,8 +77,8 @@ def peel(
         elif isinstance(node, All) and skip_false:
             rest, guard = _strip(node, program, deciding=False)
         elif isinstance(node, Crisp) and (skip_true or skip_false):
-            node, kept = _crisp_root(node, skip_true)
-            return node, _flat([*guards, kept])
+            node, root_guard = _crisp_root(node, skip_true)
+            return node, _flat([*guards, root_guard])
         else:
             guards.extend(_leaf_guards(node, program, skip_true, skip_false))
             return node, _flat(guards)
@@ -102,7 +102,7 @@ def is_crisp(node: Node) -> bool:
             return False
 
 
-def leaves(node: Node) -> tuple[Crisp | Literal | Tally, ...]:
+def leaves(node: Node) -> tuple[Crisp | OpenLiteral | OpenCount, ...]:
     """Leaves from left to right."""
     match node:
         case All(parts) | Any_(parts):
@@ -113,21 +113,21 @@ def leaves(node: Node) -> tuple[Crisp | Literal | Tally, ...]:
             return (node,)
 
 
-def clause_parts(node: Node) -> tuple[Literal | Tally | Crisp, ...] | None:
+def clause_parts(node: Node) -> tuple[OpenLiteral | OpenCount | Crisp, ...] | None:
     """The disjuncts where the formula is a disjunction of leaves, else ``None``."""
-    if isinstance(node, Crisp | Literal | Tally):
+    if isinstance(node, Crisp | OpenLiteral | OpenCount):
         return (node,)
     if isinstance(node, Any_):
         parts = []
         for part in node.parts:
-            if not isinstance(part, Crisp | Literal | Tally):
+            if not isinstance(part, Crisp | OpenLiteral | OpenCount):
                 return None
             parts.append(part)
         return tuple(parts)
     return None
 
 
-def outer_variables(tally: Tally) -> tuple[Variable, ...]:
+def outer_variables(tally: OpenCount) -> tuple[Variable, ...]:
     """Variables that the entries of a count share with what is around it."""
     bound = {variable.name for variable in tally.variables}
     inside = variables_of(tally.entries).values()
@@ -141,9 +141,9 @@ def _strip(
     guards: list[Formula] = []
     for part in node.parts:
         if isinstance(part, Crisp):
-            kept = negated(part) if deciding else part
-            assert isinstance(kept, Crisp)
-            guards.append(kept.formula)
+            guard = negated(part) if deciding else part
+            assert isinstance(guard, Crisp)
+            guards.append(guard.formula)
             continue
         guards.extend(_candidate_guard(part, program, deciding=deciding))
         rest.append(part)
@@ -156,9 +156,9 @@ def _flat(guards: list[Formula]) -> tuple[Formula, ...]:
 
 def _crisp_root(node: Crisp, skip_true: bool) -> tuple[Node, Formula]:
     """A formula without open atoms: only one of its truths is listed."""
-    kept = negated(node) if skip_true else node
-    assert isinstance(kept, Crisp)
-    return (Any_(()) if skip_true else All(())), kept.formula
+    guard = negated(node) if skip_true else node
+    assert isinstance(guard, Crisp)
+    return (Any_(()) if skip_true else All(())), guard.formula
 
 
 def _leaf_guards(node: Node, program: Program, skip_true: bool, skip_false: bool) -> list[Formula]:
@@ -172,7 +172,7 @@ def _leaf_guards(node: Node, program: Program, skip_true: bool, skip_false: bool
 
 def _candidate_guard(part: Node, program: Program, *, deciding: bool) -> list[Formula]:
     """A literal whose atom is false outside its candidates, where that decides the formula."""
-    if not isinstance(part, Literal) or part.positive == deciding:
+    if not isinstance(part, OpenLiteral) or part.positive == deciding:
         return []
     within = program.predicate(part.atom.predicate).within
     return [] if within is None else [Atom(within, part.atom.arguments)]

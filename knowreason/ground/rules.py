@@ -20,7 +20,7 @@ from knowreason.ground.auxiliary import (
     Lists,
     normal_counts,
 )
-from knowreason.ground.estimate import too_large
+from knowreason.ground.domain_products import too_large
 from knowreason.ground.fold import (
     MAX_CLAUSE,
     MAX_LEAVES,
@@ -36,13 +36,13 @@ from knowreason.ground.fold import (
     take_atoms,
     take_columns,
 )
-from knowreason.ground.harvest import Batch, Harvest
+from knowreason.ground.harvest import GroundingBatch, Harvest
 from knowreason.ground.literals import Literals
 from knowreason.ground.parameters import per_sizes
 from knowreason.ground.residual import residual
 from knowreason.ground.rows import Frame, Listing
 from knowreason.ground.rule_plan import RulePlan, clause_parts, leaves
-from knowreason.ground.skeleton import Crisp, Literal, Tally
+from knowreason.ground.skeleton import Crisp, OpenCount, OpenLiteral
 from knowreason.logic import Rule, Variable
 
 BATCH_ROWS = 1_000_000
@@ -71,12 +71,12 @@ class RuleRun:
 
     @property
     def hard(self) -> bool:
-        """Whether it must hold."""
+        """Whether the rule must hold."""
         return self.rule.weight.kind == "hard"
 
     @property
     def parameters(self) -> int:
-        """Number of its weights."""
+        """Number of the rule's weights."""
         return 0 if self.hard else prod(per_sizes(self.rule, self.data))
 
     def origins(self, positions: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
@@ -86,11 +86,11 @@ class RuleRun:
             For each variable of the rule the column of an atom and the argument place in
             it; ``None`` where a variable stands in none of them.
         """
-        found = leaves(self.plan.residual)
+        formula_leaves = leaves(self.plan.residual)
         places: dict[str, tuple[int, int]] = {}
         for column, position in enumerate(positions):
-            leaf = found[position] if position >= 0 else None
-            if isinstance(leaf, Literal):
+            leaf = formula_leaves[position] if position >= 0 else None
+            if isinstance(leaf, OpenLiteral):
                 for place, argument in enumerate(leaf.atom.arguments):
                     if isinstance(argument, Variable):
                         places.setdefault(argument.name, (column, place))
@@ -99,7 +99,7 @@ class RuleRun:
 
 
 def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
-    """Ground a rule into ``harvest``; returns the seconds it took.
+    """Seconds of grounding a rule into ``harvest``.
 
     Raises:
         GroundingError: for a formula with too many open leaves.
@@ -119,13 +119,13 @@ def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
 def _check_grown(run: RuleRun, harvest: Harvest) -> None:
     limit = run.literals.limit
     if harvest.candidate > limit:
-        found = too_large(run.plan, harvest.candidate, limit, run.data)
-        raise GroundingError(diagnostics=(found,))
+        finding = too_large(run.plan, harvest.candidate, limit, run.data)
+        raise GroundingError(diagnostics=(finding,))
 
 
 def _streams(run: RuleRun) -> bool:
     """Lists are made once for all settings, so rules with counts come in one piece."""
-    return not any(isinstance(leaf, Tally) for leaf in leaves(run.plan.residual))
+    return not any(isinstance(leaf, OpenCount) for leaf in leaves(run.plan.residual))
 
 
 def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
@@ -144,13 +144,13 @@ def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
         _fold_table(run, frame, batch, harvest)
     elif run.hard and len(parts) == 1 and _is_demand(parts[0]):
         _fold_demand(run, parts[0], frame, batch, harvest)  # type: ignore[arg-type]
-    elif len(parts) > MAX_CLAUSE or any(isinstance(p, Tally) and p.is_exists for p in parts):
+    elif len(parts) > MAX_CLAUSE or any(isinstance(p, OpenCount) and p.is_exists for p in parts):
         _fold_lists(run, parts, frame, batch, harvest)
     else:
         _fold_clause(run, parts, frame, batch, harvest)
 
 
-def _batch(run: RuleRun, frame: Frame) -> tuple[Batch, NDArray[np.int64] | None]:
+def _batch(run: RuleRun, frame: Frame) -> tuple[GroundingBatch, NDArray[np.int64] | None]:
     """Feature, weight and substitution of each setting, and which have a feature."""
     weight = run.rule.weight
     value, usable = None, None
@@ -167,14 +167,14 @@ def _batch(run: RuleRun, frame: Frame) -> tuple[Batch, NDArray[np.int64] | None]
             parameter = parameter * np.int32(size) + frame.ids(variable)
         parameter += np.int32(run.base)
     things = tuple(frame.ids(variable) for variable in run.rule.variables)
-    return Batch(frame.rows, value, parameter, things), usable
+    return GroundingBatch(frame.rows, value, parameter, things), usable
 
 
 def _fold_clause(
     run: RuleRun,
-    parts: Sequence[Literal | Tally | Crisp],
+    parts: Sequence[OpenLiteral | OpenCount | Crisp],
     frame: Frame,
-    batch: Batch,
+    batch: GroundingBatch,
     harvest: Harvest,
 ) -> None:
     folded, take = _fold_plain(run, parts, frame, batch) or _fold_codes(run, parts, frame)
@@ -187,18 +187,18 @@ def _fold_clause(
         signs = tuple(positive for _, positive in literals)
         atoms = take(rows, positions)
         unit = len(positions) == 1 and not run.hard
-        kept = batch.take(rows, things=unit or run.origins(positions) is None)
+        groundings = batch.take(rows, things=unit or run.origins(positions) is None)
         if unit:
-            harvest.add_units((atoms[:, 0] + 1) * np.int32(1 if signs[0] else -1), kept)
+            harvest.add_units((atoms[:, 0] + 1) * np.int32(1 if signs[0] else -1), groundings)
         else:
-            harvest.add_group((positions, signs), atoms, kept)
+            harvest.add_group((positions, signs), atoms, groundings)
 
 
 Take = Callable[[NDArray[np.integer], Sequence[int]], NDArray[np.int32]]
 
 
 def _fold_codes(
-    run: RuleRun, parts: Sequence[Literal | Tally | Crisp], frame: Frame
+    run: RuleRun, parts: Sequence[OpenLiteral | OpenCount | Crisp], frame: Frame
 ) -> tuple[Folded, Take]:
     codes = np.empty((len(parts), frame.rows), np.int32)
     for j, part in enumerate(parts):
@@ -207,10 +207,13 @@ def _fold_codes(
 
 
 def _fold_plain(
-    run: RuleRun, parts: Sequence[Literal | Tally | Crisp], frame: Frame, batch: Batch
+    run: RuleRun,
+    parts: Sequence[OpenLiteral | OpenCount | Crisp],
+    frame: Frame,
+    batch: GroundingBatch,
 ) -> tuple[Folded, Take] | None:
     """The usual clause, a few literals over variables, straight from the evidence."""
-    literals = [part for part in parts if isinstance(part, Literal)]
+    literals = [part for part in parts if isinstance(part, OpenLiteral)]
     if not literals or len(literals) < len(parts) or len(parts) > MAX_LITERALS:
         return None
     if any(term in frame.listing.terms for part in literals for term in part.atom.arguments):
@@ -232,21 +235,21 @@ def _fold_plain(
     return folded, lambda rows, positions: take_columns(atoms, rows, positions)
 
 
-def _fold_table(run: RuleRun, frame: Frame, batch: Batch, harvest: Harvest) -> None:
+def _fold_table(run: RuleRun, frame: Frame, batch: GroundingBatch, harvest: Harvest) -> None:
     node = run.plan.residual
-    found = leaves(node)
-    if len(found) > MAX_LEAVES:
+    formula_leaves = leaves(node)
+    if len(formula_leaves) > MAX_LEAVES:
         raise GroundingError(
-            f"rule `{run.rule.name}` leaves {len(found)} parts to be folded row by row, "
+            f"rule `{run.rule.name}` leaves {len(formula_leaves)} parts to be folded row by row, "
             f"over the limit of {MAX_LEAVES}",
             code="KR646",
             help="give a part of it a name: a `define` over what is observed, or a `latent` "
             "with a hard `<=>` over unknowns",
         )
-    codes = np.stack([run.literals.leaf(leaf, frame) for leaf in found])
+    codes = np.stack([run.literals.leaf(leaf, frame) for leaf in formula_leaves])
     folded = fold_leaves(codes)
     for pattern, rows in zip(folded.patterns, folded.rows, strict=True):
-        left = residual(node, leaf_states(pattern, len(found)))
+        left = residual(node, leaf_states(pattern, len(formula_leaves)))
         if isinstance(left, int):
             if left == SATISFIED:
                 harvest.add_satisfied(batch, rows, run.base)
@@ -256,22 +259,22 @@ def _fold_table(run: RuleRun, frame: Frame, batch: Batch, harvest: Harvest) -> N
                 harvest.missing += len(rows)
             continue
         unit = len(left.positions) == 1 and not run.hard
-        kept = batch.take(rows, things=unit or run.origins(left.positions) is None)
+        groundings = batch.take(rows, things=unit or run.origins(left.positions) is None)
         if unit:
             sign = 1 if left.table[1] else -1
             atoms = take_atoms(codes, rows, left.positions)[:, 0]
-            harvest.add_units((sign * (atoms + 1)).astype(np.int32), kept)
+            harvest.add_units((sign * (atoms + 1)).astype(np.int32), groundings)
         else:
             shape = left.table.tobytes() if left.signs is None else left.signs
             atoms = take_atoms(codes, rows, left.positions)
-            harvest.add_group((left.positions, shape), atoms, kept)
+            harvest.add_group((left.positions, shape), atoms, groundings)
 
 
 def _fold_lists(
     run: RuleRun,
-    parts: Sequence[Literal | Tally | Crisp],
+    parts: Sequence[OpenLiteral | OpenCount | Crisp],
     frame: Frame,
-    batch: Batch,
+    batch: GroundingBatch,
     harvest: Harvest,
 ) -> None:
     """A clause some of whose disjuncts are lists: the lists go into the clause."""
@@ -280,7 +283,7 @@ def _fold_lists(
     unknown = np.zeros(frame.rows, bool)
     true = np.zeros(frame.rows, bool)
     for part in parts:
-        if isinstance(part, Tally) and part.is_exists:
+        if isinstance(part, OpenCount) and part.is_exists:
             lists, owner = run.literals.lists(part, frame)
             pieces.append(lists.take(owner))
         else:
@@ -304,21 +307,27 @@ def _fold_lists(
         harvest.lists.add_lists(left.take(open_rows), batch.take(rows))
 
 
-def _fold_demand(run: RuleRun, tally: Tally, frame: Frame, batch: Batch, harvest: Harvest) -> None:
+def _fold_demand(
+    run: RuleRun, tally: OpenCount, frame: Frame, batch: GroundingBatch, harvest: Harvest
+) -> None:
     """A hard count by itself restricts the worlds and needs no atom of its own."""
     lists, owner = run.literals.lists(tally, frame)
     lower, upper, unknown = run.literals.bounds(tally, frame)
-    known = np.flatnonzero(~unknown)
-    harvest.missing += frame.rows - len(known)
-    rows = np.broadcast_to(lower, frame.rows)[known], np.broadcast_to(upper, frame.rows)[known]
+    stated = np.flatnonzero(~unknown)
+    harvest.missing += frame.rows - len(stated)
+    rows = np.broadcast_to(lower, frame.rows)[stated], np.broadcast_to(upper, frame.rows)[stated]
     codes = np.zeros(frame.rows, np.int32)
-    codes[known] = run.literals.auxiliary.demand(lists.take(owner[known]), *rows, run.literals.rule)
+    codes[stated] = run.literals.auxiliary.demand(
+        lists.take(owner[stated]), *rows, run.literals.rule
+    )
     harvest.add_satisfied(batch, np.flatnonzero(codes == TRUE_LITERAL), run.base)
     harvest.add_violated(batch, np.flatnonzero(codes == FALSE_LITERAL))
     _add_single(run, codes, batch, harvest)
 
 
-def _add_single(run: RuleRun, codes: NDArray[np.int32], batch: Batch, harvest: Harvest) -> None:
+def _add_single(
+    run: RuleRun, codes: NDArray[np.int32], batch: GroundingBatch, harvest: Harvest
+) -> None:
     constants = (TRUE_LITERAL, FALSE_LITERAL, UNKNOWN_LITERAL)
     rows = np.flatnonzero(~np.isin(codes, constants))
     if not len(rows):
@@ -327,24 +336,24 @@ def _add_single(run: RuleRun, codes: NDArray[np.int32], batch: Batch, harvest: H
         harvest.add_units(codes[rows], batch.take(rows))
         return
     for positive in (True, False):
-        chosen = rows[(codes[rows] > 0) == positive]
-        if len(chosen):
-            atoms = np.abs(codes[chosen])[:, None] - 1
-            harvest.add_group(((-1,), (positive,)), atoms, batch.take(chosen))
+        signed = rows[(codes[rows] > 0) == positive]
+        if len(signed):
+            atoms = np.abs(codes[signed])[:, None] - 1
+            harvest.add_group(((-1,), (positive,)), atoms, batch.take(signed))
 
 
-def _is_demand(part: Literal | Tally | Crisp) -> bool:
-    return isinstance(part, Tally) and part.positive and not part.is_exists
+def _is_demand(part: OpenLiteral | OpenCount | Crisp) -> bool:
+    return isinstance(part, OpenCount) and part.positive and not part.is_exists
 
 
 def _joined(pieces: Sequence[Lists], lengths: NDArray[np.int64]) -> Lists:
     """Lists of the same rows, one after another in each row."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     literals = np.empty(int(offsets[-1]), np.int32)
-    place = offsets[:-1].copy()
+    cursor = offsets[:-1].copy()
     for piece in pieces:
         sizes = np.diff(piece.offsets)
-        target = np.repeat(place - piece.offsets[:-1], sizes) + np.arange(len(piece.literals))
+        target = np.repeat(cursor - piece.offsets[:-1], sizes) + np.arange(len(piece.literals))
         literals[target] = piece.literals
-        place += sizes
+        cursor += sizes
     return Lists(offsets, literals)

@@ -2,7 +2,7 @@
 
 A rule's formula becomes a small tree in negation normal form. Its leaves are maximal
 subformulas without open atoms (:class:`Crisp`, computed by the relational engine), open
-atoms (:class:`Literal`) and counts over open atoms (:class:`Tally`), into which
+atoms (:class:`OpenLiteral`) and counts over open atoms (:class:`OpenCount`), into which
 quantifiers turn as well: ``exists`` is a count of at least one, ``forall`` a count of
 zero counterexamples.
 """
@@ -46,7 +46,7 @@ class Crisp:
 
 
 @dataclass(frozen=True)
-class Literal:
+class OpenLiteral:
     """An open atom or its negation."""
 
     atom: Atom
@@ -54,7 +54,7 @@ class Literal:
 
 
 @dataclass(frozen=True)
-class Tally:
+class OpenCount:
     """``lower <= (number of entries that hold) <= upper``, or its negation.
 
     Attributes:
@@ -72,7 +72,7 @@ class Tally:
 
     @property
     def is_exists(self) -> bool:
-        """Whether it says that at least one entry holds."""
+        """Whether the count says that at least one entry holds."""
         if self.positive:
             return self.lower == 1 and self.upper is None
         return self.lower is None and self.upper == 0
@@ -100,7 +100,7 @@ class Same:
     right: Node
 
 
-Node = Crisp | Literal | Tally | All | Any_ | Same
+Node = Crisp | OpenLiteral | OpenCount | All | Any_ | Same
 
 
 def skeleton(formula: Formula, program: Program) -> Node:
@@ -119,9 +119,9 @@ def mentions_open(part: object, program: Program) -> bool:
 
 def variables_of(part: object) -> dict[str, Variable]:
     """Free variables of a formula, term or node, in order of appearance."""
-    found: dict[str, Variable] = {}
-    _collect(part, frozenset(), found)
-    return found
+    variables: dict[str, Variable] = {}
+    _collect(part, frozenset(), variables)
+    return variables
 
 
 def negated(node: Node) -> Node:
@@ -131,7 +131,7 @@ def negated(node: Node) -> Node:
             return Crisp(operand)
         case Crisp(formula):
             return Crisp(Not(formula))
-        case Literal() | Tally():
+        case OpenLiteral() | OpenCount():
             return replace(node, positive=not node.positive)
         case All(parts):
             return Any_(tuple(negated(part) for part in parts))
@@ -162,9 +162,9 @@ def _node(formula: Formula, program: Program, fresh: Iterator[int]) -> Node:
         case Iff(left, right):
             return Same(of(left), of(right))
         case Exists(variables, body):
-            return Tally(variables, (of(body),), 1, None)
+            return OpenCount(variables, (of(body),), 1, None)
         case ForAll(variables, body):
-            return Tally(variables, (negated(of(body)),), None, 0)
+            return OpenCount(variables, (negated(of(body)),), None, 0)
         case Comparison():
             return _comparison(formula, program, fresh)
         case _:
@@ -184,8 +184,10 @@ def _atom(atom: Atom, fresh: Iterator[int]) -> Node:
             bound.append(argument)
         arguments.append(argument)
     if not bound:
-        return Literal(atom)
-    return Tally(tuple(bound), (Literal(replace(atom, arguments=tuple(arguments))),), 1, None)
+        return OpenLiteral(atom)
+    return OpenCount(
+        tuple(bound), (OpenLiteral(replace(atom, arguments=tuple(arguments))),), 1, None
+    )
 
 
 def _flat(kind: type[All] | type[Any_], parts: list[Node]) -> Node:
@@ -204,8 +206,8 @@ def _merged_tallies(parts: list[Node]) -> list[Node]:
             merged.append(part)
             continue
         other = merged[twin]
-        assert isinstance(other, Tally)
-        assert isinstance(part, Tally)
+        assert isinstance(other, OpenCount)
+        assert isinstance(part, OpenCount)
         lower = other.lower if other.lower is not None else part.lower
         upper = other.upper if other.upper is not None else part.upper
         merged[twin] = replace(other, lower=lower, upper=upper)
@@ -214,8 +216,8 @@ def _merged_tallies(parts: list[Node]) -> list[Node]:
 
 def _completes(one: Node, two: Node) -> bool:
     return (
-        isinstance(one, Tally)
-        and isinstance(two, Tally)
+        isinstance(one, OpenCount)
+        and isinstance(two, OpenCount)
         and one.positive
         and two.positive
         and (one.variables, one.entries) == (two.variables, two.entries)
@@ -243,7 +245,7 @@ def _comparison(comparison: Comparison, program: Program, fresh: Iterator[int]) 
     else:
         variables, entries = left.variables, (_node(left.body, program, fresh),)
     lower, upper, positive = _interval(operator, right)
-    return Tally(variables, entries, lower, upper, positive)
+    return OpenCount(variables, entries, lower, upper, positive)
 
 
 def _interval(operator: str, bound: Term) -> tuple[Term | int | None, Term | int | None, bool]:
@@ -306,7 +308,7 @@ def _collect(part: Any, bound: frozenset[str], found: dict[str, Variable]) -> No
         if part.name not in bound:
             found.setdefault(part.name, part)
         return
-    if isinstance(part, Exists | ForAll | Aggregate | Tally):
+    if isinstance(part, Exists | ForAll | Aggregate | OpenCount):
         bound = bound | {variable.name for variable in part.variables}
     if isinstance(part, tuple):
         for item in part:

@@ -11,7 +11,7 @@ from knowreason.ground.terms_sql import aliased, all_of, named
 
 
 @dataclass(frozen=True)
-class Source:
+class JoinedTable:
     """One table of a FROM clause.
 
     Attributes:
@@ -27,13 +27,13 @@ class Source:
     left: bool = False
 
 
-def one_row(alias: str) -> Source:
+def one_row(alias: str) -> JoinedTable:
     """A table of one row, for a query over nothing."""
     row = exp.select(exp.alias_(exp.Literal.number(1), "one", quoted=True))
-    return Source(exp.Subquery(this=row), alias)
+    return JoinedTable(exp.Subquery(this=row), alias)
 
 
-def required(sources: Sequence[Source], conditions: Iterable[exp.Expr]) -> list[Source]:
+def required(sources: Sequence[JoinedTable], conditions: Iterable[exp.Expr]) -> list[JoinedTable]:
     """Sources as inner joins where a condition cannot be true without them.
 
     Args:
@@ -52,11 +52,11 @@ def required(sources: Sequence[Source], conditions: Iterable[exp.Expr]) -> list[
     return [replace(source, left=False) if source.alias in needed else source for source in sources]
 
 
-def ordered(sources: Sequence[Source]) -> list[Source]:
+def ordered(sources: Sequence[JoinedTable]) -> list[JoinedTable]:
     """Inner joins first, as far as they need no left join."""
     late: set[str] = set()
-    first: list[Source] = []
-    last: list[Source] = []
+    first: list[JoinedTable] = []
+    last: list[JoinedTable] = []
     for source in sources:
         needed = {column.table for on in source.on for column in on.find_all(exp.Column)}
         if source.left or needed & late:
@@ -68,7 +68,7 @@ def ordered(sources: Sequence[Source]) -> list[Source]:
 
 
 def from_clause(
-    outputs: Mapping[str, exp.Expr], sources: Sequence[Source], conditions: Sequence[exp.Expr]
+    outputs: Mapping[str, exp.Expr], sources: Sequence[JoinedTable], conditions: Sequence[exp.Expr]
 ) -> exp.Select:
     """``SELECT outputs FROM sources WHERE conditions``; the sources are :func:`ordered`."""
     first, *others = sources

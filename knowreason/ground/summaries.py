@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
+from knowreason.ground.query_protocols import SettingsQuery
 from knowreason.ground.terms_sql import cast, grouped, literal
 from knowreason.logic import Formula, Term
 
-if TYPE_CHECKING:
-    from knowreason.ground.query import Conjunction
 
-
-def amount(conjunction: Conjunction, value: Term | Formula) -> exp.Expr:
+def amount(conjunction: SettingsQuery, value: Term | Formula) -> exp.Expr:
     """What one row adds: a term's value, 0 or 1 for a formula, ``NULL`` where missing."""
     if isinstance(value, Formula):
         holds = conjunction.condition(value)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlglot import exp
 
 from knowreason.errors import GroundingError
-from knowreason.logic import Value
+from knowreason.logic import INTEGER_SORTS, Value
 
 COMPARISONS: dict[str, type[exp.Binary]] = {
     "=": exp.EQ,
@@ -23,7 +23,6 @@ COMPARISONS: dict[str, type[exp.Binary]] = {
     ">": exp.GT,
     ">=": exp.GTE,
 }
-INTEGER_SORTS = ("int", "time", "duration")
 EXP_LIMIT = 709.0  # exp of more is not finite
 
 

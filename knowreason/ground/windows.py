@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from knowreason.ground.history import Bound, History, split
+from knowreason.ground.history import ClockBound, HistoryAggregate, split
+from knowreason.ground.query_protocols import SettingsQuery
 from knowreason.ground.summaries import amount, known_rows, summary
 from knowreason.ground.terms_sql import (
     aliased,
@@ -27,14 +27,11 @@ from knowreason.ground.terms_sql import (
 )
 from knowreason.logic import Aggregate, And, Formula, Truth, Variable
 
-if TYPE_CHECKING:
-    from knowreason.ground.query import Conjunction
-
 FAR = 1 << 61  # beyond every clock, and twice it fits
 
 
 def history_query(
-    outer: Conjunction, term: Aggregate, keys: Sequence[Variable]
+    outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]
 ) -> exp.Query | None:
     """Rows ``k0 .., value, rows`` of the aggregate, ``None`` where it is no history.
 
@@ -60,7 +57,7 @@ def history_query(
     return _within(frames, history)
 
 
-def _within(frames: _Frames, history: History) -> exp.Select:
+def _within(frames: _Frames, history: HistoryAggregate) -> exp.Select:
     one_row = history.one_row({variable.name for variable in frames.term.variables})
     return frames.whole_groups(one_row) if history.clock is None else frames.within_bounds(one_row)
 
@@ -69,7 +66,9 @@ def _place(variables: Sequence[Variable], variable: Variable) -> int:
     return [v.name for v in variables].index(variable.name)
 
 
-def _asked_rows(outer: Conjunction, history: History, keys: Sequence[Variable]) -> exp.Select:
+def _asked_rows(
+    outer: SettingsQuery, history: HistoryAggregate, keys: Sequence[Variable]
+) -> exp.Select:
     """``h0 .., g0 .., low, high``: settings of the keys, their group and their bounds."""
     asked = outer.sibling()
     asked.satisfy(_all(history.asked), (*keys, *history.links))
@@ -86,7 +85,7 @@ def _asked_rows(outer: Conjunction, history: History, keys: Sequence[Variable]) 
     return query.where(*(known(e) for e in needed), copy=False)
 
 
-def _limits(asked: Conjunction, bounds: Sequence[Bound]) -> tuple[exp.Expr, exp.Expr]:
+def _limits(asked: SettingsQuery, bounds: Sequence[ClockBound]) -> tuple[exp.Expr, exp.Expr]:
     """Least and greatest clock taken, both included; ``NULL`` where there is no bound."""
     low: list[exp.Expr] = []
     high: list[exp.Expr] = []
@@ -106,11 +105,11 @@ def _tightest(choose: type[exp.Func], limits: Sequence[exp.Expr]) -> exp.Expr:
         return exp.Null()
     if len(limits) == 1:
         return limits[0]
-    chosen = choose(this=limits[0].copy(), expressions=[limit.copy() for limit in limits[1:]])
-    return exp.Case(ifs=[exp.If(this=exp.and_(*(known(e) for e in limits)), true=chosen)])
+    tightest = choose(this=limits[0].copy(), expressions=[limit.copy() for limit in limits[1:]])
+    return exp.Case(ifs=[exp.If(this=exp.and_(*(known(e) for e in limits)), true=tightest)])
 
 
-def _counted_rows(outer: Conjunction, term: Aggregate, history: History) -> exp.Select:
+def _counted_rows(outer: SettingsQuery, term: Aggregate, history: HistoryAggregate) -> exp.Select:
     """``g0 .., clock, b0 .., value``: distinct counted settings, their group and value."""
     counted = outer.sibling()
     counted.satisfy(_all(history.counted), term.variables)
@@ -127,7 +126,7 @@ def _counted_rows(outer: Conjunction, term: Aggregate, history: History) -> exp.
     return query.where(*(known(e) for e in needed), copy=False)
 
 
-def _is_unique(outer: Conjunction, asked: exp.Select, heads: int) -> bool:
+def _is_unique(outer: SettingsQuery, asked: exp.Select, heads: int) -> bool:
     """Whether every setting of the keys has one group: atoms may give it several."""
     alias = outer.fresh_alias()
     names = [column(alias, f"h{i}") for i in range(heads)]
@@ -150,7 +149,7 @@ class _Frames:
         is_bounded: whether there is a clock.
     """
 
-    outer: Conjunction
+    outer: SettingsQuery
     term: Aggregate
     asked: exp.Select
     counted: exp.Select
@@ -286,11 +285,11 @@ class _Frames:
         for name, total in results.items():
             filtered = exp.Filter(this=total, expression=counts.copy())
             outputs[name] = self._window(filtered, alias, order, frame.copy())
-        kept = self.outer.fresh_alias()
+        outside = self.outer.fresh_alias()
         windows = named(outputs | {"asks": column(alias, "asks")})
         windows = windows.from_(aliased(self._both(), alias))
-        columns = [column(kept, name) for name in outputs]
-        return exp.select(*columns).from_(aliased(windows, kept)).where(column(kept, "asks"))
+        columns = [column(outside, name) for name in outputs]
+        return exp.select(*columns).from_(aliased(windows, outside)).where(column(outside, "asks"))
 
     def _both(self) -> exp.Query:
         """Asked and counted rows one under the other, with ``position`` and ``reach``.

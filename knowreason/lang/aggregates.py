@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 from knowreason import logic as lg
 from knowreason.lang import syntax as sx
 from knowreason.lang.names import a_sort, is_capital
-from knowreason.lang.scopes import knows_sort
+from knowreason.lang.scopes import ExpressionBuilder, knows_sort, variable
 from knowreason.lang.units import MEASURES, NUMBERS, ORDERED
 
-if TYPE_CHECKING:
-    from knowreason.lang.expressions import Builder
-
-_FORMULAS = (sx.Not, sx.Connective, sx.Quantified, sx.Chain)
+_FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain)
 
 
-def count_list(builder: Builder, node: sx.CountList) -> lg.CountList | None:
+def count_list(builder: ExpressionBuilder, node: sx.CountListNode) -> lg.CountList | None:
     """``count { F1, F2 }``."""
     formulas = [builder.formula(formula) for formula in node.formulas]
     if any(formula is None for formula in formulas):
@@ -24,7 +21,7 @@ def count_list(builder: Builder, node: sx.CountList) -> lg.CountList | None:
     return lg.CountList(tuple(cast("list[lg.Formula]", formulas)), span=node.span)
 
 
-def aggregate(builder: Builder, node: sx.Aggregate) -> lg.Aggregate | None:
+def aggregate(builder: ExpressionBuilder, node: sx.AggregateNode) -> lg.Aggregate | None:
     """Any aggregate with bound variables."""
     report = builder.names.report
     if not builder.crisp and (node.kind != "count" or node.last is not None):
@@ -59,12 +56,12 @@ def aggregate(builder: Builder, node: sx.Aggregate) -> lg.Aggregate | None:
     wanted = ((node.last, last), (node.prior, prior), (node.strength, strength), (node.by, by))
     faulty = any(written is not None and built is None for written, built in wanted)
     sort = _sort(node, value)
-    known = all(knows_sort(bound) for bound in frame.values())
-    if strangers or faulty or body is None or sort is None or not known:
+    sorted_all = all(knows_sort(bound) for bound in frame.values())
+    if strangers or faulty or body is None or sort is None or not sorted_all:
         return None
-    variables = tuple(lg.Variable(b.name, cast(str, b.sort), span=b.first) for b in frame.values())
+    variables = tuple(variable(bound) for bound in frame.values())
     return lg.Aggregate(
-        cast(Any, node.kind),
+        node.kind,
         value,
         variables,
         body,
@@ -77,7 +74,7 @@ def aggregate(builder: Builder, node: sx.Aggregate) -> lg.Aggregate | None:
     )
 
 
-def _value(builder: Builder, node: sx.Aggregate) -> lg.Term | lg.Formula | None:
+def _value(builder: ExpressionBuilder, node: sx.AggregateNode) -> lg.Term | lg.Formula | None:
     """What is aggregated: a formula counts 0 or 1, and ``rate`` takes nothing else."""
     written = node.value
     if written is None:
@@ -100,14 +97,14 @@ def _value(builder: Builder, node: sx.Aggregate) -> lg.Term | lg.Formula | None:
     return term
 
 
-def _is_formula(builder: Builder, node: Any) -> bool:
+def _is_formula(builder: ExpressionBuilder, node: sx.Expression) -> bool:
     if isinstance(node, sx.Call):
         symbol = builder.names.symbols.get(node.name)
         return is_capital(node.name) or (symbol is not None and symbol.result == "bool")
-    return isinstance(node, _FORMULAS) or (isinstance(node, sx.Literal) and node.kind == "bool")
+    return isinstance(node, _FORMULAS) or (isinstance(node, sx.LiteralNode) and node.kind == "bool")
 
 
-def _sort(node: sx.Aggregate, value: lg.Term | lg.Formula | None) -> str | None:
+def _sort(node: sx.AggregateNode, value: lg.Term | lg.Formula | None) -> str | None:
     if node.kind == "count":
         return "int"
     if value is None:
@@ -120,7 +117,9 @@ def _sort(node: sx.Aggregate, value: lg.Term | lg.Formula | None) -> str | None:
     return cast(str, sort)
 
 
-def _number(builder: Builder, node: Any, allowed: tuple[str, ...], word: str) -> lg.Term | None:
+def _number(
+    builder: ExpressionBuilder, node: sx.Expression | None, allowed: tuple[str, ...], word: str
+) -> lg.Term | None:
     if node is None:
         return None
     term = builder.term(node)

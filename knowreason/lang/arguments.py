@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from knowreason import logic as lg
 from knowreason.errors import did_you_mean
@@ -11,25 +11,28 @@ from knowreason.lang.names import Names, Signature, a_sort, is_thing
 from knowreason.lang.values import parse_time
 
 
-def place_arguments(names: Names, node: sx.Call, signature: Signature) -> list[Any] | None:
+def place_arguments(
+    names: Names, node: sx.Call, signature: Signature
+) -> list[sx.Expression | None] | None:
     """The argument written for each place (``None`` = not named), or ``None`` when faulty."""
     arity, given = len(signature.sorts), node.arguments
-    named = [argument for argument in given if argument.__class__ is sx.Named]
+    named = [argument for argument in given if isinstance(argument, sx.Named)]
+    plain = [argument for argument in given if not isinstance(argument, sx.Named)]
     if not named:
         if len(given) == arity:
-            return list(given)
+            return [*plain]
         _wrong_number(names, node, signature)
         return None
     positional = len(given) - len(named)
-    if any(argument.__class__ is sx.Named for argument in given[:positional]):
+    if any(isinstance(argument, sx.Named) for argument in given[:positional]):
         names.report("KR204", "positional arguments stand before named ones", node.span)
         return None
     if positional > arity:
         _wrong_number(names, node, signature)
         return None
-    placed: list[Any] = [*given[:positional], *[None] * (arity - positional)]
+    placed: list[sx.Expression | None] = [*plain, *[None] * (arity - positional)]
     for argument in named:
-        label = argument.name.text  # type: ignore[union-attr]
+        label = argument.name.text
         if label not in signature.labels:
             labels = [known for known in signature.labels if known]
             offer = did_you_mean(label, labels) or (
@@ -38,7 +41,7 @@ def place_arguments(names: Names, node: sx.Call, signature: Signature) -> list[A
             names.report(
                 "KR204",
                 f"`{signature.name}` has no argument called `{label}`",
-                argument.name.span,  # type: ignore[union-attr]
+                argument.name.span,
                 related=[(signature.span, "declared here")],
                 help=offer,
             )
@@ -47,11 +50,11 @@ def place_arguments(names: Names, node: sx.Call, signature: Signature) -> list[A
         if placed[position] is not None:
             names.report("KR204", f"argument `{label}` is given twice", argument.span)
             return None
-        placed[position] = argument.value  # type: ignore[union-attr]
+        placed[position] = argument.value
     return placed
 
 
-def constant(names: Names, node: sx.Literal, expected: str | None) -> lg.Constant | None:
+def constant(names: Names, node: sx.LiteralNode, expected: str | None) -> lg.Constant | None:
     """The constant a literal stands for at a place of the expected sort."""
     value, span = node.value, node.span
     if is_thing(expected):
@@ -73,7 +76,7 @@ def constant(names: Names, node: sx.Literal, expected: str | None) -> lg.Constan
     return lg.Constant(value, node.kind, span=span)
 
 
-def _thing(names: Names, node: sx.Literal, domain: str) -> lg.Constant | None:
+def _thing(names: Names, node: sx.LiteralNode, domain: str) -> lg.Constant | None:
     if node.kind not in ("string", "number") or isinstance(node.value, float):
         names.report(
             "KR205",
@@ -97,7 +100,7 @@ def _thing(names: Names, node: sx.Literal, domain: str) -> lg.Constant | None:
     return lg.Constant(text, domain, span=node.span)
 
 
-def _literal_sort(node: sx.Literal) -> str:
+def _literal_sort(node: sx.LiteralNode) -> str:
     if node.kind == "number":
         return "float" if isinstance(node.value, float) else "int"
     return node.kind

@@ -234,8 +234,8 @@ def rule(name: str, formula: Operand, weight: WeightForm | float | None = None) 
 
 def var(names: str) -> Any:
     """A variable (an :class:`Expression`), or a tuple of them for names with spaces between."""
-    found = tuple(Expression(name) for name in names.replace(",", " ").split())
-    return found[0] if len(found) == 1 else found
+    variables = tuple(Expression(name) for name in names.replace(",", " ").split())
+    return variables[0] if len(variables) == 1 else variables
 
 
 def forall(variables: Expression | Iterable[Expression], body: Operand) -> Expression:
@@ -312,7 +312,7 @@ def sqrt(term: Operand) -> Expression:
 
 
 def floor(term: Operand) -> Expression:
-    """Greatest whole number that is not above it."""
+    """Greatest whole number that is not above the operand."""
     return function("floor", term)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
 from knowreason.lang.names import a_sort, is_capital, is_thing
+from knowreason.lang.scopes import ExpressionBuilder
 from knowreason.lang.units import comparable
-
-if TYPE_CHECKING:
-    from knowreason.lang.expressions import Builder
+from knowreason.logic.formulas import ComparisonOperator
 
 
-def comparisons(builder: Builder, node: sx.Chain) -> lg.Formula | None:
+def comparisons(builder: ExpressionBuilder, node: sx.Chain) -> lg.Formula | None:
     """A comparison, or the conjunction that a chain of them says."""
     if _is_arrow(builder, node):
         return None
@@ -40,7 +39,7 @@ def comparisons(builder: Builder, node: sx.Chain) -> lg.Formula | None:
     return parts[0] if len(parts) == 1 else lg.And(tuple(parts), span=node.span)
 
 
-def _is_arrow(builder: Builder, node: sx.Chain) -> bool:
+def _is_arrow(builder: ExpressionBuilder, node: sx.Chain) -> bool:
     """Whether this is ``head <- body`` of another language; reports it."""
     left, right = node.operands[:2]
     arrow = (
@@ -60,7 +59,7 @@ def _is_arrow(builder: Builder, node: sx.Chain) -> bool:
     return arrow
 
 
-def _operands(builder: Builder, node: sx.Chain) -> list[lg.Term] | None:
+def _operands(builder: ExpressionBuilder, node: sx.Chain) -> list[lg.Term] | None:
     """Terms of a chain; literals take the sort of the first operand that has one."""
     built: list[lg.Term | None] = [None] * len(node.operands)
     counted: list[Span] = []
@@ -70,7 +69,7 @@ def _operands(builder: Builder, node: sx.Chain) -> list[lg.Term] | None:
     for i in order:
         before = len(builder.opens)
         operand = node.operands[i]
-        direct = operand.__class__ in (sx.Aggregate, sx.CountList)
+        direct = operand.__class__ in (sx.AggregateNode, sx.CountListNode)
         term = built[i] = builder.term(operand, expected, direct=direct)
         if len(builder.opens) > before:
             counted.append(operand.span)
@@ -83,7 +82,7 @@ def _operands(builder: Builder, node: sx.Chain) -> list[lg.Term] | None:
 
 
 def _countable(
-    builder: Builder, node: sx.Chain, terms: Sequence[lg.Term], counted: Sequence[Span]
+    builder: ExpressionBuilder, node: sx.Chain, terms: Sequence[lg.Term], counted: Sequence[Span]
 ) -> bool:
     """Whether at most one side counts unknowns, against whole numbers; reports it if not."""
     if len(counted) > 1:
@@ -109,9 +108,9 @@ def _countable(
     return True
 
 
-def _is_pliant(builder: Builder, node: Any) -> bool:
+def _is_pliant(builder: ExpressionBuilder, node: sx.Expression) -> bool:
     """Whether the sort of an operand depends on what it is compared with."""
-    if node.__class__ is sx.Literal:
+    if node.__class__ is sx.LiteralNode:
         return node.kind in ("string", "number")
     if node.__class__ is sx.Name:
         return builder.names.literals.get(node.text) in ("string", "int")
@@ -119,14 +118,18 @@ def _is_pliant(builder: Builder, node: Any) -> bool:
 
 
 def _comparison(
-    builder: Builder, node: sx.Chain, index: int, operator: str, terms: Sequence[lg.Term]
+    builder: ExpressionBuilder,
+    node: sx.Chain,
+    index: int,
+    operator: ComparisonOperator,
+    terms: Sequence[lg.Term],
 ) -> lg.Comparison | None:
     left, right = terms[index], terms[index + 1]
     message = comparable(operator, left, right)
     if message is None:
         first, second = node.operands[index].span, node.operands[index + 1].span
         span = Span(first.source, first.start, second.end)
-        return lg.Comparison(operator, left, right, span=span)  # type: ignore[arg-type]
+        return lg.Comparison(operator, left, right, span=span)
     text, help_line = message
     code = "KR213" if is_thing(left.sort) or is_thing(right.sort) else "KR209"
     builder.names.report(

@@ -13,7 +13,7 @@ from knowreason.lang.names import Names, Signature, a_sort, is_capital
 from knowreason.logic import VALUE_SORTS
 
 
-class Places:
+class DeclaredPlaces:
     """Where each name of one kind is declared; a second declaration is a finding."""
 
     def __init__(self, names: Names) -> None:
@@ -36,7 +36,7 @@ class Places:
 
 
 def declare_domains(
-    names: Names, places: Places, statements: Iterable[sx.DomainStatement]
+    names: Names, places: DeclaredPlaces, statements: Iterable[sx.DomainStatement]
 ) -> list[lg.Domain]:
     """Domains and their members."""
     domains = []
@@ -71,7 +71,7 @@ def _members(names: Names, item: sx.DomainItem) -> tuple[str, ...]:
 
 
 def declare_predicate(
-    names: Names, places: Places, statement: sx.PredicateStatement
+    names: Names, places: DeclaredPlaces, statement: sx.PredicateStatement
 ) -> lg.Predicate | None:
     """An ``observed``, ``query`` or ``latent`` predicate; ``within`` is checked later."""
     name = statement.name
@@ -114,7 +114,7 @@ def declare_predicate(
 
 
 def declare_attribute(
-    names: Names, places: Places, statement: sx.AttributeStatement
+    names: Names, places: DeclaredPlaces, statement: sx.AttributeStatement
 ) -> lg.Attribute | None:
     """An attribute."""
     name, sort = statement.name, statement.sort.text
@@ -124,14 +124,14 @@ def declare_attribute(
     for place in statement.places:
         if place.mark:
             names.report("KR214", "an attribute has one value anyway", place.span)
-    known = sort in VALUE_SORTS or sort in names.domains
-    if not known:
+    is_sort = sort in VALUE_SORTS or sort in names.domains
+    if not is_sort:
         names.unknown("sort", sort, statement.sort.span, [*VALUE_SORTS, *names.domains], "KR202")
     if not places.claim("symbol", "attribute", name):
         return None
-    result = sort if known else None
+    result = sort if is_sort else None
     names.symbols[name.text] = Signature(name.text, "attribute", sorts, labels, result, name.span)
-    if statement.clock and known and (sort not in ("time", "int") or len(sorts) != 1):
+    if statement.clock and is_sort and (sort not in ("time", "int") or len(sorts) != 1):
         names.report(
             "KR216",
             "`clock` stands after a `time` or `int` attribute of one thing",
@@ -139,7 +139,7 @@ def declare_attribute(
             f"a {sort} of {len(sorts)} arguments" if len(sorts) != 1 else f"a {sort}",
         )
         return None
-    if None in sorts or not known or is_capital(name.text):
+    if None in sorts or not is_sort or is_capital(name.text):
         return None
     arguments = tuple(
         lg.Argument(cast(str, s), label) for s, label in zip(sorts, labels, strict=True)
@@ -163,7 +163,7 @@ def check_clocks(names: Names, attributes: Iterable[lg.Attribute]) -> None:
 
 
 def declare_param(
-    names: Names, places: Places, statement: sx.ParamStatement
+    names: Names, places: DeclaredPlaces, statement: sx.ParamStatement
 ) -> lg.Parameter | None:
     """A parameter; what a string or an integer stands for follows from its use."""
     name, literal = statement.name, statement.value
@@ -180,7 +180,7 @@ def declare_param(
 
 
 def declare_model(
-    names: Names, places: Places, statement: sx.ModelStatement
+    names: Names, places: DeclaredPlaces, statement: sx.ModelStatement
 ) -> lg.ModelDeclaration | None:
     """A model and the predicates it speaks of."""
     faulty = not places.claim("model", "model", statement.name)
@@ -208,8 +208,8 @@ def declare_model(
 
 
 def _article(kind: str) -> str:
-    known = {"attribute": "an attribute", "param": "a parameter", "defined": "defined"}
-    return known.get(kind) or f"{a_sort(kind)} predicate"
+    articles = {"attribute": "an attribute", "param": "a parameter", "defined": "defined"}
+    return articles.get(kind) or f"{a_sort(kind)} predicate"
 
 
 def _model_call(names: Names, node: sx.ModelCallNode) -> lg.ModelCall:
@@ -229,7 +229,7 @@ def _model_call(names: Names, node: sx.ModelCallNode) -> lg.ModelCall:
 
 
 def _option(names: Names, node: sx.OptionNode) -> lg.OptionValue:
-    if isinstance(node, sx.Literal):
+    if isinstance(node, sx.LiteralNode):
         return node.value
     if isinstance(node, sx.OptionList):
         return tuple(_option(names, value) for value in node.values)
@@ -264,14 +264,14 @@ def check_within(names: Names, predicate: lg.Predicate, statement: sx.PredicateS
 
 
 def settle_parameters(names: Names, parameters: Iterable[lg.Parameter]) -> list[lg.Parameter]:
-    """Give each parameter the sort that its use asked for."""
+    """Parameters, each with the sort that its use asked for."""
     settled = []
     for parameter in parameters:
         use = names.uses.get(parameter.name)
         value: lg.Constant | None = parameter.value
         if use is not None and value is not None:
-            kind = "string" if value.sort == "string" else "number"
-            literal = sx.Literal(kind, value.value, cast(Span, value.span))  # type: ignore[arg-type]
+            kind: sx.LiteralKind = "string" if value.sort == "string" else "number"
+            literal = sx.LiteralNode(kind, value.value, cast(Span, value.span))
             value = constant(names, literal, use[0])
         if value is not None:
             settled.append(lg.Parameter(parameter.name, value, span=parameter.span))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from knowreason import logic as lg
 from knowreason.lang import syntax as sx
-from knowreason.lang.declare import Places
+from knowreason.lang.declare import DeclaredPlaces
 from knowreason.lang.expressions import Builder
 from knowreason.lang.names import Names, Signature, is_capital
-from knowreason.lang.scopes import UNKNOWN_SORT, Bound, Scope, check_binders, knows_sort, unbound
+from knowreason.lang.scopes import (
+    UNKNOWN_SORT,
+    BoundVariable,
+    Scope,
+    check_binders,
+    knows_sort,
+    unbound,
+    variable,
+)
 
 
-def declare_definition(names: Names, places: Places, statement: sx.DefineStatement) -> bool:
+def declare_definition(names: Names, places: DeclaredPlaces, statement: sx.DefineStatement) -> bool:
     """Enter the name of a definition; its sorts are inferred later."""
     name = statement.name
     if not places.claim("symbol", "definition", name):
@@ -54,7 +61,7 @@ def _spoil(names: Names, group: list[str]) -> None:
         names.symbols.pop(name)
 
 
-def calls_in(node: Any) -> Iterator[sx.Call]:
+def calls_in(node: object) -> Iterator[sx.Call]:
     """Every call in an expression, in the order it is written."""
     pending = [node]
     while pending:
@@ -81,23 +88,20 @@ def _definition(names: Names, statement: sx.DefineStatement) -> lg.Definition | 
     check_binders(scope)
     _check_variables(names, scope, statement)
     builder = Builder(names, scope, "a definition")
-    body: Any
+    body: lg.Formula | lg.Term | None
     if is_capital(signature.name):
         body, result = builder.formula(statement.body), None
     else:
-        body = builder.term(statement.body)
-        result = None if body is None else body.sort
+        body = term = builder.term(statement.body)
+        result = None if term is None else term.sort
     names.set_sorts(signature.name, signature.sorts, result)
     if body is None or None in signature.sorts or len(names.found) > before:
         return None
-    parameters = tuple(
-        lg.Variable(p.text, scope.free[p.text].sort, span=p.span)  # type: ignore[arg-type]
-        for p in statement.parameters
-    )
+    parameters = tuple(variable(scope.free[p.text], p.span) for p in statement.parameters)
     return lg.Definition(signature.name, parameters, body, result, span=statement.span)
 
 
-def _sort_of(bound: Bound | None) -> str | None:
+def _sort_of(bound: BoundVariable | None) -> str | None:
     return bound.sort if bound is not None and knows_sort(bound) else None
 
 
@@ -113,7 +117,7 @@ def _head_scope(names: Names, statement: sx.DefineStatement, signature: Signatur
                 parameter.span,
                 related=[(names.symbols[parameter.text].span, "the parameter")],
             )
-        bound = Bound(parameter.text, parameter.span, head=True)
+        bound = BoundVariable(parameter.text, parameter.span, head=True)
         if sort is not None:
             bound.sort, bound.place = sort, parameter.span
         scope.free[parameter.text] = bound
@@ -173,7 +177,7 @@ def _is_cycle(
     return True
 
 
-def _positive_calls(node: Any) -> Iterator[sx.Call]:
+def _positive_calls(node: object) -> Iterator[sx.Call]:
     """Calls under ``&``, ``|`` and ``exists`` only."""
     if isinstance(node, sx.Call):
         yield node
@@ -205,7 +209,7 @@ def _components(graph: dict[str, list[str]]) -> list[list[str]]:
     low: dict[str, int] = {}
     stack: list[str] = []
     on_stack: set[str] = set()
-    found: list[list[str]] = []
+    components: list[list[str]] = []
     for root in graph:
         if root in index:
             continue
@@ -221,7 +225,7 @@ def _components(graph: dict[str, list[str]]) -> list[list[str]]:
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[node])
                 if low[node] == index[node]:
-                    found.append(_pop_component(node, stack, on_stack, list(graph)))
+                    components.append(_pop_component(node, stack, on_stack, list(graph)))
             elif child not in index:
                 index[child] = low[child] = len(index)
                 stack.append(child)
@@ -229,7 +233,7 @@ def _components(graph: dict[str, list[str]]) -> list[list[str]]:
                 work.append((child, iter(graph[child])))
             elif child in on_stack:
                 low[node] = min(low[node], index[child])
-    return found
+    return components
 
 
 def _pop_component(node: str, stack: list[str], on_stack: set[str], order: list[str]) -> list[str]:

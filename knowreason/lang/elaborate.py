@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic
 from knowreason.lang import syntax as sx
 from knowreason.lang.declare import (
-    Places,
+    DeclaredPlaces,
     check_clocks,
     check_within,
     declare_attribute,
@@ -23,10 +23,11 @@ from knowreason.lang.define import declare_definition, elaborate_definitions
 from knowreason.lang.expressions import Builder
 from knowreason.lang.label_times import check_label_times
 from knowreason.lang.names import Names
-from knowreason.lang.scopes import UNKNOWN_SORT, Scope, check_binders, unbound
+from knowreason.lang.scopes import UNKNOWN_SORT, Scope, check_binders, unbound, variable
 from knowreason.lang.weights import elaborate_weight
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 def elaborate(
@@ -38,7 +39,7 @@ def elaborate(
     ``broken``: their declarations did not parse.
     """
     names = Names(broken=broken)
-    places = Places(names)
+    places = DeclaredPlaces(names)
     domains = declare_domains(names, places, _of(statements, sx.DomainStatement))
     written = _of(statements, sx.PredicateStatement)
     declared = [declare_predicate(names, places, statement) for statement in written]
@@ -78,7 +79,7 @@ def elaborate_formula(names: Names, node: sx.Expression) -> lg.Formula | None:
     return Builder(names, scope).formula(node)
 
 
-def _rule(names: Names, places: Places, statement: sx.RuleStatement) -> lg.Rule | None:
+def _rule(names: Names, places: DeclaredPlaces, statement: sx.RuleStatement) -> lg.Rule | None:
     before = len(names.found)
     places.claim("rule", "rule", statement.name)
     scope = _scope(names, statement.body)
@@ -86,10 +87,7 @@ def _rule(names: Names, places: Places, statement: sx.RuleStatement) -> lg.Rule 
     weight = elaborate_weight(names, scope, statement.weight)
     if formula is None or weight is None or len(names.found) > before:
         return None
-    variables = tuple(
-        lg.Variable(bound.name, bound.sort, span=bound.first)  # type: ignore[arg-type]
-        for bound in scope.free.values()
-    )
+    variables = tuple(variable(bound) for bound in scope.free.values())
     return lg.Rule(statement.name.text, weight, formula, variables, span=statement.span)
 
 
@@ -114,5 +112,5 @@ def _of(statements: Sequence[sx.Statement], kind: type[S]) -> list[S]:
     return [statement for statement in statements if isinstance(statement, kind)]
 
 
-def _kept(items: Any) -> list[Any]:
+def _kept(items: Iterable[T | None]) -> list[T]:
     return [item for item in items if item is not None]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
@@ -17,7 +17,14 @@ from knowreason.lang.aggregates import aggregate, count_list
 from knowreason.lang.arguments import constant, place_arguments
 from knowreason.lang.comparisons import comparisons
 from knowreason.lang.names import Names, Signature, a_sort, is_capital, is_thing
-from knowreason.lang.scopes import Bound, Frame, Scope, knows_sort, upper_case_variable
+from knowreason.lang.scopes import (
+    BoundVariable,
+    Frame,
+    Scope,
+    knows_sort,
+    upper_case_variable,
+    variable,
+)
 from knowreason.lang.units import combine, function_sort
 
 _CONNECTED: dict[str, type[lg.Implies] | type[lg.Iff]] = {"=>": lg.Implies, "<=>": lg.Iff}
@@ -43,22 +50,22 @@ class Builder:
 
     # ------------------------------------------------------------ formulas
 
-    def formula(self, node: Any) -> lg.Formula | None:
+    def formula(self, node: sx.Expression) -> lg.Formula | None:
         """The formula a node says, or ``None`` where it is faulty."""
-        kind = node.__class__
-        if kind is sx.Call:
-            return self._call_formula(node)
-        if kind is sx.Connective:
-            return self._connective(node)
-        if kind is sx.Not:
-            operand = self.formula(node.operand)
-            return None if operand is None else lg.Not(operand, span=node.span)
-        if kind is sx.Chain:
-            return comparisons(self, node)
-        if kind is sx.Quantified:
-            return self._quantified(node)
-        if kind is sx.Literal and node.kind == "bool":
-            return lg.Truth(cast(bool, node.value), span=node.span)
+        match node:
+            case sx.Call():
+                return self._call_formula(node)
+            case sx.Connective():
+                return self._connective(node)
+            case sx.NotNode():
+                operand = self.formula(node.operand)
+                return None if operand is None else lg.Not(operand, span=node.span)
+            case sx.Chain():
+                return comparisons(self, node)
+            case sx.Quantified():
+                return self._quantified(node)
+            case sx.LiteralNode(kind="bool"):
+                return lg.Truth(cast(bool, node.value), span=node.span)
         return self._boolean(node)
 
     def _connective(self, node: sx.Connective) -> lg.Formula | None:
@@ -68,7 +75,7 @@ class Builder:
         if node.operator in _CONNECTED:
             return _CONNECTED[node.operator](left, right, span=node.span)
         kind = lg.And if node.operator == "&" else lg.Or
-        parts: list[Any] = []
+        parts: list[lg.Formula] = []
         for side in (left, right):
             parts.extend(
                 side.operands
@@ -118,7 +125,7 @@ class Builder:
             help=help,
         )
 
-    def _boolean(self, node: Any) -> lg.Formula | None:
+    def _boolean(self, node: sx.Expression) -> lg.Formula | None:
         term = self.term(node)
         if term is None:
             return None
@@ -137,30 +144,33 @@ class Builder:
 
     # ------------------------------------------------------------ terms
 
-    def term(self, node: Any, expected: str | None = None, direct: bool = False) -> lg.Term | None:
+    def term(
+        self, node: sx.Expression, expected: str | None = None, direct: bool = False
+    ) -> lg.Term | None:
         """The term a node says, or ``None`` where it is faulty.
 
         ``expected`` is the sort its place asks for; ``direct`` says that it is one whole side
         of a comparison, where unknowns may be counted.
         """
-        kind = node.__class__
-        if kind is sx.Name:
-            return self._name(node, expected)
-        if kind is sx.Literal:
-            return constant(self.names, node, expected)
-        if kind is sx.Call:
-            return self._call_term(node)
-        if kind in (sx.Binary, sx.Negative, sx.FunctionCall):
-            return self._operation(node)
-        if kind in (sx.Aggregate, sx.CountList):
-            return self._counted(node, direct)
-        if kind is sx.Wild:
-            self.names.report("KR110", "`_` stands only as an argument of a predicate", node.span)
-            return None
-        self._no_value(node)
+        match node:
+            case sx.Name():
+                return self._name(node, expected)
+            case sx.LiteralNode():
+                return constant(self.names, node, expected)
+            case sx.Call():
+                return self._call_term(node)
+            case sx.Binary() | sx.Negative() | sx.FunctionCall():
+                return self._operation(node)
+            case sx.AggregateNode() | sx.CountListNode():
+                return self._counted(node, direct)
+            case sx.Wild():
+                message = "`_` stands only as an argument of a predicate"
+                self.names.report("KR110", message, node.span)
+            case _:
+                self._no_value(node)
         return None
 
-    def _no_value(self, node: Any) -> None:
+    def _no_value(self, node: sx.Expression) -> None:
         self.names.report(
             "KR212",
             "a formula stands where a value is expected",
@@ -173,7 +183,7 @@ class Builder:
         name = node.text
         bound = self._find(name)
         if bound is not None:
-            return lg.Variable(name, bound.sort, span=node.span) if knows_sort(bound) else None  # type: ignore[arg-type]
+            return variable(bound, node.span) if knows_sort(bound) else None
         symbol = self.names.symbols.get(name)
         if symbol is not None and symbol.kind == "param":
             return self._parameter(node, symbol, expected)
@@ -183,7 +193,7 @@ class Builder:
             self.names.unknown("name", name, node.span, self.names.symbols, "KR201")
         return None
 
-    def _find(self, name: str) -> Bound | None:
+    def _find(self, name: str) -> BoundVariable | None:
         for frame in reversed(self.frames):
             if name in frame:
                 return frame[name]
@@ -200,13 +210,14 @@ class Builder:
         if not pliant and not (literal == "int" and is_thing(expected)):
             return lg.ParameterTerm(node.text, sort, span=node.span)
         assert expected is not None
-        known = self.names.uses.setdefault(node.text, (expected, node.span))
-        if known[0] != expected:
+        sort_before, place_before = self.names.uses.setdefault(node.text, (expected, node.span))
+        if sort_before != expected:
+            before, here = a_sort(sort_before), a_sort(expected)
             self.names.report(
                 "KR205",
-                f"parameter `{node.text}` stands for {a_sort(known[0])} and for {a_sort(expected)}",
+                f"parameter `{node.text}` stands for {before} and for {here}",
                 node.span,
-                related=[(known[1], f"{a_sort(known[0])} here")],
+                related=[(place_before, f"{before} here")],
             )
             return None
         return lg.ParameterTerm(node.text, expected, span=node.span)
@@ -223,7 +234,7 @@ class Builder:
         return lg.AttributeTerm(node.name, arguments, signature.result, span=node.span)
 
     def _operation(self, node: sx.Binary | sx.Negative | sx.FunctionCall) -> lg.Term | None:
-        parts: tuple[Any, ...]
+        parts: tuple[sx.Argument, ...]
         if isinstance(node, sx.Binary):
             operator, parts = node.operator, (node.left, node.right)
         elif isinstance(node, sx.Negative):
@@ -235,26 +246,29 @@ class Builder:
             self.names.report("KR204", f"`{operator}` takes no named arguments", node.span)
         if any(term is None for term in terms):
             return None
-        known = cast("list[lg.Term]", terms)
-        sorts = [term.sort for term in known]
-        found = (
+        operands = cast("list[lg.Term]", terms)
+        sorts = [term.sort for term in operands]
+        outcome = (
             function_sort(operator, sorts)
             if isinstance(node, sx.FunctionCall)
             else combine(operator, sorts)
         )
-        if found.sort is None:
-            span = parts[found.culprit].span if found.culprit is not None else node.span
-            label = _listed(sorts, found.culprit) if found.code == "KR209" else ""
-            self.names.report(found.code, found.message, span, label, help=found.help)
+        if outcome.sort is None:
+            span = parts[outcome.culprit].span if outcome.culprit is not None else node.span
+            label = _listed(sorts, outcome.culprit) if outcome.code == "KR209" else ""
+            self.names.report(outcome.code, outcome.message, span, label, help=outcome.help)
             return None
-        return lg.Operation(operator, tuple(known), found.sort, span=node.span)
+        return lg.Operation(operator, tuple(operands), outcome.sort, span=node.span)
 
     # ------------------------------------------------------------ aggregates
 
-    def _counted(self, node: sx.Aggregate | sx.CountList, direct: bool) -> lg.Term | None:
+    def _counted(self, node: sx.AggregateNode | sx.CountListNode, direct: bool) -> lg.Term | None:
         before = len(self.opens)
-        counts = isinstance(node, sx.CountList)
-        built = count_list(self, node) if counts else aggregate(self, node)  # type: ignore[arg-type]
+        built: lg.Term | None
+        if isinstance(node, sx.CountListNode):
+            built = count_list(self, node)
+        else:
+            built = aggregate(self, node)
         if len(self.opens) > before and not direct and not self.crisp:
             self.names.report(
                 "KR410",
@@ -268,20 +282,20 @@ class Builder:
     # ------------------------------------------------------------ calls
 
     def _signature(self, node: sx.Call, wanted: str) -> Signature | None:
-        found = self.names.symbols.get(node.name)
-        if found is None:
-            known = self.names.declared(wanted)
-            self.names.unknown(wanted, node.name, node.name_span, known, "KR201")
+        signature = self.names.symbols.get(node.name)
+        if signature is None:
+            declared = self.names.declared(wanted)
+            self.names.unknown(wanted, node.name, node.name_span, declared, "KR201")
             return None
-        if found.kind == "param":
+        if signature.kind == "param":
             self.names.report(
                 "KR212",
                 f"`{node.name}` is a parameter and takes no arguments",
                 node.span,
-                related=[(found.span, "declared here")],
+                related=[(signature.span, "declared here")],
             )
             return None
-        return found
+        return signature
 
     def _arguments(
         self, node: sx.Call, signature: Signature | None, wild: bool
@@ -295,9 +309,9 @@ class Builder:
             return None
         built: list[lg.Term | None] = []
         for value, sort in zip(placed, signature.sorts, strict=True):
-            if value.__class__ is sx.Name and (bound := self._find(value.text)) is not None:
+            if isinstance(value, sx.Name) and (bound := self._find(value.text)) is not None:
                 built.append(self._variable_at(value, bound, sort))
-            elif value is None or value.__class__ is sx.Wild:
+            elif value is None or isinstance(value, sx.Wild):
                 built.append(self._wildcard(node, signature, value, sort, wild))
             else:
                 built.append(self._argument_at(value, sort))
@@ -305,12 +319,14 @@ class Builder:
             return None
         return tuple(cast("list[lg.Term]", built))
 
-    def _variable_at(self, node: sx.Name, bound: Bound, sort: str | None) -> lg.Variable | None:
+    def _variable_at(
+        self, node: sx.Name, bound: BoundVariable, sort: str | None
+    ) -> lg.Variable | None:
         """A variable at an argument place; the scope has compared their sorts already."""
         same = sort is not None and bound.sort == sort
-        return lg.Variable(node.text, sort, span=node.span) if same else None  # type: ignore[arg-type]
+        return variable(bound, node.span) if same else None
 
-    def _lonely_argument(self, argument: Any) -> None:
+    def _lonely_argument(self, argument: sx.Argument) -> None:
         """Look for faults in an argument of something that is not declared."""
         value = argument.value if isinstance(argument, sx.Named) else argument
         if isinstance(value, sx.Name):
@@ -320,7 +336,12 @@ class Builder:
             self.term(value)
 
     def _wildcard(
-        self, node: sx.Call, signature: Signature, value: Any, sort: str | None, wild: bool
+        self,
+        node: sx.Call,
+        signature: Signature,
+        value: sx.Expression | None,
+        sort: str | None,
+        wild: bool,
     ) -> lg.Term | None:
         if not wild:
             self.names.report(
@@ -333,8 +354,8 @@ class Builder:
             return None
         return None if sort is None else lg.Wildcard(sort, span=value.span if value else node.span)
 
-    def _argument_at(self, value: Any, sort: str | None) -> lg.Term | None:
-        if value.__class__ is sx.Name and is_capital(value.text):
+    def _argument_at(self, value: sx.Expression, sort: str | None) -> lg.Term | None:
+        if isinstance(value, sx.Name) and is_capital(value.text):
             upper_case_variable(self.names, value)
             return None
         term = self.term(value, sort)
@@ -354,7 +375,7 @@ class Builder:
 def _variables(frame: Frame) -> tuple[lg.Variable, ...] | None:
     if not all(knows_sort(bound) for bound in frame.values()):
         return None
-    return tuple(lg.Variable(b.name, b.sort, span=b.first) for b in frame.values())  # type: ignore[arg-type]
+    return tuple(variable(bound) for bound in frame.values())
 
 
 def _listed(sorts: Sequence[str], culprit: int | None) -> str:

@@ -28,7 +28,7 @@ class Facts:
 
 
 def elaborate_facts(names: Names, facts: list[sx.Fact]) -> Facts:
-    """Check facts against declarations; findings are added to ``names``."""
+    """Facts checked against declarations; findings are added to ``names``."""
     atoms: list[tuple[str, tuple[str, ...], bool, Span]] = []
     values: list[tuple[str, tuple[str, ...], Value, Span]] = []
     for fact in facts:
@@ -50,22 +50,22 @@ def elaborate_facts(names: Names, facts: list[sx.Fact]) -> Facts:
 
 def _signature(names: Names, fact: sx.Fact) -> Signature | None:
     name = fact.name
-    found = names.symbols.get(name.text)
-    if found is None:
+    signature = names.symbols.get(name.text)
+    if signature is None:
         wanted = "predicate" if name.text[:1].isupper() else "attribute"
         names.unknown(wanted, name.text, name.span, names.declared(wanted), "KR201")
         return None
-    if found.kind in ("defined", "param"):
+    if signature.kind in ("defined", "param"):
         names.report(
             "KR212",
             f"`{name.text}` is computed from other facts"
-            if found.kind == "defined"
+            if signature.kind == "defined"
             else f"`{name.text}` is a parameter",
             name.span,
-            related=[(found.span, "declared here")],
+            related=[(signature.span, "declared here")],
         )
         return None
-    return found
+    return signature
 
 
 def _arguments(names: Names, fact: sx.Fact, signature: Signature) -> tuple[str, ...] | None:

@@ -13,9 +13,9 @@ from itertools import groupby, pairwise
 
 from knowreason.diagnostics import Source
 from knowreason.lang.actions import SyntaxFault, Token
-from knowreason.lang.parser import chunks, parse_tokens, tokens
+from knowreason.lang.parser import chunks, parse_tokens
 from knowreason.lang.spacing import Piece, pieces
-from knowreason.lang.tables import STATEMENT_WORDS
+from knowreason.lang.tables import tokens
 
 WIDTH = 100
 INDENT = "    "
@@ -92,24 +92,22 @@ def _verbatim(text: str, blank: bool) -> _Item:
 
 def _comments(gap: str, blank: bool) -> tuple[list[_Item], bool]:
     """Comments of their own in a gap, and whether a blank line follows the last one."""
-    found = []
+    comments = []
     for line in gap.split("\n")[: -1 if gap.endswith("\n") or not gap else None]:
         if line.strip():
-            found.append(_Item((line.strip(),), blank=blank))
+            comments.append(_Item((line.strip(),), blank=blank))
         blank = not line.strip()
-    return found, blank
+    return comments, blank
 
 
 def _statement(source: Source, start: int, end: int, blank: bool) -> tuple[_Item, int]:
     """A statement in its layout, and the offset at which its last line ends."""
     line = tokens(source, start, end)
     try:
-        if line[0].text not in STATEMENT_WORDS:
-            raise SyntaxFault  # type: ignore[call-arg]
         parse_tokens(source, line, "statement")
-    except (SyntaxFault, TypeError):
+    except SyntaxFault:
         return _verbatim(source.text[start:end], blank), end
-    close = line[-1].end
+    close = line[-1].end_pos
     newline = source.text.find("\n", close, end)
     stop = end if newline < 0 else newline
     trailing = source.text[close:stop].strip()
@@ -124,7 +122,7 @@ def _statement(source: Source, start: int, end: int, blank: bool) -> tuple[_Item
 
 def _inner_comments(source: Source, before: Token, after: Token) -> list[tuple[str, bool]]:
     """Comments between two tokens, and whether each has a line of its own."""
-    gap = source.text[before.end : after.start]
+    gap = source.text[before.end_pos : after.start_pos]
     return [
         (match.group().rstrip(), "\n" in gap[: match.start()]) for match in _COMMENT.finditer(gap)
     ]

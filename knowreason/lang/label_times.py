@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
-from knowreason.lang.names import Names
-from knowreason.lang.shapes import name_span
+from knowreason.lang.names import Names, name_span
 from knowreason.logic.label_reads import label_atoms
 from knowreason.logic.variables import children, conjuncts, walk
 
@@ -38,7 +37,7 @@ def check_label_times(names: Names, program: lg.Program) -> None:
     """Report every reading of a label that may not be known yet."""
     for definition in program.definitions:
         if definition.name in program.label_readers:
-            _Reader(names, program, definition).check()
+            _LabelReadCheck(names, program, definition).check()
     for predicate in program.predicates:
         if predicate.within in program.label_readers:
             names.report(
@@ -53,7 +52,7 @@ def check_label_times(names: Names, program: lg.Program) -> None:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _LabelReadCheck:
     """A definition that reads labels."""
 
     names: Names
@@ -61,7 +60,7 @@ class _Reader:
     definition: lg.Definition
 
     def check(self) -> None:
-        """Report what is wrong with it, at most one fault a label or call."""
+        """Report what is wrong with the definition, at most one fault a label or call."""
         heads = clocked(self.program, self.definition.parameters)
         if not heads:
             self._no_clock()
@@ -116,13 +115,13 @@ class _Reader:
             )
 
     def _report(self, atom: lg.Atom, code: str, label: str, help: str) -> None:
-        said = {
+        labels = {
             "KR412": "reads labels of `{}`, and nothing says when they are known",
             "KR413": "reads labels of `{}` before they are known",
         }[code].format(atom.predicate)
         self.names.report(
             code,
-            f"`{self.definition.name}` {said}",
+            f"`{self.definition.name}` {labels}",
             atom.span,
             label,
             related=[(name_span(self.definition), "labels known at the clock of its arguments")],
@@ -149,7 +148,7 @@ class _Late:
     own: lg.Term
 
     def report(self, names: Names, who: str, span: Span | None) -> None:
-        """Report it in the definition or rule ``who``."""
+        """Report the reading in the definition or rule ``who``."""
         terms = (self.at, self.own)
         here, there = (t.name if isinstance(t, lg.Variable) else ".." for t in terms)
         one, two = (_clock(self.program, t).name for t in terms)

@@ -11,7 +11,8 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic, Source
 from knowreason.lang.lint_logic import contradictions, repetitions, truths
 from knowreason.lang.lint_rules import groups, lonely_variables, swaps
-from knowreason.lang.shapes import Shape, name_span, shape_of
+from knowreason.lang.names import name_span
+from knowreason.lang.shapes import Shape, shape_of
 from knowreason.logic.skeleton import Leaves
 from knowreason.logic.variables import children
 
@@ -51,8 +52,8 @@ def impossible(program: lg.Program) -> list[Diagnostic]:
     leaves = Leaves([predicate.name for predicate in program.predicates if predicate.symmetric])
     unknown = frozenset(predicate.name for predicate in program.open_predicates)
     hard = [shape_of(rule, unknown, leaves) for rule in program.rules if rule.weight.kind == "hard"]
-    found = [*truths(hard, leaves), *contradictions(hard, leaves)]
-    return [diagnostic for diagnostic in found if diagnostic.severity == "error"]
+    findings = [*truths(hard, leaves), *contradictions(hard, leaves)]
+    return [diagnostic for diagnostic in findings if diagnostic.severity == "error"]
 
 
 def _mentioned_twice(sources: Iterable[Source]) -> frozenset[str]:
@@ -93,7 +94,7 @@ def _unused(
 
 
 def _is_for_others(program: lg.Program, definition: lg.Definition, own: Sequence[Source]) -> bool:
-    """Whether another file may want it: it is imported, or here is nothing but definitions."""
+    """Whether another file may want a definition: an import, or a file of definitions alone."""
     source = definition.span.source if definition.span else None
     imported = bool(own) and source is not None and source is not own[0]
     return imported or not (program.rules or program.models)
@@ -143,15 +144,15 @@ def _uninformed(
 def _arbitrary(
     program: lg.Program, shapes: list[Shape], spared: frozenset[str]
 ) -> Iterator[Diagnostic]:
-    told = {name for model in program.models for name in model.predicates} | spared
+    anchored = {name for model in program.models for name in model.predicates} | spared
     tied: set[str] = set()
     for shape in shapes:
         weight = shape.rule.weight
         tied |= shape.opens
         if weight.kind != "open" or weight.sign or weight.value:
-            told |= shape.opens
+            anchored |= shape.opens
     for predicate in program.predicates:
-        if predicate.kind == "latent" and predicate.name in tied - told:
+        if predicate.kind == "latent" and predicate.name in tied - anchored:
             yield Diagnostic(
                 "KR304",
                 f"which side of `{predicate.name}` is true is arbitrary",
@@ -177,13 +178,13 @@ def _decided(shapes: list[Shape]) -> Iterator[Diagnostic]:
 
 def names_in(node: Any) -> set[str]:
     """Predicates, attributes and parameters that a formula or term mentions."""
-    found: set[str] = set()
+    mentioned: set[str] = set()
     pending = [node]
     while pending:
         here = pending.pop()
         if isinstance(here, lg.Atom):
-            found.add(here.predicate)
+            mentioned.add(here.predicate)
         elif isinstance(here, lg.AttributeTerm | lg.ParameterTerm):
-            found.add(here.name)
+            mentioned.add(here.name)
         pending.extend(children(here))
-    return found
+    return mentioned

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from knowreason.diagnostics import Diagnostic, Related, Severity
-from knowreason.lang.names import is_capital
-from knowreason.lang.shapes import Shape, name_span
+from knowreason.lang.names import is_capital, name_span
+from knowreason.lang.shapes import Shape
 from knowreason.logic.satisfiable import Clause, satisfiable, smallest_conflict
 from knowreason.logic.skeleton import (
     Leaves,
@@ -171,9 +171,9 @@ def repetitions(shapes: Sequence[Shape], leaves: Leaves) -> Iterator[Diagnostic]
         if shape.clause is not None:
             forms.setdefault(texts, []).append(shape)
         key = (texts, *_weight_key(shape, names))
-        known = first.setdefault(key, shape)
-        if known is not shape:
-            yield _repeated(known, shape)
+        earlier = first.setdefault(key, shape)
+        if earlier is not shape:
+            yield _repeated(earlier, shape)
     yield from _subsumed(shapes, forms)
 
 
@@ -191,14 +191,14 @@ def _weight_key(shape: Shape, names: dict[str, str]) -> tuple[object, ...]:
 
 
 def _repeated(known: Shape, shape: Shape) -> Diagnostic:
-    place = name_span(known.rule)
+    earlier_name = name_span(known.rule)
     return Diagnostic(
         "KR404",
         f"rule `{shape.rule.name}` says the same as `{known.rule.name}`",
         "warning",
         name_span(shape.rule),
         "the same up to names of variables",
-        (Related(place, "said here first"),) if place else (),
+        (Related(earlier_name, "said here first"),) if earlier_name else (),
         "leave one of them out",
     )
 
@@ -220,9 +220,9 @@ def _subsumed(
             continue
         if not _all_different(literals):
             continue
-        found = _subsumer(shape, literals, shorter, sizes, forms)
-        if found is not None:
-            yield _follows(found, shape)
+        stronger = _subsumer(shape, literals, shorter, sizes, forms)
+        if stronger is not None:
+            yield _follows(stronger, shape)
 
 
 def _subsumer(
@@ -237,8 +237,8 @@ def _subsumer(
     for size in sizes:
         for picked in combinations(range(len(ordered)), size if size < len(ordered) else 0):
             if tuple([signs[i] for i in picked]) in shorter:
-                part = [ordered[i] for i in picked]
-                for other in forms.get(canonical_clause(part)[0], ()):
+                subset = [ordered[i] for i in picked]
+                for other in forms.get(canonical_clause(subset)[0], ()):
                     if _may_subsume(other) and (_hard(other) or not _hard(shape)):
                         return other
     return None
@@ -259,7 +259,7 @@ def _may_subsume(shape: Shape) -> bool:
 
 
 def _follows(known: Shape, shape: Shape) -> Diagnostic:
-    place = name_span(known.rule)
+    earlier_name = name_span(known.rule)
     hard = _hard(known)
     return Diagnostic(
         "KR405",
@@ -267,6 +267,6 @@ def _follows(known: Shape, shape: Shape) -> Diagnostic:
         "warning" if hard else "hint",
         name_span(shape.rule),
         "so it says nothing" if hard else "where both hold, their weights add up",
-        (Related(place, "the shorter rule"),) if place else (),
+        (Related(earlier_name, "the shorter rule"),) if earlier_name else (),
         None,
     )

@@ -7,7 +7,8 @@ from itertools import combinations
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic, Related
-from knowreason.lang.shapes import Shape, name_span
+from knowreason.lang.names import name_span
+from knowreason.lang.shapes import Shape
 from knowreason.logic.skeleton import Leaves, canonical_text, term_template
 
 
@@ -73,10 +74,10 @@ def groups(program: lg.Program, shapes: Sequence[Shape]) -> Iterator[Diagnostic]
     for shape in shapes:
         if shape.rule.weight.feature is not None or len(shape.rule.variables) < 2:
             continue
-        found = _shared(shape, unknown)
-        if found is None:
+        shared = _shared(shape, unknown)
+        if shared is None:
             continue
-        one, other, group = found
+        one, other, group = shared
         yield Diagnostic(
             "KR306",
             f"this rule ties every `{one.name}` to every `{other.name}` of {group}",

@@ -73,7 +73,7 @@ class CheckResult:
 def load(
     path: str | os.PathLike[str], *, parameters: Mapping[str, ParameterValue] | None = None
 ) -> lg.Program:
-    """Read a rule file and what it imports.
+    """The program of a rule file and of what it imports.
 
     Args:
         path: the file.
@@ -83,8 +83,8 @@ def load(
     Raises:
         ProgramError: with every error there is.
     """
-    statements, found, broken, _ = _read([Path(path)])
-    return _finish(statements, found, broken, parameters or {})
+    statements, findings, broken, _ = _read([Path(path)])
+    return _finish(statements, findings, broken, parameters or {})
 
 
 @_without_collection
@@ -94,7 +94,7 @@ def loads(
     *,
     parameters: Mapping[str, ParameterValue] | None = None,
 ) -> lg.Program:
-    """Read a program from a text; imports are relative to the folder of ``name``.
+    """The program of a text; imports are relative to the folder of ``name``.
 
     Raises:
         ProgramError: with every error there is.
@@ -108,8 +108,8 @@ def loads(
         >>> [rule.name for rule in program.rules]
         ['seldom']
     """
-    statements, found, broken, _ = _read_text(text, name)
-    return _finish(statements, found, broken, parameters or {})
+    statements, findings, broken, _ = _read_text(text, name)
+    return _finish(statements, findings, broken, parameters or {})
 
 
 @_without_collection
@@ -118,16 +118,16 @@ def check(
 ) -> CheckResult:
     """Everything that is wrong with a rule file (or a text), warnings and hints included."""
     if text is not None:
-        statements, found, broken, sources = _read_text(text, name)
+        statements, findings, broken, sources = _read_text(text, name)
     elif path is not None:
-        statements, found, broken, sources = _read([Path(path)])
+        statements, findings, broken, sources = _read([Path(path)])
     else:
         raise TypeError("check() takes a path or a text")
     program, errors = elaborate(statements, broken)
-    found = [*found, *errors]
-    found.extend(lint(program, whole=not found, sources=sources))
-    faulty = any(diagnostic.severity == "error" for diagnostic in found)
-    return CheckResult(None if faulty else program, tuple(in_order(found, sources)), sources)
+    findings = [*findings, *errors]
+    findings.extend(lint(program, whole=not findings, sources=sources))
+    faulty = any(diagnostic.severity == "error" for diagnostic in findings)
+    return CheckResult(None if faulty else program, tuple(in_order(findings, sources)), sources)
 
 
 def parse_formula(program: lg.Program, text: str) -> lg.Formula:
@@ -156,9 +156,9 @@ def parse_facts(program: lg.Program, text: str, name: str = "<facts>") -> Facts:
     """
     names = names_of(program)
     source = Source(name, text.removeprefix("\ufeff"))
-    facts, found = parse_fact_file(source)
+    facts, findings = parse_fact_file(source)
     read = elaborate_facts(names, facts)
-    errors = [*found, *names.found]
+    errors = [*findings, *names.found]
     if errors:
         raise ProgramError(diagnostics=in_order(errors, (source,)))
     return read
@@ -185,7 +185,7 @@ def in_order(found: Iterable[Diagnostic], sources: Iterable[Source]) -> list[Dia
 def _read(
     pending: list[Path],
 ) -> tuple[list[sx.Statement], list[Diagnostic], frozenset[str], tuple[Source, ...]]:
-    reader = _Reader()
+    reader = _FileReader()
     for path in pending:
         reader.read_file(path, None)
     return reader.result()
@@ -194,12 +194,12 @@ def _read(
 def _read_text(
     text: str, name: str
 ) -> tuple[list[sx.Statement], list[Diagnostic], frozenset[str], tuple[Source, ...]]:
-    reader = _Reader()
+    reader = _FileReader()
     reader.read_source(Source(name, text.removeprefix("\ufeff")), Path(name).parent)
     return reader.result()
 
 
-class _Reader:
+class _FileReader:
     """Reads files, each once, in the order they are imported."""
 
     def __init__(self) -> None:
@@ -267,11 +267,11 @@ def replace_parameters(
     """The statements with other parameter values, and what is wrong with those."""
     if not values:
         return statements, []
-    known = {s.name.text for s in statements if isinstance(s, sx.ParamStatement)}
-    found = [
-        Diagnostic("KR201", f"unknown parameter `{name}`", help=did_you_mean(name, known))
+    declared = {s.name.text for s in statements if isinstance(s, sx.ParamStatement)}
+    findings = [
+        Diagnostic("KR201", f"unknown parameter `{name}`", help=did_you_mean(name, declared))
         for name in values
-        if name not in known
+        if name not in declared
     ]
     replaced: list[sx.Statement] = []
     for statement in statements:
@@ -280,14 +280,14 @@ def replace_parameters(
             if literal is None:
                 kind, name = statement.value.kind, statement.name.text
                 message = f"parameter `{name}` is a {kind}, not {values[name]!r}"
-                found.append(Diagnostic("KR211", message, span=statement.span))
+                findings.append(Diagnostic("KR211", message, span=statement.span))
             else:
                 statement = replace(statement, value=literal)
         replaced.append(statement)
-    return replaced, found
+    return replaced, findings
 
 
-def _override(literal: sx.Literal, value: ParameterValue) -> sx.Literal | None:
+def _override(literal: sx.LiteralNode, value: ParameterValue) -> sx.LiteralNode | None:
     """The literal with another value of the same kind, or ``None``."""
     given: object = value
     if literal.kind == "duration":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from knowreason.diagnostics import Diagnostic, Related, Severity, Span
 from knowreason.errors import did_you_mean
@@ -36,12 +37,12 @@ class Signature:
 
     @property
     def is_predicate(self) -> bool:
-        """Whether it makes atoms."""
+        """Whether the name makes atoms."""
         return is_capital(self.name)
 
     @property
     def is_open(self) -> bool:
-        """Whether its atoms are unknowns."""
+        """Whether atoms of the name are unknowns."""
         return self.kind in ("query", "latent")
 
 
@@ -168,3 +169,15 @@ def names_of(program: Program) -> Names:
 def a_sort(sort: str) -> str:
     """A sort with its article, for messages."""
     return _WORDS.get(sort) or f"{'an' if sort[0] in 'AEIOUaeiou' else 'a'} {sort}"
+
+
+def name_span(node: Any) -> Span | None:
+    """Where the name of a declaration or rule stands, within its statement."""
+    span: Span | None = node.span
+    if span is None:
+        return None
+    text = span.source.text[span.start : span.end]
+    match = re.search(rf"\b{re.escape(node.name)}\b", text)
+    if match is None:
+        return span
+    return Span(span.source, span.start + match.start(), span.start + match.end())

@@ -7,11 +7,12 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from knowreason.codes import catalogue
 from knowreason.diagnostics import Diagnostic, Related, Source, Span
 from knowreason.version import __version__
+
+Json = dict[str, object]
 
 _CODES = {"error": "1;31", "warning": "1;33", "hint": "1;36", "frame": "1;34", "strong": "1"}
 _LEVELS = {"error": "error", "warning": "warning", "hint": "note"}
@@ -52,12 +53,12 @@ def render_json(diagnostics: Iterable[Diagnostic]) -> str:
 
 def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
     """A SARIF 2.1.0 log, as code-scanning services read it."""
-    found = list(diagnostics)
+    findings = list(diagnostics)
     entries = catalogue()
-    used = sorted({diagnostic.code for diagnostic in found})
+    used = sorted({diagnostic.code for diagnostic in findings})
     rules = []
     for code in used:
-        rule: dict[str, Any] = {"id": code}
+        rule: Json = {"id": code}
         if code in entries:
             rule["shortDescription"] = {"text": entries[code].title}
             rule["fullDescription"] = {"text": entries[code].explanation}
@@ -70,7 +71,7 @@ def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
             {
                 "tool": {"driver": driver},
                 "columnKind": "unicodeCodePoints",
-                "results": [_as_sarif(diagnostic, used) for diagnostic in found],
+                "results": [_as_sarif(diagnostic, used) for diagnostic in findings],
             }
         ],
     }
@@ -175,7 +176,7 @@ def _paint(text: str, style: str, color: bool) -> str:
 # ---------------------------------------------------------------- JSON and SARIF
 
 
-def _as_json(diagnostic: Diagnostic) -> dict[str, Any]:
+def _as_json(diagnostic: Diagnostic) -> Json:
     return {
         "code": diagnostic.code,
         "severity": diagnostic.severity,
@@ -190,7 +191,7 @@ def _as_json(diagnostic: Diagnostic) -> dict[str, Any]:
     }
 
 
-def _place(span: Span) -> dict[str, Any]:
+def _place(span: Span) -> Json:
     line, column = span.source.position(span.start)
     end_line, end_column = span.source.position(span.end)
     return {
@@ -202,9 +203,9 @@ def _place(span: Span) -> dict[str, Any]:
     }
 
 
-def _as_sarif(diagnostic: Diagnostic, codes: Sequence[str]) -> dict[str, Any]:
+def _as_sarif(diagnostic: Diagnostic, codes: Sequence[str]) -> Json:
     text = diagnostic.message + (f"; {diagnostic.help}" if diagnostic.help else "")
-    result: dict[str, Any] = {
+    result: Json = {
         "ruleId": diagnostic.code,
         "ruleIndex": codes.index(diagnostic.code),
         "level": _LEVELS[diagnostic.severity],
@@ -219,7 +220,7 @@ def _as_sarif(diagnostic: Diagnostic, codes: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def _related_location(number: int, related: Related) -> dict[str, Any]:
+def _related_location(number: int, related: Related) -> Json:
     return {
         "id": number,
         "physicalLocation": _location(related.span),
@@ -227,10 +228,10 @@ def _related_location(number: int, related: Related) -> dict[str, Any]:
     }
 
 
-def _location(span: Span) -> dict[str, Any]:
+def _location(span: Span) -> Json:
     place = _place(span)
     return {
-        "artifactLocation": {"uri": PurePath(place["file"]).as_posix()},
+        "artifactLocation": {"uri": PurePath(span.source.name).as_posix()},
         "region": {
             "startLine": place["line"],
             "startColumn": place["column"],

@@ -6,10 +6,11 @@ A variable's sort follows from the argument places it stands at. Nothing is buil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, cast
 
+from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang import syntax as sx
 from knowreason.lang.names import Names, Signature, a_sort, is_capital, is_thing
@@ -19,7 +20,7 @@ STRAY = "outside"  # of a variable that was reported outside of its binder
 
 
 @dataclass(slots=True)
-class Bound:
+class BoundVariable:
     """A variable in its scope.
 
     Attributes:
@@ -37,7 +38,29 @@ class Bound:
     head: bool = False
 
 
-Frame = dict[str, Bound]
+Frame = dict[str, BoundVariable]
+
+
+class ExpressionBuilder(Protocol):
+    """What comparisons and aggregates need of the builder of expressions that holds them.
+
+    :class:`knowreason.lang.expressions.Builder` says what each attribute and method is.
+    """
+
+    names: Names
+    scope: Scope
+    crisp: str
+    opens: list[Span]
+    frames: list[Frame]
+    aggregates: int
+
+    def formula(self, node: sx.Expression) -> lg.Formula | None:
+        """The formula a node says, or ``None`` where it is faulty."""
+
+    def term(
+        self, node: sx.Expression, expected: str | None = None, direct: bool = False
+    ) -> lg.Term | None:
+        """The term a node says, or ``None`` where it is faulty."""
 
 
 @dataclass
@@ -48,16 +71,16 @@ class Scope:
     free: Frame = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     binders: dict[int, Frame] = field(default_factory=dict)
-    binder_nodes: list[sx.Quantified | sx.Aggregate] = field(default_factory=list)
+    binder_nodes: list[sx.Quantified | sx.AggregateNode] = field(default_factory=list)
 
-    def find(self, name: str) -> Bound | None:
+    def find(self, name: str) -> BoundVariable | None:
         """The variable of that name as seen from here."""
         for frame in reversed(self.frames):
             if name in frame:
                 return frame[name]
         return self.free.get(name)
 
-    def look(self, node: Any) -> None:
+    def look(self, node: object) -> None:
         """Record the variables of an expression."""
         look = _LOOKS.get(node.__class__)
         if look is not None:
@@ -70,7 +93,7 @@ class Scope:
         if bound is None:
             if is_capital(name) or self._is_parameter(name):
                 return
-            bound = self.free[name] = Bound(name, node.span)
+            bound = self.free[name] = BoundVariable(name, node.span)
         bound.in_atom = bound.in_atom or in_atom
         if sort is None or sort == bound.sort or bound.sort == UNKNOWN_SORT:
             return
@@ -96,21 +119,21 @@ def _call(scope: Scope, node: sx.Call) -> None:
     signature = scope.names.symbols.get(node.name)
     atom = is_capital(node.name)
     for position, argument in enumerate(node.arguments):
-        value = argument
-        if argument.__class__ is sx.Named:
-            value = argument.value  # type: ignore[union-attr]
-        elif position and node.arguments[position - 1].__class__ is sx.Named:
+        value: sx.Argument = argument
+        if isinstance(argument, sx.Named):
+            value = argument.value
+        elif position and isinstance(node.arguments[position - 1], sx.Named):
             signature = None  # out of place: reported when the call is built
-        if value.__class__ is sx.Name:
+        if isinstance(value, sx.Name):
             scope.stand(value, _sort_at(signature, argument, position), atom)
         else:
             scope.look(value)
 
 
-def _sort_at(signature: Signature | None, argument: Any, position: int) -> str | None:
+def _sort_at(signature: Signature | None, argument: sx.Argument, position: int) -> str | None:
     if signature is None:
         return UNKNOWN_SORT
-    if argument.__class__ is sx.Named:
+    if isinstance(argument, sx.Named):
         label = argument.name.text
         if label not in signature.labels:
             return UNKNOWN_SORT
@@ -127,7 +150,7 @@ def _quantified(scope: Scope, node: sx.Quantified) -> None:
     scope.frames.pop()
 
 
-def _aggregate(scope: Scope, node: sx.Aggregate) -> None:
+def _aggregate(scope: Scope, node: sx.AggregateNode) -> None:
     for outside in (node.last, node.prior, node.strength):
         if outside is not None:
             scope.look(outside)
@@ -138,7 +161,7 @@ def _aggregate(scope: Scope, node: sx.Aggregate) -> None:
     scope.frames.pop()
 
 
-def _bind(scope: Scope, node: sx.Quantified | sx.Aggregate, names: Any) -> None:
+def _bind(scope: Scope, node: sx.Quantified | sx.AggregateNode, names: Iterable[sx.Name]) -> None:
     frame: Frame = {}
     for name in names:
         text, report = name.text, scope.names.report
@@ -158,7 +181,7 @@ def _bind(scope: Scope, node: sx.Quantified | sx.Aggregate, names: Any) -> None:
             for outer in scope.frames:
                 if text in outer:
                     outer[text].sort = UNKNOWN_SORT
-        frame[text] = Bound(text, name.span)
+        frame[text] = BoundVariable(text, name.span)
     scope.frames.append(frame)
     scope.binders[id(node)] = frame
     scope.binder_nodes.append(node)
@@ -168,7 +191,7 @@ def _name(scope: Scope, node: sx.Name) -> None:
     scope.stand(node)
 
 
-def _children(scope: Scope, node: Any) -> None:
+def _children(scope: Scope, node: object) -> None:
     for child in sx.children(node):
         scope.look(child)
 
@@ -182,7 +205,7 @@ def _pair(scope: Scope, node: sx.Connective | sx.Binary) -> None:
     scope.look(node.right)
 
 
-def _operand(scope: Scope, node: sx.Not | sx.Negative) -> None:
+def _operand(scope: Scope, node: sx.NotNode | sx.Negative) -> None:
     scope.look(node.operand)
 
 
@@ -198,11 +221,11 @@ _LOOKS: dict[type, Callable[[Scope, Any], None]] = {
     sx.Negative: _operand,
     sx.Binary: _pair,
     sx.Chain: _operands,
-    sx.Not: _operand,
+    sx.NotNode: _operand,
     sx.Connective: _pair,
     sx.Quantified: _quantified,
-    sx.Aggregate: _aggregate,
-    sx.CountList: _children,
+    sx.AggregateNode: _aggregate,
+    sx.CountListNode: _children,
     sx.Named: _named,
 }
 
@@ -236,7 +259,7 @@ def check_binders(scope: Scope) -> None:
                 stray.sort = STRAY
 
 
-def unbound(scope: Scope) -> Iterator[Bound]:
+def unbound(scope: Scope) -> Iterator[BoundVariable]:
     """Variables that stand in no atom (parameters of a definition need a sort only)."""
     for frame in (scope.free, *scope.binders.values()):
         for bound in frame.values():
@@ -246,6 +269,11 @@ def unbound(scope: Scope) -> Iterator[Bound]:
                 yield bound
 
 
-def knows_sort(bound: Bound) -> bool:
+def variable(bound: BoundVariable, span: Span | None = None) -> lg.Variable:
+    """The variable, whose sort is known, as it stands at a place (where it is first seen)."""
+    return lg.Variable(bound.name, cast(str, bound.sort), span=span or bound.first)
+
+
+def knows_sort(bound: BoundVariable) -> bool:
     """Whether a domain was found for the variable."""
     return bound.sort not in (UNKNOWN_SORT, STRAY) and is_thing(bound.sort)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from knowreason import logic as lg
-from knowreason.diagnostics import Span
 from knowreason.logic.skeleton import Leaves, Literal, clause
 from knowreason.logic.variables import children
 
@@ -43,7 +40,7 @@ class Shape:
 
 
 def shape_of(rule: lg.Rule, unknown: frozenset[str], leaves: Leaves) -> Shape:
-    """Look at a rule once; ``unknown`` are the query and latent predicates."""
+    """What stands in a rule; ``unknown`` are the query and latent predicates."""
     names: set[str] = set()
     uses: Counter[str] = Counter()
     _look(rule.formula, names, uses)
@@ -51,33 +48,19 @@ def shape_of(rule: lg.Rule, unknown: frozenset[str], leaves: Leaves) -> Shape:
     if rule.weight.feature is not None:
         _look(rule.weight.feature, names, weighed)
     literals = clause(rule.formula, leaves)
-    found = None if literals is None else tuple(literals)
-    return Shape(rule, frozenset(names), unknown & names, uses, frozenset(weighed), found)
+    disjuncts = None if literals is None else tuple(literals)
+    return Shape(rule, frozenset(names), unknown & names, uses, frozenset(weighed), disjuncts)
 
 
-def _look(node: Any, names: set[str], uses: Counter[str]) -> None:
+def _look(node: lg.Term | lg.Formula, names: set[str], uses: Counter[str]) -> None:
     pending = [node]
     while pending:
         here = pending.pop()
-        kind = here.__class__
-        if kind is lg.Variable:
+        if isinstance(here, lg.Variable):
             uses[here.name] += 1
-        elif kind is lg.Atom:
-            names.add(here.predicate)
-            pending.extend(here.arguments)
-        elif kind is not lg.Constant:
-            if kind is lg.AttributeTerm or kind is lg.ParameterTerm:
+        elif not isinstance(here, lg.Constant):
+            if isinstance(here, lg.Atom):
+                names.add(here.predicate)
+            elif isinstance(here, lg.AttributeTerm | lg.ParameterTerm):
                 names.add(here.name)
             pending.extend(children(here))
-
-
-def name_span(node: Any) -> Span | None:
-    """Where the name of a declaration or rule stands, within its statement."""
-    span: Span | None = node.span
-    if span is None:
-        return None
-    text = span.source.text[span.start : span.end]
-    found = re.search(rf"\b{re.escape(node.name)}\b", text)
-    if found is None:
-        return span
-    return Span(span.source, span.start + found.start(), span.start + found.end())

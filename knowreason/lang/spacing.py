@@ -55,22 +55,22 @@ def pieces(line: Sequence[Token]) -> list[Piece]:
     """The tokens of one statement with their spacing."""
     out: list[Piece] = []
     stack: list[str] = []
-    keyword = line[0].text
+    keyword = line[0].value
     for index, token in enumerate(line):
-        kind = token.kind
+        kind = token.type
         if kind in _CLOSERS:
             stack.pop()
         before = line[index - 1] if index else None
         space = before is not None and _space(line, index, keyword, stack)
-        breaks = kind in _CONNECTIVES or (before is not None and before.kind == "COMMA")
-        out.append(Piece(_ASCII.get(kind, token.text), space, breaks, len(stack)))
+        breaks = kind in _CONNECTIVES or (before is not None and before.type == "COMMA")
+        out.append(Piece(_ASCII.get(kind, token.value), space, breaks, len(stack)))
         if kind in _OPENERS:
             stack.append(kind)
     return out
 
 
 def _space(line: Sequence[Token], index: int, keyword: str, stack: Sequence[str]) -> bool:
-    before, here = line[index - 1].kind, line[index].kind
+    before, here = line[index - 1].type, line[index].type
     if before == "LBRACE" or here == "RBRACE":
         return (before, here) != ("LBRACE", "RBRACE")
     if here in ("COMMA", "DOT", "RPAR", "RBRACKET") or before in ("LPAR", "LBRACKET"):
@@ -91,13 +91,13 @@ def _space(line: Sequence[Token], index: int, keyword: str, stack: Sequence[str]
 
 def _is_call(line: Sequence[Token], index: int) -> bool:
     """Whether a parenthesis holds the arguments of what stands before it."""
-    before = line[index - 1].kind
+    before = line[index - 1].type
     if before in _SOFT:  # `by (x)` after `last 3` is no call, `by(x)` elsewhere is
-        return not (index > 1 and line[index - 2].kind in (*_OPERANDS, *_SOFT))
+        return not (index > 1 and line[index - 2].type in (*_OPERANDS, *_SOFT))
     return before == "NAME" or before in _FUNCTIONS
 
 
 def _is_unary(line: Sequence[Token], index: int) -> bool:
     """Whether a minus has no left side."""
-    before = line[index - 1].kind
+    before = line[index - 1].type
     return before not in (*_OPERANDS, *_SOFT)

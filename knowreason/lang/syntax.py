@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, fields
 from typing import Literal as Choice
 
 from knowreason.diagnostics import Span
+from knowreason.logic.formulas import AggregateKind, ComparisonOperator
+
+LiteralKind = Choice["number", "duration", "string", "bool"]
 
 
 def _span() -> Span:
@@ -38,10 +41,10 @@ class Wild:
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class LiteralNode:
     """A number, a duration (in microseconds), a string, or ``true``/``false``."""
 
-    kind: Choice["number", "duration", "string", "bool"]
+    kind: LiteralKind
     value: bool | int | float | str
     span: Span = _span()
 
@@ -101,12 +104,12 @@ class Chain:
     """Comparisons side by side: ``a < b <= c`` has three operands and two operators."""
 
     operands: tuple[Expression, ...]
-    operators: tuple[str, ...]
+    operators: tuple[ComparisonOperator, ...]
     span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class NotNode:
     """Negation."""
 
     operand: Expression
@@ -134,14 +137,14 @@ class Quantified:
 
 
 @dataclass(frozen=True, slots=True)
-class Aggregate:
+class AggregateNode:
     """``count { x : F }``, ``sum { e for x : F }``, ``rate { F for x : G prior p of n }``.
 
     For ``count``, ``bound`` holds whatever was written before the colon; for the others
     the names after ``for``.
     """
 
-    kind: str
+    kind: AggregateKind
     value: Expression | None
     bound: tuple[Expression, ...]
     body: Expression
@@ -153,7 +156,7 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
-class CountList:
+class CountListNode:
     """``count { F1, F2 }``."""
 
     formulas: tuple[Expression, ...]
@@ -163,25 +166,26 @@ class CountList:
 Expression = (
     Name
     | Wild
-    | Literal
+    | LiteralNode
     | Call
     | FunctionCall
     | Negative
     | Binary
     | Chain
-    | Not
+    | NotNode
     | Connective
     | Quantified
-    | Aggregate
-    | CountList
+    | AggregateNode
+    | CountListNode
 )
+Argument = Expression | Named
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
     """``import "other.kr"``."""
 
-    path: Literal
+    path: LiteralNode
     span: Span = _span()
 
 
@@ -190,7 +194,7 @@ class DomainItem:
     """A domain, with its members when it is enumerated."""
 
     name: Name
-    members: tuple[Literal, ...] | None
+    members: tuple[LiteralNode, ...] | None
     span: Span = _span()
 
 
@@ -250,7 +254,7 @@ class ParamStatement:
     """``param name = literal``."""
 
     name: Name
-    value: Literal
+    value: LiteralNode
     span: Span = _span()
 
 
@@ -280,7 +284,7 @@ class ModelCallNode:
     span: Span = _span()
 
 
-OptionNode = Literal | OptionList | ModelCallNode
+OptionNode = LiteralNode | OptionList | ModelCallNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +302,9 @@ class WeightNode:
     """What stands in the square brackets of a rule."""
 
     kind: Choice["bare", "given", "open", "hard"]
-    value: Literal | None
-    sign: str
-    bound: Literal | None
+    value: LiteralNode | None
+    sign: Choice["", ">=", "<="]
+    bound: LiteralNode | None
     per: tuple[Name, ...]
     feature: Expression | None
     span: Span = _span()
@@ -333,9 +337,9 @@ class Fact:
     """An atom of a facts file, its negation, or a value."""
 
     name: Name
-    arguments: tuple[Literal, ...]
+    arguments: tuple[LiteralNode, ...]
     positive: bool
-    value: Literal | None
+    value: LiteralNode | None
     span: Span = _span()
 
 

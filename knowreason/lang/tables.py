@@ -1,18 +1,22 @@
-"""The LALR tables that lark builds from ``grammar/knowreason.lark``, in a flat form.
-
-lark reads the grammar and computes the tables; the driver in :mod:`knowreason.lang.parser`
-walks them, which halves the time of a large file: most reductions climb the ladder of
-operators and need no node.
-"""
+"""Tokens of the rule language, and the parser that lark makes of ``grammar/knowreason.lark``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NamedTuple
 
+from knowreason.diagnostics import Source, Span
+from knowreason.lang.actions import Token
+from knowreason.lang.statement_actions import ACTIONS
 from knowreason.resources import grammar_path
+
+if TYPE_CHECKING:
+    from lark import Lark
+    from lark.lexer import TerminalDef
 
 STARTS = ("statement", "facts", "formula")
 END = "$END"
@@ -34,30 +38,26 @@ STATEMENT_WORDS = (
 SOFT_WORDS = frozenset({"by", "prior", "of"})
 
 
-@dataclass(frozen=True, slots=True)
-class Reduction:
-    """Replace ``size`` values by ``origin``; ``action`` is ``None`` where one value stays."""
+class Built(NamedTuple):
+    """What a rule of the grammar was reduced to, with its stretch of the source."""
 
-    origin: str
-    size: int
-    action: str | None
+    source: Source
+    start_pos: int
+    end_pos: int
+    value: object
 
 
 @dataclass(frozen=True)
-class Tables:
-    """States of the parser and the words and symbols of the lexer.
+class Grammar:
+    """The parser, and the words and symbols of the lexer.
 
     Attributes:
-        states: state -> token kind or rule name -> next state (int) or :class:`Reduction`.
-        start: start symbol -> first state.
-        end: start symbol -> last state.
-        pattern: one regular expression for every token; the group's name is its kind.
-        words: reserved word -> token kind.
+        parser: lark's, which gives :class:`Built` for every start symbol.
+        pattern: one regular expression for every token; the group's name is its type.
+        words: reserved word -> token type.
     """
 
-    states: tuple[Mapping[str, int | Reduction], ...]
-    start: Mapping[str, int]
-    end: Mapping[str, int]
+    parser: Lark
     pattern: re.Pattern[str]
     words: Mapping[str, str]
 
@@ -68,8 +68,8 @@ class Tables:
 
 
 @cache
-def tables() -> Tables:
-    """Build the tables (about 0.1 s, once a process)."""
+def grammar() -> Grammar:
+    """The grammar, read once a process (about 0.1 s)."""
     from lark import Lark
 
     lark = Lark(
@@ -79,14 +79,8 @@ def tables() -> Tables:
         start=list(STARTS),
         keep_all_tokens=True,
         maybe_placeholders=False,
+        transformer=SimpleNamespace(**{name: _builder(name) for name in ACTIONS}),
     )
-    table = lark.parser.parser._parse_table
-    reductions: dict[object, Reduction] = {}
-    states: list[dict[str, int | Reduction]] = [{} for _ in range(max(table.states) + 1)]
-    for state, actions in table.states.items():
-        for kind, (action, target) in actions.items():
-            shift = action.name == "Shift"
-            states[state][str(kind)] = target if shift else _reduction(target, reductions)
     words = {
         terminal.pattern.value: terminal.name
         for terminal in lark.terminals
@@ -94,32 +88,44 @@ def tables() -> Tables:
     }
     symbols = [terminal for terminal in lark.terminals if terminal.pattern.value not in words]
     symbols.sort(key=lambda t: (-t.priority, -t.pattern.max_width, t.name))
-    return Tables(
-        states=tuple(states),
-        start=dict(table.start_states),
-        end=dict(table.end_states),
-        pattern=_pattern(symbols, lark.ignore_tokens),
-        words=words,
-    )
+    return Grammar(lark, _pattern(symbols, lark.ignore_tokens), words)
 
 
-def _reduction(rule: object, known: dict[object, Reduction]) -> Reduction:
-    if rule not in known:
-        size = len(rule.expansion)  # type: ignore[attr-defined]
-        origin = str(rule.origin.name)  # type: ignore[attr-defined]
-        passes = size == 1 and rule.alias is None and rule.options.expand1  # type: ignore[attr-defined]
-        action = None if passes else str(rule.alias or origin)  # type: ignore[attr-defined]
-        known[rule] = Reduction(origin, size, action)
-    return known[rule]
+def tokens(source: Source, start: int, end: int) -> list[Token]:
+    """Tokens of a stretch of the source, the end mark last."""
+    words = grammar().words
+    line: list[Token] = []
+    for match in grammar().pattern.finditer(source.text, start, end):
+        kind = match.lastgroup or UNKNOWN
+        if kind == STOP:
+            break
+        text, offset = match[kind], match.start(kind)
+        line.append(Token(words.get(text, kind), text, source, offset))
+    line.append(Token(END, "", source, line[-1].end_pos if line else start))
+    return line
 
 
-def _pattern(symbols: list, ignored: list[str]) -> re.Pattern[str]:  # type: ignore[type-arg]
+def _builder(name: str) -> Callable[[list[Token | Built]], Built]:
+    """The action of a rule as lark calls it: the span is that of the first and last symbol."""
+    action = ACTIONS[name]
+
+    def build(children: list[Token | Built]) -> Built:
+        source, start = children[0].source, children[0].start_pos
+        end = children[-1].end_pos
+        values = [c.value if c.__class__ is Built else c for c in children]
+        return Built(source, start, end, action(Span(source, start, end), *values))
+
+    absent = Built(Source("", ""), 0, 0, None)  # never the first or last symbol of a rule
+    return (lambda _: absent) if name == "absent" else build
+
+
+def _pattern(symbols: list[TerminalDef], ignored: Collection[str]) -> re.Pattern[str]:
     """What is skipped, then one token; the commonest tokens are tried first.
 
     These share their first character with no other token, so their place does not matter.
     """
     skipped = "|".join(t.pattern.to_regexp() for t in symbols if t.name in ignored)
-    kept = [t for t in symbols if t.name not in ignored]
-    kept.sort(key=lambda t: t.name not in _COMMON)
-    known = "|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in kept)
-    return re.compile(rf"(?:{skipped})*+(?:{known}|(?P<{STOP}>\Z)|(?P<{UNKNOWN}>.))", re.DOTALL)
+    read = [t for t in symbols if t.name not in ignored]
+    read.sort(key=lambda t: t.name not in _COMMON)
+    groups = "|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in read)
+    return re.compile(rf"(?:{skipped})*+(?:{groups}|(?P<{STOP}>\Z)|(?P<{UNKNOWN}>.))", re.DOTALL)

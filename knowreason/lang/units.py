@@ -24,7 +24,7 @@ _SUMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SortOutcome:
     """Sort of an operation, or what is wrong with it (``culprit``: which operand)."""
 
     sort: str | None
@@ -34,56 +34,58 @@ class Outcome:
     code: str = "KR209"
 
 
-def combine(operator: str, sorts: Sequence[str]) -> Outcome:
+def combine(operator: str, sorts: Sequence[str]) -> SortOutcome:
     """Sort of ``+ - * /`` or ``neg`` over operands of these sorts."""
     for culprit, sort in enumerate(sorts):
         if sort not in ORDERED:
             name = {"neg": "-"}.get(operator, operator)
-            return Outcome(None, f"`{name}` takes numbers, not {a_sort(sort)}", None, culprit)
+            return SortOutcome(None, f"`{name}` takes numbers, not {a_sort(sort)}", None, culprit)
     if operator == "neg":
         if sorts[0] == "time":
-            return Outcome(None, "a time cannot be negated", "subtract it from another time", 0)
-        return Outcome(sorts[0])
+            return SortOutcome(None, "a time cannot be negated", "subtract it from another time", 0)
+        return SortOutcome(sorts[0])
     left, right = sorts
     if left in NUMBERS and right in NUMBERS:
         whole = operator != "/" and left == right == "int"
-        return Outcome("int" if whole else "float")
-    known = _SUMS.get((operator, left, right))
-    if known is None and operator in "*/" and left == "duration" and right in NUMBERS:
-        known = "duration"
-    if known is None and operator == "*" and left in NUMBERS and right == "duration":
-        known = "duration"
-    if known is not None:
-        return Outcome(known)
+        return SortOutcome("int" if whole else "float")
+    summed = _SUMS.get((operator, left, right))
+    if summed is None and operator in "*/" and left == "duration" and right in NUMBERS:
+        summed = "duration"
+    if summed is None and operator == "*" and left in NUMBERS and right == "duration":
+        summed = "duration"
+    if summed is not None:
+        return SortOutcome(summed)
     verb = {"+": "added", "-": "subtracted", "*": "multiplied", "/": "divided"}[operator]
-    return Outcome(
+    return SortOutcome(
         None,
         f"{a_sort(left)} and {a_sort(right)} cannot be {verb}",
         "time - time is a duration and duration / duration a number, as in `(... - ...) / 1h`",
     )
 
 
-def function_sort(name: str, sorts: Sequence[str]) -> Outcome:
+def function_sort(name: str, sorts: Sequence[str]) -> SortOutcome:
     """Sort of a built-in function over arguments of these sorts."""
     if name in ("min", "max"):
         return _extreme(name, sorts)
     if len(sorts) != 1:
-        return Outcome(None, f"`{name}` takes 1 argument, not {len(sorts)}", None, None, "KR203")
+        return SortOutcome(
+            None, f"`{name}` takes 1 argument, not {len(sorts)}", None, None, "KR203"
+        )
     sort = sorts[0]
     if name == "abs" and sort in MEASURES:
-        return Outcome(sort)
+        return SortOutcome(sort)
     if sort in NUMBERS:
-        return Outcome("int" if name == "floor" else "float")
+        return SortOutcome("int" if name == "floor" else "float")
     how = {
         "duration": f"divide by a duration first: `{name}(... / 1h)`",
         "time": f"subtract a time and divide by a duration: `{name}((... - ...) / 1h)`",
     }
-    return Outcome(None, f"`{name}` takes a number, not {a_sort(sort)}", how.get(sort), 0)
+    return SortOutcome(None, f"`{name}` takes a number, not {a_sort(sort)}", how.get(sort), 0)
 
 
-def _extreme(name: str, sorts: Sequence[str]) -> Outcome:
+def _extreme(name: str, sorts: Sequence[str]) -> SortOutcome:
     if len(sorts) < 2:
-        return Outcome(
+        return SortOutcome(
             None,
             f"`{name}` takes two arguments or more",
             f"over a set it is written `{name} {{ expr for x : F }}`",
@@ -92,12 +94,12 @@ def _extreme(name: str, sorts: Sequence[str]) -> Outcome:
         )
     for culprit, sort in enumerate(sorts):
         if sort not in ORDERED:
-            return Outcome(None, f"`{name}` takes numbers, not {a_sort(sort)}", None, culprit)
+            return SortOutcome(None, f"`{name}` takes numbers, not {a_sort(sort)}", None, culprit)
     if set(sorts) <= set(NUMBERS):
-        return Outcome("int" if set(sorts) == {"int"} else "float")
+        return SortOutcome("int" if set(sorts) == {"int"} else "float")
     if len(set(sorts)) == 1:
-        return Outcome(sorts[0])
-    return Outcome(None, f"`{name}` of different units", "time and duration do not mix")
+        return SortOutcome(sorts[0])
+    return SortOutcome(None, f"`{name}` of different units", "time and duration do not mix")
 
 
 def comparable(operator: str, left: Term, right: Term) -> tuple[str, str | None] | None:

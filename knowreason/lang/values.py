@@ -30,10 +30,10 @@ def parse_time(text: str) -> int | None:
 
 def parse_duration(text: str) -> int | None:
     """Microseconds of ``90s``, ``1.5h`` or ``-2d``, or ``None``."""
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
         return None
-    sign, amount, unit = found.groups()
+    sign, amount, unit = match.groups()
     return (-1 if sign else 1) * scale_duration(amount, unit)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from knowreason import logic as lg
 from knowreason.lang import syntax as sx
@@ -41,9 +41,9 @@ def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> 
     feature = None if node.feature is None else _feature(names, scope, node.feature)
     if None in per or (node.feature is not None and feature is None):
         return None
-    value = None if node.value is None else float(cast(Any, node.value.value))
-    known = cast("tuple[lg.Variable, ...]", per)
-    return lg.Weight(node.kind, value, cast(Any, node.sign), known, feature)
+    value = None if node.value is None else float(cast(float, node.value.value))
+    variables = cast("tuple[lg.Variable, ...]", per)
+    return lg.Weight(node.kind, value, node.sign, variables, feature)
 
 
 def _per(names: Names, scope: Scope, name: sx.Name) -> lg.Variable | None:
@@ -84,7 +84,7 @@ def _feature(names: Names, scope: Scope, node: sx.Expression) -> lg.Term | None:
             bound.first,
             help=f"the rule speaks of {', '.join(scope.free)}" if scope.free else None,
         )
-    aggregates = list(_aggregates(node))
+    aggregates = _aggregates(node)
     for aggregate in aggregates:
         names.report(
             "KR409",
@@ -108,12 +108,13 @@ def _feature(names: Names, scope: Scope, node: sx.Expression) -> lg.Term | None:
     return term
 
 
-def _aggregates(node: Any) -> list[Any]:
-    found, pending = [], [node]
+def _aggregates(node: sx.Expression) -> list[sx.AggregateNode | sx.CountListNode]:
+    aggregates: list[sx.AggregateNode | sx.CountListNode] = []
+    pending: list[object] = [node]
     while pending:
         here = pending.pop()
-        if isinstance(here, (sx.Aggregate, sx.CountList)):
-            found.append(here)
+        if isinstance(here, (sx.AggregateNode, sx.CountListNode)):
+            aggregates.append(here)
         elif hasattr(here, "span"):
             pending.extend(sx.children(here))
-    return found
+    return aggregates

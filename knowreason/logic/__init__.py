@@ -1,20 +1,6 @@
 """Terms, formulas and programs: immutable values, no torch, no tables."""
 
-from knowreason.logic.formulas import (
-    And,
-    Atom,
-    BooleanTerm,
-    Comparison,
-    Exists,
-    ForAll,
-    Formula,
-    Iff,
-    Implies,
-    Not,
-    Or,
-    Truth,
-)
-from knowreason.logic.programs import (
+from knowreason.logic.declarations import (
     Argument,
     Attribute,
     Definition,
@@ -24,25 +10,40 @@ from knowreason.logic.programs import (
     OptionValue,
     Parameter,
     Predicate,
-    Program,
+    PredicateKind,
     Rule,
     Weight,
 )
-from knowreason.logic.terms import (
+from knowreason.logic.formulas import (
+    INTEGER_SORTS,
     VALUE_SORTS,
     Aggregate,
+    And,
+    Atom,
     AttributeTerm,
+    BooleanTerm,
+    Comparison,
     Constant,
     CountList,
+    Exists,
+    ForAll,
+    Formula,
+    Iff,
+    Implies,
+    Not,
     Operation,
+    Or,
     ParameterTerm,
     Term,
+    Truth,
     Value,
     Variable,
     Wildcard,
 )
+from knowreason.logic.programs import Program
 
 __all__ = [
+    "INTEGER_SORTS",
     "VALUE_SORTS",
     "Aggregate",
     "And",
@@ -70,6 +71,7 @@ __all__ = [
     "Parameter",
     "ParameterTerm",
     "Predicate",
+    "PredicateKind",
     "Program",
     "Rule",
     "Term",

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping
 
-from knowreason.logic.formulas import Atom, Exists, ForAll, Formula
-from knowreason.logic.terms import Aggregate, AttributeTerm, Term
+from knowreason.logic.formulas import (
+    Aggregate,
+    Atom,
+    AttributeTerm,
+    Exists,
+    ForAll,
+    Formula,
+    Term,
+)
 from knowreason.logic.variables import children, walk
 
-if TYPE_CHECKING:
-    from knowreason.logic.programs import Definition, Program
 
-
-def label_readers(program: Program) -> dict[str, frozenset[str]]:
+def label_readers(
+    bodies: Mapping[str, Term | Formula], queries: Collection[str]
+) -> dict[str, frozenset[str]]:
     """By definition, the query predicates whose known labels it reads, by itself or through
-    other definitions; definitions that read none are left out."""
-    queries = {predicate.name for predicate in program.predicates if predicate.is_open}
-    used = {d.name: set(names_in(d)) for d in program.definitions}
-    found = {name: names & queries for name, names in used.items()}
+    other definitions; definitions that read none are left out.
+
+    Args:
+        bodies: of the definitions, by name.
+        queries: names of the predicates that have labels.
+    """
+    used = {name: set(_names_in(body)) for name, body in bodies.items()}
+    read = {name: names & set(queries) for name, names in used.items()}
     growing = True
     while growing:
         growing = False
         for name, names in used.items():
-            through = set().union(*(found[other] for other in names if other in found))
-            growing |= not through <= found[name]
-            found[name] |= through
-    return {name: frozenset(read) for name, read in found.items() if read}
+            through = set().union(*(read[other] for other in names if other in read))
+            growing |= not through <= read[name]
+            read[name] |= through
+    return {name: frozenset(predicates) for name, predicates in read.items() if predicates}
 
 
-def names_in(definition: Definition) -> Iterator[str]:
+def _names_in(body: Term | Formula) -> Iterator[str]:
     """Predicates and attributes that a definition's body mentions."""
-    for node in walk(definition.body):
+    for node in walk(body):
         if isinstance(node, Atom):
             yield node.predicate
         elif isinstance(node, AttributeTerm):

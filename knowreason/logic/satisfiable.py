@@ -43,9 +43,9 @@ def _assume(clauses: list[Clause], literal: int) -> list[Clause]:
 
 def smallest_conflict(sets: Sequence[Sequence[Clause]]) -> list[int]:
     """Indices of clause sets that cannot hold together, none of which can be left out."""
-    kept = list(range(len(sets)))
+    conflict = list(range(len(sets)))
     for index in range(len(sets)):
-        rest = [i for i in kept if i != index]
+        rest = [i for i in conflict if i != index]
         if not satisfiable([clause for i in rest for clause in sets[i]]):
-            kept = rest
-    return kept
+            conflict = rest
+    return conflict

@@ -14,7 +14,6 @@ from math import factorial, prod
 from typing import Any
 
 from knowreason.logic import formulas as fm
-from knowreason.logic import terms as tm
 from knowreason.logic.text import value_text
 
 HOLE = "\x00"
@@ -66,7 +65,7 @@ class Leaves:
             out: list[str] = []
             variables: list[str] = []
             for argument in node.arguments:
-                if argument.__class__ is tm.Variable:
+                if argument.__class__ is fm.Variable:
                     variables.append(argument.name)  # type: ignore[union-attr]
                     out.append(HOLE)
                 else:
@@ -95,8 +94,8 @@ class Leaves:
 
 def clause(formula: fm.Formula, leaves: Leaves) -> list[Literal] | None:
     """Literals of which one must hold, or ``None`` when the formula is no clause."""
-    found: list[Literal] = []
-    return found if _clause(formula, True, leaves, found) else None
+    literals: list[Literal] = []
+    return literals if _clause(formula, True, leaves, literals) else None
 
 
 def _clause(node: fm.Formula, positive: bool, leaves: Leaves, found: list[Literal]) -> bool:
@@ -143,11 +142,11 @@ class Skeleton:
 def skeleton(formula: fm.Formula, leaves: Leaves) -> Skeleton | None:
     """Truth table over the leaves, or ``None`` over :data:`MAX_LEAVES`."""
     numbers: dict[str, int] = {}
-    known: list[Leaf] = []
-    shape = _shape(formula, leaves, numbers, known)
-    if len(known) > MAX_LEAVES:
+    atoms: list[Leaf] = []
+    shape = _shape(formula, leaves, numbers, atoms)
+    if len(atoms) > MAX_LEAVES:
         return None
-    return Skeleton(tuple(known), _table(shape, columns(len(known)), (1 << (1 << len(known))) - 1))
+    return Skeleton(tuple(atoms), _table(shape, columns(len(atoms)), (1 << (1 << len(atoms))) - 1))
 
 
 def columns(count: int) -> list[int]:
@@ -260,7 +259,7 @@ def canonical_text(formula: fm.Formula, leaves: Leaves, names: Mapping[str, str]
     return text(formula)
 
 
-def term_template(term: tm.Term) -> Leaf:
+def term_template(term: fm.Term) -> Leaf:
     """A term with holes for its variables."""
     variables: list[str] = []
     return Leaf(_template(term, variables, ()), tuple(variables))
@@ -278,7 +277,7 @@ def _many(nodes: Iterable[Any], variables: list[str], bound: tuple[str, ...]) ->
     return ",".join(_template(node, variables, bound) for node in nodes)
 
 
-def _variable(node: tm.Variable, variables: list[str], bound: tuple[str, ...]) -> str:
+def _variable(node: fm.Variable, variables: list[str], bound: tuple[str, ...]) -> str:
     if node.name in bound:
         return f"#{bound.index(node.name)}"
     variables.append(node.name)
@@ -316,7 +315,7 @@ def _binder(node: Any, variables: list[str], bound: tuple[str, ...]) -> str:
     kind = getattr(node, "kind", node.__class__.__name__)
     sorts = ",".join(variable.sort for variable in node.variables)
     parts = [node.body]
-    if isinstance(node, tm.Aggregate):
+    if isinstance(node, fm.Aggregate):
         parts += [p for p in (node.value, node.by) if p is not None]
         outside = [p for p in (node.last, node.prior, node.strength) if p is not None]
         kind += _many(outside, variables, bound)
@@ -324,14 +323,14 @@ def _binder(node: Any, variables: list[str], bound: tuple[str, ...]) -> str:
 
 
 _TEMPLATES: dict[type, Callable[[Any, list[str], tuple[str, ...]], str]] = {
-    tm.Variable: _variable,
-    tm.Wildcard: lambda node, variables, bound: "_",
-    tm.Constant: lambda n, v, b: value_text(n.value, n.sort).replace(HOLE, "\\0"),
-    tm.ParameterTerm: lambda node, variables, bound: node.name,
-    tm.AttributeTerm: _named("name"),
-    tm.Operation: lambda n, v, b: f"{n.operator}({_many(n.operands, v, b)})",
-    tm.Aggregate: _binder,
-    tm.CountList: lambda n, v, b: f"count({_many(n.formulas, v, b)})",
+    fm.Variable: _variable,
+    fm.Wildcard: lambda node, variables, bound: "_",
+    fm.Constant: lambda n, v, b: value_text(n.value, n.sort).replace(HOLE, "\\0"),
+    fm.ParameterTerm: lambda node, variables, bound: node.name,
+    fm.AttributeTerm: _named("name"),
+    fm.Operation: lambda n, v, b: f"{n.operator}({_many(n.operands, v, b)})",
+    fm.Aggregate: _binder,
+    fm.CountList: lambda n, v, b: f"count({_many(n.formulas, v, b)})",
     fm.Truth: lambda node, variables, bound: str(node.value),
     fm.Atom: _named("predicate"),
     fm.BooleanTerm: lambda n, v, b: _template(n.term, v, b),

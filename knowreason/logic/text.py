@@ -1,4 +1,4 @@
-"""Canonical text of terms, formulas and programs; parsing it gives the same value back."""
+"""Canonical text of terms, formulas and statements; parsing it gives the same value back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from knowreason.logic import declarations as dc
 from knowreason.logic import formulas as fm
-from knowreason.logic import programs as pg
-from knowreason.logic import terms as tm
 
 _UNITS = (
     ("w", 604_800_000_000),
@@ -24,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IFF, _IMPLIES, _OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _UNARY, _PRIMARY = range(1, 11)
 
 
-def term_text(term: tm.Term) -> str:
+def term_text(term: fm.Term) -> str:
     """Canonical text of a term."""
     return _text(term, 0)
 
@@ -34,27 +33,18 @@ def formula_text(formula: fm.Formula) -> str:
     return _text(formula, 0)
 
 
-def program_text(program: pg.Program) -> str:
-    """Canonical text of a program: one statement a line, a blank line between kinds."""
-    blocks: list[list[str]] = [
-        [_domain(domain) for domain in program.domains],
-        [_predicate(predicate) for predicate in program.predicates],
-        [_attribute(attribute) for attribute in program.attributes],
-        [f"param {p.name} = {term_text(p.value)}" for p in program.parameters],
-        [_model(model) for model in program.models],
-        [_definition(definition) for definition in program.definitions],
-        [rule_text(rule) for rule in program.rules],
-    ]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+def statement_text(statement: dc.Statement) -> str:
+    """Canonical text of a statement, one line."""
+    return _STATEMENTS[statement.__class__](statement)
 
 
-def rule_text(rule: pg.Rule) -> str:
+def rule_text(rule: dc.Rule) -> str:
     """``rule name [weight] : formula``."""
     weight = weight_text(rule.weight)
     return f"rule {rule.name}{weight and ' ' + weight} : {formula_text(rule.formula)}"
 
 
-def weight_text(weight: pg.Weight) -> str:
+def weight_text(weight: dc.Weight) -> str:
     """The square brackets of a rule; empty for a stated belief."""
     if weight.kind in ("hard", "stated"):
         return "[hard]" if weight.kind == "hard" else ""
@@ -130,7 +120,7 @@ def _quantifier(word: str) -> Callable[[Any], tuple[int, str]]:
     return text
 
 
-def _names(variables: Iterable[tm.Variable]) -> str:
+def _names(variables: Iterable[fm.Variable]) -> str:
     return ", ".join(variable.name for variable in variables)
 
 
@@ -139,12 +129,12 @@ def _comparison(node: fm.Comparison) -> tuple[int, str]:
     return _COMPARISON, f"{left} {node.operator} {right}"
 
 
-def _constant(node: tm.Constant) -> tuple[int, str]:
+def _constant(node: fm.Constant) -> tuple[int, str]:
     text = value_text(node.value, node.sort)
     return (_UNARY if text.startswith("-") else _PRIMARY), text
 
 
-def _operation(node: tm.Operation) -> tuple[int, str]:
+def _operation(node: fm.Operation) -> tuple[int, str]:
     operator = node.operator
     if operator == "neg":
         return _UNARY, f"-{_text(node.operands[0], _PRIMARY)}"
@@ -157,7 +147,7 @@ def _operation(node: tm.Operation) -> tuple[int, str]:
     return _PRIMARY, f"{operator}({_joined(node.operands, ', ', _SUM)})"
 
 
-def _aggregate(node: tm.Aggregate) -> tuple[int, str]:
+def _aggregate(node: fm.Aggregate) -> tuple[int, str]:
     names, body = _names(node.variables), _text(node.body, 0)
     value = "" if node.value is None else f"{_text(node.value, 0)} for "
     tail = ""
@@ -168,7 +158,7 @@ def _aggregate(node: tm.Aggregate) -> tuple[int, str]:
     return _PRIMARY, f"{node.kind} {{ {value}{names} : {body}{tail} }}"
 
 
-def _call(name: str, arguments: Iterable[tm.Term]) -> tuple[int, str]:
+def _call(name: str, arguments: Iterable[fm.Term]) -> tuple[int, str]:
     return _PRIMARY, f"{name}({_joined(arguments, ', ', _SUM)})"
 
 
@@ -184,57 +174,72 @@ _PRINTERS: dict[type, Callable[[Any], tuple[int, str]]] = {
     fm.BooleanTerm: lambda n: _PRINTERS[n.term.__class__](n.term),
     fm.Atom: lambda n: _call(n.predicate, n.arguments),
     fm.Truth: lambda n: (_PRIMARY, "true" if n.value else "false"),
-    tm.Variable: lambda n: (_PRIMARY, n.name),
-    tm.Wildcard: lambda n: (_PRIMARY, "_"),
-    tm.Constant: _constant,
-    tm.ParameterTerm: lambda n: (_PRIMARY, n.name),
-    tm.AttributeTerm: lambda n: _call(n.name, n.arguments),
-    tm.Operation: _operation,
-    tm.Aggregate: _aggregate,
-    tm.CountList: lambda n: (_PRIMARY, f"count {{ {_joined(n.formulas, ', ', 0)} }}"),
+    fm.Variable: lambda n: (_PRIMARY, n.name),
+    fm.Wildcard: lambda n: (_PRIMARY, "_"),
+    fm.Constant: _constant,
+    fm.ParameterTerm: lambda n: (_PRIMARY, n.name),
+    fm.AttributeTerm: lambda n: _call(n.name, n.arguments),
+    fm.Operation: _operation,
+    fm.Aggregate: _aggregate,
+    fm.CountList: lambda n: (_PRIMARY, f"count {{ {_joined(n.formulas, ', ', 0)} }}"),
 }
 
 
 # ---------------------------------------------------------------- statements
 
 
-def _domain(domain: pg.Domain) -> str:
+def _parameter(parameter: dc.Parameter) -> str:
+    return f"param {parameter.name} = {term_text(parameter.value)}"
+
+
+def _domain(domain: dc.Domain) -> str:
     if domain.members is None:
         return f"domain {domain.name}"
     return f"domain {domain.name} = {{ {', '.join(map(string_text, domain.members))} }}"
 
 
-def _places(arguments: Iterable[pg.Argument]) -> str:
+def _places(arguments: Iterable[dc.Argument]) -> str:
     return ", ".join(
         f"{a.name}: {a.sort}{a.functional}" if a.name else f"{a.sort}{a.functional}"
         for a in arguments
     )
 
 
-def _predicate(predicate: pg.Predicate) -> str:
+def _predicate(predicate: dc.Predicate) -> str:
     tail = " symmetric" if predicate.symmetric else ""
     tail += f" within {predicate.within}" if predicate.within else ""
     return f"{predicate.kind} {predicate.name}({_places(predicate.arguments)}){tail}"
 
 
-def _attribute(attribute: pg.Attribute) -> str:
+def _attribute(attribute: dc.Attribute) -> str:
     tail = " clock" if attribute.clock else ""
     return f"attribute {attribute.name}({_places(attribute.arguments)}): {attribute.sort}{tail}"
 
 
-def _definition(definition: pg.Definition) -> str:
+def _definition(definition: dc.Definition) -> str:
     head = f"{definition.name}({_names(definition.parameters)})"
     return f"define {head} := {_text(definition.body, 0)}"
 
 
-def _model(model: pg.ModelDeclaration) -> str:
+def _model(model: dc.ModelDeclaration) -> str:
     return f"model {model.name} for {', '.join(model.predicates)} = {_option(model.call)}"
 
 
-def _option(value: pg.OptionValue) -> str:
-    if isinstance(value, pg.ModelCall):
+def _option(value: dc.OptionValue) -> str:
+    if isinstance(value, dc.ModelCall):
         named = [f"{name}={_option(option)}" for name, option in value.options]
         return f"{value.kind}({', '.join([*map(_option, value.positional), *named])})"
     if isinstance(value, tuple):
         return f"[{', '.join(map(_option, value))}]"
     return value_text(value, "")
+
+
+_STATEMENTS: dict[type, Callable[[Any], str]] = {
+    dc.Domain: _domain,
+    dc.Predicate: _predicate,
+    dc.Attribute: _attribute,
+    dc.Parameter: _parameter,
+    dc.ModelDeclaration: _model,
+    dc.Definition: _definition,
+    dc.Rule: rule_text,
+}

@@ -7,23 +7,21 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from knowreason.logic.formulas import (
+    Aggregate,
     And,
     Atom,
+    AttributeTerm,
     BooleanTerm,
     Comparison,
+    CountList,
     Exists,
     ForAll,
     Formula,
     Iff,
     Implies,
     Not,
-    Or,
-)
-from knowreason.logic.terms import (
-    Aggregate,
-    AttributeTerm,
-    CountList,
     Operation,
+    Or,
     Term,
     Variable,
 )
@@ -77,11 +75,11 @@ def _free(node: Node, bound: frozenset[str]) -> dict[str, Variable]:
     if isinstance(node, Variable):
         return {} if node.name in bound else {node.name: node}
     bound |= {variable.name for variable in bound_variables(node)}
-    found: dict[str, Variable] = {}
+    free: dict[str, Variable] = {}
     for child in children(node):
         for name, variable in _free(child, bound).items():
-            found.setdefault(name, variable)
-    return found
+            free.setdefault(name, variable)
+    return free
 
 
 def substitute(node: N, terms: Mapping[str, Term]) -> N:

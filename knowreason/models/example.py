@@ -9,12 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from knowreason.data.bind_inputs import ScoreColumns
 from knowreason.data.dataset import Dataset
-from knowreason.data.features import FeatureTable
+from knowreason.data.features import FeatureTable, ScoreColumns
 from knowreason.data.graph import Edges, GraphTables
 from knowreason.data.vocabulary import Vocabulary
-from knowreason.logic.programs import Argument, Attribute, Domain, Predicate, Program
+from knowreason.logic import Argument, Attribute, Domain, Predicate, Program
 from knowreason.row_keys import distinct_rows
 
 COLOURS = ("red", "green", "blue")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from knowreason.errors import ModelError, did_you_mean
-from knowreason.logic.programs import ModelCall
+from knowreason.logic import ModelCall
 from knowreason.models.protocol import KnowledgeModel
 from knowreason.registry import Registry
 

@@ -126,8 +126,9 @@ def prequential(
         if progress is not None:
             progress(f"slice {number + 1} of {len(starts)}", number, len(starts))
         after = starts[number + 1] if number + 1 < len(starts) else None
-        cut_off = after is not None and not looks_back
-        upto = data.split_by(by, before=after)[0] if cut_off else data
+        upto = data
+        if after is not None and not looks_back:
+            upto, _ = data.split_by(by, before=after)
         rows.append(walker.score(upto, (moment, after), predicate, number))
         if after is not None:
             walker.learn(upto, after, number + 1)

@@ -23,7 +23,7 @@ class Settings:
             independent.
         bootstrap: resamples for intervals on weights and conclusions, 0 for none.
         adapt: ``reliability`` passes every model through the channel fitted to today's
-            data (algorithms, section 7); empty for no adaptation.
+            data; empty for no adaptation.
         memory_limit, threads: of the relational engine.
         ground_limit: most ground factors a rule may make.
         learn: further options of the learner.

@@ -6,7 +6,7 @@ import pytest
 
 from knowreason.errors import GroundingError
 from knowreason.ground.rule_plan import clause_parts, plan_rule
-from knowreason.ground.skeleton import All, Any_, Crisp, Literal, Same, Tally, skeleton
+from knowreason.ground.skeleton import All, Any_, Crisp, OpenCount, OpenLiteral, Same, skeleton
 from knowreason.lang import loads
 from knowreason.logic import Aggregate, Atom, Comparison, Constant, Operation, Variable
 from knowreason.logic.text import formula_text
@@ -60,8 +60,8 @@ def test_hard_rules_keep_what_could_be_violated():
 def test_quantifiers_become_counts():
     plan = planned("rule r : (forall y. (E(x, y) => S(y))) => T(x)")
     tally, consequence = clause_parts(plan.residual)
-    assert isinstance(consequence, Literal)
-    assert isinstance(tally, Tally)
+    assert isinstance(consequence, OpenLiteral)
+    assert isinstance(tally, OpenCount)
     assert (tally.lower, tally.upper, tally.positive) == (None, 0, False)
     assert tally.is_exists  # some counterexample
     assert isinstance(tally.entries[0], All)

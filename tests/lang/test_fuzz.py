@@ -11,7 +11,7 @@ from knowreason.errors import ProgramError
 from knowreason.lang import check, loads, parse_facts, parse_formula
 from knowreason.lang.format import format_text
 from knowreason.lang.render import render_json, render_sarif, render_text
-from knowreason.lang.tables import tables
+from knowreason.lang.tables import grammar
 from tests.lang.programs import BASE
 
 RELAXED = settings(max_examples=200)
@@ -19,7 +19,7 @@ SEEDS = [path.read_text() for path in sorted((Path(__file__).parent / "golden").
 SYMBOLS = "<=> => | & ! ( ) { } [ ] , : := . = != < <= > >= + - * / ? _ # \" ' \\"
 NAMES = 'x y P Q age at 3 1.5 1h "a" rule domain query'
 PIECES = [
-    *tables().words,
+    *grammar().words,
     *SYMBOLS.split(),
     *NAMES.split(),
     "\n",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from knowreason.errors import ModelError
-from knowreason.logic.programs import ModelCall
+from knowreason.logic import ModelCall
 from knowreason.models import MODELS, KnowledgeModel, LabelledModel, check_model, make
 from knowreason.models.registry import BUILT_IN
 

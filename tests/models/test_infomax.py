@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from knowreason.errors import ModelError
-from knowreason.logic.programs import ModelCall
+from knowreason.logic import ModelCall
 from knowreason.models import deep_infomax, load_model, make, save_model
 from knowreason.models.deep_infomax import EncoderOptions, InfomaxNet, corruption
 from knowreason.models.example import example_data

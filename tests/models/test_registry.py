@@ -1,7 +1,7 @@
 import pytest
 
 from knowreason.errors import ModelError, UnknownNameError
-from knowreason.logic.programs import ModelCall
+from knowreason.logic import ModelCall
 from knowreason.models import make, register
 from knowreason.models.registry import MODELS
 

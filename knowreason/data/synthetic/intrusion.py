@@ -59,7 +59,7 @@ def intrusion(
     label_noise: float = 0.0,
     planted: str | PathLike[str] | None = None,
 ) -> dict[str, pa.Table]:
-    """Draw a log; the same seed gives the same log.
+    """A drawn log; the same seed gives the same log.
 
     Args:
         seed: of all draws. The benign part does not depend on the red team's knobs.

@@ -59,7 +59,7 @@ def campaigns(
     stealth: float,
     chain: float,
 ) -> Track:
-    """Draw campaigns: each has one main source, some stolen accounts and targets.
+    """Drawn campaigns: each has one main source, some stolen accounts and targets.
 
     A campaign goes on for some days; on each it makes a session of a size that varies a
     lot, and within it accounts and targets come back by a power law.
@@ -83,12 +83,12 @@ def campaigns(
     which, when, time = which[order], when[order], time[order]
     user = _stolen(rng, site, which, when)
     target = _targets(rng, site, which, when)
-    known = site.servers_of(rng, site.department[user, when], when)
-    target = np.where(rng.random(len(which)) < stealth, known, target)
+    servers = site.servers_of(rng, site.department[user, when], when)
+    target = np.where(rng.random(len(which)) < stealth, servers, target)
     source = _sources(rng, site, count)[which]
     source, target = _pivoted(rng, which, source, target, chain)
-    kept = source != target
-    return Track(time[kept], user[kept], source[kept], target[kept], which[kept])
+    moves = source != target
+    return Track(time[moves], user[moves], source[moves], target[moves], which[moves])
 
 
 def planted_track(rng: np.random.Generator, site: Site, path: Path) -> Track:

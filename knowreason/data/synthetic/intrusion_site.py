@@ -112,7 +112,7 @@ def draw_site(
     rollout_day: int,
     rollout: float,
 ) -> Site:
-    """Draw a site.
+    """A drawn site.
 
     Args:
         rng: of all draws.

@@ -58,7 +58,7 @@ def marketplace(
     label_noise: float = 0.0,
     annotated: float = 1.0,
 ) -> dict[str, pa.Table]:
-    """Draw a world; the same seed gives the same world.
+    """A drawn world; the same seed gives the same world.
 
     Args:
         seed: of all draws.
@@ -140,11 +140,11 @@ def _accomplices(
 ) -> Ints:
     """Buyers of collusive transactions: old accounts, accounts of the day, or any."""
     fresh = buyers.fresh(rng, day - (rng.random(len(day)) < 0.4))
-    chosen = np.where(kind == HONEST, buyer, buyers.any(rng, day))
-    chosen = np.where(kind == TAKEOVER, buyers.any(rng, day - 60), chosen)
-    chosen = np.where(kind == SIGN_IN, buyers.any(rng, day - 10), chosen)
-    chosen = np.where(kind == OVERRIDDEN, buyers.any(rng, day - 3), chosen)
-    return np.where(kind == ONE_DAY, fresh, chosen)
+    payers = np.where(kind == HONEST, buyer, buyers.any(rng, day))
+    payers = np.where(kind == TAKEOVER, buyers.any(rng, day - 60), payers)
+    payers = np.where(kind == SIGN_IN, buyers.any(rng, day - 10), payers)
+    payers = np.where(kind == OVERRIDDEN, buyers.any(rng, day - 3), payers)
+    return np.where(kind == ONE_DAY, fresh, payers)
 
 
 def _devices(rng: np.random.Generator, trades: dict[str, Ints], new: NDArray[np.bool_]) -> Ints:
@@ -226,11 +226,11 @@ def _labels(
     missed = guilty & (rng.random(len(kind)) < noise)
     wronged = np.zeros(len(kind), dtype=bool)
     wronged[rng.choice(np.flatnonzero(~guilty), int(missed.sum()), replace=False)] = True
-    told = (guilty & ~missed) | wronged
-    unknown = told & (wronged | (rng.random(len(kind)) >= annotated))
-    columns = {"id": identifier, "collusion": pa.array(told.astype(np.int8))}
+    labelled_guilty = (guilty & ~missed) | wronged
+    unknown = labelled_guilty & (wronged | (rng.random(len(kind)) >= annotated))
+    columns = {"id": identifier, "collusion": pa.array(labelled_guilty.astype(np.int8))}
     for place, name in enumerate(SUBCLASSES):
-        is_kind = (told & (kind == place)).astype(np.int8)
+        is_kind = (labelled_guilty & (kind == place)).astype(np.int8)
         columns[name] = pa.array(is_kind, mask=unknown)
     return pa.table(columns)
 

@@ -64,8 +64,8 @@ class Accounts:
         """An account registered on that very day, or the last one before it."""
         first = np.searchsorted(self.registered, day, side="left")
         last = self.known(day)
-        chosen = first + (rng.random(len(day)) * np.maximum(last - first, 1)).astype(np.int64)
-        return np.minimum(chosen, last - 1)
+        members = first + (rng.random(len(day)) * np.maximum(last - first, 1)).astype(np.int64)
+        return np.minimum(members, last - 1)
 
 
 @dataclass(frozen=True)

@@ -36,18 +36,18 @@ def snapshot(world: Tables, first: int, last: int) -> dict[str, pa.Table]:
     trades = world["transactions"]
     day = trades.column("day").to_numpy()
     trades = trades.filter(pa.array((day >= first) & (day < last)))
-    kept = dict(world) | {"transactions": trades}
+    tables = dict(world) | {"transactions": trades}
     for table, key in (("buyers", "buyer"), ("sellers", "seller"), ("items", "item")):
         used = pc.is_in(world[table].column(key), trades.column(key).combine_chunks())
-        kept[table] = world[table].filter(used)
+        tables[table] = world[table].filter(used)
     for table in ("labels", "truth"):
         used = pc.is_in(world[table].column("id"), trades.column("id").combine_chunks())
-        kept[table] = world[table].filter(used)
-    return kept
+        tables[table] = world[table].filter(used)
+    return tables
 
 
 def bind(program: Program, world: Tables) -> Dataset:
-    """Bind a world or a snapshot to a program such as ``rulesets/collusion.kr``.
+    """The data set of a world or a snapshot, bound to a program such as ``rulesets/collusion.kr``.
 
     Attributes of transactions are the columns of their names, and query predicates get the
     labels of :data:`LABELS`. Models may see all signs of a transaction, regions, how long
@@ -126,6 +126,4 @@ def _account(people: pa.Table, start: int) -> pa.Table:
 
 
 def _declared(program: Program, name: str) -> bool:
-    return any(
-        name in (p.name for p in found) for found in (program.predicates, program.attributes)
-    )
+    return any(name in (p.name for p in kind) for kind in (program.predicates, program.attributes))

@@ -42,7 +42,7 @@ def skimming(
     labels: int = 24,
     label_noise: float = 0.0,
 ) -> dict[str, pa.Table]:
-    """Draw a world; the same seed gives the same world.
+    """A drawn world; the same seed gives the same world.
 
     Args:
         seed: of all draws.
@@ -85,9 +85,9 @@ def skimming(
     payment = numbered("p", np.arange(len(day)))
     seen = _labelled(rng, fraud, day < cut, labels)
     noise = np.isin(np.arange(len(day)), seen) & (rng.random(len(day)) < label_noise)
-    told = np.union1d(seen, np.flatnonzero(day >= cut))
+    labelled = np.union1d(seen, np.flatnonzero(day >= cut))
     amount = np.exp(log_amount).astype(np.float64).round(2)
-    known = pa.array(told)
+    labelled_ids = pa.array(labelled)
     return {
         "cards": pa.table({"card": numbered("c", np.arange(cards)), "region": card_region}),
         "terminals": pa.table(
@@ -96,7 +96,7 @@ def skimming(
         "payments": _payments(payment, card, terminal, day, second, amount, entry),
         "days": pa.table({"day": np.arange(days - 1), "next": np.arange(1, days)}),
         "labels": pa.table(
-            {"id": payment.take(known), "fraud": (fraud ^ noise)[told].astype(np.int8)}
+            {"id": payment.take(labelled_ids), "fraud": (fraud ^ noise)[labelled].astype(np.int8)}
         ),
         "truth": pa.table({"id": payment, "fraud": fraud.astype(np.int8)}),
         "compromised": _table_of(compromised),

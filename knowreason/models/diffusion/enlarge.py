@@ -15,7 +15,7 @@ from knowreason.data.features import FeatureTable
 from knowreason.data.graph import Edges, GraphTables
 from knowreason.data.id_tables import VALUE, id_table
 from knowreason.data.vocabulary import Vocabulary
-from knowreason.logic.programs import Argument, Attribute, Predicate, Program
+from knowreason.logic import Argument, Attribute, Predicate, Program
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
