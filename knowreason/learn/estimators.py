@@ -109,8 +109,8 @@ def bethe(task: EstimationTask) -> Estimate:
     """The Bethe likelihood of belief propagation; nothing where it is not to be trusted.
 
     It is refused where belief propagation has several fixed points at the weights found, and
-    where the best solution lies more than five prior standard deviations from the priors: the
-    Bethe free energy is unbounded there in ways the true one is not.
+    where the best solution lies more than five prior standard deviations from the priors: on
+    the way messages did not settle, and the optimiser was thrown where nothing is to be known.
     """
     labelled = task.served
     whole = replace(task.objective, terms=(*task.objective.terms, bethe_likelihood(labelled)))
