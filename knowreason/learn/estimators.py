@@ -1,8 +1,7 @@
 """What estimates the weights of some components: one function each, in one table.
 
 A method of learning (:mod:`knowreason.learn.methods`) decides which estimator serves which
-components; whatever is not served by the estimator itself (components summed exactly, the
-priors) enters as the task's objective.
+components; the likelihood of components summed exactly enters the others' tasks as a term.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ import numpy as np
 from knowreason.learn.bethe import bethe_likelihood, bethe_solutions
 from knowreason.learn.fit import Solution, starts
 from knowreason.learn.likelihood import exact_solutions
-from knowreason.learn.objective import Objective, Progress
+from knowreason.learn.objective import LikelihoodTerm, Objective, Progress
 from knowreason.learn.parts import Labelled
-from knowreason.learn.priors import start_values
+from knowreason.learn.priors import Coordinates, start_values
 from knowreason.learn.problem import EstimatorReport, Problem
 from knowreason.learn.sampled import SamplingSchedule, large, sampled_solution
 from knowreason.learn.stochastic import likelihood_by_chains
@@ -34,8 +33,8 @@ class EstimationTask:
 
     Attributes:
         problem: starts, priors, latent rules.
-        objective: log likelihood of other components, and the priors.
         labelled: the components the estimator serves; ``None`` where there are none.
+        terms: log likelihood of other components.
         seed: of everything random.
         tolerance, max_iterations: of L-BFGS, where it is used.
         sampling: how long worlds are drawn for the pseudo-likelihood.
@@ -44,14 +43,19 @@ class EstimationTask:
     """
 
     problem: Problem
-    objective: Objective
     labelled: Labelled | None
+    terms: tuple[LikelihoodTerm, ...] = ()
     seed: int = 0
     tolerance: float = 1e-3
     max_iterations: int = 200
     sampling: SamplingSchedule = field(default_factory=SamplingSchedule)
     progress: Progress | None = None
     start: Solution | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """The terms and the priors, as a function of the free coordinates."""
+        return Objective(Coordinates.of(self.problem.parameters), self.terms)
 
     @property
     def served(self) -> Labelled:
@@ -109,8 +113,8 @@ def bethe(task: EstimationTask) -> Estimate:
     """The Bethe likelihood of belief propagation; nothing where it is not to be trusted.
 
     It is refused where belief propagation has several fixed points at the weights found, and
-    where the best solution lies more than five prior standard deviations from the priors: the
-    Bethe free energy is unbounded there in ways the true one is not.
+    where the best solution lies more than five prior standard deviations from the priors: on
+    the way messages did not settle, and the optimiser was thrown where nothing is to be known.
     """
     labelled = task.served
     whole = replace(task.objective, terms=(*task.objective.terms, bethe_likelihood(labelled)))
@@ -125,10 +129,10 @@ def bethe(task: EstimationTask) -> Estimate:
     if not solutions:
         return Estimate((), (SEVERAL,))
     best = max(solutions, key=lambda solution: solution.goodness)
-    name, distance = farthest(task.problem, task.objective, best)
+    name, distance = farthest(task.problem, best)
     if distance > FARTHEST:
         return Estimate((), (_refusal(name, distance),))
-    near = (s for s in solutions if farthest(task.problem, task.objective, s)[1] <= FARTHEST)
+    near = (s for s in solutions if farthest(task.problem, s)[1] <= FARTHEST)
     return Estimate(tuple(near))
 
 
@@ -195,14 +199,14 @@ ESTIMATORS: Mapping[str, Callable[[EstimationTask], Estimate]] = {
 }
 
 
-def farthest(problem: Problem, objective: Objective, solution: Solution) -> tuple[str, float]:
+def farthest(problem: Problem, solution: Solution) -> tuple[str, float]:
     """The parameter farthest from its prior, and how many prior standard deviations off.
 
     A bias counts from its start (the base rate of its labels) where that is nearer: rare
     truths are far from their prior for a good reason. Flat priors have no distance; a
     solution that is not finite is infinitely far.
     """
-    coordinates = objective.coordinates
+    coordinates = Coordinates.of(problem.parameters)
     if not coordinates.free.size:
         return "", 0.0
     mean = coordinates.table.prior_mean[coordinates.free]

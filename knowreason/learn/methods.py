@@ -16,9 +16,8 @@ from knowreason.learn.estimators import (
 from knowreason.learn.estimators import pseudo_likelihood as by_pseudo_likelihood
 from knowreason.learn.fit import summarise
 from knowreason.learn.likelihood import exact_likelihood
-from knowreason.learn.objective import Objective, Progress
-from knowreason.learn.parts import Labelled, labelled_components, split
-from knowreason.learn.priors import Coordinates
+from knowreason.learn.objective import Progress
+from knowreason.learn.parts import labelled_components, split
 from knowreason.learn.problem import EstimatorReport, Fit, Problem
 from knowreason.learn.sampled import SamplingSchedule
 from knowreason.learn.worlds import is_complete
@@ -59,26 +58,24 @@ def variational_em(
             unknown estimator, KR858 where ``sampling`` is given and nothing is sampled.
     """
     _refuse_wrong(estimator, sampling)
-    labelled = labelled_components(problem)
-    parts = split(labelled) if estimator == "exact" else split(labelled, width=WIDTH)
-    task = EstimationTask(
-        problem,
-        Objective(Coordinates.of(problem.parameters), ()),
-        parts.tractable,
-        seed,
-        tolerance,
-        max_iterations,
-        sampling,
-        progress,
+    if estimator == "exact":
+        return likelihood(
+            problem,
+            seed=seed,
+            progress=progress,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+        )
+    parts = split(labelled_components(problem), width=WIDTH)
+    small = EstimationTask(
+        problem, parts.tractable, (), seed, tolerance, max_iterations, sampling, progress
     )
     if parts.large is None:
-        return _fit(problem, exact(task), task.report("exact"))
-    if estimator == "exact":
-        raise _too_large(parts.large, "leave `estimator` at `auto`, or use `pseudo_likelihood`")
+        return _fit(problem, exact(small), small.report("exact"))
     terms = () if parts.tractable is None else (exact_likelihood(parts.tractable),)
-    rest = replace(task, objective=replace(task.objective, terms=terms), labelled=parts.large)
-    name, estimate = _large(rest, estimator)
-    return _fit(problem, estimate, (*task.report("exact"), *rest.report(name)))
+    large = replace(small, labelled=parts.large, terms=terms)
+    name, estimate = _large(large, estimator)
+    return _fit(problem, estimate, (*small.report("exact"), *large.report(name)))
 
 
 def likelihood(
@@ -103,16 +100,13 @@ def likelihood(
     """
     parts = split(labelled_components(problem))
     if parts.large is not None:
-        raise _too_large(parts.large, "use method `variational_em` or `pseudo_likelihood`")
-    objective = Objective(Coordinates.of(problem.parameters), ())
+        raise LearningError(
+            f"{len(parts.large.atoms)} atoms lie in components too large for exact inference",
+            code="KR853",
+            help="use method `variational_em`, its `estimator` at `auto`, or `pseudo_likelihood`",
+        )
     task = EstimationTask(
-        problem,
-        objective,
-        parts.tractable,
-        seed,
-        tolerance,
-        max_iterations,
-        progress=progress,
+        problem, parts.tractable, (), seed, tolerance, max_iterations, progress=progress
     )
     return _fit(problem, exact(task), task.report("exact"))
 
@@ -133,8 +127,7 @@ def pseudo_likelihood(
         sampling: how long worlds are drawn where labels are hidden.
     """
     labelled = labelled_components(problem)
-    objective = Objective(Coordinates.of(problem.parameters), ())
-    task = EstimationTask(problem, objective, labelled, seed, sampling=sampling, progress=progress)
+    task = EstimationTask(problem, labelled, seed=seed, sampling=sampling, progress=progress)
     if not len(labelled.atoms):
         return _fit(problem, exact(replace(task, labelled=None)), ())
     return _fit(problem, by_pseudo_likelihood(task), task.report("pseudo_likelihood"))
@@ -188,11 +181,3 @@ def _refuse_wrong(estimator: str, sampling: SamplingSchedule) -> None:
             code="KR858",
             help="it belongs to estimators auto, bethe, pseudo_likelihood",
         )
-
-
-def _too_large(labelled: Labelled, help: str) -> LearningError:
-    return LearningError(
-        f"{len(labelled.atoms)} atoms lie in components too large for exact inference",
-        code="KR853",
-        help=help,
-    )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from benchmarks.weight_recovery import instances, people
 from knowreason.factors.energy import features
 from knowreason.factors.oracle import enumerate_worlds
+from knowreason.learn import learn
 from knowreason.learn.bethe import WarmPropagation, bethe_likelihood, bethe_solutions
 from knowreason.learn.conditionals import pseudo_likelihood
 from knowreason.learn.fit import Solution
@@ -25,6 +26,7 @@ from knowreason.learn.stochastic import (
     FeatureChains,
     GradientEstimate,
     StochasticNewton,
+    _batch,
     _newton,
     likelihood_by_chains,
 )
@@ -150,6 +152,56 @@ def test_chains_agree_with_the_exact_likelihood():
     assert len(calls) == end.iterations == len(end.history) >= ChainSchedule().batches
     trusted = likelihood_by_chains(Objective(coordinates, ()), labelled, best, seed=0)
     assert np.abs((trusted.eta - best.eta) / error).max() < 0.6
+
+
+def test_a_batch_is_in_free_coordinates():
+    """One weight is given and the scale is 3: what is of ``log 3`` is 3 (or 9) times as much."""
+    problem = instances(20, seed=3).hide(0.3, 3)
+    table = replace(problem.parameters, learned=np.arange(8) != 1)
+    labelled = labelled_components(problem)
+    objective = Objective(Coordinates.of(table), ())
+    theta = np.array([1.0, 2.0, 0.5, 0.3, -1.0, -0.5, 0.2, 3.0])
+    eta = objective.coordinates.eta(theta)
+    schedule, information = ChainSchedule(draws=4), 2 * np.eye(7)
+
+    def sides():
+        graphs = labelled.clamped, labelled.graph
+        return [FeatureChains.of(graph, theta, 8, seed) for seed, graph in enumerate(graphs)]
+
+    batch = _batch(objective, sides(), eta, information, schedule)
+    clamped, loose = (side.moments(theta, schedule) for side in sides())
+    slope = np.array([1.0] * 6 + [3.0])
+    free = np.array([0, 2, 3, 4, 5, 6, 7])
+    for i in range(7):
+        gap = (clamped.mean - loose.mean)[free[i]] * slope[i]
+        assert batch.gradient[i] == pytest.approx(objective(eta)[1][i] + gap)
+        for j in range(7):
+            chain, pair = slope[i] * slope[j], (free[i], free[j])
+            error = (clamped.error[pair] + loose.error[pair]) * chain
+            complete = loose.covariance[pair] * chain + information[i, j]
+            assert batch.error[i, j] == pytest.approx(error)
+            assert batch.complete[i, j] == pytest.approx(complete)
+            seen = complete - clamped.covariance[pair] * chain
+            assert batch.information[i, j] == pytest.approx(seen)
+
+
+def test_godambe_covariance_is_in_free_coordinates():
+    """Complete labels at a scale of about 3: errors of the pseudo-likelihood, per component.
+
+    Where components are many the variance of the summed scores is that between components.
+    """
+    drawn = instances(600, seed=3)
+    *biases, sensor = drawn.graph.units
+    third = replace(sensor, value=sensor.value / 3)
+    graph = replace(drawn.graph, units=(*biases, third))
+    problem = replace(drawn, graph=graph).hide(0.0, 0)
+    mean = problem.parameters.prior_mean + np.log(3) * (np.arange(8) == 7)
+    problem = replace(problem, parameters=replace(problem.parameters, prior_mean=mean))
+    fit = learn(problem, "pseudo_likelihood")
+    exact = learn(problem, "likelihood")
+    assert exact.theta[7] > 2.4
+    assert fit.theta == pytest.approx(exact.theta, abs=1.5 * exact.standard_errors.max())
+    assert fit.standard_errors == pytest.approx(exact.standard_errors, rel=0.35)
 
 
 def newton(ends, errors=None, exact=1.0):

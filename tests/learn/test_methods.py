@@ -12,7 +12,6 @@ from knowreason.learn import Problem, learn
 from knowreason.learn.estimators import FARTHEST, EstimationTask, bethe, farthest
 from knowreason.learn.fit import Solution
 from knowreason.learn.learners import LEARNERS, learner_options
-from knowreason.learn.objective import Objective
 from knowreason.learn.parts import labelled_components, split
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.sampled import SamplingSchedule
@@ -81,11 +80,7 @@ def test_auto_takes_chains_from_where_belief_propagation_ends():
 def test_a_solution_far_from_its_priors_is_refused():
     """Belief propagation would give `bias Smokes` -140 +- little, where its prior is N(0, 2)."""
     problem = split_world(0.7)
-    task = EstimationTask(
-        problem,
-        Objective(Coordinates.of(problem.parameters), ()),
-        labelled_components(problem),
-    )
+    task = EstimationTask(problem, labelled_components(problem))
     refused = bethe(task)
     assert refused.solutions == ()
     assert "KR859" in refused.notes[0]
@@ -103,8 +98,6 @@ def test_distance_is_that_of_the_prior_or_of_the_base_rate():
     problem = people(30, seed=0, sweeps=5).hide(0.0, 0)
     labels = np.where(np.arange(60) < 30, 0, problem.labels)
     problem = replace(problem, labels=labels.astype(np.int8))
-    coordinates = Coordinates.of(problem.parameters)
-    objective = Objective(coordinates, ())
     assert problem.parameters.names[2] == "bias Smokes"
     base_rate = np.log(0.5 / 30.5)
     at_priors = problem.parameters.prior_mean.copy()
@@ -113,7 +106,7 @@ def test_distance_is_that_of_the_prior_or_of_the_base_rate():
         eta = at_priors.copy()
         eta[index] += by
         nothing = np.zeros(5)
-        return farthest(problem, objective, Solution(eta, 0, 0, nothing, np.eye(5), 1, True))
+        return farthest(problem, Solution(eta, 0, 0, nothing, np.eye(5), 1, True))
 
     assert away(0, 0)[1] == 0
     assert away(0, -6.0) == ("harm", pytest.approx(4.0))
@@ -130,9 +123,7 @@ def test_unlikely_local_optima_are_dropped(monkeypatch):
     near = Solution(mean, -5.0, -5.0, mean * 0, np.eye(6), 1, True)
     far = replace(near, eta=mean + 50 * np.eye(6)[0], objective=-6.0)
     monkeypatch.setattr("knowreason.learn.estimators.bethe_solutions", lambda *_, **__: [far, near])
-    task = EstimationTask(
-        problem, Objective(Coordinates.of(problem.parameters), ()), labelled_components(problem)
-    )
+    task = EstimationTask(problem, labelled_components(problem))
     assert bethe(task).solutions == (near,)
     monkeypatch.setattr(
         "knowreason.learn.estimators.bethe_solutions",
