@@ -65,7 +65,7 @@ def environment(folder: Path) -> Path:
 def solver(work: Path) -> Path | None:
     """uv in an environment of its own; None where no registry is reached."""
     programs = environment(work / "uv")
-    pip = [programs / "python", "-m", "pip", "install", "--quiet", "uv"]
+    pip = [programs / "python", "-m", "pip", "install", "--quiet", "--timeout", "30", "uv"]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["pip failed"])[-1]

@@ -133,11 +133,10 @@ class Worker:
 
     def prepare(self, package: str) -> None:
         """Run the tests as they are: they must pass, warm the cache and set the time limit."""
-        self.pytest(self.files(package, ""), self.cache, None)
         began = time.monotonic()
         if self.pytest(self.files(package, ""), self.cache, None) != 0:
             sys.exit(f"the tests of {package} fail without any mutant")
-        self.limits[package] = 4 * (time.monotonic() - began) + 30
+        self.limits[package] = 3 * (time.monotonic() - began) + 30
 
     def run(self, mutant: Mutant, sources: Sources) -> str:
         """``killed``, ``time`` (killed, too) or ``survived``."""

@@ -100,6 +100,18 @@ def test_effect_of_a_grounding_is_what_its_absence_changes():
     assert any('Old("carl") & Smokes("carl") => Cancer("carl")' in text for text in texts)
 
 
+def test_the_strongest_groundings_come_first():
+    others = " ".join(f'Friends("hub", "p{i}")' for i in range(4))
+    grounding = grounded(SMOKERS, f'{others} Smokes("p0")')
+    _, every = explained(grounding, "Smokes", "hub", reasons=20)
+    _, few = explained(grounding, "Smokes", "hub", reasons=3)
+    effects = [abs(reason.effect) for reason in every.reasons]
+    assert len(effects) > 3
+    assert effects == sorted(effects, reverse=True)
+    assert effects[0] > effects[-1]
+    assert few.reasons == every.reasons[:3]
+
+
 def test_why_not_names_the_literal_that_is_missing():
     grounding = grounded(SMOKERS, FACTS)
     _, found = explained(grounding, "Cancer", "dora")

@@ -50,6 +50,15 @@ def test_sampled_shares_add_up(seed):
     assert sum(shapley(PLAYERS, worth).values()) == pytest.approx(total)
 
 
+def test_shares_of_one_order_are_what_each_adds():
+    worth = random_game(0)
+    shares = sampled_shapley([tuple(PLAYERS)], worth)
+    assert list(shares) == list(PLAYERS)
+    for place, player in enumerate(PLAYERS):
+        before = frozenset(PLAYERS[:place])
+        assert shares[player] == pytest.approx(worth[before | {player}] - worth[before])
+
+
 @settings(max_examples=25)
 @given(factor_graphs(max_atoms=7))
 def test_a_split_adds_up_to_the_log_odds(graph):
