@@ -239,7 +239,7 @@ def walk(bench: Bench, quick: bool) -> None:
             delay=delay,
             schedule=Schedule(weights=0, models=3),
             looks_back=True,
-            progress=lambda message, done, total: print(".", end="", flush=True),
+            progress=lambda done, total, message: print(".", end="", flush=True),
         )
         print()
         spent = time.perf_counter() - start

@@ -19,6 +19,7 @@ from knowreason.cli import (
     new,
     plan,
     predict,
+    schema_verb,
     train,
 )
 from knowreason.cli.render import Screen, set_screen, show_error
@@ -47,6 +48,7 @@ app.command("explain")(explain.explain)
 app.command("eval")(eval.evaluate)
 app.command("models")(models.models)
 app.command("explain-code")(explain_code.explain_code)
+app.command("schema")(schema_verb.schema)
 
 
 @app.callback(invoke_without_command=True)

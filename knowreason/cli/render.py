@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import KnowreasonError
+from knowreason.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +125,8 @@ def progress_bar() -> Iterator[Progress | None]:
     with Bar(*columns, TimeRemainingColumn(), console=stderr(), transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
-        def update(message: str, done: int, total: int) -> None:
-            bar.update(task, description=message, completed=done, total=total)
+        def update(done: int, total: int, message: str) -> None:
+            bar.update(task, description=message, completed=done, total=total or None)
 
         yield update
 

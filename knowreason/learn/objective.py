@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from knowreason.learn.priors import Coordinates
+from knowreason.progress import Progress as Progress
 
 Vector = NDArray[np.float64]
-Progress = Callable[[int, int, str], None]
 NEWTON_STEPS = 8
 
 

@@ -17,7 +17,7 @@ from knowreason.errors import ProjectError, did_you_mean
 from knowreason.lang import load
 from knowreason.logic import Program
 from knowreason.pipeline.parts import duration, label_delay
-from knowreason.pipeline.project import Binding, EdgeBinding, Project
+from knowreason.pipeline.schema import Binding, EdgeBinding, Project
 
 
 def load_program(project: Project) -> Program:

@@ -10,8 +10,8 @@ import numpy as np
 from knowreason.factors.components import components
 from knowreason.ground import Grounding, ground
 from knowreason.ground.store import save
-from knowreason.pipeline.project import Project
 from knowreason.pipeline.run_folder import whole_folder
+from knowreason.pipeline.schema import Project
 from knowreason.pipeline.training import load_parts
 
 

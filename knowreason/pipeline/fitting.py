@@ -25,7 +25,7 @@ from knowreason.logic import Formula, ModelDeclaration, Program
 from knowreason.logic.variables import walk
 from knowreason.models import MODELS, KnowledgeModel, cross_fit, make
 from knowreason.models.registry import options_table
-from knowreason.pipeline.settings import Progress, Settings
+from knowreason.pipeline.settings import Settings
 from knowreason.pipeline.stored_models import (
     FittedModel,
     folder_name,
@@ -33,6 +33,7 @@ from knowreason.pipeline.stored_models import (
     load_fitted,
     save_fitted,
 )
+from knowreason.progress import Progress
 
 
 def fit_models(
@@ -57,7 +58,7 @@ def fit_models(
         fold_count: how many folds.
         seed, device: handed to models that take them.
         checkpoints: folder for finished fits; one that is there is read, not made again.
-        progress: ``progress(message, done, total)``.
+        progress: ``progress(done, total, message)``.
     """
 
     def fitted(declaration: ModelDeclaration, predicate: str) -> FittedModel:
@@ -75,7 +76,7 @@ def fit_models(
                 folds=fold_count,
                 kind=folds or fold_kind(program, predicate),
                 seed=seed,
-                progress=_relay(progress),
+                progress=progress,
             ),
         )
         if folder:
@@ -114,12 +115,6 @@ def fold_kind(program: Program, predicate: str) -> str:
     return "forward" if clocked else "random"
 
 
-def _relay(progress: Progress | None) -> Any:
-    if progress is None:
-        return None
-    return lambda done, total, message: progress(message, done, total)
-
-
 def fit_weights(
     grounding: Grounding,
     models: tuple[FittedModel, ...],
@@ -131,7 +126,7 @@ def fit_weights(
 ) -> Fit:
     """Learn every weight of a grounding that already holds the models' outputs."""
     problem = learning_problem(grounding, models, settings)
-    return learn(problem, method, seed=seed, progress=_relay(progress), **settings.learn)
+    return learn(problem, method, seed=seed, progress=progress, **settings.learn)
 
 
 def learning_problem(

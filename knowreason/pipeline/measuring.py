@@ -16,9 +16,9 @@ from knowreason.pipeline.binding import load_data
 from knowreason.pipeline.evaluation import Evaluation, evaluate_reasoner
 from knowreason.pipeline.parts import label_delay, parts_of
 from knowreason.pipeline.prequential import Schedule, prequential
-from knowreason.pipeline.project import Project
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth, with_hidden_labels
 from knowreason.pipeline.run_folder import load_run
+from knowreason.pipeline.schema import Project
 
 
 def evaluate_run(folder: Path, directory: Path | None = None) -> tuple[Evaluation, ...]:

@@ -12,7 +12,7 @@ from knowreason.data import Dataset, known_at
 from knowreason.errors import ProjectError
 from knowreason.lang.values import parse_duration
 from knowreason.logic import Program
-from knowreason.pipeline.project import Project
+from knowreason.pipeline.schema import Project
 
 _CONDITION = re.compile(r"^\s*(<|>=)(?!=)\s*(\S.*?)\s*$")
 

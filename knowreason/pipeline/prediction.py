@@ -15,7 +15,7 @@ from knowreason.pipeline.binding import load_data
 from knowreason.pipeline.parts import parts_of
 from knowreason.pipeline.reasoner import only_query
 from knowreason.pipeline.run_folder import load_run
-from knowreason.pipeline.settings import Progress
+from knowreason.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def predict_run(
         predicate: may be left out where only one is asked.
         most_probable: the most probable world instead of marginals.
         adapt: as :meth:`Reasoner.infer` has it.
-        progress: called as ``progress(message, done, total)``.
+        progress: called as ``progress(done, total, message)``.
     """
     beliefs = beliefs_of_run(
         folder,
@@ -87,10 +87,10 @@ def beliefs_of_run(
     run = load_run(folder)
     program = run.reasoner.program
     if progress:
-        progress("reading", 0, 2)
+        progress(0, 2, "reading")
     data = load_data(run.project, program, directory)
     if directory is None:
         data = parts_of(run.project, program, data).test or data
     if progress:
-        progress("reasoning", 1, 2)
+        progress(1, 2, "reasoning")
     return run.reasoner.infer(data, engine=engine, adapt=adapt)

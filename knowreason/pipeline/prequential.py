@@ -24,8 +24,8 @@ from knowreason.models.protocol import fit_model
 from knowreason.models.rows import UNKNOWN, locate, rows_of
 from knowreason.pipeline.fitting import fit_weights
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth, only_query
-from knowreason.pipeline.settings import Progress
 from knowreason.pipeline.stored_models import FittedModel
+from knowreason.progress import Progress
 
 MOST_MOMENTS = 1000
 
@@ -109,7 +109,7 @@ def prequential(
             definitions are evaluated once instead of once a slice. A model that standardises
             its columns over all rows looks beyond; trees do not.
         predicate: which; may be left out where only one is asked.
-        progress: called as ``progress(message, done, total)``.
+        progress: called as ``progress(done, total, message)``.
 
     Raises:
         ProjectError: KR921 for a clock that gives no slices.
@@ -122,7 +122,7 @@ def prequential(
     rows = []
     for number, moment in enumerate(starts):
         if progress is not None:
-            progress(f"slice {number + 1} of {len(starts)}", number, len(starts))
+            progress(number, len(starts), f"slice {number + 1} of {len(starts)}")
         after = starts[number + 1] if number + 1 < len(starts) else None
         cut_off = after is not None and not looks_back
         upto = data.split_by(by, before=after)[0] if cut_off else data

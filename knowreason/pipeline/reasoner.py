@@ -35,11 +35,12 @@ from knowreason.pipeline.fitting import (
 )
 from knowreason.pipeline.intervals import bootstrap_fit, with_intervals
 from knowreason.pipeline.reliability import Shifts, shifted
-from knowreason.pipeline.settings import Progress, Settings
+from knowreason.pipeline.settings import Settings
 from knowreason.pipeline.snapshots import Snapshot
 from knowreason.pipeline.stored_models import FittedModel
 from knowreason.pipeline.watching import training_snapshot, watched
 from knowreason.pipeline.weights import RuleWeights, theta_for
+from knowreason.progress import Progress
 
 if TYPE_CHECKING:
     from typing import Self
@@ -107,7 +108,7 @@ class Reasoner(BaseEstimator):
             data: past data.
             y: nothing; labels are part of ``data``.
             checkpoints: folder where finished models are kept and taken up again.
-            progress: called as ``progress(message, done, total)``.
+            progress: called as ``progress(done, total, message)``.
 
         Raises:
             DataError, ModelError, GroundingError, LearningError: as their parts do.
@@ -142,7 +143,7 @@ class Reasoner(BaseEstimator):
             problem = learning_problem(self.grounding_, self.models_, self.settings)
             replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
         if progress:
-            progress("keeping what holds on the training data", 0, 1)
+            progress(0, 1, "keeping what holds on the training data")
         beliefs = self._believe(self.grounding_, outputs, fit)
         return self.adopt(fit, training_snapshot(beliefs, self.models_), replicates)
 

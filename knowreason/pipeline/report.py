@@ -16,10 +16,10 @@ from knowreason.logic.text import rule_text
 from knowreason.metrics import LOWER_IS_BETTER, Estimate
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.evaluation import REASONER, Evaluation
-from knowreason.pipeline.project import Project
 from knowreason.pipeline.reasoner import Reasoner
 from knowreason.pipeline.reasons import explain_index
 from knowreason.pipeline.report_style import PAGE, STYLE
+from knowreason.pipeline.schema import Project
 from knowreason.pipeline.weights import RuleWeight
 from knowreason.plot import (
     calibration_figure,

@@ -17,10 +17,9 @@ from typing import Any
 from knowreason.errors import ProjectError
 from knowreason.lang import loads
 from knowreason.pipeline.intervals import load_bootstrap, save_bootstrap
-from knowreason.pipeline.project import Project, load_project
+from knowreason.pipeline.project import load_project, project_toml
 from knowreason.pipeline.reasoner import Reasoner
-from knowreason.pipeline.resolved import project_toml
-from knowreason.pipeline.settings import Settings
+from knowreason.pipeline.schema import Project
 from knowreason.pipeline.snapshots import Snapshot
 from knowreason.pipeline.stored_fit import load_fit, save_fit
 from knowreason.pipeline.stored_models import folder_name, load_fitted, save_fitted
@@ -150,26 +149,13 @@ def _load_snapshot(path: Path) -> Snapshot | None:
 
 def reasoner_of(project: Project, program: Any) -> Reasoner:
     """An unfitted reasoner as the project file describes it."""
-    settings = Settings(
-        fold_count=project.learn.fold_count,
-        labels=project.learn.labels,
-        hard_violations=project.learn.hard_violations,
-        clusters=project.learn.clusters,
-        bootstrap=project.learn.bootstrap,
-        adapt=project.learn.adapt,
-        memory_limit=project.memory_limit,
-        threads=project.infer.threads,
-        ground_limit=project.ground_limit,
-        learn=project.learn.options,
-        infer=project.infer.options,
-    )
     return Reasoner(
         program,
         method=project.learn.method,
         engine=project.infer.engine,
         folds=project.learn.folds,
         models=project.models,
-        settings=settings,
+        settings=project.settings(),
         seed=project.seed,
         device=project.device,
     )

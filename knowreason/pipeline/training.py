@@ -18,7 +18,6 @@ from knowreason.pipeline.binding import load_data, load_program
 from knowreason.pipeline.json_text import json_text
 from knowreason.pipeline.measuring import evaluate_parts, evaluation_record
 from knowreason.pipeline.parts import Parts, parts_of
-from knowreason.pipeline.project import Project
 from knowreason.pipeline.reasoner import Reasoner
 from knowreason.pipeline.report import Findings, pictures_of, report_html
 from knowreason.pipeline.run_folder import (
@@ -31,7 +30,8 @@ from knowreason.pipeline.run_folder import (
     save_reasoner,
     whole_folder,
 )
-from knowreason.pipeline.settings import Progress
+from knowreason.pipeline.schema import Project
+from knowreason.progress import Progress
 
 STATE = "state.json"
 
@@ -57,7 +57,7 @@ def train(
         target: the run folder.
         resume: take up the models an interrupted run had finished.
         force: replace a run that is there.
-        progress: called as ``progress(message, done, total)``.
+        progress: called as ``progress(done, total, message)``.
 
     Raises:
         ProjectError: KR914 where the folder is there, KR917 where an interrupted run was
@@ -101,16 +101,16 @@ def _write_results(
 ) -> None:
     assert parts.test is not None
     if progress:
-        progress("reasoning about the test part", 0, 3)
+        progress(0, 3, "reasoning about the test part")
     beliefs = reasoner.infer(parts.test)
     write_marginals(beliefs, folder / "marginals")
     if progress:
-        progress("measuring", 1, 3)
+        progress(1, 3, "measuring")
     evaluations = evaluate_parts(reasoner, project, parts.train, beliefs)
     records = [evaluation_record(evaluation) for evaluation in evaluations]
     (folder / "metrics.json").write_text(json_text(records), encoding="utf-8")
     if progress:
-        progress("writing the report", 2, 3)
+        progress(2, 3, "writing the report")
     pictures = folder / "plots"
     pictures.mkdir(exist_ok=True)
     for name, svg in pictures_of(evaluations).items():

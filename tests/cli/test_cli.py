@@ -232,6 +232,12 @@ def test_explain_code(cli):
     assert cli("explain-code", "KR999").code == 2
 
 
+def test_schema(cli):
+    shown = cli("schema")
+    assert shown.code == 0
+    assert set(shown.json["properties"]) >= {"program", "tables", "bind", "learn"}
+
+
 FAULTS = {
     "no such file": lambda p: (p / "skimming.kr").unlink(),
     "bad toml": lambda p: change(p, "seed = 0", "seed = = 0"),
