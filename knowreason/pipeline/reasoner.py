@@ -45,7 +45,7 @@ from knowreason.progress import Progress
 if TYPE_CHECKING:
     from typing import Self
 
-DEFAULT_METRICS = ("average_precision", "roc_auc", "ece")
+HEADLINE_METRICS = ("average_precision", "roc_auc", "ece")
 
 
 class Reasoner(BaseEstimator):
@@ -238,7 +238,7 @@ class Reasoner(BaseEstimator):
         data: Dataset,
         y: None = None,
         *,
-        metrics: Sequence[str] = DEFAULT_METRICS,
+        metrics: Sequence[str] = HEADLINE_METRICS,
         predicate: str | None = None,
     ) -> dict[str, Estimate]:
         """Metrics against held-back labels, with bootstrap intervals.

@@ -13,7 +13,7 @@ from knowreason.explain import Explanation
 from knowreason.explain.explanation import percent
 from knowreason.logic import Program
 from knowreason.logic.text import rule_text
-from knowreason.metrics import LOWER_IS_BETTER, Estimate
+from knowreason.metrics import Estimate, metric
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.evaluation import REASONER, Evaluation
 from knowreason.pipeline.reasoner import Reasoner
@@ -31,13 +31,6 @@ from knowreason.plot import (
 from knowreason.plot.weights import WeightBar
 
 STRONGEST = 10
-METRIC_WORDS = {
-    "average_precision": "average precision",
-    "roc_auc": "ROC AUC",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "ece": "calibration error",
-}
 
 
 @dataclass(frozen=True)
@@ -62,17 +55,17 @@ def report_html(findings: Findings) -> str:
 
 def headline(evaluation: Evaluation) -> str:
     """One sentence: with rules against the best row without."""
-    metric = next(iter(evaluation.difference), "")
-    if not metric:
+    name = next(iter(evaluation.difference), "")
+    if not name:
         return "No other row to compare with."
-    difference, other = evaluation.difference[metric], evaluation.best_other[metric]
-    ours = evaluation.table[REASONER][metric].value
-    theirs = evaluation.table[other][metric].value
-    words = METRIC_WORDS.get(metric, metric)
+    difference, other = evaluation.difference[name], evaluation.best_other[name]
+    ours = evaluation.table[REASONER][name].value
+    theirs = evaluation.table[other][name].value
+    words = metric(name).title or name
     if difference.low <= 0 <= difference.high:
         verdict = "a tie within chance"
     else:
-        better = (difference.value > 0) != (metric in LOWER_IS_BETTER)
+        better = (difference.value > 0) != metric(name).lower_is_better
         verdict = "better than chance explains" if better else "worse than chance explains"
     return (
         f"With rules, {words} is {ours:.3f}; the best without them ({other}) has {theirs:.3f}: "
@@ -119,13 +112,13 @@ def _asked(findings: Findings) -> str:
 
 def _how_good(evaluation: Evaluation) -> str:
     metrics = list(next(iter(evaluation.table.values())))
-    head = ["", *(METRIC_WORDS.get(metric, metric) for metric in metrics)]
+    head = ["", *(metric(name).title or name for name in metrics)]
     rows = [
-        ([name, *(_estimate(row[metric]) for metric in metrics)], name == REASONER)
+        ([name, *(_estimate(row[key]) for key in metrics)], name == REASONER)
         for name, row in evaluation.table.items()
     ]
     rows += [
-        ([name, *(f"{row[metric].value:.3f}" for metric in metrics)], False)
+        ([name, *(f"{row[key].value:.3f}" for key in metrics)], False)
         for name, row in evaluation.ablation.items()
     ]
     blocks = " over whole slices" if evaluation.blocks is not None else ""
@@ -161,9 +154,9 @@ def _pictures(evaluation: Evaluation) -> str:
 
 def _shown(evaluation: Evaluation) -> dict[str, np.ndarray]:
     """The reasoner and the four best others."""
-    metric = next(iter(evaluation.table[REASONER]))
+    first = next(iter(evaluation.table[REASONER]))
     others = [name for name in evaluation.scores if name != REASONER]
-    others.sort(key=lambda name: -np.nan_to_num(evaluation.table[name][metric].value))
+    others.sort(key=lambda name: -np.nan_to_num(evaluation.table[name][first].value))
     return {name: evaluation.scores[name] for name in (*others[:4], REASONER)}
 
 
