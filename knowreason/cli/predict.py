@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from knowreason.cli.render import progress_bar, say, write_json, write_table
+from knowreason.cli.settings import ProjectOption
 
 
 def predict(
@@ -23,6 +24,7 @@ def predict(
         typer.Option(help="Discount models that broke since training; default: the project's."),
     ] = None,
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
+    project: ProjectOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Predict with a stored run."""
@@ -35,6 +37,7 @@ def predict(
             predicate=predicate,
             most_probable=map,
             adapt=None if adapt is None else "reliability" if adapt else "",
+            project=project,
             progress=progress,
         )
     table = found.table.slice(0, top) if top else found.table

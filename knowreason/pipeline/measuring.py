@@ -21,13 +21,17 @@ from knowreason.pipeline.run_folder import load_run
 from knowreason.pipeline.schema import Project
 
 
-def evaluate_run(folder: Path, directory: Path | None = None) -> tuple[Evaluation, ...]:
-    """Evaluate a run on the test part of its data, or on tables in ``directory``.
+def evaluate_run(
+    folder: Path, directory: Path | None = None, *, project: Path | None = None
+) -> tuple[Evaluation, ...]:
+    """Evaluations of a run on the test part of its data, or on tables in ``directory``.
+
+    ``project`` is as :func:`load_run` has it.
 
     Raises:
         ProjectError: KR919 where nothing is held back and so nothing can be measured.
     """
-    run = load_run(folder)
+    run = load_run(folder, project=project)
     program = run.reasoner.program
     parts = parts_of(run.project, program, load_data(run.project, program))
     test = parts.test

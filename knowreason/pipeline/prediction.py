@@ -48,6 +48,7 @@ def predict_run(
     predicate: str = "",
     most_probable: bool = False,
     adapt: Literal["", "reliability"] | None = None,
+    project: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     """Predict with a run.
@@ -59,6 +60,7 @@ def predict_run(
         predicate: may be left out where only one is asked.
         most_probable: the most probable world instead of marginals.
         adapt: as :meth:`Reasoner.infer` has it.
+        project: as :func:`load_run` has it.
         progress: called as ``progress(done, total, message)``.
     """
     beliefs = beliefs_of_run(
@@ -66,6 +68,7 @@ def predict_run(
         directory,
         engine="map" if most_probable else None,
         adapt=adapt,
+        project=project,
         progress=progress,
     )
     name = predicate or only_query(beliefs.grounding.program)
@@ -81,10 +84,11 @@ def beliefs_of_run(
     *,
     engine: str | None = None,
     adapt: Literal["", "reliability"] | None = None,
+    project: Path | None = None,
     progress: Progress | None = None,
 ) -> Beliefs:
     """Beliefs of a run about its test part, or about tables in ``directory``."""
-    run = load_run(folder)
+    run = load_run(folder, project=project)
     program = run.reasoner.program
     if progress:
         progress(0, 2, "reading")

@@ -17,6 +17,7 @@ from typing import Any
 from knowreason.errors import ProjectError
 from knowreason.lang import loads
 from knowreason.pipeline.intervals import load_bootstrap, save_bootstrap
+from knowreason.pipeline.plugins import load_plugins, require_plugins
 from knowreason.pipeline.project import load_project, project_toml
 from knowreason.pipeline.reasoner import Reasoner
 from knowreason.pipeline.schema import Project
@@ -115,13 +116,21 @@ def save_reasoner(
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
-def load_run(folder: Path | str) -> Run:
-    """Read a finished run.
+def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
+    """A finished run, from ``knowreason train`` or :meth:`Reasoner.save`, ready for use.
+
+    Args:
+        folder: the run folder.
+        project: a project file (or its directory) whose plugins are loaded first, for a run
+            that names plugins which are not installed.
 
     Raises:
-        ProjectError: KR911 for a folder that is no run, naming what is missing.
+        ProjectError: KR911 for a folder that is no run, naming what is missing; KR924 for a
+            plugin that is neither loaded nor installed.
     """
     folder = Path(folder)
+    if project is not None:
+        load_plugins(load_project(project))
     missing = [name for name in PARTS if not (folder / name).is_file()]
     if missing:
         raise ProjectError(
@@ -130,15 +139,16 @@ def load_run(folder: Path | str) -> Run:
             help="`knowreason train PROJECT` writes one",
         )
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    project = load_project(folder / "project.toml")
+    stored = load_project(folder / "project.toml")
+    require_plugins(stored, folder)
     program = loads((folder / "program.kr").read_text(encoding="utf-8"), str(folder / "program.kr"))
-    reasoner = reasoner_of(project, program)
+    reasoner = reasoner_of(stored, program)
     reasoner.models_ = tuple(
         load_fitted(folder / "models" / folder_name(name, predicate))
         for name, predicate in manifest["models"]
     )
     reasoner.adopt(load_fit(folder), _load_snapshot(folder / DRIFT), load_bootstrap(folder))
-    return Run(folder, project, reasoner, manifest)
+    return Run(folder, stored, reasoner, manifest)
 
 
 def _load_snapshot(path: Path) -> Snapshot | None:

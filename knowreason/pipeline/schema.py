@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -179,6 +179,9 @@ class Project(GroundingLimits):
     """Where the project file lies; no key of it."""
     name: str = ""
     """Of the report; by default that of the rule file."""
+    plugins: tuple[str, ...] = ()
+    """Modules that register models, engines, learners or metrics of one's own; looked up beside
+    the project file and among what is installed."""
     seed: StrictInt = 0
     """Of everything random."""
     device: str = "auto"
@@ -209,8 +212,6 @@ class Project(GroundingLimits):
 
     def with_settings(self, settings: Settings) -> Project:
         """The project with a reasoner's settings in their sections."""
-        from dataclasses import replace
-
         learn = {name: getattr(settings, name) for name in LearnSettings.__dataclass_fields__}
         limits = {name: getattr(settings, name) for name in GroundingLimits.__dataclass_fields__}
         return replace(

@@ -11,7 +11,7 @@ from knowreason.registry import Registry
 from knowreason.resources import rulesets_path
 
 Template = Callable[[Path], str]
-TEMPLATES: Registry[Template] = Registry("template")
+TEMPLATES: Registry[Template] = Registry("template", "knowreason.templates")
 
 SKIMMING = """\
 # Payments at terminals of which some are skimmed. The tables in data/ are generated

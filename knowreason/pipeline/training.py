@@ -18,6 +18,7 @@ from knowreason.pipeline.binding import load_data, load_program
 from knowreason.pipeline.json_text import json_text
 from knowreason.pipeline.measuring import evaluate_parts, evaluation_record
 from knowreason.pipeline.parts import Parts, parts_of
+from knowreason.pipeline.plugins import load_plugins
 from knowreason.pipeline.reasoner import Reasoner
 from knowreason.pipeline.report import Findings, pictures_of, report_html
 from knowreason.pipeline.run_folder import (
@@ -37,7 +38,8 @@ STATE = "state.json"
 
 
 def load_parts(project: Project, directory: Path | None = None) -> Parts:
-    """Program and data of a project, split."""
+    """Program and data of a project, split; its plugins are loaded."""
+    load_plugins(project)
     program = load_program(project)
     return parts_of(project, program, load_data(project, program, directory))
 
@@ -65,6 +67,7 @@ def train(
     """
     start = time.perf_counter()
     refuse_existing(target, replace=force)
+    load_plugins(project)
     _check_names(project)
     program = load_program(project)
     fingerprint = data_hash(project)
