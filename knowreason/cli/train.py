@@ -33,7 +33,6 @@ def train(
         settings["learn.labels"] = labels
     loaded = load_project(project, settings)
     target = output or Path("runs") / loaded.name
-    target.parent.mkdir(parents=True, exist_ok=True)
     if has_interrupted_run(target) and not resume:
         say("an interrupted run is replaced (--resume would go on with it)")
     with progress_bar() as progress:

@@ -44,7 +44,7 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
         DataError: for a table that does not fit.
     """
     _check_names(project, program)
-    sources = project.tables if directory is None else _moved(project, directory)
+    sources = project.tables if directory is None else moved_tables(project, directory)
     tables = load_tables(
         sources,
         memory_limit=project.memory_limit,
@@ -191,7 +191,8 @@ def _is_asked(program: Program, name: str) -> bool:
     return any(predicate.name == name for predicate in program.open_predicates)
 
 
-def _moved(project: Project, directory: Path) -> dict[str, TableSource]:
+def moved_tables(project: Project, directory: Path) -> dict[str, TableSource]:
+    """Tables by name, their files looked for in ``directory`` under the same names."""
     return {
         name: source
         if source.path is None

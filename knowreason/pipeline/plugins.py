@@ -19,7 +19,7 @@ def load_plugins(project: Project) -> None:
     """Import the ``plugins`` of a project, first looked up beside the project file.
 
     Raises:
-        ProjectError: KR924 for a module that is not there, KR925 for one that fails when it
+        ProjectError: KR926 for a module that is not there, KR927 for one that fails when it
             is imported or whose name is taken by another module.
     """
     directory = str(project.directory)
@@ -30,7 +30,7 @@ def load_plugins(project: Project) -> None:
             if beside is not None and getattr(loaded, "__file__", None) != beside:
                 raise ProjectError(
                     f"plugin `{name}`: another module of that name is loaded already",
-                    code="KR925",
+                    code="KR927",
                     help="give the plugin a name of its own",
                 )
             continue
@@ -47,7 +47,7 @@ def require_plugins(project: Project, folder: Path) -> None:
     """Import the plugins a run folder names, from anywhere but that folder.
 
     Raises:
-        ProjectError: KR924 for a module that is neither loaded nor installed.
+        ProjectError: KR926 for a module that is neither loaded nor installed.
     """
     inside = folder.resolve()
     for name in project.plugins:
@@ -57,7 +57,7 @@ def require_plugins(project: Project, folder: Path) -> None:
         if _origin(name, elsewhere) is None:
             raise ProjectError(
                 f"`{folder}` needs the plugin `{name}`, which is not installed",
-                code="KR924",
+                code="KR926",
                 help="name the project it lies beside: `--project PROJECT`, "
                 "`load_run(..., project=PROJECT)`",
             )
@@ -91,8 +91,8 @@ def _import(name: str, absent: str) -> None:
         import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name and not name.startswith(f"{error.name}."):
-            raise ProjectError(f"plugin `{name}` needs a module: {error}", code="KR925") from error
-        raise ProjectError(f"there is no plugin `{name}`: {absent}", code="KR924") from None
+            raise ProjectError(f"plugin `{name}` needs a module: {error}", code="KR927") from error
+        raise ProjectError(f"there is no plugin `{name}`: {absent}", code="KR926") from None
     except Exception as error:  # whatever a user's module raises is the user's to see
         what = f"{type(error).__name__}: {error}"
-        raise ProjectError(f"plugin `{name}` cannot be imported: {what}", code="KR925") from error
+        raise ProjectError(f"plugin `{name}` cannot be imported: {what}", code="KR927") from error

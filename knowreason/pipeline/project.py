@@ -75,6 +75,12 @@ def project_toml(project: Project) -> str:
     return tomli_w.dumps(values | {"program": str(project.program)})
 
 
+def paths_of(project: Project) -> tuple[Path, ...]:
+    """What the project lives on: its folder, its rule file, the files of its tables."""
+    files = [file for source in project.tables.values() for file in source.files()]
+    return (project.directory, project.program, *files)
+
+
 def _override(table: dict[str, Any], key: str, text: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]

@@ -46,7 +46,8 @@ class Binding:
     columns: tuple[str, ...]
     """One column a position."""
     value: str | None = None
-    """Column of the attribute's value."""
+    """Column of the attribute's value; of an observed predicate without arguments, whether it
+    holds."""
     label: str | None = None
     """Column with 0/1 labels of a query predicate."""
     unknown: tuple[Scalar, ...] = ()

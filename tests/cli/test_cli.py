@@ -176,6 +176,9 @@ def test_predict(cli, skimming_run, tmp_path):
     done = cli("predict", skimming_run, "--data", tmp_path / "data", "-o", tmp_path / "o.parquet")
     assert (done.code, done.out) == (0, "")
     assert pq.read_table(tmp_path / "o.parquet").num_rows > 100
+    again = ("predict", skimming_run, "-o", tmp_path / "o.parquet")
+    assert (cli(*again).code, "KR914" in cli(*again).err) == (2, True)
+    assert cli(*again, "--force").code == 0
     assert cli("predict", skimming_run, "--map", "--top", "3").code == 0
     adapted = cli("predict", skimming_run, "--adapt", "--top", "3", "--json")
     assert adapted.code == 0
@@ -264,6 +267,16 @@ def change(project, old, new, name="knowreason.toml"):
     text = (project / name).read_text()
     assert old in text
     (project / name).write_text(text.replace(old, new))
+
+
+def test_force_does_not_take_the_project(cli, tmp_path, skimming_project):
+    project = tmp_path / "project"
+    shutil.copytree(skimming_project, project)
+    for verb in ("train", "compile"):
+        done = cli(verb, project, "-o", project, "--force")
+        assert (done.code, done.out) == (2, "")
+        assert "error[KR924]" in done.err
+    assert (project / "knowreason.toml").is_file()
 
 
 @pytest.mark.parametrize("fault", FAULTS)

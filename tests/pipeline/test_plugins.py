@@ -124,7 +124,7 @@ def test_models_engines_learners_and_metrics_of_ones_own(
     clean()  # as a new process would be
     code, said = call(monkeypatch, capsys, "predict", run, "--top", "2")
     assert code == 2
-    assert "KR924" in said.err
+    assert "KR926" in said.err
     assert "--project" in said.err
     for verb in (("predict", run, "--top", "2"), ("eval", run)):
         clean()
@@ -144,7 +144,7 @@ def test_code_never_comes_out_of_a_run_folder(project, clean, tmp_path, monkeypa
         shutil.copy(project / name, tmp_path / "run" / name)
     monkeypatch.chdir(tmp_path / "run")
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    with pytest.raises(ProjectError, match="KR924"):
+    with pytest.raises(ProjectError, match="KR926"):
         load_run(tmp_path / "run")
     assert NAME not in sys.modules
     sys.path.insert(0, str(project))  # installed
@@ -155,9 +155,9 @@ def test_code_never_comes_out_of_a_run_folder(project, clean, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
-        (None, "KR924", "neither"),
-        ("import nowhere_at_all", "KR925", "nowhere_at_all"),
-        ("1 / 0", "KR925", "ZeroDivisionError"),
+        (None, "KR926", "neither"),
+        ("import nowhere_at_all", "KR927", "nowhere_at_all"),
+        ("1 / 0", "KR927", "ZeroDivisionError"),
     ],
 )
 def test_a_plugin_that_does_not_load_is_told(project, text, code, message):
@@ -176,7 +176,7 @@ def test_two_projects_with_plugins_of_one_name(project, tmp_path):
     load_plugins(load_project(project))
     other = tmp_path / "other"
     shutil.copytree(project, other)
-    with pytest.raises(ProjectError, match="KR925"):
+    with pytest.raises(ProjectError, match="KR927"):
         load_plugins(load_project(other))
 
 
