@@ -70,6 +70,12 @@ class Beliefs:
     unadapted: Beliefs | None = None
     interval: NDArray[np.float32] | None = None
 
+    def __repr__(self) -> str:
+        spans = self.grounding.atoms.spans
+        asked = ", ".join(f"{len(self.asked(name)):,} {name}" for name in spans)
+        engines = ", ".join(dict.fromkeys(report.engine for report in self.posterior.reports))
+        return f"Beliefs({asked} asked; {engines or 'nothing to infer'}; {len(self.notes)} notes)"
+
     @property
     def info(self) -> str:
         """Engines used, components, convergence; a few lines of text."""

@@ -17,7 +17,7 @@ from knowreason.pipeline.evaluation import Evaluation, evaluate_reasoner
 from knowreason.pipeline.parts import label_delay, parts_of
 from knowreason.pipeline.prequential import Schedule, prequential
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth, with_hidden_labels
-from knowreason.pipeline.run_folder import load_run
+from knowreason.pipeline.run_folder import load_run_on_tables
 from knowreason.pipeline.schema import Project
 
 
@@ -31,7 +31,7 @@ def evaluate_run(
     Raises:
         ProjectError: KR919 where nothing is held back and so nothing can be measured.
     """
-    run = load_run(folder, project=project)
+    run = load_run_on_tables(folder, project)
     program = run.reasoner.program
     parts = parts_of(run.project, program, load_data(run.project, program))
     test = parts.test

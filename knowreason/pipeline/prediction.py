@@ -14,10 +14,11 @@ from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data, moved_tables
+from knowreason.pipeline.manifests import holds, not_replaced
 from knowreason.pipeline.parts import parts_of
 from knowreason.pipeline.project import paths_of
 from knowreason.pipeline.reasoner import only_query
-from knowreason.pipeline.run_folder import holds, load_run, not_replaced
+from knowreason.pipeline.run_folder import load_run_on_tables
 from knowreason.progress import Progress
 
 
@@ -120,7 +121,7 @@ def beliefs_of_run(
     progress: Progress | None = None,
 ) -> Beliefs:
     """Beliefs of a run about its test part, or about tables in ``directory``."""
-    run = load_run(folder, project=project)
+    run = load_run_on_tables(folder, project)
     program = run.reasoner.program
     if progress:
         progress(0, 2, "reading")

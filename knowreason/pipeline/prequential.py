@@ -25,6 +25,7 @@ from knowreason.models.rows import UNKNOWN, locate, rows_of
 from knowreason.pipeline.fitting import fit_weights
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth, only_query
 from knowreason.pipeline.stored_models import FittedModel
+from knowreason.pipeline.stored_reasoner import Learned
 from knowreason.progress import Progress
 
 MOST_MOMENTS = 1000
@@ -235,15 +236,14 @@ class _Walker:
         outputs = tuple(model.fitted.output for model in carried)
         mine.grounding_ = mine._ground(known, outputs)
         if refit_weights:
-            mine.adopt(
-                fit_weights(
-                    mine.grounding_,
-                    carried,
-                    method=mine.method,
-                    settings=mine.settings,
-                    seed=mine.seed,
-                )
+            fit = fit_weights(
+                mine.grounding_,
+                carried,
+                method=mine.method,
+                settings=mine.settings,
+                seed=mine.seed,
             )
+            mine.adopt(Learned(carried, fit))
 
 
 def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:

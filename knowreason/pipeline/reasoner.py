@@ -20,7 +20,7 @@ from knowreason.factors import OPEN
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding, ground
 from knowreason.infer import infer
-from knowreason.learn import Bootstrap, Fit
+from knowreason.learn import Fit
 from knowreason.logic import Program
 from knowreason.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
@@ -34,10 +34,12 @@ from knowreason.pipeline.fitting import (
     with_label_warnings,
 )
 from knowreason.pipeline.intervals import bootstrap_fit, with_intervals
+from knowreason.pipeline.manifests import run_folder
 from knowreason.pipeline.reliability import Shifts, shifted
+from knowreason.pipeline.schema import InferSection, LearnSection, Project
 from knowreason.pipeline.settings import Settings
-from knowreason.pipeline.snapshots import Snapshot
 from knowreason.pipeline.stored_models import FittedModel
+from knowreason.pipeline.stored_reasoner import Learned, check_plain, write_learned
 from knowreason.pipeline.watching import training_snapshot, watched
 from knowreason.pipeline.weights import RuleWeights, theta_for
 from knowreason.progress import Progress
@@ -145,17 +147,59 @@ class Reasoner(BaseEstimator):
         if progress:
             progress(0, 1, "keeping what holds on the training data")
         beliefs = self._believe(self.grounding_, outputs, fit)
-        return self.adopt(fit, training_snapshot(beliefs, self.models_), replicates)
+        snapshot = training_snapshot(beliefs, self.models_)
+        return self.adopt(Learned(self.models_, fit, snapshot, replicates))
 
-    def adopt(
-        self, fit: Fit, snapshot: Snapshot | None = None, replicates: Bootstrap | None = None
-    ) -> Self:
-        """Take over what was learned (of a stored run); the models stay."""
-        self.fit_ = fit
-        self.snapshot_ = snapshot
-        self.bootstrap_ = replicates
-        self.weights_ = RuleWeights.of(fit, replicates)
+    def adopt(self, learned: Learned) -> Self:
+        """Take over what was learned (of a stored run)."""
+        self.models_ = learned.models
+        self.fit_ = learned.fit
+        self.snapshot_ = learned.snapshot
+        self.bootstrap_ = learned.replicates
+        self.weights_ = RuleWeights.of(learned.fit, learned.replicates)
         return self
+
+    def learned(self) -> Learned:
+        """What :meth:`fit` learned, as it is stored."""
+        return Learned(self._fitted(), self.fit_, self.snapshot_, self.bootstrap_)
+
+    def save(self, folder: Path | str, *, force: bool = False) -> None:
+        """Write a run folder that :func:`knowreason.load_run` and the command line read.
+
+        Program, settings, weights and models are in it, without pickle; data are not.
+
+        Args:
+            folder: appears whole or not at all.
+            force: replace a run folder that is there.
+
+        Raises:
+            NotFittedError: before :meth:`fit`.
+            ProjectError: KR914 where something is there, KR924 where it is no run folder.
+            ModelError: KR840 for a model or an option that is no plain value.
+        """
+        self._fitted()
+        given = self.models or {}
+        options = {n: dict(o) for n, o in given.items() if not isinstance(o, KnowledgeModel)}
+        for name, values in options.items():
+            check_plain(values, f"{name}.")
+        project = Project(
+            program=Path("program.kr"),
+            seed=self.seed,
+            device=self.device,
+            models=options,
+            learn=LearnSection(method=self.method, folds=self.folds),
+            infer=InferSection(engine=self.engine),
+        )
+        grounded = self.grounding_.reports if hasattr(self, "grounding_") else ()
+        with run_folder(Path(folder), replace=force) as partial:
+            write_learned(
+                self.learned(),
+                self.program,
+                project.with_settings(self.settings),
+                partial,
+                reports=grounded,
+                ready=tuple(name for name in given if name not in options),
+            )
 
     def infer(
         self,
@@ -295,6 +339,24 @@ class Reasoner(BaseEstimator):
             evaluated=evaluated_definitions(data) if data.program is self.program else None,
             hard_violations=self.settings.hard_violations,
         ).with_models(outputs)
+
+    def __repr__(self) -> str:
+        program = self.program
+        asked = ", ".join(p.name for p in program.predicates if p.kind == "query") or "nothing"
+        rules, models = len(program.rules), len(program.models)
+        counts = (
+            f"{rules} rule{'s' * (rules != 1)}, {models} model{'s' * (models != 1)}; asks {asked}"
+        )
+        if not hasattr(self, "fit_"):
+            return f"Reasoner({counts}; {self.method}, not fitted)"
+        labels = ""
+        if hasattr(self, "grounding_"):
+            labels = f" on {int((self.grounding_.labels != OPEN).sum()):,} labels"
+        weights = [weight for weight in self.weights_ if weight.kind == "rule"]
+        weights.sort(key=lambda weight: -abs(weight.value))
+        strongest = [f"{w.name} {w.value:.2f} +- {w.standard_error:.2f}" for w in weights[:3]]
+        second = f"\n  strongest: {', '.join(strongest)}" if strongest else ""
+        return f"Reasoner({counts}; {self.method}, fitted{labels}){second}"
 
     def _fitted(self) -> tuple[FittedModel, ...]:
         if not hasattr(self, "fit_"):

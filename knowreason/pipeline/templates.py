@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from knowreason.pipeline.run_folder import run_folder
+from knowreason.pipeline.manifests import run_folder
 from knowreason.registry import Registry
 from knowreason.resources import rulesets_path
 

@@ -16,26 +16,23 @@ from knowreason.metrics import metric
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data, load_program
 from knowreason.pipeline.json_text import json_text
+from knowreason.pipeline.manifests import (
+    has_manifest,
+    holds,
+    not_replaced,
+    partial_folder,
+    refuse_existing,
+    run_folder,
+)
 from knowreason.pipeline.measuring import evaluate_parts, evaluation_record
 from knowreason.pipeline.parts import Parts, parts_of
 from knowreason.pipeline.plugins import load_plugins
 from knowreason.pipeline.project import paths_of
 from knowreason.pipeline.reasoner import Reasoner
 from knowreason.pipeline.report import Findings, pictures_of, report_html
-from knowreason.pipeline.run_folder import (
-    Run,
-    data_hash,
-    has_manifest,
-    holds,
-    load_run,
-    not_replaced,
-    partial_folder,
-    reasoner_of,
-    refuse_existing,
-    run_folder,
-    save_reasoner,
-)
+from knowreason.pipeline.run_folder import Run, data_hash, load_run, reasoner_of
 from knowreason.pipeline.schema import Project
+from knowreason.pipeline.stored_reasoner import write_learned
 from knowreason.progress import Progress
 
 STATE = "state.json"
@@ -86,10 +83,12 @@ def train(
         reasoner.fit(parts.train, checkpoints=folder / "models", progress=progress)
         if parts.test is not None:
             _write_results(project, reasoner, parts, folder, progress)
-        save_reasoner(
-            reasoner,
+        write_learned(
+            reasoner.learned(),
+            program,
             project,
             folder,
+            reports=reasoner.grounding_.reports,
             seconds=time.perf_counter() - start,
             data_hash=fingerprint,
         )

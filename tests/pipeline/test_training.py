@@ -13,11 +13,12 @@ import pytest
 from knowreason.data import Vocabulary
 from knowreason.errors import DataError, ProjectError
 from knowreason.pipeline import fitting, training
+from knowreason.pipeline.manifests import partial_folder
 from knowreason.pipeline.measuring import evaluate_parts
 from knowreason.pipeline.prediction import beliefs_of_run, predict_run, save_table
 from knowreason.pipeline.project import load_project
 from knowreason.pipeline.report import Findings, report_html
-from knowreason.pipeline.run_folder import load_run, partial_folder
+from knowreason.pipeline.run_folder import load_run
 from knowreason.pipeline.training import has_interrupted_run, load_parts, train
 from tests.projects import write_skimming, write_world
 
