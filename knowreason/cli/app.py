@@ -13,6 +13,7 @@ from knowreason.cli import (
     eval,
     explain,
     explain_code,
+    export_verb,
     fmt,
     infer,
     models,
@@ -48,6 +49,7 @@ app.command("explain")(explain.explain)
 app.command("eval")(eval.evaluate)
 app.command("models")(models.models)
 app.command("explain-code")(explain_code.explain_code)
+app.command("export")(export_verb.export)
 app.command("schema")(schema_verb.schema)
 
 

@@ -18,7 +18,7 @@ from knowreason.pipeline.manifests import holds, not_replaced
 from knowreason.pipeline.parts import parts_of
 from knowreason.pipeline.project import paths_of
 from knowreason.pipeline.reasoner import only_query
-from knowreason.pipeline.run_folder import load_run_on_tables
+from knowreason.pipeline.run_folder import load_run_on_tables, stored_project
 from knowreason.progress import Progress
 
 
@@ -46,7 +46,7 @@ def check_output(
     if not replace:
         help = "choose another name or --force"
         raise ProjectError(f"`{path}` is there already", code="KR914", help=help)
-    project = load_run(run).project
+    project = stored_project(run)
     tables = project.tables if directory is None else moved_tables(project, directory)
     files = (file for source in tables.values() for file in source.files())
     kept = (*paths_of(project), *files, *(run / "marginals").glob("*"))

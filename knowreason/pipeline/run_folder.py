@@ -47,6 +47,19 @@ def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
     folder = Path(folder)
     if project is not None:
         load_plugins(load_project(project))
+    stored = stored_project(folder)
+    require_plugins(stored, folder)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    program = loads((folder / "program.kr").read_text(encoding="utf-8"), str(folder / "program.kr"))
+    reasoner, learned = reasoner_of(stored, program), read_learned(folder)
+    ready = manifest.get("ready_models", ())
+    given = {model.name: model.fitted.model for model in learned.models if model.name in ready}
+    reasoner.models = {**stored.models, **given}
+    return Run(folder, stored, reasoner.adopt(learned), manifest)
+
+
+def stored_project(folder: Path) -> Project:
+    """The project of a run folder; raises :class:`ProjectError` KR911 for another folder."""
     missing = [name for name in PARTS if not (folder / name).is_file()]
     if missing:
         raise ProjectError(
@@ -54,15 +67,7 @@ def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
             code="KR911",
             help="`knowreason train PROJECT` writes one",
         )
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    stored = load_project(folder / "project.toml")
-    require_plugins(stored, folder)
-    program = loads((folder / "program.kr").read_text(encoding="utf-8"), str(folder / "program.kr"))
-    reasoner, learned = reasoner_of(stored, program), read_learned(folder)
-    ready = manifest.get("ready_models", ())
-    given = {model.name: model.fitted.model for model in learned.models if model.name in ready}
-    reasoner.models = {**stored.models, **given}
-    return Run(folder, stored, reasoner.adopt(learned), manifest)
+    return load_project(folder / "project.toml")
 
 
 def load_run_on_tables(folder: Path, project: Path | None = None) -> Run:
