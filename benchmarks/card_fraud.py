@@ -30,7 +30,7 @@ from knowreason.models.columns import evaluated
 from knowreason.models.rows import argument_ids, locate
 from knowreason.pipeline.binding import load_data
 from knowreason.pipeline.evaluation import evaluate_reasoner
-from knowreason.pipeline.prequential import Schedule, prequential
+from knowreason.pipeline.prequential import RefitSchedule, prequential
 from knowreason.pipeline.project import load_project
 from knowreason.pipeline.reasons import explain_index
 
@@ -237,7 +237,7 @@ def walk(bench: Bench, quick: bool) -> None:
             "slice",
             CUT,
             delay=delay,
-            schedule=Schedule(weights=0, models=3),
+            schedule=RefitSchedule(weights=0, models=3),
             looks_back=True,
             progress=lambda done, total, message: print(".", end="", flush=True),
         )

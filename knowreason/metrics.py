@@ -144,7 +144,7 @@ def _of_rows(formula: PlainFormula) -> Metric:
                 help="write it with `knowreason.metrics.weighted`, `ranked` or `averaged`",
             )
         rows = [np.repeat(np.arange(len(truth)), count) for count in counts]
-        return np.array([formula(truth[chosen], log_odds[chosen]) for chosen in rows])
+        return np.array([formula(truth[drawn], log_odds[drawn]) for drawn in rows])
 
     return Metric(values)
 

@@ -80,7 +80,7 @@ class Registry(Generic[T]):
 
     def _points(self) -> dict[str, EntryPoint]:
         if self._entry_points is None:
-            found = entry_points(group=self._group) if self._group else ()
+            points = entry_points(group=self._group) if self._group else ()
             own = {n: EntryPoint(n, value, self._group or "") for n, value in self._lazy.items()}
-            self._entry_points = {point.name: point for point in found} | own
+            self._entry_points = {point.name: point for point in points} | own
         return self._entry_points

@@ -25,8 +25,8 @@ def explain(
     from knowreason.pipeline.reasons import explain_atom
 
     beliefs = beliefs_of_run(run, data, project=project)
-    found = [explain_atom(beliefs, atom) for atom in atoms]
+    explanations = [explain_atom(beliefs, atom) for atom in atoms]
     if json:
-        write_json([explanation.to_dict() for explanation in found])
+        write_json([explanation.to_dict() for explanation in explanations])
     else:
-        write("\n\n".join(map(str, found)))
+        write("\n\n".join(map(str, explanations)))

@@ -34,7 +34,7 @@ def predict(
     if output is not None:
         check_output(output, run, data, replace=force)
     with progress_bar() as progress:
-        found = predict_run(
+        predictions = predict_run(
             run,
             data,
             predicate=predicate,
@@ -43,7 +43,7 @@ def predict(
             project=project,
             progress=progress,
         )
-    table = found.table.slice(0, top) if top else found.table
+    table = predictions.table.slice(0, top) if top else predictions.table
     if json:
         write_json(table.to_pylist())
     elif output is None:
@@ -51,5 +51,5 @@ def predict(
     else:
         save_table(table, output)
         say(f"{table.num_rows:,} rows: {output}")
-    for note in found.notes:
+    for note in predictions.notes:
         say(note)

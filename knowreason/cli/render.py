@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import KnowreasonError
@@ -65,7 +65,7 @@ def write(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def write_json(value: Any) -> None:
+def write_json(value: object) -> None:
     """A result as JSON, on stdout."""
     from knowreason.pipeline.json_text import json_text
 
@@ -81,8 +81,8 @@ def write_table(
 
     cells = [[_cell(value) for value in row] for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for place, column in enumerate(columns):
-        numeric = bool(cells) and all(_is_number(row[place]) for row in cells)
+    for position, column in enumerate(columns):
+        numeric = bool(cells) and all(_is_number(row[position]) for row in cells)
         table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric)
     for line in cells:
         table.add_row(*line)

@@ -22,7 +22,7 @@ from knowreason.infer.posterior import Posterior
 
 
 @dataclass(frozen=True)
-class Network:
+class UaiNetwork:
     """Variables of a UAI file and their factor graph.
 
     Attributes:
@@ -53,7 +53,7 @@ class Network:
         return rows
 
 
-def read_network(path: Path | str, evidence: Path | str | None = None) -> Network:
+def read_network(path: Path | str, evidence: Path | str | None = None) -> UaiNetwork:
     """The network of a UAI file, what the evidence file observes clamped.
 
     Raises:
@@ -65,7 +65,7 @@ def read_network(path: Path | str, evidence: Path | str | None = None) -> Networ
     tokens = text.split()
     sizes = np.array(tokens[2 : 2 + int(tokens[1])], dtype=np.int64)
     if evidence is None:
-        return Network(graph, sizes, {})
+        return UaiNetwork(graph, sizes, {})
     observed = parse_evidence(Path(evidence).read_text(encoding="utf-8"), sizes.tolist())
     first, state = _first_atoms(sizes), graph.evidence.clone()
     for variable, value in observed.items():
@@ -75,7 +75,7 @@ def read_network(path: Path | str, evidence: Path | str | None = None) -> Networ
             state[atoms] = TRUE if value else FALSE
         else:
             state[first[variable] + value] = TRUE
-    return Network(replace(graph, evidence=state), sizes, observed)
+    return UaiNetwork(replace(graph, evidence=state), sizes, observed)
 
 
 def parse_evidence(text: str, sizes: Sequence[int]) -> dict[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +64,7 @@ class Evaluation:
     best_other: Mapping[str, str]
     curve: CalibrationCurve
     blocks: NDArray[np.int64] | None = None
-    slices: tuple[Mapping[str, Any], ...] = ()
+    slices: tuple[Mapping[str, float], ...] = ()
     notes: tuple[str, ...] = field(default=())
     stability: tuple[Stability, ...] = ()
 
@@ -157,18 +156,18 @@ def slice_table(
     log_odds: NDArray[np.float64],
     blocks: NDArray[np.int64] | None,
     metrics: Sequence[str],
-) -> tuple[dict[str, Any], ...]:
+) -> tuple[dict[str, float], ...]:
     """One row a slice: atoms, positives, ranking metrics."""
     if blocks is None:
         return ()
-    chosen = [name for name in metrics if not metric(name).lower_is_better][:2]
-    figures = {name: by_block(truth, log_odds, blocks, name) for name in chosen}
+    shown = [name for name in metrics if not metric(name).lower_is_better][:2]
+    figures = {name: by_block(truth, log_odds, blocks, name) for name in shown}
     return tuple(
         {
             "slice": int(which),
             "atoms": int((blocks == which).sum()),
             "true": int(truth[blocks == which].sum()),
-            **{name: figures[name][int(which)] for name in chosen},
+            **{name: figures[name][int(which)] for name in shown},
         }
         for which in np.unique(blocks)
     )

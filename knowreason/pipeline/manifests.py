@@ -7,7 +7,6 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from knowreason.disk import replace_folder, whole_file, whole_folder
 from knowreason.errors import ProjectError
@@ -57,13 +56,13 @@ def refuse_existing(target: Path, *, replace: bool = False, keep: Iterable[Path]
     """
     if not target.exists():
         return
-    kept = holds(target, (Path.cwd(), *keep))
+    protected = holds(target, (Path.cwd(), *keep))
     if not replace:
-        ours = kept is None and has_manifest(target)
+        ours = protected is None and has_manifest(target)
         help = "choose another name" + " or --force" * ours
         raise ProjectError(f"`{target}` is there already", code="KR914", help=help)
-    if kept is not None:
-        raise not_replaced(target, f"it is or holds `{kept}`, which this command lives on")
+    if protected is not None:
+        raise not_replaced(target, f"it is or holds `{protected}`, which this command lives on")
     if not has_manifest(target):
         raise not_replaced(target, f"it has no `{MANIFEST}` that knowreason wrote")
 
@@ -96,7 +95,7 @@ def has_manifest(folder: Path) -> bool:
     return isinstance(manifest, dict) and "knowreason" in manifest
 
 
-def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, content: Mapping[str, object]) -> None:
     """Write what makes a folder ours: the version, and how it came about."""
     manifest = {"knowreason": __version__, "python": platform.python_version(), **content}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")

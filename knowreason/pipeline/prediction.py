@@ -49,10 +49,10 @@ def check_output(
     project = stored_project(run)
     tables = project.tables if directory is None else moved_tables(project, directory)
     files = (file for source in tables.values() for file in source.files())
-    kept = (*paths_of(project), *files, *(run / "marginals").glob("*"))
+    protected = (*paths_of(project), *files, *(run / "marginals").glob("*"))
     if not path.is_file():
         raise not_replaced(path, "it is no file")
-    if holds(path, kept) is not None:
+    if holds(path, protected) is not None:
         raise not_replaced(path, "the run or its data consist of it")
 
 

@@ -81,16 +81,17 @@ def paths_of(project: Project) -> tuple[Path, ...]:
     return (project.directory, project.program, *files)
 
 
-def _override(table: dict[str, Any], key: str, text: str) -> None:
+def _override(table: dict[str, object], key: str, text: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
     *parents, last = key.split(".")
     for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
+        section = table.setdefault(parent, {})
+        if not isinstance(section, dict):
             raise ProjectError(f"`--set {key}`: `{parent}` is not a section", code="KR903")
+        table = section
     table[last] = value
 
 
@@ -107,7 +108,7 @@ def _resolved(project: Project, directory: Path) -> Project:
     return replace(project, program=program, directory=directory, name=name, tables=tables)
 
 
-def _checked(source: Source, table: dict[str, Any]) -> Project:
+def _checked(source: Source, table: dict[str, object]) -> Project:
     findings: list[Diagnostic] = []
     if "directory" in table:
         findings.append(_unknown_key(source, ("directory",)))
@@ -127,27 +128,27 @@ def _findings(source: Source, error: ValidationError) -> Iterator[Diagnostic]:
     """One finding a place; of a value that may be of several kinds pydantic reports each."""
     alternatives: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
-        place = detail["loc"]
-        if _MEMBERS.get(str(place[-1])) == detail["type"]:
-            place = place[:-1]
-        alternatives.setdefault(place, []).append(detail)
-    for place, details in alternatives.items():
-        yield _finding(source, tuple(key for key in place if isinstance(key, str)), details)
+        path = detail["loc"]
+        if _MEMBERS.get(str(path[-1])) == detail["type"]:
+            path = path[:-1]
+        alternatives.setdefault(path, []).append(detail)
+    for path, details in alternatives.items():
+        yield _finding(source, tuple(key for key in path if isinstance(key, str)), details)
 
 
-def _finding(source: Source, place: tuple[str, ...], details: list[ErrorDetails]) -> Diagnostic:
-    detail, dotted = details[0], ".".join(place)
+def _finding(source: Source, path: tuple[str, ...], details: list[ErrorDetails]) -> Diagnostic:
+    detail, dotted = details[0], ".".join(path)
     kind, given = detail["type"], detail["input"]
-    span = find_key(source, place)
+    span = find_key(source, path)
     match kind:
         case "unexpected_keyword_argument":
-            return _unknown_key(source, place)
+            return _unknown_key(source, path)
         case "missing":
-            where = f"[{'.'.join(place[:-1])}]" if place[:-1] else "the project file"
-            span = find_key(source, place[:-1])
-            return Diagnostic("KR908", f"{where} needs `{place[-1]}`", span=span)
+            where = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the project file"
+            span = find_key(source, path[:-1])
+            return Diagnostic("KR908", f"{where} needs `{path[-1]}`", span=span)
         case "KR904":
-            message = f"table `{place[-1]}` needs either `path` or `sql`"
+            message = f"table `{path[-1]}` needs either `path` or `sql`"
             return Diagnostic("KR904", message, span=span)
         case "literal_error":
             choices = detail["ctx"]["expected"].replace(" or ", ", ")
@@ -160,22 +161,22 @@ def _finding(source: Source, place: tuple[str, ...], details: list[ErrorDetails]
             return Diagnostic("KR907", message, span=span)
 
 
-def _unknown_key(source: Source, place: tuple[str, ...]) -> Diagnostic:
-    *parents, key = place
+def _unknown_key(source: Source, path: tuple[str, ...]) -> Diagnostic:
+    *parents, key = path
     section = f"[{'.'.join(parents)}]" if parents else "a project file"
     keys = [entry.name for entry in fields(_section(parents)) if entry.name != "directory"]
     return Diagnostic(
         "KR906",
         f"unknown key `{key}` in {section}",
-        span=find_key(source, place),
+        span=find_key(source, path),
         help=did_you_mean(key, keys) or f"known keys: {', '.join(keys)}",
     )
 
 
-def _section(place: list[str]) -> Any:
+def _section(path: list[str]) -> Any:
     """The dataclass that a key path of sections leads to; places in lists are left out."""
     kind: Any = Project
-    for key in place:
+    for key in path:
         kind = get_type_hints(kind)[key] if is_dataclass(kind) else get_args(kind)[-1]
         if get_args(kind)[-1:] == (...,):
             kind = get_args(kind)[0]
@@ -187,15 +188,15 @@ def _unknown_tables(source: Source, project: Project) -> Iterator[Diagnostic]:
     uses += [(("features", name), entry.table) for name, entry in project.features.items()]
     uses += [(("scores", name), entry.table) for name, entry in project.scores.items()]
     uses += [(("graph", "edges"), edge.table) for edge in project.graph.edges]
-    for place, table in uses:
+    for path, table in uses:
         if table not in project.tables:
             yield Diagnostic(
                 "KR905",
-                f"`{'.'.join(place)}` uses table `{table}`, which is not in [tables]",
-                span=find_key(source, (*place, "table")),
+                f"`{'.'.join(path)}` uses table `{table}`, which is not in [tables]",
+                span=find_key(source, (*path, "table")),
                 help=did_you_mean(table, project.tables),
             )
 
 
-def _shown(given: Any) -> str:
+def _shown(given: object) -> str:
     return "a table" if isinstance(given, dict) else f"`{given}`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ from knowreason.pipeline.intervals import bootstrap_fit, with_intervals
 from knowreason.pipeline.manifests import run_folder
 from knowreason.pipeline.reliability import Shifts, shifted
 from knowreason.pipeline.schema import InferSection, LearnSection, Project
-from knowreason.pipeline.settings import Settings
+from knowreason.pipeline.settings import Options, Settings
 from knowreason.pipeline.stored_models import FittedModel
 from knowreason.pipeline.stored_reasoner import Learned, check_plain, write_learned
 from knowreason.pipeline.watching import training_snapshot, watched
@@ -46,6 +46,8 @@ from knowreason.progress import Progress
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from knowreason.explain import Explanation
 
 HEADLINE_METRICS = ("average_precision", "roc_auc", "ece")
 
@@ -82,7 +84,7 @@ class Reasoner(BaseEstimator):
         method: str = "variational_em",
         engine: str = "auto",
         folds: str = "",
-        models: Mapping[str, Mapping[str, Any] | KnowledgeModel] | None = None,
+        models: Mapping[str, Options | KnowledgeModel] | None = None,
         settings: Settings = Settings(),  # noqa: B008  (frozen)
         seed: int = 0,
         device: str = "auto",
@@ -235,8 +237,10 @@ class Reasoner(BaseEstimator):
             adapt = self.settings.adapt if adapt is None else adapt
             beliefs = watched(beliefs, self.snapshot_, believe, adapt=bool(adapt))
         if self.bootstrap_ is not None and beliefs.posterior.world is None:
-            chosen = engine or self.engine
-            beliefs = with_intervals(beliefs, self.fit_, self.bootstrap_, chosen, self._options())
+            engine_name = engine or self.engine
+            beliefs = with_intervals(
+                beliefs, self.fit_, self.bootstrap_, engine_name, self._options()
+            )
         return beliefs
 
     def _believe(
@@ -250,7 +254,7 @@ class Reasoner(BaseEstimator):
         posterior = infer(graph, engine=engine or self.engine, **self._options())
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> Options:
         return {"seed": self.seed, "device": self.device, **self.settings.infer}
 
     def training_grounding(self, data: Dataset) -> Grounding:
@@ -305,10 +309,10 @@ class Reasoner(BaseEstimator):
         if not set(asked) & set(names):
             raise ProjectError("no label is held back, so nothing can be measured", code="KR919")
         beliefs = self.infer(data)
-        found = {name: self._measured(beliefs, name, metrics) for name in asked}
-        if len(found) == 1:
-            return found[asked[0]]
-        return {f"{name}.{key}": e for name, row in found.items() for key, e in row.items()}
+        estimates = {name: self._measured(beliefs, name, metrics) for name in asked}
+        if len(estimates) == 1:
+            return estimates[asked[0]]
+        return {f"{name}.{key}": e for name, row in estimates.items() for key, e in row.items()}
 
     def _measured(
         self, beliefs: Beliefs, predicate: str, metrics: Sequence[str]
@@ -317,7 +321,7 @@ class Reasoner(BaseEstimator):
         log_odds = beliefs.posterior.log_odds.numpy()[atoms]
         return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]
 
-    def explain(self, beliefs: Beliefs, atom: str, **options: Any) -> Any:
+    def explain(self, beliefs: Beliefs, atom: str, **options: int) -> Explanation:
         """Why an atom is believed or not; see :func:`knowreason.explain.explain`."""
         from knowreason.pipeline.reasons import explain_atom
 
@@ -385,5 +389,5 @@ def hidden_truth(beliefs: Beliefs, predicate: str) -> tuple[NDArray[np.int64], N
     """Asked atoms with a held-back label, and the labels."""
     atoms = beliefs.asked(predicate)
     hidden = beliefs.grounding.hidden[atoms]
-    known = hidden != OPEN
-    return atoms[known], hidden[known] == 1
+    held_back = hidden != OPEN
+    return atoms[held_back], hidden[held_back] == 1

@@ -34,7 +34,7 @@ STRONGEST = 10
 
 
 @dataclass(frozen=True)
-class Findings:
+class ReportParts:
     """What a report is made of."""
 
     project: Project
@@ -43,7 +43,7 @@ class Findings:
     evaluations: tuple[Evaluation, ...]
 
 
-def report_html(findings: Findings) -> str:
+def report_html(findings: ReportParts) -> str:
     """The whole page."""
     parts = [_asked(findings)]
     for evaluation in findings.evaluations:
@@ -96,15 +96,17 @@ def _factor(log_odds: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.1 else f"{value:.2g}"
 
 
-def _asked(findings: Findings) -> str:
+def _asked(findings: ReportParts) -> str:
     program = findings.reasoner.program
     asked = [p for p in program.predicates if p.kind == "query"]
     counts = {p.name: len(findings.beliefs.asked(p.name)) for p in asked}
-    said = ", ".join(f"<b>{escape(n)}</b> of {count:,} candidates" for n, count in counts.items())
+    candidates = ", ".join(
+        f"<b>{escape(n)}</b> of {count:,} candidates" for n, count in counts.items()
+    )
     models = ", ".join(escape(model.name) for model in program.models) or "none"
     question = escape(findings.project.report.question)
     lines = [f"<p class='question'>{question}</p>"] if question else []
-    lines.append(f"<p>Asked: {said}. {len(program.rules)} rules; models: {models}.</p>")
+    lines.append(f"<p>Asked: {candidates}. {len(program.rules)} rules; models: {models}.</p>")
     lines += [f"<p class='headline'>{escape(headline(e))}</p>" for e in findings.evaluations]
     lines += [f"<p class='note'>{escape(note)}</p>" for note in findings.beliefs.notes]
     return _section("What was asked", "".join(lines))
@@ -175,7 +177,7 @@ def _stable(evaluation: Evaluation) -> str:
     return _section(f"How stable: {evaluation.predicate}", text + _table(head, rows))
 
 
-def _weights(findings: Findings) -> str:
+def _weights(findings: ReportParts) -> str:
     program, weights = findings.reasoner.program, list(findings.reasoner.weights_)
     rows = [
         ([w.name, f"{w.prior_mean:.2f}", f"{w.value:.2f}", weight_words(w, program)], False)
@@ -190,16 +192,16 @@ def _weights(findings: Findings) -> str:
     return _section("What the rules weigh", table + picture)
 
 
-def _strongest(findings: Findings) -> str:
+def _strongest(findings: ReportParts) -> str:
     blocks = []
     for predicate in findings.reasoner.program.predicates:
         if predicate.kind != "query":
             continue
         atoms = findings.beliefs.asked(predicate.name)
         log_odds = findings.beliefs.posterior.log_odds.numpy()[atoms]
-        for place in np.argsort(-log_odds, kind="stable")[:STRONGEST].tolist():
-            found = explain_index(findings.beliefs, int(atoms[place]), obstacles=0)
-            blocks.append(_conclusion(found))
+        for rank in np.argsort(-log_odds, kind="stable")[:STRONGEST].tolist():
+            explanation = explain_index(findings.beliefs, int(atoms[rank]), obstacles=0)
+            blocks.append(_conclusion(explanation))
     return _section("The strongest conclusions, and why", "".join(blocks))
 
 
@@ -229,12 +231,12 @@ def _conclusion(explanation: Explanation) -> str:
     return f"<details><summary>{summary}</summary>{body}</details>"
 
 
-def _rules(findings: Findings) -> str:
+def _rules(findings: ReportParts) -> str:
     text = "\n".join(rule_text(rule) for rule in findings.reasoner.program.rules)
     return _section("The rules", f"<pre>{escape(text)}</pre>")
 
 
-def _how_made(findings: Findings) -> str:
+def _how_made(findings: ReportParts) -> str:
     lines = [
         *(
             f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
@@ -276,11 +278,11 @@ def _estimate(estimate: Estimate) -> str:
 
 def pictures_of(evaluations: Sequence[Evaluation]) -> Mapping[str, str]:
     """SVG text of every picture by file name."""
-    found = {}
+    pictures = {}
     for evaluation in evaluations:
         name = evaluation.predicate
-        found[f"calibration_{name}.svg"] = svg_text(calibration_figure(evaluation.curve))
+        pictures[f"calibration_{name}.svg"] = svg_text(calibration_figure(evaluation.curve))
         if evaluation.truth.any():
             figure = precision_recall_figure(evaluation.truth, _shown(evaluation), REASONER)
-            found[f"precision_recall_{name}.svg"] = svg_text(figure)
-    return found
+            pictures[f"precision_recall_{name}.svg"] = svg_text(figure)
+    return pictures

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from knowreason.errors import ProjectError
 from knowreason.lang import loads
@@ -29,7 +28,7 @@ class Run:
     folder: Path
     project: Project
     reasoner: Reasoner
-    manifest: Mapping[str, Any]
+    manifest: Mapping[str, object]
 
 
 def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import StrictBool, StrictFloat, StrictInt, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
@@ -18,6 +18,7 @@ from knowreason.pipeline.settings import (
     CHECKED,
     GroundingLimits,
     LearnSettings,
+    Options,
     Settings,
     Threads,
 )
@@ -38,7 +39,7 @@ class TableSection(TableSource):
 
 
 @dataclass(config=CHECKED, frozen=True)
-class Binding:
+class TableBinding:
     """Which columns of which table fill a predicate or attribute."""
 
     table: str
@@ -145,7 +146,7 @@ class LearnSection(LearnSettings):
     """A learner by name."""
     folds: str = ""
     """``random``, ``forward``, ``group:ATTRIBUTE``; empty chooses by the clock."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     """Further options of the learner."""
 
 
@@ -155,7 +156,7 @@ class InferSection(Threads):
 
     engine: str = "auto"
     """An inference engine by name."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     """Further options of the engine."""
 
 
@@ -190,7 +191,7 @@ class Project(GroundingLimits):
     params: Mapping[str, Scalar] = field(default_factory=dict)
     """Overrides of ``param`` in the rule file, as literals of the rule language."""
     tables: Mapping[str, TableSection] = field(default_factory=dict)
-    bind: Mapping[str, Binding] = field(default_factory=dict)
+    bind: Mapping[str, TableBinding] = field(default_factory=dict)
     """Predicates and attributes, and the columns that fill them."""
     features: Mapping[str, FeatureBinding] = field(default_factory=dict)
     """By domain."""
@@ -199,7 +200,7 @@ class Project(GroundingLimits):
     graph: GraphSection = field(default_factory=GraphSection)
     time: TimeSection = field(default_factory=TimeSection)
     split: SplitSection = field(default_factory=SplitSection)
-    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    models: Mapping[str, Options] = field(default_factory=dict)
     """Options of models the rule file declares, by model name."""
     learn: LearnSection = field(default_factory=LearnSection)
     infer: InferSection = field(default_factory=InferSection)
@@ -226,7 +227,7 @@ class Project(GroundingLimits):
 PROJECT = TypeAdapter(Project)
 
 
-def project_schema() -> dict[str, Any]:
+def project_schema() -> dict[str, object]:
     """The JSON schema of a project file, for editors that complete and check as one writes."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, StrictInt
 from pydantic.dataclasses import dataclass
 
+Options = Mapping[str, Any]
+"""Options of a model, learner or engine: which there are and of what kind is for it to say."""
 CHECKED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 # pydantic hands down descriptions of inherited fields only where they are written as `Field`
 
@@ -68,9 +70,5 @@ class Settings(LearnSettings, Threads, GroundingLimits):
     a ``pydantic.ValidationError``, which is a ``ValueError``.
     """
 
-    learn: Mapping[str, Any] = Field(
-        default_factory=dict, description="Further options of the learner."
-    )
-    infer: Mapping[str, Any] = Field(
-        default_factory=dict, description="Further options of the engine."
-    )
+    learn: Options = Field(default_factory=dict, description="Further options of the learner.")
+    infer: Options = Field(default_factory=dict, description="Further options of the engine.")

@@ -72,8 +72,8 @@ def write_learned(
     if learned.replicates is not None:
         save_bootstrap(learned.replicates, folder)
     if learned.snapshot is not None:
-        kept = json.dumps(learned.snapshot.to_values(), indent=1)
-        (folder / SNAPSHOT).write_text(kept, encoding="utf-8")
+        values = json.dumps(learned.snapshot.to_values(), indent=1)
+        (folder / SNAPSHOT).write_text(values, encoding="utf-8")
     for model in learned.models:
         save_fitted(model, folder / "models" / folder_name(model.name, model.predicate))
     rows = [asdict(report) for report in reports]

@@ -29,7 +29,7 @@ from knowreason.pipeline.parts import Parts, parts_of
 from knowreason.pipeline.plugins import load_plugins
 from knowreason.pipeline.project import paths_of
 from knowreason.pipeline.reasoner import Reasoner
-from knowreason.pipeline.report import Findings, pictures_of, report_html
+from knowreason.pipeline.report import ReportParts, pictures_of, report_html
 from knowreason.pipeline.run_folder import Run, data_hash, load_run, reasoner_of
 from knowreason.pipeline.schema import Project
 from knowreason.pipeline.stored_reasoner import write_learned
@@ -125,7 +125,7 @@ def _write_results(
     pictures.mkdir(exist_ok=True)
     for name, svg in pictures_of(evaluations).items():
         (pictures / name).write_text(svg, encoding="utf-8")
-    page = report_html(Findings(project, reasoner, beliefs, evaluations))
+    page = report_html(ReportParts(project, reasoner, beliefs, evaluations))
     (folder / "report.html").write_text(page, encoding="utf-8")
 
 
