@@ -30,7 +30,7 @@ from knowreason.models import atoms_of, make
 from knowreason.models.columns import evaluated
 from knowreason.pipeline.binding import load_data
 from knowreason.pipeline.evaluation import evaluate_reasoner
-from knowreason.pipeline.prequential import Schedule, prequential
+from knowreason.pipeline.prequential import RefitSchedule, prequential
 from knowreason.pipeline.project import load_project
 from knowreason.pipeline.reasons import explain_index
 from knowreason.row_keys import locate
@@ -238,9 +238,9 @@ def walk(bench: Bench, quick: bool) -> None:
             "slice",
             CUT,
             delay=delay,
-            schedule=Schedule(weights=0, models=3),
+            schedule=RefitSchedule(weights=0, models=3),
             looks_back=True,
-            progress=lambda message, done, total: print(".", end="", flush=True),
+            progress=lambda done, total, message: print(".", end="", flush=True),
         )
         print()
         spent = time.perf_counter() - start

@@ -28,7 +28,7 @@ from benchmarks.reporting import data_folder, parser, show, write
 from knowreason.data import Dataset, known_at
 from knowreason.metrics import Estimate, by_block
 from knowreason.models import atoms_of, make
-from knowreason.pipeline.prequential import Schedule, prequential
+from knowreason.pipeline.prequential import RefitSchedule, prequential
 
 WITHOUT, WITH = "without labels", "with labels"
 FILES = {WITHOUT: "card_fraud.kr", WITH: "card_fraud_labels.kr"}
@@ -78,7 +78,7 @@ def walked(delay: int, name: str) -> dict[str, Scores]:
     """Model and reasoner, slice after slice."""
     whole = Bench.load(RULES / FILES[name]).whole
     reasoner = kr.Reasoner(whole.program, settings=SETTINGS)
-    schedule = Schedule(weights=0, models=3)
+    schedule = RefitSchedule(weights=0, models=3)
     walk = prequential(
         reasoner, whole, "slice", CUT, delay=delay, schedule=schedule, looks_back=True
     )

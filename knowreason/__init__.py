@@ -40,6 +40,7 @@ _HOME = {
     "Reasoner": "knowreason.pipeline.reasoner",
     "Settings": "knowreason.pipeline.settings",
     "load": "knowreason.lang",
+    "load_run": "knowreason.pipeline.run_folder",
     "loads": "knowreason.lang",
     "plan": "knowreason.ground",
 }

@@ -1,25 +1,46 @@
 """How good log-odds are: ranking, operating points, calibration, intervals.
 
-Every metric is a function of ``truth`` (``int8[n]`` or ``bool[n]``) and ``log_odds``
-(``float64[n]``); rankings use log-odds, never saturated probabilities.
+A metric is one function of ``truth`` (``bool[n]``), ``log_odds`` (``float64[n]``) and
+``weights`` (``float64[resamples, n]``) that gives ``float64[resamples]``: the figure itself is
+the case of one row of ones, a bootstrap interval that of many rows of multiplicities, so no
+resample is sorted or copied. Rankings use log-odds, never saturated probabilities.
+
+A metric of one's own is registered and named like ours, in Python or in ``[report] metrics``::
+
+    @METRICS.register("mean_log_odds_of_true")
+    @averaged()                       # weighted mean of a value an atom
+    def mean_of_true(truth, log_odds):
+        return np.where(truth, log_odds, 0.0)
+
+:func:`ranked` takes a formula of cumulative counts, :func:`weighted` the general form above. A
+plain function ``(truth, log_odds) -> float`` will do as well: it is called once a resample, on
+the resample's own rows.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from sklearn import metrics as sk
 
 from knowreason.errors import KnowreasonError
-from knowreason.intervals import Draws, draw, weighted
+from knowreason.intervals import Draws, draw
+from knowreason.intervals import Estimate as Estimate
 from knowreason.registry import Registry
 
-Metric = Callable[[NDArray[np.bool_], NDArray[np.float64]], float]
-METRICS: Registry[Metric] = Registry("metric")
+Booleans = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+WeightedFormula = Callable[[Booleans, Floats, Floats], Floats]
+RankedFormula = Callable[[Floats, Floats], Floats]
+AveragedFormula = Callable[[Booleans, Floats], Floats]
+PlainFormula = Callable[[Booleans, Floats], float]
+
+BINS = 20  # of calibration error and curve
 
 DEFAULT_METRICS = (
     "average_precision",
@@ -31,78 +52,193 @@ DEFAULT_METRICS = (
     "brier",
     "ece",
 )
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of log-odds against the truth.
+
+    Attributes:
+        formula: of truth ``bool[n]``, log-odds ``float64[n]``, weights ``float64[r, n]``;
+            gives ``float64[r]``, ``nan`` where the figure is not defined.
+        lower_is_better: of two figures.
+        title: what a report calls it; empty for its name.
+    """
+
+    formula: WeightedFormula
+    lower_is_better: bool = False
+    title: str = ""
+
+    def __call__(
+        self, truth: ArrayLike, log_odds: ArrayLike, weights: ArrayLike | None = None
+    ) -> float:
+        """The figure; ``weights`` (``[n]``) count some atoms more than others."""
+        truth, log_odds = np.asarray(truth).astype(bool), np.asarray(log_odds, dtype=np.float64)
+        row = np.ones(len(truth)) if weights is None else np.asarray(weights, dtype=np.float64)
+        return float(self.each(truth, log_odds, row[None])[0])
+
+    def each(self, truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+        """``float64[r]``: the figure under each row of weights ``float64[r, n]``."""
+        if not len(truth):
+            return np.full(len(weights), np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.formula(truth, log_odds, weights)
+
+
+METRICS: Registry[Metric | WeightedFormula | PlainFormula] = Registry(
+    "metric", "knowreason.metrics"
+)
+
+
+def weighted(
+    *, lower_is_better: bool = False, title: str = ""
+) -> Callable[[WeightedFormula], Metric]:
+    """Decorator: a formula of truth, log-odds and weights becomes a metric."""
+    return lambda formula: Metric(formula, lower_is_better, title)
+
+
+def ranked(*, lower_is_better: bool = False, title: str = "") -> Callable[[RankedFormula], Metric]:
+    """Decorator: a formula of cumulative weights along falling scores becomes a metric.
+
+    The formula takes the weight of true and of false atoms down to the end of each group of
+    equal scores, both ``float64[r, t]``, and gives ``float64[r]``.
+    """
+
+    def build(formula: RankedFormula) -> Metric:
+        def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+            order = np.argsort(-log_odds, kind="stable")
+            scores = log_odds[order]
+            last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
+            falling = weights[:, order]
+            true = np.cumsum(np.where(truth[order], falling, 0.0), axis=1)[:, last]
+            return formula(true, np.cumsum(falling, axis=1)[:, last] - true)
+
+        return Metric(values, lower_is_better, title)
+
+    return build
+
+
+def averaged(
+    *, lower_is_better: bool = False, title: str = ""
+) -> Callable[[AveragedFormula], Metric]:
+    """Decorator: a formula that gives a value an atom, ``float64[n]``, becomes their mean."""
+
+    def build(formula: AveragedFormula) -> Metric:
+        def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+            return np.asarray(weights @ formula(truth, log_odds) / weights.sum(axis=1))
+
+        return Metric(values, lower_is_better, title)
+
+    return build
+
+
+def _of_rows(formula: PlainFormula) -> Metric:
+    """A metric that is computed on the rows of each resample."""
+
+    def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+        counts = weights.astype(np.int64)
+        if not np.array_equal(counts, weights):
+            raise KnowreasonError(
+                "a metric that takes no weights knows only how often an atom is drawn",
+                code="KR931",
+                help="write it with `knowreason.metrics.weighted`, `ranked` or `averaged`",
+            )
+        rows = [np.repeat(np.arange(len(truth)), count) for count in counts]
+        return np.array([formula(truth[drawn], log_odds[drawn]) for drawn in rows])
+
+    return Metric(values)
 
 
 @METRICS.register("average_precision")
-def average_precision(truth: NDArray[np.bool_], log_odds: NDArray[np.float64]) -> float:
-    """Area under the precision-recall steps; ``nan`` without a positive."""
-    return float(sk.average_precision_score(truth, log_odds)) if truth.any() else float("nan")
+@ranked(title="average precision")
+def average_precision(true: Floats, false: Floats) -> Floats:
+    """Area under the precision-recall steps; ``nan`` without a true atom."""
+    steps = np.diff(true, axis=1, prepend=0.0)
+    precision = np.divide(true, true + false, out=np.zeros_like(true), where=true + false > 0)
+    return np.asarray((steps * precision).sum(axis=1) / true[:, -1])
 
 
 @METRICS.register("roc_auc")
-def roc_auc(truth: NDArray[np.bool_], log_odds: NDArray[np.float64]) -> float:
+@ranked(title="ROC AUC")
+def roc_auc(true: Floats, false: Floats) -> Floats:
     """Area under the ROC curve; ``nan`` with one class only."""
-    if truth.all() or not truth.any():
-        return float("nan")
-    return float(sk.roc_auc_score(truth, log_odds))
+    below = true - np.diff(true, axis=1, prepend=0.0) / 2
+    area = (np.diff(false, axis=1, prepend=0.0) * below).sum(axis=1)
+    return np.asarray(area / (true[:, -1] * false[:, -1]))
 
 
 @METRICS.register("log_loss")
-def log_loss(truth: NDArray[np.bool_], log_odds: NDArray[np.float64]) -> float:
+@averaged(lower_is_better=True, title="log loss")
+def log_loss(truth: Booleans, log_odds: Floats) -> Floats:
     """Mean negative log-likelihood in nats."""
-    return float(np.mean(np.logaddexp(0.0, np.where(truth, -log_odds, log_odds))))
+    return np.asarray(np.logaddexp(0.0, np.where(truth, -log_odds, log_odds)))
 
 
 @METRICS.register("brier")
-def brier(truth: NDArray[np.bool_], log_odds: NDArray[np.float64]) -> float:
+@averaged(lower_is_better=True, title="Brier score")
+def brier(truth: Booleans, log_odds: Floats) -> Floats:
     """Mean squared error of the probabilities."""
-    return float(np.mean((expit(log_odds) - truth) ** 2))
-
-
-@METRICS.register("ece")
-def expected_calibration_error(
-    truth: NDArray[np.bool_], log_odds: NDArray[np.float64], bins: int = 20
-) -> float:
-    """Expected calibration error over equal-width bins (Naeini et al. 2015)."""
-    probability = expit(log_odds)
-    index = np.minimum((probability * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(index, weights=probability - truth, minlength=bins)
-    return float(np.abs(gap).sum() / len(truth))
+    return np.asarray((expit(log_odds) - truth) ** 2)
 
 
 @METRICS.register("accuracy")
-def accuracy(truth: NDArray[np.bool_], log_odds: NDArray[np.float64]) -> float:
+@averaged()
+def accuracy(truth: Booleans, log_odds: Floats) -> Floats:
     """Share on the right side of one half."""
-    return float(np.mean((log_odds > 0) == truth))
+    return ((log_odds > 0) == truth).astype(np.float64)
 
 
-def true_positive_rate(
-    truth: NDArray[np.bool_], log_odds: NDArray[np.float64], false_positive_rate: float
-) -> float:
+@METRICS.register("ece")
+@weighted(lower_is_better=True, title="calibration error")
+def expected_calibration_error(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+    """Expected calibration error over bins of equal width (Naeini et al. 2015)."""
+    gap = np.zeros((len(truth), BINS))
+    probability, bin_of = _binned(log_odds, BINS)
+    gap[np.arange(len(truth)), bin_of] = probability - truth
+    return np.asarray(np.abs(weights @ gap).sum(axis=1) / weights.sum(axis=1))
+
+
+def _true_positive_rate(limit: float) -> Metric:
+    @ranked()
+    def formula(true: Floats, false: Floats) -> Floats:
+        within = false <= limit * false[:, -1:] * (1 + 1e-12)
+        best = np.where(within, true, 0.0).max(axis=1) / true[:, -1]
+        return np.where(false[:, -1] > 0, best, np.nan)
+
+    return formula
+
+
+def _at(alerts: int, *, recall: bool) -> Metric:
+    @ranked()
+    def formula(true: Floats, false: Floats) -> Floats:
+        every = true + false
+        wanted = np.minimum(alerts, every[:, -1])
+        tie = (every < wanted[:, None]).sum(axis=1)[:, None]
+        tie = np.minimum(tie, every.shape[1] - 1)
+        before, first = np.maximum(tie - 1, 0), tie[:, 0] == 0
+        above = np.where(first, 0.0, np.take_along_axis(every, before, 1)[:, 0])
+        true_above = np.where(first, 0.0, np.take_along_axis(true, before, 1)[:, 0])
+        tied = np.take_along_axis(every, tie, 1)[:, 0] - above
+        true_tied = np.take_along_axis(true, tie, 1)[:, 0] - true_above
+        caught = true_above + (wanted - above) * true_tied / tied
+        return np.asarray(caught / (true[:, -1] if recall else wanted))
+
+    return formula
+
+
+def true_positive_rate(truth: ArrayLike, log_odds: ArrayLike, false_positive_rate: float) -> float:
     """Greatest recall of a threshold whose false-positive rate is within the limit."""
-    if truth.all() or not truth.any():
-        return float("nan")
-    false_rate, true_rate, _ = sk.roc_curve(truth, log_odds, drop_intermediate=False)
-    return float(true_rate[false_rate <= false_positive_rate].max())
+    return _true_positive_rate(false_positive_rate)(truth, log_odds)
 
 
-def precision_at(truth: NDArray[np.bool_], log_odds: NDArray[np.float64], alerts: int) -> float:
+def precision_at(truth: ArrayLike, log_odds: ArrayLike, alerts: int) -> float:
     """Share of true among the ``alerts`` highest; ties count by their expected share."""
-    order = np.sort(log_odds)[::-1]
-    alerts = min(alerts, len(order))
-    threshold = order[alerts - 1]
-    above, tied = log_odds > threshold, log_odds == threshold
-    wanted = alerts - above.sum()
-    return float((truth[above].sum() + wanted * truth[tied].mean()) / alerts)
+    return _at(alerts, recall=False)(truth, log_odds)
 
 
-def recall_at(truth: NDArray[np.bool_], log_odds: NDArray[np.float64], alerts: int) -> float:
+def recall_at(truth: ArrayLike, log_odds: ArrayLike, alerts: int) -> float:
     """Share of the true that the ``alerts`` highest hold."""
-    if not truth.any():
-        return float("nan")
-    alerts = min(alerts, len(truth))
-    return precision_at(truth, log_odds, alerts) * alerts / float(truth.sum())
+    return _at(alerts, recall=True)(truth, log_odds)
 
 
 def metric(name: str) -> Metric:
@@ -110,37 +246,28 @@ def metric(name: str) -> Metric:
 
     Raises:
         UnknownNameError: for any other name.
-        KnowreasonError: when the part after ``@`` is no number in range.
+        KnowreasonError: KR930 when the part after ``@`` is no number in range.
     """
     family, at, argument = name.partition("@")
-    if not at:
-        return METRICS[name]
+    if not at or name in METRICS:
+        registered = METRICS[name]
+        if isinstance(registered, Metric):
+            return registered
+        if len(inspect.signature(registered).parameters) > 2:
+            return Metric(cast("WeightedFormula", registered))
+        return _of_rows(cast("PlainFormula", registered))
     try:
         if family == "tpr":
-            rate = float(argument.removeprefix("fpr="))
-            return lambda truth, log_odds: true_positive_rate(truth, log_odds, rate)
+            return _true_positive_rate(float(argument.removeprefix("fpr=")))
         if family in ("precision", "recall") and int(argument) > 0:
-            function = precision_at if family == "precision" else recall_at
-            return lambda truth, log_odds: function(truth, log_odds, int(argument))
+            return _at(int(argument), recall=family == "recall")
     except ValueError:
         pass
     raise KnowreasonError(
         f"no metric is called `{name}`",
-        code="KR830",
+        code="KR930",
         help=f"one of {', '.join(METRICS)}, tpr@fpr=0.01, precision@50, recall@50",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure with its 95 % interval (``nan`` ends where none can be had)."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def evaluate(
@@ -168,15 +295,14 @@ def evaluate(
     """
     truth = np.asarray(truth).astype(bool)
     draws = draw(len(truth), blocks, resamples, seed)
-    return {
-        name: {
-            key: _interval(metric(key)(truth, log_odds), resampled(key, truth, log_odds, draws))
+    table: dict[str, dict[str, Estimate]] = {}
+    for name, values in scores.items():
+        log_odds = np.asarray(values, dtype=np.float64)
+        table[name] = {
+            key: Estimate.of(metric(key)(truth, log_odds), resampled(key, truth, log_odds, draws))
             for key in metrics
         }
-        for name, log_odds in (
-            (name, np.asarray(values, dtype=np.float64)) for name, values in scores.items()
-        )
-    }
+    return table
 
 
 def paired_difference(
@@ -192,32 +318,27 @@ def paired_difference(
     """``metric(first) - metric(second)`` with a paired bootstrap interval."""
     truth = np.asarray(truth).astype(bool)
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    function = metric(metric_name)
+    figure = metric(metric_name)
     draws = draw(len(truth), blocks, resamples, seed)
     values = resampled(metric_name, truth, one, draws) - resampled(metric_name, truth, two, draws)
-    return _interval(function(truth, one) - function(truth, two), values)
+    return Estimate.of(figure(truth, one) - figure(truth, two), values)
 
 
-def resampled(
-    name: str, truth: NDArray[np.bool_], log_odds: NDArray[np.float64], draws: Draws
-) -> NDArray[np.float64]:
+def resampled(name: str, truth: Booleans, log_odds: Floats, draws: Draws) -> Floats:
     """``float64[resamples]``: a metric in every resample."""
-    many = weighted(name)
-    if many is not None and len(draws) and len(truth):
-        return many(truth, log_odds, draws)
-    function = metric(name)
-    return np.array([function(truth[rows], log_odds[rows]) for rows in draws.rows()])
+    figure = metric(name)
+    rows = [figure.each(truth, log_odds, weights) for weights in draws.weights()]
+    return np.concatenate(rows) if rows else np.zeros(0)
 
 
 def by_block(
     truth: ArrayLike, log_odds: ArrayLike, blocks: ArrayLike, metric_name: str
 ) -> dict[int, float]:
     """A metric within each block, blocks in order."""
-    truth = np.asarray(truth).astype(bool)
-    values, block = np.asarray(log_odds, dtype=np.float64), np.asarray(blocks)
-    function = metric(metric_name)
+    truth, log_odds, block = np.asarray(truth), np.asarray(log_odds), np.asarray(blocks)
+    figure = metric(metric_name)
     return {
-        int(which): function(truth[block == which], values[block == which])
+        int(which): figure(truth[block == which], log_odds[block == which])
         for which in np.unique(block)
     }
 
@@ -232,27 +353,24 @@ class CalibrationCurve:
         count: ``int64[b]``.
     """
 
-    predicted: NDArray[np.float64]
-    observed: NDArray[np.float64]
+    predicted: Floats
+    observed: Floats
     count: NDArray[np.int64]
 
 
-def calibration_curve(truth: ArrayLike, log_odds: ArrayLike, bins: int = 20) -> CalibrationCurve:
+def calibration_curve(truth: ArrayLike, log_odds: ArrayLike, bins: int = BINS) -> CalibrationCurve:
     """The reliability curve of log-odds."""
-    probability = expit(np.asarray(log_odds, dtype=np.float64))
-    index = np.minimum((probability * bins).astype(np.int64), bins - 1)
-    count = np.bincount(index, minlength=bins)
+    probability, bin_of = _binned(np.asarray(log_odds, dtype=np.float64), bins)
+    count = np.bincount(bin_of, minlength=bins)
     filled = count > 0
-    total = np.bincount(index, weights=probability, minlength=bins)
-    true = np.bincount(index, weights=np.asarray(truth).astype(float), minlength=bins)
+    total = np.bincount(bin_of, weights=probability, minlength=bins)
+    true = np.bincount(bin_of, weights=np.asarray(truth).astype(float), minlength=bins)
     return CalibrationCurve(
         total[filled] / count[filled], true[filled] / count[filled], count[filled]
     )
 
 
-def _interval(value: float, values: NDArray[np.float64]) -> Estimate:
-    finite = values[np.isfinite(values)]
-    if len(finite) < 20:
-        return Estimate(value, float("nan"), float("nan"))
-    low, high = np.percentile(finite, [2.5, 97.5])
-    return Estimate(value, float(low), float(high))
+def _binned(log_odds: Floats, bins: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Probabilities, and the bin of equal width that each lies in."""
+    probability = np.asarray(expit(log_odds))
+    return probability, np.minimum((probability * bins).astype(np.int64), bins - 1)

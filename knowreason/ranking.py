@@ -88,9 +88,9 @@ def link_ranks(
         raise KnowreasonError("a score to be ranked is not a number", code="KR882")
     parts = [_ranks(arguments, values, known, np.asarray(asked), p) for p in positions]
     return Ranks(
-        np.concatenate([part.optimistic for part in parts]),
-        np.concatenate([part.pessimistic for part in parts]),
-        np.concatenate([part.candidates for part in parts]),
+        np.concatenate([ranks.optimistic for ranks in parts]),
+        np.concatenate([ranks.pessimistic for ranks in parts]),
+        np.concatenate([ranks.candidates for ranks in parts]),
     )
 
 
@@ -110,8 +110,8 @@ def _ranks(
     of_query = size[group[asked]]
     pieces = np.searchsorted(np.cumsum(of_query), np.arange(CHUNK, of_query.sum(), CHUNK))
     counts = [
-        _counted(member, start[group[part]], size[group[part]], scores, known, part)
-        for part in np.split(asked, np.unique(pieces))
+        _counted(member, start[group[queries]], size[group[queries]], scores, known, queries)
+        for queries in np.split(asked, np.unique(pieces))
     ]
     better, level, candidates = (np.concatenate(column) for column in zip(*counts, strict=True))
     return Ranks(1.0 + better, 1.0 + better + level, candidates + 1)

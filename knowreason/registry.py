@@ -1,4 +1,9 @@
-"""Named things that others may add to: models, engines, learners, metrics."""
+"""Named things that others may add to: models, engines, learners, metrics, templates.
+
+A module of one's own registers with the decorator when it is imported; a package that is
+installed names its things in ``pyproject.toml`` under the registry's group of entry points
+(``[project.entry-points."knowreason.models"]``), and they are loaded when asked for.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +47,8 @@ class Registry(Generic[T]):
 
         def add(thing: T) -> T:
             taken = self._things.get(name)
+            if name in self._lazy:
+                raise ValueError(f"a {self.what} named `{name}` is built in")
             if taken is not None and getattr(taken, "__qualname__", None) != getattr(
                 thing, "__qualname__", None
             ):
@@ -73,7 +80,7 @@ class Registry(Generic[T]):
 
     def _points(self) -> dict[str, EntryPoint]:
         if self._entry_points is None:
-            found = entry_points(group=self._group) if self._group else ()
+            points = entry_points(group=self._group) if self._group else ()
             own = {n: EntryPoint(n, value, self._group or "") for n, value in self._lazy.items()}
-            self._entry_points = {point.name: point for point in found} | own
+            self._entry_points = {point.name: point for point in points} | own
         return self._entry_points

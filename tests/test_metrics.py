@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.special import logit
+from scipy.special import expit, logit
+from sklearn import metrics as sk
 
 from knowreason import intervals, metrics
 from knowreason.errors import KnowreasonError, UnknownNameError
@@ -109,7 +110,10 @@ def test_all_resamples_at_once_are_each_resample_alone(name, blocked):
     draws = intervals.draw(60, blocks, 40, seed=1)
     together = metrics.resampled(name, truth, log_odds, draws)
     function = metrics.metric(name)
-    alone = [function(truth[rows], log_odds[rows]) for rows in draws.rows()]
+    counts = np.concatenate(list(draws.weights())).astype(int)
+    assert (counts.sum(axis=1) == 60).all() or blocked
+    resamples = [np.repeat(np.arange(60), count) for count in counts]
+    alone = [function(truth[rows], log_odds[rows]) for rows in resamples]
     np.testing.assert_allclose(together, alone, atol=1e-9)
 
 
@@ -126,11 +130,82 @@ def test_intervals_are_the_same_for_the_same_seed_and_wider_over_blocks():
     assert one.high - one.low > other.high - other.low
 
 
-def test_a_metric_of_ones_own_is_resampled_too():
-    metrics.METRICS.register("share_true")(lambda truth, log_odds: float(truth.mean()))
-    try:
-        found = metrics.evaluate(TRUTH, {"a": SCORES}, ["share_true"])["a"]["share_true"]
-    finally:
-        metrics.METRICS._things.pop("share_true", None)
-    assert found.value == pytest.approx(0.4)
-    assert found.low < 0.4 < found.high
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.integers(-3, 3), st.integers(0, 4)), min_size=4, max_size=40
+    )
+)
+def test_figures_and_weights_are_those_of_scikit_learn(atoms):
+    truth = np.array([atom[0] for atom in atoms])
+    scores = np.array([atom[1] for atom in atoms], dtype=float)
+    weights = np.array([atom[2] for atom in atoms], dtype=float)
+    heavy = truth[weights > 0]
+    assume(heavy.any() and not heavy.all())
+    probability = expit(scores)
+    for ours, theirs in [
+        (
+            metrics.average_precision,
+            sk.average_precision_score(truth, scores, sample_weight=weights),
+        ),
+        (metrics.roc_auc, sk.roc_auc_score(truth, scores, sample_weight=weights)),
+        (metrics.log_loss, sk.log_loss(truth, probability, sample_weight=weights)),
+        (metrics.brier, sk.brier_score_loss(truth, probability, sample_weight=weights)),
+        (metrics.accuracy, sk.accuracy_score(truth, scores > 0, sample_weight=weights)),
+    ]:
+        assert ours(truth, scores, weights) == pytest.approx(theirs, abs=1e-9)
+    false_rate, true_rate, _ = sk.roc_curve(truth, scores, drop_intermediate=False)
+    if truth.any() and not truth.all():
+        best = true_rate[false_rate <= 0.3].max()
+        assert metrics.true_positive_rate(truth, scores, 0.3) == pytest.approx(best)
+
+
+def test_one_class_gives_no_figure():
+    for name in ("roc_auc", "tpr@fpr=0.1"):
+        for truth in (np.zeros(4, bool), np.ones(4, bool)):
+            assert np.isnan(metrics.metric(name)(truth, np.arange(4.0)))
+    assert np.isnan(metrics.average_precision(np.zeros(4, bool), np.arange(4.0)))
+    assert np.isnan(metrics.average_precision([], []))
+    assert metrics.evaluate([], {"a": []}, ["brier"])["a"]["brier"].low != 0
+
+
+@pytest.fixture
+def own():
+    """Registers metrics of one's own for a test."""
+    names = []
+
+    def register(name, thing):
+        names.append(name)
+        metrics.METRICS.register(name)(thing)
+
+    yield register
+    for name in names:
+        metrics.METRICS._things.pop(name)
+
+
+def test_a_metric_of_ones_own_is_like_ours(own):
+    """The same metric in each of the ways it can be written gives the same estimate."""
+
+    def share(truth, weights):
+        return weights @ truth / weights.sum(axis=1)
+
+    own("plain", lambda truth, log_odds: float(truth.mean()))
+    own("mean", metrics.averaged()(lambda truth, log_odds: truth.astype(float)))
+    own("general", metrics.weighted()(lambda truth, log_odds, weights: share(truth, weights)))
+    own("bare", lambda truth, log_odds, weights: share(truth, weights))
+    own("cumulative", metrics.ranked()(lambda t, f: t[:, -1] / (t[:, -1] + f[:, -1])))
+    names = ["plain", "mean", "general", "bare", "cumulative"]
+    for blocks in (None, [0, 0, 1, 1, 2]):
+        rows = metrics.evaluate(TRUTH, {"a": SCORES}, names, blocks=blocks)["a"]
+        for name in names:
+            assert rows[name].value == pytest.approx(0.4)
+            assert rows[name].low == pytest.approx(rows["plain"].low)
+            assert rows[name].high == pytest.approx(rows["plain"].high)
+            assert rows[name].low < 0.4 < rows[name].high
+    heavy = np.array([3.0, 1.0, 3.0, 1.0, 1.0])
+    assert [metrics.metric(name)(TRUTH, SCORES, heavy) for name in names] == pytest.approx(
+        [2 / 3] * 5
+    )
+    with pytest.raises(KnowreasonError, match="KR931"):
+        metrics.metric("plain")(TRUTH, SCORES, heavy / 2)
+    own("loss", metrics.averaged(lower_is_better=True)(lambda truth, log_odds: log_odds))
+    assert metrics.metric("loss").lower_is_better

@@ -13,12 +13,14 @@ from knowreason.cli import (
     eval,
     explain,
     explain_code,
+    export_verb,
     fmt,
     infer,
     models,
     new,
     plan,
     predict,
+    schema_verb,
     train,
 )
 from knowreason.cli.render import Screen, set_screen, show_error, warnings_as_findings
@@ -47,6 +49,8 @@ app.command("explain")(explain.explain)
 app.command("eval")(eval.evaluate)
 app.command("models")(models.models)
 app.command("explain-code")(explain_code.explain_code)
+app.command("export")(export_verb.export)
+app.command("schema")(schema_verb.schema)
 
 
 @app.callback(invoke_without_command=True)

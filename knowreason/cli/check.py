@@ -36,27 +36,27 @@ def check(
     from knowreason.lang import check as check_file
     from knowreason.lang.render import render_json, render_sarif
 
-    found: list[Diagnostic] = []
+    findings: list[Diagnostic] = []
     for file in files:
         if not file.is_file():
             raise ProjectError(f"there is no file `{file}`", code="KR915")
-        found.extend(check_file(file).diagnostics)
-    chosen = Format.json if json else format
-    if chosen is Format.text:
-        show_findings(found)
-        say(_summary(found, len(files)))
+        findings.extend(check_file(file).diagnostics)
+    written = Format.json if json else format
+    if written is Format.text:
+        show_findings(findings)
+        say(_summary(findings, len(files)))
     else:
-        write(render_json(found) if chosen is Format.json else render_sarif(found))
+        write(render_json(findings) if written is Format.json else render_sarif(findings))
     failing = {"error", "warning"} if strict else {"error"}
-    if any(diagnostic.severity in failing for diagnostic in found):
+    if any(diagnostic.severity in failing for diagnostic in findings):
         raise typer.Exit(1)
 
 
-def _summary(found: list[Diagnostic], files: int) -> str:
+def _summary(findings: list[Diagnostic], files: int) -> str:
     counts = {
-        severity: sum(diagnostic.severity == severity for diagnostic in found)
+        severity: sum(diagnostic.severity == severity for diagnostic in findings)
         for severity in ("error", "warning", "hint")
     }
-    said = [f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
+    words = [f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
     where = f"{files} file{'s' * (files != 1)}"
-    return f"{where}: {', '.join(said)}" if said else f"{where}: nothing to report"
+    return f"{where}: {', '.join(words)}" if words else f"{where}: nothing to report"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowreason.cli.render import say, write_json, write_table
+from knowreason.cli.settings import ProjectOption
 
 if TYPE_CHECKING:
     from knowreason.metrics import Estimate
@@ -19,12 +20,13 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="Folder with other tables, named as in the project.")
     ] = None,
+    project: ProjectOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Measure a run: each model, baselines, the reasoner, each rule left out."""
     from knowreason.pipeline.measuring import evaluate_run, evaluation_record
 
-    evaluations = evaluate_run(run, data)
+    evaluations = evaluate_run(run, data, project=project)
     if json:
         write_json([evaluation_record(evaluation) for evaluation in evaluations])
         return

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from knowreason.cli.render import write, write_json
+from knowreason.cli.settings import ProjectOption
 
 
 def explain(
@@ -16,15 +17,16 @@ def explain(
     data: Annotated[
         Path | None, typer.Option(help="Folder with other tables, named as in the project.")
     ] = None,
+    project: ProjectOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
     """Explain atoms: shares that add up, why not, what would turn it around."""
     from knowreason.pipeline.prediction import beliefs_of_run
     from knowreason.pipeline.reasons import explain_atom
 
-    beliefs = beliefs_of_run(run, data)
-    found = [explain_atom(beliefs, atom) for atom in atoms]
+    beliefs = beliefs_of_run(run, data, project=project)
+    explanations = [explain_atom(beliefs, atom) for atom in atoms]
     if json:
-        write_json([explanation.to_dict() for explanation in found])
+        write_json([explanation.to_dict() for explanation in explanations])
     else:
-        write("\n\n".join(map(str, found)))
+        write("\n\n".join(map(str, explanations)))

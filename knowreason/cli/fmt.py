@@ -19,7 +19,7 @@ def fmt(
     """Lay rule files out canonically, comments kept; a file with a fault is left alone."""
     from knowreason.errors import ProjectError
     from knowreason.lang import format_text
-    from knowreason.pipeline.run_folder import write_text_whole
+    from knowreason.pipeline.manifests import write_text_whole
 
     changed = 0
     for file in files:

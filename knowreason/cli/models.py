@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,11 +15,19 @@ if TYPE_CHECKING:
 
 def models(
     name: Annotated[str, typer.Argument(help="One kind, with its options.")] = "",
+    project: Annotated[
+        Path | None, typer.Option("--project", help="List the models of its plugins too.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """List registered model kinds, or show one with its options."""
     from knowreason.models import MODELS
 
+    if project is not None:
+        from knowreason.pipeline.plugins import load_plugins
+        from knowreason.pipeline.project import load_project
+
+        load_plugins(load_project(project))
     if name:
         model = MODELS[name]
         options = _options(model)

@@ -24,10 +24,12 @@ def plan(
 
     loaded = load_project(project, settings_of(set))
     train = load_parts(loaded).train
-    found = plan_grounding(train.program, train, limit=limit or loaded.ground_limit)
-    show_warnings((*train.warnings, *found.warnings))
+    predicted = plan_grounding(train.program, train, limit=limit or loaded.ground_limit)
+    show_warnings((*train.warnings, *predicted.warnings))
     if json:
-        write_json(found)
+        write_json(predicted)
         return
-    rows = [(r.rule, r.rows, r.bytes / 1e6, r.seconds, " x ".join(r.joins)) for r in found.rules]
+    rows = [
+        (r.rule, r.rows, r.bytes / 1e6, r.seconds, " x ".join(r.joins)) for r in predicted.rules
+    ]
     write_table(["rule", "rows", "MB", "seconds", "join"], rows)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from knowreason.cli.render import progress_bar, say, write_json, write_table
+from knowreason.cli.settings import ProjectOption
 
 
 def predict(
@@ -24,6 +25,7 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
     force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
+    project: ProjectOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Predict with a stored run."""
@@ -32,15 +34,16 @@ def predict(
     if output is not None:
         check_output(output, run, data, replace=force)
     with progress_bar() as progress:
-        found = predict_run(
+        predictions = predict_run(
             run,
             data,
             predicate=predicate,
             most_probable=map,
             adapt=None if adapt is None else "reliability" if adapt else "",
+            project=project,
             progress=progress,
         )
-    table = found.table.slice(0, top) if top else found.table
+    table = predictions.table.slice(0, top) if top else predictions.table
     if json:
         write_json(table.to_pylist())
     elif output is None:
@@ -48,5 +51,5 @@ def predict(
     else:
         save_table(table, output)
         say(f"{table.num_rows:,} rows: {output}")
-    for note in found.notes:
+    for note in predictions.notes:
         say(note)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import DataWarning, KnowreasonError
+from knowreason.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def write(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def write_json(value: Any) -> None:
+def write_json(value: object) -> None:
     """A result as JSON, on stdout."""
     from knowreason.pipeline.json_text import json_text
 
@@ -85,8 +84,8 @@ def write_table(
 
     cells = [[_cell(value) for value in row] for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for place, column in enumerate(columns):
-        numeric = bool(cells) and all(_is_number(row[place]) for row in cells)
+    for position, column in enumerate(columns):
+        numeric = bool(cells) and all(_is_number(row[position]) for row in cells)
         table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric)
     for line in cells:
         table.add_row(*line)
@@ -155,8 +154,8 @@ def progress_bar() -> Iterator[Progress | None]:
     with Bar(*columns, TimeRemainingColumn(), console=stderr(), transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
-        def update(message: str, done: int, total: int) -> None:
-            bar.update(task, description=message, completed=done, total=total)
+        def update(done: int, total: int, message: str) -> None:
+            bar.update(task, description=message, completed=done, total=total or None)
 
         yield update
 

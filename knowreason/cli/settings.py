@@ -1,7 +1,8 @@
-"""``--set a.b=c`` options."""
+"""Options that several verbs take: ``--set a.b=c``, ``--project``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,11 @@ from knowreason.errors import ProjectError
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a key of the project file: --set learn.method=knowgraph."),
+]
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option("--project", help="Project whose plugins are loaded; for a run that needs them."),
 ]
 
 

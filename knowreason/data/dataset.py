@@ -34,6 +34,13 @@ class Dataset(EncodedTables):
     Its attributes are those of :class:`~knowreason.data.encoded_tables.EncodedTables`.
     """
 
+    def __repr__(self) -> str:
+        things = ", ".join(f"{len(names):,} {sort}" for sort, names in self.vocabularies.items())
+        facts = sum(table.num_rows for table in (*self.facts.values(), *self.attributes.values()))
+        labels = sum(table.num_rows for table in self.labels.values())
+        hidden = sum(table.num_rows for table in self.hidden.values())
+        return f"Dataset({things}; {facts:,} facts, {labels:,} labels, {hidden:,} held back)"
+
     @classmethod
     def from_frames(
         cls,

@@ -2,7 +2,8 @@
 
 Free atoms are variables of two states, blocks variables of a state an atom (and one for
 none); rows over the same variables are one function. Format: UAI 2008-2014 evaluations,
-preamble ``MARKOV``, tables with the last variable changing fastest.
+preamble ``MARKOV`` (or ``BAYES``, whose tables are read alike), tables with the last variable
+changing fastest.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def parse_uai(text: str) -> FactorGraph:
     (equal ones share it); entries of 0 are hard.
 
     Raises:
-        InferenceError: the text is no Markov network in UAI format (KR706).
+        InferenceError: the text is no network in UAI format (KR706).
     """
     sizes, functions = _parse(text.split())
     first = offsets_of(np.where(sizes == 2, 1, sizes))
@@ -194,7 +195,7 @@ def _line(numbers: Sequence[float] | NDArray[np.float64] | NDArray[np.int64]) ->
 
 def _parse(tokens: list[str]) -> tuple[NDArray[np.int64], list[_Function]]:
     try:
-        if tokens[0].upper() != "MARKOV":
+        if tokens[0].upper() not in ("MARKOV", "BAYES"):  # tables are read alike
             raise ValueError(f"the preamble is `{tokens[0]}`")
         count = int(tokens[1])
         sizes = np.array([int(t) for t in tokens[2 : 2 + count]], dtype=np.int64)
@@ -214,7 +215,7 @@ def _parse(tokens: list[str]) -> tuple[NDArray[np.int64], list[_Function]]:
             functions.append(_Function(scope, logs))
             place += 1 + size
     except (ValueError, IndexError) as error:
-        raise InferenceError(f"not a Markov network in UAI format: {error}", code="KR706") from None
+        raise InferenceError(f"not a network in UAI format: {error}", code="KR706") from None
     return sizes, functions
 
 

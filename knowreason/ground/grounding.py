@@ -73,6 +73,11 @@ class Grounding:
     provenance: tuple[RuleProvenance, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 
+    def __repr__(self) -> str:
+        atoms = ", ".join(f"{s.stop - s.start:,} {n}" for n, s in self.atoms.spans.items())
+        factors = sum(report.open for report in self.reports)
+        return f"Grounding({atoms} atoms; {factors:,} open groundings of {len(self.reports)} rules)"
+
     def span(self, predicate: str) -> AtomSpan:
         """Atoms of an open predicate.
 

@@ -6,7 +6,7 @@ The state in the package is made by ``python -m knowreason.infer.gcn_training``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from knowreason.infer.exact import prepare
 from knowreason.infer.gcn_graphs import Family, random_components
 from knowreason.infer.gcn_network import Corrections, Course, course
 from knowreason.infer.weight_noise import weight_noise
+from knowreason.progress import Progress as Progress
 
-Progress = Callable[[int, int, str], None]
 STATE = Path(__file__).with_name("gcn_state.safetensors")
 SMALL = 1e-4  # error of belief propagation that is not worth correcting
 FAMILIES = (

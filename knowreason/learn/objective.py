@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,9 +11,9 @@ from scipy.optimize import minimize
 
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.problem import Record
+from knowreason.progress import Progress as Progress
 
 Vector = NDArray[np.float64]
-Progress = Callable[[int, int, str], None]
 NEWTON_STEPS = 8
 
 

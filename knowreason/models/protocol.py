@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from knowreason.progress import Progress as Progress
 
 if TYPE_CHECKING:
     from typing import Self
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 Level = Literal["node", "edge", "graph", "tuple"]
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Side:
+class SplitSide:
     """Models' ratios and truth of a predicate's atoms on one side of a split.
 
     Attributes:
@@ -69,11 +69,13 @@ def baseline_scores(
         ratios = np.stack([output.llr for output in outputs], axis=1).astype(np.float64)
         scores["average of models"] = ratios.mean(axis=1)[local]
     labels = training_labels[training.span(predicate).start : training.span(predicate).stop]
-    known = np.flatnonzero(labels != OPEN)
+    labelled = np.flatnonzero(labels != OPEN)
     notes: list[str] = []
-    if len(np.unique(labels[known])) == 2:
+    if len(np.unique(labels[labelled])) == 2:
         if fitted:
-            past = side(training.graph, training.span(predicate), fitted, known, labels[known] == 1)
+            past = side(
+                training.graph, training.span(predicate), fitted, labelled, labels[labelled] == 1
+            )
             now = side(beliefs.grounding.graph, span, outputs, local, np.zeros(len(local), bool))
             scores |= stacked(past, now)
         scores |= _trees(training.data, beliefs.grounding.data, span, local, notes)
@@ -94,13 +96,13 @@ def side(
     outputs: list[ModelOutput],
     atoms: NDArray[np.int64],
     truth: NDArray[np.bool_],
-) -> Side:
+) -> SplitSide:
     """Ratios and neighbour means of some atoms."""
     ratios = np.stack([output.llr for output in outputs], axis=1).astype(np.float64)
-    return Side(ratios[atoms], neighbour_means(graph, span, ratios)[atoms], atoms, truth)
+    return SplitSide(ratios[atoms], neighbour_means(graph, span, ratios)[atoms], atoms, truth)
 
 
-def stacked(past: Side, now: Side) -> dict[str, Scores]:
+def stacked(past: SplitSide, now: SplitSide) -> dict[str, Scores]:
     """Logistic regression on the ratios, without and with neighbours' means."""
     both = (
         np.concatenate([past.ratios, past.neighbours], axis=1),
@@ -189,10 +191,10 @@ def derived_features(data: Dataset, predicate: str) -> tuple[str, ...]:
     """Every attribute and definition over one thing of the predicate, and all columns."""
     program = data.program
     sorts = program.sorts_of(predicate)
-    found = [a.name for a in program.attributes if a.sorts[0] in sorts and len(a.sorts) == 1]
-    found += [
+    names = [a.name for a in program.attributes if a.sorts[0] in sorts and len(a.sorts) == 1]
+    names += [
         d.name
         for d in program.definitions
         if len(d.sorts) == 1 and d.sorts[0] in sorts and not d.is_predicate
     ]
-    return ("*", *found) if any(sort in data.features for sort in sorts) else tuple(found)
+    return ("*", *names) if any(sort in data.features for sort in sorts) else tuple(names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,10 @@ from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
 from knowreason.infer.posterior import Posterior
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
 
 @dataclass(frozen=True)
 class MarginalTable:
@@ -30,13 +34,13 @@ class MarginalTable:
         """As an Arrow table."""
         return self.table
 
-    def to_polars(self) -> Any:
+    def to_polars(self) -> pl.DataFrame:
         """As a polars frame (polars must be installed)."""
         import polars
 
-        return polars.from_arrow(self.table)
+        return cast("pl.DataFrame", polars.from_arrow(self.table))
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pd.DataFrame:
         """As a pandas frame (pandas must be installed)."""
         return self.table.to_pandas()
 
@@ -70,6 +74,12 @@ class Beliefs:
     unadapted: Beliefs | None = None
     interval: NDArray[np.float32] | None = None
 
+    def __repr__(self) -> str:
+        spans = self.grounding.atoms.spans
+        asked = ", ".join(f"{len(self.asked(name)):,} {name}" for name in spans)
+        engines = ", ".join(dict.fromkeys(report.engine for report in self.posterior.reports))
+        return f"Beliefs({asked} asked; {engines or 'nothing to infer'}; {len(self.notes)} notes)"
+
     @property
     def info(self) -> str:
         """Engines used, components, convergence; a few lines of text."""
@@ -92,9 +102,9 @@ class Beliefs:
         """Atoms that are asked: open, without known truth, about things in scope."""
         grounding = self.grounding
         span = _span(grounding, predicate)
-        known = grounding.graph.evidence.numpy()[span.start : span.stop] != OPEN
+        decided = grounding.graph.evidence.numpy()[span.start : span.stop] != OPEN
         inside = in_scope(grounding.data, grounding.program.sorts_of(predicate), span.arguments)
-        return np.flatnonzero(~known & inside) + span.start
+        return np.flatnonzero(~decided & inside) + span.start
 
     def probabilities(self, predicate: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Asked atoms of a predicate and their marginals."""

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +16,7 @@ from knowreason.errors import ProjectError, did_you_mean
 from knowreason.lang import load
 from knowreason.logic import Program
 from knowreason.pipeline.parts import duration, label_delay
-from knowreason.pipeline.project import Binding, EdgeBinding, Project
+from knowreason.pipeline.schema import EdgeBinding, Project, TableBinding
 
 
 def load_program(project: Project) -> Program:
@@ -96,8 +95,8 @@ def pick(tables: Mapping[str, pa.Table], name: str, columns: tuple[str, ...]) ->
 def _distinct(columns: tuple[str, ...]) -> list[str]:
     """Column names without repeats: one table column may fill two argument places."""
     return [
-        column if columns.index(column) == place else f"{column}_{place}"
-        for place, column in enumerate(columns)
+        column if columns.index(column) == position else f"{column}_{position}"
+        for position, column in enumerate(columns)
     ]
 
 
@@ -137,7 +136,7 @@ def _is_functional(program: Program, name: str) -> bool:
     )
 
 
-def _known(table: pa.Table, binding: Binding) -> pa.Table:
+def _known(table: pa.Table, binding: TableBinding) -> pa.Table:
     """Rows whose last column is neither null nor one of the values for "unknown"."""
     last = table.column(table.num_columns - 1)
     keep = pc.is_valid(last)
@@ -178,7 +177,7 @@ def _with_known_labels(
 ) -> Project:
     """The project without bindings of labels that are not in today's tables."""
 
-    def known(name: str, binding: Binding) -> bool:
+    def known(name: str, binding: TableBinding) -> bool:
         if not _is_asked(program, name) or binding.evidence is not None:
             return True
         columns = tables[binding.table].column_names if binding.table in tables else ()
@@ -205,7 +204,7 @@ def _check_names(project: Project, program: Program) -> None:
     predicates = {predicate.name for predicate in program.predicates}
     attributes = {attribute.name for attribute in program.attributes}
     domains = {domain.name for domain in program.domains}
-    places: list[tuple[str, Mapping[str, Any], set[str]]] = [
+    places: list[tuple[str, Mapping[str, object], set[str]]] = [
         ("bind", project.bind, predicates | attributes),
         ("features", project.features, domains),
         ("scores", project.scores, predicates),
@@ -213,11 +212,11 @@ def _check_names(project: Project, program: Program) -> None:
         ("split", {project.split.by: 0} if project.split.by else {}, attributes),
         ("report", {project.report.by: 0} if project.report.by else {}, attributes),
     ]
-    for section, entries, known in places:
+    for section, entries, declared in places:
         for name in entries:
-            if name not in known:
+            if name not in declared:
                 raise ProjectError(
                     f"[{section}] names `{name}`, which `{project.program.name}` does not declare",
                     code="KR909",
-                    help=did_you_mean(name, known),
+                    help=did_you_mean(name, declared),
                 )

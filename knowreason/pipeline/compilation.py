@@ -10,8 +10,9 @@ import numpy as np
 from knowreason.factors.components import components
 from knowreason.ground import Grounding, ground
 from knowreason.ground.store import save
-from knowreason.pipeline.project import Project, paths_of
-from knowreason.pipeline.run_folder import refuse_existing, run_folder, write_manifest
+from knowreason.pipeline.manifests import refuse_existing, run_folder, write_manifest
+from knowreason.pipeline.project import paths_of
+from knowreason.pipeline.schema import Project
 from knowreason.pipeline.training import load_parts
 
 

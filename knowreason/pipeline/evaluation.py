@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +15,12 @@ from knowreason.factors import FactorGraph
 from knowreason.infer import infer
 from knowreason.metrics import (
     DEFAULT_METRICS,
-    LOWER_IS_BETTER,
     CalibrationCurve,
     Estimate,
     by_block,
     calibration_curve,
     evaluate,
+    metric,
     paired_difference,
 )
 from knowreason.pipeline.baselines import baseline_scores
@@ -65,7 +64,7 @@ class Evaluation:
     best_other: Mapping[str, str]
     curve: CalibrationCurve
     blocks: NDArray[np.int64] | None = None
-    slices: tuple[Mapping[str, Any], ...] = ()
+    slices: tuple[Mapping[str, float], ...] = ()
     notes: tuple[str, ...] = field(default=())
     stability: tuple[Stability, ...] = ()
 
@@ -105,7 +104,7 @@ def evaluate_reasoner(
     scores[REASONER] = beliefs.posterior.log_odds.numpy()[atoms]
     blocks = block_of(beliefs, predicate, atoms, by) if by else None
     table = evaluate(truth, scores, metrics, blocks=blocks, seed=seed)
-    best = {metric: _best_other(table, metric) for metric in metrics}
+    best = {name: _best_other(table, name) for name in metrics}
     without = _without_rules(beliefs, reasoner, atoms) if ablate else {}
     interval = None if beliefs.interval is None else beliefs.interval[:, atoms]
     return Evaluation(
@@ -116,11 +115,11 @@ def evaluate_reasoner(
         table,
         evaluate(truth, without, metrics, blocks=blocks, resamples=0),
         {
-            metric: paired_difference(
-                truth, scores[REASONER], scores[name], metric, blocks=blocks, seed=seed
+            name: paired_difference(
+                truth, scores[REASONER], scores[other], name, blocks=blocks, seed=seed
             )
-            for metric, name in best.items()
-            if name
+            for name, other in best.items()
+            if other
         },
         best,
         calibration_curve(truth, scores[REASONER]),
@@ -157,18 +156,18 @@ def slice_table(
     log_odds: NDArray[np.float64],
     blocks: NDArray[np.int64] | None,
     metrics: Sequence[str],
-) -> tuple[dict[str, Any], ...]:
+) -> tuple[dict[str, float], ...]:
     """One row a slice: atoms, positives, ranking metrics."""
     if blocks is None:
         return ()
-    chosen = [metric for metric in metrics if metric not in LOWER_IS_BETTER][:2]
-    figures = {metric: by_block(truth, log_odds, blocks, metric) for metric in chosen}
+    shown = [name for name in metrics if not metric(name).lower_is_better][:2]
+    figures = {name: by_block(truth, log_odds, blocks, name) for name in shown}
     return tuple(
         {
             "slice": int(which),
             "atoms": int((blocks == which).sum()),
             "true": int(truth[blocks == which].sum()),
-            **{metric: figures[metric][int(which)] for metric in chosen},
+            **{name: figures[name][int(which)] for name in shown},
         }
         for which in np.unique(blocks)
     )
@@ -212,13 +211,13 @@ def _marginals(graph: FactorGraph, reasoner: Reasoner) -> NDArray[np.float64]:
     return np.asarray(posterior.log_odds.to(torch.float64).numpy())
 
 
-def _best_other(table: Mapping[str, Mapping[str, Estimate]], metric: str) -> str:
-    others = {name: row[metric].value for name, row in table.items() if name not in OURS}
-    others = {name: value for name, value in others.items() if np.isfinite(value)}
-    if not others:
+def _best_other(table: Mapping[str, Mapping[str, Estimate]], name: str) -> str:
+    figures = {row: figure[name].value for row, figure in table.items() if row not in OURS}
+    figures = {row: value for row, value in figures.items() if np.isfinite(value)}
+    if not figures:
         return ""
-    choose = min if metric in LOWER_IS_BETTER else max
-    return choose(others, key=others.__getitem__)
+    choose = min if metric(name).lower_is_better else max
+    return choose(figures, key=figures.__getitem__)
 
 
 def _pooled_note(truth: NDArray[np.bool_], blocks: NDArray[np.int64] | None) -> tuple[str, ...]:

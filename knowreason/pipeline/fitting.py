@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from knowreason.logic import Formula, ModelDeclaration, Program
 from knowreason.logic.variables import walk
 from knowreason.models import MODELS, KnowledgeModel, cross_fit, make
 from knowreason.models.registry import options_table
-from knowreason.pipeline.settings import Progress, Settings
+from knowreason.pipeline.settings import Options, Settings
 from knowreason.pipeline.stored_models import (
     FittedModel,
     folder_name,
@@ -33,12 +32,13 @@ from knowreason.pipeline.stored_models import (
     load_fitted,
     save_fitted,
 )
+from knowreason.progress import Progress
 
 
 def fit_models(
     program: Program,
     data: Dataset,
-    options: Mapping[str, Mapping[str, Any] | KnowledgeModel],
+    options: Mapping[str, Options | KnowledgeModel],
     *,
     folds: str,
     fold_count: int,
@@ -57,7 +57,7 @@ def fit_models(
         fold_count: how many folds.
         seed, device: handed to models that take them.
         checkpoints: folder for finished fits; one that is there is read, not made again.
-        progress: ``progress(message, done, total)``.
+        progress: ``progress(done, total, message)``.
     """
 
     def fitted(declaration: ModelDeclaration, predicate: str) -> FittedModel:
@@ -75,7 +75,7 @@ def fit_models(
                 folds=fold_count,
                 kind=folds or fold_kind(program, predicate),
                 seed=seed,
-                progress=_relay(progress),
+                progress=progress,
             ),
         )
         if folder:
@@ -91,15 +91,15 @@ def fit_models(
 
 def _make(
     declaration: ModelDeclaration,
-    options: Mapping[str, Any] | KnowledgeModel | None,
+    options: Options | KnowledgeModel | None,
     seed: int,
     device: str,
 ) -> KnowledgeModel:
     if isinstance(options, KnowledgeModel):
         return make(options)
-    known = options_table(MODELS[declaration.call.kind])
+    accepted = options_table(MODELS[declaration.call.kind])
     given = {"seed": seed, "device": device}
-    common = {name: value for name, value in given.items() if name in known}
+    common = {name: value for name, value in given.items() if name in accepted}
     written = dict(declaration.call.options)
     return make(
         declaration.call,
@@ -114,12 +114,6 @@ def fold_kind(program: Program, predicate: str) -> str:
     return "forward" if clocked else "random"
 
 
-def _relay(progress: Progress | None) -> Any:
-    if progress is None:
-        return None
-    return lambda done, total, message: progress(message, done, total)
-
-
 def fit_weights(
     grounding: Grounding,
     models: tuple[FittedModel, ...],
@@ -131,7 +125,7 @@ def fit_weights(
 ) -> Fit:
     """Learn every weight of a grounding that already holds the models' outputs."""
     problem = learning_problem(grounding, models, settings)
-    return learn(problem, method, seed=seed, progress=_relay(progress), **settings.learn)
+    return learn(problem, method, seed=seed, progress=progress, **settings.learn)
 
 
 def learning_problem(
@@ -194,15 +188,15 @@ def label_clusters(grounding: Grounding, attribute: str) -> NDArray[np.int64]:
     """
     codes, domain = group_codes(grounding.data, attribute)
     clusters = codes.max(initial=-1) + 1 + np.arange(grounding.graph.atom_count)
-    told = False
+    labels_concerned = False
     for predicate, span in grounding.atoms.spans.items():
         sorts = grounding.program.sorts_of(predicate)
         if domain in sorts:
-            mine = codes[span.arguments[:, sorts.index(domain)]]
-            part = clusters[span.start : span.stop]
-            clusters[span.start : span.stop] = np.where(mine >= 0, mine, part)
-            told = True
-    if not told:
+            code = codes[span.arguments[:, sorts.index(domain)]]
+            own = clusters[span.start : span.stop]
+            clusters[span.start : span.stop] = np.where(code >= 0, code, own)
+            labels_concerned = True
+    if not labels_concerned:
         raise DataError(f"clusters by `{attribute}`: no label is about {domain}", code="KR519")
     return clusters
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from knowreason.infer.auto import divide
 from knowreason.infer.posterior import Posterior
 from knowreason.learn import Bootstrap, Fit, Problem, bootstrap
 from knowreason.pipeline.beliefs import Beliefs
+from knowreason.pipeline.settings import Options
 from knowreason.pipeline.weights import theta_for
 
 CONCLUSIONS = 50  # replicates that conclusions are drawn from
@@ -29,7 +29,7 @@ def bootstrap_fit(problem: Problem, fit: Fit, replicates: int, seed: int) -> Boo
 
 
 def with_intervals(
-    beliefs: Beliefs, fit: Fit, replicates: Bootstrap, engine: str, options: Mapping[str, Any]
+    beliefs: Beliefs, fit: Fit, replicates: Bootstrap, engine: str, options: Options
 ) -> Beliefs:
     """The beliefs with a spread and an interval for every atom.
 
@@ -54,17 +54,17 @@ def with_intervals(
     )
 
 
-def save_bootstrap(found: Bootstrap, folder: Path) -> None:
+def save_bootstrap(replicates: Bootstrap, folder: Path) -> None:
     """Write ``bootstrap.safetensors``."""
     from safetensors.numpy import save_file
 
     save_file(
         {
-            "theta": np.ascontiguousarray(found.theta),
-            "lower": found.lower,
-            "upper": found.upper,
-            "level": np.array([found.level]),
-            "clusters": np.array([found.clusters]),
+            "theta": np.ascontiguousarray(replicates.theta),
+            "lower": replicates.lower,
+            "upper": replicates.upper,
+            "level": np.array([replicates.level]),
+            "clusters": np.array([replicates.clusters]),
         },
         folder / FILE,
     )
@@ -86,9 +86,7 @@ def load_bootstrap(folder: Path) -> Bootstrap | None:
     )
 
 
-def _prepared(
-    beliefs: Beliefs, engine: str, options: Mapping[str, Any]
-) -> Callable[[Tensor], Posterior]:
+def _prepared(beliefs: Beliefs, engine: str, options: Options) -> Callable[[Tensor], Posterior]:
     graph = beliefs.grounding.graph
     if engine == "auto":
         return divide(graph, **options)

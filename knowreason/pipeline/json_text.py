@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from math import isfinite
-from typing import Any
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
-def json_text(value: Any) -> str:
+def json_text(value: object) -> str:
     """Indented JSON; a figure that is not finite is ``null``."""
     return json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Json:
     """The value in JSON's own kinds."""
     if value is None or isinstance(value, bool | int | str):
         return value

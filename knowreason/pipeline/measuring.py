@@ -5,29 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from knowreason.data import Dataset
 from knowreason.errors import ProjectError
-from knowreason.metrics import evaluate
+from knowreason.metrics import Estimate, evaluate
 from knowreason.models import atoms_of
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data
 from knowreason.pipeline.evaluation import Evaluation, evaluate_reasoner
 from knowreason.pipeline.parts import label_delay, parts_of
-from knowreason.pipeline.prequential import Schedule, prequential
-from knowreason.pipeline.project import Project
+from knowreason.pipeline.prequential import RefitSchedule, prequential
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth, with_hidden_labels
-from knowreason.pipeline.run_folder import load_run
+from knowreason.pipeline.run_folder import load_run_on_tables
+from knowreason.pipeline.schema import Project
 
 
-def evaluate_run(folder: Path, directory: Path | None = None) -> tuple[Evaluation, ...]:
-    """Evaluate a run on the test part of its data, or on tables in ``directory``.
+def evaluate_run(
+    folder: Path, directory: Path | None = None, *, project: Path | None = None
+) -> tuple[Evaluation, ...]:
+    """Evaluations of a run on the test part of its data, or on tables in ``directory``.
+
+    ``project`` is as :func:`load_run` has it.
 
     Raises:
         ProjectError: KR919 where nothing is held back and so nothing can be measured.
     """
-    run = load_run(folder)
+    run = load_run_on_tables(folder, project)
     program = run.reasoner.program
     parts = parts_of(run.project, program, load_data(run.project, program))
     test = parts.test
@@ -77,32 +80,32 @@ def with_prequential(
     project: Project,
     whole: Dataset,
     test: Dataset,
-    cut: Any,
+    cut: object,
 ) -> Evaluation:
     """The evaluation with a row for each label delay: 0 and the project's own."""
     split, delay = project.split, label_delay(project)
-    schedule = Schedule(split.refit_weights, split.refit_models)
+    schedule = RefitSchedule(split.refit_weights, split.refit_models)
     span = atoms_of(test, evaluation.predicate)
     asked = span.arguments[evaluation.atoms - span.start]
     scores = dict(evaluation.scores)
-    for known in sorted({0, delay}):
-        found = prequential(
+    for wait in sorted({0, delay}):
+        walk = prequential(
             reasoner,
             whole,
             split.by,
             cut,
-            delay=known,
+            delay=wait,
             schedule=schedule,
             predicate=evaluation.predicate,
         )
-        scores[f"prequential, delay {known:g}"] = found.aligned(test, asked)
+        scores[f"prequential, delay {wait:g}"] = walk.aligned(test, asked)
     added = {name: scores[name] for name in scores if name not in evaluation.scores}
     metrics = list(next(iter(evaluation.table.values())))
     rows = evaluate(evaluation.truth, added, metrics, blocks=evaluation.blocks, seed=project.seed)
     return replace(evaluation, scores=scores, table={**evaluation.table, **rows})
 
 
-def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_record(evaluation: Evaluation) -> dict[str, object]:
     """An evaluation as plain values, for ``metrics.json``."""
     return {
         "predicate": evaluation.predicate,
@@ -125,7 +128,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _plain(table: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _plain(table: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[str, object]]:
     return {
         name: {metric: asdict(estimate) for metric, estimate in row.items()}
         for name, row in table.items()

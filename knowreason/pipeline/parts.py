@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from knowreason.data import Dataset, known_at
 from knowreason.errors import ProjectError
 from knowreason.lang.values import parse_duration
 from knowreason.logic import Program
-from knowreason.pipeline.project import Project
+from knowreason.pipeline.schema import Project
 
 _CONDITION = re.compile(r"^\s*(<|>=)(?!=)\s*(\S.*?)\s*$")
 
@@ -29,7 +28,7 @@ class Parts:
 
     train: Dataset
     test: Dataset | None
-    cut: Any = None
+    cut: int | float | str | None = None
 
 
 def parts_of(project: Project, program: Program, data: Dataset) -> Parts:
@@ -54,7 +53,7 @@ def parts_of(project: Project, program: Program, data: Dataset) -> Parts:
     return Parts(train, test, cut)
 
 
-def boundary(condition: str, operator: str, key: str) -> Any:
+def boundary(condition: str, operator: str, key: str) -> int | float | str:
     """The value in ``"< 34"``, a number where it is one.
 
     Raises:
@@ -91,12 +90,12 @@ def duration(value: str | int | float, key: str) -> int | float:
     """
     if not isinstance(value, str):
         return value
-    found = parse_duration(value)
-    if found is None:
+    units = parse_duration(value)
+    if units is None:
         raise ProjectError(
             f'[time] {key} = "{value}" is not a duration', code="KR910", help='such as "2d"'
         )
-    return found
+    return units
 
 
 def _is_clock(program: Program, attribute: str) -> bool:

@@ -14,11 +14,12 @@ from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data, moved_tables
+from knowreason.pipeline.manifests import holds, not_replaced
 from knowreason.pipeline.parts import parts_of
 from knowreason.pipeline.project import paths_of
 from knowreason.pipeline.reasoner import only_query
-from knowreason.pipeline.run_folder import holds, load_run, not_replaced
-from knowreason.pipeline.settings import Progress
+from knowreason.pipeline.run_folder import load_run_on_tables, stored_project
+from knowreason.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,13 @@ def check_output(
     if not replace:
         help = "choose another name or --force"
         raise ProjectError(f"`{path}` is there already", code="KR914", help=help)
-    project = load_run(run).project
+    project = stored_project(run)
     tables = project.tables if directory is None else moved_tables(project, directory)
     files = (file for source in tables.values() for file in source.files())
-    kept = (*paths_of(project), *files, *(run / "marginals").glob("*"))
+    protected = (*paths_of(project), *files, *(run / "marginals").glob("*"))
     if not path.is_file():
         raise not_replaced(path, "it is no file")
-    if holds(path, kept) is not None:
+    if holds(path, protected) is not None:
         raise not_replaced(path, "the run or its data consist of it")
 
 
@@ -80,6 +81,7 @@ def predict_run(
     predicate: str = "",
     most_probable: bool = False,
     adapt: Literal["", "reliability"] | None = None,
+    project: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     """Predict with a run.
@@ -91,13 +93,15 @@ def predict_run(
         predicate: may be left out where only one is asked.
         most_probable: the most probable world instead of marginals.
         adapt: as :meth:`Reasoner.infer` has it.
-        progress: called as ``progress(message, done, total)``.
+        project: as :func:`load_run` has it.
+        progress: called as ``progress(done, total, message)``.
     """
     beliefs = beliefs_of_run(
         folder,
         directory,
         engine="map" if most_probable else None,
         adapt=adapt,
+        project=project,
         progress=progress,
     )
     name = predicate or only_query(beliefs.grounding.program)
@@ -113,16 +117,17 @@ def beliefs_of_run(
     *,
     engine: str | None = None,
     adapt: Literal["", "reliability"] | None = None,
+    project: Path | None = None,
     progress: Progress | None = None,
 ) -> Beliefs:
     """Beliefs of a run about its test part, or about tables in ``directory``."""
-    run = load_run(folder)
+    run = load_run_on_tables(folder, project)
     program = run.reasoner.program
     if progress:
-        progress("reading", 0, 2)
+        progress(0, 2, "reading")
     data = load_data(run.project, program, directory)
     if directory is None:
         data = parts_of(run.project, program, data).test or data
     if progress:
-        progress("reasoning", 1, 2)
+        progress(1, 2, "reasoning")
     return run.reasoner.infer(data, engine=engine, adapt=adapt)

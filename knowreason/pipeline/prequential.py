@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset, known_at
-from knowreason.data.clock import LATEST, thing_values, to_moment
+from knowreason.data.clock import LATEST, Moment, thing_values, to_moment
 from knowreason.data.id_tables import as_matrix
 from knowreason.errors import ProjectError
 from knowreason.models import atoms_of, make
@@ -25,15 +24,16 @@ from knowreason.models.protocol import fit_model
 from knowreason.models.rows import UNKNOWN, rows_of
 from knowreason.pipeline.fitting import fit_weights
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth, only_query
-from knowreason.pipeline.settings import Progress
 from knowreason.pipeline.stored_models import FittedModel
+from knowreason.pipeline.stored_reasoner import Learned
+from knowreason.progress import Progress
 from knowreason.row_keys import locate
 
 MOST_MOMENTS = 1000
 
 
 @dataclass(frozen=True)
-class Schedule:
+class RefitSchedule:
     """How often to refit, in slices; 0 for never.
 
     Attributes:
@@ -84,11 +84,11 @@ def prequential(
     reasoner: Reasoner,
     data: Dataset,
     by: str,
-    start: Any,
+    start: Moment,
     *,
     delay: float = 0,
-    moments: Sequence[Any] | None = None,
-    schedule: Schedule = Schedule(),
+    moments: Sequence[Moment] | None = None,
+    schedule: RefitSchedule = RefitSchedule(),
     looks_back: bool = False,
     predicate: str = "",
     progress: Progress | None = None,
@@ -111,7 +111,7 @@ def prequential(
             definitions are evaluated once instead of once a slice. A model that standardises
             its columns over all rows looks beyond; trees do not.
         predicate: which; may be left out where only one is asked.
-        progress: called as ``progress(message, done, total)``.
+        progress: called as ``progress(done, total, message)``.
 
     Raises:
         ProjectError: KR921 for a clock that gives no slices.
@@ -124,7 +124,7 @@ def prequential(
     rows = []
     for number, moment in enumerate(starts):
         if progress is not None:
-            progress(f"slice {number + 1} of {len(starts)}", number, len(starts))
+            progress(number, len(starts), f"slice {number + 1} of {len(starts)}")
         after = starts[number + 1] if number + 1 < len(starts) else None
         upto = data
         if after is not None and not looks_back:
@@ -136,7 +136,7 @@ def prequential(
 
 
 def slice_starts(
-    data: Dataset, by: str, start: Any, moments: Sequence[Any] | None = None
+    data: Dataset, by: str, start: Moment, moments: Sequence[Moment] | None = None
 ) -> tuple[float, ...]:
     """Where slices from ``start`` on begin, in the clock's units.
 
@@ -147,28 +147,28 @@ def slice_starts(
     values, sort = thing_values(data, by)
     first = to_moment(start, sort)
     if moments is not None:
-        found = np.array(sorted(to_moment(moment, sort) for moment in moments))
+        starts = np.array(sorted(to_moment(moment, sort) for moment in moments))
     else:
-        found = np.unique(values[(values != LATEST) & np.isfinite(values)])
-    found = found[found >= first]
-    if not len(found) or len(found) > MOST_MOMENTS:
+        starts = np.unique(values[(values != LATEST) & np.isfinite(values)])
+    starts = starts[starts >= first]
+    if not len(starts) or len(starts) > MOST_MOMENTS:
         raise ProjectError(
-            f"`{by}` from {start} on gives {len(found):,} slices",
+            f"`{by}` from {start} on gives {len(starts):,} slices",
             code="KR921",
             help="split by an `int` attribute that numbers the slices, or give `moments`",
         )
-    return tuple(found.tolist())
+    return tuple(starts.tolist())
 
 
 def _ready(reasoner: Reasoner, data: Dataset, by: str, first: float, delay: float) -> Reasoner:
-    mine = copy(reasoner)
-    if not hasattr(mine, "fit_") or not _reads_labels_so_old(mine, data):
+    walking = copy(reasoner)
+    if not hasattr(walking, "fit_") or not _reads_labels_so_old(walking, data):
         past, _ = data.split_by(by, before=first)
-        mine.fit(known_at(past, first, delay) if delay else past)
-    elif not hasattr(mine, "grounding_"):
+        walking.fit(known_at(past, first, delay) if delay else past)
+    elif not hasattr(walking, "grounding_"):
         past, _ = data.split_by(by, before=first)
-        mine.training_grounding(known_at(past, first, delay) if delay else past)
-    return mine
+        walking.training_grounding(known_at(past, first, delay) if delay else past)
+    return walking
 
 
 def _reads_labels_so_old(reasoner: Reasoner, data: Dataset) -> bool:
@@ -182,6 +182,18 @@ def _reads_labels_so_old(reasoner: Reasoner, data: Dataset) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class _ScoredSlice:
+    """The fields of :class:`Prequential` for one slice."""
+
+    names: pa.Table
+    log_odds: NDArray[np.float64]
+    models: dict[str, NDArray[np.float32]]
+    truth: NDArray[np.bool_]
+    blocks: NDArray[np.int64]
+    weights: dict[str, float]
+
+
 @dataclass
 class _Walker:
     """The reasoner as it stands, and the data its models' outputs belong to."""
@@ -189,19 +201,19 @@ class _Walker:
     reasoner: Reasoner
     by: str
     delay: float
-    schedule: Schedule
+    schedule: RefitSchedule
 
     def score(
         self, upto: Dataset, reach: tuple[float, float | None], predicate: str, number: int
-    ) -> dict[str, Any]:
+    ) -> _ScoredSlice:
         """Beliefs about the slice that reaches from one moment to the next, labels hidden."""
         moment, after = reach
         _, today = upto.split_by(self.by, before=moment)
         if after is not None:
             (domain,) = today.program.attribute(self.by).sorts
             values, _ = thing_values(today, self.by)
-            mine = today.scope[domain] & (values < after)
-            today = replace(today, scope={**today.scope, domain: mine})
+            in_slice = today.scope[domain] & (values < after)
+            today = replace(today, scope={**today.scope, domain: in_slice})
         if self.delay:
             today = known_at(today, moment, self.delay)
         beliefs = self.reasoner.infer(today)
@@ -212,41 +224,42 @@ class _Walker:
             f"a{i}": today.vocabularies[sort].names.take(pa.array(span.arguments[local, i]))
             for i, sort in enumerate(today.program.sorts_of(predicate))
         }
-        return {
-            "names": pa.table(names),
-            "log_odds": beliefs.posterior.log_odds.numpy()[atoms],
-            "models": {
+        return _ScoredSlice(
+            pa.table(names),
+            beliefs.posterior.log_odds.numpy()[atoms],
+            {
                 output.model: output.llr[local]
                 for output in beliefs.outputs
                 if output.predicate == predicate
             },
-            "truth": truth,
-            "blocks": np.full(len(atoms), number, dtype=np.int64),
-            "weights": {weight.name: weight.value for weight in self.reasoner.weights_},
-        }
+            truth,
+            np.full(len(atoms), number, dtype=np.int64),
+            {weight.name: weight.value for weight in self.reasoner.weights_},
+        )
 
     def learn(self, upto: Dataset, after: float, slices: int) -> None:
         """Fit again what is due, on labels known at ``after``."""
         refit_models = self.schedule.models and slices % self.schedule.models == 0
         refit_weights = self.schedule.weights and slices % self.schedule.weights == 0
-        mine = self.reasoner
-        known = known_at(upto, after, self.delay)
-        carried = tuple(carry(model, mine.grounding_.data, known) for model in mine.models_)
+        reasoner = self.reasoner
+        labelled = known_at(upto, after, self.delay)
+        carried = tuple(
+            carry(model, reasoner.grounding_.data, labelled) for model in reasoner.models_
+        )
         if refit_models:
-            carried = tuple(_again(model, known) for model in carried)
-        mine.models_ = carried
+            carried = tuple(_again(model, labelled) for model in carried)
+        reasoner.models_ = carried
         outputs = tuple(model.fitted.output for model in carried)
-        mine.grounding_ = mine._ground(known, outputs)
+        reasoner.grounding_ = reasoner._ground(labelled, outputs)
         if refit_weights:
-            mine.adopt(
-                fit_weights(
-                    mine.grounding_,
-                    carried,
-                    method=mine.method,
-                    settings=mine.settings,
-                    seed=mine.seed,
-                )
+            fit = fit_weights(
+                reasoner.grounding_,
+                carried,
+                method=reasoner.method,
+                settings=reasoner.settings,
+                seed=reasoner.seed,
             )
+            reasoner.adopt(Learned(carried, fit))
 
 
 def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:
@@ -260,14 +273,14 @@ def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:
         for i, sort in enumerate(sorts)
     ]
     at = locate(new.arguments, as_matrix(ids, len(old.arguments)))
-    kept = at >= 0
+    present = at >= 0
     llr, spread = fresh.llr.copy(), fresh.spread
-    llr[at[kept]] = held.output.llr[kept]
+    llr[at[present]] = held.output.llr[present]
     if spread is not None and held.output.spread is not None:
         spread = spread.copy()
-        spread[at[kept]] = held.output.spread[kept]
+        spread[at[present]] = held.output.spread[present]
     silent, scored = np.zeros(new.count, dtype=bool), np.zeros(new.count, dtype=bool)
-    silent[at[kept]] = held.silent[kept]
+    silent[at[present]] = held.silent[present]
     rows = rows_of(now, model.predicate)
     scored[(rows.labels != UNKNOWN)[rows.row_of_atom]] = True
     return replace(
@@ -281,25 +294,23 @@ def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:
     )
 
 
-def _again(model: FittedModel, known: Dataset) -> FittedModel:
+def _again(model: FittedModel, labelled: Dataset) -> FittedModel:
     """The same model fitted on all labels known by now; its past scores stay."""
-    fresh = fit_model(make(model.fitted.model), known, model.predicate)
+    fresh = fit_model(make(model.fitted.model), labelled, model.predicate)
     return replace(model, fitted=replace(model.fitted, model=fresh))
 
 
 def _joined(
-    rows: Sequence[dict[str, Any]], predicate: str, starts: tuple[float, ...]
+    slices: Sequence[_ScoredSlice], predicate: str, starts: tuple[float, ...]
 ) -> Prequential:
-    def column(name: str) -> NDArray[Any]:
-        return np.concatenate([row[name] for row in rows])
-
+    models = slices[0].models
     return Prequential(
         predicate,
-        pa.concat_tables([row["names"] for row in rows]),
-        column("log_odds"),
-        {name: np.concatenate([row["models"][name] for row in rows]) for name in rows[0]["models"]},
-        column("truth"),
-        column("blocks"),
+        pa.concat_tables([scored.names for scored in slices]),
+        np.concatenate([scored.log_odds for scored in slices]),
+        {name: np.concatenate([scored.models[name] for scored in slices]) for name in models},
+        np.concatenate([scored.truth for scored in slices]),
+        np.concatenate([scored.blocks for scored in slices]),
         starts,
-        tuple(row["weights"] for row in rows),
+        tuple(scored.weights for scored in slices),
     )

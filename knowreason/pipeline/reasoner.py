@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from knowreason.factors import OPEN
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding, ground
 from knowreason.infer import infer
-from knowreason.learn import Bootstrap, Fit
+from knowreason.learn import Fit
 from knowreason.logic import Program
 from knowreason.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
@@ -34,17 +34,22 @@ from knowreason.pipeline.fitting import (
     with_label_warnings,
 )
 from knowreason.pipeline.intervals import bootstrap_fit, with_intervals
+from knowreason.pipeline.manifests import run_folder
 from knowreason.pipeline.reliability import Shifts, shifted
-from knowreason.pipeline.settings import Progress, Settings
-from knowreason.pipeline.snapshots import Snapshot
+from knowreason.pipeline.schema import InferSection, LearnSection, Project
+from knowreason.pipeline.settings import Options, Settings
 from knowreason.pipeline.stored_models import FittedModel
+from knowreason.pipeline.stored_reasoner import Learned, check_plain, write_learned
 from knowreason.pipeline.watching import training_snapshot, watched
 from knowreason.pipeline.weights import RuleWeights, theta_for
+from knowreason.progress import Progress
 
 if TYPE_CHECKING:
     from typing import Self
 
-DEFAULT_METRICS = ("average_precision", "roc_auc", "ece")
+    from knowreason.explain import Explanation
+
+HEADLINE_METRICS = ("average_precision", "roc_auc", "ece")
 
 
 class Reasoner(BaseEstimator):
@@ -79,7 +84,7 @@ class Reasoner(BaseEstimator):
         method: str = "variational_em",
         engine: str = "auto",
         folds: str = "",
-        models: Mapping[str, Mapping[str, Any] | KnowledgeModel] | None = None,
+        models: Mapping[str, Options | KnowledgeModel] | None = None,
         settings: Settings = Settings(),  # noqa: B008  (frozen)
         seed: int = 0,
         device: str = "auto",
@@ -107,7 +112,7 @@ class Reasoner(BaseEstimator):
             data: past data.
             y: nothing; labels are part of ``data``.
             checkpoints: folder where finished models are kept and taken up again.
-            progress: called as ``progress(message, done, total)``.
+            progress: called as ``progress(done, total, message)``.
 
         Raises:
             DataError, ModelError, GroundingError, LearningError: as their parts do.
@@ -142,19 +147,61 @@ class Reasoner(BaseEstimator):
             problem = learning_problem(self.grounding_, self.models_, self.settings)
             replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
         if progress:
-            progress("keeping what holds on the training data", 0, 1)
+            progress(0, 1, "keeping what holds on the training data")
         beliefs = self._believe(self.grounding_, outputs, fit)
-        return self.adopt(fit, training_snapshot(beliefs, self.models_), replicates)
+        snapshot = training_snapshot(beliefs, self.models_)
+        return self.adopt(Learned(self.models_, fit, snapshot, replicates))
 
-    def adopt(
-        self, fit: Fit, snapshot: Snapshot | None = None, replicates: Bootstrap | None = None
-    ) -> Self:
-        """Take over what was learned (of a stored run); the models stay."""
-        self.fit_ = fit
-        self.snapshot_ = snapshot
-        self.bootstrap_ = replicates
-        self.weights_ = RuleWeights.of(fit, replicates)
+    def adopt(self, learned: Learned) -> Self:
+        """Take over what was learned (of a stored run)."""
+        self.models_ = learned.models
+        self.fit_ = learned.fit
+        self.snapshot_ = learned.snapshot
+        self.bootstrap_ = learned.replicates
+        self.weights_ = RuleWeights.of(learned.fit, learned.replicates)
         return self
+
+    def learned(self) -> Learned:
+        """What :meth:`fit` learned, as it is stored."""
+        return Learned(self._fitted(), self.fit_, self.snapshot_, self.bootstrap_)
+
+    def save(self, folder: Path | str, *, force: bool = False) -> None:
+        """Write a run folder that :func:`knowreason.load_run` and the command line read.
+
+        Program, settings, weights and models are in it, without pickle; data are not.
+
+        Args:
+            folder: appears whole or not at all.
+            force: replace a run folder that is there.
+
+        Raises:
+            NotFittedError: before :meth:`fit`.
+            ProjectError: KR914 where something is there, KR924 where it is no run folder.
+            ModelError: KR840 for a model or an option that is no plain value.
+        """
+        self._fitted()
+        given = self.models or {}
+        options = {n: dict(o) for n, o in given.items() if not isinstance(o, KnowledgeModel)}
+        for name, values in options.items():
+            check_plain(values, f"{name}.")
+        project = Project(
+            program=Path("program.kr"),
+            seed=self.seed,
+            device=self.device,
+            models=options,
+            learn=LearnSection(method=self.method, folds=self.folds),
+            infer=InferSection(engine=self.engine),
+        )
+        grounded = self.grounding_.reports if hasattr(self, "grounding_") else ()
+        with run_folder(Path(folder), replace=force) as partial:
+            write_learned(
+                self.learned(),
+                self.program,
+                project.with_settings(self.settings),
+                partial,
+                reports=grounded,
+                ready=tuple(name for name in given if name not in options),
+            )
 
     def infer(
         self,
@@ -190,8 +237,10 @@ class Reasoner(BaseEstimator):
             adapt = self.settings.adapt if adapt is None else adapt
             beliefs = watched(beliefs, self.snapshot_, believe, adapt=bool(adapt))
         if self.bootstrap_ is not None and beliefs.posterior.world is None:
-            chosen = engine or self.engine
-            beliefs = with_intervals(beliefs, self.fit_, self.bootstrap_, chosen, self._options())
+            engine_name = engine or self.engine
+            beliefs = with_intervals(
+                beliefs, self.fit_, self.bootstrap_, engine_name, self._options()
+            )
         return beliefs
 
     def _believe(
@@ -205,7 +254,7 @@ class Reasoner(BaseEstimator):
         posterior = infer(graph, engine=engine or self.engine, **self._options())
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> Options:
         return {"seed": self.seed, "device": self.device, **self.settings.infer}
 
     def training_grounding(self, data: Dataset) -> Grounding:
@@ -237,7 +286,7 @@ class Reasoner(BaseEstimator):
         data: Dataset,
         y: None = None,
         *,
-        metrics: Sequence[str] = DEFAULT_METRICS,
+        metrics: Sequence[str] = HEADLINE_METRICS,
         predicate: str | None = None,
     ) -> dict[str, Estimate]:
         """Metrics against held-back labels, with bootstrap intervals.
@@ -260,10 +309,10 @@ class Reasoner(BaseEstimator):
         if not set(asked) & set(names):
             raise ProjectError("no label is held back, so nothing can be measured", code="KR919")
         beliefs = self.infer(data)
-        found = {name: self._measured(beliefs, name, metrics) for name in asked}
-        if len(found) == 1:
-            return found[asked[0]]
-        return {f"{name}.{key}": e for name, row in found.items() for key, e in row.items()}
+        estimates = {name: self._measured(beliefs, name, metrics) for name in asked}
+        if len(estimates) == 1:
+            return estimates[asked[0]]
+        return {f"{name}.{key}": e for name, row in estimates.items() for key, e in row.items()}
 
     def _measured(
         self, beliefs: Beliefs, predicate: str, metrics: Sequence[str]
@@ -272,7 +321,7 @@ class Reasoner(BaseEstimator):
         log_odds = beliefs.posterior.log_odds.numpy()[atoms]
         return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]
 
-    def explain(self, beliefs: Beliefs, atom: str, **options: Any) -> Any:
+    def explain(self, beliefs: Beliefs, atom: str, **options: int) -> Explanation:
         """Why an atom is believed or not; see :func:`knowreason.explain.explain`."""
         from knowreason.pipeline.reasons import explain_atom
 
@@ -294,6 +343,24 @@ class Reasoner(BaseEstimator):
             evaluated=evaluated_definitions(data) if data.program is self.program else None,
             hard_violations=self.settings.hard_violations,
         ).with_models(outputs)
+
+    def __repr__(self) -> str:
+        program = self.program
+        asked = ", ".join(p.name for p in program.predicates if p.kind == "query") or "nothing"
+        rules, models = len(program.rules), len(program.models)
+        counts = (
+            f"{rules} rule{'s' * (rules != 1)}, {models} model{'s' * (models != 1)}; asks {asked}"
+        )
+        if not hasattr(self, "fit_"):
+            return f"Reasoner({counts}; {self.method}, not fitted)"
+        labels = ""
+        if hasattr(self, "grounding_"):
+            labels = f" on {int((self.grounding_.labels != OPEN).sum()):,} labels"
+        weights = [weight for weight in self.weights_ if weight.kind == "rule"]
+        weights.sort(key=lambda weight: -abs(weight.value))
+        strongest = [f"{w.name} {w.value:.2f} +- {w.standard_error:.2f}" for w in weights[:3]]
+        second = f"\n  strongest: {', '.join(strongest)}" if strongest else ""
+        return f"Reasoner({counts}; {self.method}, fitted{labels}){second}"
 
     def _fitted(self) -> tuple[FittedModel, ...]:
         if not hasattr(self, "fit_"):
@@ -322,5 +389,5 @@ def hidden_truth(beliefs: Beliefs, predicate: str) -> tuple[NDArray[np.int64], N
     """Asked atoms with a held-back label, and the labels."""
     atoms = beliefs.asked(predicate)
     hidden = beliefs.grounding.hidden[atoms]
-    known = hidden != OPEN
-    return atoms[known], hidden[known] == 1
+    held_back = hidden != OPEN
+    return atoms[held_back], hidden[held_back] == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from knowreason.errors import ProjectError
 from knowreason.explain import Explanation
 from knowreason.lang import parse_formula
@@ -11,7 +9,7 @@ from knowreason.logic import Atom, Constant
 from knowreason.pipeline.beliefs import Beliefs
 
 
-def explain_atom(beliefs: Beliefs, text: str, **options: Any) -> Explanation:
+def explain_atom(beliefs: Beliefs, text: str, **options: int) -> Explanation:
     """Explain the atom written in ``text``, such as ``Malicious("e17")``.
 
     Args:
@@ -27,7 +25,7 @@ def explain_atom(beliefs: Beliefs, text: str, **options: Any) -> Explanation:
     return explain_index(beliefs, atom_index(beliefs, text), **options)
 
 
-def explain_index(beliefs: Beliefs, atom: int, **options: Any) -> Explanation:
+def explain_index(beliefs: Beliefs, atom: int, **options: int) -> Explanation:
     """Explain an atom by its index."""
     return beliefs.explainer.explain(atom, **options)
 

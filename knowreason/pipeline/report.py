@@ -13,13 +13,13 @@ from knowreason.explain import Explanation
 from knowreason.explain.explanation import percent
 from knowreason.logic import Program
 from knowreason.logic.text import rule_text
-from knowreason.metrics import LOWER_IS_BETTER, Estimate
+from knowreason.metrics import Estimate, metric
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.evaluation import REASONER, Evaluation
-from knowreason.pipeline.project import Project
 from knowreason.pipeline.reasoner import Reasoner
 from knowreason.pipeline.reasons import explain_index
 from knowreason.pipeline.report_style import PAGE, STYLE
+from knowreason.pipeline.schema import Project
 from knowreason.pipeline.weights import RuleWeight
 from knowreason.plot import (
     calibration_figure,
@@ -31,17 +31,10 @@ from knowreason.plot import (
 from knowreason.plot.weights import WeightBar
 
 STRONGEST = 10
-METRIC_WORDS = {
-    "average_precision": "average precision",
-    "roc_auc": "ROC AUC",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "ece": "calibration error",
-}
 
 
 @dataclass(frozen=True)
-class Findings:
+class ReportParts:
     """What a report is made of."""
 
     project: Project
@@ -50,7 +43,7 @@ class Findings:
     evaluations: tuple[Evaluation, ...]
 
 
-def report_html(findings: Findings) -> str:
+def report_html(findings: ReportParts) -> str:
     """The whole page."""
     parts = [_asked(findings)]
     for evaluation in findings.evaluations:
@@ -62,17 +55,17 @@ def report_html(findings: Findings) -> str:
 
 def headline(evaluation: Evaluation) -> str:
     """One sentence: with rules against the best row without."""
-    metric = next(iter(evaluation.difference), "")
-    if not metric:
+    name = next(iter(evaluation.difference), "")
+    if not name:
         return "No other row to compare with."
-    difference, other = evaluation.difference[metric], evaluation.best_other[metric]
-    ours = evaluation.table[REASONER][metric].value
-    theirs = evaluation.table[other][metric].value
-    words = METRIC_WORDS.get(metric, metric)
+    difference, other = evaluation.difference[name], evaluation.best_other[name]
+    ours = evaluation.table[REASONER][name].value
+    theirs = evaluation.table[other][name].value
+    words = metric(name).title or name
     if difference.low <= 0 <= difference.high:
         verdict = "a tie within chance"
     else:
-        better = (difference.value > 0) != (metric in LOWER_IS_BETTER)
+        better = (difference.value > 0) != metric(name).lower_is_better
         verdict = "better than chance explains" if better else "worse than chance explains"
     return (
         f"With rules, {words} is {ours:.3f}; the best without them ({other}) has {theirs:.3f}: "
@@ -105,15 +98,17 @@ def _factor(log_odds: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.1 else f"{value:.2g}"
 
 
-def _asked(findings: Findings) -> str:
+def _asked(findings: ReportParts) -> str:
     program = findings.reasoner.program
     asked = [p for p in program.predicates if p.kind == "query"]
     counts = {p.name: len(findings.beliefs.asked(p.name)) for p in asked}
-    said = ", ".join(f"<b>{escape(n)}</b> of {count:,} candidates" for n, count in counts.items())
+    candidates = ", ".join(
+        f"<b>{escape(n)}</b> of {count:,} candidates" for n, count in counts.items()
+    )
     models = ", ".join(escape(model.name) for model in program.models) or "none"
     question = escape(findings.project.report.question)
     lines = [f"<p class='question'>{question}</p>"] if question else []
-    lines.append(f"<p>Asked: {said}. {len(program.rules)} rules; models: {models}.</p>")
+    lines.append(f"<p>Asked: {candidates}. {len(program.rules)} rules; models: {models}.</p>")
     lines += [f"<p class='headline'>{escape(headline(e))}</p>" for e in findings.evaluations]
     lines += [f"<p class='note'>{escape(note)}</p>" for note in findings.beliefs.notes]
     return _section("What was asked", "".join(lines))
@@ -121,13 +116,13 @@ def _asked(findings: Findings) -> str:
 
 def _how_good(evaluation: Evaluation) -> str:
     metrics = list(next(iter(evaluation.table.values())))
-    head = ["", *(METRIC_WORDS.get(metric, metric) for metric in metrics)]
+    head = ["", *(metric(name).title or name for name in metrics)]
     rows = [
-        ([name, *(_estimate(row[metric]) for metric in metrics)], name == REASONER)
+        ([name, *(_estimate(row[key]) for key in metrics)], name == REASONER)
         for name, row in evaluation.table.items()
     ]
     rows += [
-        ([name, *(f"{row[metric].value:.3f}" for metric in metrics)], False)
+        ([name, *(f"{row[key].value:.3f}" for key in metrics)], False)
         for name, row in evaluation.ablation.items()
     ]
     blocks = " over whole slices" if evaluation.blocks is not None else ""
@@ -163,9 +158,9 @@ def _pictures(evaluation: Evaluation) -> str:
 
 def _shown(evaluation: Evaluation) -> dict[str, np.ndarray]:
     """The reasoner and the four best others."""
-    metric = next(iter(evaluation.table[REASONER]))
+    first = next(iter(evaluation.table[REASONER]))
     others = [name for name in evaluation.scores if name != REASONER]
-    others.sort(key=lambda name: -np.nan_to_num(evaluation.table[name][metric].value))
+    others.sort(key=lambda name: -np.nan_to_num(evaluation.table[name][first].value))
     return {name: evaluation.scores[name] for name in (*others[:4], REASONER)}
 
 
@@ -184,7 +179,7 @@ def _stable(evaluation: Evaluation) -> str:
     return _section(f"How stable: {evaluation.predicate}", text + _table(head, rows))
 
 
-def _weights(findings: Findings) -> str:
+def _weights(findings: ReportParts) -> str:
     program, weights = findings.reasoner.program, list(findings.reasoner.weights_)
     rows = [
         ([w.name, f"{w.prior_mean:.2f}", f"{w.value:.2f}", weight_words(w, program)], False)
@@ -201,16 +196,16 @@ def _weights(findings: Findings) -> str:
     return _section("What the rules weigh", table + picture)
 
 
-def _strongest(findings: Findings) -> str:
+def _strongest(findings: ReportParts) -> str:
     blocks = []
     for predicate in findings.reasoner.program.predicates:
         if predicate.kind != "query":
             continue
         atoms = findings.beliefs.asked(predicate.name)
         log_odds = findings.beliefs.posterior.log_odds.numpy()[atoms]
-        for place in np.argsort(-log_odds, kind="stable")[:STRONGEST].tolist():
-            found = explain_index(findings.beliefs, int(atoms[place]), obstacles=0)
-            blocks.append(_conclusion(found))
+        for rank in np.argsort(-log_odds, kind="stable")[:STRONGEST].tolist():
+            explanation = explain_index(findings.beliefs, int(atoms[rank]), obstacles=0)
+            blocks.append(_conclusion(explanation))
     return _section("The strongest conclusions, and why", "".join(blocks))
 
 
@@ -240,12 +235,12 @@ def _conclusion(explanation: Explanation) -> str:
     return f"<details><summary>{summary}</summary>{body}</details>"
 
 
-def _rules(findings: Findings) -> str:
+def _rules(findings: ReportParts) -> str:
     text = "\n".join(rule_text(rule) for rule in findings.reasoner.program.rules)
     return _section("The rules", f"<pre>{escape(text)}</pre>")
 
 
-def _how_made(findings: Findings) -> str:
+def _how_made(findings: ReportParts) -> str:
     lines = [
         *(
             f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
@@ -288,11 +283,11 @@ def _estimate(estimate: Estimate) -> str:
 
 def pictures_of(evaluations: Sequence[Evaluation]) -> Mapping[str, str]:
     """SVG text of every picture by file name."""
-    found = {}
+    pictures = {}
     for evaluation in evaluations:
         name = evaluation.predicate
-        found[f"calibration_{name}.svg"] = svg_text(calibration_figure(evaluation.curve))
+        pictures[f"calibration_{name}.svg"] = svg_text(calibration_figure(evaluation.curve))
         if evaluation.truth.any():
             figure = precision_recall_figure(evaluation.truth, _shown(evaluation), REASONER)
-            found[f"precision_recall_{name}.svg"] = svg_text(figure)
-    return found
+            pictures[f"precision_recall_{name}.svg"] = svg_text(figure)
+    return pictures

@@ -1,43 +1,74 @@
-"""How a reasoner learns and infers, apart from what it reasons with."""
+"""Settings of a reasoner, declared once: in Python as :class:`Settings`, in sections of a file.
+
+A section of the project file inherits the fields it shares with :class:`Settings`, so a new
+setting is one field of one class below.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Literal
 
-Progress = Callable[[str, int, int], None]
+from pydantic import ConfigDict, Field, StrictInt
+from pydantic.dataclasses import dataclass
+
+Options = Mapping[str, Any]
+"""Options of a model, learner or engine: which there are and of what kind is for it to say."""
+CHECKED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+# pydantic hands down descriptions of inherited fields only where they are written as `Field`
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(config=CHECKED, frozen=True)
+class GroundingLimits:
+    """How much grounding may use."""
+
+    memory_limit: str = Field(default="4GB", description="Memory of the relational engine.")
+    ground_limit: StrictInt = Field(
+        default=50_000_000, description="Most ground factors a rule may make."
+    )
+
+
+@dataclass(config=CHECKED, frozen=True)
+class Threads:
+    """How many threads the relational engine takes."""
+
+    threads: StrictInt = Field(default=2, description="Threads of the relational engine.")
+
+
+@dataclass(config=CHECKED, frozen=True)
+class LearnSettings:
+    """How weights are learned, apart from the learner's own options."""
+
+    fold_count: StrictInt = Field(default=5, description="Cross-fitting folds.")
+    labels: Literal["all", "none"] = Field(
+        default="all", description="``none`` keeps every weight at its prior mean."
+    )
+    hard_violations: Literal["error", "drop"] = Field(
+        default="error", description="What happens to hard groundings that training labels break."
+    )
+    clusters: str = Field(
+        default="",
+        description="An attribute; labels of things with one value of it are not independent "
+        "(a campaign, a customer), and weights are learned as if there were as many fewer of "
+        "them as whole clusters vouch for. Empty: labels of different components are independent.",
+    )
+    bootstrap: StrictInt = Field(
+        default=0, description="Resamples for intervals on weights and conclusions, 0 for none."
+    )
+    adapt: Literal["", "reliability"] = Field(
+        default="",
+        description="``reliability`` passes every model through the channel fitted to today's "
+        "data; empty for no adaptation.",
+    )
+
+
+@dataclass(config=CHECKED, frozen=True)
+class Settings(LearnSettings, Threads, GroundingLimits):
     """Settings of a :class:`Reasoner` that most users leave alone.
 
-    Attributes:
-        fold_count: cross-fitting folds.
-        labels: ``all``, or ``none`` to keep every weight at its prior mean.
-        hard_violations: what to do with hard groundings that training labels break.
-        clusters: an attribute; labels of things with one value of it are not independent (a
-            campaign, a customer), and weights are learned as if there were as many fewer of
-            them as whole clusters vouch for. Empty: labels of different components are
-            independent.
-        bootstrap: resamples for intervals on weights and conclusions, 0 for none.
-        adapt: ``reliability`` passes every model through the channel fitted to today's
-            data; empty for no adaptation.
-        memory_limit, threads: of the relational engine.
-        ground_limit: most ground factors a rule may make.
-        learn: further options of the learner.
-        infer: further options of the engine.
+    All are keywords: ``Settings(fold_count=3, clusters="campaign")``. A wrong name or value is
+    a ``pydantic.ValidationError``, which is a ``ValueError``.
     """
 
-    fold_count: int = 5
-    labels: Literal["all", "none"] = "all"
-    hard_violations: Literal["error", "drop"] = "error"
-    clusters: str = ""
-    bootstrap: int = 0
-    adapt: Literal["", "reliability"] = ""
-    memory_limit: str = "4GB"
-    threads: int = 2
-    ground_limit: int = 50_000_000
-    learn: Mapping[str, Any] = field(default_factory=dict)
-    infer: Mapping[str, Any] = field(default_factory=dict)
+    learn: Options = Field(default_factory=dict, description="Further options of the learner.")
+    infer: Options = Field(default_factory=dict, description="Further options of the engine.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +34,7 @@ class Stability:
 def stability(
     log_odds: NDArray[np.float64],
     without: Mapping[str, NDArray[np.float64]],
-    interval: NDArray[np.floating[Any]] | None = None,
+    interval: NDArray[np.float32] | None = None,
 ) -> tuple[Stability, ...]:
     """How conclusions move.
 
@@ -45,12 +44,12 @@ def stability(
         interval: ``float[2, n]`` bounds over bootstrap replicates of the weights.
     """
     usual, strongest = expit(log_odds), _strongest(log_odds)
-    found = []
+    rows = []
     if interval is not None:
         low, high = expit(interval.astype(np.float64))
         others = np.setdiff1d(np.arange(len(log_odds)), strongest)
         rival = high[others].max(initial=0.0)
-        found.append(
+        rows.append(
             Stability(
                 "weights resampled",
                 int((low[strongest] >= rival).sum()),
@@ -60,7 +59,7 @@ def stability(
         )
     for name, other in without.items():
         then = expit(other)
-        found.append(
+        rows.append(
             Stability(
                 name,
                 len(np.intersect1d(strongest, _strongest(other))),
@@ -68,7 +67,7 @@ def stability(
                 int(((then > DECIDED) != (usual > DECIDED)).sum()),
             )
         )
-    return tuple(found)
+    return tuple(rows)
 
 
 def _strongest(log_odds: NDArray[np.float64]) -> NDArray[np.int64]:

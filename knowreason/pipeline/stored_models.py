@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,7 @@ def save_fitted(model: FittedModel, folder: Path) -> None:
 
     fitted = model.fitted
     save_model(fitted.model, folder)
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "llr": np.ascontiguousarray(fitted.output.llr),
         "out_of_fold": fitted.out_of_fold.astype(np.uint8),
         "silent": fitted.silent.astype(np.uint8),

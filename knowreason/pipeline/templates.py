@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from knowreason.pipeline.run_folder import run_folder
+from knowreason.pipeline.manifests import run_folder
 from knowreason.registry import Registry
 from knowreason.resources import rulesets_path
 
 Template = Callable[[Path], str]
-TEMPLATES: Registry[Template] = Registry("template")
+TEMPLATES: Registry[Template] = Registry("template", "knowreason.templates")
 
 SKIMMING = """\
 # Payments at terminals of which some are skimmed. The tables in data/ are generated

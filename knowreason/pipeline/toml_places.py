@@ -10,22 +10,22 @@ from knowreason.diagnostics import Source, Span
 _HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?", re.MULTILINE)
 
 
-def find_key(source: Source, place: tuple[str, ...]) -> Span | None:
+def find_key(source: Source, path: tuple[str, ...]) -> Span | None:
     """The span of a key path, or of the nearest enclosing key that can be found."""
-    for depth in range(len(place), 0, -1):
-        span = _exact(source, place[:depth])
+    for depth in range(len(path), 0, -1):
+        span = _exact(source, path[:depth])
         if span is not None:
             return span
     return None
 
 
-def _exact(source: Source, place: tuple[str, ...]) -> Span | None:
-    for split in range(len(place), -1, -1):
-        section = _section(source, place[:split])
+def _exact(source: Source, path: tuple[str, ...]) -> Span | None:
+    for split in range(len(path), -1, -1):
+        section = _section(source, path[:split])
         if section is None:
             continue
         start, end, header = section
-        keys = place[split:]
+        keys = path[split:]
         if not keys:
             return header
         span = _key(source, keys, start, end)
@@ -39,7 +39,7 @@ def _section(source: Source, names: tuple[str, ...]) -> tuple[int, int, Span | N
     if not names:
         return 0, headers[0].start() if headers else len(source.text), None
     for position, match in enumerate(headers):
-        parts = tuple(part.strip().strip("\"'") for part in match.group(1).split("."))
+        parts = tuple(name.strip().strip("\"'") for name in match.group(1).split("."))
         if parts == names:
             later = headers[position + 1 :]
             end = later[0].start() if later else len(source.text)

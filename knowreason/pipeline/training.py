@@ -16,31 +16,31 @@ from knowreason.metrics import metric
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data, load_program
 from knowreason.pipeline.json_text import json_text
-from knowreason.pipeline.measuring import evaluate_parts, evaluation_record
-from knowreason.pipeline.parts import Parts, parts_of
-from knowreason.pipeline.project import Project, paths_of
-from knowreason.pipeline.reasoner import Reasoner
-from knowreason.pipeline.report import Findings, pictures_of, report_html
-from knowreason.pipeline.run_folder import (
-    Run,
-    data_hash,
+from knowreason.pipeline.manifests import (
     has_manifest,
     holds,
-    load_run,
     not_replaced,
     partial_folder,
-    reasoner_of,
     refuse_existing,
     run_folder,
-    save_reasoner,
 )
-from knowreason.pipeline.settings import Progress
+from knowreason.pipeline.measuring import evaluate_parts, evaluation_record
+from knowreason.pipeline.parts import Parts, parts_of
+from knowreason.pipeline.plugins import load_plugins
+from knowreason.pipeline.project import paths_of
+from knowreason.pipeline.reasoner import Reasoner
+from knowreason.pipeline.report import ReportParts, pictures_of, report_html
+from knowreason.pipeline.run_folder import Run, data_hash, load_run, reasoner_of
+from knowreason.pipeline.schema import Project
+from knowreason.pipeline.stored_reasoner import write_learned
+from knowreason.progress import Progress
 
 STATE = "state.json"
 
 
 def load_parts(project: Project, directory: Path | None = None) -> Parts:
-    """Program and data of a project, split."""
+    """Program and data of a project, split; its plugins are loaded."""
+    load_plugins(project)
     program = load_program(project)
     return parts_of(project, program, load_data(project, program, directory))
 
@@ -60,7 +60,7 @@ def train(
         target: the run folder.
         resume: take up the models an interrupted run had finished.
         force: replace a run that is there.
-        progress: called as ``progress(message, done, total)``.
+        progress: called as ``progress(done, total, message)``.
 
     Raises:
         ProjectError: KR914 where the folder is there, KR924 where it is not ours to replace,
@@ -72,6 +72,7 @@ def train(
     partial = partial_folder(target)
     if holds(partial, keep) is not None:
         raise not_replaced(partial, "unfinished runs get this name, and the project is there")
+    load_plugins(project)
     _check_names(project)
     program = load_program(project)
     fingerprint = data_hash(project)
@@ -82,10 +83,12 @@ def train(
         reasoner.fit(parts.train, checkpoints=folder / "models", progress=progress)
         if parts.test is not None:
             _write_results(project, reasoner, parts, folder, progress)
-        save_reasoner(
-            reasoner,
+        write_learned(
+            reasoner.learned(),
+            program,
             project,
             folder,
+            reports=reasoner.grounding_.reports,
             seconds=time.perf_counter() - start,
             data_hash=fingerprint,
         )
@@ -108,21 +111,21 @@ def _write_results(
 ) -> None:
     assert parts.test is not None
     if progress:
-        progress("reasoning about the test part", 0, 3)
+        progress(0, 3, "reasoning about the test part")
     beliefs = reasoner.infer(parts.test)
     write_marginals(beliefs, folder / "marginals")
     if progress:
-        progress("measuring", 1, 3)
+        progress(1, 3, "measuring")
     evaluations = evaluate_parts(reasoner, project, parts.train, beliefs)
     records = [evaluation_record(evaluation) for evaluation in evaluations]
     (folder / "metrics.json").write_text(json_text(records), encoding="utf-8")
     if progress:
-        progress("writing the report", 2, 3)
+        progress(2, 3, "writing the report")
     pictures = folder / "plots"
     pictures.mkdir(exist_ok=True)
     for name, svg in pictures_of(evaluations).items():
         (pictures / name).write_text(svg, encoding="utf-8")
-    page = report_html(Findings(project, reasoner, beliefs, evaluations))
+    page = report_html(ReportParts(project, reasoner, beliefs, evaluations))
     (folder / "report.html").write_text(page, encoding="utf-8")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,26 +28,26 @@ def training_snapshot(beliefs: Beliefs, models: tuple[FittedModel, ...]) -> Snap
     for model in models:
         mask = model.fitted.silent
         silent[model.predicate] = silent.get(model.predicate, np.zeros_like(mask)) | mask
-    chosen = counted_in_training(beliefs.grounding, silent)
-    batch, period = _batch(beliefs, chosen), _periods(beliefs, chosen)
-    kept = snapshot(batch, _component(beliefs), beliefs.grounding.labels, period)
+    counted = counted_in_training(beliefs.grounding, silent)
+    batch, period = _batch(beliefs, counted), _periods(beliefs, counted)
+    measured = snapshot(batch, _component(beliefs), beliefs.grounding.labels, period)
     refitting = {(m.name, m.predicate): m.fitted.refitting for m in models}
     scores = tuple(
-        replace(s, usual=max(s.usual, refitting[s.model, s.predicate])) for s in kept.scores
+        replace(s, usual=max(s.usual, refitting[s.model, s.predicate])) for s in measured.scores
     )
-    return replace(kept, scores=scores)
+    return replace(measured, scores=scores)
 
 
-def _periods(beliefs: Beliefs, chosen: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+def _periods(beliefs: Beliefs, counted: NDArray[np.bool_]) -> NDArray[np.int64] | None:
     """``int64[n]``: even parts of the time of each predicate's atoms, -1 without a clock."""
-    period = np.full(len(chosen), -1)
+    period = np.full(len(counted), -1)
     for predicate in dict.fromkeys(output.predicate for output in beliefs.outputs):
         span, rows = beliefs.grounding.span(predicate), rows_of(beliefs.grounding.data, predicate)
-        counted = chosen[span.start : span.stop]
-        if rows.time is None or not counted.any():
+        of_predicate = counted[span.start : span.stop]
+        if rows.time is None or not of_predicate.any():
             continue
         time = rows.time[rows.row_of_atom]
-        cuts = np.quantile(time[counted], np.linspace(0, 1, PERIODS + 1)[1:-1], method="lower")
+        cuts = np.quantile(time[of_predicate], np.linspace(0, 1, PERIODS + 1)[1:-1], method="lower")
         period[span.start : span.stop] = np.searchsorted(np.unique(cuts), time, side="left")
     return period if (period >= 0).any() else None
 
@@ -66,7 +65,7 @@ def watched(
             before that stay in ``unadapted``.
     """
 
-    def log_odds(outputs: tuple[ModelOutput, ...], shifts: Shifts) -> NDArray[Any]:
+    def log_odds(outputs: tuple[ModelOutput, ...], shifts: Shifts) -> NDArray[np.float64]:
         return believe(outputs, shifts).posterior.log_odds.numpy()
 
     batch = _batch(beliefs, asked(beliefs))
@@ -78,24 +77,24 @@ def watched(
     plain = replace(beliefs, notes=(*beliefs.notes, *drift.notes), diagnosis=drift.diagnosis)
     if not adapt:
         return plain
-    said = ADAPTED if settled.changed else NOTHING_TO_ADAPT
-    notes = (*plain.notes, said, *adaptation_warnings(training))
+    outcome = ADAPTED if settled.changed else NOTHING_TO_ADAPT
+    notes = (*plain.notes, outcome, *adaptation_warnings(training))
     return replace(changed, notes=notes, diagnosis=drift.diagnosis, unadapted=plain)
 
 
 def asked(beliefs: Beliefs) -> NDArray[np.bool_]:
     """``bool[n]``: atoms of any predicate that are asked about."""
-    chosen = np.zeros(beliefs.grounding.graph.atom_count, dtype=bool)
+    open_atoms = np.zeros(beliefs.grounding.graph.atom_count, dtype=bool)
     for predicate in beliefs.grounding.atoms.spans:
-        chosen[beliefs.asked(predicate)] = True
-    return chosen
+        open_atoms[beliefs.asked(predicate)] = True
+    return open_atoms
 
 
-def _batch(beliefs: Beliefs, chosen: NDArray[np.bool_]) -> Batch:
+def _batch(beliefs: Beliefs, counted: NDArray[np.bool_]) -> Batch:
     log_odds = beliefs.posterior.log_odds.numpy()
-    return Batch(beliefs.grounding, log_odds, beliefs.outputs, chosen)
+    return Batch(beliefs.grounding, log_odds, beliefs.outputs, counted)
 
 
-def _component(beliefs: Beliefs) -> NDArray[Any] | None:
+def _component(beliefs: Beliefs) -> NDArray[np.int64] | None:
     component = beliefs.posterior.component
     return None if component is None else component.numpy()

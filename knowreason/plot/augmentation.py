@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from knowreason.models.graphs import node_graph
 from knowreason.plot.svg import ACCENT, INK, PALETTE, QUIET
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from knowreason.data import Dataset
@@ -39,7 +40,7 @@ def augmentation_figure(
         panels.append(("degree", *_degrees(data, made)))
     rows = -(-len(panels) // COLUMNS)
     figure = Figure(figsize=(3.1 * COLUMNS, 2.3 * rows), layout="constrained")
-    grid: Any = figure.subplots(rows, COLUMNS, squeeze=False)
+    grid = figure.subplots(rows, COLUMNS, squeeze=False)
     for axes, (name, real, new) in zip(grid.flat, panels, strict=False):
         _panel(axes, name, real[rare], new, real[~rare])
     for axes in grid.flat[len(panels) :]:
@@ -50,7 +51,7 @@ def augmentation_figure(
 
 
 def _panel(
-    axes: Any,
+    axes: Axes,
     name: str,
     real: NDArray[np.floating],
     made: NDArray[np.floating],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from knowreason.metrics import CalibrationCurve
 from knowreason.plot.svg import ACCENT, INK, PALETTE, QUIET, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -45,7 +46,7 @@ def precision_recall_figure(
     return figure
 
 
-def slices_figure(slices: Sequence[Mapping[str, Any]], metric: str) -> Figure:
+def slices_figure(slices: Sequence[Mapping[str, float]], metric: str) -> Figure:
     """A metric by slice, the number of true atoms as bars behind it."""
     figure, axes = _axes(f"{metric} by slice", "slice", metric)
     where = [row["slice"] for row in slices]
@@ -61,10 +62,9 @@ def slices_figure(slices: Sequence[Mapping[str, Any]], metric: str) -> Figure:
     return figure
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Figure, Any]:
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     figure, axes = new_figure()
-    drawn: Any = axes
-    drawn.set_title(title, fontsize=11, color=INK, loc="left")
-    drawn.set_xlabel(x, fontsize=9, color=INK)
-    drawn.set_ylabel(y, fontsize=9, color=INK)
-    return figure, drawn
+    axes.set_title(title, fontsize=11, color=INK, loc="left")
+    axes.set_xlabel(x, fontsize=9, color=INK)
+    axes.set_ylabel(y, fontsize=9, color=INK)
+    return figure, axes

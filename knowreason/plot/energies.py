@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,8 @@ def energies_figure(
         contrast: ``float[t]``, share of perturbed ego-subgraphs with the higher energy.
         title: above the picture.
     """
-    figure, drawn = new_figure(6.4, 4.6)
-    drawn.remove()  # type: ignore[attr-defined]
-    upper: Any
-    lower: Any
+    figure, axes = new_figure(6.4, 4.6)
+    axes.remove()
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     for name, levels, colour in (
         ("perturbed", perturbed, PALETTE[1]),

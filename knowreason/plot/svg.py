@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from knowreason.disk import whole_file
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK, QUIET, ACCENT = "#1f2933", "#9aa5b1", "#1768ac"
 PALETTE = (ACCENT, "#e07a1f", "#3a8f5c", "#8a5fb0", "#6b7280", "#b08900")
 
 
-def new_figure(width: float = 5.2, height: float = 4.0) -> tuple[Figure, object]:
+def new_figure(width: float = 5.2, height: float = 4.0) -> tuple[Figure, Axes]:
     """A figure and its axes in the house style."""
     from matplotlib.figure import Figure
 

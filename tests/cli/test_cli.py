@@ -126,6 +126,47 @@ def test_infer(cli, smokers):
     assert quiet.out == shown.out
 
 
+def test_export_and_infer_a_network(cli, smokers, skimming_project, skimming_run):
+    net = smokers / "net.uai"
+    done = cli("export", smokers / "s.kr", smokers / "s.facts", "-o", net, "--json")
+    assert done.code == 0
+    (row,) = done.json
+    assert row["atom"] == 'Smokes("bob")'
+    (found,) = cli("infer", net, "--json").json
+    assert found["variable"] == row["variable"]
+    assert found["probabilities"][row["state"]] == pytest.approx(0.7503, abs=1e-3)
+    (smokers / "net.evid").write_text("1 0 1")
+    (seen,) = cli("infer", net, "--evidence", smokers / "net.evid", "--json").json
+    assert seen["probabilities"] == [0.0, 1.0]
+    assert "exact" in cli("infer", net).err
+    assert cli("export", smokers / "s.kr", smokers / "s.facts", "-o", net).code == 2
+    for source in (skimming_project, skimming_run):
+        shown = cli("export", source, "-o", net, "--force", "--json")
+        assert shown.code == 0
+        assert any(row["atom"].startswith("Fraud(") for row in shown.json)
+    atoms = {(row["variable"], row["state"]): row["atom"] for row in shown.json}
+    marginals = {
+        atoms[row["variable"], 1]: row["probabilities"][1]
+        for row in cli("infer", net, "--json").json
+    }
+    for row in cli("predict", skimming_run, "--json").json[:20]:
+        name = f'Fraud("{row["payment"]}")'
+        assert marginals[name] == pytest.approx(row["probability"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("infer", "s.kr"), ("infer", "s.kr", "s.facts", "--evidence", "s.facts"), ("export", "s.kr")],
+)
+def test_files_that_do_not_go_together(cli, smokers, monkeypatch, arguments):
+    monkeypatch.chdir(smokers)
+    done = cli(*arguments)
+    assert done.code == 2
+    assert "KR929" in done.err
+    (smokers / "n.uai").write_text("MARKOV 1 2 0")
+    assert "KR929" in cli("infer", "n.uai", "s.facts").err
+
+
 def test_new_lists_and_makes(cli, tmp_path):
     assert "skimming" in cli("new").out
     made = cli("new", tmp_path / "p", "--template", "smokers")
@@ -233,6 +274,12 @@ def test_explain_code(cli):
     assert {entry["code"] for entry in cli("explain-code", "--json").json} == set(catalogue())
     assert cli("explain-code", "kr201", "--json").json["code"] == "KR201"
     assert cli("explain-code", "KR999").code == 2
+
+
+def test_schema(cli):
+    shown = cli("schema")
+    assert shown.code == 0
+    assert set(shown.json["properties"]) >= {"program", "tables", "bind", "learn"}
 
 
 FAULTS = {

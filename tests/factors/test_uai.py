@@ -52,7 +52,7 @@ def test_the_format_by_hand():
 
 
 @pytest.mark.parametrize(
-    "text", ["BAYES 1 2 0", "MARKOV 1 2 1 1 0 3 1 1 1", "MARKOV 1 2 1 1 0 2 1", "MARKOV x", ""]
+    "text", ["NET 1 2 0", "MARKOV 1 2 1 1 0 3 1 1 1", "MARKOV 1 2 1 1 0 2 1", "MARKOV x", ""]
 )
 def test_what_is_no_uai_file(text):
     with pytest.raises(InferenceError, match="KR706"):

@@ -12,8 +12,7 @@ from knowreason.data.tables import TableSource, load_tables
 from knowreason.errors import DataError, ProjectError
 from knowreason.pipeline.binding import label_tables, load_data, load_program
 from knowreason.pipeline.parts import boundary
-from knowreason.pipeline.project import load_project
-from knowreason.pipeline.resolved import project_toml
+from knowreason.pipeline.project import load_project, project_toml
 from knowreason.pipeline.training import load_parts
 
 RULES = """

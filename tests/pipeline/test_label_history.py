@@ -8,7 +8,7 @@ from knowreason import Dataset, Reasoner, lang
 from knowreason.models.columns import evaluated
 from knowreason.models.crossfit import LabelRows
 from knowreason.models.rows import rows_of
-from knowreason.pipeline.prequential import Schedule, prequential
+from knowreason.pipeline.prequential import RefitSchedule, prequential
 
 PROGRAM = lang.loads("""
 domain Pay, Acc
@@ -106,7 +106,7 @@ def test_a_walk_sees_nothing_later(delay):
             "at",
             CUT,
             delay=delay,
-            schedule=Schedule(weights=2, models=2),
+            schedule=RefitSchedule(weights=2, models=2),
         )
         for flip in (None, turn)
     ]
@@ -118,7 +118,7 @@ def test_a_walk_sees_nothing_later(delay):
 
 def test_a_walk_fits_again_what_was_fitted_for_older_labels(fitted):
     reasoner, _, _ = fitted
-    never = Schedule(weights=0, models=0)
+    never = RefitSchedule(weights=0, models=0)
     walked = prequential(reasoner, world(), "at", CUT, schedule=never)
     anew = prequential(Reasoner(PROGRAM), world(), "at", CUT, schedule=never)
     np.testing.assert_array_equal(walked.log_odds, anew.log_odds)

@@ -12,9 +12,7 @@ from knowreason.disk import whole_file, whole_folder
 from knowreason.errors import GroundingError, ProjectError
 from knowreason.ground.store import save
 from knowreason.pipeline.compilation import compile_project
-from knowreason.pipeline.prediction import check_output, save_table
-from knowreason.pipeline.project import load_project
-from knowreason.pipeline.run_folder import (
+from knowreason.pipeline.manifests import (
     has_manifest,
     partial_folder,
     refuse_existing,
@@ -22,6 +20,8 @@ from knowreason.pipeline.run_folder import (
     write_manifest,
     write_text_whole,
 )
+from knowreason.pipeline.prediction import check_output, save_table
+from knowreason.pipeline.project import load_project
 from knowreason.pipeline.templates import new_project
 from knowreason.pipeline.training import train
 

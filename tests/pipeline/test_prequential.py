@@ -6,7 +6,7 @@ import pytest
 
 import knowreason as kr
 from knowreason.errors import ProjectError
-from knowreason.pipeline.prequential import Schedule, carry, prequential, slice_starts
+from knowreason.pipeline.prequential import RefitSchedule, carry, prequential, slice_starts
 
 RULES = """
 domain Visit, Shop
@@ -71,7 +71,7 @@ def test_later_labels_and_things_change_nothing(fitted, delay):
         theft=pl.when(known).then("theft").otherwise(1 - pl.col("theft")),
         size=pl.when(pl.col("day") <= 10).then("size").otherwise(-pl.col("size")),
     )
-    plan = Schedule(weights=1, models=1)
+    plan = RefitSchedule(weights=1, models=1)
     one, two = (
         prequential(fitted, dataset(t), "day", 8, delay=delay, schedule=plan)
         for t in (table, other)
@@ -82,7 +82,7 @@ def test_later_labels_and_things_change_nothing(fitted, delay):
 
 def test_without_refits_it_is_the_frozen_reasoner_with_labels_clamped(fitted):
     data = dataset(frame())
-    found = prequential(fitted, data, "day", 8, schedule=Schedule(weights=0))
+    found = prequential(fitted, data, "day", 8, schedule=RefitSchedule(weights=0))
     assert len({tuple(w.items()) for w in found.weights}) == 1
     first = fitted.infer(data.split_by("day", before=9)[0].split_by("day", before=8)[1])
     atoms = first.asked("Theft")
@@ -92,7 +92,7 @@ def test_without_refits_it_is_the_frozen_reasoner_with_labels_clamped(fitted):
 
 
 def test_rules_that_look_back_need_no_cutting(fitted):
-    data, plan = dataset(frame()), Schedule(weights=0)
+    data, plan = dataset(frame()), RefitSchedule(weights=0)
     one = prequential(fitted, data, "day", 8, schedule=plan)
     two = prequential(fitted, data, "day", 8, schedule=plan, looks_back=True)
     assert one.names.equals(two.names)
@@ -103,8 +103,8 @@ def test_rules_that_look_back_need_no_cutting(fitted):
 def test_refitting_follows_a_turn():
     data = dataset(frame(turn=4))
     fitted = reasoner().fit(data.split_by("day", before=5)[0])
-    frozen = prequential(fitted, data, "day", 5, schedule=Schedule(weights=0))
-    follows = prequential(fitted, data, "day", 5, schedule=Schedule(weights=0, models=1))
+    frozen = prequential(fitted, data, "day", 5, schedule=RefitSchedule(weights=0))
+    follows = prequential(fitted, data, "day", 5, schedule=RefitSchedule(weights=0, models=1))
     late = frozen.blocks >= 5
 
     def right(found):
@@ -115,7 +115,7 @@ def test_refitting_follows_a_turn():
 
 def test_the_reasoner_handed_in_stays_as_it_is(fitted):
     before = str(fitted.weights_), id(fitted.models_)
-    prequential(fitted, dataset(frame()), "day", 10, schedule=Schedule(1, 1))
+    prequential(fitted, dataset(frame()), "day", 10, schedule=RefitSchedule(1, 1))
     assert (str(fitted.weights_), id(fitted.models_)) == before
 
 

@@ -1,5 +1,8 @@
 """The project file: read whole, or refused with a place for every fault."""
 
+import json
+from dataclasses import fields, replace
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +12,9 @@ import pytest
 from knowreason.codes import catalogue
 from knowreason.data.tables import TableSource, load_tables
 from knowreason.errors import DataError, ProjectError
-from knowreason.pipeline.project import load_project
+from knowreason.pipeline.project import load_project, project_toml
+from knowreason.pipeline.schema import Project, project_schema
+from knowreason.pipeline.settings import Settings
 
 GOOD = """
 program = "fraud.kr"
@@ -152,3 +157,84 @@ def test_bad_tables(source, code):
     with pytest.raises(DataError) as raised:
         load_tables({"t": source})
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "under"),
+    [
+        ("seed = 3", "seed = true", "`seed` must be an integer, not `True`", "seed"),
+        ("seed = 3", "seed = 3.0", "`seed` must be an integer, not `3.0`", "seed"),
+        ('"id", "source"', '"id", 3', "`bind.Pays.columns` must be a string, not `3`", "columns"),
+        ("[-1]", "[[1]]", "must be true or false or an integer or a number or a string", "unknown"),
+        ('[split]\nby = "snapshot"', "[split]\nby = 3", "`split.by` must be a string", "by"),
+        ('[time]\nlabel_delay = "2d"', "[time]\nlabel_delay = false", "a string or", "label_delay"),
+        ("share = 0.5", 'share = "half"', "`split.share` must be a number", "share"),
+        ("max_iter = 300", "", "", ""),
+        ("[models.main]\nmax_iter = 300", "[models]\nmain = 3", "must be a table", "main"),
+        ("edges = [{", "edges = 3 # [{", "`graph.edges` must be a list, not `3`", "edges"),
+        ('path = "payments.csv"', 'path = "p.csv"\nsql = "select 1"', "either", "tables.payments"),
+        ('program = "fraud.kr"', 'program = "fraud.kr"\ndirectory = "x"', "unknown", "directory"),
+    ],
+)
+def test_a_wrong_value_is_told_in_words_and_pointed_at(tmp_path, old, new, message, under):
+    text = GOOD.replace("[models.main]", '[time]\nlabel_delay = "2d"\n[models.main]')
+    text = text.replace('train = "< 34"', 'train = "< 34"\nshare = 0.5')
+    assert old in text
+    path = write(tmp_path, text.replace(old, new))
+    if not message:
+        assert load_project(path).models["main"] == {}
+        return
+    with pytest.raises(ProjectError) as raised:
+        load_project(path)
+    (finding,) = raised.value.diagnostics
+    assert message in finding.message
+    assert finding.span.source.text[finding.span.start : finding.span.end] == under
+
+
+def test_a_project_written_out_keeps_what_only_toml_has(tmp_path):
+    project = load_project(write(tmp_path, GOOD))
+    models = {
+        "a b": {"since": datetime(2026, 1, 31), "sizes": (1, 2), "nested": {"x": float("inf")}}
+    }
+    nasty = replace(project, models=models, name='a "quoted"\nname\\', params={"p.q": True})
+    path = write(tmp_path, project_toml(nasty))
+    again = load_project(path)
+    assert again.models["a b"] == {**models["a b"], "sizes": [1, 2]}
+    assert (again.name, again.params) == (nasty.name, nasty.params)
+    assert replace(again, models={}) == replace(nasty, models={})
+
+
+def test_settings_stand_in_sections_and_come_back():
+    changed = {
+        "fold_count": 7,
+        "labels": "none",
+        "hard_violations": "drop",
+        "clusters": "source",
+        "bootstrap": 9,
+        "adapt": "reliability",
+        "memory_limit": "1GB",
+        "ground_limit": 5,
+        "threads": 3,
+        "learn": {"a": 1},
+        "infer": {"b": 2},
+    }
+    assert set(changed) == {entry.name for entry in fields(Settings)}
+    settings = Settings(**changed)
+    project = Project(program=Path("a.kr"))
+    assert project.settings() == Settings()
+    assert project.with_settings(settings).settings() == settings
+    assert project.with_settings(settings).learn.fold_count == 7
+    with pytest.raises(ValueError, match="fold_cuont"):
+        Settings(fold_cuont=3)
+
+
+def test_the_schema_knows_every_key_and_no_other():
+    schema = project_schema()
+    json.dumps(schema)
+    assert schema["required"] == ["program"]
+    assert schema["additionalProperties"] is False
+    names = {entry.name for entry in fields(Project)} - {"directory"}
+    assert set(schema["properties"]) == names
+    learn = schema["$defs"]["LearnSection"]["properties"]
+    assert learn["labels"]["enum"] == ["all", "none"]
+    assert learn["fold_count"]["description"] == "Cross-fitting folds."

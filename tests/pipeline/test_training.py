@@ -13,11 +13,12 @@ import pytest
 from knowreason.data import Vocabulary
 from knowreason.errors import DataError, ProjectError
 from knowreason.pipeline import fitting, training
+from knowreason.pipeline.manifests import partial_folder
 from knowreason.pipeline.measuring import evaluate_parts
 from knowreason.pipeline.prediction import beliefs_of_run, predict_run, save_table
 from knowreason.pipeline.project import load_project
-from knowreason.pipeline.report import Findings, report_html
-from knowreason.pipeline.run_folder import load_run, partial_folder
+from knowreason.pipeline.report import ReportParts, report_html
+from knowreason.pipeline.run_folder import load_run
 from knowreason.pipeline.training import has_interrupted_run, load_parts, train
 from tests.projects import write_skimming, write_world
 
@@ -214,6 +215,6 @@ def test_the_report_escapes_names(skimming_run, tmp_path):
     renamed = replace(parts.test, vocabularies=vocabularies)
     shown = replace(beliefs, grounding=replace(beliefs.grounding, data=renamed))
     project = replace(run.project, name=nasty, report=replace(run.project.report, question=nasty))
-    text = report_html(Findings(project, run.reasoner, shown, evaluations))
+    text = report_html(ReportParts(project, run.reasoner, shown, evaluations))
     assert "<script" not in text
     assert "&lt;script&gt;" in text

@@ -1,0 +1,113 @@
+"""Folders that knowreason wrote: known by their manifest, whole or not there at all."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from knowreason.disk import replace_folder, whole_file, whole_folder
+from knowreason.errors import ProjectError
+from knowreason.version import __version__
+
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def run_folder(
+    target: Path,
+    *,
+    replace: bool = False,
+    keep: Iterable[Path] = (),
+    partial: Path | None = None,
+) -> Iterator[Path]:
+    """A folder to write into that becomes ``target`` only when the block succeeds.
+
+    Args:
+        target: a link is followed.
+        replace: whether a folder of ours that is there may be replaced.
+        keep: files and folders that are never deleted with it, beside the working folder.
+        partial: write here and leave it where the block fails; otherwise a new folder.
+
+    Raises:
+        ProjectError: KR914, KR924 as :func:`refuse_existing`, before and after the block.
+    """
+    refuse_existing(target, replace=replace, keep=keep)
+    if partial is None:
+        with whole_folder(target) as folder:
+            yield folder
+            refuse_existing(target, replace=replace, keep=keep)
+    else:
+        partial.mkdir(parents=True, exist_ok=True)
+        yield partial
+        refuse_existing(target, replace=replace, keep=keep)
+        replace_folder(partial, target.resolve())
+
+
+def refuse_existing(target: Path, *, replace: bool = False, keep: Iterable[Path] = ()) -> None:
+    """Raise unless ``target`` is free, or is to be replaced and is a folder of ours.
+
+    Raises:
+        ProjectError: KR914 when something is there and ``replace`` is false; KR924 when it
+            has no manifest of ours or is, or lies above, a path of ``keep`` or the working
+            folder.
+    """
+    if not target.exists():
+        return
+    protected = holds(target, (Path.cwd(), *keep))
+    if not replace:
+        ours = protected is None and has_manifest(target)
+        help = "choose another name" + " or --force" * ours
+        raise ProjectError(f"`{target}` is there already", code="KR914", help=help)
+    if protected is not None:
+        raise not_replaced(target, f"it is or holds `{protected}`, which this command lives on")
+    if not has_manifest(target):
+        raise not_replaced(target, f"it has no `{MANIFEST}` that knowreason wrote")
+
+
+def not_replaced(target: Path, why: str) -> ProjectError:
+    """The error KR924 that says why ``target`` stays what it is."""
+    return ProjectError(
+        f"`{target}` is not replaced: {why}",
+        code="KR924",
+        help="choose another name, or move what is there away",
+    )
+
+
+def holds(target: Path, paths: Iterable[Path]) -> Path | None:
+    """The first of ``paths`` that is ``target`` or lies in it, links and all; else ``None``."""
+    for path in paths if target.exists() else ():
+        path = path.absolute()
+        ways = (path, *path.parents, path.resolve(), *path.resolve().parents)
+        if any(way.exists() and way.samefile(target) for way in ways):
+            return path
+    return None
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether there is a manifest in the folder that knowreason wrote."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and "knowreason" in manifest
+
+
+def write_manifest(folder: Path, content: Mapping[str, object]) -> None:
+    """Write what makes a folder ours: the version, and how it came about."""
+    manifest = {"knowreason": __version__, "python": platform.python_version(), **content}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def partial_folder(target: Path) -> Path:
+    """Where an unfinished run is; ``train --resume`` goes on from it."""
+    target = target.resolve()
+    return target.with_name(f".{target.name}.partial")
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a file so that it is never seen half-written."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
