@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from knowreason.data import bind, bind_inputs, split
 from knowreason.data.bind_inputs import ScoreColumns
 from knowreason.data.binding import Binding
 from knowreason.data.clock import to_moment
+from knowreason.data.dataset_cache import DatasetCache
 from knowreason.data.features import FeatureSource, FeatureTable
 from knowreason.data.frames import TableLike
 from knowreason.data.graph import EdgeList, GraphTables
@@ -24,6 +25,8 @@ from knowreason.logic import Program
 
 if TYPE_CHECKING:
     import networkx as nx
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,7 @@ class Dataset:
             (things outside ``scope``) reads labels as old. 0 is at once.
         readable: labels that definitions may read where they are not the visible ones, which
             cross-fitting hides in turn.
+        cache: of :meth:`computed`; data sets made by ``dataclasses.replace`` share it.
     """
 
     program: Program
@@ -72,6 +76,7 @@ class Dataset:
     label_delay: float = 0
     label_refresh: float = 0
     readable: Mapping[str, pa.Table] | None = None
+    cache: DatasetCache = field(default_factory=DatasetCache, repr=False)
 
     @classmethod
     def from_frames(
@@ -188,6 +193,20 @@ class Dataset:
         from knowreason.data.graph_sources import pyg_tables
 
         return cls.from_frames(program, **pyg_tables(program, graph, **how))
+
+    def computed(self, key: Hashable, compute: Callable[[], T], *further: object) -> T:
+        """``compute()``, once for data sets that share program, things, facts and attributes.
+
+        Cross-fitting hides labels and nothing else, so what does not depend on labels is the
+        same in every fold.
+
+        Args:
+            key: what is computed, with its options.
+            compute: computes it.
+            further: what else it depends on, such as ``data.features``: the same objects.
+        """
+        parts = (self.program, self.vocabularies, self.facts, self.attributes, *further)
+        return self.cache.get(key, parts, compute)
 
     def count(self, domain: str) -> int:
         """Number of things of a domain."""

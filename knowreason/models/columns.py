@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from knowreason.data.features import FeatureTable
 from knowreason.data.label_history import sources
 from knowreason.errors import ModelError, did_you_mean
-from knowreason.models.rows import Rows, argument_ids, locate, remembered
+from knowreason.models.rows import Rows, argument_ids, locate
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -226,8 +226,8 @@ def evaluated(data: Dataset, names: Sequence[str]) -> dict[str, pa.Table]:
     from knowreason.ground.relations import Relations
 
     readers = data.program.label_readers
-    fixed: dict[str, pa.Table] = remembered(data, "definitions", dict)
-    moving = remembered(data, _ages(data), dict, *sources(data)) if readers else fixed
+    fixed: dict[str, pa.Table] = data.computed("definitions", dict)
+    moving = data.computed(_ages(data), dict, *sources(data)) if readers else fixed
     wanted = [n for n in dict.fromkeys(names) if n not in (moving if n in readers else fixed)]
     if wanted:
         with Relations(data.program, data, known={**fixed, **moving}) as relations:

@@ -33,7 +33,6 @@ from knowreason.models.graphs import (
     node_inputs,
 )
 from knowreason.models.protocol import Progress
-from knowreason.models.rows import remembered
 from knowreason.models.training import Schedule, torch_device, train
 
 HELD_SHARE = 0.1  # of the nodes, for early stopping on the loss, which needs no labels
@@ -79,8 +78,7 @@ class NodeEncoder:
 
     def embedding(self, data: Dataset, graph: NodeGraph, device: str) -> NDArray[np.float32]:
         """``float32[node_count, hidden]``, worked out once a data set."""
-        return remembered(
-            data,
+        return data.computed(
             ("infomax embedding", self.digest, device),
             lambda: self._embedded(data, graph, device),
             data.features,
@@ -110,8 +108,7 @@ def fitted_encoder(
     progress: Progress | None = None,
 ) -> NodeEncoder:
     """The encoder of a data set's graph, trained once for all models with these options."""
-    return remembered(
-        data,
+    return data.computed(
         ("infomax encoder", options, device),
         lambda: _trained(data, graph, options, device, progress),
         data.features,

@@ -6,10 +6,9 @@ other arguments, and the model chooses among the states.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from knowreason.data import Dataset
 
-T = TypeVar("T")
 UNKNOWN = -1
 STATE_LIMIT = 1000
 
@@ -154,33 +152,8 @@ def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
             f" {data.program.kind_of(predicate)}",
             code="KR805",
         )
-    table = remembered(data, "open atoms", lambda: open_atoms(data.program, data))
+    table = data.computed("open atoms", lambda: open_atoms(data.program, data))
     return table.spans[predicate]
-
-
-def remembered(data: Dataset, what: Hashable, compute: Callable[[], T], *further: object) -> T:
-    """``compute()``, once for data sets that share program, things, facts and attributes.
-
-    Cross-fitting hides labels and nothing else, so what does not depend on labels is the
-    same in every fold.
-
-    Args:
-        data: with the program, things, facts and attributes.
-        what: name of what is computed, with its options.
-        compute: computes it.
-        further: what else it depends on, such as ``data.features``: the same objects.
-    """
-    owners = (data.program, data.vocabularies, data.facts, data.attributes, *further)
-    key = (*map(id, owners), what)
-    if key not in _REMEMBERED:
-        _REMEMBERED[key] = (compute(), owners)  # the owners are kept so that ids stay theirs
-        if len(_REMEMBERED) > _REMEMBERED_LIMIT:
-            _REMEMBERED.popitem(last=False)
-    return _REMEMBERED[key][0]
-
-
-_REMEMBERED: OrderedDict[tuple[object, ...], tuple[Any, object]] = OrderedDict()
-_REMEMBERED_LIMIT = 16
 
 
 def rows_of(data: Dataset, predicate: str) -> Rows:

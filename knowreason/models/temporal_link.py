@@ -21,7 +21,7 @@ from knowreason.models.graphs import NodeGraph, typed_columns
 from knowreason.models.links import LinkData, link_data
 from knowreason.models.neural import load_weights, noisy_scores, weight_arrays
 from knowreason.models.protocol import KnowledgeModel, Level, ModelState, Progress, options_of
-from knowreason.models.rows import Rows, distinct_rows, remembered, rows_of
+from knowreason.models.rows import Rows, distinct_rows, rows_of
 from knowreason.models.snapshots import Past, Windows, window_width, windows_of
 from knowreason.models.temporal_net import Asked, Sweep, TemporalNet, chunks_of
 from knowreason.models.temporal_training import Nodes, Sampler, asked_of, train_links
@@ -138,8 +138,7 @@ class TemporalLink(KnowledgeModel):
             )
         links = link_data(data, rows, self.name, self.relation)
         key = (self.name, tuple(options_of(self).items()), self.weight_noise, self.relative_noise)
-        trained = remembered(
-            data,
+        trained = data.computed(
             (*key, predicate),
             lambda: self._trained(data, links, progress),
             data.graph,

@@ -22,7 +22,7 @@ from knowreason.models.gad_ebm.additive import (
 from knowreason.models.gad_ebm.net import History, Loss, Training
 from knowreason.models.graphs import needed_graph, typed_columns
 from knowreason.models.protocol import KnowledgeModel, ModelState, Progress
-from knowreason.models.rows import Rows, remembered, rows_of
+from knowreason.models.rows import Rows, rows_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -137,7 +137,7 @@ class GadEBM(KnowledgeModel):
             )
             return encoder, energy
 
-        found = remembered(data, ("gad_ebm", settings), compute, data.features, data.graph)
+        found = data.computed(("gad_ebm", settings), compute, data.features, data.graph)
         self.encoder_, self.energy_ = found[0].to_values(), found[1]
         self._calibrate(rows, self.energies(data, predicate))
         return self
@@ -163,7 +163,7 @@ class GadEBM(KnowledgeModel):
 
         key = ("gad_ebm shares", predicate)
         owners = (data.features, data.graph, data.scope, self.energy_)
-        return remembered(data, key, compute, *owners)
+        return data.computed(key, compute, *owners)
 
     def _shares(self, data: Dataset, rows: Rows) -> dict[str, NDArray[np.float32]]:
         graph, nodes = needed_graph(data, rows, self.name)
