@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor, nn
 
 from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
 from knowreason.models.columns import no_columns
-from knowreason.models.convolution import layer, sparse_tensor
+from knowreason.models.convolution import Convolution, convolution, message_edges
 from knowreason.models.enclosing import (
     PairGraph,
     Subgraphs,
@@ -102,7 +101,7 @@ class EnclosingSubgraph(NeuralModel):
     hops: int = 2
     max_nodes: int = 32
     max_neighbours: int = 12
-    convolution: Literal["gcn", "sage", "gat", "gin"] = "sage"
+    convolution: Convolution = "sage"
     pooling: Literal["ends", "mean", "sort"] = "ends"
     past_only: bool = True
     edge_features: bool = True
@@ -165,7 +164,7 @@ class EnclosingSubgraph(NeuralModel):
             sizes["own"] + of_edges,
             outputs,
             self.hidden,
-            [layer(self.convolution, self.hidden, HEADS) for _ in range(self.layers)],
+            [convolution(self.convolution, self.hidden, HEADS) for _ in range(self.layers)],
             self.pooling,
             self.dropout,
         )
@@ -194,24 +193,18 @@ class EnclosingSubgraph(NeuralModel):
         )
         sizes = np.diff(cut.offsets)
         graph = np.repeat(np.arange(len(rows)), sizes)
-        adjacency = _adjacency(cut)
         of_pair = self._of_pair(links)
         history = world.graph.of_nodes.before(cut.node, links.time[graph])
         repeated = world.repeated[rows]
         inputs = _node_inputs(world.features[cut.node], cut, history, of_pair, ~repeated)
         told = _means(of_pair * repeated[:, None, None]).reshape(len(rows), -1)
         place = own.device
-        edges = (
-            torch.from_numpy(np.concatenate([cut.edges, cut.edges[::-1]], axis=1))
-            if self.convolution == "gat"
-            else sparse_tensor(adjacency)
-        )
-        degree = np.asarray(adjacency.sum(axis=1), np.float32)[:, None]
+        pairs = torch.from_numpy(np.concatenate([cut.edges, cut.edges[::-1]], axis=1)).to(place)
+        edges = message_edges(self.convolution, pairs, len(cut.node))
         return Batch(
             torch.from_numpy(cut.label.astype(np.int64)).to(place),
             torch.from_numpy(inputs).to(place),
-            edges.to(place),
-            torch.from_numpy(degree).to(place),
+            edges,
             torch.from_numpy(graph).to(place),
             torch.from_numpy(cut.ends).to(place),
             torch.cat([own, torch.from_numpy(told).to(place)], dim=1),
@@ -231,13 +224,6 @@ class EnclosingSubgraph(NeuralModel):
         if self.features is None and all(sort in links.graph.offsets for sort in rows.sorts):
             return no_columns(rows.count)
         return self.columns(data, rows, self.features, empty=True)
-
-
-def _adjacency(cut: Subgraphs) -> sparse.csr_array:
-    rows = np.concatenate([cut.edges[0], cut.edges[1]])
-    columns = np.concatenate([cut.edges[1], cut.edges[0]])
-    shape = (len(cut.node), len(cut.node))
-    return sparse.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
 
 
 def _means(sums: NDArray[np.float32]) -> NDArray[np.float32]:

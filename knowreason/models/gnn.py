@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
 from knowreason.models.columns import no_columns, side_by_side
-from knowreason.models.convolution import layer, sparse_tensor
-from knowreason.models.encoders import GraphEncoder, links_of
+from knowreason.models.convolution import convolution, message_edges
+from knowreason.models.encoders import GraphEncoder, Links
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
 from knowreason.models.graphs import (
@@ -28,7 +28,7 @@ from knowreason.models.graphs import (
     time_of_rows,
     typed_links,
 )
-from knowreason.models.hgt import HGTLayer
+from knowreason.models.hgt import HGTLayer, TypedEdges
 from knowreason.models.history import history
 from knowreason.models.neural import NeuralModel
 from knowreason.models.pooling import (
@@ -43,8 +43,6 @@ from knowreason.models.sampling import SampledLinks, sampled_links
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
-
-Convolution = Literal["gcn", "sage", "gat", "gin", "hgt"]
 
 
 @dataclass(eq=False, repr=False)
@@ -86,7 +84,7 @@ class GNN(NeuralModel):
 
     registered_as = "gnn"
 
-    convolution: Convolution = "sage"
+    convolution: Literal["gcn", "sage", "gat", "gin", "hgt"] = "sage"
     hidden: int = 64
     layers: int = 2
     heads: int = 4
@@ -117,9 +115,9 @@ class GNN(NeuralModel):
     def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
         """Tensors of the graph and of each row.
 
-        ``x``, ``degree`` and ``edges`` of the graph (a sparse adjacency matrix; pairs
-        ``int64[2, m]`` for ``"gat"``; with relations ``int64[3, m]``, and ``spans``, for
-        ``"hgt"``), ``members`` of what is pooled; ``nodes``, ``pooled`` and ``own`` of rows.
+        ``x`` and ``edges`` of the graph (see :func:`~knowreason.models.convolution.message_edges`;
+        with relations ``int64[3, m]``, and ``spans``, for ``"hgt"``), ``members`` of what is
+        pooled; ``nodes``, ``pooled`` and ``own`` of rows.
         """
         graph, nodes, members = self._places(data, rows)
         columns = node_inputs(data, graph, self.edge_features)
@@ -127,7 +125,7 @@ class GNN(NeuralModel):
             self._own(data, rows, graph, nodes)
         )
         x = Encoder.from_values(self.node_encoder_).dense_matrix(columns)
-        found = {"x": x, "own": own, "nodes": nodes, "degree": graph.degree[:, None]}
+        found = {"x": x, "own": own, "nodes": nodes}
         if members is not None:
             found["members"] = np.stack([members.thing, members.node])
             found["pooled"] = rows.things[:, pooled_places(rows, members)].astype(np.int64)
@@ -150,6 +148,7 @@ class GNN(NeuralModel):
 
         In training with a batch size the states are those of a drawn neighbourhood.
         """
+        assert isinstance(module, GraphNet)
         nodes, members = inputs["nodes"][rows], inputs.get("members")
         pools, asked = None, None
         if members is not None:
@@ -159,10 +158,8 @@ class GNN(NeuralModel):
         if module.training and self.batch_size:
             sample = self._sample(inputs, nodes, members)
             nodes = sample.places(nodes)
-        taken = slice(None) if sample is None else sample.nodes
-        states = module.encoder(  # type: ignore[operator]
-            inputs["x"][taken], links_of(inputs, sample), inputs["degree"][taken]
-        )
+        x = inputs["x"] if sample is None else inputs["x"][sample.nodes]
+        states = module.encoder(x, self._messages(inputs, sample))
         parts = [picked_states(states, nodes), inputs["own"][rows]]
         if members is not None and pools is not None and asked is not None:
             thing, node = members
@@ -181,16 +178,32 @@ class GNN(NeuralModel):
         pointers, sources = inputs["pointers"], inputs["sources"]
         return sampled_links(pointers, sources, seeds, self.layers, self.neighbours)
 
+    def _messages(self, inputs: Mapping[str, Tensor], sample: SampledLinks | None) -> Links:
+        """Edges as the layers take them, of the whole graph or of a sample of it."""
+        if self.convolution != "hgt":
+            if sample is None:
+                return inputs["edges"]
+            degree, count = inputs["degree"][sample.nodes], len(sample.nodes)
+            pairs = torch.stack([sample.source, sample.target])
+            return message_edges(self.convolution, pairs, count, sample.weight, degree)
+        (source, target, relation), spans = inputs["edges"], inputs["spans"]
+        if sample is not None:
+            source, target, relation = sample.source, sample.target, relation[sample.link]
+            spans = spans.clone()
+            spans[:, 1:] = torch.searchsorted(sample.nodes, spans[:, 1:].contiguous())
+        runs = tuple((domain, start, end) for domain, start, end in spans.tolist())
+        return TypedEdges(source, target, relation, runs)
+
     def _layer(self) -> nn.Module:
         if self.convolution != "hgt":
-            return layer(self.convolution, self.hidden, self.heads)
+            return convolution(self.convolution, self.hidden, self.heads)
         place = {domain: i for i, domain in enumerate(self.domains_)}
         forwards = [(place[source], place[target]) for source, _, target in self.relations_]
         backwards = [(target, source) for source, target in forwards]
         return HGTLayer(self.hidden, self.heads, len(place), [*forwards, *backwards])
 
     def _links(self, data: Dataset, graph: NodeGraph) -> dict[str, Tensor]:
-        """``edges`` and ``spans``, and for samples ``pointers`` and ``sources`` of links."""
+        """``edges`` and ``spans``; for samples ``pointers`` and ``sources``, and ``degree``."""
         found: dict[str, Tensor] = {}
         pointers, sources = graph.adjacency.indptr, graph.adjacency.indices
         if self.convolution == "hgt":
@@ -199,13 +212,13 @@ class GNN(NeuralModel):
             found["spans"] = torch.from_numpy(self._spans(data, graph))
             ends = np.cumsum(np.bincount(links[1], minlength=graph.node_count))
             pointers, sources = np.append(0, ends), links[0]
-        elif self.convolution == "gat":
-            found["edges"] = torch.from_numpy(graph.both_ways)
         else:
-            found["edges"] = sparse_tensor(graph.adjacency)
+            pairs = torch.from_numpy(graph.both_ways)
+            found["edges"] = message_edges(self.convolution, pairs, graph.node_count)
         if self.batch_size:
             found["pointers"] = torch.from_numpy(pointers.astype(np.int64))
             found["sources"] = torch.from_numpy(sources.astype(np.int64))
+            found["degree"] = torch.from_numpy(graph.degree)
         return found
 
     def _spans(self, data: Dataset, graph: NodeGraph) -> NDArray[np.int64]:

@@ -57,11 +57,7 @@ class NodeGraph:
     @cached_property
     def both_ways(self) -> NDArray[np.int64]:
         """``int64[2, m']``: each pair of neighbours once a direction, no self loops."""
-        source = np.concatenate([self.source, self.target])
-        target = np.concatenate([self.target, self.source])
-        other = source != target
-        keys = np.unique(source[other] * self.node_count + target[other])
-        return np.stack(np.divmod(keys, max(self.node_count, 1)))
+        return both_ways(self.source, self.target, self.node_count)
 
     @cached_property
     def adjacency(self) -> sparse.csr_array:
@@ -88,6 +84,16 @@ class NodeGraph:
         count = self.adjacency @ present.astype(np.float32)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(count > 0, total / count, np.nan).astype(np.float32)
+
+
+def both_ways(
+    source: NDArray[np.int64], target: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """``int64[2, m']``: each pair of neighbours once a direction, no self loops, sorted."""
+    other = source != target
+    one, two = source[other], target[other]
+    keys = np.unique(np.concatenate([one * count + two, two * count + one]))
+    return np.stack(np.divmod(keys, max(count, 1)))
 
 
 def node_graph(data: Dataset) -> NodeGraph | None:

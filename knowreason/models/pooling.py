@@ -99,12 +99,13 @@ def pooled(states: Tensor, thing: Tensor, node: Tensor, count: int, size: float)
     Returns:
         ``[count, 3 d]``; zeros for a thing without nodes.
     """
+    from torch_geometric.utils import scatter
+
     picked = states[node]
-    total = states.new_zeros(count, states.shape[1]).index_add(0, thing, picked)
-    members = torch.bincount(thing, minlength=count).clamp(min=1)[:, None]
-    index = thing[:, None].expand_as(picked)
-    greatest = torch.zeros_like(total).scatter_reduce(0, index, picked, "amax", include_self=False)
-    return torch.cat([total / members, total / size, greatest], dim=1)
+    mean, total, greatest = (
+        scatter(picked, thing, dim_size=count, reduce=how) for how in ("mean", "sum", "max")
+    )
+    return torch.cat([mean, total / size, greatest], dim=1)
 
 
 def pooled_places(rows: Rows, members: Membership) -> list[int]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from knowreason.errors import ModelError
 from knowreason.models.calibration import calibrated, fit_anomaly
-from knowreason.models.convolution import layer
+from knowreason.models.convolution import Convolution, convolution
 from knowreason.models.encoding import Encoder
 from knowreason.models.graphs import NodeGraph, typed_columns
 from knowreason.models.links import LinkData, link_data
@@ -100,7 +100,7 @@ class TemporalLink(KnowledgeModel):
     relative_noise = False
 
     window: str | float = "30m"
-    encoder: Literal["gcn", "sage", "gat", "gin"] = "gcn"
+    encoder: Convolution = "gcn"
     recurrent: Literal["gru", "lstm", "none"] = "gru"
     decoder: Literal["dot", "bilinear"] = "bilinear"
     memory: bool = True
@@ -210,9 +210,8 @@ class TemporalLink(KnowledgeModel):
             torch.manual_seed(self.seed)
             net = self._net(encoder.width).to(device)
             ids = _id_rows(data, links.graph, names).to(device)
-            attention = self.encoder == "gat"
             report = train_links(
-                net, x, ids, sampler, self.unroll, self._schedule(), attention, progress
+                net, x, ids, sampler, self.unroll, self._schedule(), self.encoder, progress
             )
         return Trained(net.eval(), encoder.to_values(), names, report)
 
@@ -221,7 +220,7 @@ class TemporalLink(KnowledgeModel):
             static,
             sum(map(len, self.names_.values())),
             self.hidden,
-            [layer(self.encoder, self.hidden, HEADS) for _ in range(self.layers)],
+            [convolution(self.encoder, self.hidden, HEADS) for _ in range(self.layers)],
             self.recurrent,
             self.decoder,
             self.memory,
@@ -247,8 +246,7 @@ class TemporalLink(KnowledgeModel):
         ids = _id_rows(data, links.graph, self.names_).to(device)
         sweep = Sweep(self.net_, torch.from_numpy(inputs).to(device), ids)
         logits = torch.zeros(len(asked.source), device=device)
-        attention = self.encoder == "gat"
-        for chunk in chunks_of(windows, 0, windows.steps, self.unroll, attention, device):
+        for chunk in chunks_of(windows, 0, windows.steps, self.unroll, self.encoder, device):
             at, found = sweep.run(chunk, asked)
             logits[at] = found
         of_rows = logits.double()[row]

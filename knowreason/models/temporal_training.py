@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from knowreason.models.convolution import Convolution
 from knowreason.models.links import LinkData
 from knowreason.models.protocol import Progress
 from knowreason.models.snapshots import Past, Windows
@@ -145,7 +146,7 @@ def train_links(
     sampler: Sampler,
     unroll: int,
     schedule: Schedule,
-    attention: bool = False,
+    kind: Convolution = "gcn",
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
     """Train in place by truncated backpropagation; keep the weights best on the last windows.
@@ -156,7 +157,7 @@ def train_links(
         sampler: of pairs.
         unroll: windows that gradients reach back.
         schedule: how; its batches are chunks of windows.
-        attention: whether the encoder takes pairs.
+        kind: of the encoder's layers.
         progress: called each epoch.
 
     Returns:
@@ -165,8 +166,8 @@ def train_links(
     windows, device = sampler.windows, x.device
     held = int(np.ceil(HELD_SHARE * windows.steps)) if windows.steps >= 6 else 0
     cut = windows.steps - held
-    training = chunks_of(windows, 0, cut, unroll, attention, device)
-    validation = chunks_of(windows, cut, windows.steps, unroll, attention, device)
+    training = chunks_of(windows, 0, cut, unroll, kind, device)
+    validation = chunks_of(windows, cut, windows.steps, unroll, kind, device)
     check = sampler.draw(cut, windows.steps, (schedule.seed + FIXED, 0), device)
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay

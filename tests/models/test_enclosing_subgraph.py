@@ -5,13 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 
 import knowreason as kr
 from knowreason.data import Dataset, EdgeList
 from knowreason.errors import ModelError
 from knowreason.models import load_model, make, rows_of, save_model
-from knowreason.models.enclosing_net import SORTED_NODES, _sorted
 from knowreason.models.example import example_data
 from knowreason.models.temporal_training import auc
 
@@ -173,15 +171,6 @@ def test_edge_features_can_be_left_out(split):
     same = without.log_odds(bland_data, "Bad") == without.log_odds(split[0], "Bad")
     assert same.all()
     assert (with_.log_odds(bland_data, "Bad") != with_.log_odds(split[0], "Bad")).any()
-
-
-def test_sort_pool_takes_the_greatest_of_each_graph():
-    states = torch.tensor([[1.0, 3.0], [2.0, 9.0], [3.0, 5.0], [4.0, 1.0]])
-    table = _sorted(states, torch.tensor([0, 0, 0, 2]), 3)
-    assert table.shape == (3, 2, SORTED_NODES)
-    assert table[0, 1, :4].tolist() == [9.0, 5.0, 3.0, 0.0]
-    assert table[1].abs().sum() == 0
-    assert table[2, 0, 0] == 4.0
 
 
 @pytest.mark.parametrize(
