@@ -33,7 +33,7 @@ from knowreason.models.graphs import (
     node_inputs,
 )
 from knowreason.models.protocol import Progress
-from knowreason.models.training import Schedule, torch_device, train
+from knowreason.models.training import TrainingSchedule, torch_device, train
 
 if TYPE_CHECKING:
     from torch_geometric.nn import DeepGraphInfomax
@@ -74,10 +74,10 @@ class NodeEncoder:
     @cached_property
     def digest(self) -> str:
         """Equal where columns and weights are, so that stored copies share an embedding."""
-        found = hashlib.sha256(json.dumps(self.columns, sort_keys=True).encode())
+        hashed = hashlib.sha256(json.dumps(self.columns, sort_keys=True).encode())
         for name, weight in sorted(self.weights.items()):
-            found.update(name.encode() + weight.tobytes())
-        return found.hexdigest()
+            hashed.update(name.encode() + weight.tobytes())
+        return hashed.hexdigest()
 
     def embedding(self, data: Dataset, graph: NodeGraph, device: str) -> NDArray[np.float32]:
         """``float32[node_count, hidden]``, worked out once a data set."""
@@ -92,15 +92,15 @@ class NodeEncoder:
     def _embedded(self, data: Dataset, graph: NodeGraph, device: str) -> NDArray[np.float32]:
         if not graph.node_count:
             return np.zeros((0, self.options.hidden), np.float32)
-        place = torch_device(device)
+        on = torch_device(device)
         columns = Encoder.from_values(self.columns)
         network = infomax_network(columns.width, self.options)
         network.load_state_dict({n: torch.from_numpy(w) for n, w in self.weights.items()})
         x = torch.from_numpy(
             columns.dense_matrix(_inputs(data, graph, self.options.edge_features))
-        ).to(place)
-        edges = _edges(graph, self.options, place)
-        states: Tensor = network.to(place).eval().encoder(x, edges)
+        ).to(on)
+        edges = _edges(graph, self.options, on)
+        states: Tensor = network.to(on).eval().encoder(x, edges)
         return states.cpu().numpy()
 
 
@@ -153,27 +153,27 @@ def _trained(
     device: str,
     progress: Progress | None,
 ) -> NodeEncoder:
-    place = torch_device(device)
+    on = torch_device(device)
     table = _inputs(data, graph, options.edge_features)
     columns = Encoder.fit(table)
-    x = torch.from_numpy(columns.dense_matrix(table)).to(place)
-    domain = torch.from_numpy(graph.domain_of_node).to(place)
-    edges = _edges(graph, options, place)
+    x = torch.from_numpy(columns.dense_matrix(table)).to(on)
+    domain = torch.from_numpy(graph.domain_of_node).to(on)
+    edges = _edges(graph, options, on)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        network = infomax_network(x.shape[1], options, domain).to(place)
-        order = torch.randperm(graph.node_count).to(place)
+        network = infomax_network(x.shape[1], options, domain).to(on)
+        order = torch.randperm(graph.node_count).to(on)
         count = int(HELD_SHARE * graph.node_count) if graph.node_count >= 100 else 0
 
         def loss(nodes: Tensor) -> Tensor:
             true, false, summary = network(x, edges)
             return network.loss(true[nodes], false[nodes], summary)
 
-        schedule = Schedule(options.epochs, options.patience, options.learning_rate, 0.0)
+        schedule = TrainingSchedule(options.epochs, options.patience, options.learning_rate, 0.0)
         sentence = train(network, loss, order[count:], order[:count], schedule, progress)
     weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-    said = sentence.replace(" rows", " nodes")
-    return NodeEncoder(options, columns.to_values(), weights, f"infomax encoder: {said}")
+    note = sentence.replace(" rows", " nodes")
+    return NodeEncoder(options, columns.to_values(), weights, f"infomax encoder: {note}")
 
 
 def _inputs(data: Dataset, graph: NodeGraph, edge_features: EdgeFeatures) -> FeatureTable:

@@ -19,7 +19,7 @@ SORT_CHANNELS = 16
 
 
 @dataclass(frozen=True)
-class Batch:
+class SubgraphBatch:
     """Subgraphs side by side.
 
     Attributes:
@@ -88,7 +88,7 @@ class EnclosingNet(nn.Module):
             nn.Linear(hidden, outputs),
         )
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: SubgraphBatch) -> Tensor:
         """Logits ``[b, outputs]``."""
         inputs = torch.cat([self.labels(batch.label), batch.inputs], dim=1)
         states = self.encoder(inputs, batch.edges)
@@ -96,15 +96,15 @@ class EnclosingNet(nn.Module):
         logits: Tensor = self.head(torch.cat([pooled, batch.own], dim=1))
         return logits
 
-    def _pooled(self, states: Tensor, batch: Batch) -> Tensor:
+    def _pooled(self, states: Tensor, batch: SubgraphBatch) -> Tensor:
         from torch_geometric.nn import SortAggregation
         from torch_geometric.utils import scatter
 
         count = len(batch.ends)
         if self.pooling == "sort":
             ordered = SortAggregation(SORTED_NODES)(states, batch.graph, dim_size=count)
-            found: Tensor = self.sorted(ordered.view(count, SORTED_NODES, -1).transpose(1, 2))
-            return found
+            read: Tensor = self.sorted(ordered.view(count, SORTED_NODES, -1).transpose(1, 2))
+            return read
         mean = scatter(states, batch.graph, dim_size=count, reduce="mean")
         if self.pooling == "mean":
             greatest = scatter(states, batch.graph, dim_size=count, reduce="max")

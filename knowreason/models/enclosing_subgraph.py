@@ -22,14 +22,14 @@ from knowreason.models.enclosing import (
     pair_graph,
     pairs_of,
 )
-from knowreason.models.enclosing_net import Batch, EnclosingNet
+from knowreason.models.enclosing_net import EnclosingNet, SubgraphBatch
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
 from knowreason.models.graphs import typed_columns
 from knowreason.models.links import LinkData, Links, edge_columns, link_data, without_edges
 from knowreason.models.neural import NeuralModel
 from knowreason.models.protocol import Level
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -119,7 +119,7 @@ class EnclosingSubgraph(NeuralModel):
     device: str = "auto"
     seed: int = 0
 
-    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+    def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Means, deviations and categories of nodes, edges and the labelled rows.
 
         Raises:
@@ -139,7 +139,7 @@ class EnclosingSubgraph(NeuralModel):
         own = self._own(data, rows, links).take(rows.labelled)
         self.row_encoder_ = Encoder.fit(own).to_values()
 
-    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """``own``: columns of each row; ``width``: whose last dimension is a node's inputs.
 
         The surroundings themselves stay where the walks are, on the CPU.
@@ -173,12 +173,12 @@ class EnclosingSubgraph(NeuralModel):
         """Cut the rows' subgraphs and read them, some at a time where no gradient is wanted."""
         at_once = len(rows) if torch.is_grad_enabled() else SCORED_AT_ONCE
         parts = [
-            module(self._batch(inputs["own"][part], part.cpu().numpy()))
-            for part in torch.split(rows, max(at_once, 1))
+            module(self._batch(inputs["own"][piece], piece.cpu().numpy()))
+            for piece in torch.split(rows, max(at_once, 1))
         ]
         return torch.cat(parts) if parts else inputs["own"].new_zeros(0, 1)
 
-    def _batch(self, own: Tensor, rows: NDArray[np.int64]) -> Batch:
+    def _batch(self, own: Tensor, rows: NDArray[np.int64]) -> SubgraphBatch:
         world = self._surroundings
         links = world.rows.take(rows)
         cut = enclosing_subgraphs(
@@ -197,30 +197,32 @@ class EnclosingSubgraph(NeuralModel):
         history = world.graph.of_nodes.before(cut.node, links.time[graph])
         repeated = world.repeated[rows]
         inputs = _node_inputs(world.features[cut.node], cut, history, of_pair, ~repeated)
-        told = _means(of_pair * repeated[:, None, None]).reshape(len(rows), -1)
-        place = own.device
-        pairs = torch.from_numpy(np.concatenate([cut.edges, cut.edges[::-1]], axis=1)).to(place)
+        earlier = _means(of_pair * repeated[:, None, None]).reshape(len(rows), -1)
+        device = own.device
+        pairs = torch.from_numpy(np.concatenate([cut.edges, cut.edges[::-1]], axis=1)).to(device)
         edges = message_edges(self.convolution, pairs, len(cut.node))
-        return Batch(
-            torch.from_numpy(cut.label.astype(np.int64)).to(place),
-            torch.from_numpy(inputs).to(place),
+        return SubgraphBatch(
+            torch.from_numpy(cut.label.astype(np.int64)).to(device),
+            torch.from_numpy(inputs).to(device),
             edges,
-            torch.from_numpy(graph).to(place),
-            torch.from_numpy(cut.ends).to(place),
-            torch.cat([own, torch.from_numpy(told).to(place)], dim=1),
+            torch.from_numpy(graph).to(device),
+            torch.from_numpy(cut.ends).to(device),
+            torch.cat([own, torch.from_numpy(earlier).to(device)], dim=1),
         )
 
     def _of_pair(self, links: Links) -> NDArray[np.float32]:
         """``float32[b, 2, d + 1]``: earlier links from source to target, and back."""
         graph = self._surroundings.graph
         pair = pairs_of(graph, links.source, links.target)
-        found = graph.of_pairs.before(pair, links.time)
-        return np.where((links.source > links.target)[:, None, None], found[:, ::-1], found)
+        links_before = graph.of_pairs.before(pair, links.time)
+        return np.where(
+            (links.source > links.target)[:, None, None], links_before[:, ::-1], links_before
+        )
 
     def _edge_columns(self, data: Dataset) -> FeatureTable:
         return edge_columns(data) if self.edge_features else without_edges(data)
 
-    def _own(self, data: Dataset, rows: Rows, links: LinkData) -> FeatureTable:
+    def _own(self, data: Dataset, rows: PredicateRows, links: LinkData) -> FeatureTable:
         if self.features is None and all(sort in links.graph.offsets for sort in rows.sorts):
             return no_columns(rows.count)
         return self.columns(data, rows, self.features, empty=True)
@@ -253,5 +255,5 @@ def _node_inputs(
     degree[cut.ends[rows]] -= (of_pair[rows, :, 0].sum(axis=1) > 0)[:, None]
     history[cut.ends[rows, 0]] -= of_pair[rows]
     history[cut.ends[rows, 1]] -= of_pair[rows][:, ::-1]
-    told = _means(history).reshape(len(history), -1)
-    return np.concatenate([features, np.log1p(degree)[:, None], told], axis=1, dtype=np.float32)
+    of_links = _means(history).reshape(len(history), -1)
+    return np.concatenate([features, np.log1p(degree)[:, None], of_links], axis=1, dtype=np.float32)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from knowreason.models.hgt import TypedEdges
 
-Links = Tensor | TypedEdges
+MessageEdges = Tensor | TypedEdges
 
 
 class GraphEncoder(nn.Module):
@@ -33,7 +33,7 @@ class GraphEncoder(nn.Module):
         self.last_norm = nn.LayerNorm(hidden)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, edges: Links) -> Tensor:
+    def forward(self, x: Tensor, edges: MessageEdges) -> Tensor:
         """States ``[n, hidden]`` of all nodes."""
         state: Tensor = self.first(x)
         for norm, convolution, mixer in zip(

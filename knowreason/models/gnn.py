@@ -15,7 +15,7 @@ from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
 from knowreason.models.columns import no_columns, side_by_side
 from knowreason.models.convolution import convolution, message_edges
-from knowreason.models.encoders import GraphEncoder, Links
+from knowreason.models.encoders import GraphEncoder, MessageEdges
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
 from knowreason.models.graphs import (
@@ -38,7 +38,7 @@ from knowreason.models.pooling import (
     pooled,
     pooled_places,
 )
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 from knowreason.models.sampling import SampledLinks, sampled_links
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class GNN(NeuralModel):
     device: str = "auto"
     seed: int = 0
 
-    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+    def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Means, deviations and categories of all nodes, and of the labelled rows."""
         graph, nodes, members = self._places(data, rows)
         columns = node_inputs(data, graph, self.edge_features)
@@ -112,7 +112,7 @@ class GNN(NeuralModel):
         self.domains_, self.relations_ = tuple(graph.offsets), graph.relations
         self.typical_size_ = members.typical_size if members is not None else 1.0
 
-    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """Tensors of the graph and of each row.
 
         ``x`` and ``edges`` of the graph (see :func:`~knowreason.models.convolution.message_edges`;
@@ -125,11 +125,11 @@ class GNN(NeuralModel):
             self._own(data, rows, graph, nodes)
         )
         x = Encoder.from_values(self.node_encoder_).dense_matrix(columns)
-        found = {"x": x, "own": own, "nodes": nodes}
+        arrays = {"x": x, "own": own, "nodes": nodes}
         if members is not None:
-            found["members"] = np.stack([members.thing, members.node])
-            found["pooled"] = rows.things[:, pooled_places(rows, members)].astype(np.int64)
-        return {name: torch.from_numpy(a) for name, a in found.items()} | self._links(data, graph)
+            arrays["members"] = np.stack([members.thing, members.node])
+            arrays["pooled"] = rows.things[:, pooled_places(rows, members)].astype(np.int64)
+        return {name: torch.from_numpy(a) for name, a in arrays.items()} | self._links(data, graph)
 
     def build(self, sizes: Mapping[str, int], outputs: int) -> nn.Module:
         """Encoder layers and head."""
@@ -178,7 +178,7 @@ class GNN(NeuralModel):
         pointers, sources = inputs["pointers"], inputs["sources"]
         return sampled_links(pointers, sources, seeds, self.layers, self.neighbours)
 
-    def _messages(self, inputs: Mapping[str, Tensor], sample: SampledLinks | None) -> Links:
+    def _messages(self, inputs: Mapping[str, Tensor], sample: SampledLinks | None) -> MessageEdges:
         """Edges as the layers take them, of the whole graph or of a sample of it."""
         if self.convolution != "hgt":
             if sample is None:
@@ -197,29 +197,29 @@ class GNN(NeuralModel):
     def _layer(self) -> nn.Module:
         if self.convolution != "hgt":
             return convolution(self.convolution, self.hidden, self.heads)
-        place = {domain: i for i, domain in enumerate(self.domains_)}
-        forwards = [(place[source], place[target]) for source, _, target in self.relations_]
+        number = {domain: i for i, domain in enumerate(self.domains_)}
+        forwards = [(number[source], number[target]) for source, _, target in self.relations_]
         backwards = [(target, source) for source, target in forwards]
-        return HGTLayer(self.hidden, self.heads, len(place), [*forwards, *backwards])
+        return HGTLayer(self.hidden, self.heads, len(number), [*forwards, *backwards])
 
     def _links(self, data: Dataset, graph: NodeGraph) -> dict[str, Tensor]:
         """``edges`` and ``spans``; for samples ``pointers`` and ``sources``, and ``degree``."""
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         pointers, sources = graph.adjacency.indptr, graph.adjacency.indices
         if self.convolution == "hgt":
             links = typed_links(graph, self.relations_)
-            found["edges"] = torch.from_numpy(links)
-            found["spans"] = torch.from_numpy(self._spans(data, graph))
+            tensors["edges"] = torch.from_numpy(links)
+            tensors["spans"] = torch.from_numpy(self._spans(data, graph))
             ends = np.cumsum(np.bincount(links[1], minlength=graph.node_count))
             pointers, sources = np.append(0, ends), links[0]
         else:
             pairs = torch.from_numpy(graph.both_ways)
-            found["edges"] = message_edges(self.convolution, pairs, graph.node_count)
+            tensors["edges"] = message_edges(self.convolution, pairs, graph.node_count)
         if self.batch_size:
-            found["pointers"] = torch.from_numpy(pointers.astype(np.int64))
-            found["sources"] = torch.from_numpy(sources.astype(np.int64))
-            found["degree"] = torch.from_numpy(graph.degree)
-        return found
+            tensors["pointers"] = torch.from_numpy(pointers.astype(np.int64))
+            tensors["sources"] = torch.from_numpy(sources.astype(np.int64))
+            tensors["degree"] = torch.from_numpy(graph.degree)
+        return tensors
 
     def _spans(self, data: Dataset, graph: NodeGraph) -> NDArray[np.int64]:
         """``int64[domains, 3]``: number of each domain in training, first node and end."""
@@ -238,7 +238,7 @@ class GNN(NeuralModel):
         )
 
     def _places(
-        self, data: Dataset, rows: Rows
+        self, data: Dataset, rows: PredicateRows
     ) -> tuple[NodeGraph, NDArray[np.int64], Membership | None]:
         """The graph, the nodes of each row, and the nodes of the things that are pooled."""
         if self.pool is None or node_graph(data) is None:
@@ -250,7 +250,7 @@ class GNN(NeuralModel):
         return graph, np.zeros((rows.count, 0), np.int64) if nodes is None else nodes, members
 
     def _own(
-        self, data: Dataset, rows: Rows, graph: NodeGraph, nodes: NDArray[np.int64]
+        self, data: Dataset, rows: PredicateRows, graph: NodeGraph, nodes: NDArray[np.int64]
     ) -> FeatureTable:
         """What the head sees of each row beside its nodes: its columns, and its past."""
         if self.features is None and all(sort in graph.offsets for sort in rows.sorts):

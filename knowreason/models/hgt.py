@@ -51,9 +51,9 @@ class HGTLayer(nn.Module):
         states = {str(domain): x[start:end] for domain, start, end in edges.spans}
         pairs = {}
         for number, kind in enumerate(self.kinds):
-            chosen = edges.relation == number
+            of_kind = edges.relation == number
             if kind[0] in first and kind[2] in first:
-                source, target = edges.source[chosen], edges.target[chosen]
+                source, target = edges.source[of_kind], edges.target[of_kind]
                 pairs[kind] = torch.stack([source - first[kind[0]], target - first[kind[2]]])
         if pairs:
             states |= self.attention(states, pairs)

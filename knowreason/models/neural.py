@@ -23,9 +23,9 @@ from knowreason.models.fitting import (
     validation_slice,
 )
 from knowreason.models.protocol import ModelState, Progress
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 from knowreason.models.tabular import imported
-from knowreason.models.training import Schedule, noisy_weights, torch_device, train
+from knowreason.models.training import TrainingSchedule, noisy_weights, torch_device, train
 
 if TYPE_CHECKING:
     from typing import Self
@@ -62,11 +62,11 @@ class NeuralModel(LabelledModel):
     sizes_: Mapping[str, int]
 
     @abstractmethod
-    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+    def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Learn what :meth:`inputs` needs (fitted attributes)."""
 
     @abstractmethod
-    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """Tensors of all rows (and nodes), on the CPU."""
 
     @abstractmethod
@@ -77,7 +77,7 @@ class NeuralModel(LabelledModel):
     def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Scores ``[len(rows), outputs]`` of some rows."""
 
-    def fit_rows(self, data: Dataset, rows: Rows, progress: Progress | None) -> None:
+    def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
         """Build the module and train it."""
         device = torch_device(self.device)
         self.fit_encoders(data, rows)
@@ -111,12 +111,12 @@ class NeuralModel(LabelledModel):
         self.module_ = module.eval()
         self.report_ = (sentence,)
 
-    def score_rows(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:
+    def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """Log-odds of the module."""
         return self._scored(self._placed_inputs(data, rows), rows)
 
     def score_noisily(
-        self, data: Dataset, rows: Rows, scale: float, relative: bool, seeds: range
+        self, data: Dataset, rows: PredicateRows, scale: float, relative: bool, seeds: range
     ) -> NDArray[np.float64]:
         """Scores at noisy weights, one layer ``[passes, ...]`` a seed."""
         inputs = self._placed_inputs(data, rows)
@@ -147,23 +147,23 @@ class NeuralModel(LabelledModel):
             self.module_ = module.to(torch_device(self.device))
         return self
 
-    def _placed_inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def _placed_inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         device = next(self.module_.parameters()).device
         return {name: value.to(device) for name, value in self.inputs(data, rows).items()}
 
     @torch.no_grad()
-    def _scored(self, inputs: Mapping[str, Tensor], rows: Rows) -> NDArray[np.float64]:
+    def _scored(self, inputs: Mapping[str, Tensor], rows: PredicateRows) -> NDArray[np.float64]:
         every = torch.arange(rows.count, device=next(self.module_.parameters()).device)
         scores = self.logits(self.module_, inputs, every).double().cpu().numpy()
         if rows.classes is None:
             return undo_weights(scores[:, 0], np.array(self.weights_))
         return log_softmax(undo_weights(scores, np.array(self.weights_)))
 
-    def _outputs(self, rows: Rows) -> int:
+    def _outputs(self, rows: PredicateRows) -> int:
         return len(self.states_) if rows.classes is not None else 1
 
-    def _schedule(self) -> Schedule:
-        return Schedule(
+    def _schedule(self) -> TrainingSchedule:
+        return TrainingSchedule(
             self.epochs,
             self.patience,
             self.learning_rate,
@@ -218,12 +218,12 @@ class Torch(NeuralModel):
         self.seed = seed
         self.params = params
 
-    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+    def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Means, deviations and categories of the labelled rows."""
         columns = self.columns(data, rows, self.features).take(rows.labelled)
         self.encoder_ = Encoder.fit(columns).to_values()
 
-    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """``x``: ``float32[n, inputs]``."""
         columns = self.columns(data, rows, self.features)
         matrix = Encoder.from_values(self.encoder_).dense_matrix(columns)

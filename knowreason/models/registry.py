@@ -16,7 +16,7 @@ from knowreason.registry import Registry
 GROUP = "knowreason.models"
 BUILT_IN = {
     "callable": "knowreason.models.tabular:CallableModel",
-    "column": "knowreason.models.scores:Column",
+    "column": "knowreason.models.scores:ColumnModel",
     "diffusion": "knowreason.models.diffusion:Diffusion",
     "enclosing_subgraph": "knowreason.models.enclosing_subgraph:EnclosingSubgraph",
     "gad_ebm": "knowreason.models.gad_ebm:GadEBM",
@@ -126,19 +126,20 @@ def _copied(value: Any) -> Any:
 def _construct(
     model: type[KnowledgeModel], kind: str, options: Mapping[str, Any]
 ) -> KnowledgeModel:
-    known = options_table(model)
+    parameters_by_name = options_table(model)
     parameters = inspect.signature(model).parameters.values()
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     hints = get_type_hints(model.__init__)
     values = {name: _value(value) for name, value in options.items()}
     for name, value in values.items():
-        if name not in known:
+        if name not in parameters_by_name:
             if takes_any:
                 continue
             raise ModelError(
                 f"`{kind}` has no option `{name}`",
                 code="KR802",
-                help=did_you_mean(name, known) or f"its options: {', '.join(known) or 'none'}",
+                help=did_you_mean(name, parameters_by_name)
+                or f"its options: {', '.join(parameters_by_name) or 'none'}",
             )
         if name in hints and not _fits(value, hints[name]):
             raise ModelError(
@@ -147,7 +148,7 @@ def _construct(
             )
     missing = [
         name
-        for name, parameter in known.items()
+        for name, parameter in parameters_by_name.items()
         if parameter.default is parameter.empty and name not in values
     ]
     if missing:

@@ -27,7 +27,7 @@ STATE_LIMIT = 1000
 
 
 @dataclass(frozen=True)
-class Rows:
+class PredicateRows:
     """The rows of a predicate for a model.
 
     Attributes:
@@ -121,7 +121,7 @@ class Rows:
             ratios = ratios - ratios[:, -1:]
         llr = np.clip(self.by_atom(ratios), -LLR_LIMIT, LLR_LIMIT).astype(np.float32)
         spreads = None if spread is None else self.by_atom(spread).astype(np.float32)
-        by_atom = {name: self.by_atom(part) for name, part in (parts or {}).items()}
+        by_atom = {name: self.by_atom(values) for name, values in (parts or {}).items()}
         return ModelOutput(model, self.predicate, llr, base_rate, spreads, by_atom)
 
     def by_atom(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -156,7 +156,7 @@ def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
     return table.spans[predicate]
 
 
-def rows_of(data: Dataset, predicate: str) -> Rows:
+def rows_of(data: Dataset, predicate: str) -> PredicateRows:
     """The rows of a predicate, with the labels that may be seen.
 
     Raises:
@@ -178,7 +178,7 @@ def rows_of(data: Dataset, predicate: str) -> Rows:
         classes = _states(data, predicate, declared.sorts[position])
         optional = declared.arguments[position].functional == "?"
     labels = _labels(data, predicate, span, things.shape[0], row_of_atom, state_of_atom)
-    return Rows(
+    return PredicateRows(
         predicate,
         sorts,
         places,
@@ -217,10 +217,10 @@ def locate(table: NDArray[np.int32], wanted: NDArray[np.int32]) -> NDArray[np.in
     if not len(table) or not len(wanted):
         return np.full(len(wanted), -1, np.int64)
     keys = row_keys(np.concatenate([table, wanted]))
-    known, asked = keys[: len(table)], keys[len(table) :]
-    order = np.argsort(known, kind="stable")
-    at = np.minimum(np.searchsorted(known[order], asked), len(known) - 1)
-    return np.where(known[order][at] == asked, order[at], -1)
+    table_keys, asked = keys[: len(table)], keys[len(table) :]
+    order = np.argsort(table_keys, kind="stable")
+    at = np.minimum(np.searchsorted(table_keys[order], asked), len(table_keys) - 1)
+    return np.where(table_keys[order][at] == asked, order[at], -1)
 
 
 def argument_ids(table: pa.Table, arity: int) -> NDArray[np.int32]:
@@ -280,7 +280,7 @@ def _asked(
 ) -> NDArray[np.bool_] | None:
     if not any(sort in data.scope for sort in sorts):
         return None
-    scopes = [data.in_scope(sort)[things[:, place]] for place, sort in enumerate(sorts)]
+    scopes = [data.in_scope(sort)[things[:, position]] for position, sort in enumerate(sorts)]
     return np.asarray(np.all(scopes, axis=0))
 
 

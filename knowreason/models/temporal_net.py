@@ -44,7 +44,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PairQueries:
     """Pairs to be scored, in order of step.
 
     Attributes:
@@ -144,7 +144,7 @@ class Sweep:
     inner: Tensor = field(default_factory=lambda: torch.zeros(0))
     seen: Tensor = field(default_factory=lambda: torch.zeros(0))
 
-    def run(self, chunk: Chunk, asked: Asked) -> tuple[slice, Tensor]:
+    def run(self, chunk: Chunk, asked: PairQueries) -> tuple[slice, Tensor]:
         """Score what is asked in a chunk's windows, each from the states before it.
 
         Gradients reach back to the start of the chunk.

@@ -16,7 +16,7 @@ Loss = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSchedule:
     """How a module is trained.
 
     Attributes:
@@ -44,7 +44,7 @@ def train(
     loss: Loss,
     rows: Tensor,
     held: Tensor,
-    schedule: Schedule,
+    schedule: TrainingSchedule,
     progress: Progress | None = None,
 ) -> str:
     """Minimise ``loss`` of the training rows; keep the weights best on the held-out rows.
@@ -65,7 +65,7 @@ def train(
     )
     generator = torch.Generator().manual_seed(schedule.seed)
     best, best_epoch = float("inf"), 0
-    kept = {name: value.clone() for name, value in module.state_dict().items()}
+    best_weights = {name: value.clone() for name, value in module.state_dict().items()}
     epoch = 0
     for epoch in range(1, schedule.epochs + 1):
         module.train()
@@ -78,14 +78,14 @@ def train(
             now = _held_loss(module, loss, held)
             if now < best - 1e-5:
                 best, best_epoch = now, epoch
-                kept = {name: value.clone() for name, value in module.state_dict().items()}
+                best_weights = {name: value.clone() for name, value in module.state_dict().items()}
         if progress is not None:
             progress(epoch, schedule.epochs, f"epoch {epoch}")
         if len(held) and epoch - best_epoch >= schedule.patience:
             break
     if not len(held):
         return f"trained for {epoch} epochs on {len(rows)} rows, none held out"
-    module.load_state_dict(kept)
+    module.load_state_dict(best_weights)
     if progress is not None:
         progress(schedule.epochs, schedule.epochs, f"best at epoch {best_epoch}")
     return (
@@ -105,7 +105,7 @@ def noisy_weights(
     if scale <= 0:
         yield
         return
-    kept = [weight.detach().clone() for weight in module.parameters()]
+    weights = [weight.detach().clone() for weight in module.parameters()]
     with torch.no_grad():
         for weight in module.parameters():
             noise = torch.randn(weight.shape, generator=generator).to(weight.device)
@@ -114,7 +114,7 @@ def noisy_weights(
         yield
     finally:
         with torch.no_grad():
-            for weight, value in zip(module.parameters(), kept, strict=True):
+            for weight, value in zip(module.parameters(), weights, strict=True):
                 weight.copy_(value)
 
 

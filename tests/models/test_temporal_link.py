@@ -14,7 +14,7 @@ from knowreason.models import load_model, make, rows_of, save_model
 from knowreason.models.example import example_data
 from knowreason.models.links import link_data
 from knowreason.models.temporal_net import Sweep, chunks_of
-from knowreason.models.temporal_training import Nodes, auc
+from knowreason.models.temporal_training import ActiveNodes, auc
 
 PROGRAM = """
 domain Event, Host
@@ -194,7 +194,7 @@ def test_negatives_are_of_the_same_domain_and_active(table):
     data = dataset(table)
     links = link_data(data, rows_of(data, "Malicious"), "t")
     windows = make("temporal_link", SMALL)._windows(links)
-    nodes = Nodes.of(windows, links)
+    nodes = ActiveNodes.of(windows, links)
     like = np.repeat(windows.source, 5)
     step = np.repeat(windows.step, 5)
     drawn = nodes.drawn(like, step, np.random.default_rng(0))
@@ -292,13 +292,13 @@ def test_the_clock_stands_in_for_a_time_column():
 def test_states_of_idle_nodes_stay(fitted, table):
     import torch
 
-    from knowreason.models.snapshots import Past
+    from knowreason.models.snapshots import WindowHistory
     from knowreason.models.temporal_training import asked_of
 
     data = dataset(table)
     windows = fitted._windows(link_data(data, rows_of(data, "Malicious"), "t"))
     none = np.zeros(0, np.int64)
-    asked = asked_of(Past(windows), none, none, none, None, None, torch.device("cpu"))
+    asked = asked_of(WindowHistory(windows), none, none, none, None, None, torch.device("cpu"))
     count = windows.nodes
     sweep = Sweep(fitted.net_, torch.zeros(count, 0), torch.zeros(count, dtype=torch.int64))
     first, second = chunks_of(windows, 0, 2, 1, False, torch.device("cpu"))

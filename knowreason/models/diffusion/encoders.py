@@ -52,8 +52,8 @@ def messages_of(world: World, device: torch.device) -> tuple[Messages, ...]:
         np.maximum.at(latest, source, time)
         np.maximum.at(latest, target, time)
         for relation in link.relations:
-            chosen = link.relation == relation
-            there = source[chosen], target[chosen], link.time[chosen]
+            of_relation = link.relation == relation
+            there = source[of_relation], target[of_relation], link.time[of_relation]
             kinds.append((f"{relation}", *there))
             if not link.symmetric:
                 kinds.append((f"{relation} back", there[1], there[0], there[2]))
@@ -160,9 +160,11 @@ class TypedLayer(nn.Module):
             return state
         receiver = torch.cat([kind.receiver for kind in kinds])
         weight = softmax(torch.cat(scores), receiver, num_nodes=len(state))
-        told = torch.zeros_like(key).index_add(0, receiver, weight[:, :, None] * torch.cat(tells))
-        told = nn.functional.gelu(told.flatten(1))
-        new = torch.cat([o(told[s]) for o, s in zip(self.out, self.slices, strict=True)])
+        messages = torch.zeros_like(key).index_add(
+            0, receiver, weight[:, :, None] * torch.cat(tells)
+        )
+        messages = nn.functional.gelu(messages.flatten(1))
+        new = torch.cat([o(messages[s]) for o, s in zip(self.out, self.slices, strict=True)])
         return state + new
 
 

@@ -19,10 +19,10 @@ from knowreason.models.gad_ebm.additive import (
     energy_from,
     fit_energy,
 )
-from knowreason.models.gad_ebm.net import History, Loss, Training
+from knowreason.models.gad_ebm.net import EnergyHistory, Loss, Training
 from knowreason.models.graphs import needed_graph, typed_columns
 from knowreason.models.protocol import KnowledgeModel, ModelState, Progress
-from knowreason.models.rows import Rows, rows_of
+from knowreason.models.rows import PredicateRows, rows_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -137,8 +137,8 @@ class GadEBM(KnowledgeModel):
             )
             return encoder, energy
 
-        found = data.computed(("gad_ebm", settings), compute, data.features, data.graph)
-        self.encoder_, self.energy_ = found[0].to_values(), found[1]
+        fitted = data.computed(("gad_ebm", settings), compute, data.features, data.graph)
+        self.encoder_, self.energy_ = fitted[0].to_values(), fitted[1]
         self._calibrate(rows, self.energies(data, predicate))
         return self
 
@@ -146,8 +146,9 @@ class GadEBM(KnowledgeModel):
         """Calibrated energies."""
         rows = rows_of(data, predicate)
         energies = self.energies(data, predicate)
-        said = calibrated(self.calibration_, energies, rows, self.base_rate_)
-        return rows.checked(said, self.name)
+        return rows.checked(
+            calibrated(self.calibration_, energies, rows, self.base_rate_), self.name
+        )
 
     def shares(self, data: Dataset, predicate: str) -> dict[str, NDArray[np.float32]]:
         """Each term's share of the energy of every atom; they add up to :meth:`energies`.
@@ -165,7 +166,7 @@ class GadEBM(KnowledgeModel):
         owners = (data.features, data.graph, data.scope, self.energy_)
         return data.computed(key, compute, *owners)
 
-    def _shares(self, data: Dataset, rows: Rows) -> dict[str, NDArray[np.float32]]:
+    def _shares(self, data: Dataset, rows: PredicateRows) -> dict[str, NDArray[np.float32]]:
         graph, nodes = needed_graph(data, rows, self.name)
         there = nodes >= 0
         scored = np.unique(nodes[there])
@@ -173,10 +174,10 @@ class GadEBM(KnowledgeModel):
             return {name: np.full(rows.count, np.nan, np.float32) for name in self.energy_.terms}
         every = Encoder.from_values(self.encoder_).dense_matrix(typed_columns(data, graph))
         shares = self.energy_.shares(every, graph.both_ways, scored)
-        place = np.searchsorted(scored, np.where(there, nodes, scored[0]))
+        row = np.searchsorted(scored, np.where(there, nodes, scored[0]))
         count = np.where(there.any(axis=1), there.sum(axis=1), np.nan)
         return {
-            name: (np.where(there, share[place], 0).sum(axis=1) / count).astype(np.float32)
+            name: (np.where(there, share[row], 0).sum(axis=1) / count).astype(np.float32)
             for name, share in shares.items()
         }
 
@@ -189,7 +190,7 @@ class GadEBM(KnowledgeModel):
         return self.shares(data, predicate)
 
     @property
-    def history(self) -> History | None:
+    def history(self) -> EnergyHistory | None:
         """Energies of held-out ego-subgraphs over the networks' training."""
         return self.energy_.history
 
@@ -242,9 +243,9 @@ class GadEBM(KnowledgeModel):
             seed=self.seed,
         )
 
-    def _calibrate(self, rows: Rows, scores: NDArray[np.float32]) -> None:
-        found, self.base_rate_ = fit_anomaly(
+    def _calibrate(self, rows: PredicateRows, scores: NDArray[np.float32]) -> None:
+        calibration, self.base_rate_ = fit_anomaly(
             scores, rows, self.calibrate, self.contamination, self.separation
         )
-        self.calibration_ = found.to_values()
-        self.report_ = (*self.energy_.report, found.note)
+        self.calibration_ = calibration.to_values()
+        self.report_ = (*self.energy_.report, calibration.note)
