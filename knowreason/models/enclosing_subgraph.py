@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from knowreason.data.features import FeatureTable
-from knowreason.errors import ModelError
 from knowreason.models.columns import no_columns
 from knowreason.models.convolution import Convolution, convolution, message_edges
 from knowreason.models.enclosing import (
@@ -27,6 +26,7 @@ from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
 from knowreason.models.graphs import typed_columns
 from knowreason.models.links import LinkData, Links, edge_columns, link_data, without_edges
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Share, Within
 from knowreason.models.neural import NeuralModel
 from knowreason.models.protocol import Level
 from knowreason.models.rows import PredicateRows
@@ -98,41 +98,30 @@ class EnclosingSubgraph(NeuralModel):
     registered_as = "enclosing_subgraph"
     level: ClassVar[Level | Literal["any"]] = "edge"
 
-    hops: int = 2
-    max_nodes: int = 32
-    max_neighbours: int = 12
+    hops: AtLeastOne = 2
+    max_nodes: Annotated[int, Within(3)] = 32
+    max_neighbours: AtLeastOne = 12
     convolution: Convolution = "sage"
     pooling: Literal["ends", "mean", "sort"] = "ends"
     past_only: bool = True
     edge_features: bool = True
     features: tuple[str, ...] | None = None
-    hidden: int = 32
-    layers: int = 2
-    dropout: float = 0.1
-    epochs: int = 20
-    patience: int = 4
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-4
-    batch_size: int = 256
+    hidden: AtLeastOne = 32
+    layers: AtLeastZero = 2
+    dropout: Share = 0.1
+    batch_size: AtLeastZero = 256
     class_weight: ClassWeight = "none"
     relation: str | None = None
-    device: str = "auto"
-    seed: int = 0
+    _: KW_ONLY
+    epochs: AtLeastZero = 20
+    patience: AtLeastOne = 4
 
     def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Means, deviations and categories of nodes, edges and the labelled rows.
 
         Raises:
-            ModelError: KR812 without a graph, KR876 for rows that are no links, KR879 for
-                sizes that leave nothing of a subgraph.
+            ModelError: KR812 without a graph, KR876 for rows that are no links.
         """
-        if min(self.hops, self.max_neighbours) < 1 or self.max_nodes < 3 or self.layers < 0:
-            raise ModelError(
-                f"hops {self.hops}, max_nodes {self.max_nodes} and max_neighbours"
-                f" {self.max_neighbours} leave nothing of a subgraph",
-                code="KR879",
-                help="hops and max_neighbours of 1 and max_nodes of 3 are the least",
-            )
         links = link_data(data, rows, self.name, self.relation)
         self.node_encoder_ = Encoder.fit(typed_columns(data, links.graph)).to_values()
         self.edge_encoder_ = Encoder.fit(self._edge_columns(data), EDGE_CATEGORIES).to_values()

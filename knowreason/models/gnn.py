@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -30,6 +30,7 @@ from knowreason.models.graphs import (
 )
 from knowreason.models.hgt import HGTLayer, TypedEdges
 from knowreason.models.history import history
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Share
 from knowreason.models.neural import NeuralModel
 from knowreason.models.pooling import (
     Membership,
@@ -40,6 +41,7 @@ from knowreason.models.pooling import (
 )
 from knowreason.models.rows import PredicateRows
 from knowreason.models.sampling import SampledLinks, sampled_links
+from knowreason.models.training import NotNegative
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -85,22 +87,20 @@ class GNN(NeuralModel):
     registered_as = "gnn"
 
     convolution: Literal["gcn", "sage", "gat", "gin", "hgt"] = "sage"
-    hidden: int = 64
-    layers: int = 2
-    heads: int = 4
-    dropout: float = 0.2
+    hidden: AtLeastOne = 64
+    layers: AtLeastZero = 2
+    heads: AtLeastOne = 4
+    dropout: Share = 0.2
     pool: str | None = None
     edge_features: EdgeFeatures = "untimed"
     features: tuple[str, ...] | None = None
-    epochs: int = 300
-    patience: int = 30
-    learning_rate: float = 5e-3
-    weight_decay: float = 1e-4
-    batch_size: int = 0
-    neighbours: int = 10
+    batch_size: AtLeastZero = 0
+    neighbours: AtLeastZero = 10
     class_weight: ClassWeight = "none"
-    device: str = "auto"
-    seed: int = 0
+    _: KW_ONLY
+    epochs: AtLeastZero = 300
+    patience: AtLeastOne = 30
+    learning_rate: NotNegative = 5e-3
 
     def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Means, deviations and categories of all nodes, and of the labelled rows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -15,10 +15,11 @@ from knowreason.errors import ModelError
 from knowreason.factors.outputs import LLR_LIMIT
 from knowreason.models.calibration import Calibration, fit_scores
 from knowreason.models.link_scorers import DISTANCES, Embeddings, LinkLoss, Scorer, contrast
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Share
 from knowreason.models.neural import NeuralModel
 from knowreason.models.protocol import Level, Progress
 from knowreason.models.rows import PredicateRows, argument_ids, atoms_of, locate, logit, rows_of
-from knowreason.models.training import torch_device, train
+from knowreason.models.training import NotNegative, torch_device, train
 from knowreason.models.triples import UNSEEN, Negatives, TripleIndex, known_triples
 
 if TYPE_CHECKING:
@@ -72,21 +73,19 @@ class LinkEmbedding(NeuralModel):
     class_weight = "none"
 
     scorer: Scorer = "complex"
-    dimension: int = 64
-    negatives: int = 128
-    epochs: int = 200
+    dimension: AtLeastOne = 64
+    negatives: AtLeastOne = 128
     loss: LinkLoss = "softmax"
     margin: float = 6.0
-    regularisation: float = 0.05
+    regularisation: NotNegative = 0.05
     inverse: bool = False
     facts: tuple[str, ...] = ()
-    validation: float = 0.1
-    patience: int = 15
-    learning_rate: float = 2e-2
-    weight_decay: float = 0.0
-    batch_size: int = 512
-    device: str = "auto"
-    seed: int = 0
+    validation: Share = 0.1
+    batch_size: AtLeastZero = 512
+    _: KW_ONLY
+    patience: AtLeastOne = 15
+    learning_rate: NotNegative = 2e-2
+    weight_decay: NotNegative = 0.0
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Learn from the true labels of ``predicate`` and the facts.
@@ -178,7 +177,7 @@ class LinkEmbedding(NeuralModel):
                 loss,
                 torch.from_numpy(training).to(device),
                 stopping,
-                self._schedule(),
+                self.schedule(self.batch_size),
                 progress,
             )
         self.module_ = module.eval()

@@ -22,10 +22,17 @@ from knowreason.models.fitting import (
     undo_weights,
     validation_slice,
 )
+from knowreason.models.model_options import AtLeastOne, AtLeastZero
 from knowreason.models.protocol import ModelState, Progress
 from knowreason.models.rows import PredicateRows
 from knowreason.models.tabular import imported
-from knowreason.models.training import TrainingSchedule, noisy_weights, torch_device, train
+from knowreason.models.training import (
+    GradientOptions,
+    NotNegative,
+    noisy_weights,
+    torch_device,
+    train,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -36,28 +43,15 @@ WEIGHTS = "module/"
 Net = TypeVar("Net", bound=nn.Module)
 
 
-class NeuralModel(LabelledModel):
+class NeuralModel(GradientOptions, LabelledModel):
     """A torch module trained on the labelled rows with early stopping.
 
     A subclass says what the module's inputs are, how it is built and how rows are scored;
-    its options hold at least ``epochs``, ``patience``, ``learning_rate``,
-    ``weight_decay``, ``batch_size``, ``class_weight``, ``device`` and ``seed``.
-
-    Attributes:
-        weight_noise: scale of noise on the weights in training, set by ``noisy``.
-        relative_noise: whether it is relative to each weight.
+    beside :class:`GradientOptions` it has the options ``batch_size`` and ``class_weight``.
     """
 
-    epochs: int
-    patience: int
-    learning_rate: float
-    weight_decay: float
     batch_size: int
     class_weight: ClassWeight
-    device: str
-    seed: int
-    weight_noise: float = 0.0
-    relative_noise: bool = False
     module_: nn.Module
     sizes_: Mapping[str, int]
 
@@ -104,7 +98,7 @@ class NeuralModel(LabelledModel):
                 loss,
                 torch.from_numpy(labelled[~held]).to(device),
                 torch.from_numpy(labelled[held]).to(device),
-                self._schedule(),
+                self.schedule(self.batch_size),
                 progress,
             )
         self.weights_ = tuple(weights.tolist())
@@ -162,18 +156,6 @@ class NeuralModel(LabelledModel):
     def _outputs(self, rows: PredicateRows) -> int:
         return len(self.states_) if rows.classes is not None else 1
 
-    def _schedule(self) -> TrainingSchedule:
-        return TrainingSchedule(
-            self.epochs,
-            self.patience,
-            self.learning_rate,
-            self.weight_decay,
-            self.batch_size,
-            self.weight_noise,
-            self.relative_noise,
-            self.seed,
-        )
-
 
 class Torch(NeuralModel):
     """A torch module that maps the features of a row to its logits.
@@ -196,11 +178,11 @@ class Torch(NeuralModel):
         self,
         module: str | type[nn.Module] = "knowreason.models.neural:MLP",
         features: tuple[str, ...] | None = None,
-        epochs: int = 200,
-        patience: int = 20,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-3,
-        batch_size: int = 1024,
+        epochs: AtLeastZero = 200,
+        patience: AtLeastOne = 20,
+        learning_rate: NotNegative = 3e-3,
+        weight_decay: NotNegative = 1e-3,
+        batch_size: AtLeastZero = 1024,
         class_weight: ClassWeight = "none",
         device: str = "auto",
         seed: int = 0,
@@ -208,14 +190,16 @@ class Torch(NeuralModel):
     ) -> None:
         self.module = module
         self.features = features
-        self.epochs = epochs
-        self.patience = patience
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        super().__init__(
+            epochs=epochs,
+            patience=patience,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            device=device,
+            seed=seed,
+        )
         self.batch_size = batch_size
         self.class_weight = class_weight
-        self.device = device
-        self.seed = seed
         self.params = params
 
     def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -19,13 +19,14 @@ from knowreason.models.convolution import Convolution, convolution
 from knowreason.models.encoding import Encoder
 from knowreason.models.graphs import NodeGraph, typed_columns
 from knowreason.models.links import LinkData, link_data
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Share
 from knowreason.models.neural import load_weights, noisy_scores, weight_arrays
 from knowreason.models.protocol import KnowledgeModel, Level, ModelState, Progress, options_of
 from knowreason.models.rows import PredicateRows, distinct_rows, rows_of
 from knowreason.models.snapshots import WindowHistory, Windows, window_width, windows_of
 from knowreason.models.temporal_net import PairQueries, Sweep, TemporalNet, chunks_of
 from knowreason.models.temporal_training import ActiveNodes, Sampler, asked_of, train_links
-from knowreason.models.training import TrainingSchedule, torch_device
+from knowreason.models.training import GradientOptions, NotNegative, torch_device
 
 if TYPE_CHECKING:
     from typing import Self
@@ -47,7 +48,7 @@ class TrainedLinks:
 
 
 @dataclass(eq=False, repr=False)
-class TemporalLink(KnowledgeModel):
+class TemporalLink(GradientOptions, KnowledgeModel):
     """A snapshot of the graph a window, a recurrent state a node, and a link decoder.
 
     Learned without labels from the links that were there against pairs that were not (source
@@ -96,8 +97,6 @@ class TemporalLink(KnowledgeModel):
     registered_as = "temporal_link"
     level: ClassVar[Level | Literal["any"]] = "edge"
     needs_labels = False
-    weight_noise = 0.0
-    relative_noise = False
 
     window: str | float = "30m"
     encoder: Convolution = "gcn"
@@ -105,22 +104,20 @@ class TemporalLink(KnowledgeModel):
     decoder: Literal["dot", "bilinear"] = "bilinear"
     memory: bool = True
     ids: bool = False
-    hidden: int = 32
-    layers: int = 2
-    dropout: float = 0.1
-    negatives: int = 2
-    epochs: int = 100
-    patience: int = 10
-    learning_rate: float = 1e-2
-    weight_decay: float = 1e-4
-    unroll: int = 8
-    max_pairs: int = 200_000
+    hidden: AtLeastOne = 32
+    layers: AtLeastZero = 2
+    dropout: Share = 0.1
+    negatives: AtLeastOne = 2
+    unroll: AtLeastOne = 8
+    max_pairs: AtLeastOne = 200_000
     relation: str | None = None
     score: Literal["surprise", "link"] = "surprise"
     contamination: float = 0.01
     calibrate: Literal["platt", "isotonic"] = "platt"
-    device: str = "auto"
-    seed: int = 0
+    _: KW_ONLY
+    epochs: AtLeastZero = 100
+    patience: AtLeastOne = 10
+    learning_rate: NotNegative = 1e-2
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Train on the edges of ``data``, then calibrate the scores of its rows.
@@ -215,7 +212,7 @@ class TemporalLink(KnowledgeModel):
             net = self._net(encoder.width).to(device)
             ids = _id_rows(data, links.graph, names).to(device)
             report = train_links(
-                net, x, ids, sampler, self.unroll, self._schedule(), self.encoder, progress
+                net, x, ids, sampler, self.unroll, self.schedule(), self.encoder, progress
             )
         return TrainedLinks(net.eval(), encoder.to_values(), names, report)
 
@@ -288,17 +285,6 @@ class TemporalLink(KnowledgeModel):
 
     def _log_odds(self, scores: NDArray[np.float64], rows: PredicateRows) -> NDArray[np.float64]:
         return calibrated(self.calibration_, scores, rows, self.base_rate_)
-
-    def _schedule(self) -> TrainingSchedule:
-        return TrainingSchedule(
-            self.epochs,
-            self.patience,
-            self.learning_rate,
-            self.weight_decay,
-            noise=self.weight_noise,
-            relative=self.relative_noise,
-            seed=self.seed,
-        )
 
 
 def _names(data: Dataset, graph: NodeGraph, nodes: NDArray[np.int64]) -> dict[str, tuple[str, ...]]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from knowreason.errors import ModelError
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Within
 from knowreason.models.protocol import Progress
 
 Loss = Callable[[Tensor], Tensor]
+NotNegative = Annotated[float, Within(0)]
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,39 @@ class TrainingSchedule:
     noise: float = 0.0
     relative: bool = False
     seed: int = 0
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class GradientOptions:
+    """Options of every model that is trained by gradients.
+
+    Attributes:
+        weight_noise: scale of noise on the weights in training, set by ``noisy``.
+        relative_noise: whether it is relative to each weight.
+    """
+
+    epochs: AtLeastZero = 200
+    patience: AtLeastOne = 20
+    learning_rate: NotNegative = 3e-3
+    weight_decay: NotNegative = 1e-4
+    device: str = "auto"
+    seed: int = 0
+
+    weight_noise = 0.0
+    relative_noise = False
+
+    def schedule(self, batch_size: int = 0) -> TrainingSchedule:
+        """How the module is trained."""
+        return TrainingSchedule(
+            self.epochs,
+            self.patience,
+            self.learning_rate,
+            self.weight_decay,
+            batch_size,
+            self.weight_noise,
+            self.relative_noise,
+            self.seed,
+        )
 
 
 def train(

@@ -176,8 +176,8 @@ def test_edge_features_can_be_left_out(split):
 @pytest.mark.parametrize(
     ("options", "predicate", "code"),
     [
-        ({"hops": 0}, "Fraud", "KR879"),
-        ({"max_nodes": 2}, "Fraud", "KR879"),
+        ({"hops": 0}, "Fraud", "KR861"),
+        ({"max_nodes": 2}, "Fraud", "KR861"),
         ({}, "Bad", "KR876"),
         ({"relation": "owes"}, "Fraud", "KR876"),
     ],

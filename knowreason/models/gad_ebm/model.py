@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ from knowreason.models.gad_ebm.additive import (
 )
 from knowreason.models.gad_ebm.net import EnergyHistory, Loss, Training
 from knowreason.models.graphs import needed_graph, typed_columns
+from knowreason.models.model_options import AtLeastZero, Share, Within
 from knowreason.models.protocol import KnowledgeModel, ModelState, Progress
 from knowreason.models.rows import PredicateRows, rows_of
+from knowreason.models.training import NotNegative
 
 if TYPE_CHECKING:
     from typing import Self
@@ -91,12 +93,12 @@ class GadEBM(KnowledgeModel):
     terms: tuple[str, ...] | None = None
     weights: Weighting = "contrast"
     loss: Loss = "ratio"
-    samples: int = 3
-    share: float = 0.1
-    nets: int = 4
-    hidden: int = 32
-    steps: int = 300
-    learning_rate: float = 3e-3
+    samples: Annotated[int, Within(1, 20)] = 3
+    share: Share = 0.1
+    nets: Annotated[int, Within(1, 64)] = 4
+    hidden: Annotated[int, Within(1, 4096)] = 32
+    steps: AtLeastZero = 300
+    learning_rate: NotNegative = 3e-3
     contamination: float = 0.05
     separation: float | None = 1.0
     calibrate: Literal["platt", "isotonic"] = "platt"
@@ -109,7 +111,7 @@ class GadEBM(KnowledgeModel):
         Raises:
             ModelError: KR812 where the data has no graph with the predicate's things, KR825
                 for a functional predicate, KR830 and KR831 for an impossible calibration,
-                KR860 for a term that does not exist, KR861 for options out of range.
+                KR860 for a term that does not exist.
         """
         rows = rows_of(data, predicate)
         if rows.classes is not None:
@@ -222,15 +224,6 @@ class GadEBM(KnowledgeModel):
         return tuple(name for name in TERMS if name in names)
 
     def _training(self) -> Training:
-        ranges = {"samples": (1, 20), "share": (0.0, 1.0), "nets": (1, 64), "hidden": (1, 4096)}
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ModelError(
-                    f"option `{name}` of `{self.name}` is {value:g}; it lies between {low:g} and"
-                    f" {high:g}",
-                    code="KR861",
-                )
         return Training(
             loss=self.loss,
             samples=self.samples,
