@@ -114,7 +114,7 @@ def test_the_same_things_are_drawn_again(data):
 def test_the_base_rate_is_moved_back(data):
     """Twice as many positives must not double the odds that come out."""
     plain = make("trees").fit(data, "Bad").log_odds(data, "Bad")
-    shifted = model(method="vae", keep="always").fit(data, "Bad")
+    shifted = model(keep="always").fit(data, "Bad")
     assert shifted.shift_ == pytest.approx((0.0, np.log(2)))
     unsure = np.abs(plain) < 1.0
     ours = shifted.log_odds(data, "Bad")
