@@ -27,11 +27,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
+from benchmarks.augmentation_rivals import RIVALS
 from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason import lang
 from knowreason.data import Dataset, EdgeList
-from knowreason.models import KnowledgeModel, make
+from knowreason.models import KnowledgeModel, make, rows_of
 from knowreason.models.diffusion import Diffusion, Synthetic, enlarged, mirrored
+from knowreason.models.diffusion.autoencoder import Latents
+from knowreason.models.diffusion.synthesis import SynthesisOptions, synthesised, wanted
 from knowreason.plot.augmentation import augmentation_figure
 from knowreason.plot.svg import save_svg
 
@@ -114,13 +117,16 @@ def runs(
     split: Split, setting: str, seed: int, classifiers: list[str], options: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """A row for each classifier and method."""
-    augment = _augmentation("diffusion", setting, seed, options)
+    augment = _augmentation(setting, seed, options)
     start = time.perf_counter()
     latents = augment.latents(split.data, "Rare")
     training = time.perf_counter() - start
     worlds: dict[str, tuple[Dataset, float | None]] = {}
     for method in ("smote", "vae", "diffusion"):
-        made = _augmentation(method, setting, seed, options).synthetic(split.data, "Rare", latents)
+        if method == "diffusion":
+            made = augment.synthetic(split.data, "Rare", latents)
+        else:
+            made = drawn(split.data, latents, method, augment)
         copied = enlarged(split.data, mirrored(split.data, made))
         worlds[method] = copied, told_from_real(split, made)
     for name, edges in (("diffusion, shared", made.edges), ("diffusion, alone", ())):
@@ -139,6 +145,16 @@ def runs(
                 "seconds": time.perf_counter() - start,
                 "seconds of the autoencoder": training,
             }
+
+
+def drawn(data: Dataset, latents: Latents, method: str, like: Diffusion) -> Synthetic:
+    """As many things as ``like`` would make, their latents drawn by a rival of diffusion."""
+    rows = rows_of(data, "Rare")
+    counts = wanted(rows.labels[rows.labelled], rows.states, like.ratio)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    points = RIVALS[method](latents, labels, like.nearest, np.random.default_rng(like.seed))
+    options = SynthesisOptions(nearest=like.nearest, seed=like.seed)
+    return synthesised(latents, "Rare", points, labels, options)
 
 
 def kept(split: Split, setting: str, seed: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +218,7 @@ def tables(record: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def picture(split: Split, setting: str, options: dict[str, Any], file: Path) -> None:
     """Generated positives beside real ones: the columns that tell classes apart, and degrees."""
-    augment = _augmentation("diffusion", setting, 0, options)
+    augment = _augmentation(setting, 0, options)
     made = augment.synthetic(split.data, "Rare")
     assert split.data.graph is not None
     table = split.data.features["Node"]
@@ -212,13 +228,12 @@ def picture(split: Split, setting: str, options: dict[str, Any], file: Path) -> 
     save_svg(augmentation_figure(split.data, made, split.truth == 1, names), file)
 
 
-def _augmentation(method: str, setting: str, seed: int, options: dict[str, Any]) -> Diffusion:
+def _augmentation(setting: str, seed: int, options: dict[str, Any]) -> Diffusion:
     model = make(
         "diffusion",
         {
             **options,
             "classifier": make("trees"),
-            "method": method,
             "ratio": SETTINGS[setting],
             "seed": seed,
         },

@@ -50,7 +50,7 @@ def _first_line(model: type[KnowledgeModel]) -> str:
 
 
 def _options(model: type[KnowledgeModel]) -> list[tuple[str, str]]:
-    from knowreason.models.registry import options_table
+    from knowreason.models.model_options import options_table
 
     return [
         (name, "required" if p.default is p.empty else repr(p.default))

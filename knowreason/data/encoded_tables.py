@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.data.dataset_cache import DatasetCache
 from knowreason.data.features import FeatureTable, ScoreColumns
 from knowreason.data.graph import GraphTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.vocabulary import Vocabulary
 from knowreason.diagnostics import Diagnostic
 from knowreason.logic import Program
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,7 @@ class EncodedTables:
             (things outside ``scope``) reads labels as old. 0 is at once.
         readable: labels that definitions may read where they are not the visible ones, which
             cross-fitting hides in turn.
+        cache: of :meth:`computed`; data sets made by ``dataclasses.replace`` share it.
     """
 
     program: Program
@@ -63,6 +68,21 @@ class EncodedTables:
     label_delay: float = 0
     label_refresh: float = 0
     readable: Mapping[str, pa.Table] | None = None
+    cache: DatasetCache = field(default_factory=DatasetCache, repr=False)
+
+    def computed(self, key: Hashable, compute: Callable[[], T], *further: object) -> T:
+        """``compute()``, once for data sets that share program, things, facts and attributes.
+
+        Cross-fitting hides labels and nothing else, so what does not depend on labels is the
+        same in every fold.
+
+        Args:
+            key: what is computed, with its options.
+            compute: computes it.
+            further: what else it depends on, such as ``data.features``: the same objects.
+        """
+        parts = (self.program, self.vocabularies, self.facts, self.attributes, *further)
+        return self.cache.get(key, parts, compute)
 
     def count(self, domain: str) -> int:
         """Number of things of a domain."""

@@ -13,7 +13,7 @@ _ELSEWHERE = {
     "CrossFit": "crossfit",
     "Encoder": "encoding",
     "LabelledModel": "fitting",
-    "Rows": "rows",
+    "PredicateRows": "rows",
     "atoms_of": "rows",
     "check_model": "testing",
     "columns_of": "columns",

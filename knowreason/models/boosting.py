@@ -31,7 +31,7 @@ from knowreason.models.graphs import (
 )
 from knowreason.models.history import history
 from knowreason.models.protocol import Progress
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -81,17 +81,19 @@ class Trees(LabelledModel):
     undersample: float = 0.0
     seed: int = 0
 
-    def fit_rows(self, data: Dataset, rows: Rows, progress: Progress | None) -> None:
+    def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
         """Fit on the labelled rows, after choosing the number of rounds if asked to."""
         every = label_index(rows.labels[rows.labelled], self.states_)
-        kept = undersampled(every, self.undersample, self.seed)
-        columns = self._inputs(data, rows).take(rows.labelled[kept])
+        sampled = undersampled(every, self.undersample, self.seed)
+        columns = self._inputs(data, rows).take(rows.labelled[sampled])
         encoder = Encoder.fit(columns, TREE_CATEGORIES)
         matrix, categorical = encoder.tree_matrix(columns)
-        target = every[kept]
+        target = every[sampled]
         weights = state_weights(target, self.class_weight)
         rounds = self.max_iter
-        held = validation_slice(rows, self.seed)[kept] if self.early_stopping else np.zeros(0, bool)
+        held = (
+            validation_slice(rows, self.seed)[sampled] if self.early_stopping else np.zeros(0, bool)
+        )
         if held.any():
             trial = self._booster(rounds, categorical, int((~held).sum()))
             trial.fit(
@@ -109,7 +111,7 @@ class Trees(LabelledModel):
         if progress is not None:
             progress(2, 2, f"trees fitted on {len(target)} rows")
 
-    def score_rows(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:
+    def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """Raw scores of the ensemble, which are log-odds already."""
         matrix, _ = Encoder.from_values(self.encoder_).tree_matrix(self._inputs(data, rows))
         scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
@@ -117,7 +119,7 @@ class Trees(LabelledModel):
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
         return undo_weights(scores, np.array(self.weights_))
 
-    def _inputs(self, data: Dataset, rows: Rows) -> FeatureTable:
+    def _inputs(self, data: Dataset, rows: PredicateRows) -> FeatureTable:
         graph = node_graph(data) if self.hops > 0 else None
         nodes = nodes_of_rows(graph, rows) if graph is not None else None
         own = self.columns(data, rows, self.features, empty=nodes is not None)
@@ -153,7 +155,7 @@ class Trees(LabelledModel):
 
 
 def neighbourhood(
-    data: Dataset, graph: NodeGraph, nodes: NDArray[np.int64], hops: int, rows: Rows
+    data: Dataset, graph: NodeGraph, nodes: NDArray[np.int64], hops: int, rows: PredicateRows
 ) -> FeatureTable:
     """Degree and neighbour means over ``hops`` of each node of a row.
 
@@ -175,7 +177,7 @@ def neighbourhood(
 def at_places(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
     """Columns of each node of a row, side by side."""
     places = range(nodes.shape[1])
-    prefixes = [f"end{place} " if len(places) > 1 else "" for place in places]
+    prefixes = [f"end{end} " if len(places) > 1 else "" for end in places]
     return side_by_side([renamed(rows_or_missing(every, nodes[:, i]), prefixes[i]) for i in places])
 
 

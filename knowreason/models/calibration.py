@@ -20,7 +20,7 @@ from knowreason.errors import ModelError
 from knowreason.factors.outputs import LLR_LIMIT
 
 if TYPE_CHECKING:
-    from knowreason.models.rows import Rows
+    from knowreason.models.rows import PredicateRows
 
 Method = Literal["none", "platt", "temperature", "isotonic"]
 LOG_SLOPE_SD, INTERCEPT_SD = 0.5, 1.0  # priors of Platt's two numbers for log-odds
@@ -50,8 +50,8 @@ class Calibration:
         """Calibrated scores within +-14, any shape; NaN stays."""
         values = np.asarray(scores, np.float64)
         if self.knots:
-            known = np.interp(values, self.knots, self.levels)
-            return np.where(np.isnan(values), np.nan, known)
+            levels = np.interp(values, self.knots, self.levels)
+            return np.where(np.isnan(values), np.nan, levels)
         return np.clip(self.slope * values + self.intercept, -LLR_LIMIT, LLR_LIMIT)
 
     def to_values(self) -> dict[str, Any]:
@@ -128,8 +128,8 @@ def fit_platt(
 
     bound = LLR_LIMIT if intercept_sd else 0.0
     bounds = [(-5.0, 5.0), (-bound, bound)]
-    found = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=bounds)
-    slope, intercept = float(np.exp(found.x[0])), float(found.x[1])
+    optimum = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=bounds)
+    slope, intercept = float(np.exp(optimum.x[0])), float(optimum.x[1])
     note = f"calibrated on {len(x)} labels: {slope:.3g} * score {intercept:+.3g}"
     return Calibration("platt", slope, intercept, note=note)
 
@@ -141,11 +141,11 @@ def fit_temperature(
     z, rows = np.asarray(ratios, np.float64), np.arange(len(labels))
 
     def loss(log_slope: NDArray[np.float64]) -> float:
-        chosen = log_softmax(offset + np.exp(log_slope[0]) * z, axis=1)[rows, labels]
-        return float(-chosen.sum() + 0.5 * (log_slope[0] / LOG_SLOPE_SD) ** 2)
+        log_likelihood = log_softmax(offset + np.exp(log_slope[0]) * z, axis=1)[rows, labels]
+        return float(-log_likelihood.sum() + 0.5 * (log_slope[0] / LOG_SLOPE_SD) ** 2)
 
-    found = minimize(loss, np.zeros(1), method="L-BFGS-B", bounds=[(-5.0, 5.0)])
-    slope = float(np.exp(found.x[0]))
+    optimum = minimize(loss, np.zeros(1), method="L-BFGS-B", bounds=[(-5.0, 5.0)])
+    slope = float(np.exp(optimum.x[0]))
     note = f"calibrated on {len(rows)} labels: temperature {1 / slope:.3g}"
     return Calibration("temperature", slope, note=note)
 
@@ -231,7 +231,7 @@ def fit_contamination(
 
 def fit_anomaly(
     scores: NDArray[np.floating],
-    rows: Rows,
+    rows: PredicateRows,
     method: Method,
     contamination: float,
     separation: float | None = None,
@@ -250,9 +250,9 @@ def fit_anomaly(
     Returns:
         the map and the base rate.
     """
-    known = rows.labelled[~np.isnan(scores[rows.labelled])]
-    if len(np.unique(rows.labels[known])) == 2:
-        return fit_scores(scores[known], rows.labels[known], method), float(rows.base_rate())
+    labelled = rows.labelled[~np.isnan(scores[rows.labelled])]
+    if len(np.unique(rows.labels[labelled])) == 2:
+        return fit_scores(scores[labelled], rows.labels[labelled], method), float(rows.base_rate())
     present = scores[~np.isnan(scores)]
     if not len(present):
         return Calibration(note="no score to calibrate"), contamination
@@ -264,13 +264,13 @@ def fit_anomaly(
 def calibrated(
     calibration: Mapping[str, Any],
     scores: NDArray[np.floating],
-    rows: Rows,
+    rows: PredicateRows,
     base_rate: float | NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Log-odds by a stored map (:meth:`Calibration.to_values`); the base rate where a row has
     no score."""
-    known = Calibration.from_values(calibration)(scores)
-    return np.where(np.isnan(known), rows.constant(base_rate), known)
+    log_odds = Calibration.from_values(calibration)(scores)
+    return np.where(np.isnan(log_odds), rows.constant(base_rate), log_odds)
 
 
 def _estimated_separation(x: NDArray[np.float64], share: float, rounds: int = 100) -> float:

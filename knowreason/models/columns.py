@@ -15,7 +15,7 @@ from knowreason.data.features import FeatureTable
 from knowreason.data.id_tables import id_matrix
 from knowreason.data.label_history import sources
 from knowreason.errors import ModelError, did_you_mean
-from knowreason.models.rows import Rows, remembered
+from knowreason.models.rows import PredicateRows
 from knowreason.row_keys import locate
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def renamed(table: FeatureTable, prefix: str) -> FeatureTable:
     return replace(table, names=tuple(prefix + name for name in table.names))
 
 
-def columns_of(data: Dataset, rows: Rows, features: tuple[str, ...] | None = None) -> FeatureTable:
+def columns_of(
+    data: Dataset, rows: PredicateRows, features: tuple[str, ...] | None = None
+) -> FeatureTable:
     """The feature matrix of a predicate's rows.
 
     Args:
@@ -69,15 +71,15 @@ def columns_of(data: Dataset, rows: Rows, features: tuple[str, ...] | None = Non
     evaluated(data, [name for name in features or () if name in defined])
     parts = [no_columns(rows.count)]
     for name in features if features is not None else (EVERYTHING,):
-        found = _table_columns(data, rows, name) or _relation_columns(data, rows, name)
-        if not found and name != EVERYTHING:
-            known = _known_names(data, rows)
+        tables = _table_columns(data, rows, name) or _relation_columns(data, rows, name)
+        if not tables and name != EVERYTHING:
+            names = _known_names(data, rows)
             raise ModelError(
                 f"`{rows.predicate}` has no feature `{name}`",
                 code="KR810",
-                help=did_you_mean(name, known) or f"it has: {', '.join(known) or 'none'}",
+                help=did_you_mean(name, names) or f"it has: {', '.join(names) or 'none'}",
             )
-        parts += found
+        parts += tables
     joined = side_by_side(parts)
     joined = joined.select(list(dict.fromkeys(joined.names)))  # "*" and a name again
     refuse(data, rows, joined, np.isinf, "KR811", "infinite")
@@ -86,24 +88,24 @@ def columns_of(data: Dataset, rows: Rows, features: tuple[str, ...] | None = Non
 
 def refuse(
     data: Dataset,
-    rows: Rows,
+    rows: PredicateRows,
     columns: FeatureTable,
     bad: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
     code: str,
     what: str,
 ) -> None:
     """Raise for the first ``bad`` value, naming its row and column."""
-    found = np.argwhere(bad(columns.values))
-    if len(found):
-        row, column = found[0]
+    cells = np.argwhere(bad(columns.values))
+    if len(cells):
+        row, column = cells[0]
         raise ModelError(
             f"column `{columns.names[column]}` is {what} in row {row + 1},"
-            f" {row_name(data, rows, row)} ({len(found)} such values)",
+            f" {row_name(data, rows, row)} ({len(cells)} such values)",
             code=code,
         )
 
 
-def row_name(data: Dataset, rows: Rows, row: int) -> str:
+def row_name(data: Dataset, rows: PredicateRows, row: int) -> str:
     """A row as a person would write it: ``Fraud("e17")``."""
     names = [
         data.vocabularies[sort].name(int(thing))
@@ -119,22 +121,22 @@ def feature_table(data: Dataset, sort: str) -> FeatureTable:
     return no_columns(len(data.vocabularies[sort])) if table is None else table
 
 
-def _table_columns(data: Dataset, rows: Rows, name: str) -> list[FeatureTable]:
-    found = []
-    for position, (sort, place) in enumerate(zip(rows.sorts, rows.places, strict=True)):
+def _table_columns(data: Dataset, rows: PredicateRows, name: str) -> list[FeatureTable]:
+    tables = []
+    for position, (sort, argument) in enumerate(zip(rows.sorts, rows.places, strict=True)):
         table = feature_table(data, sort)
         if name != EVERYTHING:
-            table = table.select([n for n in table.names if name in (n, f"{place}.{n}")])
+            table = table.select([n for n in table.names if name in (n, f"{argument}.{n}")])
         if table.names:
-            found.append(renamed(table.take(rows.things[:, position]), _prefix(rows, place)))
-    return found
+            tables.append(renamed(table.take(rows.things[:, position]), _prefix(rows, argument)))
+    return tables
 
 
-def _prefix(rows: Rows, place: str) -> str:
+def _prefix(rows: PredicateRows, place: str) -> str:
     return f"{place}." if len(rows.sorts) > 1 else ""
 
 
-def _relation_columns(data: Dataset, rows: Rows, name: str) -> list[FeatureTable]:
+def _relation_columns(data: Dataset, rows: PredicateRows, name: str) -> list[FeatureTable]:
     """Columns from an attribute, a definition or an observed predicate of that name."""
     sorts = _relation_sorts(data).get(name)
     if sorts is None:
@@ -144,8 +146,8 @@ def _relation_columns(data: Dataset, rows: Rows, name: str) -> list[FeatureTable
     if len(sorts) != 1:
         return []
     return [
-        looked_up(data, name, rows.things[:, [position]], _prefix(rows, place))
-        for position, (sort, place) in enumerate(zip(rows.sorts, rows.places, strict=True))
+        looked_up(data, name, rows.things[:, [position]], _prefix(rows, argument))
+        for position, (sort, argument) in enumerate(zip(rows.sorts, rows.places, strict=True))
         if sort == sorts[0]
     ]
 
@@ -157,7 +159,7 @@ def _relation_sorts(data: Dataset) -> dict[str, tuple[str, ...]]:
     return sorts | {definition.name: definition.sorts for definition in program.definitions}
 
 
-def _known_names(data: Dataset, rows: Rows) -> list[str]:
+def _known_names(data: Dataset, rows: PredicateRows) -> list[str]:
     names = [name for sort in rows.sorts for name in feature_table(data, sort).names]
     fitting = [
         name
@@ -228,8 +230,8 @@ def evaluated(data: Dataset, names: Sequence[str]) -> dict[str, pa.Table]:
     from knowreason.ground.relations import Relations
 
     readers = data.program.label_readers
-    fixed: dict[str, pa.Table] = remembered(data, "definitions", dict)
-    moving = remembered(data, _ages(data), dict, *sources(data)) if readers else fixed
+    fixed: dict[str, pa.Table] = data.computed("definitions", dict)
+    moving = data.computed(_ages(data), dict, *sources(data)) if readers else fixed
     wanted = [n for n in dict.fromkeys(names) if n not in (moving if n in readers else fixed)]
     if wanted:
         with Relations(data.program, data, known={**fixed, **moving}) as relations:

@@ -1,126 +1,82 @@
-"""Graph convolutions on undirected graphs as products with a sparse symmetric matrix.
+"""Message-passing layers of PyG, and graphs as they take them.
 
-The adjacency is symmetric, so the gradient is the same product again: no transpose and no
-scatter over edges (on 10^6 directed edges and width 32, one thread, 5 ms against 330 ms
-for the scatter). The layers compute what PyG's do; a test compares them.
+Where messages are sums, a graph is a CSR matrix whose entries are their weights: PyG multiplies
+by it instead of scattering over edges. On 10^6 directed edges and width 64, one thread, forward
+and backward together take 0.1 s as a matrix and 0.4 s (GraphSAGE) to 0.8 s (GCN) as pairs.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Literal
 
 import torch
-from scipy import sparse
 from torch import Tensor, nn
 
-from knowreason.models.sampling import SampledLinks
+Convolution = Literal["gcn", "sage", "gat", "gin"]
 
 
-def sparse_tensor(matrix: sparse.csr_array) -> Tensor:
-    """A scipy matrix as a torch one: CSR where products with it are there, else COO."""
+def convolution(kind: Convolution, width: int, heads: int = 1) -> nn.Module:
+    """A layer from states ``[n, width]`` and :func:`message_edges` to states ``[n, width]``.
+
+    Args:
+        kind: ``"gcn"`` (Kipf & Welling 2017), ``"sage"`` (Hamilton et al. 2017, mean of the
+            neighbours), ``"gat"`` (Veličković et al. 2018) or ``"gin"`` (Xu et al. 2019).
+        width: of the states.
+        heads: of ``"gat"``.
+    """
+    from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
+
+    layer: nn.Module
+    if kind == "gat":
+        layer = GATConv(width, width // heads, heads=heads)
+    elif kind == "gcn":
+        layer = GCNConv(width, width, normalize=False)
+    elif kind == "sage":
+        layer = SAGEConv(width, width, aggr="sum")
+    else:
+        network = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+        layer = GINConv(network, train_eps=True)
+    return layer
+
+
+def message_edges(
+    kind: Convolution,
+    pairs: Tensor,
+    count: int,
+    weight: Tensor | None = None,
+    degree: Tensor | None = None,
+) -> Tensor:
+    """A graph as the layers of a kind take it.
+
+    Args:
+        kind: of the layers.
+        pairs: ``int64[2, m]``, source and target of each message.
+        count: number of nodes.
+        weight: ``float[m]``, messages each one stands for, 1 by default.
+        degree: ``float[count]`` of each node in the whole graph; by default the sum of the
+            weights of its messages.
+
+    Returns:
+        The pairs for ``"gat"``, which weighs by itself. Else a CSR matrix, row
+        target, column source: for ``"gin"`` the weights, for ``"sage"`` the weights divided by
+        the target's degree, for ``"gcn"`` the symmetric normalisation with self loops.
+    """
+    if kind == "gat":
+        return pairs
+    source, target = pairs
+    if weight is None:
+        weight = torch.ones(len(source), device=source.device)
+    if degree is None:
+        degree = weight.new_zeros(count).index_add(0, target, weight)
+    if kind == "sage":
+        weight = weight / degree[target].clamp(min=1)
+    elif kind == "gcn":
+        scale, every = (degree + 1).rsqrt(), torch.arange(count, device=source.device)
+        weight = torch.cat([weight * scale[source] * scale[target], scale.square()])
+        source, target = torch.cat([source, every]), torch.cat([target, every])
+    ends = torch.stack([target, source])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support")
-        compressed = torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr.astype("int64")),
-            torch.from_numpy(matrix.indices.astype("int64")),
-            torch.from_numpy(matrix.data.astype("float32")),
-            size=matrix.shape,
-            check_invariants=True,
-        )
-    has_product = torch.backends.mkl.is_available() or torch.cuda.is_available()
-    return compressed if has_product else compressed.to_sparse_coo().coalesce()
-
-
-class SymmetricProduct(torch.autograd.Function):
-    """``matrix @ x`` for a constant symmetric sparse matrix."""
-
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, x: Tensor) -> Tensor:
-        """The product."""
-        ctx.matrix = matrix
-        return torch.sparse.mm(matrix, x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
-        """The product again."""
-        return None, torch.sparse.mm(ctx.matrix, gradient.contiguous())
-
-
-def neighbour_sum(adjacency: Tensor | SampledLinks, x: Tensor) -> Tensor:
-    """Sum over the neighbours of each node, ``[n, d]``; its estimate where links are drawn."""
-    if isinstance(adjacency, SampledLinks):
-        messages = adjacency.weight[:, None] * x[adjacency.source]
-        return torch.zeros_like(x).index_add(0, adjacency.target, messages)
-    return SymmetricProduct.apply(adjacency, x)  # type: ignore[no-untyped-call,no-any-return]
-
-
-class GCNLayer(nn.Module):
-    """Kipf & Welling 2017: symmetric normalisation with self loops."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, width, bias=False)
-        self.bias = nn.Parameter(torch.zeros(width))
-
-    def forward(self, x: Tensor, adjacency: Tensor | SampledLinks, degree: Tensor) -> Tensor:
-        """New node states."""
-        scale = (degree + 1).rsqrt()
-        scaled = scale * self.linear(x)
-        return scale * (neighbour_sum(adjacency, scaled) + scaled) + self.bias
-
-
-class SAGELayer(nn.Module):
-    """GraphSAGE (Hamilton et al. 2017): own state and mean of the neighbours."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.neighbours = nn.Linear(width, width)
-        self.own = nn.Linear(width, width, bias=False)
-
-    def forward(self, x: Tensor, adjacency: Tensor | SampledLinks, degree: Tensor) -> Tensor:
-        """New node states."""
-        mean = neighbour_sum(adjacency, x) / degree.clamp(min=1)
-        return self.neighbours(mean) + self.own(x)  # type: ignore[no-any-return]
-
-
-class GINLayer(nn.Module):
-    """Xu et al. 2019: a network on the sum of own and neighbours' states."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.network = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
-        self.epsilon = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: Tensor, adjacency: Tensor | SampledLinks, degree: Tensor) -> Tensor:
-        """New node states."""
-        total = (1 + self.epsilon) * x + neighbour_sum(adjacency, x)
-        return self.network(total)  # type: ignore[no-any-return]
-
-
-class GATLayer(nn.Module):
-    """Veličković et al. 2018, by PyG; here ``edges`` stands for the adjacency."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        from torch_geometric.nn import GATConv
-
-        self.attention = GATConv(width, width // heads, heads=heads, concat=True)
-
-    def forward(self, x: Tensor, edges: Tensor | SampledLinks, degree: Tensor) -> Tensor:
-        """New node states."""
-        if isinstance(edges, SampledLinks):
-            edges = torch.stack([edges.source, edges.target])
-        return self.attention(x, edges)  # type: ignore[no-any-return]
-
-
-def layer(kind: str, width: int, heads: int) -> nn.Module:
-    """A layer of that kind: ``gcn``, ``sage``, ``gin`` or ``gat``."""
-    if kind == "gat":
-        return GATLayer(width, heads)
-    kinds: dict[str, type[GCNLayer | SAGELayer | GINLayer]] = {
-        "gcn": GCNLayer,
-        "sage": SAGELayer,
-        "gin": GINLayer,
-    }
-    return kinds[kind](width)
+        matrix = torch.sparse_coo_tensor(ends, weight, (count, count), check_invariants=True)
+        return matrix.coalesce().to_sparse_csr()

@@ -22,7 +22,7 @@ from knowreason.models.calibration import Calibration, Method, calibrate
 from knowreason.models.protocol import KnowledgeModel, Progress, fit_model
 from knowreason.models.rows import (
     UNKNOWN,
-    Rows,
+    PredicateRows,
     atoms_of,
     logit,
     rows_of,
@@ -117,18 +117,20 @@ def cross_fit(
             progress(done, len(tested) + 1, f"{name}: fold {done + 1} of {len(tested)}")
         seen = labels.fold < fold if forward else labels.fold != fold
         model = fit_model(make(), labels.restricted(data, predicate, seen), predicate)
-        mine = labels.scored_with == fold
+        in_fold = labels.scored_with == fold
         log_odds, spread = model.log_odds_and_spread(data, predicate)
-        ratios[mine] = (log_odds - base_log_odds(model.base_rate_))[mine]
+        ratios[in_fold] = (log_odds - base_log_odds(model.base_rate_))[in_fold]
         if spread is not None:
-            spreads[mine] = spread[mine]
+            spreads[in_fold] = spread[in_fold]
     if progress is not None:
         progress(len(tested), len(tested) + 1, f"{name}: on all labels")
     final = fit_model(make(), data, predicate)
     if progress is not None:
         progress(len(tested) + 1, len(tested) + 1, f"{name}: done")
-    found = Held(rows, labels.fold_of_row, labels.scored_with, tested, forward, ratios, spreads)
-    return _assembled(found, final, data, "none" if forward else calibration, name)
+    held_out = HeldOutScores(
+        rows, labels.fold_of_row, labels.scored_with, tested, forward, ratios, spreads
+    )
+    return _assembled(held_out, final, data, "none" if forward else calibration, name)
 
 
 def predicted(
@@ -167,7 +169,7 @@ def base_log_odds(base_rate: float | NDArray[np.float64]) -> NDArray[np.float64]
     return np.log(base_rate) if np.ndim(base_rate) else logit(base_rate)
 
 
-def shape_of(rows: Rows) -> tuple[int, ...]:
+def shape_of(rows: PredicateRows) -> tuple[int, ...]:
     """Shape of a model's output."""
     return (rows.count,) if rows.classes is None else (rows.count, rows.states)
 
@@ -190,7 +192,7 @@ class LabelRows:
     order: list[int]
 
     @staticmethod
-    def of(data: Dataset, rows: Rows, count: int, kind: str, seed: int) -> LabelRows:
+    def of(data: Dataset, rows: PredicateRows, count: int, kind: str, seed: int) -> LabelRows:
         """Folds of the labels; a row of a functional predicate is never cut."""
         from knowreason.data.split import folds
 
@@ -219,18 +221,18 @@ class LabelRows:
         return replace(data, labels={**data.labels, predicate: table}, readable=readable)
 
 
-def by_time(rows: Rows, fold_of_row: NDArray[np.int32]) -> NDArray[np.int32]:
+def by_time(rows: PredicateRows, fold_of_row: NDArray[np.int32]) -> NDArray[np.int32]:
     """``int32[n_rows]``: the fold of each row, for unlabelled ones the fold of their time."""
     if rows.time is None or len(np.unique(fold_of_row[fold_of_row >= 0])) < 2:
         return fold_of_row
     folds_seen = np.unique(fold_of_row[fold_of_row >= 0])
     starts = np.array([rows.time[fold_of_row == fold].min() for fold in folds_seen])
-    place = np.searchsorted(starts, rows.time, side="right") - 1
-    return np.where(fold_of_row >= 0, fold_of_row, folds_seen[np.maximum(place, 0)])
+    latest_start = np.searchsorted(starts, rows.time, side="right") - 1
+    return np.where(fold_of_row >= 0, fold_of_row, folds_seen[np.maximum(latest_start, 0)])
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldOutScores:
     """What the fold models said of the rows they had not seen.
 
     Attributes:
@@ -242,7 +244,7 @@ class Held:
         ratios, spreads: ``float64[n]`` or ``[n, K]``, NaN where there is none.
     """
 
-    rows: Rows
+    rows: PredicateRows
     fold_of_row: NDArray[np.int32]
     scored_with: NDArray[np.int32]
     tested: list[int]
@@ -258,9 +260,9 @@ class Held:
         changed = self.ratios.copy()
         base = np.exp(offset) if offset.ndim else 1 / (1 + np.exp(-offset))
         for fold in self.tested:
-            mine = self.scored_with == fold
-            found = self._fitted(in_fold & ~mine, method, offset)
-            changed[mine] = calibrated(self.ratios[mine], base, found)
+            own = self.scored_with == fold
+            by_others = self._fitted(in_fold & ~own, method, offset)
+            changed[own] = calibrated(self.ratios[own], base, by_others)
         return changed, self._fitted(in_fold, method, offset)
 
     def _fitted(
@@ -270,7 +272,7 @@ class Held:
 
 
 def _assembled(
-    held: Held, final: KnowledgeModel, data: Dataset, method: Method, name: str
+    held: HeldOutScores, final: KnowledgeModel, data: Dataset, method: Method, name: str
 ) -> CrossFit:
     rows, base = held.rows, final.base_rate_
     changed, calibration = held.calibrations(method, base_log_odds(base))

@@ -1,8 +1,8 @@
 """Deep Graph Infomax (Veličković et al. 2019): node embeddings without labels.
 
-An encoder is trained to tell pairs of a node's state and the whole graph's summary from
-pairs of a state in a corrupted graph (features shuffled among nodes) and that summary:
-equation 1 of the paper, with its mean readout and bilinear discriminator.
+An encoder is trained by PyG's ``DeepGraphInfomax`` to tell pairs of a node's state and the whole
+graph's summary from pairs of a state in a corrupted graph (features shuffled among nodes) and
+that summary: equation 1 of the paper, with its mean readout and bilinear discriminator.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from knowreason.data import Dataset
 from knowreason.data.features import FeatureTable
 from knowreason.models.columns import side_by_side
-from knowreason.models.convolution import layer, sparse_tensor
+from knowreason.models.convolution import convolution, message_edges
 from knowreason.models.encoders import GraphEncoder
 from knowreason.models.encoding import Encoder
 from knowreason.models.graphs import (
@@ -33,8 +33,10 @@ from knowreason.models.graphs import (
     node_inputs,
 )
 from knowreason.models.protocol import Progress
-from knowreason.models.rows import remembered
-from knowreason.models.training import Schedule, torch_device, train
+from knowreason.models.training import TrainingSchedule, torch_device, train
+
+if TYPE_CHECKING:
+    from torch_geometric.nn import DeepGraphInfomax
 
 HELD_SHARE = 0.1  # of the nodes, for early stopping on the loss, which needs no labels
 
@@ -72,15 +74,14 @@ class NodeEncoder:
     @cached_property
     def digest(self) -> str:
         """Equal where columns and weights are, so that stored copies share an embedding."""
-        found = hashlib.sha256(json.dumps(self.columns, sort_keys=True).encode())
+        hashed = hashlib.sha256(json.dumps(self.columns, sort_keys=True).encode())
         for name, weight in sorted(self.weights.items()):
-            found.update(name.encode() + weight.tobytes())
-        return found.hexdigest()
+            hashed.update(name.encode() + weight.tobytes())
+        return hashed.hexdigest()
 
     def embedding(self, data: Dataset, graph: NodeGraph, device: str) -> NDArray[np.float32]:
         """``float32[node_count, hidden]``, worked out once a data set."""
-        return remembered(
-            data,
+        return data.computed(
             ("infomax embedding", self.digest, device),
             lambda: self._embedded(data, graph, device),
             data.features,
@@ -91,15 +92,16 @@ class NodeEncoder:
     def _embedded(self, data: Dataset, graph: NodeGraph, device: str) -> NDArray[np.float32]:
         if not graph.node_count:
             return np.zeros((0, self.options.hidden), np.float32)
-        place = torch_device(device)
+        on = torch_device(device)
         columns = Encoder.from_values(self.columns)
-        network = InfomaxNet(columns.width, self.options)
+        network = infomax_network(columns.width, self.options)
         network.load_state_dict({n: torch.from_numpy(w) for n, w in self.weights.items()})
         x = torch.from_numpy(
             columns.dense_matrix(_inputs(data, graph, self.options.edge_features))
-        ).to(place)
-        states = network.to(place).eval().encoder(x, *_structure(graph, place))
-        return states.cpu().numpy()  # type: ignore[no-any-return]
+        ).to(on)
+        edges = _edges(graph, self.options, on)
+        states: Tensor = network.to(on).eval().encoder(x, edges)
+        return states.cpu().numpy()
 
 
 def fitted_encoder(
@@ -110,8 +112,7 @@ def fitted_encoder(
     progress: Progress | None = None,
 ) -> NodeEncoder:
     """The encoder of a data set's graph, trained once for all models with these options."""
-    return remembered(
-        data,
+    return data.computed(
         ("infomax encoder", options, device),
         lambda: _trained(data, graph, options, device, progress),
         data.features,
@@ -119,25 +120,22 @@ def fitted_encoder(
     )
 
 
-class InfomaxNet(nn.Module):
-    """Encoder and bilinear discriminator."""
+def infomax_network(
+    inputs: int, options: EncoderOptions, domain: Tensor | None = None
+) -> DeepGraphInfomax:
+    """Encoder and bilinear discriminator; to be trained it needs the domain of each node."""
+    from torch_geometric.nn import DeepGraphInfomax
 
-    def __init__(self, inputs: int, options: EncoderOptions) -> None:
-        super().__init__()
-        width = options.hidden
-        convolutions = [layer(options.convolution, width, 1) for _ in range(options.layers)]
-        self.encoder = GraphEncoder(inputs, width, convolutions)
-        self.bilinear = nn.Parameter(torch.empty(width, width))
-        nn.init.xavier_uniform_(self.bilinear)
+    def summary(states: Tensor, *_: Tensor) -> Tensor:
+        return torch.sigmoid(states.mean(dim=0))
 
-    def loss(self, x: Tensor, corrupted: Tensor, edges: Tensor, degree: Tensor) -> Tensor:
-        """Loss of each node, ``[n]``: cross-entropy of its true and its corrupted state."""
-        true, false = self.encoder(x, edges, degree), self.encoder(corrupted, edges, degree)
-        direction = self.bilinear @ torch.sigmoid(true.mean(dim=0))
-        each: Tensor = nn.functional.softplus(-true @ direction) + nn.functional.softplus(
-            false @ direction
-        )
-        return each / 2
+    def corrupted(x: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+        assert domain is not None
+        return x[corruption(domain)], edges
+
+    width = options.hidden
+    layers = [convolution(options.convolution, width) for _ in range(options.layers)]
+    return DeepGraphInfomax(width, GraphEncoder(inputs, width, layers), summary, corrupted)
 
 
 def corruption(domain: Tensor) -> Tensor:
@@ -155,26 +153,27 @@ def _trained(
     device: str,
     progress: Progress | None,
 ) -> NodeEncoder:
-    place = torch_device(device)
+    on = torch_device(device)
     table = _inputs(data, graph, options.edge_features)
     columns = Encoder.fit(table)
-    x = torch.from_numpy(columns.dense_matrix(table)).to(place)
-    domain = torch.from_numpy(graph.domain_of_node).to(place)
-    edges, degree = _structure(graph, place)
+    x = torch.from_numpy(columns.dense_matrix(table)).to(on)
+    domain = torch.from_numpy(graph.domain_of_node).to(on)
+    edges = _edges(graph, options, on)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        network = InfomaxNet(x.shape[1], options).to(place)
-        order = torch.randperm(graph.node_count).to(place)
+        network = infomax_network(x.shape[1], options, domain).to(on)
+        order = torch.randperm(graph.node_count).to(on)
         count = int(HELD_SHARE * graph.node_count) if graph.node_count >= 100 else 0
 
         def loss(nodes: Tensor) -> Tensor:
-            return network.loss(x, x[corruption(domain)], edges, degree)[nodes].mean()
+            true, false, summary = network(x, edges)
+            return network.loss(true[nodes], false[nodes], summary)
 
-        schedule = Schedule(options.epochs, options.patience, options.learning_rate, 0.0)
+        schedule = TrainingSchedule(options.epochs, options.patience, options.learning_rate, 0.0)
         sentence = train(network, loss, order[count:], order[:count], schedule, progress)
     weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-    said = sentence.replace(" rows", " nodes")
-    return NodeEncoder(options, columns.to_values(), weights, f"infomax encoder: {said}")
+    note = sentence.replace(" rows", " nodes")
+    return NodeEncoder(options, columns.to_values(), weights, f"infomax encoder: {note}")
 
 
 def _inputs(data: Dataset, graph: NodeGraph, edge_features: EdgeFeatures) -> FeatureTable:
@@ -188,6 +187,6 @@ def _inputs(data: Dataset, graph: NodeGraph, edge_features: EdgeFeatures) -> Fea
     return columns if columns.names else node_inputs(data, graph)
 
 
-def _structure(graph: NodeGraph, device: torch.device) -> tuple[Tensor, Tensor]:
-    adjacency = sparse_tensor(graph.adjacency).to(device)
-    return adjacency, torch.from_numpy(graph.degree[:, None]).to(device)
+def _edges(graph: NodeGraph, options: EncoderOptions, device: torch.device) -> Tensor:
+    pairs = torch.from_numpy(graph.both_ways).to(device)
+    return message_edges(options.convolution, pairs, graph.node_count)

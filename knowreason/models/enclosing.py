@@ -16,7 +16,7 @@ from knowreason.models.links import Links
 
 
 @dataclass(frozen=True)
-class History:
+class LinkHistory:
     """Links of some things (pairs, nodes) in two halves each, by time.
 
     Attributes:
@@ -35,11 +35,11 @@ class History:
         time: NDArray[np.float64],
         features: NDArray[np.floating],
         count: int,
-    ) -> History:
+    ) -> LinkHistory:
         """From links in any order; ``half`` is twice the thing, and one more for the second."""
         order = np.lexsort((time, half))
         total = np.cumsum(features[order], axis=0, dtype=np.float64)
-        return History(
+        return LinkHistory(
             np.searchsorted(half[order], np.arange(2 * count + 1)),
             time[order],
             np.concatenate([np.zeros((1, features.shape[1])), total]),
@@ -84,8 +84,8 @@ class PairGraph:
     sorted_neighbour: NDArray[np.int32]
     sorted_first: NDArray[np.float64]
     sorted_pair: NDArray[np.int32]
-    of_pairs: History
-    of_nodes: History
+    of_pairs: LinkHistory
+    of_nodes: LinkHistory
 
     @property
     def node_count(self) -> int:
@@ -148,8 +148,8 @@ def pair_graph(links: Links, nodes: int, features: NDArray[np.floating] | None =
         others[by_id].astype(np.int32),
         first[by_id],
         pairs[by_id].astype(np.int32),
-        History.of(2 * pair + (source > target), time, values, len(keys)),
-        History.of(of_nodes, np.tile(time, 2), np.tile(values, (2, 1)), nodes),
+        LinkHistory.of(2 * pair + (source > target), time, values, len(keys)),
+        LinkHistory.of(of_nodes, np.tile(time, 2), np.tile(values, (2, 1)), nodes),
     )
 
 

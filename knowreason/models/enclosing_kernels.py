@@ -40,7 +40,7 @@ def extract(
     """
     start, neighbour, first = neighbours
     most = options[1]
-    place = np.full(len(start) - 1, -1, np.int32)  # of a node in the row's subgraph
+    position = np.full(len(start) - 1, -1, np.int32)  # of a node in the row's subgraph
     offsets, edge_offsets = np.zeros(len(source) + 1, np.int64), np.zeros(len(source) + 1, np.int64)
     ends = np.full((len(source), 2), -1, np.int64)
     nodes, edges = np.empty((1024, 3), np.int32), np.empty((4096, 3), np.int64)
@@ -50,24 +50,24 @@ def extract(
         if u < 0 or v < 0:
             continue
         nodes = _with_room(nodes, at + most)
-        mine, time, roots = nodes[at:], before[row], 1 if u == v else 2
-        count = _collect(start, neighbour, first, u, v, time, options, mine[:, 0], place)
+        own, time, roots = nodes[at:], before[row], 1 if u == v else 2
+        count = _collect(start, neighbour, first, u, v, time, options, own[:, 0], position)
         room = 0
         for i in range(count):
-            room += start[mine[i, 0] + 1] - start[mine[i, 0]]
+            room += start[own[i, 0] + 1] - start[own[i, 0]]
         edges = _with_room(edges, edge_at + min(room, count * (count - 1) // 2))
-        found = _induce(start, by_id, time, roots, mine[:count, 0], place, edges[edge_at:])
-        here = edges[edge_at : edge_at + found]
-        _label(roots, here, mine[:count, 1])
+        edge_count = _induce(start, by_id, time, roots, own[:count, 0], position, edges[edge_at:])
+        here = edges[edge_at : edge_at + edge_count]
+        _label(roots, here, own[:count, 1])
         for i in range(count):
-            x = mine[i, 0]
-            mine[i, 2] = _before(first, start[x], start[x + 1], time)
-            place[x] = -1
-        for k in range(found):
+            x = own[i, 0]
+            own[i, 2] = _before(first, start[x], start[x + 1], time)
+            position[x] = -1
+        for k in range(edge_count):
             here[k, 0] += at
             here[k, 1] += at
         ends[row, 0], ends[row, 1] = at, at + roots - 1
-        offsets[row + 1], edge_offsets[row + 1] = at + count, edge_at + found
+        offsets[row + 1], edge_offsets[row + 1] = at + count, edge_at + edge_count
     return (
         offsets,
         nodes[: offsets[-1]].copy(),
@@ -102,11 +102,11 @@ def _collect(
         for i in range(begin, end):
             x = np.int64(nodes[i])
             low = start[x]
-            known = _before(first, low, start[x + 1], before)
-            taken = min(known, cap)
-            shift = _mixed(seed, u, v, int(x)) % max(known, 1) if known > cap else 0
+            neighbours = _before(first, low, start[x + 1], before)
+            taken = min(neighbours, cap)
+            shift = _mixed(seed, u, v, int(x)) % max(neighbours, 1) if neighbours > cap else 0
             for k in range(taken):
-                y = neighbour[low + (shift + k * known // taken) % known]
+                y = neighbour[low + (shift + k * neighbours // taken) % neighbours]
                 if place[y] >= 0:  # the pair's own link leads to a node that is there
                     continue
                 if count == max_nodes:
@@ -133,7 +133,7 @@ def _induce(
     subgraph is looked up among them.
     """
     neighbour, first, number = by_id
-    found = 0
+    count = 0
     for i in range(len(nodes)):
         low, high = start[nodes[i]], start[nodes[i] + 1]
         walk = high - low <= 8 * len(nodes)
@@ -148,9 +148,9 @@ def _induce(
                     continue
             if j <= i or not first[at] < before or j < roots:
                 continue
-            edges[found, 0], edges[found, 1], edges[found, 2] = i, j, number[at]
-            found += 1
-    return found
+            edges[count, 0], edges[count, 1], edges[count, 2] = i, j, number[at]
+            count += 1
+    return count
 
 
 @compiled
@@ -221,8 +221,8 @@ def _place(ascending: NDArray[Any], low: int, high: int, value: float) -> int:
 def _mixed(seed: int, u: int, v: int, node: int) -> int:
     """A number from four, well mixed (the finaliser of MurmurHash3)."""
     h = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
-    for part in (u, v, node):
-        h = (h ^ np.uint64(part)) * np.uint64(0xFF51AFD7ED558CCD)
+    for number in (u, v, node):
+        h = (h ^ np.uint64(number)) * np.uint64(0xFF51AFD7ED558CCD)
         h ^= h >> np.uint64(33)
     return int(np.int64(h >> np.uint64(2)))
 

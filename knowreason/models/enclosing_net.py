@@ -19,14 +19,13 @@ SORT_CHANNELS = 16
 
 
 @dataclass(frozen=True)
-class Batch:
+class SubgraphBatch:
     """Subgraphs side by side.
 
     Attributes:
         label: ``int64[k]`` of each node.
         inputs: ``float32[k, d]``.
-        edges: sparse adjacency ``[k, k]``, or pairs ``int64[2, e]`` for attention.
-        degree: ``float32[k, 1]``.
+        edges: from :func:`~knowreason.models.convolution.message_edges`.
         graph: ``int64[k]``, subgraph of each node, ascending.
         ends: ``int64[b, 2]``, positions of source and target, -1 for none.
         own: ``float32[b, h]``, what goes to the head beside the pool.
@@ -35,7 +34,6 @@ class Batch:
     label: Tensor
     inputs: Tensor
     edges: Tensor
-    degree: Tensor
     graph: Tensor
     ends: Tensor
     own: Tensor
@@ -90,41 +88,28 @@ class EnclosingNet(nn.Module):
             nn.Linear(hidden, outputs),
         )
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: SubgraphBatch) -> Tensor:
         """Logits ``[b, outputs]``."""
         inputs = torch.cat([self.labels(batch.label), batch.inputs], dim=1)
-        states = self.encoder(inputs, batch.edges, batch.degree)
-        if self.pooling == "sort":
-            pooled = self.sorted(_sorted(states, batch.graph, len(batch.ends)))
-        else:
-            pooled = torch.cat(self._pooled(states, batch), dim=1)
+        states = self.encoder(inputs, batch.edges)
+        pooled = self._pooled(states, batch)
         logits: Tensor = self.head(torch.cat([pooled, batch.own], dim=1))
         return logits
 
-    def _pooled(self, states: Tensor, batch: Batch) -> list[Tensor]:
+    def _pooled(self, states: Tensor, batch: SubgraphBatch) -> Tensor:
+        from torch_geometric.nn import SortAggregation
+        from torch_geometric.utils import scatter
+
         count = len(batch.ends)
-        total = states.new_zeros(count, states.shape[1]).index_add(0, batch.graph, states)
-        size = torch.bincount(batch.graph, minlength=count).clamp(min=1)[:, None]
+        if self.pooling == "sort":
+            ordered = SortAggregation(SORTED_NODES)(states, batch.graph, dim_size=count)
+            read: Tensor = self.sorted(ordered.view(count, SORTED_NODES, -1).transpose(1, 2))
+            return read
+        mean = scatter(states, batch.graph, dim_size=count, reduce="mean")
         if self.pooling == "mean":
-            index = batch.graph[:, None].expand_as(states)
-            zeros = torch.zeros_like(total)
-            return [
-                total / size,
-                zeros.scatter_reduce(0, index, states, "amax", include_self=False),
-            ]
+            greatest = scatter(states, batch.graph, dim_size=count, reduce="max")
+            return torch.cat([mean, greatest], dim=1)
         there = (batch.ends >= 0).to(states.dtype)
         padded = torch.cat([states, states.new_zeros(1, states.shape[1])])  # -1 is the last row
         u, v = (padded[batch.ends[:, side]] * there[:, [side]] for side in (0, 1))
-        return [u, v, u * v, total / size]
-
-
-def _sorted(states: Tensor, graph: Tensor, count: int) -> Tensor:
-    """States ``[b, hidden, SORTED_NODES]`` of the first nodes by the last channel, descending."""
-    order = torch.argsort(states[:, -1], descending=True, stable=True)
-    order = order[torch.argsort(graph[order], stable=True)]
-    begin = torch.searchsorted(graph, torch.arange(count, device=graph.device))
-    rank = torch.arange(len(graph), device=graph.device) - begin[graph]
-    keep = rank < SORTED_NODES
-    table = states.new_zeros(count * SORTED_NODES, states.shape[1])
-    table = table.index_copy(0, graph[keep] * SORTED_NODES + rank[keep], states[order[keep]])
-    return table.view(count, SORTED_NODES, -1).transpose(1, 2)
+        return torch.cat([u, v, u * v, mean], dim=1)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor, nn
 
 from knowreason.data.features import FeatureTable
-from knowreason.errors import ModelError
 from knowreason.models.columns import no_columns
-from knowreason.models.convolution import layer, sparse_tensor
+from knowreason.models.convolution import Convolution, convolution, message_edges
 from knowreason.models.enclosing import (
     PairGraph,
     Subgraphs,
@@ -23,14 +21,15 @@ from knowreason.models.enclosing import (
     pair_graph,
     pairs_of,
 )
-from knowreason.models.enclosing_net import Batch, EnclosingNet
+from knowreason.models.enclosing_net import EnclosingNet, SubgraphBatch
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
 from knowreason.models.graphs import typed_columns
 from knowreason.models.links import LinkData, Links, edge_columns, link_data, without_edges
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Share, Within
 from knowreason.models.neural import NeuralModel
 from knowreason.models.protocol import Level
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -99,48 +98,37 @@ class EnclosingSubgraph(NeuralModel):
     registered_as = "enclosing_subgraph"
     level: ClassVar[Level | Literal["any"]] = "edge"
 
-    hops: int = 2
-    max_nodes: int = 32
-    max_neighbours: int = 12
-    convolution: Literal["gcn", "sage", "gat", "gin"] = "sage"
+    hops: AtLeastOne = 2
+    max_nodes: Annotated[int, Within(3)] = 32
+    max_neighbours: AtLeastOne = 12
+    convolution: Convolution = "sage"
     pooling: Literal["ends", "mean", "sort"] = "ends"
     past_only: bool = True
     edge_features: bool = True
     features: tuple[str, ...] | None = None
-    hidden: int = 32
-    layers: int = 2
-    dropout: float = 0.1
-    epochs: int = 20
-    patience: int = 4
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-4
-    batch_size: int = 256
+    hidden: AtLeastOne = 32
+    layers: AtLeastZero = 2
+    dropout: Share = 0.1
+    batch_size: AtLeastZero = 256
     class_weight: ClassWeight = "none"
     relation: str | None = None
-    device: str = "auto"
-    seed: int = 0
+    _: KW_ONLY
+    epochs: AtLeastZero = 20
+    patience: AtLeastOne = 4
 
-    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+    def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Means, deviations and categories of nodes, edges and the labelled rows.
 
         Raises:
-            ModelError: KR812 without a graph, KR876 for rows that are no links, KR879 for
-                sizes that leave nothing of a subgraph.
+            ModelError: KR812 without a graph, KR876 for rows that are no links.
         """
-        if min(self.hops, self.max_neighbours) < 1 or self.max_nodes < 3 or self.layers < 0:
-            raise ModelError(
-                f"hops {self.hops}, max_nodes {self.max_nodes} and max_neighbours"
-                f" {self.max_neighbours} leave nothing of a subgraph",
-                code="KR879",
-                help="hops and max_neighbours of 1 and max_nodes of 3 are the least",
-            )
         links = link_data(data, rows, self.name, self.relation)
         self.node_encoder_ = Encoder.fit(typed_columns(data, links.graph)).to_values()
         self.edge_encoder_ = Encoder.fit(self._edge_columns(data), EDGE_CATEGORIES).to_values()
         own = self._own(data, rows, links).take(rows.labelled)
         self.row_encoder_ = Encoder.fit(own).to_values()
 
-    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """``own``: columns of each row; ``width``: whose last dimension is a node's inputs.
 
         The surroundings themselves stay where the walks are, on the CPU.
@@ -165,7 +153,7 @@ class EnclosingSubgraph(NeuralModel):
             sizes["own"] + of_edges,
             outputs,
             self.hidden,
-            [layer(self.convolution, self.hidden, HEADS) for _ in range(self.layers)],
+            [convolution(self.convolution, self.hidden, HEADS) for _ in range(self.layers)],
             self.pooling,
             self.dropout,
         )
@@ -174,12 +162,12 @@ class EnclosingSubgraph(NeuralModel):
         """Cut the rows' subgraphs and read them, some at a time where no gradient is wanted."""
         at_once = len(rows) if torch.is_grad_enabled() else SCORED_AT_ONCE
         parts = [
-            module(self._batch(inputs["own"][part], part.cpu().numpy()))
-            for part in torch.split(rows, max(at_once, 1))
+            module(self._batch(inputs["own"][piece], piece.cpu().numpy()))
+            for piece in torch.split(rows, max(at_once, 1))
         ]
         return torch.cat(parts) if parts else inputs["own"].new_zeros(0, 1)
 
-    def _batch(self, own: Tensor, rows: NDArray[np.int64]) -> Batch:
+    def _batch(self, own: Tensor, rows: NDArray[np.int64]) -> SubgraphBatch:
         world = self._surroundings
         links = world.rows.take(rows)
         cut = enclosing_subgraphs(
@@ -194,50 +182,39 @@ class EnclosingSubgraph(NeuralModel):
         )
         sizes = np.diff(cut.offsets)
         graph = np.repeat(np.arange(len(rows)), sizes)
-        adjacency = _adjacency(cut)
         of_pair = self._of_pair(links)
         history = world.graph.of_nodes.before(cut.node, links.time[graph])
         repeated = world.repeated[rows]
         inputs = _node_inputs(world.features[cut.node], cut, history, of_pair, ~repeated)
-        told = _means(of_pair * repeated[:, None, None]).reshape(len(rows), -1)
-        place = own.device
-        edges = (
-            torch.from_numpy(np.concatenate([cut.edges, cut.edges[::-1]], axis=1))
-            if self.convolution == "gat"
-            else sparse_tensor(adjacency)
-        )
-        degree = np.asarray(adjacency.sum(axis=1), np.float32)[:, None]
-        return Batch(
-            torch.from_numpy(cut.label.astype(np.int64)).to(place),
-            torch.from_numpy(inputs).to(place),
-            edges.to(place),
-            torch.from_numpy(degree).to(place),
-            torch.from_numpy(graph).to(place),
-            torch.from_numpy(cut.ends).to(place),
-            torch.cat([own, torch.from_numpy(told).to(place)], dim=1),
+        earlier = _means(of_pair * repeated[:, None, None]).reshape(len(rows), -1)
+        device = own.device
+        pairs = torch.from_numpy(np.concatenate([cut.edges, cut.edges[::-1]], axis=1)).to(device)
+        edges = message_edges(self.convolution, pairs, len(cut.node))
+        return SubgraphBatch(
+            torch.from_numpy(cut.label.astype(np.int64)).to(device),
+            torch.from_numpy(inputs).to(device),
+            edges,
+            torch.from_numpy(graph).to(device),
+            torch.from_numpy(cut.ends).to(device),
+            torch.cat([own, torch.from_numpy(earlier).to(device)], dim=1),
         )
 
     def _of_pair(self, links: Links) -> NDArray[np.float32]:
         """``float32[b, 2, d + 1]``: earlier links from source to target, and back."""
         graph = self._surroundings.graph
         pair = pairs_of(graph, links.source, links.target)
-        found = graph.of_pairs.before(pair, links.time)
-        return np.where((links.source > links.target)[:, None, None], found[:, ::-1], found)
+        links_before = graph.of_pairs.before(pair, links.time)
+        return np.where(
+            (links.source > links.target)[:, None, None], links_before[:, ::-1], links_before
+        )
 
     def _edge_columns(self, data: Dataset) -> FeatureTable:
         return edge_columns(data) if self.edge_features else without_edges(data)
 
-    def _own(self, data: Dataset, rows: Rows, links: LinkData) -> FeatureTable:
+    def _own(self, data: Dataset, rows: PredicateRows, links: LinkData) -> FeatureTable:
         if self.features is None and all(sort in links.graph.offsets for sort in rows.sorts):
             return no_columns(rows.count)
         return self.columns(data, rows, self.features, empty=True)
-
-
-def _adjacency(cut: Subgraphs) -> sparse.csr_array:
-    rows = np.concatenate([cut.edges[0], cut.edges[1]])
-    columns = np.concatenate([cut.edges[1], cut.edges[0]])
-    shape = (len(cut.node), len(cut.node))
-    return sparse.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
 
 
 def _means(sums: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -267,5 +244,5 @@ def _node_inputs(
     degree[cut.ends[rows]] -= (of_pair[rows, :, 0].sum(axis=1) > 0)[:, None]
     history[cut.ends[rows, 0]] -= of_pair[rows]
     history[cut.ends[rows, 1]] -= of_pair[rows][:, ::-1]
-    told = _means(history).reshape(len(history), -1)
-    return np.concatenate([features, np.log1p(degree)[:, None], told], axis=1, dtype=np.float32)
+    of_links = _means(history).reshape(len(history), -1)
+    return np.concatenate([features, np.log1p(degree)[:, None], of_links], axis=1, dtype=np.float32)

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from knowreason.models.hgt import TypedEdges
-from knowreason.models.sampling import SampledLinks
 
-Links = Tensor | SampledLinks | TypedEdges
-
-
-def links_of(inputs: Mapping[str, Tensor], sample: SampledLinks | None = None) -> Links:
-    """Links as layers take them, of the whole graph or of a sample of it.
-
-    Args:
-        inputs: ``edges``, and with several sorts of edge ``spans``: ``int64[domains, 3]``,
-            domain, first node and end.
-        sample: drawn from these edges.
-    """
-    if "spans" not in inputs:
-        return inputs["edges"] if sample is None else sample
-    (source, target, relation), spans = inputs["edges"], inputs["spans"]
-    if sample is not None:
-        source, target, relation = sample.source, sample.target, relation[sample.link]
-        spans = spans.clone()
-        spans[:, 1:] = torch.searchsorted(sample.nodes, spans[:, 1:].contiguous())
-    runs = tuple((domain, start, end) for domain, start, end in spans.tolist())
-    return TypedEdges(source, target, relation, runs)
+MessageEdges = Tensor | TypedEdges
 
 
 class GraphEncoder(nn.Module):
@@ -38,7 +18,7 @@ class GraphEncoder(nn.Module):
     Args:
         inputs: width of the node inputs.
         hidden: width of the states.
-        convolutions: one a layer, from :func:`knowreason.models.convolution.layer`.
+        convolutions: one a layer, from :func:`knowreason.models.convolution.convolution`.
         dropout: share of hidden units left out in training.
     """
 
@@ -53,13 +33,13 @@ class GraphEncoder(nn.Module):
         self.last_norm = nn.LayerNorm(hidden)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, edges: Links, degree: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edges: MessageEdges) -> Tensor:
         """States ``[n, hidden]`` of all nodes."""
         state: Tensor = self.first(x)
         for norm, convolution, mixer in zip(
             self.norms, self.convolutions, self.mixers, strict=True
         ):
-            message = torch.relu(convolution(norm(state), edges, degree))
+            message = torch.relu(convolution(norm(state), edges))
             state = state + self.dropout(mixer(message))
         normed: Tensor = self.last_norm(state)
         return normed

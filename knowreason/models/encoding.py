@@ -70,11 +70,11 @@ class Encoder:
         matrix = np.full((columns.values.shape[0], len(self.names)), np.nan, np.float32)
         for target, name in enumerate(self.names):
             source = _place(columns, name)
-            kept = self.categories[target]
+            frequent = self.categories[target]
             matrix[:, target] = (
-                _column(columns, source) if kept is None else _ranks(columns, source, kept)
+                _column(columns, source) if frequent is None else _ranks(columns, source, frequent)
             )
-        return matrix, np.array([kept is not None for kept in self.categories], bool)
+        return matrix, np.array([frequent is not None for frequent in self.categories], bool)
 
     def dense_matrix(self, columns: FeatureTable) -> NDArray[np.float32]:
         """``float32[n, width]``: standardised numbers with medians where missing and an
@@ -82,9 +82,9 @@ class Encoder:
         parts: list[NDArray[np.floating]] = [np.zeros((len(columns), 0), np.float32)]
         for target, name in enumerate(self.names):
             source = _place(columns, name)
-            kept = self.categories[target]
-            if kept is not None:
-                hot = _ranks(columns, source, kept)[:, None] == np.arange(len(kept))
+            frequent = self.categories[target]
+            if frequent is not None:
+                hot = _ranks(columns, source, frequent)[:, None] == np.arange(len(frequent))
                 parts.append(hot.astype(np.float32))
                 continue
             raw = _column(columns, source)
@@ -99,8 +99,8 @@ class Encoder:
     def width(self) -> int:
         """Number of columns of :meth:`dense_matrix`."""
         return sum(
-            1 + indicator if kept is None else len(kept)
-            for kept, indicator in zip(self.categories, self.indicators, strict=True)
+            1 + indicator if frequent is None else len(frequent)
+            for frequent, indicator in zip(self.categories, self.indicators, strict=True)
         )
 
     def to_values(self) -> dict[str, Any]:
@@ -111,7 +111,9 @@ class Encoder:
     def from_values(values: Mapping[str, Any]) -> Encoder:
         """Inverse of :meth:`to_values`, also after a trip through JSON."""
         fields = {name: tuple(values[name]) for name in Encoder.__annotations__}
-        texts = tuple(None if kept is None else tuple(kept) for kept in values["categories"])
+        texts = tuple(
+            None if frequent is None else tuple(frequent) for frequent in values["categories"]
+        )
         return Encoder(**{**fields, "categories": texts})
 
 
@@ -151,5 +153,5 @@ def _frequent(column: NDArray[np.float32], texts: tuple[str, ...], limit: int) -
 
 def _texts(texts: tuple[str, ...] | None, codes: NDArray[np.int64]) -> list[str]:
     """Text of each code; a code without a text is its own."""
-    known = texts or ()
-    return [known[code] if 0 <= code < len(known) else str(code) for code in codes.tolist()]
+    names = texts or ()
+    return [names[code] if 0 <= code < len(names) else str(code) for code in codes.tolist()]

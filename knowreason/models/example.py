@@ -160,9 +160,9 @@ def _payments(
     source = random.integers(0, max(len(bad), 1), count).astype(np.int32)
     target = np.zeros(count, np.int32)
     for sort in (0, 1):
-        mine = bad[source] == sort if count else np.zeros(0, bool)
-        if mine.any():
-            target[mine] = random.choice(np.flatnonzero(bad == sort), mine.sum())
+        of_sort = bad[source] == sort if count else np.zeros(0, bool)
+        if of_sort.any():
+            target[of_sort] = random.choice(np.flatnonzero(bad == sort), of_sort.sum())
     return source, target
 
 

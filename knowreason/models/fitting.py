@@ -13,7 +13,7 @@ from knowreason.errors import ModelError
 from knowreason.factors.outputs import LLR_LIMIT
 from knowreason.models.columns import columns_of, refuse
 from knowreason.models.protocol import KnowledgeModel, Progress
-from knowreason.models.rows import Rows, logit, rows_of
+from knowreason.models.rows import PredicateRows, logit, rows_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -35,11 +35,11 @@ class LabelledModel(KnowledgeModel):
     classes_: tuple[str, ...] | None = None
 
     @abstractmethod
-    def fit_rows(self, data: Dataset, rows: Rows, progress: Progress | None) -> None:
+    def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
         """Learn from ``rows.labelled``; there are at least two kinds of label."""
 
     @abstractmethod
-    def score_rows(self, data: Dataset, rows: Rows) -> NDArray[np.floating]:
+    def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.floating]:
         """Log-odds ``[n]``, or log-probabilities ``[n, len(self.states_)]`` of the states
         seen in training where the predicate is functional."""
 
@@ -83,7 +83,11 @@ class LabelledModel(KnowledgeModel):
         return rows.checked(scores, self.name)
 
     def columns(
-        self, data: Dataset, rows: Rows, features: tuple[str, ...] | None, empty: bool = False
+        self,
+        data: Dataset,
+        rows: PredicateRows,
+        features: tuple[str, ...] | None,
+        empty: bool = False,
     ) -> FeatureTable:
         """Feature columns; refused where there is none (unless ``empty``), or where a value
         is missing and the model does not take missing values.
@@ -154,8 +158,8 @@ def undersampled(labels: NDArray[np.int64], most: float, seed: int) -> NDArray[n
     counts = np.bincount(labels)
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
-    place = np.arange(len(labels)) - (np.cumsum(counts) - counts)[labels[order]]
-    return np.sort(order[place < max(most, 1.0) * counts.min()])
+    rank = np.arange(len(labels)) - (np.cumsum(counts) - counts)[labels[order]]
+    return np.sort(order[rank < max(most, 1.0) * counts.min()])
 
 
 def undo_weights(scores: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -177,11 +181,13 @@ def probability_log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.floa
         return np.clip(np.log(p), -LLR_LIMIT, 0.0)
 
 
-def validation_slice(rows: Rows, seed: int, share: float = VALIDATION_SHARE) -> NDArray[np.bool_]:
+def validation_slice(
+    rows: PredicateRows, seed: int, share: float = VALIDATION_SHARE
+) -> NDArray[np.bool_]:
     """``bool[len(rows.labelled)]``: which labelled rows are held out for early stopping.
 
     The latest ones where the rows have a clock, else a random share; of rows asked about only
-    (:attr:`Rows.asked`) where any of those is labelled. All false where either side would
+    (:attr:`PredicateRows.asked`) where any of those is labelled. All false where either side would
     lack a state or the slice would hold under ten rows.
     """
     labelled = rows.labelled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
 from knowreason.models.columns import no_columns, side_by_side
-from knowreason.models.convolution import layer, sparse_tensor
-from knowreason.models.encoders import GraphEncoder, links_of
+from knowreason.models.convolution import convolution, message_edges
+from knowreason.models.encoders import GraphEncoder, MessageEdges
 from knowreason.models.encoding import Encoder
 from knowreason.models.fitting import ClassWeight
 from knowreason.models.graphs import (
@@ -28,8 +28,9 @@ from knowreason.models.graphs import (
     time_of_rows,
     typed_links,
 )
-from knowreason.models.hgt import HGTLayer
+from knowreason.models.hgt import HGTLayer, TypedEdges
 from knowreason.models.history import history
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Share
 from knowreason.models.neural import NeuralModel
 from knowreason.models.pooling import (
     Membership,
@@ -38,13 +39,12 @@ from knowreason.models.pooling import (
     pooled,
     pooled_places,
 )
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 from knowreason.models.sampling import SampledLinks, sampled_links
+from knowreason.models.training import NotNegative
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
-
-Convolution = Literal["gcn", "sage", "gat", "gin", "hgt"]
 
 
 @dataclass(eq=False, repr=False)
@@ -86,25 +86,23 @@ class GNN(NeuralModel):
 
     registered_as = "gnn"
 
-    convolution: Convolution = "sage"
-    hidden: int = 64
-    layers: int = 2
-    heads: int = 4
-    dropout: float = 0.2
+    convolution: Literal["gcn", "sage", "gat", "gin", "hgt"] = "sage"
+    hidden: AtLeastOne = 64
+    layers: AtLeastZero = 2
+    heads: AtLeastOne = 4
+    dropout: Share = 0.2
     pool: str | None = None
     edge_features: EdgeFeatures = "untimed"
     features: tuple[str, ...] | None = None
-    epochs: int = 300
-    patience: int = 30
-    learning_rate: float = 5e-3
-    weight_decay: float = 1e-4
-    batch_size: int = 0
-    neighbours: int = 10
+    batch_size: AtLeastZero = 0
+    neighbours: AtLeastZero = 10
     class_weight: ClassWeight = "none"
-    device: str = "auto"
-    seed: int = 0
+    _: KW_ONLY
+    epochs: AtLeastZero = 300
+    patience: AtLeastOne = 30
+    learning_rate: NotNegative = 5e-3
 
-    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+    def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Means, deviations and categories of all nodes, and of the labelled rows."""
         graph, nodes, members = self._places(data, rows)
         columns = node_inputs(data, graph, self.edge_features)
@@ -114,12 +112,12 @@ class GNN(NeuralModel):
         self.domains_, self.relations_ = tuple(graph.offsets), graph.relations
         self.typical_size_ = members.typical_size if members is not None else 1.0
 
-    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """Tensors of the graph and of each row.
 
-        ``x``, ``degree`` and ``edges`` of the graph (a sparse adjacency matrix; pairs
-        ``int64[2, m]`` for ``"gat"``; with relations ``int64[3, m]``, and ``spans``, for
-        ``"hgt"``), ``members`` of what is pooled; ``nodes``, ``pooled`` and ``own`` of rows.
+        ``x`` and ``edges`` of the graph (see :func:`~knowreason.models.convolution.message_edges`;
+        with relations ``int64[3, m]``, and ``spans``, for ``"hgt"``), ``members`` of what is
+        pooled; ``nodes``, ``pooled`` and ``own`` of rows.
         """
         graph, nodes, members = self._places(data, rows)
         columns = node_inputs(data, graph, self.edge_features)
@@ -127,11 +125,11 @@ class GNN(NeuralModel):
             self._own(data, rows, graph, nodes)
         )
         x = Encoder.from_values(self.node_encoder_).dense_matrix(columns)
-        found = {"x": x, "own": own, "nodes": nodes, "degree": graph.degree[:, None]}
+        arrays = {"x": x, "own": own, "nodes": nodes}
         if members is not None:
-            found["members"] = np.stack([members.thing, members.node])
-            found["pooled"] = rows.things[:, pooled_places(rows, members)].astype(np.int64)
-        return {name: torch.from_numpy(a) for name, a in found.items()} | self._links(data, graph)
+            arrays["members"] = np.stack([members.thing, members.node])
+            arrays["pooled"] = rows.things[:, pooled_places(rows, members)].astype(np.int64)
+        return {name: torch.from_numpy(a) for name, a in arrays.items()} | self._links(data, graph)
 
     def build(self, sizes: Mapping[str, int], outputs: int) -> nn.Module:
         """Encoder layers and head."""
@@ -150,6 +148,7 @@ class GNN(NeuralModel):
 
         In training with a batch size the states are those of a drawn neighbourhood.
         """
+        assert isinstance(module, GraphNet)
         nodes, members = inputs["nodes"][rows], inputs.get("members")
         pools, asked = None, None
         if members is not None:
@@ -159,10 +158,8 @@ class GNN(NeuralModel):
         if module.training and self.batch_size:
             sample = self._sample(inputs, nodes, members)
             nodes = sample.places(nodes)
-        taken = slice(None) if sample is None else sample.nodes
-        states = module.encoder(  # type: ignore[operator]
-            inputs["x"][taken], links_of(inputs, sample), inputs["degree"][taken]
-        )
+        x = inputs["x"] if sample is None else inputs["x"][sample.nodes]
+        states = module.encoder(x, self._messages(inputs, sample))
         parts = [picked_states(states, nodes), inputs["own"][rows]]
         if members is not None and pools is not None and asked is not None:
             thing, node = members
@@ -181,32 +178,48 @@ class GNN(NeuralModel):
         pointers, sources = inputs["pointers"], inputs["sources"]
         return sampled_links(pointers, sources, seeds, self.layers, self.neighbours)
 
+    def _messages(self, inputs: Mapping[str, Tensor], sample: SampledLinks | None) -> MessageEdges:
+        """Edges as the layers take them, of the whole graph or of a sample of it."""
+        if self.convolution != "hgt":
+            if sample is None:
+                return inputs["edges"]
+            degree, count = inputs["degree"][sample.nodes], len(sample.nodes)
+            pairs = torch.stack([sample.source, sample.target])
+            return message_edges(self.convolution, pairs, count, sample.weight, degree)
+        (source, target, relation), spans = inputs["edges"], inputs["spans"]
+        if sample is not None:
+            source, target, relation = sample.source, sample.target, relation[sample.link]
+            spans = spans.clone()
+            spans[:, 1:] = torch.searchsorted(sample.nodes, spans[:, 1:].contiguous())
+        runs = tuple((domain, start, end) for domain, start, end in spans.tolist())
+        return TypedEdges(source, target, relation, runs)
+
     def _layer(self) -> nn.Module:
         if self.convolution != "hgt":
-            return layer(self.convolution, self.hidden, self.heads)
-        place = {domain: i for i, domain in enumerate(self.domains_)}
-        forwards = [(place[source], place[target]) for source, _, target in self.relations_]
+            return convolution(self.convolution, self.hidden, self.heads)
+        number = {domain: i for i, domain in enumerate(self.domains_)}
+        forwards = [(number[source], number[target]) for source, _, target in self.relations_]
         backwards = [(target, source) for source, target in forwards]
-        return HGTLayer(self.hidden, self.heads, len(place), [*forwards, *backwards])
+        return HGTLayer(self.hidden, self.heads, len(number), [*forwards, *backwards])
 
     def _links(self, data: Dataset, graph: NodeGraph) -> dict[str, Tensor]:
-        """``edges`` and ``spans``, and for samples ``pointers`` and ``sources`` of links."""
-        found: dict[str, Tensor] = {}
+        """``edges`` and ``spans``; for samples ``pointers`` and ``sources``, and ``degree``."""
+        tensors: dict[str, Tensor] = {}
         pointers, sources = graph.adjacency.indptr, graph.adjacency.indices
         if self.convolution == "hgt":
             links = typed_links(graph, self.relations_)
-            found["edges"] = torch.from_numpy(links)
-            found["spans"] = torch.from_numpy(self._spans(data, graph))
+            tensors["edges"] = torch.from_numpy(links)
+            tensors["spans"] = torch.from_numpy(self._spans(data, graph))
             ends = np.cumsum(np.bincount(links[1], minlength=graph.node_count))
             pointers, sources = np.append(0, ends), links[0]
-        elif self.convolution == "gat":
-            found["edges"] = torch.from_numpy(graph.both_ways)
         else:
-            found["edges"] = sparse_tensor(graph.adjacency)
+            pairs = torch.from_numpy(graph.both_ways)
+            tensors["edges"] = message_edges(self.convolution, pairs, graph.node_count)
         if self.batch_size:
-            found["pointers"] = torch.from_numpy(pointers.astype(np.int64))
-            found["sources"] = torch.from_numpy(sources.astype(np.int64))
-        return found
+            tensors["pointers"] = torch.from_numpy(pointers.astype(np.int64))
+            tensors["sources"] = torch.from_numpy(sources.astype(np.int64))
+            tensors["degree"] = torch.from_numpy(graph.degree)
+        return tensors
 
     def _spans(self, data: Dataset, graph: NodeGraph) -> NDArray[np.int64]:
         """``int64[domains, 3]``: number of each domain in training, first node and end."""
@@ -225,7 +238,7 @@ class GNN(NeuralModel):
         )
 
     def _places(
-        self, data: Dataset, rows: Rows
+        self, data: Dataset, rows: PredicateRows
     ) -> tuple[NodeGraph, NDArray[np.int64], Membership | None]:
         """The graph, the nodes of each row, and the nodes of the things that are pooled."""
         if self.pool is None or node_graph(data) is None:
@@ -237,7 +250,7 @@ class GNN(NeuralModel):
         return graph, np.zeros((rows.count, 0), np.int64) if nodes is None else nodes, members
 
     def _own(
-        self, data: Dataset, rows: Rows, graph: NodeGraph, nodes: NDArray[np.int64]
+        self, data: Dataset, rows: PredicateRows, graph: NodeGraph, nodes: NDArray[np.int64]
     ) -> FeatureTable:
         """What the head sees of each row beside its nodes: its columns, and its past."""
         if self.features is None and all(sort in graph.offsets for sort in rows.sorts):

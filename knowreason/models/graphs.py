@@ -20,7 +20,7 @@ from knowreason.models.columns import (
     renamed,
     side_by_side,
 )
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -57,11 +57,7 @@ class NodeGraph:
     @cached_property
     def both_ways(self) -> NDArray[np.int64]:
         """``int64[2, m']``: each pair of neighbours once a direction, no self loops."""
-        source = np.concatenate([self.source, self.target])
-        target = np.concatenate([self.target, self.source])
-        other = source != target
-        keys = np.unique(source[other] * self.node_count + target[other])
-        return np.stack(np.divmod(keys, max(self.node_count, 1)))
+        return both_ways(self.source, self.target, self.node_count)
 
     @cached_property
     def adjacency(self) -> sparse.csr_array:
@@ -90,6 +86,16 @@ class NodeGraph:
             return np.where(count > 0, total / count, np.nan).astype(np.float32)
 
 
+def both_ways(
+    source: NDArray[np.int64], target: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """``int64[2, m']``: each pair of neighbours once a direction, no self loops, sorted."""
+    other = source != target
+    one, two = source[other], target[other]
+    keys = np.unique(np.concatenate([one * count + two, two * count + one]))
+    return np.stack(np.divmod(keys, max(count, 1)))
+
+
 def node_graph(data: Dataset) -> NodeGraph | None:
     """The graph bound to a data set, ``None`` where there is none."""
     if data.graph is None:
@@ -115,8 +121,8 @@ def node_graph(data: Dataset) -> NodeGraph | None:
     everything = np.concatenate(sources), np.concatenate(targets)
     kinds = [edges.edge_type for edges in data.graph.relations]
     relations = tuple(dict.fromkeys(kinds))
-    place = np.array([relations.index(kind) for kind in kinds], np.int64)
-    relation = np.repeat(place, [len(edges) for edges in data.graph.relations])
+    number = np.array([relations.index(kind) for kind in kinds], np.int64)
+    relation = np.repeat(number, [len(edges) for edges in data.graph.relations])
     return NodeGraph(offsets, sum(sizes), *everything, ends, times, relation, relations)
 
 
@@ -127,9 +133,9 @@ def typed_links(graph: NodeGraph, relations: Sequence[tuple[str, str, str]]) -> 
     one backwards, under that position and ``len(relations)`` more. Edges of other relations
     are left out.
     """
-    place = {relation: i for i, relation in enumerate(relations)}
-    known = np.array([place.get(relation, -1) for relation in graph.relations], np.int64)
-    relation = known[graph.relation] if len(known) else graph.relation
+    number = {relation: i for i, relation in enumerate(relations)}
+    of_training = np.array([number.get(relation, -1) for relation in graph.relations], np.int64)
+    relation = of_training[graph.relation] if len(of_training) else graph.relation
     keep = relation >= 0
     source, target, relation = graph.source[keep], graph.target[keep], relation[keep]
     source, target = np.concatenate([source, target]), np.concatenate([target, source])
@@ -141,7 +147,7 @@ def typed_links(graph: NodeGraph, relations: Sequence[tuple[str, str, str]]) -> 
     return np.stack([source, target, relation])
 
 
-def nodes_of_rows(graph: NodeGraph, rows: Rows) -> NDArray[np.int64] | None:
+def nodes_of_rows(graph: NodeGraph, rows: PredicateRows) -> NDArray[np.int64] | None:
     """``int64[n, j]``: the nodes each row is about, ``-1`` for none.
 
     A thing that is an edge stands for its two ends. ``None`` where no thing of the
@@ -157,7 +163,7 @@ def nodes_of_rows(graph: NodeGraph, rows: Rows) -> NDArray[np.int64] | None:
     return np.concatenate(parts, axis=1) if parts else None
 
 
-def time_of_rows(graph: NodeGraph, rows: Rows) -> NDArray[np.number] | None:
+def time_of_rows(graph: NodeGraph, rows: PredicateRows) -> NDArray[np.number] | None:
     """Times of rows that are edges with times, else ``None``.
 
     The clock of the things is taken where the edges have no times of their own.
@@ -168,7 +174,9 @@ def time_of_rows(graph: NodeGraph, rows: Rows) -> NDArray[np.number] | None:
     return rows.time if times is None else times[rows.things[:, 0]]
 
 
-def needed_graph(data: Dataset, rows: Rows, model: str) -> tuple[NodeGraph, NDArray[np.int64]]:
+def needed_graph(
+    data: Dataset, rows: PredicateRows, model: str
+) -> tuple[NodeGraph, NDArray[np.int64]]:
     """The graph and the nodes of each row.
 
     Raises:
@@ -299,8 +307,8 @@ def _means(
 ) -> NDArray[np.float32]:
     """Mean of the present values of each column by group, NaN over none."""
     shape = (count, len(group))
-    place = np.arange(len(group))
-    of_group = sparse.csr_array((np.ones(len(group), np.float32), (group, place)), shape=shape)
+    row = np.arange(len(group))
+    of_group = sparse.csr_array((np.ones(len(group), np.float32), (group, row)), shape=shape)
     present = ~np.isnan(values)
     total = of_group @ np.where(present, values, 0).astype(np.float32)
     number = of_group @ present.astype(np.float32)
@@ -309,11 +317,11 @@ def _means(
 
 
 def _refuse_infinite(data: Dataset, domain: str, table: FeatureTable) -> None:
-    found = np.argwhere(np.isinf(table.values))
-    if len(found):
-        thing, column = found[0]
+    cells = np.argwhere(np.isinf(table.values))
+    if len(cells):
+        thing, column = cells[0]
         raise ModelError(
             f"column `{table.names[column]}` is infinite in row {thing + 1}, {domain}"
-            f' "{data.vocabularies[domain].name(thing)}" ({len(found)} such values)',
+            f' "{data.vocabularies[domain].name(thing)}" ({len(cells)} such values)',
             code="KR811",
         )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-
-from knowreason.models.sparse_attention import Pattern
 
 
 @dataclass(frozen=True)
@@ -29,12 +26,7 @@ class TypedEdges:
 
 
 class HGTLayer(nn.Module):
-    """Hu et al. 2020, equations 1 to 5, without their relative times.
-
-    Keys, queries and values are linear in the node's domain, keys and values then in the
-    relation; attention is over all edges into a node, whatever their relation. What PyG's
-    ``HGTConv`` computes (a test compares them), on flat arrays: nodes of all domains in one
-    matrix, so that a sample of a graph is the same thing as a graph.
+    """PyG's ``HGTConv`` (Hu et al. 2020) on nodes of all domains in one matrix.
 
     Args:
         width: of node states.
@@ -47,56 +39,22 @@ class HGTLayer(nn.Module):
         self, width: int, heads: int, domains: int, relations: Sequence[tuple[int, int]]
     ) -> None:
         super().__init__()
-        self.heads, self.relations = heads, tuple(relations)
-        part = width // heads
-        self.project = nn.ModuleList(nn.Linear(width, 3 * width) for _ in range(domains))
-        self.output = nn.ModuleList(nn.Linear(width, width) for _ in range(domains))
-        self.skip = nn.Parameter(torch.ones(domains))
-        self.key = nn.Parameter(torch.empty(len(self.relations), heads, part, part))
-        self.value = nn.Parameter(torch.empty(len(self.relations), heads, part, part))
-        self.prior = nn.Parameter(torch.ones(len(self.relations), heads))
-        for matrix in (self.key, self.value):
-            nn.init.uniform_(matrix, -1 / math.sqrt(part), 1 / math.sqrt(part))
+        from torch_geometric.nn import HGTConv
 
-    def forward(self, x: Tensor, edges: TypedEdges, degree: Tensor) -> Tensor:
-        """New node states ``[n, width]``."""
-        from torch_geometric.utils import softmax
+        self.kinds = [(str(s), str(number), str(t)) for number, (s, t) in enumerate(relations)]
+        names = [str(domain) for domain in range(domains)]
+        self.attention = HGTConv(width, width, (names, self.kinds), heads=heads)
 
-        keys, queries, values = self._projected(x, edges).unbind(dim=1)
-        keys, first = self._by_relation(keys, self.key, edges)
-        values, _ = self._by_relation(values, self.value, edges)
-        sender = edges.source + first[edges.relation]
-        pattern = Pattern(edges.target, sender, len(x), len(keys))
-        score = pattern.scores(queries, keys) * self.prior[edges.relation[pattern.order]]
-        score = score / math.sqrt(keys.shape[2])
-        attention = softmax(score, pattern.receiver, num_nodes=len(x))
-        total = pattern.sums(attention, values).flatten(1)
-        return self._mixed(x, nn.functional.gelu(total), edges)
-
-    def _projected(self, x: Tensor, edges: TypedEdges) -> Tensor:
-        """Keys, queries and values, ``[n, 3, heads, part]``."""
-        parts = [self.project[domain](x[start:end]) for domain, start, end in edges.spans]
-        return torch.cat(parts).view(len(x), 3, self.heads, -1)
-
-    def _by_relation(
-        self, part: Tensor, weight: Tensor, edges: TypedEdges
-    ) -> tuple[Tensor, Tensor]:
-        """Each relation's view of its sources, one below the other, and what to add to a
-        node to find it there, ``int64[relations]``."""
-        where = {domain: (start, end) for domain, start, end in edges.spans}
-        views, shift, count = [], [], 0
-        for relation, (source, _) in enumerate(self.relations):
-            start, end = where.get(source, (0, 0))
-            views.append(torch.einsum("nhd,hde->nhe", part[start:end], weight[relation]))
-            shift.append(count - start)
-            count += end - start
-        return torch.cat(views), torch.tensor(shift, device=part.device)
-
-    def _mixed(self, x: Tensor, total: Tensor, edges: TypedEdges) -> Tensor:
-        """Linear in the domain, and a gated skip."""
-        parts = []
-        for domain, start, end in edges.spans:
-            gate = torch.sigmoid(self.skip[domain])
-            new = self.output[domain](total[start:end])
-            parts.append(gate * new + (1 - gate) * x[start:end])
-        return torch.cat(parts)
+    def forward(self, x: Tensor, edges: TypedEdges) -> Tensor:
+        """New node states ``[n, width]``; those of domains that no relation leads to stay."""
+        first = {str(domain): start for domain, start, _ in edges.spans}
+        states = {str(domain): x[start:end] for domain, start, end in edges.spans}
+        pairs = {}
+        for number, kind in enumerate(self.kinds):
+            of_kind = edges.relation == number
+            if kind[0] in first and kind[2] in first:
+                source, target = edges.source[of_kind], edges.target[of_kind]
+                pairs[kind] = torch.stack([source - first[kind[0]], target - first[kind[2]]])
+        if pairs:
+            states |= self.attention(states, pairs)
+        return torch.cat([states[domain] for domain in first])

@@ -26,8 +26,8 @@ def history(ends: NDArray[np.int64], time: NDArray[np.number], own: FeatureTable
     pair = np.where((ends < 0).any(axis=1), -1, ends[:, 0] * (ends.max(initial=0) + 1) + ends[:, 1])
     nothing = np.zeros((len(own), 0), np.float32)
     parts = [renamed(_past(pair, time, nothing, []), "pair ")]
-    for place, keys in (("source ", ends[:, 0]), ("target ", ends[:, 1])):
-        parts.append(renamed(_past(keys, time, values, names), place))
+    for end, keys in (("source ", ends[:, 0]), ("target ", ends[:, 1])):
+        parts.append(renamed(_past(keys, time, values, names), end))
     return side_by_side(parts)
 
 
@@ -77,10 +77,10 @@ def past(
     last = np.where(some, t[np.maximum(now - 1, 0)], 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         means = np.where(counts > 0, sums / counts, np.nan)
-    known = k >= 0
-    count = np.where(known, (now - start).astype(np.float64), np.nan)
-    gap = np.where(some & known, (t - last).astype(np.float64), np.nan)
-    means = np.where(known[:, None], means, np.nan)
+    keyed = k >= 0
+    count = np.where(keyed, (now - start).astype(np.float64), np.nan)
+    gap = np.where(some & keyed, (t - last).astype(np.float64), np.nan)
+    means = np.where(keyed[:, None], means, np.nan)
     back = np.empty_like(order)
     back[order] = index
     return count[back], gap[back], means[back]

@@ -159,8 +159,8 @@ def with_node_columns(data: Dataset, graph: NodeGraph, every: FeatureTable) -> D
     """
     tables = dict(data.features)
     for domain, start in graph.offsets.items():
-        mine = every.take(np.arange(start, start + len(data.vocabularies[domain])))
-        tables[domain] = side_by_side([feature_table(data, domain), mine])
+        of_domain = every.take(np.arange(start, start + len(data.vocabularies[domain])))
+        tables[domain] = side_by_side([feature_table(data, domain), of_domain])
     for domain, ends in graph.ends.items():
         tables[domain] = side_by_side(
             [
@@ -174,8 +174,8 @@ def with_node_columns(data: Dataset, graph: NodeGraph, every: FeatureTable) -> D
 
 def added_names(before: Dataset, after: Dataset, domain: str) -> list[str]:
     """Names of the features a domain has gained."""
-    known = feature_table(before, domain).names
-    return [name for name in feature_table(after, domain).names if name not in known]
+    names = feature_table(before, domain).names
+    return [name for name in feature_table(after, domain).names if name not in names]
 
 
 def _prefixed(parts: Mapping[str, Any]) -> dict[str, Any]:

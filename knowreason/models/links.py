@@ -13,7 +13,7 @@ from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
 from knowreason.models.columns import no_columns, one_column, side_by_side
 from knowreason.models.graphs import NodeGraph, node_graph
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -65,7 +65,9 @@ class LinkData:
     moments: bool
 
 
-def link_data(data: Dataset, rows: Rows, model: str, relation: str | None = None) -> LinkData:
+def link_data(
+    data: Dataset, rows: PredicateRows, model: str, relation: str | None = None
+) -> LinkData:
     """Edges and rows of a predicate over pairs of nodes, or over things that are edges.
 
     An edge that has no time of its own has the clock of the thing it is. A pair of nodes has
@@ -90,9 +92,9 @@ def link_data(data: Dataset, rows: Rows, model: str, relation: str | None = None
         )
     parts = [_links(data, graph, edges) for edges in data.graph.relations]
     edges = Links(
-        np.concatenate([part.source for part in parts]),
-        np.concatenate([part.target for part in parts]),
-        np.concatenate([part.time for part in parts]),
+        np.concatenate([links.source for links in parts]),
+        np.concatenate([links.target for links in parts]),
+        np.concatenate([links.time for links in parts]),
     )
     sorts = {edges.time_sort for edges in data.graph.relations if edges.time is not None}
     of_rows = _rows_as_links(data, graph, rows, model, relation)
@@ -130,12 +132,12 @@ def edge_columns(data: Dataset) -> FeatureTable:
 
 
 def _refuse_infinite(edges: Edges) -> None:
-    found = np.argwhere(np.isinf(edges.features.values))
-    if len(found):
-        row, column = found[0]
+    cells = np.argwhere(np.isinf(edges.features.values))
+    if len(cells):
+        row, column = cells[0]
         raise ModelError(
             f"column `{edges.features.names[column]}` of the edges `{edges.name}` is infinite in"
-            f" row {row + 1} ({len(found)} such values)",
+            f" row {row + 1} ({len(cells)} such values)",
             code="KR811",
         )
 
@@ -159,12 +161,12 @@ def _times(data: Dataset, edges: Edges) -> NDArray[np.float64]:
     if clock is None or edges.key is None or clock.name not in data.attributes:
         return np.full(len(edges), np.nan)
     values = thing_values(data, clock.name)[0]
-    known = values[edges.key]
-    return np.where(known < LATEST, known.astype(np.float64), np.nan)
+    moments = values[edges.key]
+    return np.where(moments < LATEST, moments.astype(np.float64), np.nan)
 
 
 def _rows_as_links(
-    data: Dataset, graph: NodeGraph, rows: Rows, model: str, relation: str | None
+    data: Dataset, graph: NodeGraph, rows: PredicateRows, model: str, relation: str | None
 ) -> Links:
     assert data.graph is not None
     if len(rows.sorts) == 2 and relation is None and set(rows.sorts) <= set(graph.offsets):

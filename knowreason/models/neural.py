@@ -22,10 +22,17 @@ from knowreason.models.fitting import (
     undo_weights,
     validation_slice,
 )
+from knowreason.models.model_options import AtLeastOne, AtLeastZero
 from knowreason.models.protocol import ModelState, Progress
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 from knowreason.models.tabular import imported
-from knowreason.models.training import Schedule, noisy_weights, torch_device, train
+from knowreason.models.training import (
+    GradientOptions,
+    NotNegative,
+    noisy_weights,
+    torch_device,
+    train,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -36,37 +43,24 @@ WEIGHTS = "module/"
 Net = TypeVar("Net", bound=nn.Module)
 
 
-class NeuralModel(LabelledModel):
+class NeuralModel(GradientOptions, LabelledModel):
     """A torch module trained on the labelled rows with early stopping.
 
     A subclass says what the module's inputs are, how it is built and how rows are scored;
-    its options hold at least ``epochs``, ``patience``, ``learning_rate``,
-    ``weight_decay``, ``batch_size``, ``class_weight``, ``device`` and ``seed``.
-
-    Attributes:
-        weight_noise: scale of noise on the weights in training, set by ``noisy``.
-        relative_noise: whether it is relative to each weight.
+    beside :class:`GradientOptions` it has the options ``batch_size`` and ``class_weight``.
     """
 
-    epochs: int
-    patience: int
-    learning_rate: float
-    weight_decay: float
     batch_size: int
     class_weight: ClassWeight
-    device: str
-    seed: int
-    weight_noise: float = 0.0
-    relative_noise: bool = False
     module_: nn.Module
     sizes_: Mapping[str, int]
 
     @abstractmethod
-    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+    def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Learn what :meth:`inputs` needs (fitted attributes)."""
 
     @abstractmethod
-    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """Tensors of all rows (and nodes), on the CPU."""
 
     @abstractmethod
@@ -77,7 +71,7 @@ class NeuralModel(LabelledModel):
     def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Scores ``[len(rows), outputs]`` of some rows."""
 
-    def fit_rows(self, data: Dataset, rows: Rows, progress: Progress | None) -> None:
+    def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
         """Build the module and train it."""
         device = torch_device(self.device)
         self.fit_encoders(data, rows)
@@ -104,19 +98,19 @@ class NeuralModel(LabelledModel):
                 loss,
                 torch.from_numpy(labelled[~held]).to(device),
                 torch.from_numpy(labelled[held]).to(device),
-                self._schedule(),
+                self.schedule(self.batch_size),
                 progress,
             )
         self.weights_ = tuple(weights.tolist())
         self.module_ = module.eval()
         self.report_ = (sentence,)
 
-    def score_rows(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:
+    def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """Log-odds of the module."""
         return self._scored(self._placed_inputs(data, rows), rows)
 
     def score_noisily(
-        self, data: Dataset, rows: Rows, scale: float, relative: bool, seeds: range
+        self, data: Dataset, rows: PredicateRows, scale: float, relative: bool, seeds: range
     ) -> NDArray[np.float64]:
         """Scores at noisy weights, one layer ``[passes, ...]`` a seed."""
         inputs = self._placed_inputs(data, rows)
@@ -147,32 +141,20 @@ class NeuralModel(LabelledModel):
             self.module_ = module.to(torch_device(self.device))
         return self
 
-    def _placed_inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def _placed_inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         device = next(self.module_.parameters()).device
         return {name: value.to(device) for name, value in self.inputs(data, rows).items()}
 
     @torch.no_grad()
-    def _scored(self, inputs: Mapping[str, Tensor], rows: Rows) -> NDArray[np.float64]:
+    def _scored(self, inputs: Mapping[str, Tensor], rows: PredicateRows) -> NDArray[np.float64]:
         every = torch.arange(rows.count, device=next(self.module_.parameters()).device)
         scores = self.logits(self.module_, inputs, every).double().cpu().numpy()
         if rows.classes is None:
             return undo_weights(scores[:, 0], np.array(self.weights_))
         return log_softmax(undo_weights(scores, np.array(self.weights_)))
 
-    def _outputs(self, rows: Rows) -> int:
+    def _outputs(self, rows: PredicateRows) -> int:
         return len(self.states_) if rows.classes is not None else 1
-
-    def _schedule(self) -> Schedule:
-        return Schedule(
-            self.epochs,
-            self.patience,
-            self.learning_rate,
-            self.weight_decay,
-            self.batch_size,
-            self.weight_noise,
-            self.relative_noise,
-            self.seed,
-        )
 
 
 class Torch(NeuralModel):
@@ -196,11 +178,11 @@ class Torch(NeuralModel):
         self,
         module: str | type[nn.Module] = "knowreason.models.neural:MLP",
         features: tuple[str, ...] | None = None,
-        epochs: int = 200,
-        patience: int = 20,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-3,
-        batch_size: int = 1024,
+        epochs: AtLeastZero = 200,
+        patience: AtLeastOne = 20,
+        learning_rate: NotNegative = 3e-3,
+        weight_decay: NotNegative = 1e-3,
+        batch_size: AtLeastZero = 1024,
         class_weight: ClassWeight = "none",
         device: str = "auto",
         seed: int = 0,
@@ -208,22 +190,24 @@ class Torch(NeuralModel):
     ) -> None:
         self.module = module
         self.features = features
-        self.epochs = epochs
-        self.patience = patience
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        super().__init__(
+            epochs=epochs,
+            patience=patience,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            device=device,
+            seed=seed,
+        )
         self.batch_size = batch_size
         self.class_weight = class_weight
-        self.device = device
-        self.seed = seed
         self.params = params
 
-    def fit_encoders(self, data: Dataset, rows: Rows) -> None:
+    def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
         """Means, deviations and categories of the labelled rows."""
         columns = self.columns(data, rows, self.features).take(rows.labelled)
         self.encoder_ = Encoder.fit(columns).to_values()
 
-    def inputs(self, data: Dataset, rows: Rows) -> dict[str, Tensor]:
+    def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """``x``: ``float32[n, inputs]``."""
         columns = self.columns(data, rows, self.features)
         matrix = Encoder.from_values(self.encoder_).dense_matrix(columns)

@@ -13,7 +13,7 @@ from torch import Tensor
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.models.columns import relation
 from knowreason.models.graphs import NodeGraph
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -40,7 +40,7 @@ class Membership:
         return max(1.0, len(self.thing) / max(1, len(np.unique(self.thing))))
 
 
-def membership(data: Dataset, rows: Rows, graph: NodeGraph, pool: str) -> Membership:
+def membership(data: Dataset, rows: PredicateRows, graph: NodeGraph, pool: str) -> Membership:
     """What ``pool`` says: nodes of the things of a predicate.
 
     Args:
@@ -53,38 +53,40 @@ def membership(data: Dataset, rows: Rows, graph: NodeGraph, pool: str) -> Member
     Raises:
         ModelError: KR870 for a name that is none of these.
     """
-    found = poolable(data, rows, graph)
-    if pool not in found:
-        choices = f"what can be pooled here: {', '.join(found) or 'nothing'}"
+    relations = poolable(data, rows, graph)
+    if pool not in relations:
+        choices = f"what can be pooled here: {', '.join(relations) or 'nothing'}"
         raise ModelError(
             f"`{pool}` does not say which nodes of the graph ({', '.join(graph.offsets)}) a thing"
             f" of `{rows.predicate}` ({', '.join(rows.sorts)}) holds",
             code="KR870",
-            help=did_you_mean(pool, found) or choices,
+            help=did_you_mean(pool, relations) or choices,
         )
-    sort, domain, thing_column, node_column = found[pool]
+    sort, domain, thing_column, node_column = relations[pool]
     table = relation(data, pool)
     thing = table.column(thing_column).to_numpy().astype(np.int64)
     node = graph.offsets[domain] + table.column(node_column).to_numpy().astype(np.int64)
     return Membership(sort, len(data.vocabularies[sort]), thing, node)
 
 
-def poolable(data: Dataset, rows: Rows, graph: NodeGraph) -> dict[str, tuple[str, str, str, str]]:
+def poolable(
+    data: Dataset, rows: PredicateRows, graph: NodeGraph
+) -> dict[str, tuple[str, str, str, str]]:
     """By name of a relation: domain of things, domain of nodes, and the column of each."""
-    program, found = data.program, {}
+    program, relations = data.program, {}
     for predicate in program.predicates:
         if predicate.kind != "observed" or predicate.arity != 2:
             continue
         for thing, node in ((0, 1), (1, 0)):
             sort, domain = predicate.sorts[thing], predicate.sorts[node]
             if sort in rows.sorts and domain in graph.offsets and sort != domain:
-                found[predicate.name] = (sort, domain, f"a{thing}", f"a{node}")
+                relations[predicate.name] = (sort, domain, f"a{thing}", f"a{node}")
     for attribute in program.attributes:
         domain, sort = attribute.sorts[0], str(attribute.sort)
         of_node = len(attribute.sorts) == 1 and domain in graph.offsets
         if of_node and sort in rows.sorts and sort != domain:
-            found[attribute.name] = (sort, domain, "value", "a0")
-    return found
+            relations[attribute.name] = (sort, domain, "value", "a0")
+    return relations
 
 
 def pooled(states: Tensor, thing: Tensor, node: Tensor, count: int, size: float) -> Tensor:
@@ -99,22 +101,23 @@ def pooled(states: Tensor, thing: Tensor, node: Tensor, count: int, size: float)
     Returns:
         ``[count, 3 d]``; zeros for a thing without nodes.
     """
+    from torch_geometric.utils import scatter
+
     picked = states[node]
-    total = states.new_zeros(count, states.shape[1]).index_add(0, thing, picked)
-    members = torch.bincount(thing, minlength=count).clamp(min=1)[:, None]
-    index = thing[:, None].expand_as(picked)
-    greatest = torch.zeros_like(total).scatter_reduce(0, index, picked, "amax", include_self=False)
-    return torch.cat([total / members, total / size, greatest], dim=1)
+    mean, total, greatest = (
+        scatter(picked, thing, dim_size=count, reduce=how) for how in ("mean", "sum", "max")
+    )
+    return torch.cat([mean, total / size, greatest], dim=1)
 
 
-def pooled_places(rows: Rows, members: Membership) -> list[int]:
+def pooled_places(rows: PredicateRows, members: Membership) -> list[int]:
     """Argument places of the things that are pooled."""
-    return [place for place, sort in enumerate(rows.sorts) if sort == members.sort]
+    return [position for position, sort in enumerate(rows.sorts) if sort == members.sort]
 
 
 def members_of(members: Tensor, things: Tensor) -> Tensor:
     """``int64[2, m']``: those of ``members`` (thing, node) whose thing is among ``things``
     (ascending), with the thing's position there."""
-    place = torch.searchsorted(things, members[0].contiguous()).clamp(max=len(things) - 1)
-    keep = things[place] == members[0]
-    return torch.stack([place[keep], members[1][keep]])
+    position = torch.searchsorted(things, members[0].contiguous()).clamp(max=len(things) - 1)
+    keep = things[position] == members[0]
+    return torch.stack([position[keep], members[1][keep]])

@@ -6,10 +6,9 @@ other arguments, and the model chooses among the states.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +22,12 @@ from knowreason.row_keys import by_appearance, distinct_rows, locate
 if TYPE_CHECKING:
     from knowreason.data import Dataset
 
-T = TypeVar("T")
 UNKNOWN = -1
 STATE_LIMIT = 1000
 
 
 @dataclass(frozen=True)
-class Rows:
+class PredicateRows:
     """The rows of a predicate for a model.
 
     Attributes:
@@ -123,7 +121,7 @@ class Rows:
             ratios = ratios - ratios[:, -1:]
         llr = np.clip(self.by_atom(ratios), -LLR_LIMIT, LLR_LIMIT).astype(np.float32)
         spreads = None if spread is None else self.by_atom(spread).astype(np.float32)
-        by_atom = {name: self.by_atom(part) for name, part in (parts or {}).items()}
+        by_atom = {name: self.by_atom(values) for name, values in (parts or {}).items()}
         return ModelOutput(model, self.predicate, llr, base_rate, spreads, by_atom)
 
     def by_atom(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -154,36 +152,11 @@ def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
             f" {data.program.kind_of(predicate)}",
             code="KR805",
         )
-    table = remembered(data, "open atoms", lambda: open_atoms(data.program, data))
+    table = data.computed("open atoms", lambda: open_atoms(data.program, data))
     return table.spans[predicate]
 
 
-def remembered(data: Dataset, what: Hashable, compute: Callable[[], T], *further: object) -> T:
-    """``compute()``, once for data sets that share program, things, facts and attributes.
-
-    Cross-fitting hides labels and nothing else, so what does not depend on labels is the
-    same in every fold.
-
-    Args:
-        data: with the program, things, facts and attributes.
-        what: name of what is computed, with its options.
-        compute: computes it.
-        further: what else it depends on, such as ``data.features``: the same objects.
-    """
-    owners = (data.program, data.vocabularies, data.facts, data.attributes, *further)
-    key = (*map(id, owners), what)
-    if key not in _REMEMBERED:
-        _REMEMBERED[key] = (compute(), owners)  # the owners are kept so that ids stay theirs
-        if len(_REMEMBERED) > _REMEMBERED_LIMIT:
-            _REMEMBERED.popitem(last=False)
-    return _REMEMBERED[key][0]
-
-
-_REMEMBERED: OrderedDict[tuple[object, ...], tuple[Any, object]] = OrderedDict()
-_REMEMBERED_LIMIT = 16
-
-
-def rows_of(data: Dataset, predicate: str) -> Rows:
+def rows_of(data: Dataset, predicate: str) -> PredicateRows:
     """The rows of a predicate, with the labels that may be seen.
 
     Raises:
@@ -207,7 +180,7 @@ def rows_of(data: Dataset, predicate: str) -> Rows:
         classes = _states(data, predicate, declared.sorts[position])
         optional = declared.arguments[position].functional == "?"
     labels = _labels(data, predicate, span, things.shape[0], row_of_atom, state_of_atom)
-    return Rows(
+    return PredicateRows(
         predicate,
         sorts,
         places,
@@ -273,7 +246,7 @@ def _asked(
 ) -> NDArray[np.bool_] | None:
     if not any(sort in data.scope for sort in sorts):
         return None
-    scopes = [data.in_scope(sort)[things[:, place]] for place, sort in enumerate(sorts)]
+    scopes = [data.in_scope(sort)[things[:, position]] for position, sort in enumerate(sorts)]
     return np.asarray(np.all(scopes, axis=0))
 
 

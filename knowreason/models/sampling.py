@@ -61,8 +61,10 @@ def sampled_links(
     link = torch.cat(links) if links else seeds.new_zeros(0)
     target = torch.cat(targets) if targets else seeds.new_zeros(0)
     weight = torch.cat(weights) if weights else torch.zeros(0, device=seeds.device)
-    place = torch.searchsorted
-    return SampledLinks(nodes, place(nodes, neighbours[link]), place(nodes, target), link, weight)
+    position = torch.searchsorted
+    return SampledLinks(
+        nodes, position(nodes, neighbours[link]), position(nodes, target), link, weight
+    )
 
 
 def _drawn(pointers: Tensor, nodes: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:

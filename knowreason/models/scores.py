@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.models.calibration import Calibration, calibrated, fit_anomaly
 from knowreason.models.protocol import KnowledgeModel, Progress
-from knowreason.models.rows import Rows, atoms_of, rows_of
+from knowreason.models.rows import PredicateRows, atoms_of, rows_of
 from knowreason.models.tabular import as_log_odds, mean_rate
 from knowreason.row_keys import locate
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, repr=False)
-class Column(KnowledgeModel):
+class ColumnModel(KnowledgeModel):
     """A column of scores of the data; an atom without a score is said nothing about.
 
     Args:
@@ -71,22 +71,22 @@ class Column(KnowledgeModel):
         """The column as log-odds; the base rate where an atom has no score."""
         rows = rows_of(data, predicate)
         given = self._given(data, rows)
-        said = calibrated(self.calibration_, given, rows, self.base_rate_)
-        return rows.checked(said, f"column {self.column}")
+        scores = calibrated(self.calibration_, given, rows, self.base_rate_)
+        return rows.checked(scores, f"column {self.column}")
 
-    def _calibrate(self, data: Dataset, rows: Rows) -> None:
+    def _calibrate(self, data: Dataset, rows: PredicateRows) -> None:
         if rows.classes is not None:
             raise ModelError(
                 f"`{rows.predicate}` is functional: an anomaly score cannot choose a state",
                 code="KR825",
                 help='give probabilities of the states: `kind="probability"`',
             )
-        found, self.base_rate_ = fit_anomaly(
+        calibration, self.base_rate_ = fit_anomaly(
             self._given(data, rows), rows, self.calibrate, self.contamination, self.separation
         )
-        self.calibration_, self.report_ = found.to_values(), (found.note,)
+        self.calibration_, self.report_ = calibration.to_values(), (calibration.note,)
 
-    def _given(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:
+    def _given(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """The column by row (and state), in log-odds unless it is an anomaly score."""
         scores = _by_atom(data, rows.predicate, self.column)
         if rows.classes is None:
@@ -105,20 +105,20 @@ def _by_atom(data: Dataset, predicate: str, column: str) -> NDArray[np.float64]:
     """The column in the order of the atoms, NaN where an atom has no score."""
     span = atoms_of(data, predicate)
     given = data.scores.get(predicate)
-    known = {} if given is None else given.values
-    if given is None or column not in known:
+    columns = {} if given is None else given.values
+    if given is None or column not in columns:
         raise ModelError(
             f"`{predicate}` has no column of scores `{column}`",
             code="KR824",
-            help=did_you_mean(column, known) or f"it has: {', '.join(known) or 'none'}",
+            help=did_you_mean(column, columns) or f"it has: {', '.join(columns) or 'none'}",
         )
     scores = np.full(span.count, np.nan)
     atoms = locate(span.arguments, given.arguments)
-    scores[atoms[atoms >= 0]] = known[column][atoms >= 0]
+    scores[atoms[atoms >= 0]] = columns[column][atoms >= 0]
     return scores
 
 
-def _completed(given: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
+def _completed(given: NDArray[np.float64], rows: PredicateRows) -> NDArray[np.float64]:
     """Log-probabilities of all states: absent ones share what the given ones leave."""
     absent = np.isnan(given)
     left = np.clip(1.0 - np.nansum(np.exp(np.where(absent, -np.inf, given)), axis=1), 1e-6, 1.0)

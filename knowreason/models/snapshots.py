@@ -144,7 +144,7 @@ class Counter:
         return count, np.where(count > 0, now - last, 0)
 
 
-class Past:
+class WindowHistory:
     """What happened in the windows before a pair's own: see :data:`HISTORY`.
 
     Built once from :class:`Windows`; asked about any pairs at any steps by binary search.

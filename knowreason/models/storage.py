@@ -14,7 +14,7 @@ from knowreason.errors import ModelError
 from knowreason.models.protocol import KnowledgeModel, ModelState, options_of
 from knowreason.models.registry import MODELS, make
 
-FORMAT = 1
+FORMAT = 2
 TRUSTED = (  # compiled parts of scikit-learn, which hold arrays; a partial of what is trusted
     "functools.partial",
     "sklearn._loss.link.Interval",

@@ -22,7 +22,7 @@ from knowreason.models.fitting import (
     undo_weights,
 )
 from knowreason.models.protocol import KnowledgeModel, Progress
-from knowreason.models.rows import Rows, rows_of
+from knowreason.models.rows import PredicateRows, rows_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -81,7 +81,7 @@ class Sklearn(LabelledModel):
         """Whether missing values are imputed."""
         return self.missing == "impute"
 
-    def fit_rows(self, data: Dataset, rows: Rows, progress: Progress | None) -> None:
+    def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
         """Encode the labelled rows and fit the estimator.
 
         Raises:
@@ -103,7 +103,7 @@ class Sklearn(LabelledModel):
         if progress is not None:
             progress(1, 1, f"{self.estimator} fitted on {len(target)} rows")
 
-    def score_rows(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:
+    def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """Log-odds from ``predict_proba``, else from ``decision_function``."""
         matrix = Encoder.from_values(self.encoder_).dense_matrix(
             self.columns(data, rows, self.features)
@@ -157,7 +157,9 @@ class CallableModel(KnowledgeModel):
         return rows.checked(given, str(self.function))
 
 
-def as_log_odds(given: NDArray[np.float64], source: str, rows: Rows) -> NDArray[np.float64]:
+def as_log_odds(
+    given: NDArray[np.float64], source: str, rows: PredicateRows
+) -> NDArray[np.float64]:
     """Probabilities as log-odds, or as log-probabilities of the states; NaN stays.
 
     Raises:
@@ -178,13 +180,15 @@ def as_log_odds(given: NDArray[np.float64], source: str, rows: Rows) -> NDArray[
         return np.log(np.maximum(given, 1e-6))
 
 
-def mean_rate(log_odds: NDArray[np.floating], rows: Rows) -> float | NDArray[np.float64]:
+def mean_rate(log_odds: NDArray[np.floating], rows: PredicateRows) -> float | NDArray[np.float64]:
     """Mean probability, which a calibrated model's base rate equals; NaN is left out."""
     missing = np.isnan(log_odds)
-    known = log_odds.astype(np.float64)[~(missing if rows.classes is None else missing.any(axis=1))]
+    present = log_odds.astype(np.float64)[
+        ~(missing if rows.classes is None else missing.any(axis=1))
+    ]
     if rows.classes is None:
-        return float(np.clip(expit(known).mean(), 1e-6, 1 - 1e-6)) if len(known) else 0.5
-    share = np.exp(known).sum(axis=0) + 1e-6
+        return float(np.clip(expit(present).mean(), 1e-6, 1 - 1e-6)) if len(present) else 0.5
+    share = np.exp(present).sum(axis=0) + 1e-6
     return share / share.sum()
 
 
@@ -215,13 +219,13 @@ def _estimator(name: str, seed: int, params: dict[str, Any]) -> Any:
             or f"one of {', '.join(SHORT_NAMES)}, or the path of a class",
         )
     estimator_class = imported(path)
-    known = estimator_class().get_params()
+    options = estimator_class().get_params()
     for option in params:
-        if option not in known:
+        if option not in options:
             raise ModelError(
                 f"`{name}` has no option `{option}`",
                 code="KR802",
-                help=did_you_mean(option, known) or f"its options: {', '.join(sorted(known))}",
+                help=did_you_mean(option, options) or f"its options: {', '.join(sorted(options))}",
             )
-    seeded = {"random_state": seed} if "random_state" in known else {}
+    seeded = {"random_state": seed} if "random_state" in options else {}
     return estimator_class(**{**DEFAULTS.get(name, {}), **seeded, **params})

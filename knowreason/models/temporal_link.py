@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -15,17 +15,18 @@ from torch import Tensor
 
 from knowreason.errors import ModelError
 from knowreason.models.calibration import calibrated, fit_anomaly
-from knowreason.models.convolution import layer
+from knowreason.models.convolution import Convolution, convolution
 from knowreason.models.encoding import Encoder
 from knowreason.models.graphs import NodeGraph, typed_columns
 from knowreason.models.links import LinkData, link_data
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Share
 from knowreason.models.neural import load_weights, noisy_scores, weight_arrays
 from knowreason.models.protocol import KnowledgeModel, Level, ModelState, Progress, options_of
-from knowreason.models.rows import Rows, remembered, rows_of
-from knowreason.models.snapshots import Past, Windows, window_width, windows_of
-from knowreason.models.temporal_net import Asked, Sweep, TemporalNet, chunks_of
-from knowreason.models.temporal_training import Nodes, Sampler, asked_of, train_links
-from knowreason.models.training import Schedule, torch_device
+from knowreason.models.rows import PredicateRows, rows_of
+from knowreason.models.snapshots import WindowHistory, Windows, window_width, windows_of
+from knowreason.models.temporal_net import PairQueries, Sweep, TemporalNet, chunks_of
+from knowreason.models.temporal_training import ActiveNodes, Sampler, asked_of, train_links
+from knowreason.models.training import GradientOptions, NotNegative, torch_device
 from knowreason.row_keys import by_appearance, distinct_rows
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ HEADS = 4
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedLinks:
     """What is learned without labels: shared by all folds of a cross-fit."""
 
     net: TemporalNet
@@ -48,7 +49,7 @@ class Trained:
 
 
 @dataclass(eq=False, repr=False)
-class TemporalLink(KnowledgeModel):
+class TemporalLink(GradientOptions, KnowledgeModel):
     """A snapshot of the graph a window, a recurrent state a node, and a link decoder.
 
     Learned without labels from the links that were there against pairs that were not (source
@@ -97,31 +98,27 @@ class TemporalLink(KnowledgeModel):
     registered_as = "temporal_link"
     level: ClassVar[Level | Literal["any"]] = "edge"
     needs_labels = False
-    weight_noise = 0.0
-    relative_noise = False
 
     window: str | float = "30m"
-    encoder: Literal["gcn", "sage", "gat", "gin"] = "gcn"
+    encoder: Convolution = "gcn"
     recurrent: Literal["gru", "lstm", "none"] = "gru"
     decoder: Literal["dot", "bilinear"] = "bilinear"
     memory: bool = True
     ids: bool = False
-    hidden: int = 32
-    layers: int = 2
-    dropout: float = 0.1
-    negatives: int = 2
-    epochs: int = 100
-    patience: int = 10
-    learning_rate: float = 1e-2
-    weight_decay: float = 1e-4
-    unroll: int = 8
-    max_pairs: int = 200_000
+    hidden: AtLeastOne = 32
+    layers: AtLeastZero = 2
+    dropout: Share = 0.1
+    negatives: AtLeastOne = 2
+    unroll: AtLeastOne = 8
+    max_pairs: AtLeastOne = 200_000
     relation: str | None = None
     score: Literal["surprise", "link"] = "surprise"
     contamination: float = 0.01
     calibrate: Literal["platt", "isotonic"] = "platt"
-    device: str = "auto"
-    seed: int = 0
+    _: KW_ONLY
+    epochs: AtLeastZero = 100
+    patience: AtLeastOne = 10
+    learning_rate: NotNegative = 1e-2
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Train on the edges of ``data``, then calibrate the scores of its rows.
@@ -139,8 +136,7 @@ class TemporalLink(KnowledgeModel):
             )
         links = link_data(data, rows, self.name, self.relation)
         key = (self.name, tuple(options_of(self).items()), self.weight_noise, self.relative_noise)
-        trained = remembered(
-            data,
+        trained = data.computed(
             (*key, predicate),
             lambda: self._trained(data, links, progress),
             data.graph,
@@ -148,11 +144,11 @@ class TemporalLink(KnowledgeModel):
         )
         self.net_, self.encoder_, self.names_ = trained.net, trained.encoder, trained.names
         self.states_ = (0, 1)
-        found, self.base_rate_ = fit_anomaly(
+        calibration, self.base_rate_ = fit_anomaly(
             self._scores(data, rows), rows, self.calibrate, self.contamination, most=SCORES_KEPT
         )
-        self.calibration_ = found.to_values()
-        self.report_ = (*trained.report, found.note)
+        self.calibration_ = calibration.to_values()
+        self.report_ = (*trained.report, calibration.note)
         return self
 
     def log_odds(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
@@ -161,7 +157,7 @@ class TemporalLink(KnowledgeModel):
         return rows.checked(self._log_odds(self._scores(data, rows), rows), self.name)
 
     def score_noisily(
-        self, data: Dataset, rows: Rows, scale: float, relative: bool, seeds: range
+        self, data: Dataset, rows: PredicateRows, scale: float, relative: bool, seeds: range
     ) -> NDArray[np.float64]:
         """Log-odds at noisy weights, one layer ``[passes, n]`` a seed."""
 
@@ -187,7 +183,7 @@ class TemporalLink(KnowledgeModel):
         self.net_ = net.to(torch_device(self.device))
         return self
 
-    def _trained(self, data: Dataset, links: LinkData, progress: Progress | None) -> Trained:
+    def _trained(self, data: Dataset, links: LinkData, progress: Progress | None) -> TrainedLinks:
         windows = self._windows(links)
         if windows.steps < 2:
             timed = bool((~np.isnan(links.edges.time)).any())
@@ -201,7 +197,11 @@ class TemporalLink(KnowledgeModel):
             )
         device = torch_device(self.device)
         sampler = Sampler(
-            windows, Past(windows), Nodes.of(windows, links), self.negatives, self.max_pairs
+            windows,
+            WindowHistory(windows),
+            ActiveNodes.of(windows, links),
+            self.negatives,
+            self.max_pairs,
         )
         names = _names(data, links.graph, sampler.nodes.order) if self.ids else {}
         inputs = typed_columns(data, links.graph)
@@ -212,18 +212,17 @@ class TemporalLink(KnowledgeModel):
             torch.manual_seed(self.seed)
             net = self._net(encoder.width).to(device)
             ids = _id_rows(data, links.graph, names).to(device)
-            attention = self.encoder == "gat"
             report = train_links(
-                net, x, ids, sampler, self.unroll, self._schedule(), attention, progress
+                net, x, ids, sampler, self.unroll, self.schedule(), self.encoder, progress
             )
-        return Trained(net.eval(), encoder.to_values(), names, report)
+        return TrainedLinks(net.eval(), encoder.to_values(), names, report)
 
     def _net(self, static: int) -> TemporalNet:
         return TemporalNet(
             static,
             sum(map(len, self.names_.values())),
             self.hidden,
-            [layer(self.encoder, self.hidden, HEADS) for _ in range(self.layers)],
+            [convolution(self.encoder, self.hidden, HEADS) for _ in range(self.layers)],
             self.recurrent,
             self.decoder,
             self.memory,
@@ -235,7 +234,7 @@ class TemporalLink(KnowledgeModel):
         return windows_of(links.edges, links.graph.node_count, width)
 
     @torch.no_grad()
-    def _scores(self, data: Dataset, rows: Rows) -> NDArray[np.float64]:
+    def _scores(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """``float64[n]``, higher is likelier true; NaN for a row that is no link."""
         links = link_data(data, rows, self.name, self.relation)
         windows = self._windows(links)
@@ -249,10 +248,9 @@ class TemporalLink(KnowledgeModel):
         ids = _id_rows(data, links.graph, self.names_).to(device)
         sweep = Sweep(self.net_, torch.from_numpy(inputs).to(device), ids)
         logits = torch.zeros(len(asked.source), device=device)
-        attention = self.encoder == "gat"
-        for chunk in chunks_of(windows, 0, windows.steps, self.unroll, attention, device):
-            at, found = sweep.run(chunk, asked)
-            logits[at] = found
+        for chunk in chunks_of(windows, 0, windows.steps, self.unroll, self.encoder, device):
+            at, scored = sweep.run(chunk, asked)
+            logits[at] = scored
         of_rows = logits.double()[row]
         surprise = torch.nn.functional.softplus(-of_rows)
         scores[there] = (surprise if self.score == "surprise" else of_rows).cpu().numpy()
@@ -260,23 +258,23 @@ class TemporalLink(KnowledgeModel):
 
     def _asked(
         self, windows: Windows, links: LinkData, there: NDArray[np.int64], device: torch.device
-    ) -> tuple[Asked, Tensor]:
+    ) -> tuple[PairQueries, Tensor]:
         """Distinct pairs and windows of the rows, and which of them each row is."""
         rows, width = links.rows.take(there), window_width(self.window, links)
         end = windows.numbers[-1] + 1
-        known = np.where(np.isnan(rows.time), end * width, rows.time)
-        number = np.floor(known / width).astype(np.int64)
+        moments = np.where(np.isnan(rows.time), end * width, rows.time)
+        number = np.floor(moments / width).astype(np.int64)
         origin = int(number.min())
         table = np.stack([number - origin, rows.source, rows.target], axis=1)
         first, row = by_appearance(*distinct_rows(table.T))
         order = np.argsort(table[first, 0], kind="stable")
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
         now, source, target = table[first[order]].T
         now = now + origin
         step = np.searchsorted(windows.numbers, now)
         asked = asked_of(
-            Past(windows),
+            WindowHistory(windows),
             np.ascontiguousarray(source),
             np.ascontiguousarray(target),
             step,
@@ -284,42 +282,31 @@ class TemporalLink(KnowledgeModel):
             None,
             device,
         )
-        return asked, torch.from_numpy(place[row])
+        return asked, torch.from_numpy(rank[row])
 
-    def _log_odds(self, scores: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
+    def _log_odds(self, scores: NDArray[np.float64], rows: PredicateRows) -> NDArray[np.float64]:
         return calibrated(self.calibration_, scores, rows, self.base_rate_)
-
-    def _schedule(self) -> Schedule:
-        return Schedule(
-            self.epochs,
-            self.patience,
-            self.learning_rate,
-            self.weight_decay,
-            noise=self.weight_noise,
-            relative=self.relative_noise,
-            seed=self.seed,
-        )
 
 
 def _names(data: Dataset, graph: NodeGraph, nodes: NDArray[np.int64]) -> dict[str, tuple[str, ...]]:
     """Names of some nodes by domain."""
-    known = {}
+    by_domain = {}
     for domain, start in graph.offsets.items():
         vocabulary = data.vocabularies[domain]
-        mine = np.sort(nodes[(nodes >= start) & (nodes < start + len(vocabulary))]) - start
-        known[domain] = tuple(vocabulary.decode(mine).to_pylist())
-    return known
+        of_domain = np.sort(nodes[(nodes >= start) & (nodes < start + len(vocabulary))]) - start
+        by_domain[domain] = tuple(vocabulary.decode(of_domain).to_pylist())
+    return by_domain
 
 
 def _id_rows(data: Dataset, graph: NodeGraph, names: Mapping[str, tuple[str, ...]]) -> Tensor:
     """``int64[n]``: row of each node's embedding by its name, 0 for an unknown one."""
     rows = np.zeros(graph.node_count, np.int64)
     before = 1
-    for domain, known in names.items():
+    for domain, members in names.items():
         if domain in graph.offsets:
             vocabulary, start = data.vocabularies[domain], graph.offsets[domain]
-            found = pc.index_in(vocabulary.names, value_set=pa.array(known, pa.string()))
-            at = found.fill_null(-1).to_numpy(zero_copy_only=False)
+            positions = pc.index_in(vocabulary.names, value_set=pa.array(members, pa.string()))
+            at = positions.fill_null(-1).to_numpy(zero_copy_only=False)
             rows[start : start + len(vocabulary)] = np.where(at >= 0, at + before, 0)
-        before += len(known)
+        before += len(members)
     return torch.from_numpy(rows)

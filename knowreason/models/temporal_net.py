@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor, nn
 
-from knowreason.models.convolution import sparse_tensor
+from knowreason.models.convolution import Convolution, message_edges
 from knowreason.models.encoders import GraphEncoder
+from knowreason.models.graphs import both_ways
 from knowreason.models.snapshots import HISTORY, Counter, Windows
 
 Recurrent = Literal["gru", "lstm", "none"]
@@ -32,8 +32,7 @@ class Chunk:
         node: ``int64[A]``, node of each slot, by window.
         bounds: ``last - first + 1`` offsets of the windows into the slots.
         inputs: ``float32[A, ACTIVITY]``.
-        edges: sparse adjacency ``[A, A]``, or pairs ``int64[2, m]`` for attention.
-        degree: ``float32[A, 1]``.
+        edges: from :func:`~knowreason.models.convolution.message_edges`.
     """
 
     first: int
@@ -42,11 +41,10 @@ class Chunk:
     bounds: tuple[int, ...]
     inputs: Tensor
     edges: Tensor
-    degree: Tensor
 
 
 @dataclass(frozen=True)
-class Asked:
+class PairQueries:
     """Pairs to be scored, in order of step.
 
     Attributes:
@@ -146,7 +144,7 @@ class Sweep:
     inner: Tensor = field(default_factory=lambda: torch.zeros(0))
     seen: Tensor = field(default_factory=lambda: torch.zeros(0))
 
-    def run(self, chunk: Chunk, asked: Asked) -> tuple[slice, Tensor]:
+    def run(self, chunk: Chunk, asked: PairQueries) -> tuple[slice, Tensor]:
         """Score what is asked in a chunk's windows, each from the states before it.
 
         Gradients reach back to the start of the chunk.
@@ -161,7 +159,7 @@ class Sweep:
         else:
             state, inner = torch.where(self.seen, self.state.detach(), begin), self.inner.detach()
         inputs = torch.cat([begin[chunk.node], chunk.inputs], dim=1)
-        messages = self.net.encoder(inputs, chunk.edges, chunk.degree)
+        messages = self.net.encoder(inputs, chunk.edges)
         sources, targets = [], []
         last = chunk.last + (chunk.last == len(asked.offsets) - 2)
         for step in range(chunk.first, last):
@@ -179,9 +177,9 @@ class Sweep:
 
 
 def chunks_of(
-    windows: Windows, first: int, last: int, unroll: int, attention: bool, device: torch.device
+    windows: Windows, first: int, last: int, unroll: int, kind: Convolution, device: torch.device
 ) -> list[Chunk]:
-    """Windows ``first <= t < last`` in chunks of ``unroll``."""
+    """Windows ``first <= t < last`` in chunks of ``unroll``, for layers of a kind."""
     key = np.concatenate(
         [windows.step * windows.nodes + e for e in (windows.source, windows.target)]
     )
@@ -195,15 +193,9 @@ def chunks_of(
         b = min(a + unroll, last)
         at = slice(bounds[a], bounds[b])
         pairs = slice(windows.offsets[a], windows.offsets[b])
-        adjacency = _adjacency(
-            source[pairs] - bounds[a], target[pairs] - bounds[a], bounds[b] - bounds[a]
-        )
-        edges = (
-            torch.from_numpy(np.stack(adjacency.nonzero()).astype(np.int64))
-            if attention
-            else sparse_tensor(adjacency)
-        )
-        degree = np.asarray(adjacency.sum(axis=1), np.float32)[:, None]
+        count = int(bounds[b] - bounds[a])
+        neighbours = both_ways(source[pairs] - bounds[a], target[pairs] - bounds[a], count)
+        edges = message_edges(kind, torch.from_numpy(neighbours).to(device), count)
         made.append(
             Chunk(
                 a,
@@ -211,25 +203,10 @@ def chunks_of(
                 torch.from_numpy(node[at]).to(device),
                 tuple((bounds[a : b + 1] - bounds[a]).tolist()),
                 torch.from_numpy(inputs[at]).to(device),
-                edges.to(device),
-                torch.from_numpy(degree).to(device),
+                edges,
             )
         )
     return made
-
-
-def _adjacency(
-    source: NDArray[np.int64], target: NDArray[np.int64], count: int
-) -> sparse.csr_array:
-    """Symmetric 0/1 matrix without self loops."""
-    other = source != target
-    rows = np.concatenate([source[other], target[other]])
-    columns = np.concatenate([target[other], source[other]])
-    ones = np.ones(len(rows), np.float32)
-    matrix = sparse.csr_array((ones, (rows, columns)), shape=(count, count))
-    matrix.sum_duplicates()
-    matrix.data[:] = 1.0
-    return matrix
 
 
 def _activity(

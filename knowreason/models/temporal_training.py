@@ -11,18 +11,19 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from knowreason.models.convolution import Convolution
 from knowreason.models.links import LinkData
 from knowreason.models.protocol import Progress
-from knowreason.models.snapshots import Past, Windows
-from knowreason.models.temporal_net import Asked, Chunk, Sweep, TemporalNet, chunks_of
-from knowreason.models.training import Schedule, noisy_weights
+from knowreason.models.snapshots import WindowHistory, Windows
+from knowreason.models.temporal_net import Chunk, PairQueries, Sweep, TemporalNet, chunks_of
+from knowreason.models.training import TrainingSchedule, noisy_weights
 
 HELD_SHARE = 0.15
 FIXED = 1_000_000_007  # added to the seed for negatives that stay the same
 
 
 @dataclass(frozen=True)
-class Nodes:
+class ActiveNodes:
     """Nodes that negatives are drawn from: those of a domain that have been active.
 
     Attributes:
@@ -38,7 +39,7 @@ class Nodes:
     steps: int
 
     @staticmethod
-    def of(windows: Windows, links: LinkData) -> Nodes:
+    def of(windows: Windows, links: LinkData) -> ActiveNodes:
         """From the windows' pairs."""
         starts = np.array(list(links.graph.offsets.values()), np.int64)
         domain = np.searchsorted(starts, np.arange(windows.nodes), side="right") - 1
@@ -48,7 +49,7 @@ class Nodes:
         active, first = np.unique(ends[by_step], return_index=True)
         key = domain[active] * (windows.steps + 1) + step[by_step][first]
         order = np.argsort(key, kind="stable")
-        return Nodes(active[order], key[order], domain, windows.steps)
+        return ActiveNodes(active[order], key[order], domain, windows.steps)
 
     def drawn(
         self, like: NDArray[np.int64], step: NDArray[np.int64], random: np.random.Generator
@@ -71,12 +72,14 @@ class Sampler:
     """
 
     windows: Windows
-    past: Past
-    nodes: Nodes
+    past: WindowHistory
+    nodes: ActiveNodes
     negatives: int
     limit: int
 
-    def draw(self, first: int, last: int, seed: tuple[int, int], device: torch.device) -> Asked:
+    def draw(
+        self, first: int, last: int, seed: tuple[int, int], device: torch.device
+    ) -> PairQueries:
         """Pairs of the windows ``first <= t < last``, source or target exchanged at random."""
         windows, random = self.windows, np.random.default_rng(seed)
         pairs = np.arange(windows.offsets[first], windows.offsets[last])
@@ -109,14 +112,14 @@ class Sampler:
 
 
 def asked_of(
-    past: Past,
+    past: WindowHistory,
     source: NDArray[np.int64],
     target: NDArray[np.int64],
     step: NDArray[np.int64],
     now: NDArray[np.int64] | None,
     truth: NDArray[np.bool_] | None,
     device: torch.device,
-) -> Asked:
+) -> PairQueries:
     """Pairs in order of step, as tensors.
 
     Args:
@@ -128,13 +131,13 @@ def asked_of(
     """
     windows = past.windows
     inputs = past.inputs(source, target, step, windows.numbers[step] if now is None else now)
-    known = np.zeros(len(source), bool) if truth is None else truth
-    return Asked(
+    there = np.zeros(len(source), bool) if truth is None else truth
+    return PairQueries(
         torch.from_numpy(source).to(device),
         torch.from_numpy(target).to(device),
         np.searchsorted(step, np.arange(windows.steps + 2)),
         torch.from_numpy(inputs).to(device),
-        torch.from_numpy(known.astype(np.float32)).to(device),
+        torch.from_numpy(there.astype(np.float32)).to(device),
     )
 
 
@@ -144,8 +147,8 @@ def train_links(
     ids: Tensor,
     sampler: Sampler,
     unroll: int,
-    schedule: Schedule,
-    attention: bool = False,
+    schedule: TrainingSchedule,
+    kind: Convolution = "gcn",
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
     """Train in place by truncated backpropagation; keep the weights best on the last windows.
@@ -156,7 +159,7 @@ def train_links(
         sampler: of pairs.
         unroll: windows that gradients reach back.
         schedule: how; its batches are chunks of windows.
-        attention: whether the encoder takes pairs.
+        kind: of the encoder's layers.
         progress: called each epoch.
 
     Returns:
@@ -165,15 +168,15 @@ def train_links(
     windows, device = sampler.windows, x.device
     held = int(np.ceil(HELD_SHARE * windows.steps)) if windows.steps >= 6 else 0
     cut = windows.steps - held
-    training = chunks_of(windows, 0, cut, unroll, attention, device)
-    validation = chunks_of(windows, cut, windows.steps, unroll, attention, device)
+    training = chunks_of(windows, 0, cut, unroll, kind, device)
+    validation = chunks_of(windows, cut, windows.steps, unroll, kind, device)
     check = sampler.draw(cut, windows.steps, (schedule.seed + FIXED, 0), device)
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
     generator = torch.Generator().manual_seed(schedule.seed)
     best, best_epoch, epoch, area = np.inf, 0, 0, np.nan
-    kept = {name: value.clone() for name, value in net.state_dict().items()}
+    best_weights = {name: value.clone() for name, value in net.state_dict().items()}
     for epoch in range(1, schedule.epochs + 1):
         net.train()
         asked = sampler.draw(0, cut, (schedule.seed, epoch), device)
@@ -189,7 +192,7 @@ def train_links(
             now, now_area = _held_loss(sweep, validation, check)
             if now < best - 1e-5:
                 best, best_epoch, area = now, epoch, now_area
-                kept = {name: value.clone() for name, value in net.state_dict().items()}
+                best_weights = {name: value.clone() for name, value in net.state_dict().items()}
         if progress is not None:
             progress(epoch, schedule.epochs, f"epoch {epoch}")
         if held and epoch - best_epoch >= schedule.patience:
@@ -197,7 +200,7 @@ def train_links(
     size = f"{windows.offsets[cut]:,} pairs in {cut:,} windows"
     if not held:
         return (f"trained for {epoch} epochs on {size}, none held out",)
-    net.load_state_dict(kept)
+    net.load_state_dict(best_weights)
     if progress is not None:
         progress(schedule.epochs, schedule.epochs, f"best at epoch {best_epoch}")
     return (
@@ -207,12 +210,12 @@ def train_links(
 
 
 @torch.no_grad()
-def _held_loss(sweep: Sweep, chunks: list[Chunk], asked: Asked) -> tuple[float, float]:
+def _held_loss(sweep: Sweep, chunks: list[Chunk], asked: PairQueries) -> tuple[float, float]:
     """Loss and AUC in windows after those of training, from the states training left."""
     sweep.net.eval()
-    found = [sweep.run(chunk, asked) for chunk in chunks]
-    logits = torch.cat([part for _, part in found])
-    truth = torch.cat([asked.truth[rows] for rows, _ in found])
+    swept = [sweep.run(chunk, asked) for chunk in chunks]
+    logits = torch.cat([scores for _, scores in swept])
+    truth = torch.cat([asked.truth[rows] for rows, _ in swept])
     loss = float(binary_cross_entropy_with_logits(logits, truth))
     return loss, auc(truth.cpu().numpy() > 0, logits.cpu().numpy())
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from knowreason.errors import ModelError
+from knowreason.models.model_options import AtLeastOne, AtLeastZero, Within
 from knowreason.models.protocol import Progress
 
 Loss = Callable[[Tensor], Tensor]
+NotNegative = Annotated[float, Within(0)]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSchedule:
     """How a module is trained.
 
     Attributes:
@@ -39,12 +42,45 @@ class Schedule:
     seed: int = 0
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
+class GradientOptions:
+    """Options of every model that is trained by gradients.
+
+    Attributes:
+        weight_noise: scale of noise on the weights in training, set by ``noisy``.
+        relative_noise: whether it is relative to each weight.
+    """
+
+    epochs: AtLeastZero = 200
+    patience: AtLeastOne = 20
+    learning_rate: NotNegative = 3e-3
+    weight_decay: NotNegative = 1e-4
+    device: str = "auto"
+    seed: int = 0
+
+    weight_noise = 0.0
+    relative_noise = False
+
+    def schedule(self, batch_size: int = 0) -> TrainingSchedule:
+        """How the module is trained."""
+        return TrainingSchedule(
+            self.epochs,
+            self.patience,
+            self.learning_rate,
+            self.weight_decay,
+            batch_size,
+            self.weight_noise,
+            self.relative_noise,
+            self.seed,
+        )
+
+
 def train(
     module: nn.Module,
     loss: Loss,
     rows: Tensor,
     held: Tensor,
-    schedule: Schedule,
+    schedule: TrainingSchedule,
     progress: Progress | None = None,
 ) -> str:
     """Minimise ``loss`` of the training rows; keep the weights best on the held-out rows.
@@ -65,7 +101,7 @@ def train(
     )
     generator = torch.Generator().manual_seed(schedule.seed)
     best, best_epoch = float("inf"), 0
-    kept = {name: value.clone() for name, value in module.state_dict().items()}
+    best_weights = {name: value.clone() for name, value in module.state_dict().items()}
     epoch = 0
     for epoch in range(1, schedule.epochs + 1):
         module.train()
@@ -78,14 +114,14 @@ def train(
             now = _held_loss(module, loss, held)
             if now < best - 1e-5:
                 best, best_epoch = now, epoch
-                kept = {name: value.clone() for name, value in module.state_dict().items()}
+                best_weights = {name: value.clone() for name, value in module.state_dict().items()}
         if progress is not None:
             progress(epoch, schedule.epochs, f"epoch {epoch}")
         if len(held) and epoch - best_epoch >= schedule.patience:
             break
     if not len(held):
         return f"trained for {epoch} epochs on {len(rows)} rows, none held out"
-    module.load_state_dict(kept)
+    module.load_state_dict(best_weights)
     if progress is not None:
         progress(schedule.epochs, schedule.epochs, f"best at epoch {best_epoch}")
     return (
@@ -105,7 +141,7 @@ def noisy_weights(
     if scale <= 0:
         yield
         return
-    kept = [weight.detach().clone() for weight in module.parameters()]
+    weights = [weight.detach().clone() for weight in module.parameters()]
     with torch.no_grad():
         for weight in module.parameters():
             noise = torch.randn(weight.shape, generator=generator).to(weight.device)
@@ -114,7 +150,7 @@ def noisy_weights(
         yield
     finally:
         with torch.no_grad():
-            for weight, value in zip(module.parameters(), kept, strict=True):
+            for weight, value in zip(module.parameters(), weights, strict=True):
                 weight.copy_(value)
 
 

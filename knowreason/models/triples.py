@@ -25,7 +25,7 @@ UNSEEN = -1
 
 
 @dataclass(frozen=True)
-class Places:
+class TripleArguments:
     """Which argument of a predicate is what.
 
     Attributes:
@@ -38,7 +38,7 @@ class Places:
     relation: int | None = None
 
     @staticmethod
-    def of(data: Dataset, predicate: str) -> Places:
+    def of(data: Dataset, predicate: str) -> TripleArguments:
         """Two arguments are head and tail; of three the relation is the one named so, else the
         one whose domain the other two do not share, else the middle one.
 
@@ -47,7 +47,7 @@ class Places:
         """
         sorts = data.program.sorts_of(predicate)
         if len(sorts) == 2:
-            return Places(0, 1)
+            return TripleArguments(0, 1)
         if len(sorts) != 3:
             raise ModelError(
                 f"`{predicate}` has {len(sorts)} arguments; a link has two, or three with"
@@ -61,7 +61,7 @@ class Places:
         odd = [i for i in range(3) if sorts.count(sorts[i]) == 1]
         middle = named[0] if named else odd[0] if len(odd) == 1 else 1
         head, tail = (i for i in range(3) if i != middle)
-        return Places(head, tail, middle)
+        return TripleArguments(head, tail, middle)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class TripleIndex:
     @staticmethod
     def of(data: Dataset, predicates: Sequence[str]) -> TripleIndex:
         """All things of the domains that the predicates connect, and all relations."""
-        places = {name: Places.of(data, name) for name in predicates}
+        places = {name: TripleArguments.of(data, name) for name in predicates}
         sorts = {name: data.program.sorts_of(name) for name in predicates}
         ends = {name: (sorts[name][p.head], sorts[name][p.tail]) for name, p in places.items()}
         domains = tuple(dict.fromkeys(domain for pair in ends.values() for domain in pair))
@@ -94,13 +94,13 @@ class TripleIndex:
             domain: (int(stop) - len(names), int(stop))
             for domain, names, stop in zip(domains, entities, stops, strict=True)
         }
-        found: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
+        ends_of: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
         for name, (head, tail) in ends.items():
             at = places[name].relation
             own = [name] if at is None else list(data.vocabularies[sorts[name][at]])
-            found |= {each: (span[head], span[tail]) for each in own if each not in found}
-        ranges = np.array(list(found.values()), np.int64).reshape(-1, 2, 2)
-        return TripleIndex(domains, entities, tuple(found), ranges)
+            ends_of |= {each: (span[head], span[tail]) for each in own if each not in ends_of}
+        ranges = np.array(list(ends_of.values()), np.int64).reshape(-1, 2, 2)
+        return TripleIndex(domains, entities, tuple(ends_of), ranges)
 
     @property
     def entity_count(self) -> int:
@@ -111,7 +111,7 @@ class TripleIndex:
         self, data: Dataset, predicate: str, arguments: NDArray[np.int32]
     ) -> NDArray[np.int64]:
         """Atoms as triples ``int64[n, 3]``, ``-1`` for a thing that has no number here."""
-        places, sorts = Places.of(data, predicate), data.program.sorts_of(predicate)
+        places, sorts = TripleArguments.of(data, predicate), data.program.sorts_of(predicate)
         columns = [
             self._entity_numbers(data, sorts[places.head])[arguments[:, places.head]],
             np.full(len(arguments), _position(self.relations, predicate), np.int64),

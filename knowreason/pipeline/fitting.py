@@ -23,7 +23,7 @@ from knowreason.learn import Fit, Problem, learn
 from knowreason.logic import Formula, ModelDeclaration, Program
 from knowreason.logic.variables import walk
 from knowreason.models import MODELS, KnowledgeModel, cross_fit, make
-from knowreason.models.registry import options_table
+from knowreason.models.model_options import options_table
 from knowreason.pipeline.settings import Options, Settings
 from knowreason.pipeline.stored_models import (
     FittedModel,

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from knowreason.data import Dataset
+from knowreason.data.clock import Moment
 from knowreason.errors import ProjectError
 from knowreason.metrics import Estimate, evaluate
 from knowreason.models import atoms_of
@@ -80,7 +81,7 @@ def with_prequential(
     project: Project,
     whole: Dataset,
     test: Dataset,
-    cut: object,
+    cut: Moment,
 ) -> Evaluation:
     """The evaluation with a row for each label delay: 0 and the project's own."""
     split, delay = project.split, label_delay(project)

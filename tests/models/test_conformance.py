@@ -25,7 +25,6 @@ CASES = {
         {"classifier": ModelCall("trees", (), (("max_iter", 10),)), "keep": "always", **SMALL},
         {
             "classifier": ModelCall("sklearn", (), (("missing", "refuse"),)),
-            "method": "smote",
             **SMALL,
         },
     ],

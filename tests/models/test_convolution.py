@@ -3,63 +3,43 @@ import pytest
 import torch
 from torch_geometric.nn import GCNConv, GINConv, SAGEConv
 
-from knowreason.models.convolution import (
-    GCNLayer,
-    GINLayer,
-    SAGELayer,
-    neighbour_sum,
-    sparse_tensor,
-)
-from knowreason.models.graphs import NodeGraph
+from knowreason.models.convolution import convolution, message_edges
+from knowreason.models.graphs import both_ways
 
 
 @pytest.fixture(scope="module")
-def graph():
-    random = np.random.default_rng(0)
-    source, target = random.integers(0, 30, (2, 80))
-    graph = NodeGraph({"Node": 0}, 32, source, target, {})
-    edges = torch.from_numpy(graph.both_ways)
-    degree = torch.from_numpy(graph.degree[:, None])
-    return edges, sparse_tensor(graph.adjacency), degree
+def pairs():
+    source, target = np.random.default_rng(0).integers(0, 30, (2, 80))
+    return torch.from_numpy(both_ways(source, target, 32))
 
 
-def copied(theirs, ours, pairs):
-    with torch.no_grad():
-        for name, other in pairs.items():
-            ours.get_parameter(name).copy_(theirs.get_parameter(other))
-    return ours
-
-
-def cases():
+@pytest.mark.parametrize(("kind", "theirs"), [("gcn", GCNConv), ("sage", SAGEConv), ("gin", None)])
+def test_a_matrix_gives_what_pairs_give(pairs, kind, theirs):
     torch.manual_seed(0)
-    gcn, sage = GCNConv(8, 8), SAGEConv(8, 8)
-    gin_layer = GINLayer(8)
-    gin = GINConv(gin_layer.network, train_eps=True)
-    gcn_pairs = {"linear.weight": "lin.weight", "bias": "bias"}
-    sage_pairs = {
-        "neighbours.weight": "lin_l.weight",
-        "neighbours.bias": "lin_l.bias",
-        "own.weight": "lin_r.weight",
-    }
-    yield pytest.param(gcn, copied(gcn, GCNLayer(8), gcn_pairs), id="gcn")
-    yield pytest.param(sage, copied(sage, SAGELayer(8), sage_pairs), id="sage")
-    yield pytest.param(gin, gin_layer, id="gin")
-
-
-@pytest.mark.parametrize(("theirs", "ours"), list(cases()))
-def test_layers_and_gradients_are_those_of_pyg(graph, theirs, ours):
-    edges, adjacency, degree = graph
-    x = torch.randn(32, 8)
-    first, second = x.clone().requires_grad_(), x.clone().requires_grad_()
-    expected, found = theirs(first, edges), ours(second, adjacency, degree)
+    ours = convolution(kind, 8)
+    expected_of = GINConv(ours.nn, train_eps=True) if theirs is None else theirs(8, 8)
+    expected_of.load_state_dict(ours.state_dict())
+    first = torch.randn(32, 8, requires_grad=True)
+    second = first.detach().clone().requires_grad_()
+    expected, found = expected_of(first, pairs), ours(second, message_edges(kind, pairs, 32))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     expected.square().sum().backward()
     found.square().sum().backward()
     torch.testing.assert_close(second.grad, first.grad, atol=1e-4, rtol=1e-4)
 
 
-def test_the_product_has_the_right_gradient(graph):
-    _, adjacency, _ = graph
-    matrix = adjacency.to_dense().double().to_sparse_csr()
-    x = torch.randn(32, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda value: neighbour_sum(matrix, value), x)
+@pytest.mark.parametrize("kind", ["gcn", "sage", "gin"])
+def test_a_message_may_stand_for_several(pairs, kind):
+    """A message of weight 2 is two messages; the degree of the whole graph can be given."""
+    weight = torch.arange(pairs.shape[1]) % 3 + 1.0
+    repeated = pairs.repeat_interleave(weight.long(), dim=1)
+    found = message_edges(kind, pairs, 32, weight).to_dense()
+    torch.testing.assert_close(found, message_edges(kind, repeated, 32).to_dense())
+    degree = torch.bincount(repeated[1], minlength=32).float()
+    some = weight > 1
+    part = message_edges(kind, pairs[:, some], 32, weight[some], degree).to_dense()
+    off = ~torch.eye(32, dtype=torch.bool)
+    kept = torch.zeros(32, 32, dtype=torch.bool)
+    kept[pairs[1, some], pairs[0, some]] = True
+    torch.testing.assert_close(part[off & kept], found[off & kept])
+    assert not part[off & ~kept].any()

@@ -5,7 +5,6 @@ import pyarrow as pa
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from torch_geometric.nn import HGTConv
 
 from knowreason import lang
 from knowreason.data import Dataset, EdgeList
@@ -117,47 +116,20 @@ def test_a_graph_is_needed_for_pooling(data):
     assert "pool" in str(caught.value)
 
 
-def test_hgt_is_that_of_pyg():
-    random, width, heads = np.random.default_rng(0), 8, 2
-    kinds = [("A", "likes", "A"), ("A", "owns", "B"), ("B", "rev", "A")]
-    relations = [(0, 0), (0, 1), (1, 0)]
-    pairs = [random.integers(0, 5 if i == 0 else 3, (2, 12)) for i in range(3)]
+def test_hgt_on_flat_nodes_is_that_on_dictionaries():
+    random = np.random.default_rng(0)
     torch.manual_seed(0)
-    theirs = HGTConv(width, width, (["A", "B"], kinds), heads=heads)
-    ours = copied_hgt(theirs, HGTLayer(width, heads, 2, relations), kinds, heads)
-    x = torch.randn(8, width)
-    edges = {kind: torch.from_numpy(pair) for kind, pair in zip(kinds, pairs, strict=True)}
-    expected = theirs({"A": x[:5], "B": x[5:]}, edges)
-    source = np.concatenate([pairs[0][0], pairs[1][0], pairs[2][0] + 5])
-    target = np.concatenate([pairs[0][1], pairs[1][1] + 5, pairs[2][1]])
-    typed = TypedEdges(
-        torch.from_numpy(source),
-        torch.from_numpy(target),
-        torch.repeat_interleave(torch.arange(3), 12),
-        ((0, 0, 5), (1, 5, 8)),
-    )
-    found = ours(x, typed, torch.zeros(8, 1))
-    torch.testing.assert_close(found, torch.cat([expected["A"], expected["B"]]))
-
-
-def copied_hgt(theirs, ours, kinds, heads):
-    with torch.no_grad():
-        for i, domain in enumerate("AB"):
-            for mine, other in (
-                (ours.project[i], theirs.kqv_lin.lins[domain]),
-                (ours.output[i], theirs.out_lin.lins[domain]),
-            ):
-                mine.weight.copy_(other.weight)
-                mine.bias.copy_(other.bias)
-            ours.skip[i] = theirs.skip[domain][0] + 0.3 * i
-            theirs.skip[domain][0] += 0.3 * i
-        for i, kind in enumerate(kinds):
-            theirs.p_rel["__".join(kind)].copy_(torch.rand(1, heads))
-            ours.prior[i] = theirs.p_rel["__".join(kind)][0]
-            for head in range(heads):
-                ours.key[i, head] = theirs.k_rel.weight[head * len(kinds) + i]
-                ours.value[i, head] = theirs.v_rel.weight[head * len(kinds) + i]
-    return ours
+    layer = HGTLayer(8, 2, domains=3, relations=[(0, 0), (0, 1), (1, 0), (2, 0)])
+    pairs = [torch.from_numpy(random.integers(0, 5 if i == 0 else 3, (2, 12))) for i in range(3)]
+    x = torch.randn(8, 8)
+    kinds = layer.kinds[:3]
+    expected = layer.attention({"0": x[:5], "1": x[5:]}, dict(zip(kinds, pairs, strict=True)))
+    source = torch.cat([pairs[0][0], pairs[1][0], pairs[2][0] + 5])
+    target = torch.cat([pairs[0][1], pairs[1][1] + 5, pairs[2][1]])
+    relation = torch.repeat_interleave(torch.arange(3), 12)
+    order = torch.randperm(36)
+    typed = TypedEdges(source[order], target[order], relation[order], ((0, 0, 5), (1, 5, 8)))
+    torch.testing.assert_close(layer(x, typed), torch.cat([expected["0"], expected["1"]]))
 
 
 def two_relations(count=300, seed=0):

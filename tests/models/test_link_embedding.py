@@ -12,7 +12,7 @@ from knowreason.data import Dataset
 from knowreason.errors import ModelError
 from knowreason.models import atoms_of, check_model, make
 from knowreason.models.link_scorers import Embeddings, Scorer, contrast, link_score
-from knowreason.models.triples import Negatives, Places, TripleIndex
+from knowreason.models.triples import Negatives, TripleArguments, TripleIndex
 
 SCORERS = get_args(Scorer)
 GRAPH = """
@@ -270,13 +270,13 @@ def test_places_of_arguments():
     observed Six(A)
     """.replace("\n    ", "\n")
     data = Dataset.from_frames(lang.loads(text))
-    assert Places.of(data, "One") == Places(0, 1)
-    assert Places.of(data, "Two") == Places(1, 2, 0)
-    assert Places.of(data, "Three") == Places(0, 2, 1)
-    assert Places.of(data, "Four") == Places(0, 1, 2)
-    assert Places.of(data, "Five") == Places(0, 2, 1)
+    assert TripleArguments.of(data, "One") == TripleArguments(0, 1)
+    assert TripleArguments.of(data, "Two") == TripleArguments(1, 2, 0)
+    assert TripleArguments.of(data, "Three") == TripleArguments(0, 2, 1)
+    assert TripleArguments.of(data, "Four") == TripleArguments(0, 1, 2)
+    assert TripleArguments.of(data, "Five") == TripleArguments(0, 2, 1)
     with pytest.raises(ModelError) as caught:
-        Places.of(data, "Six")
+        TripleArguments.of(data, "Six")
     assert caught.value.code == "KR880"
 
 

@@ -1,3 +1,6 @@
+import sys
+import types
+
 import pytest
 
 from knowreason.errors import ModelError, UnknownNameError
@@ -38,6 +41,10 @@ def test_an_instance_is_copied():
         ("trees", {"hops": True}, "KR803", "is True, not an integer"),
         ("trees", {"features": "one"}, "KR803", "not a list"),
         ("column", {}, "KR804", "needs the option `column`"),
+        ("gnn", {"hidden": 0}, "KR861", "is 0; it is at least 1"),
+        ("gnn", {"dropout": 1.5}, "KR861", "is 1.5; it is between 0 and 1"),
+        ("gnn", {"hidden": 2.5}, "KR803", "is 2.5, not an integer"),
+        ("gnn", {"weight_decay": -1.0}, "KR861", "is -1.0; it is at least 0"),
         (ModelCall("column", ("a", "b", 1.0, 2.0, "platt", 0.5, 7)), {}, "KR804", "6 options"),
     ],
 )
@@ -46,6 +53,21 @@ def test_wrong_options_are_named(what, overrides, code, text):
         make(what, overrides)
     assert caught.value.code == code
     assert text in str(caught.value)
+
+
+def test_inherited_options_are_checked_in_modules_of_others():
+    """A plug-in need not import the types of the options it inherits."""
+    source = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "from knowreason.models.gnn import GNN\n"
+        "@dataclass(eq=False, repr=False)\nclass Own(GNN):\n    depth: int = 1\n"
+    )
+    plugin = sys.modules["plugin_of_gnn"] = types.ModuleType("plugin_of_gnn")
+    exec(source, vars(plugin))
+    assert make(plugin.Own, {"depth": 3, "weight_decay": 0.5}).weight_decay == 0.5
+    for option in ("weight_decay", "batch_size"):
+        with pytest.raises(ModelError, match="at least 0"):
+            make(plugin.Own, {option: -1})
 
 
 def test_unknown_kinds_get_the_nearest_name():

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowreason.models.links import Links
-from knowreason.models.snapshots import HISTORY, Past, windows_of
+from knowreason.models.snapshots import HISTORY, WindowHistory, windows_of
 
 NODES = 5
 
@@ -78,7 +78,7 @@ def test_past_is_what_a_loop_finds(found, source, target, moment):
     now = moment // 3
     step = int(np.searchsorted(windows.numbers, now))
     one = [np.array([value]) for value in (source, target, step, now)]
-    inputs = Past(windows).inputs(*one)
+    inputs = WindowHistory(windows).inputs(*one)
     assert inputs.shape == (1, len(HISTORY))
     expected = by_hand(windows, source, target, step, now)
     assert np.expm1(inputs[0]) == pytest.approx(expected, abs=1e-4)

@@ -14,7 +14,7 @@ from knowreason.models import load_model, make, rows_of, save_model
 from knowreason.models.example import example_data
 from knowreason.models.links import link_data
 from knowreason.models.temporal_net import Sweep, chunks_of
-from knowreason.models.temporal_training import Nodes, auc
+from knowreason.models.temporal_training import ActiveNodes, auc
 
 PROGRAM = """
 domain Event, Host
@@ -158,7 +158,7 @@ def test_windows_do_not_depend_on_how_many_are_read_at_once(fitted, table):
     data = dataset(table)
     together = fitted.log_odds(data, "Malicious")
     fitted.unroll, kept = 3, fitted.unroll
-    np.testing.assert_allclose(fitted.log_odds(data, "Malicious"), together, rtol=1e-5, atol=2e-5)
+    np.testing.assert_allclose(fitted.log_odds(data, "Malicious"), together, rtol=1e-4, atol=1e-4)
     fitted.unroll = kept
 
 
@@ -167,8 +167,13 @@ def test_a_chunk_is_the_sum_of_its_windows(table):
     links = link_data(data, rows_of(data, "Malicious"), "t")
     model = make("temporal_link", SMALL)
     windows = model._windows(links)
-    for attention in (False, True):
-        (chunk,) = chunks_of(windows, 2, 5, 9, attention, "cpu")
+    for kind in ("gin", "gat"):
+        (chunk,) = chunks_of(windows, 2, 5, 9, kind, "cpu")
+        matrix = np.zeros((len(chunk.node),) * 2)
+        if kind == "gat":
+            np.add.at(matrix, tuple(chunk.edges.numpy()), 1)
+        else:
+            matrix += chunk.edges.to_dense().numpy()
         sizes = np.diff(chunk.bounds)
         for step, (begin, end) in zip(
             range(2, 5), zip(chunk.bounds, chunk.bounds[1:], strict=False), strict=True
@@ -180,11 +185,8 @@ def test_a_chunk_is_the_sum_of_its_windows(table):
             whole = sparse.csr_array((np.ones(len(ends[0])), ends), shape=(windows.nodes,) * 2)
             both = ((whole + whole.T) > 0)[nodes][:, nodes].toarray()
             np.fill_diagonal(both, False)
-            np.testing.assert_array_equal(chunk.degree[begin:end, 0], both.sum(axis=1))
-        if attention:
-            block = np.searchsorted(chunk.bounds, chunk.edges.numpy(), side="right")
-            np.testing.assert_array_equal(block[0], block[1])
-            assert chunk.edges.shape[1] == int(chunk.degree.sum())
+            np.testing.assert_array_equal(matrix[begin:end, begin:end], both)
+            assert matrix[begin:end].sum() == both.sum()
         assert sizes.sum() == len(chunk.node)
 
 
@@ -192,7 +194,7 @@ def test_negatives_are_of_the_same_domain_and_active(table):
     data = dataset(table)
     links = link_data(data, rows_of(data, "Malicious"), "t")
     windows = make("temporal_link", SMALL)._windows(links)
-    nodes = Nodes.of(windows, links)
+    nodes = ActiveNodes.of(windows, links)
     like = np.repeat(windows.source, 5)
     step = np.repeat(windows.step, 5)
     drawn = nodes.drawn(like, step, np.random.default_rng(0))
@@ -290,13 +292,13 @@ def test_the_clock_stands_in_for_a_time_column():
 def test_states_of_idle_nodes_stay(fitted, table):
     import torch
 
-    from knowreason.models.snapshots import Past
+    from knowreason.models.snapshots import WindowHistory
     from knowreason.models.temporal_training import asked_of
 
     data = dataset(table)
     windows = fitted._windows(link_data(data, rows_of(data, "Malicious"), "t"))
     none = np.zeros(0, np.int64)
-    asked = asked_of(Past(windows), none, none, none, None, None, torch.device("cpu"))
+    asked = asked_of(WindowHistory(windows), none, none, none, None, None, torch.device("cpu"))
     count = windows.nodes
     sweep = Sweep(fitted.net_, torch.zeros(count, 0), torch.zeros(count, dtype=torch.int64))
     first, second = chunks_of(windows, 0, 2, 1, False, torch.device("cpu"))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from knowreason.models.diffusion.decoders import EdgeKind, FeatureDecoder, LinkDecoders
 from knowreason.models.diffusion.encoders import MeanEncoder, TypedEncoder
-from knowreason.models.diffusion.world import Links, World
+from knowreason.models.diffusion.world import DomainLinks, World
 from knowreason.models.protocol import Progress
 
 EDGES_A_STEP = 20_000
@@ -223,7 +223,7 @@ def _loss(
 
 
 def _link_loss(
-    decoders: nn.Module, world: World, link: Links, latent: Tensor, generator: torch.Generator
+    decoders: nn.Module, world: World, link: DomainLinks, latent: Tensor, generator: torch.Generator
 ) -> Tensor:
     """Loss of a sample of edges and of as many pairs that are (almost surely) none."""
     assert isinstance(decoders, LinkDecoders)

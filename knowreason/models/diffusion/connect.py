@@ -14,14 +14,14 @@ from knowreason.data.features import FeatureTable
 from knowreason.models.diffusion.autoencoder import Latents
 from knowreason.models.diffusion.decoders import LinkDecoders
 from knowreason.models.diffusion.enlarge import NewEdges
-from knowreason.models.diffusion.world import Links, degree_name
+from knowreason.models.diffusion.world import DomainLinks, degree_name
 
 CANDIDATES = 128  # partners taken of each near thing
 CHUNK = 200_000  # pairs scored at once
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class CandidatePairs:
     """Synthetic things and possible partners.
 
     Attributes:
@@ -34,9 +34,9 @@ class Pairs:
     partner: NDArray[np.int64]
     log_weight: NDArray[np.float64]
 
-    def take(self, rows: NDArray[np.generic] | slice) -> Pairs:
+    def take(self, rows: NDArray[np.generic] | slice) -> CandidatePairs:
         """Some of the pairs."""
-        return Pairs(self.new[rows], self.partner[rows], self.log_weight[rows])
+        return CandidatePairs(self.new[rows], self.partner[rows], self.log_weight[rows])
 
 
 def connected(
@@ -64,7 +64,7 @@ def connected(
         rng: of every draw.
     """
     world = latents.world
-    found: list[NewEdges] = []
+    edges: list[NewEdges] = []
     for link, decoders in zip(world.own_links, latents.module.links, strict=True):
         assert isinstance(decoders, LinkDecoders)
         name = degree_name(link)
@@ -75,21 +75,21 @@ def connected(
         pairs = candidates(latents, link, points, nearest, rng)
         scores, outward = _scores(latents, link, decoders, points, pairs)
         noisy = scores + pairs.log_weight + rng.gumbel(size=len(scores))
-        kept = best_of_each(pairs.new, noisy, degree)
-        chosen = pairs.take(kept)
-        out = rng.logistic(size=len(kept)) < outward[kept]
-        kind, share = _kinds_and_times(latents, link, decoders, points, chosen, out, rng)
-        found += _edges(latents, link, chosen, out, kind, share, template, rng)
-    return tuple(found)
+        best = best_of_each(pairs.new, noisy, degree)
+        partners = pairs.take(best)
+        out = rng.logistic(size=len(best)) < outward[best]
+        kind, share = _kinds_and_times(latents, link, decoders, points, partners, out, rng)
+        edges += _edges(latents, link, partners, out, kind, share, template, rng)
+    return tuple(edges)
 
 
 def candidates(
     latents: Latents,
-    link: Links,
+    link: DomainLinks,
     points: NDArray[np.float32],
     nearest: int,
     rng: np.random.Generator,
-) -> Pairs:
+) -> CandidatePairs:
     """Possible partners of each new thing in one kind of link, each pair once."""
     world = latents.world
     domain, partner = world.domain, link.partner(world.domain)
@@ -103,7 +103,9 @@ def candidates(
     there = reach.data > 0
     order = np.lexsort((reach.col[there], reach.row[there]))
     rows, columns = reach.row[there][order], reach.col[there][order]
-    return Pairs(rows.astype(np.int64), columns.astype(np.int64), np.log(reach.data[there][order]))
+    return CandidatePairs(
+        rows.astype(np.int64), columns.astype(np.int64), np.log(reach.data[there][order])
+    )
 
 
 def _among(
@@ -119,8 +121,8 @@ def _among(
     above = sparse.coo_array(sparse.triu(among.maximum(among.T), k=1))
     lent = near.indices.reshape(len(points), -1)
     rows = np.repeat(above.row, lent.shape[1])
-    found = sparse.csr_matrix(reach)[rows, lent[above.col].ravel()]
-    weight = np.asarray(found).reshape(-1, lent.shape[1]).mean(axis=1)
+    reached = sparse.csr_matrix(reach)[rows, lent[above.col].ravel()]
+    weight = np.asarray(reached).reshape(-1, lent.shape[1]).mean(axis=1)
     return sparse.csr_array((weight, (above.row, above.col)), shape=among.shape)
 
 
@@ -141,25 +143,25 @@ def _nearest(
     from sklearn.neighbors import NearestNeighbors
 
     count = min(count, len(among))
-    found = NearestNeighbors(n_neighbors=count).fit(among).kneighbors_graph(points)
-    return sparse.csr_array(found, dtype=np.float32)
+    neighbours = NearestNeighbors(n_neighbors=count).fit(among).kneighbors_graph(points)
+    return sparse.csr_array(neighbours, dtype=np.float32)
 
 
 def _thinned(matrix: sparse.csr_array, limit: int, rng: np.random.Generator) -> sparse.csr_array:
     """At most ``limit`` entries a row, drawn at random."""
     entries = matrix.tocoo()
     most = np.full(matrix.shape[0], limit)
-    kept = best_of_each(entries.row.astype(np.int64), rng.random(entries.nnz), most)
-    ends = entries.row[kept], entries.col[kept]
-    return sparse.csr_array((entries.data[kept], ends), shape=matrix.shape)
+    drawn = best_of_each(entries.row.astype(np.int64), rng.random(entries.nnz), most)
+    ends = entries.row[drawn], entries.col[drawn]
+    return sparse.csr_array((entries.data[drawn], ends), shape=matrix.shape)
 
 
 def _scores(
     latents: Latents,
-    link: Links,
+    link: DomainLinks,
     decoders: LinkDecoders,
     points: NDArray[np.float32],
-    pairs: Pairs,
+    pairs: CandidatePairs,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Log-odds of an edge, and those of its leading out of the new thing."""
     domain = latents.world.domain
@@ -176,8 +178,8 @@ def _scores(
 
 def _edges(
     latents: Latents,
-    link: Links,
-    pairs: Pairs,
+    link: DomainLinks,
+    pairs: CandidatePairs,
     leads_out: NDArray[np.bool_],
     kind: NDArray[np.int64],
     share: NDArray[np.float64],
@@ -190,13 +192,15 @@ def _edges(
     new = len(world.own.x) + pairs.new
     source = np.where(leads_out, new, pairs.partner)
     target = np.where(leads_out, pairs.partner, new)
-    for place, relation in enumerate(link.relations):
-        mine = np.flatnonzero(kind == place)
-        if not len(mine):
+    for number, relation in enumerate(link.relations):
+        of_relation = np.flatnonzero(kind == number)
+        if not len(of_relation):
             continue
         rows = np.flatnonzero(link.relation == relation)
-        like = link.row[_edges_like(link, world.domain, rows, template[pairs.new[mine]], rng)]
-        ends, time = [source[mine], target[mine]], low + width * share[mine]
+        like = link.row[
+            _edges_like(link, world.domain, rows, template[pairs.new[of_relation]], rng)
+        ]
+        ends, time = [source[of_relation], target[of_relation]], low + width * share[of_relation]
         if link.symmetric:
             ends = [np.concatenate(ends), np.concatenate(ends[::-1])]
             like, time = np.tile(like, 2), np.tile(time, 2)
@@ -211,7 +215,7 @@ def _edges(
 
 
 def _edges_like(
-    link: Links,
+    link: DomainLinks,
     domain: str,
     rows: NDArray[np.int64],
     anchor: NDArray[np.int32],
@@ -228,10 +232,10 @@ def _edges_like(
 
 def _kinds_and_times(
     latents: Latents,
-    link: Links,
+    link: DomainLinks,
     decoders: LinkDecoders,
     points: NDArray[np.float32],
-    pairs: Pairs,
+    pairs: CandidatePairs,
     leads_out: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -247,23 +251,23 @@ def _kinds_and_times(
                 logits = decoders.relation(*ends).cpu().numpy()
                 kind[rows] = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
             if decoders.time is not None:
-                chosen = torch.from_numpy(kind[rows]).to(new.device)
-                mean, log_sd = (t.cpu().numpy() for t in decoders.time(*ends, chosen))
+                relation = torch.from_numpy(kind[rows]).to(new.device)
+                mean, log_sd = (t.cpu().numpy() for t in decoders.time(*ends, relation))
                 drawn = mean + np.exp(log_sd) * rng.standard_normal(len(mean))
                 share[rows] = np.clip(drawn, 0, 1)
     return kind, share
 
 
 def _ends(
-    latents: Latents, link: Links, points: NDArray[np.float32], pairs: Pairs
+    latents: Latents, link: DomainLinks, points: NDArray[np.float32], pairs: CandidatePairs
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Raw latents of both ends of pairs."""
     world = latents.world
     partner = link.partner(world.domain)
-    known = latents.of(partner)
+    partners = latents.of(partner)
     if partner == world.domain:
-        known = np.concatenate([known, points])
-    return latents.raw(points[pairs.new]), latents.raw(known[pairs.partner])
+        partners = np.concatenate([partners, points])
+    return latents.raw(points[pairs.new]), latents.raw(partners[pairs.partner])
 
 
 def _chunks(count: int) -> Iterator[slice]:

@@ -82,8 +82,8 @@ class TimeDecoder(nn.Module):
     def forward(self, source: Tensor, target: Tensor, relation: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log standard deviations ``[m]`` of edges of some relations."""
         both: Tensor = self.network(pair(source, target)).unflatten(1, (self.relations, 2))
-        chosen = both[torch.arange(len(relation), device=relation.device), relation]
-        return chosen[:, 0], chosen[:, 1].clamp(-5.0, 2.0)
+        of_relation = both[torch.arange(len(relation), device=relation.device), relation]
+        return of_relation[:, 0], of_relation[:, 1].clamp(-5.0, 2.0)
 
     def loss(self, source: Tensor, target: Tensor, relation: Tensor, time: Tensor) -> Tensor:
         """Mean negative log-likelihood over the edges that have a time."""

@@ -51,7 +51,7 @@ def loss_weight(sigma: Tensor, data: float = SIGMA_DATA) -> Tensor:
     return (sigma**2 + data**2) / (sigma * data) ** 2
 
 
-class Network(nn.Module):
+class DenoiserNetwork(nn.Module):
     """Residual MLP on a scaled noisy latent, its noise level and its class.
 
     Args:
@@ -83,10 +83,10 @@ class Network(nn.Module):
         """Output ``[n, latent]`` for ``c_noise`` ``[n]``."""
         frequency = 2.0 ** torch.arange(-3, 5, device=x.device)
         angle = log_noise[:, None] * frequency
-        known = self.noise(torch.cat([angle.sin(), angle.cos()], dim=1)) + self.label(label)
-        state = self.first(x) + known
+        condition = self.noise(torch.cat([angle.sin(), angle.cos()], dim=1)) + self.label(label)
+        state = self.first(x) + condition
         for block in self.blocks:
-            state = state + block(state + known)
+            state = state + block(state + condition)
         output: Tensor = self.last(state)
         return output
 
@@ -106,10 +106,12 @@ class Denoiser(nn.Module):
 
     def guided(self, x: Tensor, sigma: Tensor, label: Tensor, guidance: float) -> Tensor:
         """Classifier-free guidance (Ho & Salimans 2022): away from the classless answer."""
-        told: Tensor = self(x, sigma, label)
+        conditional: Tensor = self(x, sigma, label)
         if guidance == 0:
-            return told
-        return told + guidance * (told - self(x, sigma, torch.full_like(label, self.classes)))
+            return conditional
+        return conditional + guidance * (
+            conditional - self(x, sigma, torch.full_like(label, self.classes))
+        )
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def train_denoiser(
     device = latents.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        network = Network(latents.shape[1], classes, options.hidden, options.layers)
+        network = DenoiserNetwork(latents.shape[1], classes, options.hidden, options.layers)
         denoiser = Denoiser(network, classes).to(device)
     generator = torch.Generator().manual_seed(options.seed)
     optimiser = torch.optim.Adam(denoiser.parameters(), lr=options.learning_rate)

@@ -9,7 +9,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from knowreason.models.convolution import SAGELayer, sparse_tensor
+from knowreason.models.convolution import convolution, message_edges
 from knowreason.models.diffusion.world import World
 
 TIME_WIDTH = 16
@@ -52,8 +52,8 @@ def messages_of(world: World, device: torch.device) -> tuple[Messages, ...]:
         np.maximum.at(latest, source, time)
         np.maximum.at(latest, target, time)
         for relation in link.relations:
-            chosen = link.relation == relation
-            there = source[chosen], target[chosen], link.time[chosen]
+            of_relation = link.relation == relation
+            there = source[of_relation], target[of_relation], link.time[of_relation]
             kinds.append((f"{relation}", *there))
             if not link.symmetric:
                 kinds.append((f"{relation} back", there[1], there[0], there[2]))
@@ -73,24 +73,23 @@ class MeanEncoder(nn.Module):
 
     def __init__(self, world: World, hidden: int, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(SAGELayer(hidden) for _ in range(layers))
+        self.layers = nn.ModuleList(convolution("sage", hidden) for _ in range(layers))
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
         matrix = sparse.csr_array((world.node_count,) * 2, dtype=np.float32)
         for link in world.links:
             matrix = link.neighbours(world.domain, world.node_count, world.node_count)
-        degree = np.asarray(matrix.sum(axis=1), np.float32)[:, None]
-        self.adjacency = sparse_tensor(matrix)
-        self.degree = torch.from_numpy(degree)
+        pairs = torch.from_numpy(np.stack(matrix.nonzero()[::-1]).astype(np.int64))
+        self.edges = message_edges("sage", pairs, world.node_count)
 
     def placed(self, device: torch.device) -> MeanEncoder:
         """With its graph on a device."""
-        self.adjacency, self.degree = self.adjacency.to(device), self.degree.to(device)
+        self.edges = self.edges.to(device)
         return self.to(device)
 
     def forward(self, state: Tensor, generator: torch.Generator) -> Tensor:
         """States ``[n, hidden]`` after all layers."""
         for norm, layer in zip(self.norms, self.layers, strict=True):
-            state = state + torch.relu(layer(norm(state), self.adjacency, self.degree))
+            state = state + torch.relu(layer(norm(state), self.edges))
         return state
 
 
@@ -143,6 +142,8 @@ class TypedLayer(nn.Module):
 
     def forward(self, state: Tensor, kinds: list[Messages]) -> Tensor:
         """New states ``[n, hidden]``."""
+        from torch_geometric.utils import softmax
+
         normed = self.norm(state)
         parts = [p(normed[s]) for p, s in zip(self.project, self.slices, strict=True)]
         key, query, value = torch.cat(parts).unflatten(1, (3, self.heads, -1)).unbind(1)
@@ -158,21 +159,13 @@ class TypedLayer(nn.Module):
         if not kinds:
             return state
         receiver = torch.cat([kind.receiver for kind in kinds])
-        weight = edge_softmax(torch.cat(scores), receiver, len(state))
-        told = torch.zeros_like(key).index_add(0, receiver, weight[:, :, None] * torch.cat(tells))
-        told = nn.functional.gelu(told.flatten(1))
-        new = torch.cat([o(told[s]) for o, s in zip(self.out, self.slices, strict=True)])
+        weight = softmax(torch.cat(scores), receiver, num_nodes=len(state))
+        messages = torch.zeros_like(key).index_add(
+            0, receiver, weight[:, :, None] * torch.cat(tells)
+        )
+        messages = nn.functional.gelu(messages.flatten(1))
+        new = torch.cat([o(messages[s]) for o, s in zip(self.out, self.slices, strict=True)])
         return state + new
-
-
-def edge_softmax(scores: Tensor, receiver: Tensor, count: int) -> Tensor:
-    """Weights ``[m, heads]`` that sum to one over the edges of each receiver."""
-    index = receiver[:, None].expand_as(scores)
-    highest = scores.new_full((count, scores.shape[1]), -torch.inf)
-    highest = highest.scatter_reduce(0, index, scores.detach(), "amax")
-    raised = (scores - highest.index_select(0, receiver)).exp()
-    total = scores.new_zeros(count, scores.shape[1]).index_add(0, receiver, raised)
-    return raised / total.index_select(0, receiver)
 
 
 def sinusoid(age: Tensor) -> Tensor:

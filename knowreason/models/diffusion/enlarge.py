@@ -125,12 +125,12 @@ def _like(synthetic: Synthetic) -> Ids:
 
 def _new_keys(data: Dataset, synthetic: Synthetic) -> dict[str, Ids]:
     """Per domain whose things are edges, the templates of its new things."""
-    found: dict[str, list[Ids]] = {}
+    templates: dict[str, list[Ids]] = {}
     for new in synthetic.edges:
         edges = _relation(data, new)
         if edges.key_domain is not None and edges.key is not None:
-            found.setdefault(edges.key_domain, []).append(edges.key[new.template])
-    return {domain: np.concatenate(parts) for domain, parts in found.items()}
+            templates.setdefault(edges.key_domain, []).append(edges.key[new.template])
+    return {domain: np.concatenate(parts) for domain, parts in templates.items()}
 
 
 def _relation(data: Dataset, new: NewEdges) -> Edges:
@@ -148,15 +148,15 @@ def _materialised(data: Dataset, synthetic: Synthetic) -> tuple[Program, dict[st
     argument = (Argument(synthetic.domain),)
     decoded, values = [], {}
     for name in names:
-        place = columns.names.index(name)
-        texts = columns.categories[place]
+        column = columns.names.index(name)
+        texts = columns.categories[column]
         clock = any(a.name == name and a.clock for a in program.attributes)
         if clock:
             continue
         decoded.append(Attribute(name, argument, "float" if texts is None else "string"))
-        values[name] = _values(data, synthetic, name, columns.values[:, place], texts)
+        values[name] = _values(data, synthetic, name, columns.values[:, column], texts)
     predicate = replace(program.predicate(synthetic.predicate), within=None)
-    kept: list[Predicate] = [
+    observed: list[Predicate] = [
         p for p in program.predicates if not p.is_open and p.name not in values
     ]
     attributes = [a for a in program.attributes if a.name not in values]
@@ -164,7 +164,7 @@ def _materialised(data: Dataset, synthetic: Synthetic) -> tuple[Program, dict[st
         domains=tuple(
             replace(d, members=None) if d.name == synthetic.domain else d for d in program.domains
         ),
-        predicates=(*kept, predicate),
+        predicates=(*observed, predicate),
         attributes=(*attributes, *decoded),
     )
     return reduced, values

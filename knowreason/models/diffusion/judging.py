@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 
 RESAMPLES = 200
 SURE = 0.9  # share of resamples in which the first has to be better
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ScoreComparison:
     """Two scores on held-out rows.
 
     Attributes:
@@ -31,28 +31,28 @@ class Comparison:
 
 
 def compared(
-    rows: Rows,
+    rows: PredicateRows,
     judges: NDArray[np.int64],
     first: NDArray[np.floating],
     second: NDArray[np.floating],
     seed: int,
-) -> Comparison:
+) -> ScoreComparison:
     """How two scores of all rows do on labelled ones."""
     truth = rows.labels[judges]
     if rows.classes is not None:
         measure, value = "mean log-probability", _mean_log_probability
-        told = np.stack([s[judges, truth] for s in (first, second)])
+        judged = np.stack([s[judges, truth] for s in (first, second)])
     else:
         rare = int(np.bincount(rows.labels[rows.labelled], minlength=2).argmin())
         measure, value = "average precision", _average_precision
-        told = np.stack([(1 if rare else -1) * s[judges] for s in (first, second)])
+        judged = np.stack([(1 if rare else -1) * s[judges] for s in (first, second)])
         truth = truth == rare
     rng = np.random.default_rng([seed, 11])
     classes = [np.flatnonzero(truth == state) for state in np.unique(truth)]
     draws = [np.concatenate([rng.choice(c, len(c)) for c in classes]) for _ in range(RESAMPLES)]
-    gains = [value(truth[d], told[0, d]) - value(truth[d], told[1, d]) for d in draws]
+    gains = [value(truth[d], judged[0, d]) - value(truth[d], judged[1, d]) for d in draws]
     better = float(np.mean(np.array(gains) > 0))
-    return Comparison(measure, value(truth, told[0]), value(truth, told[1]), better)
+    return ScoreComparison(measure, value(truth, judged[0]), value(truth, judged[1]), better)
 
 
 def _average_precision(truth: NDArray[Any], score: NDArray[np.floating]) -> float:

@@ -55,9 +55,9 @@ class Marginals:
             missing = len(present) < len(cells)
             if texts is not None:
                 codes, counts = np.unique(present.astype(np.int64), return_counts=True)
-                kept = np.sort(codes[np.argsort(-counts, kind="stable")[:CATEGORIES]])
-                groups.append((column, at, np.append(kept, -1) if missing else kept))
-                at += len(kept) + missing
+                frequent = np.sort(codes[np.argsort(-counts, kind="stable")[:CATEGORIES]])
+                groups.append((column, at, np.append(frequent, -1) if missing else frequent))
+                at += len(frequent) + missing
                 continue
             numbers.append(column)
             number_at.append(at)
@@ -107,10 +107,10 @@ class Marginals:
             flag = torch.from_numpy(self.indicator_at.clip(min=0)).to(output.device)
             missing = inputs[:, flag] * has
             total = total + (each * (1 - missing)).sum(1)
-            told = torch.nn.functional.binary_cross_entropy_with_logits(
+            surprise = torch.nn.functional.binary_cross_entropy_with_logits(
                 output[:, flag], missing, reduction="none"
             )
-            total = total + (told * has).sum(1)
+            total = total + (surprise * has).sum(1)
         for _, start, codes in self.groups:
             block = slice(start, start + len(codes))
             normal = output[:, block].log_softmax(1)
@@ -122,10 +122,10 @@ class Marginals:
     ) -> FeatureTable:
         """Columns drawn from the decoded distributions, ``n`` rows."""
         table = np.full((len(output), len(self.columns.names)), np.nan, np.float32)
-        for place, (column, at, indicator, values) in enumerate(
+        for number, (column, at, indicator, values) in enumerate(
             zip(self.numbers, self.number_at, self.indicator_at, self.values, strict=True)
         ):
-            noise = np.exp(log_sd[place]) * rng.standard_normal(len(output))
+            noise = np.exp(log_sd[number]) * rng.standard_normal(len(output))
             table[:, column] = _quantiles(ndtr(output[:, at] + noise), values)
             if indicator >= 0:
                 missing = rng.logistic(size=len(output)) < output[:, indicator]

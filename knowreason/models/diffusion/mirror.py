@@ -92,8 +92,8 @@ def _led(data: Dataset, new: NewEdges, new_id: dict[str, Ids]) -> NewEdges:
 
 def _again(number: int, edges: Edges, masks: Masks, new_id: dict[str, Ids]) -> NewEdges:
     """The edges among copied things once more."""
-    kept = masks[edges.source_domain][edges.source] & masks[edges.target_domain][edges.target]
-    rows = np.flatnonzero(kept)
+    copied = masks[edges.source_domain][edges.source] & masks[edges.target_domain][edges.target]
+    rows = np.flatnonzero(copied)
     return NewEdges(
         number,
         new_id[edges.source_domain][edges.source[rows]],

@@ -22,7 +22,7 @@ from knowreason.models.diffusion.edm import DenoiserOptions
 from knowreason.models.diffusion.enlarge import Synthetic, enlarged
 from knowreason.models.diffusion.judging import SURE, compared
 from knowreason.models.diffusion.mirror import mirrored
-from knowreason.models.diffusion.synthesis import SynthesisOptions, synthesised, wanted
+from knowreason.models.diffusion.synthesis import SynthesisOptions, diffused, synthesised, wanted
 from knowreason.models.diffusion.world import world_of
 from knowreason.models.fitting import log_softmax, validation_slice
 from knowreason.models.protocol import (
@@ -30,10 +30,9 @@ from knowreason.models.protocol import (
     ModelState,
     Progress,
     fit_model,
-    options_of,
 )
 from knowreason.models.registry import make
-from knowreason.models.rows import UNKNOWN, Rows, atoms_of, rows_of
+from knowreason.models.rows import UNKNOWN, PredicateRows, atoms_of, rows_of
 from knowreason.models.training import torch_device
 from knowreason.row_keys import locate
 
@@ -42,15 +41,14 @@ if TYPE_CHECKING:
 
     from knowreason.data import Dataset
 
-Method = Literal["diffusion", "vae", "smote", "weights", "none"]
 Keep = Literal["best", "always"]
-Edges = Literal["copied", "shared", "none"]
+EdgePolicy = Literal["copied", "shared", "none"]
 JUDGE_SHARE = 0.25
 INSIDE = "classifier."
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class AugmentedClassifier:
     """A classifier, and how far its log-odds are moved by what it was fitted on.
 
     Attributes:
@@ -81,9 +79,6 @@ class Diffusion(KnowledgeModel):
 
     Args:
         classifier: any model, such as ``trees()`` or ``gnn()``.
-        method: ``"diffusion"``; ``"vae"``, draws from the autoencoder's posteriors without
-            diffusion; ``"smote"``, points between neighbours of a class in latent space;
-            ``"weights"``, no synthetic things but ``class_weight="balanced"``; ``"none"``.
         ratio: synthetic things for each labelled one of a class rarer than an even share;
             a class never becomes more frequent than the most frequent one.
         keep: ``"best"`` falls back to the plain classifier where the held-out rows are
@@ -99,7 +94,7 @@ class Diffusion(KnowledgeModel):
         denoiser_steps: training steps of the diffusion.
         steps: of Heun's sampler.
         guidance: strength of classifier-free guidance; 0 for none.
-        nearest: near things that lend candidates for edges; neighbours of SMOTE.
+        nearest: near things that lend candidates for edges.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``.
         seed: of everything drawn.
     """
@@ -108,10 +103,9 @@ class Diffusion(KnowledgeModel):
     level = "node"
 
     classifier: KnowledgeModel
-    method: Method = "diffusion"
     ratio: float = 1.0
     keep: Keep = "best"
-    edges: Edges = "copied"
+    edges: EdgePolicy = "copied"
     width: int = 16
     hidden: int = 64
     layers: int = 2
@@ -134,18 +128,16 @@ class Diffusion(KnowledgeModel):
         """Judge the augmentation on held-out rows, then fit on all labels.
 
         Raises:
-            ModelError: KR865 for a predicate of more than one thing or of edges, KR866 for
-                method ``"weights"`` with a classifier that has no class weights.
+            ModelError: KR865 for a predicate of more than one thing or of edges.
         """
         rows = rows_of(data, predicate)
         self._refuse(data, rows)
         self.base_rate_ = rows.base_rate()
         there = wanted(rows.labels[rows.labelled], rows.states, self.ratio).any()
-        if self.method == "none" or not there:
-            fitted = Fitted(self._plain(data, predicate), (0.0,) * rows.states)
-            if self.method != "none":
-                fitted = replace(fitted, said=("no class is rare: nothing was added",))
-            self._take(fitted, False)
+        if not there:
+            plain = self._plain(data, predicate)
+            nothing = ("no class is rare: nothing was added",)
+            self._take(AugmentedClassifier(plain, (0.0,) * rows.states, nothing), False)
             return self
         stages = _Stages(progress, 2)
         better, judgement = self._judged(data, rows, stages.next())
@@ -153,9 +145,11 @@ class Diffusion(KnowledgeModel):
             fitted = self._augmented(data, rows, stages.next())
             self._take(replace(fitted, said=(*fitted.said, *judgement)), True)
         else:
-            plain = Fitted(self._plain(data, predicate), (0.0,) * rows.states)
-            said = (*judgement, "the plain classifier is kept")
-            self._take(replace(plain, said=said), False)
+            report = (*judgement, "the plain classifier is kept")
+            self._take(
+                AugmentedClassifier(self._plain(data, predicate), (0.0,) * rows.states, report),
+                False,
+            )
         stages.done("fitted")
         return self
 
@@ -223,7 +217,6 @@ class Diffusion(KnowledgeModel):
         latents = latents or self.latents(data, predicate, encoding)
         rows = rows_of(data, predicate)
         options = SynthesisOptions(
-            method=self.method if self.method in ("vae", "smote") else "diffusion",
             steps=self.steps,
             guidance=self.guidance,
             nearest=self.nearest,
@@ -232,26 +225,27 @@ class Diffusion(KnowledgeModel):
             seed=self.seed,
         )
         counts = wanted(rows.labels[rows.labelled], rows.states, self.ratio)
-        return synthesised(latents, predicate, counts, options, denoising)
+        labels = np.repeat(np.arange(len(counts)), counts)
+        points = diffused(latents, labels, options, denoising)
+        return synthesised(latents, predicate, points, labels, options)
 
-    def _augmented(self, data: Dataset, rows: Rows, progress: Progress | None) -> Fitted:
-        """The classifier fitted by the method, on the labels that ``data`` lets be seen."""
-        if self.method == "weights":
-            model = make(self.classifier, {"class_weight": "balanced"})
-            return Fitted(fit_model(model, data, rows.predicate), (0.0,) * rows.states)
+    def _augmented(
+        self, data: Dataset, rows: PredicateRows, progress: Progress | None
+    ) -> AugmentedClassifier:
+        """The classifier fitted on the enlarged data, with the labels that may be seen."""
         synthetic = self.synthetic(data, rows.predicate, progress=progress)
         copied = mirrored(data, synthetic) if self.edges == "copied" else synthetic
         world = enlarged(data, copied)
         classifier = fit_model(make(self.classifier), world, rows.predicate)
         edges = sum(len(new.source) for new in synthetic.edges)
         text = f"{len(synthetic):,} synthetic {synthetic.domain} with {edges:,} edges in training"
-        inner = tuple(f"on the enlarged data: {said}" for said in classifier.report_)
-        return Fitted(classifier, frequency_shift(rows, synthetic), (text, *inner))
+        inner = tuple(f"on the enlarged data: {line}" for line in classifier.report_)
+        return AugmentedClassifier(classifier, frequency_shift(rows, synthetic), (text, *inner))
 
     def _judged(
-        self, data: Dataset, rows: Rows, progress: Progress | None
+        self, data: Dataset, rows: PredicateRows, progress: Progress | None
     ) -> tuple[bool, tuple[str, ...]]:
-        """Whether the method helps on held-out rows, and a sentence about it."""
+        """Whether augmentation helps on held-out rows, and a sentence about it."""
         held = validation_slice(rows, self.seed, JUDGE_SHARE)
         if not held.any():
             return False, ("too few labelled rows to tell whether augmentation helps",)
@@ -263,32 +257,26 @@ class Diffusion(KnowledgeModel):
         fitted = self._augmented(past, seen, progress)
         with_them = moved_back(fitted.classifier.log_odds(data, rows.predicate), fitted.shift)
         without = self._plain(past, rows.predicate).log_odds(data, rows.predicate)
-        found = compared(rows, judges, with_them, without, self.seed)
-        helped = found.better >= SURE
+        comparison = compared(rows, judges, with_them, without, self.seed)
+        helped = comparison.better >= SURE
         verdict = "it helped" if helped else "not clearly better"
         text = (
-            f"on {len(judges)} held-out rows {found.measure} {found.first:.3f} with, "
-            f"{found.second:.3f} without, better in {found.better:.0%} of resamples"
+            f"on {len(judges)} held-out rows {comparison.measure} {comparison.first:.3f} with, "
+            f"{comparison.second:.3f} without, better in {comparison.better:.0%} of resamples"
         )
-        return helped, (f"{self.method}: {text}: {verdict}",)
+        return helped, (f"diffusion: {text}: {verdict}",)
 
     def _plain(self, data: Dataset, predicate: str) -> KnowledgeModel:
         return fit_model(make(self.classifier), data, predicate)
 
-    def _take(self, fitted: Fitted, kept: bool) -> None:
+    def _take(self, fitted: AugmentedClassifier, kept: bool) -> None:
         self.classifier_ = fitted.classifier
         self.shift_ = fitted.shift
         self.kept_ = kept
         plain = () if kept else fitted.classifier.report_
         self.report_ = (*fitted.said, *plain)
 
-    def _refuse(self, data: Dataset, rows: Rows) -> None:
-        if self.method == "weights" and "class_weight" not in options_of(self.classifier):
-            raise ModelError(
-                f"`{self.classifier.name}` has no option `class_weight`",
-                code="KR866",
-                help="wrap `trees()`, `gnn()`, `sklearn()` or `torch()`, or name another method",
-            )
+    def _refuse(self, data: Dataset, rows: PredicateRows) -> None:
         relations = data.graph.relations if data.graph is not None else ()
         keys = {edges.key_domain for edges in relations}
         nodes = data.graph.domains if data.graph is not None else ()
@@ -302,7 +290,7 @@ class Diffusion(KnowledgeModel):
             )
 
 
-def frequency_shift(rows: Rows, synthetic: Synthetic) -> tuple[float, ...]:
+def frequency_shift(rows: PredicateRows, synthetic: Synthetic) -> tuple[float, ...]:
     """Per state the logarithm of how many times more frequent it is with synthetic rows."""
     real = np.bincount(rows.labels[rows.labelled], minlength=rows.states)
     more = np.bincount(synthetic.labels, minlength=rows.states)
@@ -322,15 +310,15 @@ def moved_back(scores: NDArray[np.floating], shift: tuple[float, ...]) -> NDArra
     return log_softmax(scores - np.array(shift))
 
 
-def without_labels(data: Dataset, rows: Rows, chosen: NDArray[np.int64]) -> Dataset:
+def without_labels(data: Dataset, rows: PredicateRows, chosen: NDArray[np.int64]) -> Dataset:
     """The data set without the visible labels of some rows; definitions go on reading them."""
     table = data.labels[rows.predicate]
     span = atoms_of(data, rows.predicate)
     atoms = locate(span.arguments, id_matrix(table))
     gone = np.zeros(rows.count, bool)
     gone[chosen] = True
-    kept = labels_only(data, rows.predicate, (atoms < 0) | ~gone[rows.row_of_atom[atoms]])
-    return replace(kept, readable=data.labels if data.readable is None else data.readable)
+    rest = labels_only(data, rows.predicate, (atoms < 0) | ~gone[rows.row_of_atom[atoms]])
+    return replace(rest, readable=data.labels if data.readable is None else data.readable)
 
 
 def _hidden(labels: NDArray[np.int32], rows: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,26 +17,20 @@ from knowreason.models.diffusion.enlarge import NewEdges, Synthetic
 from knowreason.models.diffusion.world import DEGREE
 from knowreason.models.protocol import Progress
 
-Source = Literal["diffusion", "vae", "smote"]
-
 
 @dataclass(frozen=True)
 class SynthesisOptions:
     """How new things are drawn.
 
     Attributes:
-        method: ``"diffusion"``: by the denoiser; ``"vae"``: from the posterior of a real
-            thing of the class; ``"smote"``: between a real thing and one of its nearest of
-            the same class (Chawla et al. 2002).
         steps: of the sampler.
         guidance: strength of classifier-free guidance.
-        nearest: neighbours in latent space, for SMOTE and for candidates of edges.
+        nearest: neighbours in latent space that lend candidates for edges.
         connect: whether new things get edges.
         denoiser: of the diffusion.
         seed: of everything drawn.
     """
 
-    method: Source = "diffusion"
     steps: int = 50
     guidance: float = 0.0
     nearest: int = 10
@@ -67,23 +60,21 @@ def wanted(labels: NDArray[np.integer], states: int, ratio: float) -> NDArray[np
 def synthesised(
     latents: Latents,
     predicate: str,
-    counts: NDArray[np.int64],
+    points: NDArray[np.float32],
+    labels: NDArray[np.int64],
     options: SynthesisOptions,
-    progress: Progress | None = None,
 ) -> Synthetic:
-    """Things of rare classes: latents, decoded columns, edges.
+    """Things of rare classes, with decoded columns and edges.
 
     Args:
         latents: a trained autoencoder.
         predicate: whose classes.
-        counts: how many of each state, from :func:`wanted`.
+        points: ``float32[s, latent]``, standardised latents, such as :func:`diffused` draws.
+        labels: ``int64[s]``, the state of each.
         options: how.
-        progress: of the denoiser's training.
     """
     world = latents.world
     rng = np.random.default_rng(options.seed)
-    labels = np.repeat(np.arange(len(counts)), counts)
-    points = new_latents(latents, labels, options, rng, progress)
     table = decoded(latents, points, labels, rng)
     own = [name for name in table.names if not name.startswith(DEGREE)]
     template = templates(latents, points, labels)
@@ -95,27 +86,20 @@ def synthesised(
     )
 
 
-def new_latents(
+def diffused(
     latents: Latents,
     labels: NDArray[np.int64],
     options: SynthesisOptions,
-    rng: np.random.Generator,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Standardised latents ``float32[len(labels), latent]`` of the given states."""
-    if options.method == "diffusion":
-        denoiser = latent_denoiser(latents, options, progress)
-        generator = torch.Generator().manual_seed(options.seed)
-        label = torch.from_numpy(labels).to(next(denoiser.parameters()).device)
-        width = latents.mean.shape[1]
-        drawn = sample(denoiser, label, width, options.steps, options.guidance, generator)
-        return drawn.cpu().numpy().astype(np.float32)
-    draw = _posterior if options.method == "vae" else _between
-    points = np.zeros((len(labels), latents.mean.shape[1]), np.float32)
-    for state in np.unique(labels):
-        mine = np.flatnonzero(labels == state)
-        points[mine] = draw(latents, state, len(mine), options.nearest, rng)
-    return points
+    """Standardised latents ``float32[len(labels), latent]`` of the given states, drawn by a
+    denoiser fitted here; ``progress`` is of its training."""
+    denoiser = latent_denoiser(latents, options, progress)
+    generator = torch.Generator().manual_seed(options.seed)
+    label = torch.from_numpy(labels).to(next(denoiser.parameters()).device)
+    width = latents.mean.shape[1]
+    drawn = sample(denoiser, label, width, options.steps, options.guidance, generator)
+    return drawn.cpu().numpy().astype(np.float32)
 
 
 def latent_denoiser(
@@ -141,8 +125,8 @@ def decoded(
 ) -> FeatureTable:
     """Columns drawn for latents of the predicate's things, log degrees included."""
     world = latents.world
-    place = [block.domain for block in world.blocks].index(world.domain)
-    decoder = latents.module.columns[place]
+    number = [block.domain for block in world.blocks].index(world.domain)
+    decoder = latents.module.columns[number]
     assert isinstance(decoder, FeatureDecoder)
     with torch.no_grad():
         raw = latents.raw(points)
@@ -157,42 +141,13 @@ def templates(
     """The real thing of the same class nearest to each point, ``int32[s]``."""
     from sklearn.neighbors import NearestNeighbors
 
-    found = np.zeros(len(points), np.int32)
+    nearest = np.zeros(len(points), np.int32)
     own = latents.of(latents.world.domain)
     for state in np.unique(labels):
         members = np.flatnonzero(latents.world.labels == state)
-        mine = np.flatnonzero(labels == state)
+        of_state = np.flatnonzero(labels == state)
         search = NearestNeighbors(n_neighbors=1).fit(own[members])
-        found[mine] = members[search.kneighbors(points[mine], return_distance=False)[:, 0]]
-    return found
-
-
-def _posterior(
-    latents: Latents, state: int, count: int, nearest: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Draws from the posteriors of real things of a state, each taken about as often."""
-    members = np.flatnonzero(latents.world.labels == state)
-    chosen = _evenly(members, count, rng)
-    nodes = latents.world.own.first + chosen
-    noise = rng.standard_normal((count, latents.mean.shape[1]))
-    return (latents.mean[nodes] + latents.sd[nodes] * noise).astype(np.float32)
-
-
-def _between(
-    latents: Latents, state: int, count: int, nearest: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """SMOTE: points on the lines from real things of a state to their nearest ones."""
-    from sklearn.neighbors import NearestNeighbors
-
-    members = np.flatnonzero(latents.world.labels == state)
-    points = latents.of(latents.world.domain)[members]
-    search = NearestNeighbors(n_neighbors=min(nearest, len(members) - 1)).fit(points)
-    near = search.kneighbors(return_distance=False)
-    chosen = _evenly(np.arange(len(members)), count, rng)
-    other = near[chosen, rng.integers(0, near.shape[1], count)]
-    share = rng.random((count, 1))
-    return (points[chosen] + share * (points[other] - points[chosen])).astype(np.float32)
-
-
-def _evenly(members: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    return rng.permutation(members)[np.arange(count) % len(members)]
+        nearest[of_state] = members[
+            search.kneighbors(points[of_state], return_distance=False)[:, 0]
+        ]
+    return nearest

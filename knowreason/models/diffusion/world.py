@@ -15,7 +15,7 @@ from knowreason.data.features import FeatureTable
 from knowreason.models.columns import columns_of, feature_table, one_column, side_by_side
 from knowreason.models.diffusion.marginals import Marginals
 from knowreason.models.protocol import KnowledgeModel, options_of
-from knowreason.models.rows import UNKNOWN, Rows
+from knowreason.models.rows import UNKNOWN, PredicateRows
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -25,7 +25,7 @@ DEGREE = "(degree) "
 
 
 @dataclass(frozen=True, eq=False)
-class Links:
+class DomainLinks:
     """Edges between two domains, of one relation or several.
 
     Attributes:
@@ -117,7 +117,7 @@ class World:
 
     domain: str
     blocks: tuple[Block, ...]
-    links: tuple[Links, ...]
+    links: tuple[DomainLinks, ...]
     labels: NDArray[np.int64]
     states: int
     span: tuple[float, float] = (0.0, 1.0)
@@ -137,7 +137,7 @@ class World:
         return sum(len(block.x) for block in self.blocks)
 
     @property
-    def own_links(self) -> tuple[Links, ...]:
+    def own_links(self) -> tuple[DomainLinks, ...]:
         """Links with an end in ``domain``."""
         return tuple(
             link for link in self.links if self.domain in (link.source_domain, link.target_domain)
@@ -151,7 +151,7 @@ class World:
         return len(self.blocks) > 1 or relations > 1 or timed
 
 
-def world_of(data: Dataset, rows: Rows, classifier: KnowledgeModel | None = None) -> World:
+def world_of(data: Dataset, rows: PredicateRows, classifier: KnowledgeModel | None = None) -> World:
     """The world of a predicate of one thing.
 
     Args:
@@ -169,14 +169,16 @@ def world_of(data: Dataset, rows: Rows, classifier: KnowledgeModel | None = None
         blocks.append(_block(data, name, first, links, columns))
         first += len(blocks[-1].x)
     labels = np.full(len(data.vocabularies[domain]), rows.states, np.int64)
-    known = rows.labels != UNKNOWN
-    labels[rows.things[known, 0]] = rows.labels[known]
+    labelled = rows.labels != UNKNOWN
+    labels[rows.things[labelled, 0]] = rows.labels[labelled]
     here = {block.domain for block in blocks}
     inside = tuple(link for link in links if link.source_domain in here)
     return World(domain, tuple(blocks), inside, labels, rows.states, time_span(data))
 
 
-def own_columns(data: Dataset, rows: Rows, classifier: KnowledgeModel | None) -> FeatureTable:
+def own_columns(
+    data: Dataset, rows: PredicateRows, classifier: KnowledgeModel | None
+) -> FeatureTable:
     """Columns of every thing of the domain: its table, and what the classifier names."""
     count = len(data.vocabularies[rows.sorts[0]])
     every = replace(
@@ -203,7 +205,7 @@ def _block(
     data: Dataset,
     domain: str,
     first: int,
-    links: tuple[Links, ...],
+    links: tuple[DomainLinks, ...],
     columns: FeatureTable | None,
 ) -> Block:
     own = feature_table(data, domain) if columns is None else columns
@@ -218,7 +220,7 @@ def _block(
     return Block(domain, first, table, marginals, marginals.encode(table))
 
 
-def degree_name(link: Links) -> str:
+def degree_name(link: DomainLinks) -> str:
     """Name of the column of a log degree."""
     return f"{DEGREE}{link.source_domain} {link.target_domain}"
 
@@ -236,7 +238,7 @@ def time_span(data: Dataset) -> tuple[float, float]:
     return float(low), float(max(high - low, 1e-9))
 
 
-def _links(data: Dataset) -> Iterator[Links]:
+def _links(data: Dataset) -> Iterator[DomainLinks]:
     relations = data.graph.relations if data.graph is not None else ()
     low, width = time_span(data)
     pairs = dict.fromkeys((e.source_domain, e.target_domain) for e in relations)
@@ -248,7 +250,7 @@ def _links(data: Dataset) -> Iterator[Links]:
         ]
         source = np.concatenate([edges.source for _, edges in chosen]).astype(np.int64)
         target = np.concatenate([edges.target for _, edges in chosen]).astype(np.int64)
-        yield Links(
+        yield DomainLinks(
             *pair,
             source,
             target,

@@ -6,14 +6,14 @@ the short way from features and edges to one score a node.
 
 from knowreason.models.gad_ebm.additive import TERMS, AdditiveEnergy, energy_of, fit_energy
 from knowreason.models.gad_ebm.model import PRESETS, GadEBM
-from knowreason.models.gad_ebm.net import History, Training
+from knowreason.models.gad_ebm.net import EnergyHistory, Training
 
 __all__ = [
     "PRESETS",
     "TERMS",
     "AdditiveEnergy",
+    "EnergyHistory",
     "GadEBM",
-    "History",
     "Training",
     "energy_of",
     "fit_energy",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from knowreason.models.gad_ebm.net import History, Net, Training, rebuilt, train_net
+from knowreason.models.gad_ebm.net import EnergyHistory, Net, Training, rebuilt, train_net
 from knowreason.models.gad_ebm.scaling import Standard
 from knowreason.models.gad_ebm.subgraphs import (
     PERTURBATIONS,
@@ -20,9 +20,9 @@ from knowreason.models.gad_ebm.subgraphs import (
 )
 from knowreason.models.gad_ebm.terms import (
     CLOSED_FORM,
+    EnergyTerm,
     InputMaps,
     Inputs,
-    Term,
     flattened,
     unflattened,
 )
@@ -52,7 +52,7 @@ class AdditiveEnergy:
     """
 
     maps: InputMaps
-    terms: Mapping[str, Term]
+    terms: Mapping[str, EnergyTerm]
     standards: Mapping[str, Standard]
     weights: Mapping[str, float]
     contrasts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -75,10 +75,10 @@ class AdditiveEnergy:
             By term ``float32[len(centres)]``; 0 where a term has nothing to say.
         """
         egos = Egos.of(symmetric_adjacency(edge_index, len(x)), centres)
-        found = energies(self.terms, egos, self.maps(x))
+        by_term = energies(self.terms, egos, self.maps(x))
         return {
             name: (self.weights[name] * self.standards[name](energy)).astype(np.float32)
-            for name, energy in found.items()
+            for name, energy in by_term.items()
         }
 
     def __call__(
@@ -92,7 +92,7 @@ class AdditiveEnergy:
         return np.sum(list(shares.values()), axis=0, dtype=np.float32)
 
     @property
-    def history(self) -> History | None:
+    def history(self) -> EnergyHistory | None:
         """Energies over the training of the networks, ``None`` without them."""
         net = self.terms.get("net")
         return net.history if isinstance(net, Net) else None
@@ -137,15 +137,15 @@ def fit_energy(
     fitted = {name: fitted[name] for name in terms}
     observed = energies(fitted, egos, inputs)
     contrasts = contrasts_of({n: judged[n] for n in terms}, egos.take(held), inputs, how)
-    chosen = weights_of(weights, observed, contrasts, len(held))
-    said = ", ".join(f"{name} {weight:.2f}" for name, weight in chosen.items())
+    by_term = weights_of(weights, observed, contrasts, len(held))
+    listed = ", ".join(f"{name} {weight:.2f}" for name, weight in by_term.items())
     return AdditiveEnergy(
         maps,
         fitted,
         {name: Standard.fit(energy) for name, energy in observed.items()},
-        chosen,
+        by_term,
         contrasts,
-        (*report, f"weights of the terms, set without labels ({weights}): {said}"),
+        (*report, f"weights of the terms, set without labels ({weights}): {listed}"),
     )
 
 
@@ -162,7 +162,7 @@ def energy_of(
 
 
 def energies(
-    terms: Mapping[str, Term], egos: Egos, inputs: Inputs
+    terms: Mapping[str, EnergyTerm], egos: Egos, inputs: Inputs
 ) -> dict[str, NDArray[np.float64]]:
     """Energy of every ego-subgraph by term."""
     return {name: term.energy(egos, inputs) for name, term in terms.items()}
@@ -176,7 +176,7 @@ def held_out(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 def contrasts_of(
-    terms: Mapping[str, Term], egos: Egos, inputs: Inputs, how: Training
+    terms: Mapping[str, EnergyTerm], egos: Egos, inputs: Inputs, how: Training
 ) -> dict[str, dict[str, float]]:
     """How often a perturbed ego-subgraph has the higher energy, ties counting half.
 
@@ -189,7 +189,7 @@ def contrasts_of(
     random = np.random.default_rng(how.seed)
     observed = energies(terms, egos, inputs)
     rounds = 1 + CONTRAST_ROWS // max(len(egos), 100)
-    found: dict[str, dict[str, float]] = {name: {} for name in terms}
+    contrasts: dict[str, dict[str, float]] = {name: {} for name in terms}
     for kind in PERTURBATIONS:
         drawn = [
             energies(terms, perturbed(egos, kind, how.share, random), inputs) for _ in range(rounds)
@@ -197,11 +197,13 @@ def contrasts_of(
         for name in terms:
             gap = np.array([after[name] - observed[name] for after in drawn])
             gap = gap[~np.isnan(gap)]
-            found[name][kind] = float(((gap > 0) + 0.5 * (gap == 0)).mean()) if len(gap) else 0.5
-    return found
+            contrasts[name][kind] = (
+                float(((gap > 0) + 0.5 * (gap == 0)).mean()) if len(gap) else 0.5
+            )
+    return contrasts
 
 
-def _fitted(names: Sequence[str], egos: Egos, inputs: Inputs) -> dict[str, Term]:
+def _fitted(names: Sequence[str], egos: Egos, inputs: Inputs) -> dict[str, EnergyTerm]:
     return {name: CLOSED_FORM[name].fit(egos, inputs) for name in names}
 
 
@@ -234,8 +236,8 @@ def weights_of(
 
 def _agreement(observed: NDArray[np.float64]) -> NDArray[np.float64]:
     """Leading eigenvector of the rank correlations of the terms ``[k, n]``."""
-    known = np.where(np.isnan(observed), np.nanmedian(observed, axis=1)[:, None], observed)
-    ranks = rankdata(known[:, :AGREEMENT_ROWS], axis=1)
+    filled = np.where(np.isnan(observed), np.nanmedian(observed, axis=1)[:, None], observed)
+    ranks = rankdata(filled[:, :AGREEMENT_ROWS], axis=1)
     with np.errstate(invalid="ignore"):
         correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(ranks)))
     leading = np.linalg.eigh(correlation)[1][:, -1]
@@ -266,13 +268,13 @@ def energy_from(
     arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any], device: str
 ) -> AdditiveEnergy:
     """Inverse of :func:`energy_arrays`."""
-    terms: dict[str, Term] = {}
+    terms: dict[str, EnergyTerm] = {}
     for name in values["weights"]:
         if name in CLOSED_FORM:
             terms[name] = unflattened(CLOSED_FORM[name], arrays, f"term.{name}")
         else:
             weights = {k.removeprefix("net."): a for k, a in arrays.items() if k[:4] == "net."}
-            history = unflattened(History, arrays, "history")
+            history = unflattened(EnergyHistory, arrays, "history")
             terms[name] = rebuilt(weights, tuple(values["degree"]), device, history)
     standards = {name: unflattened(Standard, arrays, f"standard.{name}") for name in terms}
     return AdditiveEnergy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,12 @@ from knowreason.models.gad_ebm.additive import (
     energy_from,
     fit_energy,
 )
-from knowreason.models.gad_ebm.net import History, Loss, Training
+from knowreason.models.gad_ebm.net import EnergyHistory, Loss, Training
 from knowreason.models.graphs import needed_graph, typed_columns
+from knowreason.models.model_options import AtLeastZero, Share, Within
 from knowreason.models.protocol import KnowledgeModel, ModelState, Progress
-from knowreason.models.rows import Rows, remembered, rows_of
+from knowreason.models.rows import PredicateRows, rows_of
+from knowreason.models.training import NotNegative
 
 if TYPE_CHECKING:
     from typing import Self
@@ -91,12 +93,12 @@ class GadEBM(KnowledgeModel):
     terms: tuple[str, ...] | None = None
     weights: Weighting = "contrast"
     loss: Loss = "ratio"
-    samples: int = 3
-    share: float = 0.1
-    nets: int = 4
-    hidden: int = 32
-    steps: int = 300
-    learning_rate: float = 3e-3
+    samples: Annotated[int, Within(1, 20)] = 3
+    share: Share = 0.1
+    nets: Annotated[int, Within(1, 64)] = 4
+    hidden: Annotated[int, Within(1, 4096)] = 32
+    steps: AtLeastZero = 300
+    learning_rate: NotNegative = 3e-3
     contamination: float = 0.05
     separation: float | None = 1.0
     calibrate: Literal["platt", "isotonic"] = "platt"
@@ -109,7 +111,7 @@ class GadEBM(KnowledgeModel):
         Raises:
             ModelError: KR812 where the data has no graph with the predicate's things, KR825
                 for a functional predicate, KR830 and KR831 for an impossible calibration,
-                KR860 for a term that does not exist, KR861 for options out of range.
+                KR860 for a term that does not exist.
         """
         rows = rows_of(data, predicate)
         if rows.classes is not None:
@@ -137,8 +139,8 @@ class GadEBM(KnowledgeModel):
             )
             return encoder, energy
 
-        found = remembered(data, ("gad_ebm", settings), compute, data.features, data.graph)
-        self.encoder_, self.energy_ = found[0].to_values(), found[1]
+        fitted = data.computed(("gad_ebm", settings), compute, data.features, data.graph)
+        self.encoder_, self.energy_ = fitted[0].to_values(), fitted[1]
         self._calibrate(rows, self.energies(data, predicate))
         return self
 
@@ -146,8 +148,9 @@ class GadEBM(KnowledgeModel):
         """Calibrated energies."""
         rows = rows_of(data, predicate)
         energies = self.energies(data, predicate)
-        said = calibrated(self.calibration_, energies, rows, self.base_rate_)
-        return rows.checked(said, self.name)
+        return rows.checked(
+            calibrated(self.calibration_, energies, rows, self.base_rate_), self.name
+        )
 
     def shares(self, data: Dataset, predicate: str) -> dict[str, NDArray[np.float32]]:
         """Each term's share of the energy of every atom; they add up to :meth:`energies`.
@@ -163,9 +166,9 @@ class GadEBM(KnowledgeModel):
 
         key = ("gad_ebm shares", predicate)
         owners = (data.features, data.graph, data.scope, self.energy_)
-        return remembered(data, key, compute, *owners)
+        return data.computed(key, compute, *owners)
 
-    def _shares(self, data: Dataset, rows: Rows) -> dict[str, NDArray[np.float32]]:
+    def _shares(self, data: Dataset, rows: PredicateRows) -> dict[str, NDArray[np.float32]]:
         graph, nodes = needed_graph(data, rows, self.name)
         there = nodes >= 0
         scored = np.unique(nodes[there])
@@ -173,10 +176,10 @@ class GadEBM(KnowledgeModel):
             return {name: np.full(rows.count, np.nan, np.float32) for name in self.energy_.terms}
         every = Encoder.from_values(self.encoder_).dense_matrix(typed_columns(data, graph))
         shares = self.energy_.shares(every, graph.both_ways, scored)
-        place = np.searchsorted(scored, np.where(there, nodes, scored[0]))
+        row = np.searchsorted(scored, np.where(there, nodes, scored[0]))
         count = np.where(there.any(axis=1), there.sum(axis=1), np.nan)
         return {
-            name: (np.where(there, share[place], 0).sum(axis=1) / count).astype(np.float32)
+            name: (np.where(there, share[row], 0).sum(axis=1) / count).astype(np.float32)
             for name, share in shares.items()
         }
 
@@ -189,7 +192,7 @@ class GadEBM(KnowledgeModel):
         return self.shares(data, predicate)
 
     @property
-    def history(self) -> History | None:
+    def history(self) -> EnergyHistory | None:
         """Energies of held-out ego-subgraphs over the networks' training."""
         return self.energy_.history
 
@@ -221,15 +224,6 @@ class GadEBM(KnowledgeModel):
         return tuple(name for name in TERMS if name in names)
 
     def _training(self) -> Training:
-        ranges = {"samples": (1, 20), "share": (0.0, 1.0), "nets": (1, 64), "hidden": (1, 4096)}
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ModelError(
-                    f"option `{name}` of `{self.name}` is {value:g}; it lies between {low:g} and"
-                    f" {high:g}",
-                    code="KR861",
-                )
         return Training(
             loss=self.loss,
             samples=self.samples,
@@ -242,9 +236,9 @@ class GadEBM(KnowledgeModel):
             seed=self.seed,
         )
 
-    def _calibrate(self, rows: Rows, scores: NDArray[np.float32]) -> None:
-        found, self.base_rate_ = fit_anomaly(
+    def _calibrate(self, rows: PredicateRows, scores: NDArray[np.float32]) -> None:
+        calibration, self.base_rate_ = fit_anomaly(
             scores, rows, self.calibrate, self.contamination, self.separation
         )
-        self.calibration_ = found.to_values()
-        self.report_ = (*self.energy_.report, found.note)
+        self.calibration_ = calibration.to_values()
+        self.report_ = (*self.energy_.report, calibration.note)

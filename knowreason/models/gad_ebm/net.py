@@ -122,7 +122,7 @@ class EnergyNets(nn.Module):
 
 
 @dataclass(frozen=True)
-class History:
+class EnergyHistory:
     """Energies of held-out ego-subgraphs over training.
 
     Attributes:
@@ -152,7 +152,7 @@ class Net:
     name: ClassVar[str] = "net"
     module: EnergyNets
     degree: tuple[float, float]
-    history: History | None = field(default=None, compare=False)
+    history: EnergyHistory | None = field(default=None, compare=False)
     note: str = ""
 
     @torch.no_grad()
@@ -160,7 +160,7 @@ class Net:
         """``float64[len(egos)]``."""
         device = next(self.module.parameters()).device
         rows = torch.from_numpy(summaries(egos, inputs, self.degree))
-        parts = [self.module(part.to(device)).mean(dim=0).cpu() for part in rows.split(BLOCK)]
+        parts = [self.module(block.to(device)).mean(dim=0).cpu() for block in rows.split(BLOCK)]
         return torch.cat(parts).double().numpy() if parts else np.zeros(0)
 
 
@@ -282,10 +282,10 @@ class _Watch:
             self.kept = {k: value.clone() for k, value in self.module.state_dict().items()}
         return True
 
-    def history(self) -> History:
+    def history(self) -> EnergyHistory:
         """As arrays."""
         levels = np.array(self.quantiles, np.float32).reshape(-1, 2, len(QUANTILES))
-        return History(
+        return EnergyHistory(
             np.array(self.steps, np.int32),
             np.array(self.contrast, np.float32),
             levels[:, 0],
@@ -323,7 +323,7 @@ def _standardise(
     rows = torch.from_numpy(summaries(egos, inputs, degree)).to(module.bias.device)
     if not len(rows):
         return
-    energies = torch.cat([module(part) for part in rows.split(BLOCK)], dim=1)
+    energies = torch.cat([module(block) for block in rows.split(BLOCK)], dim=1)
     spread = energies.std(dim=1, keepdim=True, correction=0)
     module.centre = energies.mean(dim=1, keepdim=True)
     module.spread = torch.where(spread > 1e-12, spread, torch.ones_like(spread))
@@ -338,7 +338,7 @@ def rebuilt(
     arrays: Mapping[str, NDArray[Any]],
     degree: tuple[float, float],
     device: str,
-    history: History | None = None,
+    history: EnergyHistory | None = None,
 ) -> Net:
     """A network from its stored weights."""
     nets, parts, hidden = arrays["own"].shape

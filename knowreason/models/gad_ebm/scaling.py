@@ -37,8 +37,8 @@ class NormalScores:
     def __call__(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """``float32[n, d]``."""
         scored = np.zeros(x.shape, np.float32)
-        for place, (values, scores) in enumerate(zip(self.values, self.scores, strict=True)):
-            scored[:, place] = np.interp(x[:, place], values, scores)
+        for column, (values, scores) in enumerate(zip(self.values, self.scores, strict=True)):
+            scored[:, column] = np.interp(x[:, column], values, scores)
         return scored
 
 
@@ -48,8 +48,8 @@ def _knots(column: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
         return np.full(KNOTS, values[0] if len(values) else 0.0), np.zeros(KNOTS)
     score = ndtri((rankdata(column) - 0.5) / len(column))
     score = (score - score.mean()) / score.std()
-    chosen = np.linspace(0, len(values) - 1, KNOTS).round().astype(np.int64)
-    return values[chosen], score[first[chosen]]
+    ranks = np.linspace(0, len(values) - 1, KNOTS).round().astype(np.int64)
+    return values[ranks], score[first[ranks]]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Standard:
             return Standard(np.zeros(1), np.zeros(1), np.zeros(1))
         knots, first = np.unique(x, return_index=True)
         levels = -np.log1p(-(rankdata(x)[first] - 0.5) / len(x))
-        chosen = np.unique(
+        ranks = np.unique(
             np.concatenate(
                 [
                     np.linspace(0, len(knots) - 1, KNOTS).round().astype(np.int64),
@@ -142,10 +142,10 @@ class Standard:
         start = np.quantile(x, 0.9)
         excess = (x[x > start] - start).mean() if (x > start).any() else 0.0
         slope = 1 / excess if excess > 0 else 0.0
-        return Standard(knots[chosen], levels[chosen] - 1, np.array([slope]))
+        return Standard(knots[ranks], levels[ranks] - 1, np.array([slope]))
 
     def __call__(self, energies: NDArray[np.floating]) -> NDArray[np.float64]:
         """Surprise ``[n]``; 0 for ``NaN``."""
-        known = np.interp(energies, self.knots, self.levels)
+        surprise = np.interp(energies, self.knots, self.levels)
         beyond = np.maximum(np.asarray(energies, np.float64) - self.knots[-1], 0)
-        return np.nan_to_num(known + self.slope * beyond, nan=0.0)
+        return np.nan_to_num(surprise + self.slope * beyond, nan=0.0)

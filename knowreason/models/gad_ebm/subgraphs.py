@@ -53,8 +53,8 @@ class Egos:
         if centres is None:
             every = np.arange(adjacency.shape[0], dtype=np.int64)
             return Egos(every, every, adjacency)
-        chosen = np.asarray(centres).astype(np.int64)
-        return Egos(chosen, chosen, adjacency[chosen])
+        nodes = np.asarray(centres).astype(np.int64)
+        return Egos(nodes, nodes, adjacency[nodes])
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -112,8 +112,8 @@ def _deleted(egos: Egos, count: NDArray[np.int64], random: np.random.Generator) 
     before = egos.neighbours
     row = np.repeat(np.arange(len(egos)), egos.degree)
     order = np.lexsort((random.random(len(row)), row))
-    place = np.arange(len(row)) - before.indptr[row]
-    keep = np.sort(order[place >= count[row]])
+    rank = np.arange(len(row)) - before.indptr[row]
+    keep = np.sort(order[rank >= count[row]])
     starts = np.concatenate([[0], np.cumsum(np.bincount(row[keep], minlength=len(egos)))])
-    kept = (before.data[keep], before.indices[keep], starts)
-    return sparse.csr_array(kept, shape=before.shape)
+    parts = (before.data[keep], before.indices[keep], starts)
+    return sparse.csr_array(parts, shape=before.shape)

@@ -55,7 +55,7 @@ class InputMaps:
         return Inputs(scores, self.reduction(scores))
 
 
-class Term(Protocol):
+class EnergyTerm(Protocol):
     """A fitted energy."""
 
     def energy(self, egos: Egos, inputs: Inputs) -> NDArray[np.float64]:
@@ -132,9 +132,9 @@ class Edge:
         """Least squares over all edges, by sums over nodes."""
         every = inputs.parts[:, :EDGE_PARTS].astype(np.float64)
         centre, width = every[egos.own], min(EDGE_PARTS, inputs.parts.shape[1])
-        known = np.asarray(egos.neighbours.sum(axis=0)).ravel()
+        counted = np.asarray(egos.neighbours.sum(axis=0)).ravel()
         own = (centre * egos.degree[:, None]).T @ centre
-        other = (every * known[:, None]).T @ every
+        other = (every * counted[:, None]).T @ every
         cross = centre.T @ (egos.neighbours @ every)
         mapping = np.linalg.solve(own + _ridge(own), cross)
         left = other - cross.T @ mapping - mapping.T @ cross + mapping.T @ own @ mapping
@@ -190,7 +190,7 @@ def flattened(item: Any, prefix: str) -> dict[str, NDArray[Any]]:
     if isinstance(item, np.ndarray):
         return {prefix: item}
     parts = [flattened(getattr(item, f.name), f"{prefix}.{f.name}") for f in fields(item)]
-    return {name: array for part in parts for name, array in part.items()}
+    return {name: array for arrays in parts for name, array in arrays.items()}
 
 
 def unflattened(kind: Any, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Any:

@@ -98,15 +98,14 @@ def test_edges_that_are_things_make_new_things_with_times():
 def test_any_classifier_is_fitted_on_it(data, classifier):
     inner = {"noisy": {"model": make("torch", {"epochs": 3})}, "sklearn": {}}
     options = inner.get(classifier, {"epochs": 3})
-    fitted = model(classifier, options, method="vae", keep="always").fit(data, "Bad")
+    fitted = model(classifier, options, keep="always").fit(data, "Bad")
     assert fitted.kept_
     assert len(fitted.log_odds(data, "Bad")) == 200
     assert "40 synthetic Node" in fitted.report_[0]
 
 
-@pytest.mark.parametrize("method", ["diffusion", "vae", "smote"])
-def test_methods_draw_their_own_and_the_same_again(data, method):
-    first, second = (model(method=method).synthetic(data, "Bad") for _ in "12")
+def test_the_same_things_are_drawn_again(data):
+    first, second = (model().synthetic(data, "Bad") for _ in "12")
     np.testing.assert_array_equal(first.columns.values, second.columns.values)
     for one, two in zip(first.edges, second.edges, strict=True):
         np.testing.assert_array_equal(one.source, two.source)
@@ -115,7 +114,7 @@ def test_methods_draw_their_own_and_the_same_again(data, method):
 def test_the_base_rate_is_moved_back(data):
     """Twice as many positives must not double the odds that come out."""
     plain = make("trees").fit(data, "Bad").log_odds(data, "Bad")
-    shifted = model(method="vae", keep="always").fit(data, "Bad")
+    shifted = model(keep="always").fit(data, "Bad")
     assert shifted.shift_ == pytest.approx((0.0, np.log(2)))
     unsure = np.abs(plain) < 1.0
     ours = shifted.log_odds(data, "Bad")
@@ -181,12 +180,6 @@ def test_edges_and_pairs_are_refused():
         assert caught.value.code == "KR865"
 
 
-def test_weights_need_a_classifier_with_weights():
-    with pytest.raises(ModelError) as caught:
-        model("column", {"column": "p"}, method="weights").fit(example_data(), "Bad")
-    assert caught.value.code == "KR866"
-
-
 def test_copies_leave_the_surroundings_of_real_things_alone(data, synthetic):
     """What trees and graph networks see of a real row is the same with synthetic things."""
     world = enlarged(data, mirrored(data, synthetic))
@@ -224,7 +217,7 @@ observed Listed(Node)
 query Bad(Node)
 query Has(Node, Colour!)
 model record for Bad = diffusion(classifier=trees(max_iter=10), epochs=5, width=4, hidden=8,
-    denoiser_steps=10, steps=4, method="vae", keep="always")
+    denoiser_steps=10, steps=4, keep="always")
 rule seldom : Listed(n) => !Bad(n)
 """
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from knowreason.models.diffusion.judging import SURE, compared
-from knowreason.models.rows import Rows
+from knowreason.models.rows import PredicateRows
 
 
 def rows(labels, classes=None):
     count = len(labels)
-    return Rows(
+    return PredicateRows(
         "Bad",
         ("Thing",),
         ("a0",),

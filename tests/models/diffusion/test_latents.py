@@ -9,7 +9,6 @@ from knowreason.models import rows_of
 from knowreason.models.diffusion.autoencoder import AutoencoderOptions, train_autoencoder
 from knowreason.models.diffusion.connect import best_of_each, candidates
 from knowreason.models.diffusion.decoders import EdgeDecoder
-from knowreason.models.diffusion.encoders import edge_softmax
 from knowreason.models.diffusion.marginals import Marginals
 from knowreason.models.diffusion.synthesis import SynthesisOptions, synthesised
 from knowreason.models.diffusion.world import world_of
@@ -119,15 +118,11 @@ def test_edge_decoders_can_say_that_like_goes_with_like(kind):
     assert torch.equal(decoder(signs[:, :1], signs[:, 1:]) > 0, like.bool())
 
 
-def test_attention_sums_to_one_at_each_receiver():
-    receiver = torch.tensor([0, 0, 2, 2, 2])
-    weight = edge_softmax(torch.randn(5, 3), receiver, 4)
-    total = torch.zeros(4, 3).index_add(0, receiver, weight)
-    np.testing.assert_allclose(total[[0, 2]], 1, atol=1e-6)
-
-
 def test_kinds_and_times_of_edges_are_decoded(typed):
-    made = synthesised(typed, "Bad", np.array([0, 60]), SynthesisOptions(method="vae"))
+    bad = typed.world.own.first + np.resize(np.flatnonzero(typed.world.labels == 1), 60)
+    noise = np.random.default_rng(0).standard_normal((60, typed.mean.shape[1]))
+    points = (typed.mean[bad] + typed.sd[bad] * noise).astype(np.float32)
+    made = synthesised(typed, "Bad", points, np.ones(60, np.int64), SynthesisOptions())
     edges = {new.relation: new for new in made.edges}
     assert len(edges[1].source) > 2 * len(edges[2].source), "bad nodes pay by card"
     assert np.mean(edges[1].time) > 70, "bad nodes buy late"
