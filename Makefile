@@ -4,13 +4,16 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: demo test lint types layers check clean
+.PHONY: demo test quick lint types layers floors mutants check clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+quick: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -21,6 +24,15 @@ types: $(STAMP)
 
 layers: $(STAMP)
 	$(BIN)/lint-imports
+
+floors: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python .ci/floors.py
+
+# OF: packages, COUNT: mutants of all these together.
+OF    ?= factors infer learn explain
+COUNT ?= 200
+mutants: $(STAMP)
+	$(BIN)/python .ci/mutants.py $(OF) --count $(COUNT)
 
 check: lint types layers test
 

@@ -27,9 +27,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 import knowreason as kr
 from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason.data.features import FeatureSource
+from knowreason.data.id_tables import id_matrix
 from knowreason.metrics import recall_at
 from knowreason.models import atoms_of
-from knowreason.models.rows import argument_ids, locate
+from knowreason.row_keys import locate
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets"
 WORLDS = ("trust", "ratings", "transfers")
@@ -71,7 +72,7 @@ class World:
         rows = [random.permutation(np.flatnonzero(bad == side))[: known // 2] for side in (1, 0)]
         seen = np.zeros(len(bad), bool)
         seen[np.concatenate(rows)] = True
-        local = locate(atoms_of(data, self.predicate).arguments, argument_ids(table, 1))
+        local = locate(atoms_of(data, self.predicate).arguments, id_matrix(table))
         return data.hide(self.predicate, ~seen), Truth(local[~seen], bad[~seen] == 1)
 
 

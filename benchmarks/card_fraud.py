@@ -24,15 +24,16 @@ from numpy.typing import NDArray
 
 import knowreason as kr
 from knowreason.data import Dataset
+from knowreason.data.id_tables import id_matrix
 from knowreason.metrics import Estimate, by_block, evaluate, paired_difference
 from knowreason.models import atoms_of, make
 from knowreason.models.columns import evaluated
-from knowreason.models.rows import argument_ids, locate
 from knowreason.pipeline.binding import load_data
 from knowreason.pipeline.evaluation import evaluate_reasoner
 from knowreason.pipeline.prequential import Schedule, prequential
 from knowreason.pipeline.project import load_project
 from knowreason.pipeline.reasons import explain_index
+from knowreason.row_keys import locate
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "rulesets"
@@ -70,7 +71,7 @@ class Yard:
     def of(future: Dataset) -> Yard:
         """From the later part of the split."""
         table = future.hidden["Fraud"]
-        things = argument_ids(table, 1)
+        things = id_matrix(table)
         clock = future.attributes["slice"]
         of_thing = np.zeros(future.count("Payment"), dtype=np.int64)
         of_thing[clock["a0"].to_numpy()] = clock["value"].to_numpy()

@@ -1,6 +1,6 @@
 """KnowGraph's learner beside the exact likelihood: weights [1.5, 2, 1] of 20,000 instances.
 
-python benchmarks/knowgraph_recovery.py [--quick] [--seeds 2] [--out knowgraph_recovery.json]
+python -m benchmarks.knowgraph_recovery [--quick] [--seeds 2] [--out knowgraph_recovery.json]
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from weight_recovery import WEIGHTS, instances
 
 from knowreason.learn import learn
+from tests.known_weights import WEIGHTS, instances
 
 LEARNERS = {
     "likelihood": ("likelihood", {}),

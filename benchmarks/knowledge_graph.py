@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 
 import knowreason as kr
 from benchmarks.reporting import parser, show, spread, write
-from knowreason.models.rows import locate
 from knowreason.models.triples import Negatives, TripleIndex
 from knowreason.ranking import Ranks, link_ranks
+from knowreason.row_keys import locate
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets"
 GRAPHS = ("nations", "umls", "kinships")
@@ -241,6 +241,16 @@ def draw(runs: dict[str, Any], out: Path) -> None:
     figure.savefig(out / "knowledge_graph_mrr.png", dpi=110)
 
 
+def check_no_leak(graph: Graph) -> None:
+    """Raises ValueError where a triple that is asked for is known, or a false one is true."""
+    known, asked = graph.index.keys(graph.known), graph.index.keys(graph.test)
+    false = graph.index.keys(graph.corrupted(graph.valid, 0))
+    if np.isin(asked, known).any() or np.isin(false, known).any():
+        raise ValueError("a known triple is asked for, or is labelled false")
+    if not np.isin(asked, graph.index.keys(graph.unknown())).all():
+        raise ValueError("a triple that is asked for is no candidate")
+
+
 def main() -> None:
     """Run what is missing, print the table, draw."""
     arguments = parser(__doc__, "knowledge_graph")
@@ -253,6 +263,7 @@ def main() -> None:
     folder = graph_folder()
     for name in graphs:
         graph = Graph.load(folder / name)
+        check_no_leak(graph)
         for scorer in ("", *chosen.scorers):
             for seed in range(seeds):
                 key = f"{name}/{scorer}/{seed}"

@@ -31,10 +31,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 import knowreason as kr
 from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason.data import Dataset, EdgeList
+from knowreason.data.id_tables import id_matrix
 from knowreason.models import KnowledgeModel, atoms_of, make
 from knowreason.models.history import past
-from knowreason.models.rows import argument_ids, locate
 from knowreason.plot.svg import ACCENT, INK, PALETTE, QUIET, new_figure, save_svg
+from knowreason.row_keys import locate
 
 CUT, LEARN_FROM, MONTHS = 30, 20, 60
 FIGURES = ("AUC", "AP", "pooled AP", "seconds", "seconds an epoch", "seconds to score")
@@ -295,7 +296,7 @@ def sign(frame: pl.DataFrame, names: list[str], seeds: int, months: list[int]) -
             continue
         early, late = sign_data(frame, by_hand, edge_features)
         table = late.hidden["Negative"]
-        things = argument_ids(table, 1)
+        things = id_matrix(table)
         at = locate(atoms_of(late, "Negative").arguments, things)
         truth = table["value"].to_numpy() == 1
         rating = np.array([int(late.vocabularies["Rating"].name(i)) for i in things[:, 0]])

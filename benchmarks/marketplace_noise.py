@@ -26,7 +26,7 @@ from benchmarks.marketplace_study import (
 from benchmarks.reporting import show
 from knowreason.infer import infer
 from knowreason.infer.weight_noise import Noise
-from knowreason.learn.knowgraph import train_knowgraph
+from knowreason.learn.knowgraph import Recipe, train_knowgraph
 from knowreason.models import make
 from knowreason.pipeline.fitting import learning_problem
 
@@ -68,7 +68,7 @@ def knowgraph_rows(study: Study) -> dict[str, Scores]:
     problem = learning_problem(past, study.models, kr.Settings())
     atoms = past.span(ASKED).start + study.local
     plain = train_knowgraph(problem, seed=0)
-    trained = train_knowgraph(problem, seed=0, noise=SCALE)
+    trained = train_knowgraph(problem, seed=0, recipe=Recipe(noise=SCALE))
     ensemble = Noise(SCALE, passes=PASSES)
     return {
         "knowgraph's network": _at(plain.posterior(), atoms),

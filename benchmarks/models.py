@@ -24,8 +24,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from knowreason import lang
 from knowreason.data import Dataset, EdgeList
 from knowreason.data.features import FeatureSource
+from knowreason.data.id_tables import id_matrix
 from knowreason.models import atoms_of, make
-from knowreason.models.rows import argument_ids, locate
+from knowreason.row_keys import locate
 
 PAYMENTS = """
 domain Payment, Account, Merchant
@@ -80,7 +81,7 @@ def s_ffsd(folder: Path) -> Iterator[dict[str, object]]:
     """Rows of the table for s_ffsd."""
     past, future = payments(folder)
     table = future.hidden["Fraud"]
-    at = locate(atoms_of(future, "Fraud").arguments, argument_ids(table, 1))
+    at = locate(atoms_of(future, "Fraud").arguments, id_matrix(table))
     truth = table["value"].to_numpy()
     slices = future.attributes["slice"]
     of_thing = np.zeros(len(future.vocabularies["Payment"]), int)

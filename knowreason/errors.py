@@ -1,4 +1,4 @@
-"""Every exception knowreason raises on purpose.
+"""Every exception and warning knowreason raises on purpose.
 
 One root, :class:`KnowreasonError`; each kind is also a subclass of the builtin
 that fits, so ``except ValueError`` keeps working in a user's service.
@@ -76,6 +76,18 @@ class UnknownNameError(KnowreasonError, KeyError):
     """A name that is not registered or declared; the message offers the nearest ones."""
 
     __str__ = Exception.__str__
+
+
+class DataWarning(UserWarning):
+    """Tables that can be used but hardly mean what they say.
+
+    Attributes:
+        diagnostic: the finding, with a stable code.
+    """
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+        super().__init__(_plain(diagnostic))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

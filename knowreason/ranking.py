@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.errors import KnowreasonError
-from knowreason.models.rows import row_keys
+from knowreason.row_keys import distinct_rows
 
 CHUNK = 1 << 22
 
@@ -102,8 +102,8 @@ def _ranks(
     position: int,
 ) -> Ranks:
     """Ranks among the atoms that share all arguments but one."""
-    groups = row_keys(np.delete(arguments, position, axis=1))
-    _, group = np.unique(groups, return_inverse=True)
+    others = np.delete(arguments, position, axis=1)
+    _, group = distinct_rows(others.T, rows=len(others))
     size = np.bincount(group)
     start = np.cumsum(size) - size
     member = np.argsort(group, kind="stable")

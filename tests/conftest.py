@@ -4,6 +4,22 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+# The first call of a numba kernel compiles it: seconds, on a cold cache. In CI the same examples
+# every time, so that a change is not blamed for what it did not do.
+settings.register_profile(
+    "knowreason",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(  # a mutant is killed by any failure, the smallest takes longer
+    "first_failure",
+    settings.get_profile("knowreason"),
+    phases=[Phase.explicit, Phase.generate],
+)
+settings.load_profile("knowreason")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from knowreason.cli import (
     predict,
     train,
 )
-from knowreason.cli.render import Screen, set_screen, show_error
+from knowreason.cli.render import Screen, set_screen, show_error, warnings_as_findings
 from knowreason.errors import KnowreasonError, ProjectError
 from knowreason.version import __version__
 
@@ -68,7 +68,8 @@ def common(
 def run() -> None:
     """Run a command line; ends the process with its exit code."""
     try:
-        app()
+        with warnings_as_findings():
+            app()
     except KnowreasonError as error:
         show_error(error)
         sys.exit(2)

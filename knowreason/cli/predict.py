@@ -23,11 +23,14 @@ def predict(
         typer.Option(help="Discount models that broke since training; default: the project's."),
     ] = None,
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
+    force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Predict with a stored run."""
-    from knowreason.pipeline.prediction import predict_run, save_table
+    from knowreason.pipeline.prediction import check_output, predict_run, save_table
 
+    if output is not None:
+        check_output(output, run, data, replace=force)
     with progress_bar() as progress:
         found = predict_run(
             run,

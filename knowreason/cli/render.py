@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from knowreason.diagnostics import Diagnostic
-from knowreason.errors import KnowreasonError
+from knowreason.errors import DataWarning, KnowreasonError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,12 +28,14 @@ class Screen:
 
 
 _screen = Screen()
+_shown: set[str] = set()  # texts of warnings that were shown
 
 
 def set_screen(screen: Screen) -> None:
     """Choose how much is said for the rest of the process."""
     global _screen
     _screen = screen
+    _shown.clear()
 
 
 def screen() -> Screen:
@@ -104,13 +107,39 @@ def show_error(error: KnowreasonError) -> None:
 
 
 def show_warnings(diagnostics: Sequence[Diagnostic], limit: int = 5) -> None:
-    """Warnings, the first few, unless quiet."""
+    """Warnings that were not shown yet, the first few, unless quiet."""
+    diagnostics = [d for d in diagnostics if d.message not in _shown]
     if _screen.quiet or not diagnostics:
         return
+    _shown.update(d.message for d in diagnostics)
     shown = diagnostics if _screen.verbose else diagnostics[:limit]
     show_findings(shown)
     if len(shown) < len(diagnostics):
         say(f"... and {len(diagnostics) - len(shown)} more (-v shows all)")
+
+
+@contextmanager
+def warnings_as_findings() -> Iterator[None]:
+    """Within it, Python's warnings about data are shown as findings."""
+    with warnings.catch_warnings():
+        plainly = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if isinstance(message, DataWarning):
+                show_warnings([message.diagnostic])
+            else:
+                plainly(message, category, filename, lineno, file, line)
+
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

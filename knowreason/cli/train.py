@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,6 @@ def train(
         settings["learn.labels"] = labels
     loaded = load_project(project, settings)
     target = output or Path("runs") / loaded.name
-    target.parent.mkdir(parents=True, exist_ok=True)
     if has_interrupted_run(target) and not resume:
         say("an interrupted run is replaced (--resume would go on with it)")
     with progress_bar() as progress:
@@ -41,17 +41,23 @@ def train(
     fit, grounding = run.reasoner.fit_, run.reasoner.grounding_
     show_warnings(grounding.warnings)
     rows = [
-        (w.name, w.prior_mean, w.value, w.standard_error, w.status) for w in run.reasoner.weights_
+        (w.name, w.prior_mean, w.value, _error(w.standard_error), w.status)
+        for w in run.reasoner.weights_
     ]
     if json:
         write_json({"run": str(target), "weights": list(run.reasoner.weights_)})
     else:
         write_table(["weight", "prior", "learned", "+-", "what the data said"], rows)
-    for note in (*fit.notes, *_model_reports(run)):
-        say(note)
+    for line in (*fit.estimators, *fit.notes, *_model_reports(run)):
+        say(str(line))
     if (target / "report.html").is_file():
         say(f"report: {target / 'report.html'}")
     say(f"run folder: {target} ({run.manifest['seconds']:.1f} s)")
+
+
+def _error(value: float) -> float | None:
+    """The standard error, blank where the method gives none."""
+    return value if isfinite(value) else None
 
 
 def _model_reports(run: Run) -> list[str]:

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 from knowreason.data.binding import Encoded, Resolved, TableBinder
 from knowreason.data.findings import NamedTable
 from knowreason.data.frames import TableLike, read_frame
-from knowreason.data.id_tables import conflicts, distinct_rows, id_table, pack
+from knowreason.data.id_tables import TRUTH, conflicts, id_table, without_repeats
 from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import Attribute, Constant, Predicate, Program
+from knowreason.row_keys import row_keys
 
-TRUTH = "truth"
 VALUE_TYPES = {
     "int": pa.int64(),
     "float": pa.float64(),
@@ -29,15 +29,17 @@ VALUE_TYPES = {
 }
 
 
-def encode_things(binding: TableBinder, things: Mapping[str, TableLike]) -> None:
+def encode_things(binding: TableBinder, things: Mapping[str, TableLike]) -> list[Encoded]:
     """Members of domains that no other row has to mention."""
+    encoded = []
     for domain, members in things.items():
         if domain not in binding.builders:
             _unknown(binding, domain, "domain", binding.builders)
             continue
         table = {"name": members} if isinstance(members, list | tuple | pa.Array) else members
         frame = read_frame(table, f"things of `{domain}`")
-        binding.encode(frame, domain, (domain,), frame.table.column_names[:1])
+        encoded.append(binding.encode(frame, domain, (domain,), frame.table.column_names[:1]))
+    return encoded
 
 
 def encode_facts(binding: TableBinder, facts: Mapping[str, TableLike]) -> list[Encoded]:
@@ -87,7 +89,8 @@ def encode_truths(
             )
             continue
         frame = read_frame(tables[name], f"{what} of `{name}`")
-        columns, value = _columns(binding, frame, predicate.sorts, (0, 1))
+        extra = (0, 1) if predicate.sorts else (1,)
+        columns, value = _columns(binding, frame, predicate.sorts, extra)
         if columns is not None:
             encoded.append(
                 binding.encode(
@@ -233,10 +236,11 @@ def _columns(
         return names[:arity], names[arity] if len(names) > arity else None
     expected = " or ".join(str(number) for number in allowed)
     last = {(0,): "", (1,): ", value", (0, 1): "[, truth]"}[extra]
+    listed = f"{', '.join(sorts)}{last}" if sorts else "value"
     binding.findings.add(
         "KR505",
         f"{frame.title} has {len(names)} columns ({', '.join(names)}), expected {expected}",
-        help=f"its columns are ({', '.join(sorts)}{last}), in this order",
+        help=f"its columns are ({listed}), in this order",
     )
     return None, None
 
@@ -260,7 +264,7 @@ def _with_truth(resolved: Resolved) -> Resolved:
 
 def _distinct(binding: TableBinder, resolved: Resolved) -> pa.Table:
     sizes = binding.sizes(resolved.encoded.sorts)
-    distinct = resolved.take(distinct_rows(resolved.ids, sizes, resolved.count))
+    distinct = resolved.take(without_repeats(resolved.ids, sizes, resolved.count))
     return id_table(distinct.ids, distinct.value)
 
 
@@ -271,7 +275,7 @@ def _check_functional(binding: TableBinder, predicate: Predicate, resolved: Reso
     settings = [ids for place, ids in enumerate(resolved.ids) if place != position]
     sorts = [sort for place, sort in enumerate(predicate.sorts) if place != position]
     states = resolved.ids[position]
-    key = pack(settings, binding.sizes(sorts), resolved.count)
+    key = row_keys(settings, binding.sizes(sorts), resolved.count)
     clashes = conflicts(key, states)
     vocabulary = binding.vocabularies[predicate.sorts[position]]
 
@@ -298,7 +302,7 @@ def _check_conflicts(
     assert resolved.value is not None
     value = resolved.value
     comparable = value.dictionary_encode().indices if value.type == pa.string() else value
-    key = pack(resolved.ids, binding.sizes(resolved.encoded.sorts), resolved.count)
+    key = row_keys(resolved.ids, binding.sizes(resolved.encoded.sorts), resolved.count)
     clashes = conflicts(key, comparable.to_numpy(zero_copy_only=False))
     earlier = dict(zip(clashes.rows.tolist(), clashes.earlier.tolist(), strict=True))
     _report(binding, resolved, code, clashes.rows, lambda row: message(row, earlier[row]))

@@ -19,7 +19,7 @@ from knowreason.data.features import FeatureSource, FeatureTable, ScoreColumns
 from knowreason.data.findings import NamedTable
 from knowreason.data.frames import TableLike, read_frame, select_columns
 from knowreason.data.graph import EdgeList, Edges, GraphTables
-from knowreason.data.id_tables import conflicts, distinct_rows
+from knowreason.data.id_tables import as_matrix, conflicts, without_repeats
 from knowreason.errors import DataError, did_you_mean
 from knowreason.logic import ModelCall, Program
 
@@ -144,7 +144,7 @@ def finish_scores(
     """Scores by ids; the first row of an atom is taken where rows repeat."""
     resolved = binding.resolve(encoded)
     rows = np.arange(encoded.frame.table.num_rows) if resolved.rows is None else resolved.rows
-    first = distinct_rows(resolved.ids, binding.sizes(encoded.sorts), resolved.count)
+    first = without_repeats(resolved.ids, binding.sizes(encoded.sorts), resolved.count)
     if first is not None:
         again = np.setdiff1d(np.arange(len(rows)), first)
         binding.findings.add_rows(
@@ -154,7 +154,7 @@ def finish_scores(
             lambda _row: "the scores of this atom are given before",
             help="one row an atom",
         )
-    arguments = np.stack(resolved.ids, axis=1)
+    arguments = as_matrix(resolved.ids, resolved.count)
     return ScoreColumns(arguments, {name: column[rows] for name, column in values.items()})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 from knowreason.data import bind, bind_inputs, split
 from knowreason.data.binding import TableBinder
 from knowreason.data.clock import Moment, to_moment
+from knowreason.data.coverage import check_ids
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.features import FeatureSource
 from knowreason.data.frames import TableLike
 from knowreason.data.graph import EdgeList
+from knowreason.errors import DataWarning
 from knowreason.logic import Program
 
 if TYPE_CHECKING:
@@ -69,9 +72,12 @@ class Dataset(EncodedTables):
 
         Raises:
             DataError: with up to ten findings (KR5xx) that name table, row and column.
+
+        Warns:
+            DataWarning: of ids that no other table knows (KR529).
         """
         binding = TableBinder(program)
-        bind.encode_things(binding, things or {})
+        pending_things = bind.encode_things(binding, things or {})
         pending_facts = bind.encode_facts(binding, facts or {})
         pending_evidence = bind.encode_truths(binding, evidence or {}, "evidence")
         pending_labels = bind.encode_truths(binding, labels or {}, "labels")
@@ -80,6 +86,12 @@ class Dataset(EncodedTables):
         pending_edges = bind_inputs.encode_edges(binding, graph or ())
         warn_of_constants = bind.encode_constants(binding)
         binding.freeze()
+        check_ids(
+            binding,
+            facts=[*pending_things, *pending_facts, *(e.encoded for e in pending_edges)],
+            features=[e for e, _ in pending_features],
+            others=[*pending_evidence, *pending_labels, *(e for e, _ in pending_scores)],
+        )
 
         attributes = {attribute.name for attribute in program.attributes}
         tables = {
@@ -96,6 +108,9 @@ class Dataset(EncodedTables):
         binding.findings.raise_any()
         warn_of_constants()
         bind.warn_of_silence(binding, tables)
+        for finding in binding.findings.warnings:
+            if finding.code == "KR529":
+                warnings.warn(DataWarning(finding), stacklevel=2)
 
         def complete(found: Mapping[str, pa.Table], names: Sequence[str]) -> dict[str, pa.Table]:
             return {n: found[n] if n in found else bind.empty_table(program, n) for n in names}

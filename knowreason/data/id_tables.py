@@ -1,4 +1,4 @@
-"""Tables of ids: packed keys, distinct rows, conflicting values. Arrays only."""
+"""Tables of ids: rows without repeats, conflicting values. Arrays only."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from knowreason.row_keys import row_keys
+
 Ids = NDArray[np.int32]
 Rows = NDArray[np.int64]
 
-KEY_LIMIT = 2**62
 VALUE = "value"
+TRUTH = "truth"  # the column of an observed predicate without arguments
 ARGUMENT = re.compile(r"a\d+$")
 
 
@@ -52,23 +54,17 @@ def id_columns(table: pa.Table) -> list[Ids]:
     return [table.column(name).to_numpy() for name in names]
 
 
-def pack(columns: Sequence[Ids], sizes: Sequence[int], rows: int) -> Rows:
-    """One int64 a row that is equal exactly where the rows are.
+def id_matrix(table: pa.Table) -> NDArray[np.int32]:
+    """The argument columns of an encoded table, ``int32[rows, arity]``."""
+    return as_matrix(id_columns(table), table.num_rows)
 
-    Args:
-        columns: ids, one array a column, all of one length, none negative.
-        sizes: upper bound (exclusive) of the ids of each column.
-        rows: how many rows there are; without columns all are equal.
-    """
-    if not columns:
-        return np.zeros(rows, dtype=np.int64)
-    key, space = columns[0].astype(np.int64), max(sizes[0], 1)
-    for column, size in zip(columns[1:], sizes[1:], strict=True):
-        if space * max(size, 1) > KEY_LIMIT:
-            key, space = group_numbers(key).astype(np.int64), max(len(key), 1)
-        key = key * max(size, 1) + column
-        space *= max(size, 1)
-    return key
+
+def as_matrix(columns: Sequence[Ids], rows: int) -> NDArray[np.int32]:
+    """Columns side by side, ``int32[rows, arity]``; there may be none."""
+    matrix = np.empty((rows, len(columns)), np.int32)
+    for place, column in enumerate(columns):
+        matrix[:, place] = column
+    return matrix
 
 
 def group_numbers(key: NDArray[np.integer]) -> Ids:
@@ -84,11 +80,11 @@ def first_rows(groups: Ids) -> Rows:
     return np.flatnonzero(np.diff(highest, prepend=-1) > 0)
 
 
-def distinct_rows(columns: Sequence[Ids], sizes: Sequence[int], rows: int) -> Rows | None:
-    """First row of each distinct row, in order; ``None`` when no row repeats."""
+def without_repeats(columns: Sequence[Ids], sizes: Sequence[int], rows: int) -> Rows | None:
+    """Rows that no earlier row equals, in order; ``None`` when no row repeats."""
     if any(not repeats(column) for column in columns):
         return None
-    key = pack(columns, sizes, rows)
+    key = row_keys(columns, sizes, rows)
     ordered = np.sort(key)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(twice):

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from knowreason.data.clock import LATEST, thing_values
 from knowreason.data.encoded_tables import EncodedTables
-from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table, pack
+from knowreason.data.id_tables import VALUE, Ids, id_columns, id_table
+from knowreason.row_keys import row_keys
 
 NONE = -1  # state of a setting that is known to have none
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -79,7 +80,7 @@ def _distinct(
     sorts = data.program.sorts_of(predicate)
     others = [i for i in range(len(columns)) if i != position]
     own = [columns[i] for i in others]
-    key = pack(own, [data.count(sorts[i]) for i in others], len(value))
+    key = row_keys(own, [data.count(sorts[i]) for i in others], len(value))
     order = np.lexsort((-value, key))
     _, first = np.unique(key[order], return_index=True)
     rows = order[first]

@@ -134,7 +134,7 @@ def _renumber(
         new_ids[sort][ids] if sort in new_ids else ids
         for sort, ids in zip(sorts, columns, strict=True)
     ]
-    keep = np.ones(len(columns[0]) if columns else 0, dtype=bool)
+    keep = np.ones(len(columns[0]), dtype=bool)
     for ids in numbered:
         keep &= ids != UNKNOWN
     return [ids[keep] for ids in numbered], keep
@@ -144,6 +144,8 @@ def _scores(
     data: EncodedTables, name: str, columns: ScoreColumns, new_ids: Mapping[str, Ids]
 ) -> ScoreColumns:
     arguments = list(columns.arguments.T)
+    if not arguments:
+        return columns
     numbered, keep = _renumber(arguments, data.program.sorts_of(name), new_ids)
     values = {column: scores[keep] for column, scores in columns.values.items()}
     return ScoreColumns(np.stack(numbered, axis=1), values)

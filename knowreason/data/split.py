@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from knowreason.data.clock import LATEST, Moment, at_most, label_clock, thing_values, to_moment
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.groups import group_codes
-from knowreason.data.id_tables import VALUE, id_columns, pack
+from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.restrict import restrict, seen_only_with
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import DataError, did_you_mean
+from knowreason.row_keys import row_keys
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.bool_] | NDArray[np.integer]
@@ -317,7 +318,7 @@ def _settings(
     columns = id_columns(table)
     others = [ids for argument, ids in enumerate(columns) if argument != position]
     sizes = [data.count(s) for p, s in enumerate(declared.sorts) if p != position]
-    key = pack(others, sizes, table.num_rows)
+    key = row_keys(others, sizes, table.num_rows)
     true_last = np.lexsort((-table.column(VALUE).to_numpy().astype(np.int64), key))
     _, first, settings = np.unique(key[true_last], return_index=True, return_inverse=True)
     inverse = np.empty(table.num_rows, dtype=np.int64)

@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from knowreason.data.findings import BindingFindings, NamedTable
+from knowreason.data.id_tables import TRUTH
 from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import Constant, Program
 
-TRUTH = "truth"
 ARROW_TYPES = {"time": pa.timestamp("us"), "duration": pa.duration("us")}
 
 

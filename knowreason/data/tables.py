@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 import duckdb
@@ -19,6 +21,7 @@ _READERS = {
     ".ndjson": "read_json",
     ".json": "read_json",
 }
+_QUOTED = re.compile(r"""['"]([^'"]+)['"]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,11 @@ class TableSource:
 
     path: str | None = None
     sql: str | None = None
+
+    def files(self) -> list[Path]:
+        """Files that are read, in order of their names; of SQL, those it names in quotes."""
+        names = [self.path] if self.sql is None else _QUOTED.findall(self.sql)
+        return [Path(file) for name in names if name for file in _matches(name)]
 
 
 def load_tables(
@@ -52,7 +60,7 @@ def load_tables(
     loaded: dict[str, pa.Table] = {}
     try:
         for name, source in sources.items():
-            if name in optional and source.path is not None and not _is_there(source.path):
+            if name in optional and source.path is not None and not source.files():
                 continue
             loaded[name] = _load(connection, name, source)
             connection.register(name, loaded[name])
@@ -73,7 +81,7 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, source: TableSource)
                 code="KR521",
                 help=f"one of {', '.join(_READERS)}",
             )
-        if not _is_there(str(path)):
+        if not _matches(str(path)):
             raise DataError(f"table `{name}`: there is no file `{path}`", code="KR520")
         options = {"sample_size": -1} if reader == "read_csv" else {}
         return getattr(connection, reader)(str(path), **options).to_arrow_table()
@@ -82,6 +90,5 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, source: TableSource)
         raise DataError(f"table `{name}`: {first}", code="KR522") from None
 
 
-def _is_there(path: str) -> bool:
-    file = Path(path)
-    return file.is_file() or any(file.parent.glob(file.name))
+def _matches(path: str) -> list[str]:
+    return [path] if Path(path).is_file() else sorted(glob(path, recursive=True))

@@ -152,12 +152,12 @@ class VocabularyBuilder:
 
     def outside(self, coded: Coded) -> NDArray[np.bool_]:
         """``bool[d]``: distinct names of a column that an enumerated domain does not have."""
-        return self._numbers(coded) == UNKNOWN
+        return self.numbers(coded) == UNKNOWN
 
     def first_in(self, coded: Coded) -> NDArray[np.bool_]:
         """``bool[d]``: distinct names that no column added before mentions."""
-        numbers = self._numbers(coded)
-        before = [self._numbers(c) for c in self._coded[: coded.piece] if len(c.distinct)]
+        numbers = self.numbers(coded)
+        before = [self.numbers(c) for c in self._coded[: coded.piece] if len(c.distinct)]
         return numbers > max((int(piece.max()) for piece in before), default=UNKNOWN)
 
     def ids(self, coded: Coded) -> NDArray[np.int32]:
@@ -167,7 +167,8 @@ class VocabularyBuilder:
             return coded.indices
         return np.append(mapping, np.int32(UNKNOWN))[coded.indices]
 
-    def _numbers(self, coded: Coded) -> NDArray[np.int32]:
+    def numbers(self, coded: Coded) -> NDArray[np.int32]:
+        """Ids of a column's distinct names, ``int32[d]``; call after :meth:`freeze`."""
         mapping = self._mappings[coded.piece]
         return np.arange(len(coded.distinct), dtype=np.int32) if mapping is None else mapping
 

@@ -17,6 +17,7 @@ from knowreason.factors.components import first_atoms
 from knowreason.factors.graph import Clause, ClauseList, FactorGraph, Table
 from knowreason.factors.stacks import FlatRows
 from knowreason.factors.variables import Variables
+from knowreason.row_keys import distinct_rows
 
 SHORT = 4  # clauses up to this length become tables
 
@@ -153,38 +154,13 @@ def _contributions(
         scope = ordered[same][fresh[same]].reshape(-1, width)
         sizes = variables.sizes[scope]
         key = np.concatenate([places[same], digit[same], sizes], axis=1)
-        first, inverse = unique_rows(key)
+        first, inverse = distinct_rows(key.T)
         number = np.arange(len(first)) + len(patterns)
         for i in first:
             shape = tuple(int(d) for d in sizes[i])
             chosen = same[i]
             patterns.append(row_tensor(rows.potential, places[chosen], digit[chosen], shape))
         yield _Contribution(scope, number[inverse], rows.row[same], rows.is_hard)
-
-
-def unique_rows(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Representative of each distinct row of ``int64[m, k]``, and which one each row is.
-
-    They are numbered in lexicographic order.
-    """
-    if not len(key):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    low = key.min(0)
-    span = key.max(0) - low + 1
-    if np.prod(span, dtype=np.float64) >= 2.0**62:
-        _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
-        return first, inverse.ravel()
-    code = np.zeros(len(key), dtype=np.int64)
-    for column, start, width in zip(key.T, low, span, strict=True):
-        code = code * width + (column - start)
-    values = int(np.prod(span))
-    if values > 4 * len(key) + 1024:
-        _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-        return first, inverse
-    first_of = np.full(values, -1, dtype=np.int64)
-    first_of[code[::-1]] = np.arange(len(key) - 1, -1, -1)
-    present = first_of >= 0
-    return first_of[present], (np.cumsum(present) - 1)[code]
 
 
 def _merge(
@@ -196,7 +172,7 @@ def _merge(
         pattern = np.concatenate([part.pattern for part in same])
         row = np.concatenate([part.row for part in same])
         hard = np.concatenate([np.full(len(part.row), part.is_hard) for part in same])
-        shapes, shape_of = unique_rows(variables.sizes[scope])
+        shapes, shape_of = distinct_rows(variables.sizes[scope].T)
         for number, representative in enumerate(shapes):
             chosen = np.flatnonzero(shape_of == number)
             shape = tuple(int(d) for d in variables.sizes[scope[representative]])
@@ -213,7 +189,7 @@ def _table_group(
     hard: Array,
     patterns: list[NDArray[np.float64]],
 ) -> TableGroup:
-    first, table = unique_rows(scope)
+    first, table = distinct_rows(scope.T, rows=len(scope))
     used, local = np.unique(pattern, return_inverse=True)
     stacked = np.stack([patterns[i] for i in used])
     forbidden = np.zeros((len(first), stacked.shape[1]), dtype=bool)

@@ -29,11 +29,11 @@ from knowreason.factors.outputs import ModelOutput
 from knowreason.ground.atoms import open_blocks
 from knowreason.ground.auxiliary import Auxiliary, Lists
 from knowreason.ground.harvest import Bucket, Harvest, Key, merged
-from knowreason.ground.literals import distinct_rows, row_codes
 from knowreason.ground.parameters import bias_parameters, with_scales
 from knowreason.ground.provenance import Part, RuleProvenance
 from knowreason.ground.rules import RuleRun
 from knowreason.logic import Program
+from knowreason.row_keys import distinct_rows, row_keys
 
 UNIT_ROWS = 4_000_000  # summed at once
 
@@ -146,7 +146,7 @@ def _add_group(
         rows = atoms[first]
         group_parameter = None if parameter is None else parameter[first]
     elif unordered:
-        order = np.argsort(row_codes(list(atoms.T)), kind="stable")
+        order = np.argsort(row_keys(atoms.T), kind="stable")
         rows = atoms = atoms[order]
         group_value = value = None if value is None else value[order]
         group_parameter = parameter = None if parameter is None else parameter[order]

@@ -16,14 +16,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset
+from knowreason.data.id_tables import id_columns, id_matrix
 from knowreason.errors import GroundingError, UnknownNameError
 from knowreason.factors import FALSE, OPEN, TRUE, AtomSpan, AtomTable
 from knowreason.factors.arrays import owners
 from knowreason.ground.relations import Relations
 from knowreason.logic import Predicate, Program
+from knowreason.row_keys import RowKeys, distinct_rows
 
 DEFAULT_LIMIT = 50_000_000  # rows of one rule, atoms of one predicate
-_MAX_KEY = 1 << 62
 _DENSE = 1 << 24  # combinations whose places are kept one by one
 
 Values = NDArray[np.int8]
@@ -50,8 +51,8 @@ def open_atoms(
         if predicate.within is None:
             arguments = _product(predicate, data, limit)
         else:
-            rows = _candidates(predicate.within, program, data, relations)
-            arguments = _sorted(rows, predicate, data)
+            table = _candidates(predicate.within, program, data, relations)
+            arguments = _sorted(table, predicate, data)
         stop = start + len(arguments)
         position = predicate.functional_position
         spans[predicate.name] = AtomSpan(predicate.name, start, stop, arguments, position)
@@ -95,50 +96,22 @@ def _product(predicate: Predicate, data: Dataset, limit: int) -> Ids:
 
 def _candidates(
     name: str, program: Program, data: Dataset, relations: Relations | None
-) -> list[Ids]:
-    arity = len(program.sorts_of(name))
+) -> pa.Table:
     if program.kind_of(name) == "observed":
-        table = data.facts[name]
-    elif relations is not None:
-        table = relations.read(name)
-    else:
-        with Relations(program, data) as opened:
-            table = opened.read(name)
-    return id_columns(table, arity)
+        return data.facts[name]
+    if relations is not None:
+        return relations.read(name)
+    with Relations(program, data) as opened:
+        return opened.read(name)
 
 
-def id_columns(table: pa.Table, arity: int) -> list[Ids]:
-    """The columns ``a0 .. a{arity-1}`` as numpy arrays."""
-    return [table.column(f"a{i}").to_numpy().astype(np.int32, copy=False) for i in range(arity)]
-
-
-def _sorted(columns: list[Ids], predicate: Predicate, data: Dataset) -> Ids:
+def _sorted(table: pa.Table, predicate: Predicate, data: Dataset) -> Ids:
     order = argument_order(predicate.arity, predicate.functional_position)
     sizes = domain_sizes(predicate, data)
-    keys = combined_keys(columns, sizes, order, predicate.name)
-    _, first = np.unique(keys, return_index=True)
-    return np.stack([column[first] for column in columns], axis=1).astype(np.int32)
-
-
-def combined_keys(
-    columns: Sequence[Ids], sizes: Sequence[int], order: Sequence[int], predicate: str
-) -> NDArray[np.int64]:
-    """One sortable ``int64`` a row.
-
-    Raises:
-        GroundingError: where the combinations do not fit into 62 bits.
-    """
-    if prod(max(size, 1) for size in sizes) >= _MAX_KEY:
-        raise GroundingError(
-            f"`{predicate}` has too many combinations of arguments to number",
-            code="KR649",
-            help="give it fewer arguments, or a thing of its own for each candidate",
-        )
-    keys = np.zeros(len(columns[0]) if columns else 0, np.int64)
-    for position in order:
-        keys *= sizes[position]
-        keys += columns[position]
-    return keys
+    arguments = id_matrix(table)
+    columns = [arguments[:, i] for i in order]
+    first, _ = distinct_rows(columns, [sizes[i] for i in order], len(arguments))
+    return arguments[first]
 
 
 @dataclass(frozen=True)
@@ -148,14 +121,15 @@ class Numbering:
     Attributes:
         table: the atoms.
         sizes: by predicate, how many things each argument place ranges over.
-        keys: by predicate with ``within``, the sorted keys of its atoms.
+        keys: by predicate with ``within``, how rows of arguments become keys, and the sorted
+            keys of its atoms.
         places: by predicate with ``within`` and few combinations, the place of each
             combination among its atoms, ``-1`` where it is none.
     """
 
     table: AtomTable
     sizes: Mapping[str, tuple[int, ...]]
-    keys: Mapping[str, NDArray[np.int64]]
+    keys: Mapping[str, tuple[RowKeys, NDArray[np.int64]]]
     places: Mapping[str, Ids]
 
     @staticmethod
@@ -164,34 +138,40 @@ class Numbering:
         sizes, keys, places = {}, {}, {}
         for predicate in program.open_predicates:
             span = table.spans[predicate.name]
-            sizes[predicate.name] = tuple(domain_sizes(predicate, data))
-            if span.count != prod(sizes[predicate.name]):
-                order = argument_order(predicate.arity, predicate.functional_position)
-                columns = list(span.arguments.T)
-                keys[predicate.name] = combined_keys(
-                    columns, sizes[predicate.name], order, predicate.name
-                )
-                total = prod(sizes[predicate.name])
-                if total <= max(_DENSE, 4 * span.count):
-                    place = np.full(total, -1, np.int32)
-                    place[keys[predicate.name]] = np.arange(span.start, span.stop, dtype=np.int32)
-                    places[predicate.name] = place
+            own = sizes[predicate.name] = tuple(domain_sizes(predicate, data))
+            total = prod(own)
+            if span.count == total:
+                continue
+            order = argument_order(predicate.arity, predicate.functional_position)
+            columns = [span.arguments[:, i] for i in order]
+            makes, known = RowKeys.of(columns, [own[i] for i in order], span.count)
+            keys[predicate.name] = makes, known
+            if total <= max(_DENSE, 4 * span.count):
+                place = np.full(total, -1, np.int32)
+                place[known] = np.arange(span.start, span.stop, dtype=np.int32)
+                places[predicate.name] = place
         return Numbering(table, sizes, keys, places)
 
-    def find(self, predicate: str, columns: Sequence[Ids]) -> Ids:
-        """``int32[m]`` atom of each row of argument ids, ``-1`` where it is no open atom."""
+    def find(self, predicate: str, columns: Sequence[Ids], rows: int = 0) -> Ids:
+        """``int32[m]`` atom of each row of argument ids, ``-1`` where it is no open atom.
+
+        Args:
+            predicate: an open predicate.
+            columns: ids, one array an argument.
+            rows: how many rows there are where there is no argument.
+        """
         span = self.table.spans[predicate]
         sizes = self.sizes[predicate]
         order = argument_order(len(sizes), span.functional_position)
         if predicate not in self.keys:
-            index = np.full(len(columns[0]) if columns else 1, 0, np.int32)
+            index = np.zeros(len(columns[0]) if columns else rows, np.int32)
             for position in order:
                 index *= np.int32(sizes[position])
                 index += columns[position]
             index += np.int32(span.start)
             return index
-        known = self.keys[predicate]
-        wanted = combined_keys(columns, sizes, order, predicate)
+        makes, known = self.keys[predicate]
+        wanted = makes([columns[i] for i in order], rows)
         if predicate in self.places:
             return np.where(wanted >= 0, self.places[predicate][wanted], -1)
         place = np.searchsorted(known, wanted)
@@ -210,9 +190,8 @@ def atom_values(
     values = np.full(count, OPEN, np.int8)
     outside: dict[str, int] = {}
     for predicate, table in tables.items():
-        columns = id_columns(table, len(numbering.sizes[predicate]))
         truth = table.column("value").to_numpy().astype(np.int8)
-        index = numbering.find(predicate, columns)
+        index = numbering.find(predicate, id_columns(table), len(truth))
         inside = index >= 0
         values[index[inside]] = truth[inside]
         lost = int(np.count_nonzero(truth[~inside] == TRUE))
@@ -325,7 +304,7 @@ def atom_text(atom: int, table: AtomTable, program: Program, data: Dataset) -> s
     return f"{span.predicate}({', '.join(names)})"
 
 
-def argument_ids(
+def ids_of_names(
     data: Dataset, program: Program, predicate: str, names: Sequence[object]
 ) -> list[Ids]:
     """Ids of named things, one ``int32[1]`` an argument.

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from knowreason.factors import OPEN, TRUE, CountGroup
+from knowreason.row_keys import by_appearance, distinct_rows
 
 TRUE_LITERAL = np.int32(2**31 - 1)
 FALSE_LITERAL = np.int32(-(2**31 - 1))
@@ -109,15 +110,13 @@ class Auxiliary:
         repeated = np.flatnonzero(ordinal)
         if not len(repeated):
             return literals
-        pairs = np.stack([literals[repeated], ordinal[repeated]], axis=1)
-        distinct, owner = np.unique(pairs, axis=0, return_inverse=True)
-        copies = np.arange(len(distinct), dtype=np.int32) + np.int32(self.next_atom)
-        self.next_atom += len(distinct)
-        one = np.ones(len(distinct), np.int32)
-        originals = np.ascontiguousarray(distinct[:, :1]).astype(np.int32)
-        single = Lists.of_matrix(originals)
+        first, owner = distinct_rows([literals[repeated], ordinal[repeated]])
+        copies = np.arange(len(first), dtype=np.int32) + np.int32(self.next_atom)
+        self.next_atom += len(first)
+        one = np.ones(len(first), np.int32)
+        single = Lists.of_matrix(literals[repeated[first], None])
         self.groups.append(_group(single.offsets, single.literals, one, one, copies, rule))
-        literals[repeated] = copies[owner.ravel()] + 1
+        literals[repeated] = copies[owner] + 1
         return literals
 
 
@@ -169,10 +168,7 @@ def _distinct(
     """First row of each distinct definition, and the distinct one of each row."""
     hashes = _hashes(lists.offsets, lists.literals, lower, upper)
     _, first, owner = np.unique(hashes, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    rank = np.empty(len(first), np.int64)
-    rank[order] = np.arange(len(first))
-    return first[order], rank[owner.ravel()]
+    return by_appearance(first, owner.ravel())
 
 
 @numba.njit(cache=True)

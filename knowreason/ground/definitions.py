@@ -10,7 +10,7 @@ from knowreason.errors import GroundingError
 from knowreason.ground.known_labels import over_known_labels
 from knowreason.ground.query import Conjunction
 from knowreason.ground.query_protocols import Tables
-from knowreason.ground.recursion import mentions, recursive_query
+from knowreason.ground.recursion import mentions, recursive_query, row_columns
 from knowreason.ground.terms_sql import aliased, column, known
 from knowreason.logic import (
     Aggregate,
@@ -46,8 +46,8 @@ class Definitions:
         try:
             rows = self._query(definition)
             in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]
-            tree = exp.select(exp.Star()).from_(aliased(rows, "rows")).order_by(*in_order)
-            return self._relations.materialise(name, tree)
+            tree = exp.select(exp.Star()).from_(aliased(rows, "rows"))
+            return self._relations.materialise(name, tree.order_by(*in_order) if in_order else tree)
         finally:
             self._computing.pop()
 
@@ -74,7 +74,7 @@ def predicate_query(
     for branch in _branches(_narrowed(body, loose)):
         conjunction = Conjunction(relations)
         conjunction.satisfy(_unbound(branch, names), parameters)
-        outputs = {f"a{i}": conjunction.columns[v.name] for i, v in enumerate(parameters)}
+        outputs = row_columns(conjunction, parameters)
         queries.append(conjunction.select(outputs, distinct=True))
     union = queries[0]
     for query in queries[1:]:

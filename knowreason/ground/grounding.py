@@ -21,9 +21,9 @@ from knowreason.ground import assemble
 from knowreason.ground.atoms import (
     DEFAULT_LIMIT,
     Numbering,
-    argument_ids,
     atom_text,
     atom_values,
+    ids_of_names,
     open_atoms,
     spread_over_blocks,
 )
@@ -94,8 +94,8 @@ class Grounding:
             UnknownNameError: for an unknown name, or an atom outside its candidates.
         """
         self.span(predicate)
-        columns = argument_ids(self.data, self.program, predicate, names)
-        index = int(self._numbering.find(predicate, columns)[0])
+        columns = ids_of_names(self.data, self.program, predicate, names)
+        index = int(self._numbering.find(predicate, columns, 1)[0])
         if index < 0:
             shown = ", ".join(f'"{name}"' for name in names)
             raise UnknownNameError(
@@ -166,7 +166,7 @@ def ground(
         evaluated: tables of definitions evaluated on this data before.
 
     Raises:
-        GroundingError: KR640-KR649, see ``knowreason explain-code``.
+        GroundingError: KR640-KR648, see ``knowreason explain-code``.
     """
     folder = None if directory is None else Path(directory)
     with Relations(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from knowreason.ground.auxiliary import Codes, Lists
 from knowreason.ground.columns import ColumnStore, GrowingColumn
-from knowreason.ground.literals import distinct_rows
+from knowreason.row_keys import distinct_rows
 
 Key = tuple[tuple[int, ...], tuple[bool, ...] | bytes]  # leaf positions; signs or truth table
 

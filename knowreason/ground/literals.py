@@ -33,7 +33,8 @@ from knowreason.ground.residual import (
 from knowreason.ground.rows import Frame, Keys, listing
 from knowreason.ground.rule_plan import leaves, outer_variables, peel
 from knowreason.ground.skeleton import All, Any_, Crisp, Node, OpenCount, OpenLiteral, Same
-from knowreason.logic import Program, Term
+from knowreason.logic import Constant, Program, Term
+from knowreason.row_keys import distinct_rows
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,14 @@ class Literals:
 
     def index(self, literal: OpenLiteral, frame: Frame) -> NDArray[np.int32]:
         """``int32[rows]`` open atoms, ``-1`` for those outside their candidates."""
-        columns = [frame.ids(argument) for argument in literal.atom.arguments]
-        found = self.numbering.find(literal.atom.predicate, columns)
-        return found if columns else np.repeat(found, frame.rows)
+        arguments = literal.atom.arguments
+        if any(
+            isinstance(a, Constant) and self.relations.identity(a.sort, str(a.value)) < 0
+            for a in arguments
+        ):
+            return np.full(frame.rows, -1, np.int32)  # a thing that this data set does not have
+        columns = [frame.ids(argument) for argument in arguments]
+        return self.numbering.find(literal.atom.predicate, columns, frame.rows)
 
     def tally(self, tally: OpenCount, frame: Frame) -> Codes:
         """Codes of a count, each defined once a distinct list and interval."""
@@ -100,12 +106,9 @@ class Literals:
         if lower.ndim == 0:
             defined = self.auxiliary.define(lists, lower, upper, self.rule)[owner]
         else:
-            triples = np.stack([owner, lower, upper], axis=1)
-            distinct, inverse = np.unique(triples, axis=0, return_inverse=True)
-            counted = lists.take(distinct[:, 0])
-            defined = self.auxiliary.define(
-                counted, distinct[:, 1].astype(np.int32), distinct[:, 2].astype(np.int32), self.rule
-            )[inverse.ravel()]
+            first, same = distinct_rows([owner, lower, upper])
+            counted = lists.take(owner[first])
+            defined = self.auxiliary.define(counted, lower[first], upper[first], self.rule)[same]
             defined[unknown] = UNKNOWN_LITERAL
         return defined if tally.positive else -defined
 
@@ -200,26 +203,6 @@ def leaf_state(codes: Codes) -> NDArray[np.int8]:
     state[codes == TRUE_LITERAL] = TRUE_STATE
     state[codes == UNKNOWN_LITERAL] = UNKNOWN_STATE
     return state
-
-
-def distinct_rows(
-    columns: Sequence[NDArray[np.integer]],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First row of each distinct combination, and the combination of each row."""
-    _, first, owner = np.unique(row_codes(columns), return_index=True, return_inverse=True)
-    return first, owner.ravel()
-
-
-def row_codes(columns: Sequence[NDArray[np.integer]]) -> NDArray[np.int64]:
-    """One number a row, ordered and equal as the rows are."""
-    code = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        low = int(column.min(initial=0))
-        span = int(column.max(initial=0)) - low + 1
-        if code.max(initial=0) >= (1 << 62) // span:
-            code = np.unique(code, return_inverse=True)[1].ravel().astype(np.int64)
-        code = code * span + (column.astype(np.int64) - low)
-    return code
 
 
 def _grouped(keys: NDArray[np.int32], codes: Codes, count: int) -> Lists:

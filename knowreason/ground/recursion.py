@@ -8,12 +8,13 @@ rows so far, a query a round.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count, product
 
 from sqlglot import exp
 
+from knowreason.data.id_tables import TRUTH, argument_names
 from knowreason.errors import GroundingError
 from knowreason.ground.query import Conjunction
 from knowreason.ground.query_protocols import Tables
@@ -74,8 +75,17 @@ def _own(branch: Branch, name: str) -> list[int]:
 def _rows(relations: Tables, definition: Definition, branch: Branch) -> exp.Select:
     conjunction = Conjunction(relations)
     conjunction.satisfy(And(branch), definition.parameters)
-    columns = [conjunction.columns[variable.name] for variable in definition.parameters]
-    return conjunction.select({f"a{i}": c for i, c in enumerate(columns)}, distinct=True)
+    return conjunction.select(row_columns(conjunction, definition.parameters), distinct=True)
+
+
+def row_columns(conjunction: Conjunction, parameters: Sequence[Variable]) -> dict[str, exp.Expr]:
+    """Columns of a row of a predicate, by name: ``a0 ..``, or ``truth`` where it has none."""
+    places = [conjunction.columns[variable.name] for variable in parameters]
+    return dict(zip(_names(len(places)), places or [exp.true()], strict=True))
+
+
+def _names(arity: int) -> list[str]:
+    return argument_names(arity) or [TRUTH]
 
 
 def _union(queries: list[exp.Select]) -> exp.Query:
@@ -91,7 +101,7 @@ def _recursive(
     growing = relations.fresh_table(definition.name)
     with relations.standing_for(definition.name, growing):
         following = _union([_rows(relations, definition, branch) for branch in steps])
-    names = [exp.to_identifier(f"a{i}", quoted=True) for i in range(len(definition.parameters))]
+    names = [exp.to_identifier(n, quoted=True) for n in _names(len(definition.parameters))]
     whole = exp.union(start, exp.Subquery(this=following), distinct=True, copy=False)
     query = exp.select(exp.Star()).from_(growing.copy())
     alias = exp.TableAlias(this=growing.this.copy(), columns=names)
@@ -115,7 +125,7 @@ def _rounds(
         ):
             derived = _union([_rows(relations, definition, branch) for branch in variants])
         alias = "found"
-        own = {f"a{i}": column(alias, f"a{i}") for i in range(len(definition.parameters))}
+        own = {name: column(alias, name) for name in _names(len(definition.parameters))}
         new = exp.except_(named(own).from_(aliased(derived, alias)), _all_rows(everything))
         latest = relations.materialise(name, new)
         relations.execute(exp.insert(_all_rows(latest), everything.copy()))

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from knowreason.data.id_tables import TRUTH
 from knowreason.data.label_history import as_of, known_truths
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.ground.definitions import Definitions
@@ -186,7 +187,7 @@ class Relations:
         """Whole table of a predicate, attribute or definition, sorted by its arguments."""
         arguments = [column("t", f"a{i}") for i in range(len(self.program.sorts_of(name)))]
         tree = exp.select(exp.Star()).from_(exp.alias_(self.table(name), "t", table=True))
-        return self.arrow(tree.order_by(*arguments)).read_all()
+        return self.arrow(tree.order_by(*arguments) if arguments else tree).read_all()
 
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
         try:
@@ -229,6 +230,8 @@ def _empty(sorts: tuple[str, ...], value: str | None = None) -> pa.Table:
     if value is not None:
         kind = ARROW_TYPES[value] if value in VALUE_SORTS else pa.int32()
         columns["value"] = pa.array([], kind)
+    elif not sorts:
+        columns[TRUTH] = pa.array([], pa.bool_())
     return pa.table(columns)
 
 

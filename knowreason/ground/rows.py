@@ -73,7 +73,8 @@ class Listing:
         tree = self.tree
         if self.joins:
             names = [name for name in tree.named_selects if name == "key" or name[0] == "v"]
-            tree = tree.copy().order_by(*(exp.column(name, quoted=True) for name in names))
+            in_order = [exp.column(name, quoted=True) for name in names]
+            tree = tree.copy().order_by(*in_order) if in_order else tree
         table = self.relations.arrow(tree).read_all().combine_chunks()
         return Frame(self, table.num_rows, table)
 

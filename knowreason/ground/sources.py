@@ -74,8 +74,8 @@ def from_clause(
     first, *others = sources
     query = named(outputs).from_(aliased(first.table.copy(), first.alias), copy=False)
     for source in others:
-        kind = "CROSS" if not source.on else "LEFT" if source.left else "INNER"
-        on = all_of([c.copy() for c in source.on]) if source.on else None
+        kind = "LEFT" if source.left else "INNER" if source.on else "CROSS"
+        on = all_of([c.copy() for c in source.on] or [exp.true()]) if kind != "CROSS" else None
         table = aliased(source.table.copy(), source.alias)
         query = query.join(table, on=on, join_type=kind, copy=False)
     conditions = [c.copy() for c in (*first.on, *conditions)]

@@ -8,7 +8,6 @@ holds the tree of dataclasses with arrays replaced by their places.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from knowreason.data import Dataset
 from knowreason.diagnostics import Diagnostic
+from knowreason.disk import whole_folder
 from knowreason.errors import GroundingError
 from knowreason.factors import (
     AtomSpan,
@@ -68,17 +68,20 @@ def save(grounding: Grounding, folder: str | Path) -> None:
     """Write a grounding; the folder appears only when it is whole.
 
     The program and the data are not written: they are given again to :func:`load`.
+
+    Raises:
+        GroundingError: KR654 where something is there that is no stored grounding; a stored
+            grounding is replaced.
     """
     folder = Path(folder)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    with (partial / COLUMNS).open("wb") as file:
-        tree = {name: _encoded(getattr(grounding, name), file) for name in _STORED}
-    text = json.dumps({"format": FORMAT, "grounding": tree})
-    (partial / STRUCTURE).write_text(text, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if folder.exists() and not names == {COLUMNS, STRUCTURE}:
+        raise GroundingError(f"`{folder}` is there and is no stored grounding", code="KR654")
+    with whole_folder(folder) as partial:
+        with (partial / COLUMNS).open("wb") as file:
+            tree = {name: _encoded(getattr(grounding, name), file) for name in _STORED}
+        text = json.dumps({"format": FORMAT, "grounding": tree})
+        (partial / STRUCTURE).write_text(text, encoding="utf-8")
 
 
 def load(folder: str | Path, program: Program, data: Dataset) -> Grounding:

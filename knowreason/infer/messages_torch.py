@@ -22,6 +22,7 @@ from knowreason.infer.messages import (
     Rows,
     counting_limits,
 )
+from knowreason.row_keys import distinct_rows
 
 CHUNK_STATES = 1 << 23  # table states held at once
 
@@ -205,10 +206,9 @@ def _buckets(rows: Rows, start: int, device: torch.device | str) -> Iterator[Buc
     limits = np.zeros(rows.count, np.int64)
     if rows.kind == "count":
         limits = counting_limits(rows)
-    keys = np.stack([_rounded(sizes), _rounded(limits), targets.astype(np.int64)], 1)
-    _, owner = np.unique(keys, axis=0, return_inverse=True)
+    _, owner = distinct_rows([_rounded(sizes), _rounded(limits), targets.astype(np.int64)])
     for key in range(int(owner.max()) + 1):
-        chosen = np.flatnonzero(owner.reshape(-1) == key)
+        chosen = np.flatnonzero(owner == key)
         yield _bucket(rows, start, chosen, sizes[chosen], limits[chosen], device)
 
 

@@ -24,6 +24,7 @@ from knowreason.infer.gibbs_kernels import (
     Variables,
 )
 from knowreason.infer.messages import MessageGraph, Rows, layout
+from knowreason.row_keys import distinct_rows
 
 WIDEST_JOINT = 4  # atoms of a hard row of which pairs are flipped together
 
@@ -200,7 +201,8 @@ def _joint_sets(
     """Atoms to flip together: pairs of small hard rows, and atoms that hard rows tie."""
     pairs = [_pairs(rows) for rows in plan.rows if rows.is_hard and rows.kind != "count"]
     found = np.concatenate([np.zeros((0, 2), np.int32), *pairs])
-    found = np.unique(np.sort(found[alone[found].all(1)], axis=1), axis=0)
+    found = np.sort(found[alone[found].all(1)], axis=1)
+    found = found[distinct_rows(found.T)[0]]
     sizes, tied = _tied(plan, alone)
     every = np.concatenate([np.full(len(found), 2, np.int64), sizes])
     return offsets_of(every), _joined([found.reshape(-1), tied], np.int32)

@@ -48,6 +48,10 @@ def format_text(text: str, name: str = "<string>") -> str:
 
     Statements that do not parse stay as they are. Formatting twice changes nothing, and the
     result means what the text did.
+
+    Example:
+        >>> print(format_text("rule seldom [-1]:Smokes( x )"), end="")
+        rule seldom [-1] : Smokes(x)
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     source = Source(name, text)

@@ -98,6 +98,15 @@ def loads(
 
     Raises:
         ProgramError: with every error there is.
+
+    Example:
+        >>> program = loads('''
+        ... domain Person
+        ... query Smokes(Person)
+        ... rule seldom [-1] : Smokes(x)
+        ... ''')
+        >>> [rule.name for rule in program.rules]
+        ['seldom']
     """
     statements, findings, broken, _ = _read_text(text, name)
     return _finish(statements, findings, broken, parameters or {})

@@ -106,8 +106,8 @@ def bethe_solutions(
         solution = _from_start(objective, start, solutions, max_iterations, progress)
         theta = torch.from_numpy(objective.coordinates.theta(solution.eta))
         graphs = (labelled.graph.with_theta(theta), labelled.clamped.with_theta(theta))
-        known = any(solution is other for other in solutions)
-        if not known and not all(has_one_fixed_point(graph, seed) for graph in graphs):
+        repeated = any(solution is other for other in solutions)
+        if not repeated and not all(has_one_fixed_point(graph, seed) for graph in graphs):
             return []
         solutions.append(solution)
     note = f"belief propagation served {len(labelled.atoms)} atoms: one fixed point"
@@ -117,18 +117,18 @@ def bethe_solutions(
 def _from_start(
     objective: Objective,
     start: NDArray[np.float64],
-    known: list[Solution],
+    solutions: list[Solution],
     max_iterations: int,
     progress: Progress | None,
 ) -> Solution:
     """The optimum reached from a start, or a known one where it is the same."""
     eta = objective.coordinates.eta(start)
-    if known:
+    if solutions:
         reached = maximise(
             objective, eta, tolerance=GRADIENT, max_iterations=max_iterations, progress=progress
         )
         eta = reached.eta
-        for solution in known:
+        for solution in solutions:
             gap = eta - solution.eta
             if gap @ solution.information @ gap <= SAME:
                 return solution

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.errors import LearningError
 from knowreason.learn.likelihood import cluster_scores
 from knowreason.learn.parts import labelled_components, split
 from knowreason.learn.priors import Coordinates
@@ -62,7 +63,16 @@ def bootstrap(
         replicates: number of replicates.
         level: coverage of the intervals.
         seed: of the resampling.
+
+    Raises:
+        LearningError: KR857 where the fit came without errors (method `knowgraph`).
     """
+    if not np.isfinite(fit.covariance).all():
+        raise LearningError(
+            "the method gave no standard errors, so there is nothing to resample from",
+            code="KR857",
+            help="use method `variational_em`, or leave `bootstrap` at 0",
+        )
     rng = np.random.default_rng([seed, 7])
     labelled = labelled_components(problem)
     parts = split(labelled) if len(labelled.evidence) else None

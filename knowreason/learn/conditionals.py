@@ -20,7 +20,8 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PseudoLikelihood:
-    """Mean log pseudo-likelihood of ``w`` worlds; a :class:`~knowreason.learn.objective.Term`.
+    """Mean log pseudo-likelihood of ``w`` worlds, a term of an
+    :class:`~knowreason.learn.objective.Objective`.
 
     Attributes:
         worlds: their number ``w``.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.learn.objective import Term
+from knowreason.learn.objective import LikelihoodTerm
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -25,10 +25,10 @@ LEFT = 0.05  # least share of the curvature that is left without a cluster
 
 
 @dataclass(frozen=True)
-class Divided:
+class DividedTerm:
     """A likelihood term divided by a design effect."""
 
-    term: Term
+    term: LikelihoodTerm
     effect: float
 
     def __call__(self, theta: Vector) -> tuple[float, Vector]:
@@ -59,16 +59,16 @@ def design_effect(
     """
     clusters = len(scores)
     white = _whitening(information + np.diag(precision))
-    told = float(np.trace(white.T @ information @ white))
-    if clusters < 2 or told <= 0:
+    independent = float(np.trace(white.T @ information @ white))
+    if clusters < 2 or independent <= 0:
         return 1.0
-    said = scores @ white
+    whitened = scores @ white
     if of_clusters is not None:
         share, turn = np.linalg.eigh(white.T @ of_clusters @ white)
-        along = np.einsum("cij,ci->cj", turn, said) / np.maximum(1 - share, LEFT)
-        said = np.einsum("cij,cj->ci", turn, along)
-    varied = np.square(said - said.mean(axis=0)).sum() * clusters / (clusters - 1)
-    return float(max(1.0, varied / told))
+        along = np.einsum("cij,ci->cj", turn, whitened) / np.maximum(1 - share, LEFT)
+        whitened = np.einsum("cij,cj->ci", turn, along)
+    varied = np.square(whitened - whitened.mean(axis=0)).sum() * clusters / (clusters - 1)
+    return float(max(1.0, varied / independent))
 
 
 def _whitening(curvature: Matrix) -> Matrix:

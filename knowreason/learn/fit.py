@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,9 @@ from knowreason.learn.problem import (
     SAID_NOTHING,
     Fit,
     Problem,
+    Record,
 )
-from knowreason.learn.standard_errors import edge_deviation, inverse
+from knowreason.learn.standard_errors import edge_deviation, inverse, without_curvature
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -52,7 +52,7 @@ class Solution:
     information: Matrix
     iterations: int
     converged: bool
-    history: tuple[dict[str, Any], ...] = ()
+    history: tuple[Record, ...] = ()
     covariance: Matrix | None = None
     notes: tuple[str, ...] = field(default=())
     rank: float | None = None
@@ -84,13 +84,16 @@ def starts(problem: Problem, seed: int) -> list[Vector]:
 
 
 def prior_fit(problem: Problem, note: str) -> Fit:
-    """Every weight at its start: what a problem without labels gets."""
+    """Every weight at its start: what a problem without labels gets; flat priors, no error."""
     table = problem.parameters
     deviation = _prior_deviation(problem)
+    flat = table.learned & ~np.isfinite(deviation)
+    deviation[flat] = np.nan
+    status = np.where(flat, SAID_NOTHING, np.where(table.learned, BY_PRIOR, GIVEN))
     return Fit(
         theta=start_values(problem),
         standard_errors=deviation,
-        status=tuple(BY_PRIOR if learned else GIVEN for learned in table.learned),
+        status=tuple(status.tolist()),
         objective=0.0,
         log_likelihood=0.0,
         iterations=0,
@@ -121,10 +124,14 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
     p, free = len(problem.parameters), coordinates.free
     whole = np.zeros((p, p))
     whole[np.ix_(free, free)] = covariance * np.outer(slope, slope)
+    errors = np.sqrt(np.diag(whole))
+    unseen = ~edge & without_curvature(best.information)
+    errors[free[unseen]] = np.nan
+    status = _statuses(coordinates, best.eta, np.sqrt(np.diag(covariance)), edge, unseen)
     return Fit(
         theta=coordinates.theta(best.eta),
-        standard_errors=np.sqrt(np.diag(whole)),
-        status=_statuses(coordinates, np.sqrt(np.diag(covariance)), edge),
+        standard_errors=errors,
+        status=status,
         objective=best.objective,
         log_likelihood=best.log_likelihood,
         iterations=best.iterations,
@@ -146,7 +153,8 @@ def weight_lines(fit: Fit) -> tuple[str, ...]:
         prior = _prior_text(fit, index)
         here = f"{fit.theta[index]:.2f}"
         if fit.status[index] != GIVEN:
-            here = f"{prior} → {here} ± {fit.standard_errors[index]:.2f}"
+            error = fit.standard_errors[index]
+            here = f"{prior} → {here}" + (f" ± {error:.2f}" if np.isfinite(error) else "")
         lines.append(f"{name}: {here} ({fit.status[index]})")
     return tuple(lines)
 
@@ -194,20 +202,20 @@ def _unsaid_to_prior(
     the prior's precision; below 1 the estimate moves to the prior mean by what is missing.
     """
     precision = coordinates.precision()
-    chosen = np.flatnonzero(inside & (precision > 0) & np.isfinite(precision))
-    if not chosen.size:
+    informed = np.flatnonzero(inside & (precision > 0) & np.isfinite(precision))
+    if not informed.size:
         return solution, covariance
-    root = np.sqrt(precision[chosen])
-    share, turn = np.linalg.eigh(covariance[np.ix_(chosen, chosen)] * np.outer(root, root))
-    kept = np.clip(1 / np.maximum(share, 1e-12) - 1, 0.0, 1.0)
-    if (kept == 1).all():
+    root = np.sqrt(precision[informed])
+    share, turn = np.linalg.eigh(covariance[np.ix_(informed, informed)] * np.outer(root, root))
+    share_of_labels = np.clip(1 / np.maximum(share, 1e-12) - 1, 0.0, 1.0)
+    if (share_of_labels == 1).all():
         return solution, covariance
-    mean = coordinates.table.prior_mean[coordinates.free][chosen]
-    away = (turn * kept) @ turn.T @ ((solution.eta[chosen] - mean) * root)
+    mean = coordinates.table.prior_mean[coordinates.free][informed]
+    away = (turn * share_of_labels) @ turn.T @ ((solution.eta[informed] - mean) * root)
     low, high = coordinates.bounds()
     eta, settled = solution.eta.copy(), covariance.copy()
-    eta[chosen] = np.clip(mean + away / root, low[chosen], high[chosen])
-    settled[np.ix_(chosen, chosen)] = (
+    eta[informed] = np.clip(mean + away / root, low[informed], high[informed])
+    settled[np.ix_(informed, informed)] = (
         (turn * np.minimum(share, 1.0)) @ turn.T / np.outer(root, root)
     )
     notes = (*solution.notes, "what labels say less about than the priors is left to the priors")
@@ -228,20 +236,31 @@ def _apart(others: Matrix, covariance: Matrix) -> bool:
 
 
 def _statuses(
-    coordinates: Coordinates, deviation: Vector, edge: NDArray[np.bool_]
+    coordinates: Coordinates,
+    eta: Vector,
+    deviation: Vector,
+    edge: NDArray[np.bool_],
+    unseen: NDArray[np.bool_],
 ) -> tuple[str, ...]:
+    """What the data had to say about each parameter.
+
+    A weight that came to rest on its bound, with an error that is not the prior's, was pushed
+    there: also where sampling noise leaves open by how much.
+    """
     table = coordinates.table
     status = [GIVEN] * len(table)
+    low, high = coordinates.bounds()
+    held = (eta <= low) | (eta >= high)
     left = deviation * np.sqrt(coordinates.precision())
-    for index, share, bound in zip(coordinates.free, left, edge, strict=True):
-        if bound:
+    for position, index in enumerate(coordinates.free):
+        if edge[position]:
             status[index] = AT_BOUND
-        elif share > NOTHING:
+        elif unseen[position] or left[position] > NOTHING:
             status[index] = SAID_NOTHING
-        elif share > PRIOR:
+        elif left[position] > PRIOR:
             status[index] = BY_PRIOR
         else:
-            status[index] = LEARNED
+            status[index] = AT_BOUND if held[position] else LEARNED
     return tuple(status)
 
 
@@ -260,4 +279,4 @@ def _prior_deviation(problem: Problem) -> Vector:
     """Prior standard deviations in units of ``theta`` (by the delta method for scales)."""
     table = problem.parameters
     sd = np.where(table.learned, table.prior_sd, 0.0)
-    return np.where(table.log_normal, sd * table.start, sd).astype(np.float64)
+    return (sd * np.where(table.log_normal, table.start, 1.0)).astype(np.float64)

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,10 +41,22 @@ from knowreason.infer.exact import decided_log_odds
 from knowreason.infer.posterior import EngineReport, Posterior
 from knowreason.infer.weight_noise import Noise, ensemble, weight_noise
 from knowreason.learn.conditionals import pseudo_likelihood
-from knowreason.learn.knowgraph_network import Batch, InstanceNetwork, is_open, predicates
+from knowreason.learn.knowgraph_network import InstanceBatch, InstanceNetwork, is_open, predicates
 from knowreason.learn.objective import Progress
+from knowreason.learn.parts import labelled_components
 from knowreason.learn.priors import start_values
-from knowreason.learn.problem import GIVEN, LEARNED, Fit, Problem, clamped_evidence
+from knowreason.learn.problem import (
+    GIVEN,
+    HELD,
+    ON_BOUND_WITHOUT_ERROR,
+    SAID_NOTHING,
+    WITHOUT_ERROR,
+    EstimatorReport,
+    Fit,
+    Problem,
+    Record,
+    clamped_evidence,
+)
 
 Vector = NDArray[np.float64]
 NO_ERRORS = "method `knowgraph` gives no standard errors"
@@ -94,8 +106,8 @@ class KnowGraph:
     graph: FactorGraph
     theta: Vector
     network: InstanceNetwork
-    batches: tuple[Batch, ...]
-    history: tuple[dict[str, Any], ...]
+    batches: tuple[InstanceBatch, ...]
+    history: tuple[Record, ...]
 
     def posterior(self, noise: Noise | None = None) -> Posterior:
         """What the network believes of every atom, labels not put in.
@@ -124,105 +136,120 @@ def knowgraph(
     problem: Problem,
     *,
     seed: int = 0,
-    posterior: str = "auto",
     progress: Progress | None = None,
-    **recipe: Any,
+    recipe: Recipe = Recipe(),
 ) -> Fit:
-    """Learns rule weights as KnowGraph does; see the module for its known traps.
+    """Rule weights as KnowGraph learns them; see the module for its known traps.
 
     Args:
         problem: what to learn.
         seed: of the network, of batches and of worlds.
-        posterior: its own network whatever is asked.
         progress: called as ``progress(step, total, note)``, once an epoch.
-        **recipe: fields of :class:`Recipe`.
+        recipe: how the paper trains.
 
     Returns:
-        A fit without standard errors (0): the method gives none. ``converged`` only says
-        that all epochs ran.
+        A fit without standard errors (NaN): the method gives none. A rule without a ground
+        factor in any component with labels stays at its prior, biases and scales at their
+        start. ``converged`` only says that all epochs ran.
 
     Raises:
-        LearningError: KR857 for hard rules, or for an unknown field or value of the recipe.
+        LearningError: KR857 for hard rules, KR858 for a value the recipe does not know.
     """
-    del posterior
-    trained = train_knowgraph(problem, seed=seed, progress=progress, **recipe)
-    moved = _moved(problem.parameters)
-    p = len(moved)
+    trained = train_knowgraph(problem, seed=seed, progress=progress, recipe=recipe)
+    table = problem.parameters
+    spoken_of = labelled_components(problem).parameters()
+    trained_here = _moved(table) & spoken_of
+    silent = _moved(table) & ~spoken_of
+    errors = np.where(table.learned, np.nan, 0.0)
+    errors[silent] = table.prior_sd[silent]
+    on_bound = (trained.theta <= table.lower) | (trained.theta >= table.upper)
+    status = np.select(
+        [trained_here & on_bound, trained_here, silent, table.learned],
+        [ON_BOUND_WITHOUT_ERROR, WITHOUT_ERROR, SAID_NOTHING, HELD],
+        GIVEN,
+    )
+    instances = sum(batch.instances for batch in trained.batches)
+    atoms = sum(len(batch.atoms) for batch in trained.batches)
     last = trained.history[-1]
     return Fit(
-        theta=trained.theta,
-        standard_errors=np.zeros(p),
-        status=tuple(LEARNED if one else GIVEN for one in moved),
+        theta=np.where(silent, table.start, trained.theta),
+        standard_errors=errors,
+        status=tuple(status.tolist()),
         objective=last["objective"],
         log_likelihood=last["labels"],
         iterations=len(trained.history),
         converged=True,
         history=trained.history,
-        parameters=problem.parameters,
-        covariance=np.zeros((p, p)),
-        spread=np.zeros(p),
+        parameters=table,
+        covariance=np.diag(np.square(errors)),
+        spread=np.zeros(len(table)),
         notes=(NO_ERRORS, COEFFICIENTS),
+        estimators=(EstimatorReport("knowgraph", instances, atoms, int(trained_here.sum())),),
     )
 
 
 def train_knowgraph(
-    problem: Problem, *, seed: int = 0, progress: Progress | None = None, **recipe: Any
+    problem: Problem,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    recipe: Recipe = Recipe(),
 ) -> KnowGraph:
     """Network and weights of a problem; arguments and errors as :func:`knowgraph`."""
-    plan = _recipe(recipe)
+    _check(recipe)
     graph = condition(problem.graph)
     _without_hard_rules(graph)
     kind = predicates(graph, problem.parameters)
-    weights = _Weights.of(problem, plan)
+    weights = _Weights.of(problem, recipe)
     batches = _batches(
-        problem, graph.with_theta(torch.from_numpy(weights.theta())), kind, plan, seed
+        problem, graph.with_theta(torch.from_numpy(weights.theta())), kind, recipe, seed
     )
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = InstanceNetwork(int(kind.max(initial=0)) + 1)
-    optimiser = torch.optim.Adam(network.parameters(), plan.network_rate)
+    optimiser = torch.optim.Adam(network.parameters(), recipe.network_rate)
     instances = max(1, sum(batch.instances for batch in batches))
-    history: list[dict[str, Any]] = []
-    for epoch in range(plan.epochs):
+    history: list[Record] = []
+    for epoch in range(recipe.epochs):
         totals = np.zeros(3)
         for index in torch.randperm(len(batches), generator=generator).tolist():
             batch = batches[index]
             theta = torch.from_numpy(weights.theta())
-            totals[:2] += _e_step(network, optimiser, batch, theta, plan, generator)
-            totals[2] += _m_step(network, batch, weights, plan, generator)
+            totals[:2] += _e_step(network, optimiser, batch, theta, recipe, generator)
+            totals[2] += _m_step(network, batch, weights, recipe, generator)
         elbo, labels, pseudo = (totals / instances).tolist()
         history.append({"step": epoch + 1, "objective": elbo, "labels": labels, "pseudo": pseudo})
         if progress is not None:
-            progress(epoch + 1, plan.epochs, f"ELBO {elbo:.3f}")
+            progress(epoch + 1, recipe.epochs, f"ELBO {elbo:.3f}")
     return KnowGraph(graph, weights.theta(), network, tuple(batches), tuple(history))
 
 
 def _e_step(
     network: InstanceNetwork,
     optimiser: torch.optim.Optimizer,
-    batch: Batch,
+    batch: InstanceBatch,
     theta: Tensor,
-    plan: Recipe,
+    recipe: Recipe,
     generator: torch.Generator,
 ) -> tuple[float, float]:
     """One step of the network; ELBO and log likelihood of the labels before it."""
     optimiser.zero_grad()
-    with weight_noise(network, plan.noise, generator):
+    with weight_noise(network, recipe.noise, generator):
         raw = network(batch)
         labels = batch.log_labels(raw)
-        if plan.e_step == "closed":
+        if recipe.e_step == "closed":
             elbo = surrogate = batch.elbo(raw, theta)
         else:
-            elbo, surrogate = _score_function(batch, raw, theta, plan.samples, generator)
-        loss = -(surrogate + plan.eta * labels) / batch.instances
-        loss.backward()  # type: ignore[no-untyped-call]
+            elbo, surrogate = _score_function(batch, raw, theta, recipe.samples, generator)
+        loss = -(surrogate + recipe.eta * labels) / batch.instances
+        torch.autograd.backward(loss)
     optimiser.step()
     return float(elbo.detach()), float(labels.detach())
 
 
 def _score_function(
-    batch: Batch, raw: Tensor, theta: Tensor, samples: int, generator: torch.Generator
+    batch: InstanceBatch, raw: Tensor, theta: Tensor, samples: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """The ELBO's estimate and a function with the gradient of its score-function estimate."""
     odds = batch.plan.beliefs(batch.clamped(raw))
@@ -239,18 +266,18 @@ def _score_function(
 
 def _m_step(
     network: InstanceNetwork,
-    batch: Batch,
+    batch: InstanceBatch,
     weights: _Weights,
-    plan: Recipe,
+    recipe: Recipe,
     generator: torch.Generator,
 ) -> float:
     """One gradient step of the weights on worlds of ``q``; their log pseudo-likelihood."""
     with torch.no_grad():
         raw = network(batch)
-    worlds = torch.stack([batch.draw(raw, generator) for _ in range(plan.samples)])
+    worlds = torch.stack([batch.draw(raw, generator) for _ in range(recipe.samples)])
     term = pseudo_likelihood(batch.wiring, worlds.numpy().astype(np.int8))
     value, gradient = term(weights.theta())
-    weights.step(gradient / batch.instances, plan.rate)
+    weights.step(gradient / batch.instances, recipe.rate)
     return value
 
 
@@ -266,12 +293,12 @@ class _Weights:
     upper: Vector
 
     @staticmethod
-    def of(problem: Problem, plan: Recipe) -> _Weights:
+    def of(problem: Problem, recipe: Recipe) -> _Weights:
         table = problem.parameters
         return _Weights(
             start_values(problem),
             _moved(table),
-            plan.weights == "exp",
+            recipe.weights == "exp",
             np.zeros(len(table)),
             table.lower,
             table.upper,
@@ -294,44 +321,35 @@ def _moved(table: ParameterTable) -> NDArray[np.bool_]:
 
 
 def _batches(
-    problem: Problem, graph: FactorGraph, kind: NDArray[np.int64], plan: Recipe, seed: int
-) -> list[Batch]:
+    problem: Problem, graph: FactorGraph, kind: NDArray[np.int64], recipe: Recipe, seed: int
+) -> list[InstanceBatch]:
     label, count = components(graph)
     order = np.random.default_rng(seed).permutation(count)
-    group = np.append(order // plan.batch, -1)[label]
+    group = np.append(order // recipe.batch, -1)[label]
     evidence = clamped_evidence(problem)
     batches = []
-    for index in range(-(-count // plan.batch)):
-        part, atoms = subgraph(graph, is_open(graph) & (group == index))
-        batches.append(Batch.of(part, atoms, evidence[atoms], kind[atoms]))
+    for index in range(-(-count // recipe.batch)):
+        subset, atoms = subgraph(graph, is_open(graph) & (group == index))
+        batches.append(InstanceBatch.of(subset, atoms, evidence[atoms], kind[atoms]))
     return batches
 
 
-def _beliefs(network: InstanceNetwork, batch: Batch) -> Tensor:
+def _beliefs(network: InstanceNetwork, batch: InstanceBatch) -> Tensor:
     return batch.plan.beliefs(network(batch))
 
 
-def _recipe(given: dict[str, Any]) -> Recipe:
-    unknown = sorted(set(given) - set(Recipe.__dataclass_fields__))
-    if unknown:
+def _check(recipe: Recipe) -> None:
+    if recipe.e_step not in ("closed", "score") or recipe.weights not in ("raw", "exp"):
         raise LearningError(
-            f"method `knowgraph` has no option `{unknown[0]}`",
-            code="KR857",
-            help=f"one of {', '.join(Recipe.__dataclass_fields__)}",
-        )
-    plan = Recipe(**given)
-    if plan.e_step not in ("closed", "score") or plan.weights not in ("raw", "exp"):
-        raise LearningError(
-            f"e_step = {plan.e_step!r}, weights = {plan.weights!r}",
-            code="KR857",
+            f"e_step = {recipe.e_step!r}, weights = {recipe.weights!r}",
+            code="KR858",
             help="e_step is `closed` or `score`, weights are `raw` or `exp`",
         )
-    return plan
 
 
 def _without_hard_rules(graph: FactorGraph) -> None:
     hard = any(group.is_hard for group in graph.factors)
-    hard |= any(bool((array(part.target) < 0).any()) for part in graph.counts)
+    hard |= any(bool((array(counts.target) < 0).any()) for counts in graph.counts)
     if hard:
         raise LearningError(
             "method `knowgraph` draws atoms one by one and cannot keep hard rules",

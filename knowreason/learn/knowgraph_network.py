@@ -37,7 +37,7 @@ class InstanceNetwork(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
         self.last = nn.Linear(width, 1)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: InstanceBatch) -> Tensor:
         """``float64[n]`` log-odds of ``q``, blocks not coupled, labels not seen."""
         hidden = batch.chance[:, None] * self.embedding(batch.predicate)
         for layer in self.layers:
@@ -47,7 +47,7 @@ class InstanceNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Batch:
+class InstanceBatch:
     """Some instances (components) of a problem, laid out for the E-step and the M-step.
 
     Attributes:
@@ -80,12 +80,12 @@ class Batch:
         atoms: NDArray[np.int64],
         evidence: NDArray[np.int8],
         predicate: NDArray[np.int64],
-    ) -> Batch:
+    ) -> InstanceBatch:
         """A batch of whole components of a conditioned graph, at its ``theta``."""
         plan = layout(graph)
         label, count = components(graph)
         source, target, share = _adjacency(plan)
-        return Batch(
+        return InstanceBatch(
             graph,
             atoms,
             torch.from_numpy(evidence),
@@ -162,10 +162,10 @@ class Batch:
         total = odds.new_zeros(self.instances)
         total = total.index_add(0, label[self.single], each[self.single])
         for atoms, present, at_most_one in self.plan.blocks:
-            chosen = present & (world[atoms] > 0)
-            some = torch.where(chosen, logsigmoid(odds)[atoms], 0.0).sum(1)
+            true = present & (world[atoms] > 0)
+            some = torch.where(true, logsigmoid(odds)[atoms], 0.0).sum(1)
             none = 1 - torch.where(present, odds[atoms].sigmoid(), 0.0).sum(1)
-            empty = at_most_one & ~chosen.any(1)
+            empty = at_most_one & ~true.any(1)
             total = total.index_add(
                 0, label[atoms[:, 0]], torch.where(empty, none.clamp(min=1e-12).log(), some)
             )
@@ -191,16 +191,16 @@ class Batch:
 
 def predicates(graph: FactorGraph, table: ParameterTable) -> NDArray[np.int64]:
     """``int64[n]``: atoms of one predicate share their bias; those without one share 0."""
-    found = np.zeros(graph.atom_count, dtype=np.int64)
+    predicate = np.zeros(graph.atom_count, dtype=np.int64)
     biases = np.array([kind == "bias" for kind in table.kinds], dtype=np.bool_)
     for unit in graph.units:
         given = unit.parameter
         parameter = (
             np.full(unit.rows, given) if isinstance(given, int) else array(given).astype(np.int64)
         )
-        mine = biases[parameter]
-        found[array(unit.atoms)[mine]] = parameter[mine] + 1
-    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+        of_bias = biases[parameter]
+        predicate[array(unit.atoms)[of_bias]] = parameter[of_bias] + 1
+    return np.unique(predicate, return_inverse=True)[1].astype(np.int64)
 
 
 def _adjacency(

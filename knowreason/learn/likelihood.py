@@ -12,13 +12,13 @@ from torch import Tensor
 
 from knowreason.errors import LearningError
 from knowreason.infer.posterior import Posterior
-from knowreason.learn.design_effect import Divided, clustered, design_effect
+from knowreason.learn.design_effect import DividedTerm, clustered, design_effect
 from knowreason.learn.expand import by_cluster
-from knowreason.learn.fit import Solution, starts, summarise
+from knowreason.learn.fit import Solution, starts
 from knowreason.learn.objective import Objective, Optimum, Progress, maximise, polish
-from knowreason.learn.parts import Labelled, engines, labelled_components, split
+from knowreason.learn.parts import Labelled, engines
 from knowreason.learn.priors import Coordinates
-from knowreason.learn.problem import Fit, Problem
+from knowreason.learn.problem import Problem
 from knowreason.learn.standard_errors import STEP, observed_information
 
 Vector = NDArray[np.float64]
@@ -82,50 +82,34 @@ def cluster_scores(
     return lambda theta: term(np.repeat(theta, clusters))[1].reshape(size, clusters).T
 
 
-def likelihood(
-    problem: Problem,
-    *,
-    seed: int = 0,
-    posterior: str = "auto",
-    progress: Progress | None = None,
-    tolerance: float = 1e-3,
-    max_iterations: int = 200,
-) -> Fit:
-    """Maximum of the exact conditional likelihood and the priors.
+@dataclass(frozen=True)
+class ExactSolutions:
+    """The optimum from every start, and what labels owe to their clusters.
 
-    L-BFGS until the projected gradient is small, then Newton steps; where components are
-    many, from the optimum of a sample of them.
-
-    Args:
-        problem: what to learn.
-        seed: of the starts and of that sample.
-        posterior: exact whatever is asked.
-        progress: called as ``progress(step, total, note)``.
-        tolerance: greatest entry of the projected gradient.
-        max_iterations: of L-BFGS.
-
-    Raises:
-        LearningError: KR853 where a labelled component is too large for exact inference.
+    Attributes:
+        solutions: one a start.
+        design_effect: what the log likelihood was divided by.
+        clusters: of labels that depend on each other, 0 where they count as independent.
     """
-    parts = split(labelled_components(problem))
-    if parts.large is not None:
-        raise LearningError(
-            f"{len(parts.large.atoms)} atoms lie in components too large for the exact likelihood",
-            code="KR853",
-            help="use method `variational_em` or `pseudo_likelihood`",
-        )
-    return fit_exact(problem, parts.tractable, seed, tolerance, max_iterations, progress)
+
+    solutions: list[Solution]
+    design_effect: float = 1.0
+    clusters: int = 0
 
 
-def fit_exact(
+def exact_solutions(
     problem: Problem,
     labelled: Labelled | None,
     seed: int,
     tolerance: float,
     max_iterations: int,
     progress: Progress | None,
-) -> Fit:
-    """Fits tractable components from every start."""
+) -> ExactSolutions:
+    """Fits tractable components from every start.
+
+    L-BFGS until the projected gradient is small, then Newton steps; where components are
+    many, from the optimum of a sample of them.
+    """
     coordinates = Coordinates.of(problem.parameters)
     terms = () if labelled is None else (exact_likelihood(labelled),)
     objective = Objective(coordinates, terms)
@@ -145,16 +129,16 @@ def fit_exact(
         else:
             solutions.append(exact_solution(objective, start, tolerance, max_iterations, progress))
     if problem.clusters is None or labelled is None:
-        return summarise(problem, solutions)
+        return ExactSolutions(solutions)
     effect, count = _dependence(coordinates, labelled, problem.clusters, solutions)
-    divided = Objective(coordinates, tuple(Divided(term, effect) for term in terms))
+    divided = Objective(coordinates, tuple(DividedTerm(term, effect) for term in terms))
     again = [
-        exact_solution(divided, coordinates.theta(found.eta), tolerance, max_iterations, progress)
-        for found in solutions
+        exact_solution(
+            divided, coordinates.theta(solution.eta), tolerance, max_iterations, progress
+        )
+        for solution in solutions
     ]
-    fit = summarise(problem, again)
-    note = f"labels depend on each other: {count:,} clusters, design effect {effect:.3g}"
-    return replace(fit, design_effect=effect, clusters=count, notes=(*fit.notes, note))
+    return ExactSolutions(again, effect, count)
 
 
 def _dependence(
@@ -171,8 +155,8 @@ def _dependence(
     )
 
     def scores(eta: Vector) -> Matrix:
-        found = of_theta(coordinates.theta(eta))
-        return (found[:, coordinates.free] * coordinates.slope(eta))[:, inside]
+        of_parameters = of_theta(coordinates.theta(eta))
+        return (of_parameters[:, coordinates.free] * coordinates.slope(eta))[:, inside]
 
     here, precision = scores(best.eta), coordinates.precision()
     information = best.information - np.diag(precision)
@@ -189,13 +173,13 @@ def _cluster_information(
     scores: Callable[[Vector], Matrix], eta: Vector, inside: Ids, here: Matrix
 ) -> NDArray[np.float64]:
     """``float64[c, f, f]``: minus the Hessian of each cluster, by forward differences."""
-    found = np.zeros((len(here), len(inside), len(inside)))
-    for place, index in enumerate(inside):
+    hessians = np.zeros((len(here), len(inside), len(inside)))
+    for position, index in enumerate(inside):
         step = STEP * max(1.0, abs(float(eta[index])))
         ahead = eta.copy()
         ahead[index] += step
-        found[:, place] = -(scores(ahead) - here) / step
-    return (found + found.transpose(0, 2, 1)) / 2
+        hessians[:, position] = -(scores(ahead) - here) / step
+    return (hessians + hessians.transpose(0, 2, 1)) / 2
 
 
 def exact_solution(
@@ -253,11 +237,11 @@ def _solution(objective: Objective, optimum: Optimum, information: Matrix) -> So
 
 def _sample(labelled: Labelled, seed: int) -> Labelled | None:
     """A tenth of the components where they are many, else ``None``."""
-    count = int(labelled.component.max(initial=-1)) + 1
+    count = labelled.count
     if count < SAMPLE_FROM:
         return None
-    chosen = np.random.default_rng([seed, 3]).random(count) < SAMPLE_SHARE
-    return labelled.keep(chosen[labelled.component])
+    drawn = np.random.default_rng([seed, 3]).random(count) < SAMPLE_SHARE
+    return labelled.keep(drawn[labelled.component])
 
 
 def _features(posterior: Posterior) -> Vector:

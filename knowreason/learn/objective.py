@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from knowreason.learn.priors import Coordinates
+from knowreason.learn.problem import Record
 
 Vector = NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
 NEWTON_STEPS = 8
 
 
-class Term(Protocol):
+class LikelihoodTerm(Protocol):
     """A part of the log likelihood: ``theta`` (``float64[p]``) to value and gradient."""
 
     def __call__(self, theta: Vector) -> tuple[float, Vector]:
@@ -29,14 +30,14 @@ class Objective:
     """Log likelihood terms plus log prior, as a function of the free coordinates."""
 
     coordinates: Coordinates
-    terms: tuple[Term, ...]
+    terms: tuple[LikelihoodTerm, ...]
 
     def log_likelihood(self, theta: Vector) -> tuple[float, Vector]:
         """Sum of the terms and its gradient (``float64[p]``)."""
         value, gradient = 0.0, np.zeros(len(self.coordinates.table))
         for term in self.terms:
-            part, slope = term(theta)
-            value, gradient = value + part, gradient + slope
+            term_value, slope = term(theta)
+            value, gradient = value + term_value, gradient + slope
         return value, gradient
 
     def __call__(self, eta: Vector) -> tuple[float, Vector]:
@@ -65,7 +66,7 @@ class Optimum:
     gradient: Vector
     iterations: int
     converged: bool
-    history: tuple[dict[str, Any], ...]
+    history: tuple[Record, ...]
 
 
 def maximise(
@@ -86,18 +87,18 @@ def maximise(
     if start.size == 0:
         value, gradient = objective(start)
         return Optimum(start, value, gradient, 0, True, ())
-    last: dict[str, Any] = {}
-    history: list[dict[str, Any]] = []
+    last = (0.0, np.zeros_like(start))
+    history: list[Record] = []
 
     def negative(eta: Vector) -> tuple[float, Vector]:
-        value, gradient = objective(eta)
-        last.update(eta=eta.copy(), value=value, gradient=gradient)
+        nonlocal last
+        value, gradient = last = objective(eta)
         return -value, -gradient
 
     def record(eta: Vector) -> None:
-        step = projected(eta, last["gradient"], low, high)
-        size = float(np.abs(step).max())
-        history.append({"step": len(history) + 1, "objective": last["value"], "gradient": size})
+        value, gradient = last
+        size = float(np.abs(projected(eta, gradient, low, high)).max())
+        history.append({"step": len(history) + 1, "objective": value, "gradient": size})
         if progress is not None:
             progress(len(history), max_iterations, f"gradient {size:.2g}")
 

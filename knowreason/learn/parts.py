@@ -17,6 +17,7 @@ from knowreason.factors.components import components, subgraph
 from knowreason.factors.condition import condition
 from knowreason.infer.exact import Prepared, prepare
 from knowreason.learn.problem import Problem, clamped_evidence
+from knowreason.learn.wiring import factor_rows
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,25 @@ class Labelled:
         """The components with labels as evidence."""
         return self.graph.with_evidence(torch.from_numpy(self.evidence))
 
+    @property
+    def count(self) -> int:
+        """Number of components."""
+        return int(self.component.max(initial=-1)) + 1
+
+    def parameters(self) -> NDArray[np.bool_]:
+        """``bool[p]``: parameters that have a ground factor in these components."""
+        named = np.zeros(self.graph.parameter_count + 1, dtype=np.bool_)  # the last: fixed log-odds
+        for rows in factor_rows(self.graph):
+            named[rows.parameter[rows.soft]] = True
+        return named[:-1]
+
     def keep(self, atoms: NDArray[np.bool_]) -> Labelled:
         """Only the components whose atoms are kept (``bool[m]``)."""
-        graph, chosen = subgraph(self.graph, atoms)
+        graph, numbers = subgraph(self.graph, atoms)
         component = np.unique(self.component[atoms], return_inverse=True)[1]
-        return Labelled(graph, self.atoms[chosen], self.evidence[atoms], component.astype(np.int64))
+        return Labelled(
+            graph, self.atoms[numbers], self.evidence[atoms], component.astype(np.int64)
+        )
 
 
 def labelled_components(problem: Problem) -> Labelled:
@@ -61,14 +76,14 @@ def labelled_components(problem: Problem) -> Labelled:
 
 
 @dataclass(frozen=True)
-class Split:
+class ComponentSplit:
     """Labelled components by kind; a kind without components is ``None``."""
 
     tractable: Labelled | None
     large: Labelled | None
 
 
-def split(labelled: Labelled, *, width: int = 18) -> Split:
+def split(labelled: Labelled, *, width: int = 18) -> ComponentSplit:
     """Separates the components exact inference can serve from the others.
 
     Args:
@@ -76,7 +91,7 @@ def split(labelled: Labelled, *, width: int = 18) -> Split:
         width: of junction trees, whose cliques have at most ``2**width`` states.
     """
     served = prepare(labelled.graph, width=width).tractable.numpy()
-    return Split(
+    return ComponentSplit(
         labelled.keep(served) if served.any() else None,
         labelled.keep(~served) if not served.all() else None,
     )

@@ -109,9 +109,9 @@ def _label_counts(problem: Problem) -> tuple[Vector, Vector]:
     true, total = np.zeros(p), np.zeros(p)
     for atoms, parameter in _unit_rows(problem):
         label = problem.labels[atoms]
-        known = label != OPEN
-        true += np.bincount(parameter[known], label[known], minlength=p)
-        total += np.bincount(parameter[known], minlength=p)
+        labelled = label != OPEN
+        true += np.bincount(parameter[labelled], label[labelled], minlength=p)
+        total += np.bincount(parameter[labelled], minlength=p)
     return true, total
 
 

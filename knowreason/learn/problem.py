@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,11 @@ GIVEN = "given"
 AT_BOUND = "at its bound: not supported by the data"
 SAID_NOTHING = "the data said nothing"
 BY_PRIOR = "set by the prior"
+WITHOUT_ERROR = "trained: this method gives no standard error"
+ON_BOUND_WITHOUT_ERROR = "trained, ended on its bound: this method gives no standard error"
+HELD = "held at its start: this method does not learn it"
+
+Record = dict[str, float]  # what an optimiser wrote down at one step
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,38 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class EstimatorReport:
+    """What one estimator served.
+
+    Attributes:
+        estimator: ``exact``, ``bethe``, ``chains``, ``pseudo_likelihood`` or ``knowgraph``.
+        components: connected components with labels.
+        atoms: open atoms in them, labelled ones included.
+        parameters: learned parameters that have a ground factor there.
+    """
+
+    estimator: str
+    components: int
+    atoms: int
+    parameters: int
+
+    def __str__(self) -> str:
+        count = "1 component" if self.components == 1 else f"{self.components:,} components"
+        return f"{self.estimator}: {count} ({self.atoms:,} atoms, {self.parameters} parameters)"
+
+
+@dataclass(frozen=True)
 class Fit:
     """Learned parameters, how sure they are, and how they came about.
 
     Attributes:
         theta: ``float64[p]``.
         standard_errors: ``float64[p]``: standard deviation of the posterior of each
-            parameter under its prior (Laplace); 0 where given.
+            parameter under its prior (Laplace); 0 where given, NaN where there is none to
+            give. Above 0 and finite wherever the status is ``learned``.
         status: one of ``learned``, ``given``, ``at its bound: not supported by the data``,
-            ``the data said nothing``, ``set by the prior``.
+            ``the data said nothing``, ``set by the prior``; of a method without errors
+            ``trained: ...`` and ``held at its start: ...``.
         objective: log likelihood (or its stand-in) plus log prior at ``theta``.
         log_likelihood: without the prior.
         iterations: steps of the optimiser, rounds where worlds were sampled.
@@ -93,6 +120,7 @@ class Fit:
         design_effect: what the log likelihood was divided by; 1 where labels count as
             independent.
         clusters: of labels that were allowed to depend on each other, 0 for none.
+        estimators: which estimator served which components; empty where nothing was estimated.
     """
 
     theta: NDArray[np.float64]
@@ -102,13 +130,14 @@ class Fit:
     log_likelihood: float
     iterations: int
     converged: bool
-    history: tuple[dict[str, Any], ...]
+    history: tuple[Record, ...]
     parameters: ParameterTable
     covariance: NDArray[np.float64]
     spread: NDArray[np.float64]
     notes: tuple[str, ...] = ()
     design_effect: float = 1.0
     clusters: int = 0
+    estimators: tuple[EstimatorReport, ...] = ()
 
 
 def clamped_evidence(problem: Problem) -> NDArray[np.int8]:

@@ -102,9 +102,9 @@ def fit_channels(
     history: list[float] = []
     for _ in range(steps):
         mixed1, mixed0 = 1 - s1 + s1 * likelihood, 1 - s0 + s0 * likelihood
-        told1, told0 = np.log(mixed1).sum(1), np.log(mixed0).sum(1)
-        belief = expit(before + shift + told1 - told0)
-        history.append(_objective(told1, told0, before, shift, s1, s0, start, prior))
+        given_true, given_false = np.log(mixed1).sum(1), np.log(mixed0).sum(1)
+        belief = expit(before + shift + given_true - given_false)
+        history.append(_objective(given_true, given_false, before, shift, s1, s0, start, prior))
         if moved < tolerance:
             break
         true, false = s1 * likelihood / mixed1, s0 * likelihood / mixed0
@@ -133,8 +133,10 @@ def apply(channels: Channels, llr: NDArray[np.floating]) -> Vector:
         llr: ``float[n, m]``; NaN stays NaN.
     """
     ratios = llr.astype(np.float64)
-    said = np.nan_to_num(ratios)
-    passed = _told(channels.s1, said) - _told(channels.s0, said)
+    finite = np.nan_to_num(ratios)
+    passed = _report_log_likelihood(channels.s1, finite) - _report_log_likelihood(
+        channels.s0, finite
+    )
     same = (channels.s1 == 1) & (channels.s0 == 0)
     return np.where(same | np.isnan(ratios), ratios, passed)
 
@@ -204,7 +206,7 @@ def correlations(
     from scipy.stats import rankdata
 
     models = llr.shape[1]
-    found = np.eye(models)
+    correlation = np.eye(models)
     llr = llr if groups is None else _centred(llr.astype(np.float64), groups)
     for one in range(models):
         for two in range(one):
@@ -214,22 +216,22 @@ def correlations(
                 continue
             left, right = rankdata(pair[:, 0]), rankdata(pair[:, 1])
             if np.ptp(left) and np.ptp(right):
-                found[one, two] = found[two, one] = np.corrcoef(left, right)[0, 1]
-    return found
+                correlation[one, two] = correlation[two, one] = np.corrcoef(left, right)[0, 1]
+    return correlation
 
 
 def _centred(ratios: Vector, groups: NDArray[np.integer]) -> Vector:
     """Ratios less their group's mean; NaN stays."""
     there = np.isfinite(ratios)
-    _, place = np.unique(groups, return_inverse=True)
+    _, group = np.unique(groups, return_inverse=True)
     columns = []
-    for column, known in zip(ratios.T, there.T, strict=True):
-        total = np.bincount(place, np.where(known, column, 0.0))
-        columns.append(column - (total / np.maximum(np.bincount(place, known), 1))[place])
+    for column, finite in zip(ratios.T, there.T, strict=True):
+        total = np.bincount(group, np.where(finite, column, 0.0))
+        columns.append(column - (total / np.maximum(np.bincount(group, finite), 1))[group])
     return np.column_stack(columns)
 
 
-def _told(share: Vector, ratios: Vector) -> Vector:
+def _report_log_likelihood(share: Vector, ratios: Vector) -> Vector:
     """``log((1 - s) + s exp(llr))``: what a report is worth where it says true with odds s."""
     with np.errstate(divide="ignore"):
         return np.logaddexp(np.log1p(-share), np.log(share) + ratios)
@@ -242,8 +244,8 @@ def _share(
 
     ``reported`` is ``float64[n, m]``, the probability of a report of truth.
     """
-    found = (weight @ (reported * speaks) + cases * prior) / (weight @ speaks + cases)
-    return np.clip(found, EDGE, 1 - EDGE)
+    share = (weight @ (reported * speaks) + cases * prior) / (weight @ speaks + cases)
+    return np.clip(share, EDGE, 1 - EDGE)
 
 
 def _base_shift(belief: Vector, before: Vector, shift: float, start: float, cases: float) -> float:
@@ -287,8 +289,8 @@ def _slope(share: Vector, ratios: Vector) -> Vector:
 
 
 def _objective(
-    told1: Vector,
-    told0: Vector,
+    given_true: Vector,
+    given_false: Vector,
     before: Vector,
     shift: float,
     s1: Vector,
@@ -298,8 +300,8 @@ def _objective(
 ) -> float:
     """Log likelihood of the batch plus the log priors."""
     odds = before + shift
-    truth = -np.logaddexp(0, -odds) + told1
-    falsehood = -np.logaddexp(0, odds) + told0
+    truth = -np.logaddexp(0, -odds) + given_true
+    falsehood = -np.logaddexp(0, odds) + given_false
     return float(
         np.logaddexp(truth, falsehood).sum()
         + _log_prior(s1, prior.s1, prior.s1_cases)

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.learn.conditionals import PseudoLikelihood, pseudo_likelihood
 from knowreason.learn.fit import Solution
-from knowreason.learn.objective import Objective, Progress, Term, maximise, projected
+from knowreason.learn.objective import LikelihoodTerm, Objective, Progress, maximise, projected
 from knowreason.learn.parts import Labelled
-from knowreason.learn.standard_errors import at_least, observed_information
+from knowreason.learn.problem import Record
+from knowreason.learn.standard_errors import at_least, inverse_of_any, observed_information
 from knowreason.learn.wiring import Wiring, wire
 from knowreason.learn.worlds import Chains, Sampler, is_complete
 
@@ -33,7 +33,7 @@ LEAST_SHARE = 0.1  # of the complete curvature that is left, at least: no step o
 
 
 @dataclass(frozen=True)
-class Schedule:
+class SamplingSchedule:
     """How long to sample.
 
     Attributes:
@@ -88,7 +88,7 @@ class Large:
     @cached_property
     def clusters(self) -> int:
         """Number of independent clusters: components, many of them together if need be."""
-        return min(int(self.labelled.component.max(initial=-1)) + 1, MOST_CLUSTERS)
+        return min(self.labelled.count, MOST_CLUSTERS)
 
     @cached_property
     def cluster(self) -> NDArray[np.int64]:
@@ -158,7 +158,7 @@ class Rounds:
     looks: list[Look] = field(default_factory=list)
     visited: list[Vector] = field(default_factory=list)
     gradients: list[Vector] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Record] = field(default_factory=list)
 
     def curvature(self) -> Matrix:
         """``float64[f, f]``: minus the derivative of the gradient, over the last rounds.
@@ -197,26 +197,26 @@ class Rounds:
 
 def sampled_solution(
     objective: Objective,
-    part: Large,
+    sampled: Large,
     start: Vector,
     *,
     seed: int,
-    schedule: Schedule,
+    schedule: SamplingSchedule,
     progress: Progress | None = None,
 ) -> Solution:
     """Learns from ``start`` (``float64[p]``); ``objective`` holds the exact terms."""
     coordinates = objective.coordinates
-    if part.complete:
-        return _complete_solution(objective, part, start, seed, schedule, progress)
+    if sampled.complete:
+        return _complete_solution(objective, sampled, start, seed, schedule, progress)
     low, high = coordinates.bounds()
-    chains = Chains(part.clamped, seed)
+    chains = Chains(sampled.clamped, seed)
     state = Rounds(np.clip(coordinates.eta(start), low, high))
     chains.advance(coordinates.theta(state.eta), schedule.warm_up)
     exact = exact_information(objective, state.eta)
     for step in range(schedule.max_rounds):
         worlds = chains.advance(coordinates.theta(state.eta), schedule.sweeps)
-        term = pseudo_likelihood(part.wiring, worlds)
-        look = _look(objective, part, term, worlds, state.eta, exact)
+        term = pseudo_likelihood(sampled.wiring, worlds)
+        look = _look(objective, sampled, term, worlds, state.eta, exact)
         _record(state, look, step, schedule)
         size, error = state.errors()
         if progress is not None:
@@ -229,10 +229,10 @@ def sampled_solution(
         if step == schedule.em_rounds:
             exact = exact_information(objective, state.eta)
         state.eta = _newton(state, look.gradient, low, high, schedule.gain(step))
-    return _finish(objective, part, state, schedule, seed)
+    return _finish(objective, sampled, state, schedule, seed)
 
 
-def _record(state: Rounds, look: Look, step: int, schedule: Schedule) -> None:
+def _record(state: Rounds, look: Look, step: int, schedule: SamplingSchedule) -> None:
     state.looks = [*state.looks[-SMOOTHED:], look]
     if step >= schedule.averaged_from:
         state.visited.append(state.eta)
@@ -245,7 +245,7 @@ def _record(state: Rounds, look: Look, step: int, schedule: Schedule) -> None:
 
 def _look(
     objective: Objective,
-    part: Large,
+    sampled: Large,
     term: PseudoLikelihood,
     worlds: NDArray[np.int8],
     eta: Vector,
@@ -255,8 +255,8 @@ def _look(
     free, slope = coordinates.free, coordinates.slope(eta)
     theta = coordinates.theta(eta)
     value, gradient = replace(objective, terms=(*objective.terms, term))(eta)
-    scores = part.scores(term, theta)[:, :, free] * slope
-    totals = part.features(worlds)[:, :, free] * slope
+    scores = sampled.scores(term, theta)[:, :, free] * slope
+    totals = sampled.features(worlds)[:, :, free] * slope
     information = term.information(theta)[np.ix_(free, free)] * np.outer(slope, slope)
     return Look(
         value,
@@ -288,7 +288,7 @@ def exact_information(objective: Objective, eta: Vector) -> Matrix:
     return np.diag(objective.coordinates.precision())
 
 
-def _maximisation(objective: Objective, term: Term, eta: Vector) -> Vector:
+def _maximisation(objective: Objective, term: LikelihoodTerm, eta: Vector) -> Vector:
     whole = replace(objective, terms=(*objective.terms, term))
     return maximise(whole, eta, tolerance=1e-3, max_iterations=12).eta
 
@@ -305,7 +305,7 @@ def _newton(state: Rounds, gradient: Vector, low: Vector, high: Vector, gain: fl
 
 
 def _finish(
-    objective: Objective, part: Large, state: Rounds, schedule: Schedule, seed: int
+    objective: Objective, sampled: Large, state: Rounds, schedule: SamplingSchedule, seed: int
 ) -> Solution:
     eta = state.average()
     size, error = state.errors()
@@ -316,7 +316,7 @@ def _finish(
     converged = max(error, size / 2) <= schedule.noise and pull <= FARTHEST
     value = float(np.mean([look.value for look in state.looks]))
     noise = f"Monte-Carlo error at most {error:.2f} standard errors"
-    notes: tuple[str, ...] = (f"worlds sampled for {len(part.labelled.atoms)} atoms; {noise}",)
+    notes: tuple[str, ...] = (f"worlds sampled for {len(sampled.labelled.atoms)} atoms; {noise}",)
     if not converged:
         notes += ("the estimates have not settled where the worlds say little",)
     return Solution(
@@ -328,7 +328,7 @@ def _finish(
         iterations=len(state.history),
         converged=converged,
         history=tuple(state.history),
-        covariance=_godambe(objective, part, eta, information, hidden, schedule, seed),
+        covariance=_godambe(objective, sampled, eta, information, hidden, schedule, seed),
         notes=notes,
     )
 
@@ -345,14 +345,14 @@ def _pull(objective: Objective, eta: Vector, gradient: Vector, information: Matr
 
 def _complete_solution(
     objective: Objective,
-    part: Large,
+    sampled: Large,
     start: Vector,
     seed: int,
-    schedule: Schedule,
+    schedule: SamplingSchedule,
     progress: Progress | None,
 ) -> Solution:
     """Nothing hidden: the pseudo-likelihood of one world, by L-BFGS."""
-    term = pseudo_likelihood(part.wiring, part.known_world())
+    term = pseudo_likelihood(sampled.wiring, sampled.known_world())
     whole = replace(objective, terms=(*objective.terms, term))
     optimum = maximise(whole, objective.coordinates.eta(start), progress=progress)
     information = observed_information(whole, optimum.eta)
@@ -366,17 +366,17 @@ def _complete_solution(
         iterations=optimum.iterations,
         converged=optimum.converged,
         history=optimum.history,
-        covariance=_godambe(objective, part, optimum.eta, information, nothing, schedule, seed),
+        covariance=_godambe(objective, sampled, optimum.eta, information, nothing, schedule, seed),
     )
 
 
 def _godambe(
     objective: Objective,
-    part: Large,
+    sampled: Large,
     eta: Vector,
     information: Matrix,
     hidden: Matrix,
-    schedule: Schedule,
+    schedule: SamplingSchedule,
     seed: int,
 ) -> Matrix:
     """``A^-1 B A^-1``, ``B`` from worlds drawn from the fitted model.
@@ -386,15 +386,17 @@ def _godambe(
     """
     coordinates = objective.coordinates
     free, slope, theta = coordinates.free, coordinates.slope(eta), coordinates.theta(eta)
-    chains = Chains(part.free, seed + 1)
+    chains = Chains(sampled.free, seed + 1)
     drawn = len(chains.advance(theta, schedule.warm_up))
     scores = [
-        part.scores(pseudo_likelihood(part.wiring, chains.advance(theta, schedule.sweeps)), theta)
-        for _ in range(schedule.free_rounds(part.clusters, drawn))
+        sampled.scores(
+            pseudo_likelihood(sampled.wiring, chains.advance(theta, schedule.sweeps)), theta
+        )
+        for _ in range(schedule.free_rounds(sampled.clusters, drawn))
     ]
     spread = np.concatenate(scores)[:, :, free] * slope
     exact = exact_information(objective, eta)
     symmetric = (information + information.T) / 2
     meat = at_least(_cross(spread, spread) - hidden + exact, symmetric, LEAST_SHARE)
-    bread = np.linalg.inv(information)
+    bread = inverse_of_any(information)
     return bread @ meat @ bread.T

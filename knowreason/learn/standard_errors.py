@@ -10,6 +10,7 @@ from scipy.stats import truncnorm
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+PART = 1e-6  # least squared share of a parameter in a direction
 STEP = 1e-4  # of finite differences: a relative error of about 1e-4
 
 
@@ -43,10 +44,35 @@ def inverse(information: Matrix) -> Matrix:
     if information.size == 0:
         return information.copy()
     values, vectors = np.linalg.eigh((information + information.T) / 2)
-    good = values > 1e-10 * max(1.0, float(values.max(initial=0.0)))
+    good = _curved(values)
     weakest = float(values[good].min()) if good.any() else 1.0
     values = np.where(good, values, weakest * 1e-4)
     return (vectors / values) @ vectors.T
+
+
+def inverse_of_any(curvature: Matrix) -> Matrix:
+    """Inverse of a curvature that need not be symmetric; of a singular one as :func:`inverse`."""
+    try:
+        return np.asarray(np.linalg.inv(curvature), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return inverse(curvature)
+
+
+def without_curvature(information: Matrix) -> NDArray[np.bool_]:
+    """``bool[f]``: parameters that have a part in a direction without curvature.
+
+    Neither data nor priors say anything about them, so they have no standard error.
+    """
+    if information.size == 0:
+        return np.zeros(0, dtype=np.bool_)
+    values, vectors = np.linalg.eigh((information + information.T) / 2)
+    flat = vectors[:, ~_curved(values)]
+    return np.asarray(np.square(flat).sum(axis=1) > PART)
+
+
+def _curved(values: Vector) -> NDArray[np.bool_]:
+    """``bool[f]``: eigenvalues of a curvature that are more than rounding."""
+    return values > 1e-10 * max(1.0, float(values.max(initial=0.0)))
 
 
 def edge_deviation(slope: float, curvature: float) -> float:

@@ -77,9 +77,9 @@ def fit_state_channels(
     history: list[float] = []
     moved = np.inf
     for _ in range(steps):
-        told = _told(confusion, ratios)
+        log_likelihood = _report_log_likelihood(confusion, ratios)
         before = log_prior + shift
-        joint = before + told.sum(0)
+        joint = before + log_likelihood.sum(0)
         total = logsumexp(joint, axis=1, keepdims=True)
         history.append(
             float((total - logsumexp(before, axis=1, keepdims=True)).sum())
@@ -89,11 +89,11 @@ def fit_state_channels(
         if moved < tolerance:
             break
         belief = np.exp(joint - total)
-        new = _shares(belief, confusion, ratios, told, prior.s1_cases * expected)
+        new = _shares(belief, confusion, ratios, log_likelihood, prior.s1_cases * expected)
         new_shift = _base_shift(belief, log_prior, shift, base, prior.base_cases)
         moved = max(float(np.abs(new - confusion).max()), float(np.abs(new_shift - shift).max()))
         confusion, shift = new, new_shift
-    errors = _errors(belief, confusion, ratios, told, prior, base)
+    errors = _errors(belief, confusion, ratios, log_likelihood, prior, base)
     return StateChannels(
         confusion, shift, ratios.shape[1], tuple(history), moved < tolerance, errors
     )
@@ -103,7 +103,7 @@ def apply_states(channels: StateChannels, llr: NDArray[np.floating]) -> Vector:
     """``float64[m, n, K]``: ratios after their channels; the identity changes nothing."""
     ratios = llr.astype(np.float64)
     same = (channels.confusion == np.eye(ratios.shape[2])).all(axis=(1, 2))
-    return np.where(same[:, None, None], ratios, _told(channels.confusion, ratios))
+    return np.where(same[:, None, None], ratios, _report_log_likelihood(channels.confusion, ratios))
 
 
 def relative_states(today: StateChannels, training: StateChannels) -> StateChannels:
@@ -133,7 +133,7 @@ def states_beyond_noise(since: StateChannels) -> StateChannels:
     )
 
 
-def _told(confusion: Vector, ratios: Vector) -> Vector:
+def _report_log_likelihood(confusion: Vector, ratios: Vector) -> Vector:
     """``float64[m, n, K]``: log-likelihood of what a model reports, by true state."""
     top = ratios.max(axis=2, keepdims=True)
     with np.errstate(divide="ignore"):
@@ -141,14 +141,14 @@ def _told(confusion: Vector, ratios: Vector) -> Vector:
 
 
 def _shares(
-    belief: Vector, confusion: Vector, ratios: Vector, told: Vector, pseudo: Vector
+    belief: Vector, confusion: Vector, ratios: Vector, log_likelihood: Vector, pseudo: Vector
 ) -> Vector:
     """Expected reports by true state, with pseudo-cases, as shares: ``float64[m, K, K]``."""
     top = ratios.max(axis=2, keepdims=True)
-    weight = belief * np.exp(top - told)
-    found = confusion * (weight.transpose(0, 2, 1) @ np.exp(ratios - top)) + pseudo
-    found = np.clip(found, EDGE, None)
-    return np.asarray(found / found.sum(axis=2, keepdims=True))
+    weight = belief * np.exp(top - log_likelihood)
+    reports = confusion * (weight.transpose(0, 2, 1) @ np.exp(ratios - top)) + pseudo
+    reports = np.clip(reports, EDGE, None)
+    return np.asarray(reports / reports.sum(axis=2, keepdims=True))
 
 
 def _base_shift(
@@ -173,7 +173,7 @@ def _errors(
     belief: Vector,
     confusion: Vector,
     ratios: Vector,
-    told: Vector,
+    log_likelihood: Vector,
     prior: ChannelPrior,
     base: Vector,
 ) -> Vector:
@@ -182,7 +182,7 @@ def _errors(
     A share seen grows at the cost of the other reports of its row, in proportion.
     """
     seen = np.clip(np.diagonal(confusion, axis1=1, axis2=2), EDGE, 1 - EDGE)[:, None, :]
-    own = np.exp(ratios - told)
+    own = np.exp(ratios - log_likelihood)
     slope = belief * (own - (1 - seen * own) / (1 - seen))
     of_prior = prior.s1_cases * (prior.s1 / seen**2 + (1 - prior.s1) / (1 - seen) ** 2)[:, 0]
     shares = 1 / np.sqrt(np.square(slope).sum(1) + of_prior)

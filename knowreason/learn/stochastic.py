@@ -37,7 +37,7 @@ LONGEST = 5.0  # step in standard errors
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChainSchedule:
     """How long to sample.
 
     Attributes:
@@ -72,7 +72,7 @@ class Moments:
 
 
 @dataclass
-class Side:
+class FeatureChains:
     """Persistent chains of one graph and the features of their worlds.
 
     Attributes:
@@ -93,19 +93,19 @@ class Side:
     steps: int = 0
 
     @staticmethod
-    def of(graph: FactorGraph, theta: Vector, chains: int, seed: int) -> Side:
+    def of(graph: FactorGraph, theta: Vector, chains: int, seed: int) -> FeatureChains:
         """Chains that start far apart: from single atoms' odds, all true, all false."""
-        known = condition(graph)
-        sampler = prepare_gibbs(known)
-        label, count = components(known)
+        conditioned = condition(graph)
+        sampler = prepare_gibbs(conditioned)
+        label, count = components(conditioned)
         clusters = max(min(count, 1000, MOST_ENTRIES // (chains * len(theta) + 1)), 1)
-        at = known.with_theta(torch.from_numpy(theta))
+        at = conditioned.with_theta(torch.from_numpy(theta))
         worlds = sampler.start(at, chains, seed)
         if not sampler.under_hard_rows().any():
             worlds[1::4], worlds[3::4] = 1, 0
         number = np.maximum(np.asarray(label).astype(np.int64), 0) % clusters
-        rows = tuple(factor_rows(known))
-        return Side(sampler, rows, number, clusters, worlds, seed)
+        rows = tuple(factor_rows(conditioned))
+        return FeatureChains(sampler, rows, number, clusters, worlds, seed)
 
     def advance(self, theta: Vector, sweeps: int) -> Worlds:
         """Sweeps every chain on at ``theta`` (``float64[p]``)."""
@@ -115,7 +115,7 @@ class Side:
         self.worlds = self.sampler.sample(at, start, sweeps=sweeps, seed=seed).numpy()
         return self.worlds
 
-    def moments(self, theta: Vector, plan: Plan) -> Moments:
+    def moments(self, theta: Vector, plan: ChainSchedule) -> Moments:
         """A batch of worlds at ``theta``."""
         constant = self.sampler.graph.constant
         fixed = np.zeros(len(theta)) if constant is None else constant.numpy()
@@ -124,10 +124,10 @@ class Side:
         second = np.zeros((len(theta), len(theta)))
         for draw in range(plan.draws):
             for chain, world in enumerate(self.advance(theta, plan.thin)):
-                found = feature_totals(self.rows, world, self.cluster, self.clusters, len(theta))
-                totals[draw, chain] = found.sum(0)
-                first += found
-                second += found.T @ found
+                features = feature_totals(self.rows, world, self.cluster, self.clusters, len(theta))
+                totals[draw, chain] = features.sum(0)
+                first += features
+                second += features.T @ features
         count = plan.draws * len(self.worlds)
         covariance = (second - first.T @ first / count) / max(count - 1, 1)
         by_chain = totals.mean(0)
@@ -137,7 +137,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Batch:
+class GradientEstimate:
     """One batch: where, the gradient there, its error and the information.
 
     Attributes:
@@ -160,7 +160,7 @@ def likelihood_by_chains(
     start: Solution | Vector,
     *,
     seed: int,
-    plan: Plan | None = None,
+    plan: ChainSchedule | None = None,
     progress: Progress | None = None,
 ) -> Solution:
     """Maximum likelihood of components by persistent chains, from ``start``.
@@ -177,18 +177,20 @@ def likelihood_by_chains(
         A solution whose covariance holds the Monte-Carlo error as well; not converged
         where that error, or the last step, is larger than wanted.
     """
-    plan = plan or Plan()
+    plan = plan or ChainSchedule()
     trusted = start.information if isinstance(start, Solution) else None
     eta = start.eta if isinstance(start, Solution) else start
     theta = objective.coordinates.theta(eta)
     chains = chain_count(labelled.graph)
     sides = [
-        Side.of(graph, theta, chains, seed * 2 + index)
+        FeatureChains.of(graph, theta, chains, seed * 2 + index)
         for index, graph in enumerate((labelled.clamped, labelled.graph))
     ]
     for side in sides:
         side.advance(theta, plan.warm_up)
-    run = Run(exact_information(objective, eta), objective.coordinates.precision(), trusted)
+    run = StochasticNewton(
+        exact_information(objective, eta), objective.coordinates.precision(), trusted
+    )
     for step in range(plan.max_batches):
         run.batches.append(_batch(objective, sides, eta, run.exact, plan))
         run.ends.append(_newton(objective, run.batches[-1], run.step_information()))
@@ -203,7 +205,7 @@ def likelihood_by_chains(
 
 
 @dataclass
-class Run:
+class StochasticNewton:
     """Batches so far.
 
     Attributes:
@@ -218,7 +220,7 @@ class Run:
     exact: Matrix
     precision: Vector
     trusted: Matrix | None
-    batches: list[Batch] = field(default_factory=list)
+    batches: list[GradientEstimate] = field(default_factory=list)
     ends: list[Vector] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -258,35 +260,41 @@ class Run:
 
     def gap(self) -> float:
         """Distance between the earlier and later estimates that are kept, in standard errors."""
-        kept = self.ends[self.kept]
-        if len(kept) < 2:
+        ends = self.ends[self.kept]
+        if len(ends) < 2:
             return float("inf")
-        half = len(kept) // 2
-        apart = np.mean(kept[:half], axis=0) - np.mean(kept[half:], axis=0)
+        half = len(ends) // 2
+        apart = np.mean(ends[:half], axis=0) - np.mean(ends[half:], axis=0)
         return float((np.abs(apart) / _deviation(self.information())).max(initial=0.0))
 
-    def settled(self, plan: Plan) -> bool:
+    def settled(self, plan: ChainSchedule) -> bool:
         """Whether noise is as small as wanted and estimates moved no more than it explains."""
         noise = self.noise()
         return noise <= plan.noise and self.gap() <= 2 * (plan.noise + noise)
 
 
 def _batch(
-    objective: Objective, sides: list[Side], eta: Vector, exact: Matrix, plan: Plan
-) -> Batch:
+    objective: Objective,
+    sides: list[FeatureChains],
+    eta: Vector,
+    exact: Matrix,
+    plan: ChainSchedule,
+) -> GradientEstimate:
     coordinates = objective.coordinates
     free, slope = coordinates.free, coordinates.slope(eta)
     theta = coordinates.theta(eta)
     clamped, loose = (side.moments(theta, plan) for side in sides)
     chain = np.outer(slope, slope)
-    part = np.ix_(free, free)
+    free_pairs = np.ix_(free, free)
     gradient = objective(eta)[1] + (clamped.mean - loose.mean)[free] * slope
-    complete = loose.covariance[part] * chain + exact
-    seen = complete - clamped.covariance[part] * chain
-    return Batch(eta, gradient, (clamped.error + loose.error)[part] * chain, seen, complete)
+    complete = loose.covariance[free_pairs] * chain + exact
+    seen = complete - clamped.covariance[free_pairs] * chain
+    return GradientEstimate(
+        eta, gradient, (clamped.error + loose.error)[free_pairs] * chain, seen, complete
+    )
 
 
-def _newton(objective: Objective, batch: Batch, information: Matrix) -> Vector:
+def _newton(objective: Objective, batch: GradientEstimate, information: Matrix) -> Vector:
     """A projected Newton step, of limited length; coordinates held by a bound stay."""
     low, high = objective.coordinates.bounds()
     inside = projected(batch.eta, batch.gradient, low, high) != 0
@@ -301,7 +309,9 @@ def _deviation(information: Matrix) -> Vector:
     return np.sqrt(np.diag(np.linalg.inv(information)))
 
 
-def _solution(objective: Objective, run: Run, plan: Plan, atoms: int) -> Solution:
+def _solution(
+    objective: Objective, run: StochasticNewton, plan: ChainSchedule, atoms: int
+) -> Solution:
     eta, noise, settled = run.average(), run.noise(), run.settled(plan)
     information = run.information()
     covariance = np.linalg.inv(information) + run.monte_carlo()

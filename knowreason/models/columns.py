@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
+from knowreason.data.id_tables import id_matrix
 from knowreason.data.label_history import sources
 from knowreason.errors import ModelError, did_you_mean
-from knowreason.models.rows import Rows, argument_ids, locate, remembered
+from knowreason.models.rows import Rows, remembered
+from knowreason.row_keys import locate
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -180,7 +182,7 @@ def looked_up(
         prefix: of the column's name.
     """
     table = relation(data, name)
-    at = locate(argument_ids(table, things.shape[1]), things)
+    at = locate(id_matrix(table), things)
     if "value" not in table.column_names:
         return one_column(prefix + name, (at >= 0).astype(np.float32))
     values, texts = _numbers(data, name, table.column("value").combine_chunks())

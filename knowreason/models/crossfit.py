@@ -16,23 +16,27 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
+from knowreason.data.id_tables import id_matrix
 from knowreason.factors.outputs import ModelOutput
 from knowreason.models.calibration import Calibration, Method, calibrate
 from knowreason.models.protocol import KnowledgeModel, Progress, fit_model
 from knowreason.models.rows import (
     UNKNOWN,
     Rows,
-    argument_ids,
     atoms_of,
-    locate,
     logit,
     rows_of,
 )
+from knowreason.row_keys import locate
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 NO_FOLD = -1
+NOT_CALIBRATED = (
+    "not calibrated: the models of forward folds saw less than the final one, and a step that "
+    "corrects theirs would inflate its log-odds"
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,9 @@ def cross_fit(
         kind: ``"random"``, ``"forward"`` (in time: a fold's model sees earlier folds only,
             and the first fold has none) or ``"group:ATTRIBUTE"``.
         calibration: how log-odds are calibrated on out-of-fold rows; each fold by the other
-            folds (the earlier ones where folds go forward), the final model by all.
+            folds, the final model by all. Where folds go forward nothing is calibrated: their
+            models saw less than the final one, so that an intercept which corrects them would
+            inflate what it says.
         seed: of random folds.
         progress: called with fits done, fits to do, and a message.
 
@@ -122,7 +128,7 @@ def cross_fit(
     if progress is not None:
         progress(len(tested) + 1, len(tested) + 1, f"{name}: done")
     found = Held(rows, labels.fold_of_row, labels.scored_with, tested, forward, ratios, spreads)
-    return _assembled(found, final, data, calibration, name)
+    return _assembled(found, final, data, "none" if forward else calibration, name)
 
 
 def predicted(
@@ -193,7 +199,7 @@ class LabelRows:
         if table is None or not table.num_rows:
             return LabelRows(np.zeros(0, np.int32), fold_of_row, fold_of_row, [])
         span = atoms_of(data, rows.predicate)
-        atoms = locate(span.arguments, argument_ids(table, span.arguments.shape[1]))
+        atoms = locate(span.arguments, id_matrix(table))
         fold = np.asarray(folds(data, rows.predicate, count, kind=kind, seed=seed), np.int32)
         row = np.where(atoms >= 0, rows.row_of_atom[atoms], -1)
         fold_of_row[row[row >= 0]] = fold[row >= 0]
@@ -247,18 +253,13 @@ class Held:
     def calibrations(
         self, method: Method, offset: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], Calibration]:
-        """Ratios, each fold calibrated by others, and the calibration by all folds.
-
-        Where folds go forward, others are earlier folds: the first tested fold stays as
-        it is.
-        """
+        """Ratios, each fold calibrated by the others, and the calibration by all folds."""
         in_fold = np.isin(self.fold_of_row, self.tested)
         changed = self.ratios.copy()
         base = np.exp(offset) if offset.ndim else 1 / (1 + np.exp(-offset))
         for fold in self.tested:
             mine = self.scored_with == fold
-            others = in_fold & ((self.fold_of_row < fold) if self.forward else ~mine)
-            found = self._fitted(others, method, offset)
+            found = self._fitted(in_fold & ~mine, method, offset)
             changed[mine] = calibrated(self.ratios[mine], base, found)
         return changed, self._fitted(in_fold, method, offset)
 
@@ -286,7 +287,8 @@ def _assembled(
     ratios[silent] = 0.0
     if spread is not None:
         spread = np.where(np.isnan(held.spreads), spread, held.spreads)
-    report = [*final.report_, *([calibration.note] if calibration.note else [])]
+    note = NOT_CALIBRATED if held.forward and held.tested else calibration.note
+    report = [*final.report_, *([note] if note else [])]
     report.append(
         f"{int(tested.sum())} labelled rows scored out of {len(held.tested)} folds"
         + (", forward in time" if held.forward else "")

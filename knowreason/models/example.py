@@ -14,6 +14,7 @@ from knowreason.data.features import FeatureTable, ScoreColumns
 from knowreason.data.graph import Edges, GraphTables
 from knowreason.data.vocabulary import Vocabulary
 from knowreason.logic import Argument, Attribute, Domain, Predicate, Program
+from knowreason.row_keys import distinct_rows
 
 COLOURS = ("red", "green", "blue")
 HOUR = 3_600_000_000
@@ -78,7 +79,8 @@ def example_data(nodes: int = 120, payments: int = 240, seed: int = 0, first: in
     hue = random.normal(size=nodes) + 3.0 * colour
     source, target = _payments(random, bad, payments if nodes else 0)
     events = np.arange(len(source), dtype=np.int32)
-    near = np.unique(np.stack([source, target], axis=1), axis=0)
+    near = np.stack([source, target], axis=1)
+    near = near[distinct_rows(near.T)[0]]
     half = nodes // 2
     amount = random.gamma(2, 1, (len(source), 1)).astype(np.float32)
     columns = np.column_stack([x, hue, sort]).astype(np.float32)

@@ -11,15 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from knowreason.data.id_tables import id_matrix
 from knowreason.errors import ModelError
 from knowreason.factors.outputs import LLR_LIMIT
 from knowreason.models.calibration import Calibration, fit_scores
 from knowreason.models.link_scorers import DISTANCES, Embeddings, LinkLoss, Scorer, contrast
 from knowreason.models.neural import NeuralModel
 from knowreason.models.protocol import Level, Progress
-from knowreason.models.rows import Rows, argument_ids, atoms_of, locate, logit, rows_of
+from knowreason.models.rows import Rows, atoms_of, logit, rows_of
 from knowreason.models.training import torch_device, train
 from knowreason.models.triples import UNSEEN, Negatives, TripleIndex, known_triples
+from knowreason.row_keys import distinct_rows, locate
 
 if TYPE_CHECKING:
     from typing import Self
@@ -196,7 +198,7 @@ class LinkEmbedding(NeuralModel):
         facts = np.concatenate([np.zeros((0, 3), np.int64), *found])
         own = index.triples(data, predicate, atoms_of(data, predicate).arguments)
         facts = facts[~np.isin(index.keys(facts), index.keys(own))]
-        return np.unique(facts, axis=0)
+        return facts[distinct_rows(facts.T)[0]]
 
     def _loss(
         self, module: Embeddings, triples: Tensor, false: Tensor, negatives: Negatives
@@ -252,12 +254,13 @@ def _labelled_triples(
     for tables in (data.evidence, data.labels):
         table = tables.get(predicate)
         if table is not None and table.num_rows:
-            arguments = argument_ids(table, span.arguments.shape[1])
+            arguments = id_matrix(table)
             open_ = locate(span.arguments, arguments) >= 0
             triples = index.triples(data, predicate, arguments[open_])
             value = table.column("value").to_numpy().astype(np.int64)[open_]
             parts.append(np.column_stack([triples, value]))
-    every = np.unique(np.concatenate(parts), axis=0)
+    every = np.concatenate(parts)
+    every = every[distinct_rows(every.T)[0]]
     return every[every[:, 3] == 1, :3], every[every[:, 3] == 0, :3]
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.data.id_tables import id_matrix
 from knowreason.errors import ModelError
 from knowreason.factors.atoms import AtomSpan
 from knowreason.factors.outputs import LLR_LIMIT, ModelOutput
+from knowreason.row_keys import by_appearance, distinct_rows, locate
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from knowreason.data import Dataset
 
 T = TypeVar("T")
@@ -200,7 +200,9 @@ def rows_of(data: Dataset, predicate: str) -> Rows:
         things, row_of_atom = span.arguments, np.arange(span.count)
         state_of_atom, classes, optional = np.zeros(span.count, np.int32), None, False
     else:
-        things, row_of_atom = distinct_rows(span.arguments[:, keep])
+        own = span.arguments[:, keep]
+        first, row_of_atom = by_appearance(*distinct_rows(own.T, rows=span.count))
+        things = own[first]
         state_of_atom = span.arguments[:, position]
         classes = _states(data, predicate, declared.sorts[position])
         optional = declared.arguments[position].functional == "?"
@@ -218,42 +220,6 @@ def rows_of(data: Dataset, predicate: str) -> Rows:
         state_of_atom,
         _asked(data, sorts, things),
     )
-
-
-def distinct_rows(table: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Distinct rows in order of first appearance, and which of them each row is."""
-    keys = row_keys(table)
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return table[first[order]], rank[inverse]
-
-
-def row_keys(table: NDArray[np.integer]) -> NDArray[np.int64]:
-    """One integer a row, equal where rows are equal; columns are non-negative."""
-    keys = np.zeros(table.shape[0], np.int64)
-    for column in table.T:
-        _, keys = np.unique(keys, return_inverse=True)
-        keys = keys * (int(column.max(initial=0)) + 1) + column
-    return keys
-
-
-def locate(table: NDArray[np.int32], wanted: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Position in ``table`` of each wanted row, ``-1`` where there is none."""
-    if not len(table) or not len(wanted):
-        return np.full(len(wanted), -1, np.int64)
-    keys = row_keys(np.concatenate([table, wanted]))
-    known, asked = keys[: len(table)], keys[len(table) :]
-    order = np.argsort(known, kind="stable")
-    at = np.minimum(np.searchsorted(known[order], asked), len(known) - 1)
-    return np.where(known[order][at] == asked, order[at], -1)
-
-
-def argument_ids(table: pa.Table, arity: int) -> NDArray[np.int32]:
-    """Columns ``a0 .. a{k-1}`` of a table as ``int32[n, arity]``."""
-    columns = [table.column(f"a{i}").to_numpy() for i in range(arity)]
-    return np.stack(columns, axis=1).astype(np.int32)
 
 
 def _states(data: Dataset, predicate: str, sort: str) -> tuple[str, ...]:
@@ -280,7 +246,7 @@ def _labels(
     table = data.labels.get(predicate)
     if table is None:
         return labels
-    atoms = locate(span.arguments, argument_ids(table, span.arguments.shape[1]))
+    atoms = locate(span.arguments, id_matrix(table))
     value = table.column("value").to_numpy()
     atoms, value = atoms[atoms >= 0], value[atoms >= 0]
     if span.functional_position is None:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.models.calibration import Calibration, calibrated, fit_anomaly
 from knowreason.models.protocol import KnowledgeModel, Progress
-from knowreason.models.rows import Rows, atoms_of, locate, rows_of
+from knowreason.models.rows import Rows, atoms_of, rows_of
 from knowreason.models.tabular import as_log_odds, mean_rate
+from knowreason.row_keys import locate
 
 if TYPE_CHECKING:
     from typing import Self

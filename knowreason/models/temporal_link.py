@@ -21,11 +21,12 @@ from knowreason.models.graphs import NodeGraph, typed_columns
 from knowreason.models.links import LinkData, link_data
 from knowreason.models.neural import load_weights, noisy_scores, weight_arrays
 from knowreason.models.protocol import KnowledgeModel, Level, ModelState, Progress, options_of
-from knowreason.models.rows import Rows, distinct_rows, remembered, rows_of
+from knowreason.models.rows import Rows, remembered, rows_of
 from knowreason.models.snapshots import Past, Windows, window_width, windows_of
 from knowreason.models.temporal_net import Asked, Sweep, TemporalNet, chunks_of
 from knowreason.models.temporal_training import Nodes, Sampler, asked_of, train_links
 from knowreason.models.training import Schedule, torch_device
+from knowreason.row_keys import by_appearance, distinct_rows
 
 if TYPE_CHECKING:
     from typing import Self
@@ -267,11 +268,11 @@ class TemporalLink(KnowledgeModel):
         number = np.floor(known / width).astype(np.int64)
         origin = int(number.min())
         table = np.stack([number - origin, rows.source, rows.target], axis=1)
-        distinct, row = distinct_rows(table)
-        order = np.argsort(distinct[:, 0], kind="stable")
+        first, row = by_appearance(*distinct_rows(table.T))
+        order = np.argsort(table[first, 0], kind="stable")
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        now, source, target = distinct[order].T
+        now, source, target = table[first[order]].T
         now = now + origin
         step = np.searchsorted(windows.numbers, now)
         asked = asked_of(

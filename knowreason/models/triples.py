@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from knowreason.data.id_tables import id_matrix
 from knowreason.errors import ModelError
 from knowreason.models.columns import relation
-from knowreason.models.rows import argument_ids
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
@@ -212,9 +212,7 @@ class Negatives:
 def known_triples(data: Dataset, index: TripleIndex, predicate: str) -> NDArray[np.int64]:
     """Triples of an observed or defined predicate, ``int64[n, 3]``."""
     table = relation(data, predicate)
-    return index.triples(
-        data, predicate, argument_ids(table, len(data.program.sorts_of(predicate)))
-    )
+    return index.triples(data, predicate, id_matrix(table))
 
 
 def _is_relation(argument: object) -> bool:

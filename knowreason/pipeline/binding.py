@@ -44,7 +44,7 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
         DataError: for a table that does not fit.
     """
     _check_names(project, program)
-    sources = project.tables if directory is None else _moved(project, directory)
+    sources = project.tables if directory is None else moved_tables(project, directory)
     tables = load_tables(
         sources,
         memory_limit=project.memory_limit,
@@ -107,7 +107,7 @@ def _facts(
     attributes = {attribute.name for attribute in program.attributes}
     facts = {}
     for name, binding in project.bind.items():
-        if name in attributes:
+        if name in attributes or (not program.is_open(name) and not program.sorts_of(name)):
             if binding.value is None:
                 raise ProjectError(f"[bind] `{name}` needs `value`: a column", code="KR908")
             facts[name] = pick(tables, binding.table, (*binding.columns, binding.value))
@@ -191,7 +191,8 @@ def _is_asked(program: Program, name: str) -> bool:
     return any(predicate.name == name for predicate in program.open_predicates)
 
 
-def _moved(project: Project, directory: Path) -> dict[str, TableSource]:
+def moved_tables(project: Project, directory: Path) -> dict[str, TableSource]:
+    """Tables by name, their files looked for in ``directory`` under the same names."""
     return {
         name: source
         if source.path is None

@@ -10,8 +10,8 @@ import numpy as np
 from knowreason.factors.components import components
 from knowreason.ground import Grounding, ground
 from knowreason.ground.store import save
-from knowreason.pipeline.project import Project
-from knowreason.pipeline.run_folder import whole_folder
+from knowreason.pipeline.project import Project, paths_of
+from knowreason.pipeline.run_folder import refuse_existing, run_folder, write_manifest
 from knowreason.pipeline.training import load_parts
 
 
@@ -36,9 +36,12 @@ def compile_project(project: Project, target: Path | None, *, force: bool = Fals
     """Ground a project's training part and, with a ``target``, store it.
 
     Raises:
-        ProjectError: KR914 where the target is there.
+        ProjectError: KR914 where the target is there, KR924 where it is not ours to replace.
         GroundingError: as :func:`knowreason.ground.ground`.
     """
+    keep = paths_of(project)
+    if target is not None:
+        refuse_existing(target, replace=force, keep=keep)
     train = load_parts(project).train
     grounding = ground(
         train.program,
@@ -49,8 +52,9 @@ def compile_project(project: Project, target: Path | None, *, force: bool = Fals
         hard_violations=project.learn.hard_violations,
     )
     if target is not None:
-        with whole_folder(target, replace=force) as folder:
+        with run_folder(target, replace=force, keep=keep) as folder:
             save(grounding, folder / "grounding")
+            write_manifest(folder, {"kind": "grounding"})
     return Compiled(grounding, component_sizes(grounding))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,12 +10,14 @@ from typing import Literal
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
 from knowreason.pipeline.beliefs import Beliefs
-from knowreason.pipeline.binding import load_data
+from knowreason.pipeline.binding import load_data, moved_tables
 from knowreason.pipeline.parts import parts_of
+from knowreason.pipeline.project import paths_of
 from knowreason.pipeline.reasoner import only_query
-from knowreason.pipeline.run_folder import load_run
+from knowreason.pipeline.run_folder import holds, load_run, not_replaced
 from knowreason.pipeline.settings import Progress
 
 
@@ -26,19 +29,48 @@ class Predictions:
     notes: tuple[str, ...]
 
 
+def check_output(
+    path: Path, run: Path, directory: Path | None = None, *, replace: bool = False
+) -> None:
+    """Raise unless results may be written to ``path``: free, or a file that may be replaced.
+
+    Raises:
+        ProjectError: KR918 for another ending than :func:`save_table` writes, KR914 where
+            something is there and ``replace`` is false, KR924 where it is no file, or one
+            that ``run`` or its project reads or has written.
+    """
+    _writer(path)
+    if not path.exists():
+        return
+    if not replace:
+        help = "choose another name or --force"
+        raise ProjectError(f"`{path}` is there already", code="KR914", help=help)
+    project = load_run(run).project
+    tables = project.tables if directory is None else moved_tables(project, directory)
+    files = (file for source in tables.values() for file in source.files())
+    kept = (*paths_of(project), *files, *(run / "marginals").glob("*"))
+    if not path.is_file():
+        raise not_replaced(path, "it is no file")
+    if holds(path, kept) is not None:
+        raise not_replaced(path, "the run or its data consist of it")
+
+
 def save_table(table: pa.Table, path: Path) -> None:
-    """Write ``.parquet`` or ``.csv``, never half.
+    """Write ``.parquet`` or ``.csv``, never half; a file that is there is replaced.
 
     Raises:
         ProjectError: KR918 for another ending.
     """
+    write = _writer(path)
+    with whole_file(path) as temporary:
+        write(table, temporary)
+
+
+def _writer(path: Path) -> Callable[[pa.Table, Path], None]:
     writers = {".parquet": parquet.write_table, ".csv": csv.write_csv}
     if path.suffix not in writers:
         raise ProjectError(f"`{path.name}`: results are written as .parquet or .csv", code="KR918")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    writers[path.suffix](table, partial)
-    partial.replace(path)
+    return writers[path.suffix]
 
 
 def predict_run(

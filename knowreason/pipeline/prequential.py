@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 
 from knowreason.data import Dataset, known_at
 from knowreason.data.clock import LATEST, thing_values, to_moment
+from knowreason.data.id_tables import as_matrix
 from knowreason.errors import ProjectError
 from knowreason.models import atoms_of, make
 from knowreason.models.protocol import fit_model
-from knowreason.models.rows import UNKNOWN, locate, rows_of
+from knowreason.models.rows import UNKNOWN, rows_of
 from knowreason.pipeline.fitting import fit_weights
 from knowreason.pipeline.reasoner import Reasoner, hidden_truth, only_query
 from knowreason.pipeline.settings import Progress
 from knowreason.pipeline.stored_models import FittedModel
+from knowreason.row_keys import locate
 
 MOST_MOMENTS = 1000
 
@@ -74,7 +76,7 @@ class Prequential:
             data.vocabularies[sort].ids(self.names.column(i).combine_chunks())
             for i, sort in enumerate(sorts)
         ]
-        at = locate(np.stack(ids, axis=1).astype(np.int32), arguments)
+        at = locate(as_matrix(ids, len(self.log_odds)), arguments)
         return np.where(at >= 0, self.log_odds[np.maximum(at, 0)], np.nan)
 
 
@@ -257,7 +259,7 @@ def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:
         now.vocabularies[sort].ids(before.vocabularies[sort].names)[old.arguments[:, i]]
         for i, sort in enumerate(sorts)
     ]
-    at = locate(new.arguments, np.stack(ids, axis=1).astype(np.int32))
+    at = locate(new.arguments, as_matrix(ids, len(old.arguments)))
     kept = at >= 0
     llr, spread = fresh.llr.copy(), fresh.spread
     llr[at[kept]] = held.output.llr[kept]

@@ -28,7 +28,8 @@ class Binding:
     Attributes:
         table: name of a table.
         columns: one column a position.
-        value: column of the attribute's value.
+        value: column of the attribute's value; of an observed predicate without arguments,
+            whether it holds.
         label: column with 0/1 labels of a query predicate.
         unknown: label values that mean "unlabelled".
         evidence: column with 0/1 truth known whenever predicting.
@@ -225,6 +226,12 @@ def load_project(path: str | Path, overrides: Mapping[str, str] | None = None) -
     for key, text in (overrides or {}).items():
         _override(table, key, text)
     return _build(source, table, path.parent.resolve())
+
+
+def paths_of(project: Project) -> tuple[Path, ...]:
+    """What the project lives on: its folder, its rule file, the files of its tables."""
+    files = [file for source in project.tables.values() for file in source.files()]
+    return (project.directory, project.program, *files)
 
 
 def _override(table: dict[str, Any], key: str, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from math import exp
+from math import exp, isfinite
 
 import numpy as np
 
@@ -84,10 +84,12 @@ def headline(evaluation: Evaluation) -> str:
 def weight_words(weight: RuleWeight, program: Program) -> str:
     """A weight and its interval in words."""
     low, high = weight.interval
-    if weight.kind == "scale":
-        return f"counted {weight.value:.2f} times (about {max(low, 0):.2f} to {high:.2f})"
     if weight.kind == "bias":
         return f"base rate {percent(1 / (1 + exp(-weight.value)))} before models and rules"
+    if not isfinite(low):
+        return weight.status
+    if weight.kind == "scale":
+        return f"counted {weight.value:.2f} times (about {max(low, 0):.2f} to {high:.2f})"
     if weight.status == "given":
         return f"given: odds times {_factor(weight.value)}"
     if weight.status.startswith("at its bound"):
@@ -189,7 +191,9 @@ def _weights(findings: Findings) -> str:
         for w in weights
     ]
     table = _table(["", "before learning", "now (log-odds)", "in words"], rows)
-    drawn = [w for w in weights if w.kind == "rule" and w.status != "given"]
+    drawn = [
+        w for w in weights if w.kind == "rule" and w.status != "given" and isfinite(w.interval[0])
+    ]
     picture = ""
     if drawn:
         bars = [WeightBar(w.name, w.prior_mean, w.value, *w.interval) for w in drawn]
@@ -247,6 +251,7 @@ def _how_made(findings: Findings) -> str:
             f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
             for model in findings.reasoner.models_
         ),
+        *map(str, findings.reasoner.fit_.estimators),
         *findings.reasoner.fit_.notes,
         *findings.beliefs.info.splitlines(),
     ]

@@ -27,6 +27,7 @@ from knowreason.factors.outputs import ModelOutput
 from knowreason.ground import Grounding
 from knowreason.learn.reliability import correlations
 from knowreason.pipeline.reliability import LEAST_ATOMS, Batch, Reading, readings
+from knowreason.row_keys import distinct_rows
 
 CLUSTERS = 20  # components needed to speak of the spread between them
 CUTS = 51
@@ -317,8 +318,7 @@ def _state_groups(span: AtomSpan, known: Array) -> Array:
     assert span.functional_position is not None
     state = span.arguments[:, span.functional_position].astype(np.int64)
     others = np.delete(span.arguments, span.functional_position, axis=1)
-    _, setting = np.unique(others, axis=0, return_inverse=True)
-    setting = setting.reshape(-1)
+    _, setting = distinct_rows(others.T, rows=len(others))
     true = np.full(int(setting.max(initial=-1)) + 1, -1)
     holds = known[span.start : span.stop] == TRUE
     true[setting[holds]] = state[holds]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from knowreason.errors import ProjectError
 from knowreason.factors import ParameterTable
-from knowreason.learn import Fit
+from knowreason.learn import EstimatorReport, Fit
 from knowreason.pipeline.weights import RuleWeights
 
 _TABLE = (
@@ -52,6 +53,7 @@ def save_fit(fit: Fit, folder: Path, weights: RuleWeights | None = None) -> None
         "notes": fit.notes,
         "design_effect": fit.design_effect,
         "clusters": fit.clusters,
+        "estimators": [asdict(report) for report in fit.estimators],
     }
     (folder / "weights.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     (folder / "weights.toml").write_text(
@@ -93,12 +95,14 @@ def load_fit(folder: Path) -> Fit:
         notes=tuple(document["notes"]),
         design_effect=document.get("design_effect", 1.0),
         clusters=document.get("clusters", 0),
+        estimators=tuple(EstimatorReport(**one) for one in document.get("estimators", ())),
     )
 
 
 def weights_toml(weights: RuleWeights) -> str:
     """Weights for people: one table a parameter."""
     lines = ["# prior -> learned weights, in log-odds; `status` says what the data had to say"]
+    lines += [f"# {report}" for report in weights.estimators]
     for weight in weights:
         low, high = weight.interval
         lines += [

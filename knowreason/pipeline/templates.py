@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from knowreason.pipeline.run_folder import whole_folder
+from knowreason.pipeline.run_folder import run_folder
 from knowreason.registry import Registry
 from knowreason.resources import rulesets_path
 
@@ -90,8 +90,6 @@ def new_project(folder: Path, template: str) -> str:
         ProjectError: KR914 where the folder is there.
     """
     fill = TEMPLATES[template]
-    with whole_folder(folder) as partial:
-        shutil.rmtree(partial)
-        partial.mkdir(parents=True)
+    with run_folder(folder) as partial:
         command = fill(partial)
     return command.format(folder=folder)

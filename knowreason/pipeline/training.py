@@ -11,25 +11,28 @@ import pyarrow.parquet as pq
 
 from knowreason.errors import ProjectError
 from knowreason.infer.engines import ENGINES
-from knowreason.learn.learners import LEARNERS
+from knowreason.learn.learners import learner_options
 from knowreason.metrics import metric
 from knowreason.pipeline.beliefs import Beliefs
 from knowreason.pipeline.binding import load_data, load_program
 from knowreason.pipeline.json_text import json_text
 from knowreason.pipeline.measuring import evaluate_parts, evaluation_record
 from knowreason.pipeline.parts import Parts, parts_of
-from knowreason.pipeline.project import Project
+from knowreason.pipeline.project import Project, paths_of
 from knowreason.pipeline.reasoner import Reasoner
 from knowreason.pipeline.report import Findings, pictures_of, report_html
 from knowreason.pipeline.run_folder import (
     Run,
     data_hash,
+    has_manifest,
+    holds,
     load_run,
+    not_replaced,
     partial_folder,
     reasoner_of,
     refuse_existing,
+    run_folder,
     save_reasoner,
-    whole_folder,
 )
 from knowreason.pipeline.settings import Progress
 
@@ -60,17 +63,21 @@ def train(
         progress: called as ``progress(message, done, total)``.
 
     Raises:
-        ProjectError: KR914 where the folder is there, KR917 where an interrupted run was
-            on other data or another rule file.
+        ProjectError: KR914 where the folder is there, KR924 where it is not ours to replace,
+            KR917 where an interrupted run was on other data or another rule file.
     """
     start = time.perf_counter()
-    refuse_existing(target, replace=force)
+    keep = paths_of(project)
+    refuse_existing(target, replace=force, keep=keep)
+    partial = partial_folder(target)
+    if holds(partial, keep) is not None:
+        raise not_replaced(partial, "unfinished runs get this name, and the project is there")
     _check_names(project)
     program = load_program(project)
     fingerprint = data_hash(project)
     parts = parts_of(project, program, load_data(project, program))
     reasoner = reasoner_of(project, program)
-    with whole_folder(target, replace=force) as folder:
+    with run_folder(target, replace=force, keep=keep, partial=partial) as folder:
         _start_state(folder, fingerprint, resume)
         reasoner.fit(parts.train, checkpoints=folder / "models", progress=progress)
         if parts.test is not None:
@@ -90,7 +97,7 @@ def train(
 
 def _check_names(project: Project) -> None:
     """Raise for a learner, engine or metric that does not exist, before hours are spent."""
-    LEARNERS[project.learn.method]
+    learner_options(project.learn.method, project.learn.options)
     ENGINES[project.infer.engine]
     for name in project.report.metrics:
         metric(name)
@@ -137,6 +144,8 @@ def _start_state(folder: Path, fingerprint: str, resume: bool) -> None:
                 help="train without --resume to start anew",
             )
         return
+    if any(folder.iterdir()) and not (state.is_file() or has_manifest(folder)):
+        raise not_replaced(folder, "unfinished runs get this name, and it is none of ours")
     shutil.rmtree(folder)
     folder.mkdir()
     state.write_text(json.dumps({"data": fingerprint}), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import exp, nan
+from math import exp, isnan, nan
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ import torch
 
 from knowreason.factors import ParameterTable
 from knowreason.ground import Grounding
-from knowreason.learn import Bootstrap, Fit
+from knowreason.learn import Bootstrap, EstimatorReport, Fit
 
 NORMAL_95 = 1.959964  # 97.5 % point of the standard normal
 
@@ -25,7 +25,8 @@ class RuleWeight:
         name: ``pivot``, ``per_protocol["NTLM"]``, ``bias Malicious``, ``scale euler``.
         kind: ``rule``, ``bias`` or ``scale``.
         value: what it is now.
-        standard_error: posterior standard deviation, 0 where given.
+        standard_error: posterior standard deviation, 0 where given, NaN where the method
+            gives none.
         prior_mean: before learning; of a scale the median, 1.
         prior_sd: of ``log value`` for a scale.
         status: what the data had to say about it.
@@ -53,9 +54,15 @@ class RuleWeight:
 
 @dataclass(frozen=True)
 class RuleWeights:
-    """All parameters of a fitted reasoner, in order; iterable and printable."""
+    """All parameters of a fitted reasoner, in order; iterable and printable.
+
+    Attributes:
+        weights: one a parameter.
+        estimators: which estimator served which components.
+    """
 
     weights: tuple[RuleWeight, ...]
+    estimators: tuple[EstimatorReport, ...] = ()
 
     @staticmethod
     def of(fit: Fit, bootstrap: Bootstrap | None = None) -> RuleWeights:
@@ -78,7 +85,8 @@ class RuleWeights:
                     float(high[i]),
                 )
                 for i in range(len(table))
-            )
+            ),
+            fit.estimators,
         )
 
     def __iter__(self) -> Iterator[RuleWeight]:
@@ -100,11 +108,12 @@ class RuleWeights:
 
     def __str__(self) -> str:
         width = max((len(weight.name) for weight in self.weights), default=0)
-        return "\n".join(
+        lines = [
             f"{w.name:<{width}}  {w.prior_mean:6.2f} -> {w.value:6.2f} "
-            f"+- {w.standard_error:.2f}  {w.status}"
+            f"{'' if isnan(w.standard_error) else f'+- {w.standard_error:.2f}':<7}  {w.status}"
             for w in self.weights
-        )
+        ]
+        return "\n".join([*lines, *map(str, self.estimators)])
 
 
 def theta_for(grounding: Grounding, fit: Fit) -> torch.Tensor:

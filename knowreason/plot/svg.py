@@ -6,6 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from knowreason.disk import whole_file
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -39,6 +41,5 @@ def svg_text(figure: Figure) -> str:
 
 def save_svg(figure: Figure, path: Path) -> None:
     """Write the figure, never half."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(svg_text(figure), encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(svg_text(figure), encoding="utf-8")

@@ -176,6 +176,9 @@ def test_predict(cli, skimming_run, tmp_path):
     done = cli("predict", skimming_run, "--data", tmp_path / "data", "-o", tmp_path / "o.parquet")
     assert (done.code, done.out) == (0, "")
     assert pq.read_table(tmp_path / "o.parquet").num_rows > 100
+    again = ("predict", skimming_run, "-o", tmp_path / "o.parquet")
+    assert (cli(*again).code, "KR914" in cli(*again).err) == (2, True)
+    assert cli(*again, "--force").code == 0
     assert cli("predict", skimming_run, "--map", "--top", "3").code == 0
     adapted = cli("predict", skimming_run, "--adapt", "--top", "3", "--json")
     assert adapted.code == 0
@@ -258,6 +261,40 @@ def change(project, old, new, name="knowreason.toml"):
     text = (project / name).read_text()
     assert old in text
     (project / name).write_text(text.replace(old, new))
+
+
+def test_force_does_not_take_the_project(cli, tmp_path, skimming_project):
+    project = tmp_path / "project"
+    shutil.copytree(skimming_project, project)
+    for verb in ("train", "compile"):
+        done = cli(verb, project, "-o", project, "--force")
+        assert (done.code, done.out) == (2, "")
+        assert "error[KR924]" in done.err
+    assert (project / "knowreason.toml").is_file()
+
+
+def test_labels_of_nobody_are_counted_or_refused(cli, smokers):
+    (smokers / "knowreason.toml").write_text(
+        'program = "s.kr"\n[tables.f]\npath = "f.csv"\n[tables.l]\npath = "l.csv"\n'
+        '[bind]\nFriends = { table = "f", columns = ["a", "b"] }\n'
+        'Smokes = { table = "l", columns = ["id"], label = "smokes" }\n'
+    )
+    (smokers / "f.csv").write_text("a,b\nanna,bob\nbob,carl\n")
+    (smokers / "l.csv").write_text("id,smokes\nanna,1\nBOB,0\nbob,1\n")
+    for verb in ("plan", "compile", "train"):
+        done = cli(verb, smokers, *(("-o", smokers / "run") if verb == "train" else ()))
+        assert done.code == 0
+        assert done.err.count("warning[KR529]") == 1, verb
+        assert "1 of 3 rows" in done.err
+    assert "KR529" in cli("predict", smokers / "run", "--json").err
+    assert cli("-q", "plan", smokers).err == ""
+    (smokers / "l.csv").write_text("id,smokes\nA,1\nB,0\n")
+    done = cli("train", smokers, "-o", smokers / "other")
+    assert (done.code, done.out) == (2, "")
+    assert "error[KR530]" in done.err
+    (smokers / "typo.facts").write_text('Friends("anna", "bob")\nSmokes("ana")\n')
+    done = cli("infer", smokers / "s.kr", smokers / "typo.facts")
+    assert (done.code, done.err.count("KR529")) == (0, 1)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

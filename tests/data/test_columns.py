@@ -76,7 +76,7 @@ def test_texts_of_times(text, seconds):
 
 
 @given(st.lists(st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1)), min_size=1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_datetimes_and_their_texts_are_one(moments):
     epoch = dt.datetime(1970, 1, 1)
     expected = [(moment - epoch) // dt.timedelta(microseconds=1) for moment in moments]

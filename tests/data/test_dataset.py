@@ -21,7 +21,7 @@ def pairs(data, name):
 
 
 @given(st.lists(st.tuples(few_names, few_names)))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_symmetric_facts_are_closed_and_distinct(rows):
     table = {"x": [x for x, _ in rows], "y": [y for _, y in rows]}
     data = Dataset.from_frames(people(), facts={"Friends": table, "Knows": table})

@@ -119,7 +119,7 @@ def test_other_columns_are_refused():
     arrays(np.float32, (7, 3), elements=CELLS),
     st.integers(1, 7),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_inputs_are_finite_and_standard(values, rows):
     numbers = FeatureTable(("a", "b", "c"), values, (None, None, None))
     fitted = fit_standardisation(numbers, np.arange(rows))

@@ -70,7 +70,7 @@ def test_one_relation_is_asked_for_by_name():
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=30), st.integers(1, 20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_snapshots_partition_the_edges(times, width):
     found = snapshots(edges_at(times), width)
     assert sorted(found.order.tolist()) == list(range(len(times)))

@@ -39,7 +39,7 @@ days = st.lists(st.one_of(st.none(), st.integers(0, 9)), min_size=2, max_size=12
 
 
 @given(days, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_past_and_future_share_nothing_and_leave_nothing(when, draw):
     who = draw.draw(st.lists(st.integers(0, 4), min_size=len(when), max_size=len(when)))
     data = events(when, who)
@@ -62,7 +62,7 @@ def test_past_and_future_share_nothing_and_leave_nothing(when, draw):
 
 
 @given(days, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_of_the_future_is_in_the_past(when, draw):
     who = draw.draw(st.lists(st.integers(0, 4), min_size=len(when), max_size=len(when)))
     data = events(when, who)
@@ -225,7 +225,7 @@ def smokers(count, rng_seed=0):
 
 
 @given(st.integers(2, 200), st.floats(0.05, 0.95), st.integers(0, 5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_random_parts_partition_the_labels(count, share, seed):
     data, truth = smokers(count)
     training, test = data.split_random("Smokes", test=share, seed=seed)
@@ -285,7 +285,7 @@ def test_hiding_and_keeping_labels():
 
 
 @given(st.integers(2, 8), st.integers(2, 120), st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_random_folds_are_even_in_each_class(k, count, seed):
     data, truth = smokers(count)
     fold = folds(data, "Smokes", k, seed=seed)
@@ -298,7 +298,7 @@ def test_random_folds_are_even_in_each_class(k, count, seed):
 
 
 @given(st.lists(st.integers(0, 20), min_size=4, max_size=40), st.integers(2, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_forward_folds_go_forward(when, k):
     fold = folds(events(when), "Bad", k, kind="forward")
     order = np.argsort(when, kind="stable")
@@ -314,7 +314,7 @@ def test_forward_folds_go_forward(when, k):
 
 
 @given(st.integers(2, 4), st.integers(0, 3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_group_folds_keep_groups_together(k, seed):
     ages = [i % 7 for i in range(60)]
     who = [f"p{i}" for i in range(60)]

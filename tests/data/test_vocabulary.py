@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import knowreason.data.encode as encoding
@@ -19,7 +19,6 @@ def build(*columns, members=None):
 
 
 @given(st.lists(st.lists(names, min_size=1), min_size=1, max_size=4))
-@settings(deadline=None)
 def test_encoding_and_decoding_give_the_names_back(columns):
     vocabulary, ids = build(*columns)
     assert len(set(vocabulary)) == len(vocabulary)
@@ -32,7 +31,6 @@ def test_encoding_and_decoding_give_the_names_back(columns):
 
 
 @given(st.lists(few_names, min_size=1), st.lists(st.one_of(few_names, names), max_size=3))
-@settings(deadline=None)
 def test_unknown_names_are_minus_one_however_many_are_asked(known, asked):
     vocabulary = Vocabulary("Thing", pa.array(sorted(set(known)) + [f"q{i}" for i in range(99)]))
     place = {name: i for i, name in enumerate(vocabulary)}

@@ -229,6 +229,18 @@ def test_the_neighbourhood_of_a_large_component_is_cut_at_its_marginals():
     np.testing.assert_allclose(solved, log_odds[whole.atoms], atol=1e-5)
 
 
+def test_what_touches_the_atom_is_never_cut():
+    pairs = " ".join(f'Friends("hub", "p{i}") Friends("p{i}", "q{i}")' for i in range(9))
+    grounding = grounded(SMOKERS, pairs)
+    log_odds = infer(grounding.graph).log_odds.numpy()
+    atom = grounding.atom_index("Smokes", "hub")
+    near = neighbourhood(grounding.graph, Incidence.of(grounding.graph), atom, log_odds, limit=3)
+    beside = [grounding.atom_index("Smokes", f"p{i}") for i in range(9)]
+    hub = grounding.atom_index("Cancer", "hub")
+    assert sorted(near.atoms.tolist()) == sorted([atom, hub, *beside])
+    assert not near.whole
+
+
 def test_shares_of_a_cut_neighbourhood_add_up_and_say_so():
     grounding = chain(60)
     _, found = explained(grounding, "Smokes", "p030", atoms=20)

@@ -50,7 +50,7 @@ def test_sampled_shares_add_up(seed):
     assert sum(shapley(PLAYERS, worth).values()) == pytest.approx(total)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(factor_graphs(max_atoms=7))
 def test_a_split_adds_up_to_the_log_odds(graph):
     question = ask_shares(graph, 0)
@@ -64,7 +64,7 @@ def test_a_split_adds_up_to_the_log_odds(graph):
     assert total == pytest.approx(whole, abs=1e-5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(factor_graphs(max_atoms=7), st.integers(0, 100))
 def test_copies_side_by_side_are_separate_solutions(graph, seed):
     rng = np.random.default_rng(seed)

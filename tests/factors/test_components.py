@@ -16,7 +16,7 @@ from knowreason.infer.templates import possible_states
 from tests.strategies import factor_graphs, random_graph
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor_graphs(8))
 def test_log_z_adds_up_over_components(graph):
     folded = condition(graph)
@@ -30,7 +30,7 @@ def test_log_z_adds_up_over_components(graph):
     assert total == pytest.approx(enumerate_worlds(graph).log_z, abs=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(factor_graphs(7, evidence=False))
 def test_a_subgraph_of_everything_is_the_graph(graph):
     folded = condition(graph)
@@ -43,7 +43,7 @@ def test_a_subgraph_of_everything_is_the_graph(graph):
     torch.testing.assert_close(features(part, worlds) + folded.constant, features(folded, whole))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor_graphs(8))
 def test_states_of_a_shape_are_at_most_what_is_said(graph):
     folded = condition(graph)

@@ -31,7 +31,7 @@ def assert_same(left: FactorGraph, right: FactorGraph) -> None:
     torch.testing.assert_close(a.expectations, b.expectations, atol=1e-6, rtol=0)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(factor_graphs(7))
 def test_conditioning_keeps_the_distribution(graph):
     folded = condition(graph)
@@ -43,7 +43,7 @@ def test_conditioning_keeps_the_distribution(graph):
         assert not decided[counts.target[counts.target >= 0].long()].any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor_graphs(7))
 def test_conditioning_twice_is_conditioning_once(graph):
     once = condition(graph)
@@ -52,7 +52,7 @@ def test_conditioning_twice_is_conditioning_once(graph):
     assert_same(once, twice)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor_graphs(7, tree=True))
 def test_conditioning_trees(graph):
     if int((graph.evidence == -1).sum()) <= 14:

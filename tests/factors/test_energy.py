@@ -114,7 +114,7 @@ def test_oracle_refuses_large_graphs():
         enumerate_worlds(random_graph(0, 21))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor_graphs(6))
 def test_planted_worlds_are_possible_and_gradients_agree(graph):
     answer = enumerate_worlds(graph)
@@ -128,7 +128,7 @@ def test_planted_worlds_are_possible_and_gradients_agree(graph):
         assert float(answer.expectations[p]) == pytest.approx((up - down) / 2 / step, abs=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor_graphs(10, tree=True))
 def test_tree_graphs_are_possible_too(graph):
     if int((graph.evidence == -1).sum()) <= 16:

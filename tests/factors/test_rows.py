@@ -25,7 +25,7 @@ def with_rows(graph, which):
     return replace(graph, **{name: tuple(map(chosen, getattr(graph, name))) for name in SOFT})
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor_graphs(6, evidence=False))
 def test_features_of_some_rows_and_of_the_others_add_up(graph):
     worlds = all_worlds(graph.evidence)
@@ -38,7 +38,7 @@ def none(graph):
     return with_rows(graph, lambda rows: rows < 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor_graphs(6, evidence=False))
 def test_other_numbers_score_the_same_world_alike(graph):
     number = np.random.default_rng(0).permutation(graph.atom_count).astype(np.int32)
@@ -56,7 +56,7 @@ def test_other_numbers_score_the_same_world_alike(graph):
     torch.testing.assert_close(log_score(other, worlds[:, back]), log_score(graph, worlds))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor_graphs(6, evidence=False))
 def test_rows_keep_what_belongs_to_them(graph):
     for part in graph.counts:

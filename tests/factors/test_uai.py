@@ -12,7 +12,7 @@ from knowreason.factors.uai import parse_uai, read_uai, uai_text, write_uai
 from tests.strategies import factor_graphs, random_graph
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor_graphs(6))
 def test_round_trip(graph):
     text, variables = uai_text(graph)

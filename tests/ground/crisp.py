@@ -37,13 +37,14 @@ from knowreason.logic import (
 
 HOUR = 3_600_000_000
 THINGS = {"A": ("a0", "a1", "a2", "a3"), "B": ("b0", "b1", "b2")}
-PREDICATES = {"P": ("A",), "Q": ("A", "B"), "E": ("A", "A"), "order": ("B", "B")}
+PREDICATES = {"P": ("A",), "Q": ("A", "B"), "E": ("A", "A"), "order": ("B", "B"), "R": ()}
 ATTRIBUTES = {
     "at": (("A",), "time"),
     "n": (("A",), "int"),
     "weight": (("A", "B"), "float"),
     "boss": (("A",), "A"),
     "select": (("B",), "bool"),
+    "today": ((), "int"),
 }
 
 
@@ -80,6 +81,8 @@ def program(definitions=()):
 def table(rows, arity, values=None, kind=None):
     rows = list(rows)
     columns = {f"a{i}": pa.array([row[i] for row in rows], pa.int32()) for i in range(arity)}
+    if not arity and values is None:
+        columns["truth"] = pa.array([True] * len(rows), pa.bool_())
     if values is not None:
         columns["value"] = pa.array(values, kind)
     return pa.table(columns)
@@ -195,8 +198,10 @@ class Formulas:
             return Constant(self.draw.randrange(6), sort)
         if sort == "time":
             return AttributeTerm("at", (self.thing(variables, "A"),), "time")
-        if kind < 0.4:
+        if kind < 0.3:
             return ParameterTerm("limit", "int")
+        if kind < 0.4:
+            return AttributeTerm("today", (), "int")
         if kind < 0.7 or depth <= 0:
             return AttributeTerm("n", (self.thing(variables, "A"),), "int")
         pair = (self.number(variables, "int", depth - 1), self.number(variables, "int", depth - 1))

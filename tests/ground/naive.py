@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from itertools import product
 
+from knowreason.data.id_tables import id_matrix
 from knowreason.logic import (
     VALUE_SORTS,
     Aggregate,
@@ -50,14 +51,15 @@ class NaiveWorld:
     @classmethod
     def of(cls, program, data):
         """From a Dataset (or anything with its ``vocabularies``, ``facts``, ``attributes``)."""
-        facts = {
-            name: set(zip(*(column.to_pylist() for column in table.columns), strict=True))
-            for name, table in data.facts.items()
+
+        def settings(table):
+            return list(map(tuple, id_matrix(table).tolist()))
+
+        facts = {name: set(settings(table)) for name, table in data.facts.items()}
+        attributes = {
+            name: dict(zip(settings(table), table.column("value").to_pylist(), strict=True))
+            for name, table in data.attributes.items()
         }
-        attributes = {}
-        for name, table in data.attributes.items():
-            *keys, values = (column.to_pylist() for column in table.columns)
-            attributes[name] = dict(zip(zip(*keys, strict=True), values, strict=True))
         return cls(
             program,
             {domain: len(vocabulary) for domain, vocabulary in data.vocabularies.items()},

@@ -32,6 +32,8 @@ OPEN_PREDICATES = (
     Predicate("W", "query", (Argument("A"), Argument("A")), within="E"),
     Predicate("F", "latent", (Argument("A"), Argument("B", functional="!"))),
     Predicate("G", "query", (Argument("B", functional="?"), Argument("A"))),
+    Predicate("Z", "query", ()),
+    Predicate("Y", "latent", (), within="R"),
 )
 VARIABLES = (Variable("x", "A"), Variable("y", "A"), Variable("k", "B"))
 
@@ -141,7 +143,7 @@ def random_data(program, seed):
         for sort, size in SIZES.items()
     }
     for predicate in program.open_predicates:
-        if predicate.name in ("S", "G"):
+        if predicate.name in ("S", "G", "Z"):
             rows = [row for row in crisp._settings(predicate.sorts, SIZES) if draw.random() < 0.2]
             values = [int(draw.random() < 0.3) for _ in rows]
             if predicate.name == "G":

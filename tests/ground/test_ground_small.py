@@ -175,6 +175,7 @@ def test_features_and_missing_values():
         """,
         facts={"n": [["a", 1], ["b", 3], ["c", 0]]},
         evidence={"T": [["d", 0]]},
+        things={"A": ["d"]},
     )
     feature, guarded = grounding.reports
     assert (feature.candidate, feature.missing) == (4, 2)  # log(0), and no value at all
@@ -387,3 +388,24 @@ def test_order_of_facts_changes_nothing():
         assert torch.equal(left.target, right.target)
     atom = made[0].atom_index("S", 3)
     assert made[0].groundings_of(atom) == made[1].groundings_of(atom)
+
+
+def test_a_constant_that_a_data_set_lacks_has_no_atom():
+    program = loads(
+        dedent("""
+        domain A
+        observed P(A)
+        attribute at(A): int clock
+        query S(A)
+        query T(A)
+        rule one [1.0] : P(x) & S("b") => S(x)
+        rule two [1.0] : P(x) & T("b") => T(x)
+        """)
+    )
+    frames = {"P": {"id": ["a", "b", "c"]}, "at": {"id": ["a", "b", "c"], "at": [1, 5, 1]}}
+    early, _ = Dataset.from_frames(program, facts=frames).split_by("at", before=3)
+    assert "b" not in early.vocabularies["A"]
+    grounding = ground(program, early)
+    assert not grounding.graph.groups  # `T("b")` is not the atom before the first of `T`
+    for predicate in ("S", "T"):
+        assert marginal(grounding, predicate, "a") == pytest.approx(0.5)

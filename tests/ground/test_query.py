@@ -56,7 +56,7 @@ def solve(formula, variables, seed=0):
     return rows(relations, conjunction, variables), world.solutions(formula, variables)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 10**6))
 def test_satisfy_lists_the_settings_that_make_a_formula_true(seed):
     formula = crisp.Formulas(seed).formula((x, y, b))
@@ -65,7 +65,7 @@ def test_satisfy_lists_the_settings_that_make_a_formula_true(seed):
     assert found == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10**6))
 def test_where_and_dropped_count_true_and_unknown_settings(seed):
     formula = crisp.Formulas(seed).formula((x, b))
@@ -79,7 +79,7 @@ def test_where_and_dropped_count_true_and_unknown_settings(seed):
     assert relations.rows(conjunction.dropped()) == truths.count(None)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10**6), sort=st.sampled_from(["int", "float", "time"]))
 def test_terms_have_the_values_of_substitution(seed, sort):
     term = crisp.Formulas(seed).number((x, b), sort, 3)

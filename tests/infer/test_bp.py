@@ -37,7 +37,7 @@ def implication_chain(n: int, weight: float | None, log_odds: list[float]) -> Fa
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(factor_graphs(8, tree=True))
 def test_exact_on_trees(graph):
     truth = enumerate_worlds(graph)
@@ -48,7 +48,7 @@ def test_exact_on_trees(graph):
     assert found.converged
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(factor_graphs(8, tree=True))
 def test_max_product_decodes_the_best_world_of_a_tree(graph):
     truth = enumerate_worlds(graph)
@@ -57,7 +57,7 @@ def test_max_product_decodes_the_best_world_of_a_tree(graph):
     assert log_score(graph, found.world[None])[0] == pytest.approx(float(best), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(factor_graphs(7), st.booleans(), st.sampled_from([0.0, 0.3, 0.5]))
 def test_torch_sweeps_are_the_kernels_sweeps(graph, maximum, damping):
     graph = condition(graph)
@@ -178,7 +178,7 @@ def test_components_that_move_long_are_swept_on_alone():
     assert found.converged
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor_graphs(7))
 def test_rounds_are_sweeps(graph):
     found = bp(graph, sweeps=5, damping=0.3, tolerance=0.0, fallback=False)

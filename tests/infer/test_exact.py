@@ -21,7 +21,7 @@ def assert_exact(graph: FactorGraph, **options) -> None:
     torch.testing.assert_close(posterior.expectations, truth.expectations, atol=1e-6, rtol=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(factor_graphs(9))
 def test_exact_is_enumeration(graph):
     assert_exact(graph)
@@ -44,7 +44,7 @@ def test_expectations_are_the_gradient_of_log_z(seed):
         assert float(expectations[p]) == pytest.approx(slope / 2 / step, abs=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor_graphs(8), st.randoms(use_true_random=False))
 def test_renaming_atoms_changes_nothing(graph, random):
     order = list(range(graph.atom_count))
@@ -80,7 +80,7 @@ def renamed(graph: FactorGraph, number: torch.Tensor) -> FactorGraph:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor_graphs(8), st.integers(0, 7), st.floats(0.01, 20))
 def test_more_log_odds_never_lower_an_atom(graph, atom, more):
     atom %= graph.atom_count

@@ -31,7 +31,7 @@ def clip(log_odds: torch.Tensor) -> torch.Tensor:
     return log_odds.clamp(-40, 40)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor_graphs(8))
 def test_untrained_it_is_rounds_of_belief_propagation(graph):
     known, component = labelled(graph)
@@ -42,7 +42,7 @@ def test_untrained_it_is_rounds_of_belief_propagation(graph):
     assert torch.allclose(clip(found), clip(rounds), atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor_graphs(9, tree=True))
 def test_trees_are_left_to_bp(graph):
     found = gcn(graph)

@@ -42,7 +42,7 @@ def test_marginals_within_sampling_error(seed):
     assert found.converged
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(factor_graphs(9))
 def test_worlds_are_possible(graph):
     worlds = gibbs_worlds(graph, chains=3, sweeps=3)

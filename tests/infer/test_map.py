@@ -21,7 +21,7 @@ def shortfall(graph: FactorGraph, world: torch.Tensor) -> float:
     return float(best - log_score(graph, world[None])[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(factor_graphs(8))
 def test_best_of_all_worlds(graph):
     found = map_(graph)

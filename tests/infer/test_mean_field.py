@@ -12,7 +12,7 @@ from knowreason.infer.mean_field import mean_field
 from tests.strategies import factor_graphs, random_graph
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor_graphs(8))
 def test_below_log_z(graph):
     found = mean_field(graph, sweeps=30)
@@ -23,7 +23,7 @@ def test_below_log_z(graph):
         assert found.log_z <= enumerate_worlds(graph).log_z + 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor_graphs(8, hard=False, counts=False, blocks=False))
 def test_below_log_z_without_hard_rows(graph):
     found = mean_field(graph)

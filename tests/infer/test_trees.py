@@ -41,7 +41,7 @@ def assert_enumerated(graph: FactorGraph) -> None:
     torch.testing.assert_close(posterior.expectations, truth.expectations, atol=1e-6, rtol=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(factor_graphs(9, tree=True))
 def test_trees_are_enumeration(graph):
     if int((condition(graph).evidence == -1).sum()) <= 12:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowreason.diagnostics import Source
@@ -14,7 +14,7 @@ from knowreason.lang.parser import parse_program
 from tests.lang.programs import programs
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.kr"))
-RELAXED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=60)
 
 UNTIDY = """
 # Intrusion detection

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowreason.errors import ProgramError
@@ -14,7 +14,7 @@ from knowreason.lang.render import render_json, render_sarif, render_text
 from knowreason.lang.tables import grammar
 from tests.lang.programs import BASE
 
-RELAXED = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=200)
 SEEDS = [path.read_text() for path in sorted((Path(__file__).parent / "golden").glob("*.kr"))]
 SYMBOLS = "<=> => | & ! ( ) { } [ ] , : := . = != < <= > >= + - * / ? _ # \" ' \\"
 NAMES = 'x y P Q age at 3 1.5 1h "a" rule domain query'

@@ -1,13 +1,13 @@
 """Printing and parsing are inverse."""
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from knowreason.lang import check, loads, parse_formula
 from knowreason.logic import Program
 from knowreason.logic.text import formula_text
 from tests.lang.programs import BASE, formulas, programs
 
-RELAXED = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=150)
 
 
 @RELAXED
@@ -28,7 +28,7 @@ def test_parsing_a_printed_formula_gives_the_same_formula(formula):
     assert parse_formula(BASE, formula_text(once)) == once
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(programs())
 def test_checking_any_program_finds_no_error_in_names_or_sorts(program: Program):
     found = check(text=str(program)).diagnostics

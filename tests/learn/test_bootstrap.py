@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.weight_recovery import instances, people
 from knowreason.learn import bootstrap, learn
+from tests.known_weights import instances, people
 
 
 def test_intervals_agree_with_standard_errors():

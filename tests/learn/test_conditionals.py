@@ -29,7 +29,7 @@ def brute_force(graph, wiring, world):
     return total
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     hard=st.integers(0, 2),

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.weight_recovery import instances, people
 from knowreason.learn import bootstrap, learn, likelihood
 from knowreason.learn.design_effect import clustered, design_effect
 from knowreason.learn.learners import NOT_EXACT
+from tests.known_weights import instances, people
 
 FLAT = np.zeros(3)
 

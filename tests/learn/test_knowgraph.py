@@ -1,5 +1,7 @@
 """Method `knowgraph`: it runs, is deterministic, moves weights the right way, keeps its limits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,10 @@ from knowreason.factors.condition import condition
 from knowreason.factors.energy import log_score
 from knowreason.factors.oracle import all_worlds, enumerate_worlds
 from knowreason.infer.weight_noise import Noise
-from knowreason.learn import Problem, learn
-from knowreason.learn.knowgraph import train_knowgraph
-from knowreason.learn.knowgraph_network import Batch, InstanceNetwork, predicates
+from knowreason.learn import Problem, bootstrap, learn, weight_lines
+from knowreason.learn.knowgraph import Recipe, train_knowgraph
+from knowreason.learn.knowgraph_network import InstanceBatch, InstanceNetwork, predicates
+from knowreason.learn.problem import HELD, ON_BOUND_WITHOUT_ERROR, WITHOUT_ERROR
 from tests.strategies import random_graph
 
 TRUTH = np.array([2.0, 1.0, 0.2, -0.4, -0.1])
@@ -59,23 +62,60 @@ def chains(count: int, hidden: float, seed: int = 0) -> Problem:
     return Problem(graph, table(2, 3), labels)
 
 
-def batch_of(graph: FactorGraph, labels: np.ndarray | None = None) -> Batch:
+def batch_of(graph: FactorGraph, labels: np.ndarray | None = None) -> InstanceBatch:
     known = condition(graph)
     n = known.atom_count
     evidence = np.full(n, -1, dtype=np.int8) if labels is None else labels
-    return Batch.of(known, np.arange(n), evidence, np.zeros(n, dtype=np.int64))
+    return InstanceBatch.of(known, np.arange(n), evidence, np.zeros(n, dtype=np.int64))
 
 
 def test_by_name_it_returns_a_fit_without_errors():
     problem = chains(400, 0.3)
     calls = []
     fit = learn(problem, "knowgraph", seed=1, epochs=3, progress=lambda *a: calls.append(a))
-    assert fit.status == ("learned", "learned", "given", "given", "given")
-    assert (fit.standard_errors == 0).all()
+    assert fit.status == (WITHOUT_ERROR,) * 2 + (HELD,) * 3
+    assert np.isnan(fit.standard_errors).all()
+    assert not any("±" in line.split("→")[1] for line in weight_lines(fit))
+    assert [str(report) for report in fit.estimators] == [
+        "knowgraph: 400 components (1,200 atoms, 2 parameters)"
+    ]
     assert any("no standard errors" in note for note in fit.notes)
     assert len(calls) == len(fit.history) == fit.iterations == 3
     assert fit.theta[0] > 0
     assert fit.theta[1] > 0
+
+
+def test_a_rule_without_a_labelled_neighbour_stays_at_its_prior():
+    """Labels of the first thing alone: no component of theirs holds the second rule."""
+    problem = chains(40, 0.0)
+    first = problem.graph.groups[0]
+    apart = FactorGroup(problem.graph.groups[1].atoms[20:], Clause((False, True)), 1)
+    graph = replace(problem.graph, groups=(replace(first, atoms=first.atoms[:20]), apart))
+    labels = problem.labels.copy()
+    labels[np.arange(120) % 40 >= 20] = -1
+    table = replace(problem.parameters, learned=np.array([1, 1, 0, 1, 1], bool))
+    fit = learn(Problem(graph, table, labels), "knowgraph", epochs=2)
+    assert fit.status == (WITHOUT_ERROR, "the data said nothing", "given", HELD, HELD)
+    assert fit.theta[1] == 2.0
+    assert fit.standard_errors[[1, 2]].tolist() == [2.0, 0.0]
+    assert fit.estimators[0].parameters == 1
+
+
+def test_a_weight_that_training_holds_on_its_bound_is_said_to_be_there():
+    """Labels that break the first rule wherever they can, and keep the second."""
+    problem = chains(200, 0.0)
+    broken = np.arange(200) % 2
+    labels = np.concatenate([broken, 1 - broken, np.ones(200)]).astype(np.int8)
+    fit = learn(Problem(problem.graph, problem.parameters, labels), "knowgraph", epochs=2, batch=20)
+    assert fit.theta[0] == 0.0
+    assert fit.status[:2] == (ON_BOUND_WITHOUT_ERROR, WITHOUT_ERROR)
+
+
+def test_there_is_no_bootstrap_of_a_fit_without_errors():
+    problem = chains(20, 0.0)
+    with pytest.raises(LearningError, match="resample") as caught:
+        bootstrap(problem, learn(problem, "knowgraph", epochs=1))
+    assert caught.value.code == "KR857"
 
 
 @pytest.mark.parametrize("option", [{}, {"e_step": "score"}, {"weights": "exp"}, {"noise": 0.1}])
@@ -96,7 +136,7 @@ def test_weights_move_towards_the_truth_but_not_far():
 
 def test_the_network_learns_the_labels():
     problem = chains(1000, 0.3)
-    trained = train_knowgraph(problem, epochs=8, batch=64)
+    trained = train_knowgraph(problem, recipe=Recipe(epochs=8, batch=64))
     found = trained.posterior()
     known = problem.labels >= 0
     right = (found.log_odds.numpy()[known] > 0) == problem.labels[known]

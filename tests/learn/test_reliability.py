@@ -39,13 +39,11 @@ def sensors(n=8000, base=0.05, distances=(4.0, 3.0, 3.0), broken=None, left=0.3,
     return truth, np.clip(np.column_stack(columns), -14, 14)
 
 
-@settings(deadline=None)
 @given(RATIOS)
 def test_identity_changes_nothing(ratios):
     assert (apply(Channels.identity(ratios.shape[1]), ratios) == ratios).all()
 
 
-@settings(deadline=None)
 @given(RATIOS, st.floats(0.01, 0.99), st.floats(0.01, 0.99))
 def test_a_channel_keeps_the_sign_and_never_strengthens(ratios, one, two):
     m = ratios.shape[1]
@@ -63,7 +61,7 @@ def test_what_is_not_said_stays_unsaid():
     assert 0 < passed[1, 0] < 3
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(RATIOS, st.floats(0.01, 0.9), st.integers(0, 5))
 def test_em_climbs(ratios, base, silent):
     ratios = ratios.copy()
@@ -98,7 +96,6 @@ def test_nothing_since_training_is_the_identity():
     assert since.shift == 0
 
 
-@settings(deadline=None)
 @given(SHARES, SHARES, SHARES, SHARES)
 def test_relative_in_front_of_training_gives_today(a, b, c, d):
     (t0, t1), (r0, r1) = sorted((a, b)), sorted((c, d))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.weight_recovery import hubs, instances, people
 from knowreason.errors import LearningError
 from knowreason.learn import Problem, learn
 from knowreason.learn.bethe import has_one_fixed_point
@@ -15,9 +14,10 @@ from knowreason.learn.parts import labelled_components, split
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.sampled import large
 from knowreason.learn.standard_errors import at_least
-from knowreason.learn.stochastic import Plan, likelihood_by_chains
+from knowreason.learn.stochastic import ChainSchedule, likelihood_by_chains
 from knowreason.learn.wiring import wire
 from knowreason.learn.worlds import Chains, chain_count, gibbs_sampler
+from tests.known_weights import hubs, instances, people
 
 
 @pytest.mark.parametrize("hidden", [0.0, 0.3])
@@ -98,12 +98,12 @@ def _side_by_side(small, big):
 
 def test_exact_is_refused_where_it_cannot_be():
     problem = people(200, seed=0).hide(0.3, 0)
-    for method, options in (("likelihood", {}), ("variational_em", {"posterior": "exact"})):
+    for method, options in (("likelihood", {}), ("variational_em", {"estimator": "exact"})):
         with pytest.raises(LearningError, match="too large") as caught:
             learn(problem, method, **options)
         assert caught.value.code == "KR853"
-    with pytest.raises(LearningError, match="posterior") as caught:
-        learn(problem, posterior="guess")
+    with pytest.raises(LearningError, match="estimator") as caught:
+        learn(problem, estimator="guess")
     assert caught.value.code == "KR856"
 
 
@@ -123,7 +123,7 @@ def test_belief_propagation_where_it_has_one_fixed_point():
     world = people(200, seed=0, sweeps=100)
     problem = world.hide(0.2, 0)
     assert split(labelled_components(problem)).large is not None
-    fit = learn(problem, posterior="bp")
+    fit = learn(problem, estimator="bethe")
     assert any("one fixed point" in note for note in fit.notes)
     drawn = learn(problem, seed=1)
     assert np.abs((fit.theta - drawn.theta) / drawn.standard_errors).max() < 1.0
@@ -174,9 +174,9 @@ def test_chains_find_latent_hubs_by_themselves():
     labelled = labelled_components(problem)
     objective = Objective(Coordinates.of(problem.parameters), ())
     solution = likelihood_by_chains(
-        objective, labelled, world.parameters.start, seed=0, plan=Plan(draws=8)
+        objective, labelled, world.parameters.start, seed=0, plan=ChainSchedule(draws=8)
     )
     error = np.sqrt(np.diag(solution.covariance))
-    trusted = learn(problem, posterior="bp")
+    trusted = learn(problem, estimator="bethe")
     assert np.abs(objective.coordinates.theta(solution.eta) - trusted.theta).max() < 3 * error.max()
     assert (error > 0.6 * trusted.standard_errors).all()

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.weight_recovery import people
 from knowreason.learn import learn
 from knowreason.learn.fit import Solution, summarise
+from tests.known_weights import people
 
 TOLD, HALF, NOTHING = 0.01, 0.75, 40.0  # variances, in those of the prior
 

@@ -1,7 +1,7 @@
 """Canonical text of values, terms and programs."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from knowreason.lang import loads
@@ -82,13 +82,11 @@ def test_the_example_of_the_language():
     assert loads(CANONICAL) == program
 
 
-@settings(deadline=None)
 @given(st.integers(-(10**18), 10**18))
 def test_durations_and_their_text(microseconds):
     assert parse_duration(duration_text(microseconds)) == microseconds
 
 
-@settings(deadline=None)
 @given(st.integers(-(10**16), 10**16))
 def test_times_and_their_text(microseconds):
     assert parse_time(time_text(microseconds)) == microseconds

@@ -72,7 +72,7 @@ def test_scores_without_unit_become_log_odds():
 
 
 @given(st.floats(0.01, 0.5), st.integers(2, 300), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_without_labels_the_mean_is_the_assumed_share(share, n, seed):
     scores = np.random.default_rng(seed).lognormal(size=n) ** 3
     found = fit_contamination(scores, share)

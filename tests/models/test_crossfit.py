@@ -5,7 +5,7 @@ import pytest
 
 from knowreason.data.split import folds
 from knowreason.errors import ModelError
-from knowreason.models import KnowledgeModel, cross_fit, make, predicted, rows_of
+from knowreason.models import Calibration, KnowledgeModel, cross_fit, make, predicted, rows_of
 from knowreason.models.example import example_data, with_label_values
 from knowreason.models.rows import logit
 
@@ -105,6 +105,27 @@ def test_calibration_helps_an_overconfident_model(data):
         return np.logaddexp(0, -margin).mean()
 
     assert loss("platt") < loss("none")
+
+
+def test_forward_folds_are_not_calibrated_and_random_ones_are(data):
+    """Platt's step on models that saw less than the final one inflates what that one says."""
+
+    def found(kind):
+        return cross_fit(lambda: make("trees", {"max_iter": 10}), data, "Fraud", kind=kind)
+
+    forward, random = found("forward"), found("random")
+    assert forward.calibration.to_values() == Calibration().to_values()
+    raw = forward.model.log_odds(data, "Fraud") - logit(forward.model.base_rate_)
+    np.testing.assert_allclose(forward.predict(data).llr, raw, atol=1e-5)
+    seen = folds(data, "Fraud", 5, kind="forward", seed=0)
+    newest = seen == seen.max()
+    past = data.labels_only("Fraud", np.flatnonzero(~newest))
+    model = make("trees", {"max_iter": 10}).fit(past, "Fraud")
+    expected = model.log_odds(data, "Fraud") - logit(model.base_rate_)
+    np.testing.assert_allclose(forward.output.llr[newest], expected[newest], atol=1e-5)
+    assert sum("not calibrated" in line for line in forward.report) == 1
+    assert random.calibration.method == "platt"
+    assert not any("not calibrated" in line for line in random.report)
 
 
 def test_a_model_without_labels_needs_no_folds(data):

@@ -45,7 +45,7 @@ def parts(cut, row):
 
 
 @given(worlds(), st.integers(1, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_subgraphs_are_the_ego_graphs_without_the_link(world, hops):
     links, rows = world
     graph = pair_graph(links, NODES)
@@ -65,7 +65,7 @@ def test_subgraphs_are_the_ego_graphs_without_the_link(world, hops):
 
 
 @given(worlds())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_labels_are_those_of_shortest_paths(world):
     links, rows = world
     cut = enclosing_subgraphs(
@@ -107,7 +107,7 @@ def test_a_node_behind_one_end_is_not_reached_from_the_other():
 
 
 @given(worlds())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_histories_count_and_sum_each_way(world):
     links, rows = world
     features = np.arange(2.0 * len(links)).reshape(-1, 2)

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from knowreason.data.graph import GraphTables
@@ -15,7 +15,6 @@ rows = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(rows)
 def test_the_past_is_what_a_loop_finds(events):
     keys = np.array([key for key, _, _ in events], np.int64)

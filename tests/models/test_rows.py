@@ -3,14 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from knowreason.errors import ModelError
 from knowreason.models import atoms_of, columns_of, rows_of
 from knowreason.models.example import example_data, with_value
-from knowreason.models.rows import UNKNOWN, distinct_rows, locate, logit
+from knowreason.models.rows import UNKNOWN, logit
 
 
 @pytest.fixture(scope="module")
@@ -109,35 +108,6 @@ def test_an_unknown_feature_gets_the_nearest_name(data):
 def test_an_infinite_feature_is_named_by_row_and_column(data):
     with pytest.raises(ModelError, match=r'column `two` is infinite in row 8, Bad\("n7"\)'):
         columns_of(with_value(data, 7, 1, np.inf), rows_of(data, "Bad"))
-
-
-tables = st.integers(1, 3).flatmap(
-    lambda width: arrays.arrays(
-        np.int32, st.tuples(st.integers(0, 12), st.just(width)), elements=st.integers(0, 3)
-    )
-)
-
-
-@settings(deadline=None)
-@given(tables)
-def test_distinct_rows_keep_their_order(table):
-    distinct, which = distinct_rows(table)
-    np.testing.assert_array_equal(distinct[which], table)
-    seen = list(dict.fromkeys(map(tuple, table.tolist())))
-    assert [tuple(row) for row in distinct.tolist()] == seen
-
-
-@settings(deadline=None)
-@given(tables, st.randoms(use_true_random=False))
-def test_rows_are_found_where_they_are(table, random):
-    distinct, _ = distinct_rows(table)
-    half = distinct[: len(distinct) // 2]
-    at = locate(half, table)
-    expected = [
-        next((i for i, row in enumerate(half.tolist()) if row == wanted), -1)
-        for wanted in table.tolist()
-    ]
-    assert at.tolist() == expected
 
 
 @given(st.floats(0, 1))

@@ -19,7 +19,7 @@ def links(draw):
 
 
 @given(links(), st.sampled_from([1.0, 3.0, 7.5]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_windows_partition_the_links(found, width):
     windows = windows_of(found, NODES, width)
     assert windows.count.sum() == len(found)
@@ -70,7 +70,7 @@ def by_hand(windows, source, target, step, now):
 
 
 @given(links(), st.integers(0, 4), st.integers(0, 4), st.integers(0, 30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_past_is_what_a_loop_finds(found, source, target, moment):
     windows = windows_of(found, NODES, 3.0)
     if not windows.steps:

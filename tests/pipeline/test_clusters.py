@@ -9,6 +9,7 @@ from knowreason.errors import DataError
 from knowreason.pipeline.project import load_project
 from knowreason.pipeline.run_folder import reasoner_of
 from knowreason.pipeline.stored_fit import load_fit, save_fit
+from knowreason.pipeline.weights import RuleWeights
 from tests.projects import write_skimming
 
 RULES = """
@@ -64,6 +65,11 @@ def test_the_fit_says_what_was_done_and_is_kept(tmp_path):
     save_fit(fit, tmp_path)
     kept = load_fit(tmp_path)
     assert (kept.design_effect, kept.clusters) == (fit.design_effect, fit.clusters)
+    assert kept.estimators == fit.estimators
+    assert fit.estimators[0].estimator == "exact"
+    line = str(fit.estimators[0])
+    assert f"\n# {line}\n" in (tmp_path / "weights.toml").read_text()
+    assert str(RuleWeights.of(fit)).endswith(line)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,5 @@
-"""Patterns of relations are counted and used; the rules alone rank links of a real graph."""
+"""Patterns of relations are counted and used."""
 
-import importlib.util
-
-import numpy as np
 import pytest
 
 from knowreason.data import Dataset
@@ -55,20 +52,3 @@ def test_how_sure_a_pattern_is_is_counted():
     assert rows[parent, child] == pytest.approx((7 + 0.02 * 5) / (8 + 5))
     assert rows[child, parent] == pytest.approx((7 + 0.02 * 5) / (7 + 5))
     assert rows[child, child] == pytest.approx(0.02 * 5 / (7 + 5))
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("pykeen") is None, reason="PyKEEN, which carries nations, is absent"
-)
-def test_rules_alone_rank_links_of_nations():
-    from benchmarks.knowledge_graph import Graph, graph_folder, run
-
-    graph = Graph.load(graph_folder() / "nations")
-    known, asked = graph.index.keys(graph.known), graph.index.keys(graph.test)
-    assert not np.isin(asked, known).any()
-    assert np.isin(asked, graph.index.keys(graph.unknown())).all()
-    false = graph.index.keys(graph.corrupted(graph.valid, 0))
-    assert not np.isin(false, known).any()
-    found = run(graph, "", 0)["rules"]
-    assert found["MRR"] > 0.7
-    assert found["Hits@10"] > 0.95

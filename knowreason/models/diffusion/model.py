@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.data.id_tables import id_matrix
 from knowreason.data.split import labels_only
 from knowreason.errors import ModelError
 from knowreason.models.diffusion.autoencoder import (
@@ -32,8 +33,9 @@ from knowreason.models.protocol import (
     options_of,
 )
 from knowreason.models.registry import make
-from knowreason.models.rows import UNKNOWN, Rows, argument_ids, atoms_of, locate, rows_of
+from knowreason.models.rows import UNKNOWN, Rows, atoms_of, rows_of
 from knowreason.models.training import torch_device
+from knowreason.row_keys import locate
 
 if TYPE_CHECKING:
     from typing import Self
@@ -324,7 +326,7 @@ def without_labels(data: Dataset, rows: Rows, chosen: NDArray[np.int64]) -> Data
     """The data set without the visible labels of some rows; definitions go on reading them."""
     table = data.labels[rows.predicate]
     span = atoms_of(data, rows.predicate)
-    atoms = locate(span.arguments, argument_ids(table, span.arguments.shape[1]))
+    atoms = locate(span.arguments, id_matrix(table))
     gone = np.zeros(rows.count, bool)
     gone[chosen] = True
     kept = labels_only(data, rows.predicate, (atoms < 0) | ~gone[rows.row_of_atom[atoms]])

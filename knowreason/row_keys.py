@@ -1,0 +1,182 @@
+"""Rows of integers as one integer each: keys, distinct rows, lookups. Arrays only.
+
+A key is the row read as the digits of a number, so keys are ordered as the rows are. Where
+the next digit would not fit into 62 bits, what is known so far is replaced by its rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.integer[Any]]
+Columns = Sequence[Integers] | Integers  # arrays of one length, or a matrix transposed
+Keys = NDArray[np.int64]
+
+KEY_LIMIT = 2**62
+DENSE = 4  # possible keys a row, up to which distinct ones are counted instead of sorted
+UNKNOWN = -1  # key and place of a row that is not among the known ones
+
+
+@dataclass(frozen=True)
+class _Digit:
+    """One column: its least value and range; sorted keys and values where those are ranked."""
+
+    low: int
+    size: int
+    prefixes: Keys | None
+    values: Integers | None
+
+    def after(self, key: Keys, column: Integers) -> Keys:
+        """The key with the column as its next digit; ``key`` is overwritten."""
+        lost = None
+        if self.prefixes is not None:
+            key = _places(self.prefixes, key)
+        if self.values is not None:
+            column = _places(self.values, column)
+            lost = column < 0
+        key *= self.size
+        key += column
+        if self.low:
+            key -= self.low
+        if lost is not None:
+            key[lost] = UNKNOWN
+        return key
+
+
+@dataclass(frozen=True)
+class RowKeys:
+    """Keys of rows, the same for the same row each time; ordered as the rows are."""
+
+    digits: tuple[_Digit, ...]
+
+    @classmethod
+    def of(
+        cls, columns: Columns, sizes: Sequence[int] | None = None, rows: int = 0
+    ) -> tuple[RowKeys, Keys]:
+        """How to make keys, and the keys of these rows: ``int64[rows]``, none negative.
+
+        Args:
+            columns: one array a column, all of one length.
+            sizes: exclusive upper bound of each column, whose values are then not negative;
+                by default the columns' own ranges.
+            rows: how many rows there are where there is no column; all are equal.
+        """
+        key = np.zeros(len(columns[0]) if len(columns) else rows, np.int64)
+        digits: list[_Digit] = []
+        space = 1
+        for place, column in enumerate(columns):
+            low, size = _range(column) if sizes is None else (0, max(int(sizes[place]), 1))
+            prefixes, values = None, None
+            if space * size > KEY_LIMIT:
+                prefixes = np.unique(key)
+                space = max(len(prefixes), 1)
+            if space * size > KEY_LIMIT:
+                values = np.unique(column)
+                low, size = 0, max(len(values), 1)
+            digits.append(_Digit(low, size, prefixes, values))
+            key = digits[-1].after(key, column)
+            space *= size
+        return cls(tuple(digits)), key
+
+    def __call__(self, columns: Columns, rows: int = 0) -> Keys:
+        """Keys of other rows, whose values lie in the ranges of the known ones.
+
+        A row whose leading columns had to be ranked and are not among the known is negative.
+        """
+        key = np.zeros(len(columns[0]) if len(columns) else rows, np.int64)
+        for digit, column in zip(self.digits, columns, strict=True):
+            key = digit.after(key, column)
+        return key
+
+    def inside(self, columns: Columns, rows: int = 0) -> NDArray[np.bool_]:
+        """``bool[rows]``: whether all values of a row lie in the ranges of the known ones."""
+        inside = np.ones(len(columns[0]) if len(columns) else rows, bool)
+        for digit, column in zip(self.digits, columns, strict=True):
+            if digit.values is None:
+                inside &= (column >= digit.low) & (column < digit.low + digit.size)
+        return inside
+
+
+def row_keys(columns: Columns, sizes: Sequence[int] | None = None, rows: int = 0) -> Keys:
+    """``int64[rows]``: one integer a row, equal and ordered as the rows are.
+
+    Args:
+        columns: one array a column, all of one length (``table.T`` for a matrix).
+        sizes: exclusive upper bound of each column, whose values are then not negative;
+            by default the columns' own ranges.
+        rows: how many rows there are where there is no column; all are equal.
+    """
+    return RowKeys.of(columns, sizes, rows)[1]
+
+
+def distinct_rows(
+    columns: Columns, sizes: Sequence[int] | None = None, rows: int = 0
+) -> tuple[Keys, Keys]:
+    """First row of each distinct row, in their order, and which of them each row is.
+
+    Args:
+        columns, sizes, rows: as for :func:`row_keys`.
+
+    Returns:
+        ``int64[d]`` and ``int64[rows]``.
+    """
+    keys, key = RowKeys.of(columns, sizes, rows)
+    space = prod(digit.size for digit in keys.digits)
+    if space <= DENSE * len(key) and all(digit.prefixes is None for digit in keys.digits):
+        first_of = np.full(space, UNKNOWN, np.int64)
+        first_of[key[::-1]] = np.arange(len(key) - 1, -1, -1)
+        present = first_of >= 0
+        return first_of[present], (np.cumsum(present) - 1)[key]
+    _, first, owner = np.unique(key, return_index=True, return_inverse=True)
+    return first, owner.ravel()
+
+
+def by_appearance(first: Keys, owner: Keys) -> tuple[Keys, Keys]:
+    """What :func:`distinct_rows` returns, numbered by first appearance instead."""
+    order = np.argsort(first, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[owner]
+
+
+def locate(known: Integers, wanted: Integers) -> Keys:
+    """Place in ``known`` of each wanted row, -1 where it is not there.
+
+    Args:
+        known: ``[n, k]``; of equal rows the first is found.
+        wanted: ``[m, k]``.
+
+    Returns:
+        ``int64[m]``.
+    """
+    if not len(known) or not len(wanted):
+        return np.full(len(wanted), UNKNOWN, np.int64)
+    keys, of_known = RowKeys.of(known.T, rows=len(known))
+    asked = keys(wanted.T, len(wanted))
+    asked[~keys.inside(wanted.T, len(wanted))] = UNKNOWN
+    order = np.argsort(of_known, kind="stable")
+    place = _places(of_known[order], asked)
+    return np.where(place < 0, UNKNOWN, order[place])
+
+
+def _range(column: Integers) -> tuple[int, int]:
+    if not len(column):
+        return 0, 1
+    low = int(column.min())
+    return low, int(column.max()) - low + 1
+
+
+def _places(ordered: Integers, wanted: Integers) -> Keys:
+    """First place of each wanted value among ordered ones, -1 where it is not there."""
+    if not len(ordered):
+        return np.full(len(wanted), UNKNOWN, np.int64)
+    place = np.searchsorted(ordered, wanted)
+    place[place == len(ordered)] = 0
+    place[ordered[place] != wanted] = UNKNOWN
+    return place
