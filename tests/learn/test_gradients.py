@@ -19,7 +19,7 @@ from knowreason.learn.likelihood import exact_likelihood, exact_solution
 from knowreason.learn.objective import Objective
 from knowreason.learn.parts import labelled_components
 from knowreason.learn.priors import Coordinates, start_values
-from knowreason.learn.sampled import Rounds, SamplingSchedule, large
+from knowreason.learn.sampled import Look, Rounds, SamplingSchedule, large
 from knowreason.learn.stochastic import (
     LONGEST,
     ChainSchedule,
@@ -274,7 +274,22 @@ def test_rounds_average_what_was_visited():
     assert state.average().tolist() == [5.0, 5.0]
     assert state.errors() == (np.inf, np.inf)
     state.visited += [np.array([1.0, 2.0]), np.array([3.0, 4.0])]
+    state.gradients += [np.array([0.2, 0.9]), np.array([0.6, 0.9])]
     assert state.average().tolist() == [2.0, 3.0]
+    scores = np.diag([40.0, 18.0])
+    look = Look(0.0, np.zeros(2), np.diag([5.0, 9.0]), np.diag([1.0, 0]), scores, 20)
+    state.looks += [
+        replace(look, hidden=np.diag([0.5, 0])),
+        replace(look, hidden=np.diag([1.5, 0])),
+    ]
+    np.testing.assert_allclose(state.curvature(), np.diag([4.0, 9.0]))
+    size, error = state.errors()
+    assert size == pytest.approx(np.sqrt((0.4**2 / 4 + 0.9**2 / 9) / 2))
+    assert error == pytest.approx(np.sqrt(40 / 20 / 2 / 4))
+    hidden = replace(look, hidden=np.diag([4.99, 0]))
+    state.looks[:] = [hidden]
+    assert np.diag(state.curvature()) == pytest.approx([0.5, 9.0])  # a tenth of the complete
+    assert np.diag(state.left(np.array([2.0, 1.0]))) == pytest.approx([2.0, 9.0])
 
 
 def test_a_component_is_complete_without_its_auxiliary_atoms():
