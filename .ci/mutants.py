@@ -23,6 +23,7 @@ import os
 import queue
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,17 @@ def imports(path: Path) -> set[str]:
 
 def module(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+RUNNING: set[subprocess.Popen[bytes]] = set()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a run and what it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    RUNNING.discard(process)
 
 
 class Sources:
@@ -122,14 +134,13 @@ class Worker:
             start_new_session=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY)),
         )
+        RUNNING.add(process)
         try:
             return process.wait(limit)
-        except BaseException as error:
-            os.killpg(process.pid, 9)
-            process.wait()
-            if isinstance(error, subprocess.TimeoutExpired):
-                return None
-            raise
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            end(process)
 
     def prepare(self, package: str) -> None:
         """Run the tests as they are: they must pass, warm the cache and set the time limit."""
@@ -224,8 +235,13 @@ def main() -> None:
         print(*(mutant.diff() for mutant in mutants), sep="\n")
         return
     stored = read(chosen.out, chosen.again)
-    with tempfile.TemporaryDirectory() as place:
-        run_all([m for m in mutants if m.key not in stored], chosen, Path(place))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        try:
+            run_all([m for m in mutants if m.key not in stored], chosen, Path(place))
+        finally:
+            for process in tuple(RUNNING):
+                end(process)
     stored = read(chosen.out, "")
     results = [stored[mutant.key] for mutant in mutants]
     print(*(row["diff"] for row in results if row["status"] == "survived"), sep="\n")

@@ -101,3 +101,12 @@ def test_violated_rows_are_counted_and_named():
 def test_nothing_to_fold_keeps_the_groups():
     graph = random_graph(5, 6, hard=0, tables=0, clause_lists=0)
     assert condition(graph).groups == graph.groups
+
+
+def test_a_soft_clause_of_one_atom_becomes_a_unit():
+    both = torch.tensor([[0], [1]], dtype=torch.int32)
+    soft = open_graph(2, groups=(FactorGroup(both, Clause((False,)), 0),))
+    folded = condition(soft)
+    assert folded.groups == ()
+    assert sum(unit.rows for unit in folded.units) == 2
+    assert_same(soft, folded)
