@@ -352,7 +352,7 @@ class Reasoner(BaseEstimator):
             f"{rules} rule{'s' * (rules != 1)}, {models} model{'s' * (models != 1)}; asks {asked}"
         )
         if not hasattr(self, "fit_"):
-            return f"Reasoner({counts}; {self.method}, not fitted)"
+            return f"Reasoner({counts}; method={self.method!r}, not fitted)"
         labels = ""
         if hasattr(self, "grounding_"):
             labels = f" on {int((self.grounding_.labels != OPEN).sum()):,} labels"
@@ -360,7 +360,7 @@ class Reasoner(BaseEstimator):
         weights.sort(key=lambda weight: -abs(weight.value))
         strongest = [f"{w.name} {w.value:.2f} +- {w.standard_error:.2f}" for w in weights[:3]]
         second = f"\n  strongest: {', '.join(strongest)}" if strongest else ""
-        return f"Reasoner({counts}; {self.method}, fitted{labels}){second}"
+        return f"Reasoner({counts}; method={self.method!r}, fitted{labels}){second}"
 
     def _fitted(self) -> tuple[FittedModel, ...]:
         if not hasattr(self, "fit_"):

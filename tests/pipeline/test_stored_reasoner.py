@@ -117,10 +117,10 @@ def test_what_is_printed_is_short(fitted):
     reasoner, test = fitted
     text = repr(reasoner)
     assert len(text.splitlines()) <= 3
-    assert "2 rules, 1 model; asks Good; likelihood, fitted on 120 labels" in text
+    assert "2 rules, 1 model; asks Good; method='likelihood', fitted on 120 labels" in text
     assert "strongest: strong 1.00 +- 0.00, weak 1.00 +- 0.00" in text
     unfitted = repr(kr.Reasoner(kr.loads(RULES)))
-    assert unfitted == "Reasoner(2 rules, 1 model; asks Good; variational_em, not fitted)"
+    assert unfitted == "Reasoner(2 rules, 1 model; asks Good; method='variational_em', not fitted)"
     beliefs = reasoner.infer(test)
     for value in (test, reasoner.grounding_, beliefs):
         assert len(repr(value)) < 200
