@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ from knowreason.models.protocol import Progress
 from knowreason.models.rows import PredicateRows
 
 if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     from knowreason.data import Dataset
 
 
@@ -138,7 +140,9 @@ class Trees(LabelledModel):
         many times more slowly."""
         return None if self.class_weight == "none" else weights[target]
 
-    def _booster(self, rounds: int, categorical: NDArray[np.bool_], count: int) -> Any:
+    def _booster(
+        self, rounds: int, categorical: NDArray[np.bool_], count: int
+    ) -> HistGradientBoostingClassifier:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         leaf = max(1, min(self.min_samples_leaf, count // 10))
@@ -188,7 +192,7 @@ def rows_or_missing(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTab
 
 
 def best_round(
-    booster: Any,
+    booster: HistGradientBoostingClassifier,
     matrix: NDArray[np.float32],
     target: NDArray[np.int64],
     weights: NDArray[np.float64],

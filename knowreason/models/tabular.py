@@ -39,7 +39,7 @@ SHORT_NAMES = {
     "mlp": "sklearn.neural_network.MLPClassifier",
     "svm": "sklearn.svm.SVC",
 }
-DEFAULTS: dict[str, dict[str, Any]] = {
+DEFAULTS: dict[str, dict[str, object]] = {
     "logistic": {"max_iter": 1000},
     "svm": {"probability": True},
 }
@@ -67,7 +67,7 @@ class Sklearn(LabelledModel):
         class_weight: ClassWeight = "none",
         missing: Literal["impute", "refuse"] = "impute",
         seed: int = 0,
-        **params: Any,
+        **params: object,
     ) -> None:
         self.estimator = estimator
         self.features = features
@@ -131,7 +131,7 @@ class CallableModel(KnowledgeModel):
     registered_as = "callable"
     needs_labels = False
 
-    function: str | Callable[..., Any]
+    function: str | Callable[..., object]
     output: Literal["log_odds", "probability"] = "log_odds"
     base_rate: float | None = None
 
@@ -209,7 +209,7 @@ def imported(path: str) -> Any:
         ) from error
 
 
-def _estimator(name: str, seed: int, params: dict[str, Any]) -> Any:
+def _estimator(name: str, seed: int, params: dict[str, object]) -> Any:
     path = SHORT_NAMES.get(name, name)
     if "." not in path:
         raise ModelError(
