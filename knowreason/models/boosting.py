@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
-from knowreason.models.columns import one_column, renamed, side_by_side
+from knowreason.models.columns import one_column, renamed, rows_or_missing, side_by_side
 from knowreason.models.encoding import TREE_CATEGORIES, Encoder
 from knowreason.models.fitting import (
     ClassWeight,
@@ -183,12 +183,6 @@ def at_places(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
     places = range(nodes.shape[1])
     prefixes = [f"end{end} " if len(places) > 1 else "" for end in places]
     return side_by_side([renamed(rows_or_missing(every, nodes[:, i]), prefixes[i]) for i in places])
-
-
-def rows_or_missing(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
-    """Rows of some nodes; all missing where there is no node (-1)."""
-    taken = every.take(np.maximum(nodes, 0))
-    return replace(taken, values=np.where(nodes[:, None] < 0, np.float32(np.nan), taken.values))
 
 
 def best_round(

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
-from knowreason.models.boosting import rows_or_missing
-from knowreason.models.columns import feature_table, renamed, side_by_side
+from knowreason.models.columns import feature_table, renamed, rows_or_missing, side_by_side
 from knowreason.models.deep_infomax import EncoderOptions, NodeEncoder, fitted_encoder
 from knowreason.models.graphs import EdgeFeatures, NodeGraph, needed_graph, node_graph
 from knowreason.models.protocol import KnowledgeModel, ModelState, Progress, options_of

@@ -24,8 +24,8 @@ from knowreason.models.fitting import (
 )
 from knowreason.models.model_options import AtLeastOne, AtLeastZero
 from knowreason.models.protocol import ModelState, Progress
+from knowreason.models.registry import imported
 from knowreason.models.rows import PredicateRows
-from knowreason.models.tabular import imported
 from knowreason.models.training import (
     GradientOptions,
     NotNegative,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from importlib import import_module
+from typing import Any, TypeVar
 
 from knowreason.errors import ModelError
 from knowreason.logic.programs import ModelCall
@@ -77,6 +78,23 @@ def make(
     model = MODELS[call.kind]
     options = _call_options(model, call)
     return _construct(model, call.kind, options | dict(overrides or {}))
+
+
+def imported(path: str) -> Any:
+    """The thing at ``"package.module:name"`` (or ``package.module.name``).
+
+    Raises:
+        ModelError: KR822 where there is none.
+    """
+    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"`{path}` cannot be imported: {error}",
+            code="KR822",
+            help='write it as "package.module:name"',
+        ) from error
 
 
 def _call_options(model: type[KnowledgeModel], call: ModelCall) -> dict[str, object]:

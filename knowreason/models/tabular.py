@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from knowreason.models.fitting import (
     undo_weights,
 )
 from knowreason.models.protocol import KnowledgeModel, Progress
+from knowreason.models.registry import imported
 from knowreason.models.rows import PredicateRows, rows_of
 
 if TYPE_CHECKING:
@@ -190,23 +190,6 @@ def mean_rate(log_odds: NDArray[np.floating], rows: PredicateRows) -> float | ND
         return float(np.clip(expit(present).mean(), 1e-6, 1 - 1e-6)) if len(present) else 0.5
     share = np.exp(present).sum(axis=0) + 1e-6
     return share / share.sum()
-
-
-def imported(path: str) -> Any:
-    """The thing at ``"package.module:name"`` (or ``package.module.name``).
-
-    Raises:
-        ModelError: KR822 where there is none.
-    """
-    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ModelError(
-            f"`{path}` cannot be imported: {error}",
-            code="KR822",
-            help='write it as "package.module:name"',
-        ) from error
 
 
 def _estimator(name: str, seed: int, params: dict[str, object]) -> Any:
