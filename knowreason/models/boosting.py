@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
-from knowreason.models.columns import one_column, renamed, side_by_side
+from knowreason.models.columns import one_column, renamed, rows_or_missing, side_by_side
 from knowreason.models.encoding import TREE_CATEGORIES, Encoder
 from knowreason.models.fitting import (
     ClassWeight,
@@ -34,6 +34,8 @@ from knowreason.models.protocol import Progress
 from knowreason.models.rows import PredicateRows
 
 if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     from knowreason.data import Dataset
 
 
@@ -138,7 +140,9 @@ class Trees(LabelledModel):
         many times more slowly."""
         return None if self.class_weight == "none" else weights[target]
 
-    def _booster(self, rounds: int, categorical: NDArray[np.bool_], count: int) -> Any:
+    def _booster(
+        self, rounds: int, categorical: NDArray[np.bool_], count: int
+    ) -> HistGradientBoostingClassifier:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         leaf = max(1, min(self.min_samples_leaf, count // 10))
@@ -181,14 +185,8 @@ def at_places(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
     return side_by_side([renamed(rows_or_missing(every, nodes[:, i]), prefixes[i]) for i in places])
 
 
-def rows_or_missing(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
-    """Rows of some nodes; all missing where there is no node (-1)."""
-    taken = every.take(np.maximum(nodes, 0))
-    return replace(taken, values=np.where(nodes[:, None] < 0, np.float32(np.nan), taken.values))
-
-
 def best_round(
-    booster: Any,
+    booster: HistGradientBoostingClassifier,
     matrix: NDArray[np.float32],
     target: NDArray[np.int64],
     weights: NDArray[np.float64],

@@ -54,7 +54,7 @@ class Calibration:
             return np.where(np.isnan(values), np.nan, levels)
         return np.clip(self.slope * values + self.intercept, -LLR_LIMIT, LLR_LIMIT)
 
-    def to_values(self) -> dict[str, Any]:
+    def to_values(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
 

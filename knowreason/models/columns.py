@@ -51,6 +51,12 @@ def renamed(table: FeatureTable, prefix: str) -> FeatureTable:
     return replace(table, names=tuple(prefix + name for name in table.names))
 
 
+def rows_or_missing(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
+    """Rows of some nodes; all missing where there is no node (-1)."""
+    taken = every.take(np.maximum(nodes, 0))
+    return replace(taken, values=np.where(nodes[:, None] < 0, np.float32(np.nan), taken.values))
+
+
 def columns_of(
     data: Dataset, rows: PredicateRows, features: tuple[str, ...] | None = None
 ) -> FeatureTable:

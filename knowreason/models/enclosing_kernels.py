@@ -205,7 +205,7 @@ def _before(first: Times, low: int, high: int, time: float) -> int:
 
 
 @compiled
-def _place(ascending: NDArray[Any], low: int, high: int, value: float) -> int:
+def _place(ascending: NDArray[np.generic], low: int, high: int, value: float) -> int:
     """First place of ``low`` to ``high`` with at least the value; numpy's search of a slice
     takes seconds to compile."""
     while low < high:

@@ -103,7 +103,7 @@ class Encoder:
             for frequent, indicator in zip(self.categories, self.indicators, strict=True)
         )
 
-    def to_values(self) -> dict[str, Any]:
+    def to_values(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
 

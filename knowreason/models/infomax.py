@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
-from knowreason.models.boosting import rows_or_missing
-from knowreason.models.columns import feature_table, renamed, side_by_side
+from knowreason.models.columns import feature_table, renamed, rows_or_missing, side_by_side
 from knowreason.models.deep_infomax import EncoderOptions, NodeEncoder, fitted_encoder
 from knowreason.models.graphs import EdgeFeatures, NodeGraph, needed_graph, node_graph
 from knowreason.models.protocol import KnowledgeModel, ModelState, Progress, options_of
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from knowreason.data import Dataset
 
+T = TypeVar("T")
 CLASSIFIER, WEIGHTS = "classifier_", "encoder/"
 
 
@@ -137,7 +137,9 @@ class InfoMax(KnowledgeModel):
         """A new classifier; one that lists its features sees the embedding as well."""
         model = make(self.classifier) if self.classifier is not None else make("trees")
         features = options_of(model).get("features")
-        return model if features is None else make(model, {"features": (*features, *added)})
+        if not isinstance(features, tuple):
+            return model
+        return make(model, {"features": (*features, *added)})
 
     def _seen(self, data: Dataset) -> Dataset:
         """The data with embeddings among the features of nodes and of things that are edges."""
@@ -178,11 +180,11 @@ def added_names(before: Dataset, after: Dataset, domain: str) -> list[str]:
     return [name for name in feature_table(after, domain).names if name not in names]
 
 
-def _prefixed(parts: Mapping[str, Any]) -> dict[str, Any]:
+def _prefixed(parts: Mapping[str, T]) -> dict[str, T]:
     return {CLASSIFIER + name: value for name, value in parts.items()}
 
 
-def _stripped(parts: Mapping[str, Any]) -> dict[str, Any]:
+def _stripped(parts: Mapping[str, T]) -> dict[str, T]:
     return {
         name.removeprefix(CLASSIFIER): value
         for name, value in parts.items()

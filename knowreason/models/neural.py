@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ from knowreason.models.fitting import (
 )
 from knowreason.models.model_options import AtLeastOne, AtLeastZero
 from knowreason.models.protocol import ModelState, Progress
+from knowreason.models.registry import imported
 from knowreason.models.rows import PredicateRows
-from knowreason.models.tabular import imported
 from knowreason.models.training import (
     GradientOptions,
     NotNegative,
@@ -186,7 +186,7 @@ class Torch(NeuralModel):
         class_weight: ClassWeight = "none",
         device: str = "auto",
         seed: int = 0,
-        **params: Any,
+        **params: object,
     ) -> None:
         self.module = module
         self.features = features
@@ -268,14 +268,14 @@ class MLP(nn.Sequential):
         super().__init__(*parts, nn.Linear(hidden if layers else inputs, outputs))
 
 
-def weight_arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
+def weight_arrays(module: nn.Module) -> dict[str, NDArray[np.generic]]:
     """Weights of a module by name, under ``module/``."""
     return {
         WEIGHTS + name: value.detach().cpu().numpy() for name, value in module.state_dict().items()
     }
 
 
-def load_weights(module: Net, arrays: Mapping[str, NDArray[Any]]) -> Net:
+def load_weights(module: Net, arrays: Mapping[str, NDArray[np.generic]]) -> Net:
     """Give a module the weights that stand under ``module/``, to score with."""
     weights = {
         name.removeprefix(WEIGHTS): torch.from_numpy(np.array(array))

@@ -31,9 +31,9 @@ class ModelState:
         estimators: scikit-learn estimators by name.
     """
 
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
-    estimators: Mapping[str, Any] = field(default_factory=dict)
+    estimators: Mapping[str, object] = field(default_factory=dict)
 
 
 class KnowledgeModel(ABC):
@@ -117,9 +117,9 @@ def state_of(model: object) -> ModelState:
     Raises:
         TypeError: for a fitted attribute that is no array, estimator or plain value.
     """
-    arrays: dict[str, NDArray[Any]] = {}
-    values: dict[str, Any] = {}
-    estimators: dict[str, Any] = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
+    values: dict[str, object] = {}
+    estimators: dict[str, object] = {}
     for name, value in vars(model).items():
         if not name.endswith("_"):
             continue
@@ -134,9 +134,9 @@ def state_of(model: object) -> ModelState:
     return ModelState(arrays, values, estimators)
 
 
-def options_of(model: KnowledgeModel) -> dict[str, Any]:
+def options_of(model: KnowledgeModel) -> dict[str, object]:
     """Constructor options of a model and their values, ``**params`` spread out."""
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     for parameter in inspect.signature(type(model)).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
             options |= getattr(model, parameter.name)
@@ -169,7 +169,7 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: object) -> object:
     """Lists as tuples: JSON knows only lists, fitted attributes hold only tuples."""
     if isinstance(value, list | tuple):
         return tuple(map(_frozen, value))

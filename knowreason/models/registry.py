@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 from knowreason.errors import ModelError
@@ -53,7 +54,7 @@ def register(name: str) -> Callable[[M], M]:
 
 def make(
     what: ModelCall | str | type[KnowledgeModel] | KnowledgeModel,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
 ) -> KnowledgeModel:
     """A new, unfitted model.
 
@@ -79,7 +80,24 @@ def make(
     return _construct(model, call.kind, options | dict(overrides or {}))
 
 
-def _call_options(model: type[KnowledgeModel], call: ModelCall) -> dict[str, Any]:
+def imported(path: str) -> Any:
+    """The thing at ``"package.module:name"`` (or ``package.module.name``).
+
+    Raises:
+        ModelError: KR822 where there is none.
+    """
+    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"`{path}` cannot be imported: {error}",
+            code="KR822",
+            help='write it as "package.module:name"',
+        ) from error
+
+
+def _call_options(model: type[KnowledgeModel], call: ModelCall) -> dict[str, object]:
     names = [
         name
         for name, parameter in options_table(model).items()
@@ -96,7 +114,7 @@ def _call_options(model: type[KnowledgeModel], call: ModelCall) -> dict[str, Any
     return {name: _value(value) for name, value in given.items()}
 
 
-def _value(value: Any) -> Any:
+def _value(value: object) -> object:
     """An option value as a constructor takes it: nested calls made, lists as tuples."""
     if isinstance(value, ModelCall):
         return make(value)
@@ -105,12 +123,12 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: object) -> object:
     return make(value) if isinstance(value, KnowledgeModel) else value
 
 
 def _construct(
-    model: type[KnowledgeModel], kind: str, options: Mapping[str, Any]
+    model: type[KnowledgeModel], kind: str, options: Mapping[str, object]
 ) -> KnowledgeModel:
     values = {name: _value(value) for name, value in options.items()}
     check_options(model, kind, values)

@@ -101,7 +101,7 @@ def load_model(folder: Path | str, trusted: tuple[str, ...] = ()) -> KnowledgeMo
     return model
 
 
-def describe(model: KnowledgeModel) -> dict[str, Any]:
+def describe(model: KnowledgeModel) -> dict[str, object]:
     """Kind and options of a model as plain values; the inverse of :func:`made_from`.
 
     Raises:
@@ -121,7 +121,7 @@ def made_from(description: Mapping[str, Any]) -> KnowledgeModel:
     return make(MODELS[kind], options)
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(name: str, value: object) -> object:
     if isinstance(value, KnowledgeModel):
         return {"model": describe(value)}
     if isinstance(value, tuple | list):
@@ -135,7 +135,7 @@ def _plain(name: str, value: Any) -> Any:
     )
 
 
-def _option(value: Any) -> Any:
+def _option(value: Any) -> object:
     if isinstance(value, dict):
         return made_from(value["model"])
     return tuple(map(_option, value)) if isinstance(value, list) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from knowreason.models.fitting import (
     undo_weights,
 )
 from knowreason.models.protocol import KnowledgeModel, Progress
+from knowreason.models.registry import imported
 from knowreason.models.rows import PredicateRows, rows_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ SHORT_NAMES = {
     "mlp": "sklearn.neural_network.MLPClassifier",
     "svm": "sklearn.svm.SVC",
 }
-DEFAULTS: dict[str, dict[str, Any]] = {
+DEFAULTS: dict[str, dict[str, object]] = {
     "logistic": {"max_iter": 1000},
     "svm": {"probability": True},
 }
@@ -67,7 +67,7 @@ class Sklearn(LabelledModel):
         class_weight: ClassWeight = "none",
         missing: Literal["impute", "refuse"] = "impute",
         seed: int = 0,
-        **params: Any,
+        **params: object,
     ) -> None:
         self.estimator = estimator
         self.features = features
@@ -131,7 +131,7 @@ class CallableModel(KnowledgeModel):
     registered_as = "callable"
     needs_labels = False
 
-    function: str | Callable[..., Any]
+    function: str | Callable[..., object]
     output: Literal["log_odds", "probability"] = "log_odds"
     base_rate: float | None = None
 
@@ -192,24 +192,7 @@ def mean_rate(log_odds: NDArray[np.floating], rows: PredicateRows) -> float | ND
     return share / share.sum()
 
 
-def imported(path: str) -> Any:
-    """The thing at ``"package.module:name"`` (or ``package.module.name``).
-
-    Raises:
-        ModelError: KR822 where there is none.
-    """
-    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ModelError(
-            f"`{path}` cannot be imported: {error}",
-            code="KR822",
-            help='write it as "package.module:name"',
-        ) from error
-
-
-def _estimator(name: str, seed: int, params: dict[str, Any]) -> Any:
+def _estimator(name: str, seed: int, params: dict[str, object]) -> Any:
     path = SHORT_NAMES.get(name, name)
     if "." not in path:
         raise ModelError(

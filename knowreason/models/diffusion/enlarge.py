@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -302,13 +302,13 @@ def _graph(data: Dataset, synthetic: Synthetic) -> GraphTables | None:
     return GraphTables(tuple(relations))
 
 
-def _times(edges: Edges, new: NewEdges) -> NDArray[Any] | None:
+def _times(edges: Edges, new: NewEdges) -> NDArray[np.generic] | None:
     if edges.time is None:
         return None
     time = edges.time[new.template] if new.time is None else new.time
     return np.concatenate([edges.time, _as_kind(time, edges.time.dtype)])
 
 
-def _as_kind(time: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
+def _as_kind(time: NDArray[np.generic], kind: np.dtype[np.generic]) -> NDArray[np.generic]:
     """Times in the number type of a column, rounded where it is whole."""
     return (np.rint(time) if np.issubdtype(kind, np.integer) else time).astype(kind)

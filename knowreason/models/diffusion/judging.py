@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +54,12 @@ def compared(
     return ScoreComparison(measure, value(truth, judged[0]), value(truth, judged[1]), better)
 
 
-def _average_precision(truth: NDArray[Any], score: NDArray[np.floating]) -> float:
+def _average_precision(truth: NDArray[np.generic], score: NDArray[np.floating]) -> float:
     from sklearn.metrics import average_precision_score
 
     return float(average_precision_score(truth, score))
 
 
-def _mean_log_probability(truth: NDArray[Any], score: NDArray[np.floating]) -> float:
+def _mean_log_probability(truth: NDArray[np.generic], score: NDArray[np.floating]) -> float:
     del truth
     return float(score.mean())

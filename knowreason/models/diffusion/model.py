@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 Keep = Literal["best", "always"]
 EdgePolicy = Literal["copied", "shared", "none"]
+T = TypeVar("T")
 JUDGE_SHARE = 0.25
 INSIDE = "classifier."
 
@@ -327,7 +328,7 @@ def _hidden(labels: NDArray[np.int32], rows: NDArray[np.int64]) -> NDArray[np.in
     return labels
 
 
-def _inside(part: Mapping[str, Any]) -> dict[str, Any]:
+def _inside(part: Mapping[str, T]) -> dict[str, T]:
     return {k.removeprefix(INSIDE): v for k, v in part.items() if k.startswith(INSIDE)}
 
 

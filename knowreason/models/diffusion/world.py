@@ -196,7 +196,8 @@ def named_features(model: KnowledgeModel | None) -> tuple[str, ...]:
         return ()
     options = options_of(model)
     inside = [value for value in options.values() if isinstance(value, KnowledgeModel)]
-    names = [*(options.get("features") or ())]
+    features = options.get("features")
+    names = list(features) if isinstance(features, tuple) else []
     names += [name for one in inside for name in named_features(one)]
     return tuple(dict.fromkeys(name for name in names if name != "*"))
 

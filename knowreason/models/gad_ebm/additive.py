@@ -244,7 +244,9 @@ def _agreement(observed: NDArray[np.float64]) -> NDArray[np.float64]:
     return leading * np.sign(leading.sum())
 
 
-def energy_arrays(energy: AdditiveEnergy) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def energy_arrays(
+    energy: AdditiveEnergy,
+) -> tuple[dict[str, NDArray[np.generic]], dict[str, object]]:
     """Arrays and plain values from which :func:`energy_from` makes it again."""
     arrays = flattened(energy.maps, "maps")
     degree: tuple[float, ...] = ()
@@ -265,7 +267,7 @@ def energy_arrays(energy: AdditiveEnergy) -> tuple[dict[str, NDArray[Any]], dict
 
 
 def energy_from(
-    arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any], device: str
+    arrays: Mapping[str, NDArray[np.generic]], values: Mapping[str, Any], device: str
 ) -> AdditiveEnergy:
     """Inverse of :func:`energy_arrays`."""
     terms: dict[str, EnergyTerm] = {}

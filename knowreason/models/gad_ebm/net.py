@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -335,7 +335,7 @@ def _weights(nets: int, inputs: int, outputs: int) -> nn.Parameter:
 
 
 def rebuilt(
-    arrays: Mapping[str, NDArray[Any]],
+    arrays: Mapping[str, NDArray[np.generic]],
     degree: tuple[float, float],
     device: str,
     history: EnergyHistory | None = None,

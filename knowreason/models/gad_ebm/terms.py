@@ -185,7 +185,7 @@ CLOSED_FORM: Mapping[str, Any] = {
 }
 
 
-def flattened(item: Any, prefix: str) -> dict[str, NDArray[Any]]:
+def flattened(item: Any, prefix: str) -> dict[str, NDArray[np.generic]]:
     """Arrays of a nested dataclass of arrays, by dotted names."""
     if isinstance(item, np.ndarray):
         return {prefix: item}
@@ -193,7 +193,7 @@ def flattened(item: Any, prefix: str) -> dict[str, NDArray[Any]]:
     return {name: array for arrays in parts for name, array in arrays.items()}
 
 
-def unflattened(kind: Any, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Any:
+def unflattened(kind: Any, arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> Any:
     """Inverse of :func:`flattened` for the dataclass ``kind``."""
     if f"{prefix}" in arrays:
         return arrays[prefix]
