@@ -63,23 +63,26 @@ def sum_by(index: Array, values: Array, count: int) -> NDArray[np.float64]:
     return np.bincount(index, values, count).astype(np.float64)
 
 
-def parameters_of(parameter: int | Tensor, rows: int) -> NDArray[np.int64]:
-    """``int64[rows]`` parameter index of every row."""
-    if isinstance(parameter, int):
-        return np.full(rows, parameter, dtype=np.int64)
-    return array(parameter).astype(np.int64)
+def unique_rows(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Representative of each distinct row of ``int64[m, k]``, and which one each row is.
 
-
-def values_of(value: Tensor | None, rows: int) -> NDArray[np.float64]:
-    """``float64[rows]`` feature value of every row."""
-    return np.ones(rows) if value is None else array(value).astype(np.float64)
-
-
-def choose_parameter(parameter: int | Tensor | None, rows: Tensor) -> int | Tensor | None:
-    """The parameter of a choice of rows (``int64[r]``)."""
-    return parameter[rows] if isinstance(parameter, Tensor) else parameter
-
-
-def choose_value(value: Tensor | None, rows: Tensor) -> Tensor | None:
-    """The feature values of a choice of rows (``int64[r]``)."""
-    return None if value is None else value[rows]
+    They are numbered in lexicographic order; the first of equal rows represents them.
+    """
+    if not len(key):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    low = key.min(0)
+    span = key.max(0) - low + 1
+    code, values = np.zeros(len(key), dtype=np.int64), 1
+    for column, start, width in zip(key.T, low, span.tolist(), strict=True):
+        if values * width >= 1 << 62:  # ranks of the columns so far take less room
+            code = np.unique(code, return_inverse=True)[1]
+            values = int(code.max()) + 1
+        code = code * width + (column - start)
+        values *= width
+    if values > 4 * len(key) + 1024:
+        _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+        return first, inverse
+    first_of = np.full(values, -1, dtype=np.int64)
+    first_of[code[::-1]] = np.arange(len(key) - 1, -1, -1)
+    present = first_of >= 0
+    return first_of[present], (np.cumsum(present) - 1)[code]

@@ -27,7 +27,7 @@ def pseudo_likelihood(
         seed: of the chains and of the starts.
         posterior: ``auto`` or ``gibbs``, which are the same here.
         progress: called as ``progress(step, total, note)``.
-        **schedule: fields of :class:`~knowreason.learn.sampled.Schedule`.
+        **schedule: fields of :class:`~knowreason.learn.sampled.SamplingSchedule`.
     """
     del posterior
     return variational_em(problem, seed=seed, posterior="gibbs", progress=progress, **schedule)

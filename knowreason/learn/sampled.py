@@ -21,7 +21,7 @@ from knowreason.learn.fit import Solution
 from knowreason.learn.objective import Objective, Progress, Term, maximise, projected
 from knowreason.learn.parts import Labelled
 from knowreason.learn.standard_errors import at_least, observed_information
-from knowreason.learn.wiring import Wiring, wire
+from knowreason.learn.wiring import SiteWiring, wire
 from knowreason.learn.worlds import Chains, Sampler, is_complete
 
 Vector = NDArray[np.float64]
@@ -33,7 +33,7 @@ LEAST_SHARE = 0.1  # of the complete curvature that is left, at least: no step o
 
 
 @dataclass(frozen=True)
-class Schedule:
+class SamplingSchedule:
     """How long to sample.
 
     Attributes:
@@ -81,7 +81,7 @@ class Large:
     """
 
     labelled: Labelled
-    wiring: Wiring
+    wiring: SiteWiring
     clamped: Sampler
     free: Sampler
 
@@ -201,7 +201,7 @@ def sampled_solution(
     start: Vector,
     *,
     seed: int,
-    schedule: Schedule,
+    schedule: SamplingSchedule,
     progress: Progress | None = None,
 ) -> Solution:
     """Learns from ``start`` (``float64[p]``); ``objective`` holds the exact terms."""
@@ -232,7 +232,7 @@ def sampled_solution(
     return _finish(objective, part, state, schedule, seed)
 
 
-def _record(state: Rounds, look: Look, step: int, schedule: Schedule) -> None:
+def _record(state: Rounds, look: Look, step: int, schedule: SamplingSchedule) -> None:
     state.looks = [*state.looks[-SMOOTHED:], look]
     if step >= schedule.averaged_from:
         state.visited.append(state.eta)
@@ -305,7 +305,7 @@ def _newton(state: Rounds, gradient: Vector, low: Vector, high: Vector, gain: fl
 
 
 def _finish(
-    objective: Objective, part: Large, state: Rounds, schedule: Schedule, seed: int
+    objective: Objective, part: Large, state: Rounds, schedule: SamplingSchedule, seed: int
 ) -> Solution:
     eta = state.average()
     size, error = state.errors()
@@ -348,7 +348,7 @@ def _complete_solution(
     part: Large,
     start: Vector,
     seed: int,
-    schedule: Schedule,
+    schedule: SamplingSchedule,
     progress: Progress | None,
 ) -> Solution:
     """Nothing hidden: the pseudo-likelihood of one world, by L-BFGS."""
@@ -376,7 +376,7 @@ def _godambe(
     eta: Vector,
     information: Matrix,
     hidden: Matrix,
-    schedule: Schedule,
+    schedule: SamplingSchedule,
     seed: int,
 ) -> Matrix:
     """``A^-1 B A^-1``, ``B`` from worlds drawn from the fitted model.

@@ -13,7 +13,7 @@ from knowreason.learn.objective import Objective, Progress
 from knowreason.learn.parts import Labelled, Split, labelled_components, split
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.problem import Fit, Problem
-from knowreason.learn.sampled import Schedule, large, sampled_solution
+from knowreason.learn.sampled import SamplingSchedule, large, sampled_solution
 from knowreason.learn.stochastic import likelihood_by_chains
 from knowreason.learn.worlds import gibbs_sampler, is_complete
 
@@ -45,7 +45,7 @@ def variational_em(
             point (worlds are drawn where it has not).
         progress: called as ``progress(step, total, note)``.
         tolerance, max_iterations: of L-BFGS.
-        **schedule: fields of :class:`~knowreason.learn.sampled.Schedule`.
+        **schedule: fields of :class:`~knowreason.learn.sampled.SamplingSchedule`.
 
     Raises:
         LearningError: KR853 where ``exact`` is asked of components too large, KR856 for an
@@ -63,7 +63,7 @@ def variational_em(
         )
         if fit is not None:
             return fit
-    plan = replace(Schedule(), **schedule)
+    plan = replace(SamplingSchedule(), **schedule)
     fit = summarise(problem, _sampled(problem, objective, parts.large, seed, plan, progress))
     if posterior != "bp":
         return fit
@@ -120,7 +120,7 @@ def _sampled(
     objective: Objective,
     labelled: Labelled,
     seed: int,
-    plan: Schedule,
+    plan: SamplingSchedule,
     progress: Progress | None,
 ) -> list[Solution]:
     part = large(labelled, gibbs_sampler(labelled.clamped), gibbs_sampler(labelled.graph))
