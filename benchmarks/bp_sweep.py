@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numba import njit
 
-from knowreason.factors import Clause, FactorGraph, FactorGroup
+from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.infer.messages import layout
 from knowreason.infer.messages_torch import TorchMessages
-from knowreason.infer.sweeps import Schedule, sweep_on_cpu
+from knowreason.infer.sweeps import SweepSchedule, sweep_on_cpu
 
 
 def random_implications(clauses: int, atoms: int, arity: int, seed: int) -> FactorGraph:
@@ -31,7 +31,7 @@ def random_implications(clauses: int, atoms: int, arity: int, seed: int) -> Fact
         log_odds=torch.from_numpy(rng.normal(-1, 1, atoms).astype(np.float32)),
         theta=torch.tensor([0.7], dtype=torch.float64),
         evidence=torch.full((atoms,), -1, dtype=torch.int8),
-        groups=(FactorGroup(torch.from_numpy(rows), Clause(signs), 0),),
+        factors=(GroundFactors.of(torch.from_numpy(rows), (signs), 0),),
     )
 
 
@@ -59,11 +59,13 @@ def best(work, repeats: int = 7, clock=time.process_time) -> float:
 def numba_sweep(graph: FactorGraph, threads: int) -> float:
     """Seconds a sweep: the slope between runs of 4 and 24, so that set-up does not count."""
     plan = layout(graph)
-    weights = [rows.weights(graph.theta) for rows in plan.rows]
+    weights = plan.weights(graph.theta)
     unary = graph.unary_log_odds()
 
     def run(sweeps: int):
-        return sweep_on_cpu(plan, unary, weights, Schedule(sweeps, tolerance=-1.0, threads=threads))
+        return sweep_on_cpu(
+            plan, unary, weights, SweepSchedule(sweeps, tolerance=-1.0, threads=threads)
+        )
 
     clock = time.process_time if threads == 1 else time.perf_counter
     return (best(lambda: run(24), 3, clock) - best(lambda: run(4), 3, clock)) / 20
@@ -83,7 +85,7 @@ def torch_sweep(graph: FactorGraph) -> float:
 
 
 def floors(graph: FactorGraph) -> dict[str, float]:
-    atoms = graph.groups[0].atoms.numpy()
+    atoms = graph.factors[0].atoms.numpy()
     flat = atoms.reshape(-1)
     n = graph.atom_count
     odds, product = np.ones(n), np.zeros(n)

@@ -16,27 +16,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from knowreason.factors import Clause, FactorGraph, FactorGroup, Table, UnitGroup
+from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.infer.exact import prepare
 
-IMPLIES, EITHER = Clause((False, True)), Clause((True, False))
-AGREE = Table(torch.tensor([1.0, 0.0, 0.0, 1.0]))
+IMPLIES, EITHER = ((False, True)), (True, False)
+AGREE = torch.tensor([1.0, 0.0, 0.0, 1.0])
 
 
-def graph_of(atoms: int, *groups: tuple[np.ndarray, Clause | Table]) -> FactorGraph:
+def graph_of(
+    atoms: int, *groups: tuple[np.ndarray, tuple[bool, ...] | torch.Tensor]
+) -> FactorGraph:
     generator = torch.Generator().manual_seed(0)
-    unit = UnitGroup(
+    unit = GroundFactors.units(
         torch.arange(atoms, dtype=torch.int32), 0, torch.randn(atoms, generator=generator)
     )
     return FactorGraph(
         log_odds=torch.randn(atoms, generator=generator),
         theta=torch.tensor([0.7, 1.1, 0.4], dtype=torch.float64),
         evidence=torch.full((atoms,), -1, dtype=torch.int8),
-        groups=tuple(
-            FactorGroup(torch.as_tensor(rows, dtype=torch.int32), potential, i % 3)
-            for i, (rows, potential) in enumerate(groups)
+        factors=(
+            *tuple(
+                GroundFactors.of(torch.as_tensor(rows, dtype=torch.int32), potential, i % 3)
+                for i, (rows, potential) in enumerate(groups)
+            ),
+            unit,
         ),
-        units=(unit,),
     )
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from knowreason.factors import Clause, FactorGraph, FactorGroup, Table
+from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.infer.bp import bp
 from knowreason.infer.exact import exact
 from knowreason.infer.gcn import gcn
@@ -50,14 +50,14 @@ def smokers(people: int, worlds: int, seed: int) -> FactorGraph:
     harm = np.stack(np.broadcast_arrays(first + person, first + people + person), 2).reshape(-1, 2)
     one, other = np.nonzero(np.triu(rng.random((people, people)) < 3.0 / people, 1))
     peers = np.stack(np.broadcast_arrays(first + one, first + other), 2).reshape(-1, 2)
-    agree = Table(torch.tensor([1.0, 0.0, 0.0, 1.0]))
+    agree = torch.tensor([1.0, 0.0, 0.0, 1.0])
     return FactorGraph(
         log_odds=torch.tensor(rng.normal(-0.5, 1.0, 2 * people * worlds), dtype=torch.float32),
         theta=torch.tensor([1.5, 1.1], dtype=torch.float64),
         evidence=torch.full((2 * people * worlds,), -1, dtype=torch.int8),
-        groups=(
-            FactorGroup(torch.tensor(harm, dtype=torch.int32), Clause((False, True)), 0),
-            FactorGroup(torch.tensor(peers, dtype=torch.int32), agree, 1),
+        factors=(
+            GroundFactors.of(torch.tensor(harm, dtype=torch.int32), (False, True), 0),
+            GroundFactors.of(torch.tensor(peers, dtype=torch.int32), agree, 1),
         ),
     )
 

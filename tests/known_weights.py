@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from knowreason.factors import Clause, FactorGraph, FactorGroup, ParameterTable, UnitGroup
+from knowreason.factors import FactorGraph, GroundFactors, ParameterTable
 from knowreason.factors.oracle import all_worlds
 from knowreason.learn import Problem
 
@@ -71,16 +71,16 @@ def table(rules: list[str], predicates: list[str], models: list[str]) -> Paramet
 def unary(count: int, predicates: int, rules: int, rng: np.random.Generator) -> tuple:
     """Bias and model of every predicate over ``count`` things each, predicate-major."""
     spans = [torch.arange(j * count, (j + 1) * count, dtype=torch.int32) for j in range(predicates)]
-    biases = [UnitGroup(span, rules + j) for j, span in enumerate(spans)]
+    biases = [GroundFactors.units(span, rules + j) for j, span in enumerate(spans)]
     llr = torch.tensor(rng.normal(0, 1.5, predicates * count), dtype=torch.float32)
     everything = torch.arange(predicates * count, dtype=torch.int32)
-    return (*biases, UnitGroup(everything, rules + predicates, llr))
+    return (*biases, GroundFactors.units(everything, rules + predicates, llr))
 
 
-def implications(body: torch.Tensor, head: torch.Tensor, parameter: int) -> FactorGroup:
+def implications(body: torch.Tensor, head: torch.Tensor, parameter: int) -> GroundFactors:
     """``body => head``, row by row."""
     atoms = torch.stack([body, head], 1).to(torch.int32)
-    return FactorGroup(atoms, Clause((False, True)), parameter, rule=parameter)
+    return GroundFactors.of(atoms, (False, True), parameter, rule=parameter)
 
 
 def instances(count: int, seed: int) -> World:
@@ -91,8 +91,10 @@ def instances(count: int, seed: int) -> World:
         log_odds=torch.zeros(4 * count),
         theta=torch.zeros(8, dtype=torch.float64),
         evidence=torch.full((4 * count,), -1, dtype=torch.int8),
-        groups=tuple(implications(j * count + thing, (j + 1) * count + thing, j) for j in range(3)),
-        units=unary(count, 4, 3, rng),
+        factors=(
+            *tuple(implications(j * count + thing, (j + 1) * count + thing, j) for j in range(3)),
+            *unary(count, 4, 3, rng),
+        ),
     )
     truth = np.array([*WEIGHTS, *BIASES, 1.0])
     states = all_worlds(torch.full((4,), -1, dtype=torch.int8)).numpy()
@@ -116,11 +118,11 @@ def people(count: int, seed: int, degree: float = 4.0, sweeps: int = 400) -> Wor
         log_odds=torch.zeros(2 * count),
         theta=torch.zeros(5, dtype=torch.float64),
         evidence=torch.full((2 * count,), -1, dtype=torch.int8),
-        groups=(
+        factors=(
             implications(person, count + person, 0),
             implications(torch.cat([one, other]), torch.cat([other, one]), 1),
+            *unary(count, 2, 2, rng),
         ),
-        units=unary(count, 2, 2, rng),
     )
     truth = np.array([*PEOPLE_WEIGHTS, *PEOPLE_BIASES, 1.0])
     odds = graph.with_theta(torch.tensor(truth)).unary_log_odds().numpy()
@@ -147,13 +149,11 @@ def hubs(events: int, seed: int, slice_events: int = 200, kinds: int = 25) -> Wo
         log_odds=torch.zeros(total),
         theta=torch.zeros(6, dtype=torch.float64),
         evidence=torch.full((total,), -1, dtype=torch.int8),
-        groups=(
+        factors=(
             implications(torch.from_numpy(events + merchant), fraud, 0),
             implications(torch.from_numpy(events + m + source), fraud, 1),
-        ),
-        units=(
-            *(UnitGroup(span, 2 + j) for j, span in enumerate(spans)),
-            UnitGroup(fraud, 5, torch.from_numpy(llr)),
+            *(GroundFactors.units(span, 2 + j) for j, span in enumerate(spans)),
+            GroundFactors.units(fraud, 5, torch.from_numpy(llr)),
         ),
     )
     world = draw_hubs(merchant, source, llr, rng)

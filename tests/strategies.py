@@ -11,16 +11,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from knowreason.factors import (
-    Blocks,
-    Clause,
-    ClauseList,
-    CountGroup,
-    FactorGraph,
-    FactorGroup,
-    Table,
-    UnitGroup,
-)
+from knowreason.factors import Blocks, FactorGraph, GroundFactors
 
 
 @dataclass
@@ -28,9 +19,9 @@ class _Builder:
     rng: np.random.Generator
     parameters: int
     world: list[bool]
-    groups: list[FactorGroup] = field(default_factory=list)
-    clause_lists: list[ClauseList] = field(default_factory=list)
-    counts: list[CountGroup] = field(default_factory=list)
+    groups: list[GroundFactors] = field(default_factory=list)
+    clause_lists: list[GroundFactors] = field(default_factory=list)
+    counts: list[GroundFactors] = field(default_factory=list)
     blocks: list[tuple[list[int], bool]] = field(default_factory=list)
     rules: int = 0
 
@@ -58,7 +49,7 @@ class _Builder:
                 s for s in scopes if any(self.world[a] == b for a, b in zip(s, signs, strict=True))
             ]
         if scopes:
-            self.add(scopes, Clause(signs), hard)
+            self.add(scopes, signs, hard)
 
     def tables(self, scopes: list[list[int]], hard: bool) -> None:
         k = len(scopes[0])
@@ -66,12 +57,12 @@ class _Builder:
         if hard:
             for scope in scopes:
                 values[sum(self.world[a] << j for j, a in enumerate(scope))] = 1.0
-        self.add(scopes, Table(torch.tensor(values)), hard)
+        self.add(scopes, torch.tensor(values), hard)
 
-    def add(self, scopes: list[list[int]], potential: Clause | Table, hard: bool) -> None:
+    def add(self, scopes: list[list[int]], potential, hard: bool) -> None:
         m = len(scopes)
         self.groups.append(
-            FactorGroup(
+            GroundFactors.of(
                 atoms=torch.tensor(scopes, dtype=torch.int32),
                 potential=potential,
                 parameter=self.parameter(m, hard),
@@ -86,7 +77,7 @@ class _Builder:
             for scope, sign in zip(scopes, signs, strict=True):
                 sign[0] = self.world[scope[0]]
         self.clause_lists.append(
-            ClauseList(
+            GroundFactors.clauses(
                 offsets=_offsets(scopes),
                 atoms=_flat(scopes, torch.int32),
                 signs=_flat(signs, torch.bool),
@@ -106,7 +97,7 @@ class _Builder:
         else:
             self.world.append(lower <= total <= upper)
         self.counts.append(
-            CountGroup(
+            GroundFactors.counts(
                 offsets=_offsets([scope]),
                 atoms=_flat([scope], torch.int32),
                 signs=_flat([signs], torch.bool),
@@ -120,7 +111,7 @@ class _Builder:
     def graph(self, scale: float, auxiliary_from: int, evidence: float) -> FactorGraph:
         n, rng = len(self.world), self.rng
         units = tuple(
-            UnitGroup(
+            GroundFactors.units(
                 atoms=torch.tensor(rng.integers(n, size=max(1, n // 2)), dtype=torch.int32),
                 parameter=self.parameter(max(1, n // 2), hard=False),
                 value=self.value(max(1, n // 2)),
@@ -136,10 +127,12 @@ class _Builder:
             log_odds=torch.tensor(log_odds),
             theta=torch.tensor(rng.normal(0, scale, self.parameters)),
             evidence=torch.tensor(state, dtype=torch.int8),
-            groups=tuple(self.groups),
-            clause_lists=tuple(self.clause_lists),
-            units=units,
-            counts=tuple(self.counts),
+            factors=(
+                *self.groups,
+                *self.clause_lists,
+                *units,
+                *self.counts,
+            ),
             blocks=Blocks(
                 _offsets([atoms for atoms, _ in self.blocks]),
                 _flat([atoms for atoms, _ in self.blocks], torch.int32),

@@ -183,10 +183,10 @@ def ask_reasons(
         groundings: of rules at the atom.
         limit: most reasons; with 0 nothing is asked.
     """
-    place = {("group", group): local for local, (group, _) in enumerate(near.rows)}
+    place = {whole: local for local, (whole, _) in enumerate(near.rows)}
     candidates: dict[tuple[int, int], GroundRule] = {}
     for ground_rule in groundings if limit else ():
-        local = place.get((ground_rule.kind, ground_rule.group))
+        local = place.get(ground_rule.place) if ground_rule.kind == "group" else None
         if local is not None:
             row = int(np.searchsorted(near.rows[local][1], ground_rule.row))
             candidates.setdefault((local, row), ground_rule)
@@ -209,9 +209,9 @@ def _leave_one_out(
         return []
     variants = [Variant()]
     for local, row in candidates:
-        mask = np.zeros(near.graph.groups[local].rows, dtype=bool)
+        mask = np.zeros(near.graph.factors[local].rows, dtype=bool)
         mask[row] = True
-        variants.append(Variant({("groups", local): mask}))
+        variants.append(Variant({local: mask}))
     return variants
 
 

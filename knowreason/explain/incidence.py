@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from knowreason.factors import Blocks, ClauseList, CountGroup, FactorGraph
+from knowreason.factors import FactorGraph
 from knowreason.factors.arrays import array, offsets_of, owners
 
 Index = NDArray[np.int64]
@@ -18,7 +18,8 @@ Index = NDArray[np.int64]
 class Incidence:
     """Atoms of every factor and factors of every atom; factors are numbered part by part.
 
-    The parts are the groups, clause lists and counts of a graph, and its blocks.
+    The parts are the ground factors of a graph (``FactorGraph.factors``), and its blocks.
+    Units hold no two atoms and have no factors here.
 
     Attributes:
         atoms_of: ``[factors, n]`` CSR.
@@ -36,23 +37,18 @@ class Incidence:
         factors: list[Index] = []
         atoms: list[Index] = []
         starts = [0]
-        for group in graph.groups:
-            arity = group.atoms.shape[1]
-            factors.append(starts[-1] + np.repeat(np.arange(group.rows), arity))
-            atoms.append(array(group.atoms).reshape(-1).astype(np.int64))
-            starts.append(starts[-1] + group.rows)
-        lists: tuple[ClauseList | CountGroup | Blocks, ...]
-        lists = (*graph.clause_lists, *graph.counts, graph.blocks)
-        for part in lists:
-            offsets = array(part.offsets)
-            factors.append(starts[-1] + owners(offsets))
-            atoms.append(array(part.atoms).astype(np.int64))
-            starts.append(starts[-1] + len(offsets) - 1)
-        for place, count in enumerate(graph.counts, len(graph.groups) + len(graph.clause_lists)):
-            target = array(count.target).astype(np.int64)
-            rows = np.flatnonzero(target >= 0)
-            factors.append(starts[place] + rows)
-            atoms.append(target[rows])
+        for part in graph.factors:
+            rows = 0 if part.is_unit else part.rows
+            if rows:
+                target = part.targets()
+                defining = np.flatnonzero(target >= 0)
+                factors += [starts[-1] + part.owners(), starts[-1] + defining]
+                atoms += [part.entry_atoms.astype(np.int64), target[defining]]
+            starts.append(starts[-1] + rows)
+        blocks = graph.blocks
+        factors.append(starts[-1] + owners(array(blocks.offsets)))
+        atoms.append(array(blocks.atoms).astype(np.int64))
+        starts.append(starts[-1] + blocks.count)
         row = np.concatenate([*factors, np.zeros(0, np.int64)]).astype(np.int64)
         column = np.concatenate([*atoms, np.zeros(0, np.int64)]).astype(np.int64)
         shape = (starts[-1], graph.atom_count)

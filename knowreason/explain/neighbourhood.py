@@ -9,10 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from knowreason.explain.incidence import Incidence
-from knowreason.factors import FactorGraph, UnitGroup
-from knowreason.factors.arrays import array
+from knowreason.factors import FactorGraph
 from knowreason.factors.components import subgraph
-from knowreason.factors.rows import some_rows
 
 
 @dataclass(frozen=True)
@@ -25,8 +23,8 @@ class Neighbourhood:
         atoms: ``int64[m]``: which atom of the whole graph each is.
         centre: the atom's number within.
         whole: whether it is the whole component.
-        rows: per group of ``graph.groups``, ``int64`` rows of the whole graph's groups
-            ``(index of the group, row)``.
+        rows: for each of ``graph.factors``, its place among the whole graph's factors and
+            ``int64`` rows there.
     """
 
     graph: FactorGraph
@@ -60,16 +58,23 @@ def neighbourhood(
     cut = replace(
         cut,
         log_odds=torch.where(torch.from_numpy(edge), marginal, cut.log_odds),
-        units=tuple(_without_edge(unit, edge) for unit in cut.units),
+        factors=tuple(
+            part.take(np.flatnonzero(~edge[part.entry_atoms])) if part.is_unit else part
+            for part in cut.factors
+        ),
     )
     small, atoms = subgraph(cut, keep)
-    of_groups = enumerate(rows[: len(graph.groups)])
+    own = keep & ~edge
+    held = [
+        (place, np.flatnonzero(own[part.entry_atoms]) if part.is_unit else chosen)
+        for place, (part, chosen) in enumerate(zip(graph.factors, rows, strict=False))
+    ]
     return Neighbourhood(
         small,
         atoms,
         int(np.searchsorted(atoms, atom)),
         not edge.any(),
-        tuple((index, chosen) for index, chosen in of_groups if len(chosen)),
+        tuple((place, chosen) for place, chosen in held if len(chosen)),
     )
 
 
@@ -97,18 +102,12 @@ def _reach(
 
 
 def _within(graph: FactorGraph, rows: list[NDArray[np.int64]]) -> FactorGraph:
-    """The graph with only these rows of its parts."""
-    groups, lists = len(graph.groups), len(graph.clause_lists)
-    of_groups, of_lists = rows[:groups], rows[groups : groups + lists]
-    of_counts = rows[groups + lists : -1]
+    """The graph with only these rows of its parts, and all units."""
     return replace(
         graph,
-        groups=tuple(map(some_rows, graph.groups, of_groups)),
-        clause_lists=tuple(map(some_rows, graph.clause_lists, of_lists)),
-        counts=tuple(map(some_rows, graph.counts, of_counts)),
-        blocks=some_rows(graph.blocks, rows[-1]),
+        factors=tuple(
+            part if part.is_unit else part.take(chosen)
+            for part, chosen in zip(graph.factors, rows, strict=False)
+        ),
+        blocks=graph.blocks.take(rows[-1]),
     )
-
-
-def _without_edge(unit: UnitGroup, edge: NDArray[np.bool_]) -> UnitGroup:
-    return some_rows(unit, np.flatnonzero(~edge[array(unit.atoms)]))

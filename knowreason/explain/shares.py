@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from knowreason.explain.copies import FactorKey, Variant
 from knowreason.explain.questions import Question
 from knowreason.factors import FactorGraph
-from knowreason.factors.arrays import array, owners, parameters_of, values_of
+from knowreason.factors.arrays import array, owners
 
 WORK = 150_000  # atoms in all copies of one batch
 LEAST_ORDERS, MOST_ORDERS, EXACT_PLAYERS = 8, 64, 12
@@ -80,11 +80,12 @@ def site_of(graph: FactorGraph, centre: int) -> NDArray[np.int64]:
     """The atom, its block, and the auxiliary atoms that counts define from them."""
     site = {centre, *block_mates(graph, centre)}
     for _ in range(3):  # counts of counts nest no deeper in practice
-        for part in graph.counts:
-            owner = owners(array(part.offsets))
-            rows = np.unique(owner[np.isin(array(part.atoms), list(site))])
-            targets = array(part.target)[rows]
-            site |= set(targets[targets >= 0].tolist())
+        for part in graph.factors:
+            if part.target is not None:
+                inside = np.zeros(graph.atom_count, dtype=bool)
+                inside[list(site)] = True
+                targets = part.targets()[part.holding(inside)]
+                site |= set(targets[targets >= 0].tolist())
     return np.array(sorted(site), dtype=np.int64)
 
 
@@ -103,15 +104,14 @@ def touching_rules(
 ) -> dict[Player, dict[FactorKey, NDArray[np.bool_]]]:
     """Rules with ground factors at the site, and which rows those are."""
     found: dict[Player, dict[FactorKey, NDArray[np.bool_]]] = {}
-    for place, group in enumerate(graph.groups):
-        rows = np.asarray(np.isin(array(group.atoms), site).any(axis=1))
+    here = np.zeros(graph.atom_count, dtype=bool)
+    here[site] = True
+    for place, part in enumerate(graph.factors):
+        if part.is_unit or part.is_count:
+            continue
+        rows = part.holding(here)
         if rows.any():
-            found.setdefault(("rule", group.rule), {})["groups", place] = rows
-    for place, part in enumerate(graph.clause_lists):
-        owner = owners(array(part.offsets))
-        held = np.bincount(owner, np.isin(array(part.atoms), site), minlength=part.rows) > 0
-        if held.any():
-            found.setdefault(("rule", part.rule), {})["clause_lists", place] = np.asarray(held)
+            found.setdefault(("rule", part.rule), {})[place] = rows
     return found
 
 
@@ -120,9 +120,8 @@ def _unary(graph: FactorGraph, centre: int) -> dict[int, float]:
     theta = array(graph.theta)
     found: dict[int, float] = {}
     for unit in graph.units:
-        rows = np.flatnonzero(array(unit.atoms) == centre)
-        parameters = parameters_of(unit.parameter, unit.rows)[rows]
-        values = values_of(unit.value, unit.rows)[rows]
+        rows = np.flatnonzero(unit.entry_atoms == centre)
+        parameters, values = unit.parameters()[rows], unit.values()[rows]
         for parameter, value in zip(parameters.tolist(), values.tolist(), strict=True):
             found[parameter] = found.get(parameter, 0.0) + float(theta[parameter]) * value
     return found
@@ -132,12 +131,14 @@ def _unary_players(
     graph: FactorGraph, site: NDArray[np.int64]
 ) -> dict[Player, dict[FactorKey, NDArray[np.bool_]]]:
     found: dict[Player, dict[FactorKey, NDArray[np.bool_]]] = {}
-    for place, unit in enumerate(graph.units):
-        here = np.isin(array(unit.atoms), site)
-        parameters = parameters_of(unit.parameter, unit.rows)
+    for place, unit in enumerate(graph.factors):
+        if not unit.is_unit:
+            continue
+        here = np.isin(unit.entry_atoms, site)
+        parameters = unit.parameters()
         for parameter in np.unique(parameters[here]).tolist():
             rows = here & (parameters == parameter)
-            found.setdefault(("parameter", parameter), {})["units", place] = rows
+            found.setdefault(("parameter", parameter), {})[place] = rows
     return found
 
 

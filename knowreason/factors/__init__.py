@@ -1,20 +1,8 @@
 """Factor graphs as tensors; no rule and no table is known here."""
 
 from knowreason.factors.atoms import AtomSpan, AtomTable
-from knowreason.factors.graph import (
-    FALSE,
-    OPEN,
-    TRUE,
-    Blocks,
-    Clause,
-    ClauseList,
-    CountGroup,
-    FactorGraph,
-    FactorGroup,
-    Table,
-    UnitGroup,
-    row_weights,
-)
+from knowreason.factors.graph import FALSE, OPEN, TRUE, Blocks, FactorGraph
+from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.parameters import ParameterKind, ParameterTable
 
 __all__ = [
@@ -24,14 +12,8 @@ __all__ = [
     "AtomSpan",
     "AtomTable",
     "Blocks",
-    "Clause",
-    "ClauseList",
-    "CountGroup",
     "FactorGraph",
-    "FactorGroup",
+    "GroundFactors",
     "ParameterKind",
     "ParameterTable",
-    "Table",
-    "UnitGroup",
-    "row_weights",
 ]

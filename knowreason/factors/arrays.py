@@ -61,25 +61,3 @@ def entries_of(offsets: Array, rows: Array) -> tuple[NDArray[np.int64], NDArray[
 def sum_by(index: Array, values: Array, count: int) -> NDArray[np.float64]:
     """``float64[count]``: sum of ``values`` at each index."""
     return np.bincount(index, values, count).astype(np.float64)
-
-
-def parameters_of(parameter: int | Tensor, rows: int) -> NDArray[np.int64]:
-    """``int64[rows]`` parameter index of every row."""
-    if isinstance(parameter, int):
-        return np.full(rows, parameter, dtype=np.int64)
-    return array(parameter).astype(np.int64)
-
-
-def values_of(value: Tensor | None, rows: int) -> NDArray[np.float64]:
-    """``float64[rows]`` feature value of every row."""
-    return np.ones(rows) if value is None else array(value).astype(np.float64)
-
-
-def choose_parameter(parameter: int | Tensor | None, rows: Tensor) -> int | Tensor | None:
-    """The parameter of a choice of rows (``int64[r]``)."""
-    return parameter[rows] if isinstance(parameter, Tensor) else parameter
-
-
-def choose_value(value: Tensor | None, rows: Tensor) -> Tensor | None:
-    """The feature values of a choice of rows (``int64[r]``)."""
-    return None if value is None else value[rows]

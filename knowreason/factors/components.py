@@ -11,17 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from knowreason.factors.arrays import Array, array, owners
-from knowreason.factors.graph import (
-    OPEN,
-    Blocks,
-    ClauseList,
-    CountGroup,
-    FactorGraph,
-    FactorGroup,
-    UnitGroup,
-)
-from knowreason.factors.rows import Part, renumbered, some_rows
+from knowreason.factors.arrays import Array, array
+from knowreason.factors.graph import OPEN, FactorGraph
 
 
 def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
@@ -48,30 +39,15 @@ def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
 
 
 def _edges(graph: FactorGraph) -> Iterator[tuple[Array, Array]]:
-    for group in graph.groups:
-        atoms = array(group.atoms)
-        for j in range(1, atoms.shape[1]):
-            yield atoms[:, 0], atoms[:, j]
-    lists: tuple[ClauseList | CountGroup | Blocks, ...]
-    lists = (*graph.clause_lists, *graph.counts, graph.blocks)
-    for part in lists:
-        atoms, first = array(part.atoms), first_atoms(part)
-        yield np.repeat(first, np.diff(array(part.offsets))), atoms
-
-
-def first_atoms(part: FactorGroup | UnitGroup | ClauseList | CountGroup | Blocks) -> Array:
-    """One atom of every row (``int32[m]``); the target of a count that has one."""
-    atoms = array(part.atoms)
-    if isinstance(part, UnitGroup):
-        return atoms
-    if isinstance(part, FactorGroup):
-        return atoms[:, 0]
-    starts = array(part.offsets)[:-1]
-    if not isinstance(part, CountGroup):
-        return atoms[starts]
-    target = array(part.target)
-    first = np.concatenate([atoms, np.zeros(1, np.int32)])[starts]
-    return np.where(target >= 0, target, first)
+    for part in graph.couplings:
+        if part.offsets is None and part.target is None:
+            atoms = array(part.atoms)
+            for j in range(1, atoms.shape[1]):
+                yield atoms[:, 0], atoms[:, j]
+        else:
+            yield np.repeat(part.first_atoms(), np.diff(part.row_offsets)), part.entry_atoms
+    blocks = graph.blocks
+    yield np.repeat(blocks.first_atoms(), np.diff(array(blocks.offsets))), array(blocks.atoms)
 
 
 def subgraph(graph: FactorGraph, keep: NDArray[np.bool_]) -> tuple[FactorGraph, NDArray[np.int64]]:
@@ -90,28 +66,22 @@ def subgraph(graph: FactorGraph, keep: NDArray[np.bool_]) -> tuple[FactorGraph, 
     number = np.full(graph.atom_count, -1, dtype=np.int32)
     number[atoms] = np.arange(len(atoms), dtype=np.int32)
     index = torch.from_numpy(atoms)
-    groups = [_chosen(group, keep, number) for group in graph.groups]
-    lists = [_chosen(part, keep, number) for part in graph.clause_lists]
-    units = [_chosen(unit, keep, number) for unit in graph.units]
-    counts = [_chosen(part, keep, number) for part in graph.counts]
+    parts = [
+        part.take(np.flatnonzero(keep[part.first_atoms()])).renumbered(number)
+        for part in graph.factors
+    ]
+    blocks = graph.blocks.take(np.flatnonzero(keep[graph.blocks.first_atoms()]))
     chosen = replace(
         graph,
         log_odds=graph.log_odds[index],
         evidence=graph.evidence[index],
-        groups=tuple(group for group in groups if group.rows),
-        clause_lists=tuple(part for part in lists if part.rows),
-        units=tuple(part for part in units if part.rows),
-        counts=tuple(part for part in counts if part.rows),
-        blocks=_chosen(graph.blocks, keep, number),
+        factors=tuple(part for part in parts if part.rows),
+        blocks=blocks.renumbered(number),
         auxiliary=None if graph.auxiliary is None else graph.auxiliary[index],
         constant=None,
         offset=0.0,
     )
     return chosen, atoms
-
-
-def _chosen(part: Part, keep: Array, number: Array) -> Part:
-    return renumbered(some_rows(part, np.flatnonzero(keep[first_atoms(part)])), number)
 
 
 def log2_states(graph: FactorGraph, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
@@ -120,20 +90,14 @@ def log2_states(graph: FactorGraph, labels: NDArray[np.int32], count: int) -> ND
     Variables are blocks and the atoms that no block holds and no count defines.
     """
     alone = array(graph.evidence) == OPEN
-    for part in graph.counts:
-        target = array(part.target)
-        alone[target[target >= 0]] = False
+    for part in graph.factors:
+        if part.target is not None:
+            target = part.targets()
+            alone[target[target >= 0]] = False
     alone[array(graph.blocks.atoms)] = False
     states = np.bincount(labels[alone], minlength=count).astype(np.float64)
     if graph.blocks.count:
         offsets = array(graph.blocks.offsets)
         sizes = np.log2(np.diff(offsets) + array(graph.blocks.at_most_one))
-        states += np.bincount(labels[first_atoms(graph.blocks)], sizes, minlength=count)
+        states += np.bincount(labels[graph.blocks.first_atoms()], sizes, minlength=count)
     return states
-
-
-def block_of(graph: FactorGraph) -> NDArray[np.int64]:
-    """``int64[n]``: the block that holds each atom, ``-1`` for none."""
-    block = np.full(graph.atom_count, -1, dtype=np.int64)
-    block[array(graph.blocks.atoms)] = owners(array(graph.blocks.offsets))
-    return block

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from knowreason.factors.graph import (
-    OPEN,
-    Blocks,
-    ClauseList,
-    CountGroup,
-    FactorGraph,
-    FactorGroup,
-    Table,
-)
+from knowreason.factors.arrays import array, segment_sum
+from knowreason.factors.graph import OPEN, Blocks, FactorGraph
+from knowreason.factors.ground_factors import GroundFactors
+from knowreason.factors.potentials import potential_of
 
 _CHUNK_ENTRIES = 1 << 23  # truth values held at once
 
@@ -61,74 +58,50 @@ def holds(graph: FactorGraph, worlds: Tensor) -> Tensor:
     return _by_chunks(graph, worlds, lambda part: _holds(graph, part))
 
 
-def row_truth(group: FactorGroup | ClauseList, worlds: Tensor) -> Tensor:
-    """``float64[s, m]``: value of every row's potential in each world (``int8[s, n]``)."""
-    if isinstance(group, ClauseList):
-        return (_literal_counts(group, worlds) > 0).to(torch.float64)
-    states = worlds[:, group.atoms.long()]
-    if isinstance(group.potential, Table):
-        shifts = torch.arange(states.shape[2])
-        index = (states.long() << shifts).sum(-1)
-        return group.potential.values.to(torch.float64)[index]
-    signs = torch.tensor(group.potential.signs, dtype=torch.bool)
-    return (states.bool() == signs).any(-1).to(torch.float64)
+def row_scores(factors: GroundFactors, worlds: Tensor) -> NDArray[np.int64]:
+    """``int64[s, m]``: score of every row in each world (``int8[s, n]``)."""
+    true = array(worlds)[:, factors.entry_atoms] == factors.entry_signs
+    weight = potential_of(factors).entry_weights(factors)
+    gain = true.astype(np.int64) if weight is None else true * weight
+    return np.asarray(segment_sum(gain.T, factors.row_offsets).T)
 
 
-def count_holds(group: CountGroup, worlds: Tensor) -> Tensor:
-    """``bool[s, m]``: whether each count definition or demand holds in each world."""
-    count = _literal_counts(group, worlds)
-    inside = (count >= group.lower) & (count <= group.upper)
-    demanded = group.target < 0
-    target = worlds[:, group.target.long().clamp(min=0)].bool()
-    return torch.where(demanded, inside, inside == target)
+def row_truth(factors: GroundFactors, worlds: Tensor) -> Tensor:
+    """``float64[s, m]``: value of every row's potential in each world (``int8[s, n]``).
+
+    Of a row with a target: whether the target is what the row defines.
+    """
+    found = potential_of(factors).of_score(factors, row_scores(factors, worlds), slice(None))
+    if factors.target is not None:
+        target = factors.targets()
+        is_true = array(worlds)[:, np.maximum(target, 0)] > 0
+        found = np.where((target < 0) | is_true, found, 1 - found)
+    return torch.from_numpy(found)
 
 
 def blocks_hold(blocks: Blocks, worlds: Tensor) -> Tensor:
     """``bool[s, b]``: whether each block has the number of true atoms it allows."""
-    count = _segment_counts(worlds[:, blocks.atoms.long()].bool(), blocks.offsets)
+    true = array(worlds)[:, array(blocks.atoms)].astype(np.int64)
+    count = torch.from_numpy(segment_sum(true.T, array(blocks.offsets)).T)
     return (count == 1) | (blocks.at_most_one & (count == 0))
 
 
 def _features(graph: FactorGraph, worlds: Tensor) -> Tensor:
     total = torch.zeros(worlds.shape[0], graph.parameter_count, dtype=torch.float64)
-    for group in graph.factors:
-        if group.parameter is not None:
-            _add(total, group.parameter, group.value, row_truth(group, worlds))
-    for unit in graph.units:
-        truth = worlds[:, unit.atoms.long()].to(torch.float64)
-        _add(total, unit.parameter, unit.value, truth)
-    return total if graph.constant is None else total + graph.constant
-
-
-def _add(total: Tensor, parameter: int | Tensor, value: Tensor | None, truth: Tensor) -> None:
-    weighted = truth if value is None else truth * value
-    if isinstance(parameter, int):
-        total[:, parameter] += weighted.sum(1)
-    else:
-        total.index_add_(1, parameter.long(), weighted)
+    for part in graph.factors:
+        if not part.is_hard:
+            weighted = row_truth(part, worlds) * torch.from_numpy(part.values())
+            total.index_add_(1, torch.from_numpy(part.parameters()), weighted)
+    return total + graph.constants
 
 
 def _holds(graph: FactorGraph, worlds: Tensor) -> Tensor:
     clamped = graph.evidence != OPEN
     good = (worlds[:, clamped] == graph.evidence[clamped]).all(1)
-    for group in graph.factors:
-        if group.is_hard:
-            good &= (row_truth(group, worlds) > 0).all(1)
-    for count in graph.counts:
-        good &= count_holds(count, worlds).all(1)
+    for part in graph.factors:
+        if part.is_hard:
+            good &= (row_truth(part, worlds) > 0).all(1)
     return good & blocks_hold(graph.blocks, worlds).all(1)
-
-
-def _literal_counts(group: ClauseList | CountGroup, worlds: Tensor) -> Tensor:
-    return _segment_counts(worlds[:, group.atoms.long()].bool() == group.signs, group.offsets)
-
-
-def _segment_counts(truth: Tensor, offsets: Tensor) -> Tensor:
-    """``int64[s, m]``: number of true entries of ``bool[s, offsets[-1]]`` per CSR row."""
-    rows = offsets.shape[0] - 1
-    owner = torch.repeat_interleave(torch.arange(rows), offsets.diff())
-    counts = torch.zeros(truth.shape[0], rows, dtype=torch.int64)
-    return counts.index_add_(1, owner, truth.long())
 
 
 def _by_chunks(graph: FactorGraph, worlds: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
@@ -136,7 +109,6 @@ def _by_chunks(graph: FactorGraph, worlds: Tensor, f: Callable[[Tensor], Tensor]
 
 
 def _chunks(graph: FactorGraph, worlds: Tensor) -> Iterator[Tensor]:
-    sizes = [group.atoms.numel() for group in graph.factors]
-    sizes += [count.atoms.numel() for count in graph.counts]
+    sizes = [part.atoms.numel() for part in graph.factors]
     step = max(1, _CHUNK_ENTRIES // max([graph.atom_count, 1, *sizes]))
     yield from worlds.split(step)

@@ -4,122 +4,26 @@ The distribution over worlds ``x`` (one 0/1 an atom) is log-linear in one parame
 vector ``theta`` (rule weights, predicate biases, model scales alike)::
 
     log p(x) = sum_a log_odds[a] * x[a]
-             + sum_units theta[unit.parameter] * unit.value * x[unit.atom]
-             + sum_groups sum_rows theta[parameter] * value * f(x[row])
+             + sum_factors sum_rows theta[parameter] * value * f(x[row])
              + sum_p theta[p] * constant[p] + offset
              - log Z
 
-restricted to worlds in which every hard group, block and count definition holds.
+restricted to worlds in which every hard row, block and definition holds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from knowreason.factors.arrays import Array, array, entries_of, owners, tensor
+from knowreason.factors.ground_factors import GroundFactors
+
 OPEN, FALSE, TRUE = -1, 0, 1  # values of FactorGraph.evidence
-
-
-@dataclass(frozen=True)
-class Clause:
-    """A disjunction of literals; ``signs[j]`` is true where literal ``j`` is positive."""
-
-    signs: tuple[bool, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Any 0/1 function of ``k`` atoms.
-
-    ``values`` is ``float32[2**k]``; the index of a state has bit ``j`` set when atom
-    ``j`` (column ``j`` of the group) is true.
-    """
-
-    values: Tensor
-
-
-@dataclass(frozen=True)
-class FactorGroup:
-    """All groundings of a rule that left the same literal positions open.
-
-    Attributes:
-        atoms: ``int32[m, k]``, distinct atoms within a row.
-        potential: shape shared by all rows.
-        parameter: index into ``theta``: one for all rows, or ``int32[m]``. ``None`` for
-            a hard group, whose every row must be true.
-        value: ``float32[m]`` feature values; ``None`` where all are 1.
-        rule: opaque label of where the group came from, ``-1`` for none.
-    """
-
-    atoms: Tensor
-    potential: Clause | Table
-    parameter: int | Tensor | None
-    value: Tensor | None = None
-    rule: int = -1
-
-    @property
-    def is_hard(self) -> bool:
-        """Whether every row must hold."""
-        return self.parameter is None
-
-    @property
-    def rows(self) -> int:
-        """Number of ground factors."""
-        return self.atoms.shape[0]
-
-
-@dataclass(frozen=True)
-class ClauseList:
-    """Clauses of varying length in CSR form (an ``exists`` over open atoms).
-
-    Attributes:
-        offsets: ``int64[m + 1]``.
-        atoms: ``int32[offsets[-1]]``, distinct within a clause.
-        signs: ``bool[offsets[-1]]``, true for a positive literal.
-        parameter, value, rule: as in :class:`FactorGroup`.
-    """
-
-    offsets: Tensor
-    atoms: Tensor
-    signs: Tensor
-    parameter: int | Tensor | None
-    value: Tensor | None = None
-    rule: int = -1
-
-    @property
-    def is_hard(self) -> bool:
-        """Whether every row must hold."""
-        return self.parameter is None
-
-    @property
-    def rows(self) -> int:
-        """Number of ground clauses."""
-        return self.offsets.shape[0] - 1
-
-
-@dataclass(frozen=True)
-class UnitGroup:
-    """Features of single atoms: unit rules, biases, models' log-likelihood ratios.
-
-    Attributes:
-        atoms: ``int32[m]``.
-        parameter: index into ``theta``, one for all rows or ``int32[m]``.
-        value: ``float32[m]``, ``None`` where all are 1. A negative literal ``!x`` enters
-            as ``-v`` here and ``+v`` in :attr:`FactorGraph.constant`.
-        rule: opaque label of where it came from.
-    """
-
-    atoms: Tensor
-    parameter: int | Tensor
-    value: Tensor | None = None
-    rule: int = -1
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return self.atoms.shape[0]
 
 
 @dataclass(frozen=True)
@@ -153,33 +57,28 @@ class Blocks:
             torch.zeros(0, dtype=torch.bool),
         )
 
+    def first_atoms(self) -> NDArray[np.int32]:
+        """``int32[b]``: one atom of every block."""
+        return array(self.atoms)[array(self.offsets)[:-1]]
 
-@dataclass(frozen=True)
-class CountGroup:
-    """Hard definitions ``target <=> lower <= (number of true literals) <= upper``; CSR.
+    def of_atom(self, atoms: int) -> NDArray[np.int64]:
+        """``int64[n]``: the block that holds each atom, ``-1`` for none."""
+        block = np.full(atoms, -1, dtype=np.int64)
+        block[array(self.atoms)] = owners(array(self.offsets))
+        return block
 
-    Attributes:
-        offsets: ``int64[m + 1]``.
-        atoms: ``int32[offsets[-1]]``, distinct within a row.
-        signs: ``bool[offsets[-1]]``, true for a positive literal.
-        lower, upper: ``int32[m]``, inclusive.
-        target: ``int32[m]``, the auxiliary atom defined by the row; ``-1`` demands that
-            the count lies in the interval.
-        rule: opaque label of where it came from.
-    """
+    def take(self, rows: Array) -> Blocks:
+        """Only these blocks (``int64[r]``), in this order."""
+        entries, offsets = entries_of(array(self.offsets), rows)
+        return Blocks(
+            torch.from_numpy(offsets),
+            self.atoms[torch.from_numpy(entries)],
+            self.at_most_one[torch.from_numpy(rows)],
+        )
 
-    offsets: Tensor
-    atoms: Tensor
-    signs: Tensor
-    lower: Tensor
-    upper: Tensor
-    target: Tensor
-    rule: int = -1
-
-    @property
-    def rows(self) -> int:
-        """Number of definitions."""
-        return self.target.shape[0]
+    def renumbered(self, number: Array) -> Blocks:
+        """The same blocks over other numbers of their atoms (``int32[n]``)."""
+        return replace(self, atoms=tensor(number[array(self.atoms)], torch.int32))
 
 
 @dataclass(frozen=True)
@@ -192,7 +91,7 @@ class FactorGraph:
         evidence: ``int8[n]``: ``OPEN``, ``FALSE`` or ``TRUE``. Grounding folds evidence
             away; what is clamped here (training labels) is folded by
             :func:`knowreason.factors.condition`.
-        groups, clause_lists, units, counts: the factors.
+        factors: ground factors, units among them.
         blocks: functional predicates.
         auxiliary: ``bool[n]``, atoms defined by counts; never reported.
         constant: ``float64[p]``, feature totals of groundings already decided.
@@ -202,10 +101,7 @@ class FactorGraph:
     log_odds: Tensor
     theta: Tensor
     evidence: Tensor
-    groups: tuple[FactorGroup, ...] = ()
-    clause_lists: tuple[ClauseList, ...] = ()
-    units: tuple[UnitGroup, ...] = ()
-    counts: tuple[CountGroup, ...] = ()
+    factors: tuple[GroundFactors, ...] = ()
     blocks: Blocks = field(default_factory=Blocks.none)
     auxiliary: Tensor | None = None
     constant: Tensor | None = None
@@ -222,9 +118,21 @@ class FactorGraph:
         return self.theta.shape[0]
 
     @property
-    def factors(self) -> tuple[FactorGroup | ClauseList, ...]:
-        """Groups and clause lists, in this order."""
-        return (*self.groups, *self.clause_lists)
+    def units(self) -> tuple[GroundFactors, ...]:
+        """Features of single atoms: the unary part."""
+        return tuple(part for part in self.factors if part.is_unit)
+
+    @property
+    def couplings(self) -> tuple[GroundFactors, ...]:
+        """All other factors; the rows of engines are numbered in this order."""
+        return tuple(part for part in self.factors if not part.is_unit)
+
+    @property
+    def constants(self) -> Tensor:
+        """``float64[p]``: ``constant``, zeros where there is none."""
+        if self.constant is None:
+            return torch.zeros(self.parameter_count, dtype=torch.float64)
+        return self.constant
 
     def with_theta(self, theta: Tensor) -> FactorGraph:
         """The same graph at other parameter values (``float64[p]``)."""
@@ -238,15 +146,5 @@ class FactorGraph:
         """``float64[n]``: fixed log-odds plus every unit feature at current ``theta``."""
         total = self.log_odds.to(torch.float64).clone()
         for unit in self.units:
-            weight = row_weights(self.theta, unit.parameter, unit.value, unit.rows)
-            total.index_add_(0, unit.atoms.long(), weight)
+            total.index_add_(0, unit.atoms[:, 0].long(), unit.weights(self.theta))
         return total
-
-
-def row_weights(theta: Tensor, parameter: int | Tensor, value: Tensor | None, rows: int) -> Tensor:
-    """``float64[rows]``: ``theta[parameter] * value`` of each row."""
-    if isinstance(parameter, int):
-        weight = theta[parameter].to(torch.float64).expand(rows)
-    else:
-        weight = theta.to(torch.float64)[parameter.long()]
-    return weight if value is None else weight * value.to(torch.float64)

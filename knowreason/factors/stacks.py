@@ -11,24 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from knowreason.factors.arrays import (
-    Array,
-    array,
-    offsets_of,
-    owners,
-    parameters_of,
-    sum_by,
-    values_of,
-)
-from knowreason.factors.components import first_atoms
-from knowreason.factors.graph import Clause, ClauseList, FactorGraph, FactorGroup, Table
+from knowreason.factors.arrays import Array, array, offsets_of, owners, sum_by
+from knowreason.factors.graph import FactorGraph
+from knowreason.factors.ground_factors import TABLE, GroundFactors
+from knowreason.factors.potentials import potential_of
 
 Hash: TypeAlias = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class FlatRows:
-    """Every row of all factors, groups before clause lists.
+    """Every row of all factors but units, in the order of ``FactorGraph.couplings``.
 
     Attributes:
         parameter: ``int64[m]``, ``-1`` for a hard row.
@@ -45,17 +38,12 @@ class FlatRows:
     @staticmethod
     def of(graph: FactorGraph) -> FlatRows:
         """The rows of a graph."""
-        parts = graph.factors
-        parameters = [
-            np.full(p.rows, -1) if p.parameter is None else parameters_of(p.parameter, p.rows)
-            for p in parts
-        ]
-        values = [values_of(p.value, p.rows) for p in parts]
+        parts = graph.couplings
         return FlatRows(
-            np.concatenate([np.zeros(0, np.int64), *parameters]),
-            np.concatenate([np.zeros(0), *values]),
-            offsets_of(np.array([p.rows for p in parts], dtype=np.int64)),
-            np.array([p.rule for p in parts], dtype=np.int64),
+            np.concatenate([np.zeros(0, np.int64), *(part.parameters() for part in parts)]),
+            np.concatenate([np.zeros(0), *(part.values() for part in parts)]),
+            offsets_of(np.array([part.rows for part in parts], dtype=np.int64)),
+            np.array([part.rule for part in parts], dtype=np.int64),
         )
 
     def weights(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,38 +60,76 @@ class FlatRows:
 
 
 @dataclass(frozen=True)
-class LocalRow:
-    """A factor over local atoms; ``potential`` of a clause list is a :class:`Clause`."""
+class LocalPotential:
+    """Potential of one ground factor, whatever its atoms.
 
+    Attributes:
+        factor: the row, or rows that have it.
+        signs: ``bool[k]`` of its literals.
+        bounds: ``lower`` and ``upper``.
+        weight: ``int64[k]`` what true literals add to its score; ``None`` means 1.
+        key: what tells potentials of as many atoms apart.
+    """
+
+    factor: GroundFactors
+    signs: NDArray[np.bool_]
+    bounds: tuple[int, int]
+    weight: NDArray[np.int64] | None
+    key: tuple[object, ...]
+
+    @staticmethod
+    def of(factor: GroundFactors) -> LocalPotential:
+        """Of one row, or of rows of equal length that share everything but their atoms."""
+        signs = factor.row_signs if factor.offsets is None else factor.entry_signs
+        lower, upper, table = factor.lower, factor.upper, None
+        low = lower if isinstance(lower, int) else int(lower[0])
+        high = len(signs) if upper is None else upper if isinstance(upper, int) else int(upper[0])
+        weight = potential_of(factor).entry_weights(factor)
+        if factor.table is not None:
+            table = array(factor.table)[factor.table_ids()[0]].tobytes()
+        key = (factor.potential, factor.is_hard, signs.tobytes(), low, high, table)
+        return LocalPotential(
+            factor, signs, (low, high), None if weight is None else weight[: len(signs)], key
+        )
+
+
+@dataclass(frozen=True)
+class LocalRow:
+    """A ground factor over local atoms.
+
+    Attributes:
+        potential: its potential.
+        atoms: local numbers of its atoms.
+        target: of the atom it defines, ``-1`` for none.
+        is_hard: whether it must hold.
+    """
+
+    potential: LocalPotential
     atoms: tuple[int, ...]
-    potential: Clause | Table
+    target: int
     is_hard: bool
 
-
-@dataclass(frozen=True)
-class LocalCount:
-    """A count definition over local atoms; ``target`` is ``-1`` for a demand."""
-
-    atoms: tuple[int, ...]
-    signs: tuple[bool, ...]
-    lower: int
-    upper: int
-    target: int
+    def of_states(self, true: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """``float64[s]``: its potential where its atoms have truths ``bool[k, s]``."""
+        mine = self.potential
+        literal = true == mine.signs[:, None]
+        score = literal.sum(0) if mine.weight is None else mine.weight @ literal
+        found = potential_of(mine.factor).of_score(mine.factor, score[:, None], slice(None))
+        return found[:, 0]
 
 
 @dataclass(frozen=True)
-class Wiring:
+class ComponentShape:
     """The shape that all components of a stack share; atoms are numbered within it.
 
     Attributes:
         atoms: number of atoms.
-        rows, counts: factors and count definitions.
+        rows: factors.
         blocks: members of each block and whether at most one is true.
     """
 
     atoms: int
     rows: tuple[LocalRow, ...]
-    counts: tuple[LocalCount, ...]
     blocks: tuple[tuple[tuple[int, ...], bool], ...]
 
 
@@ -112,13 +138,13 @@ class Stack:
     """Components of one shape.
 
     Attributes:
-        wiring: their shape.
+        shape: their shape.
         components: ``int64[b]`` labels.
         atoms: ``int64[b, a]`` atom at each local number.
-        rows: ``int64[b, r]`` flat row (:class:`FlatRows`) at each of ``wiring.rows``.
+        rows: ``int64[b, r]`` flat row (:class:`FlatRows`) at each of ``shape.rows``.
     """
 
-    wiring: Wiring
+    shape: ComponentShape
     components: NDArray[np.int64]
     atoms: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -157,15 +183,16 @@ class Shapes:
         self.graph, self.rows = graph, FlatRows.of(graph)
         self._labels, self._count = labels, count
         self._row_starts: list[int] = self.rows.starts.tolist()
-        self._parts = graph.factors
-        self._members = [array(part.atoms) for part in self._parts]
+        self._parts = graph.couplings
+        self._members = [part.entry_atoms for part in self._parts]
+        self._single: dict[tuple[int, int], LocalPotential] = {}
         order = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
         self._atoms = _Sorted(order, self._starts(labels[order]))
         self._local = np.zeros(len(labels), dtype=np.int64)
         self._local[order] = np.arange(len(order)) - self._atoms.starts[labels[order]]
         self._potentials: dict[object, int] = {}
         self._sort_rows()
-        self._sort_others()
+        self._sort_blocks()
         self.shape, self.members = self._identify()
 
     @property
@@ -175,8 +202,8 @@ class Shapes:
 
     def stack(self, chosen: NDArray[np.int64]) -> Stack:
         """The stack of chosen components (``int64[b]``), all of one shape."""
-        wiring = self._wiring(int(chosen[0]))
-        return Stack(wiring, chosen, self._atoms.stacked(chosen), self._rows.stacked(chosen))
+        shape = self._shape(int(chosen[0]))
+        return Stack(shape, chosen, self._atoms.stacked(chosen), self._rows.stacked(chosen))
 
     def stacks(self, chosen: NDArray[np.int64]) -> list[Stack]:
         """One stack for every shape among chosen components (``int64[c]``)."""
@@ -192,26 +219,18 @@ class Shapes:
     def _sort_rows(self) -> None:
         hashes = [np.zeros(0, np.uint64)]
         component = [np.zeros(0, np.int32)]
-        for part in self.graph.factors:
-            hashes.append(self._group_hash(part))
-            component.append(self._labels[first_atoms(part)])
+        for part in self._parts:
+            hashes.append(self._factor_hash(part))
+            component.append(self._labels[part.first_atoms()])
         self._row_hash = np.concatenate(hashes)
         self._row_component = np.concatenate(component)
         order = np.lexsort((self._row_hash, self._row_component))
         self._rows = _Sorted(order, self._starts(self._row_component[order]))
 
-    def _sort_others(self) -> None:
-        self._counts = []
-        for part in self.graph.counts:
-            owner = self._labels[first_atoms(part)]
-            order = np.argsort(owner, kind="stable")
-            self._counts.append(_Sorted(order, self._starts(owner[order])))
-        if self.graph.blocks.count:
-            owner = self._labels[first_atoms(self.graph.blocks)]
-            order = np.argsort(owner, kind="stable")
-            self._blocks: _Sorted | None = _Sorted(order, self._starts(owner[order]))
-        else:
-            self._blocks = None
+    def _sort_blocks(self) -> None:
+        owner = self._labels[self.graph.blocks.first_atoms()]
+        order = np.argsort(owner, kind="stable")
+        self._blocks = _Sorted(order, self._starts(owner[order]))
 
     def _identify(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Shape of every component (``int64[c]``) and members of every shape."""
@@ -219,102 +238,83 @@ class Shapes:
         np.add.at(first, self._row_component, self._row_hash)
         second = np.zeros(self._count, dtype=np.uint64)
         np.add.at(second, self._row_component, _mix(self._row_hash ^ _SALT))
-        for component, hashes in self._other_hashes():
-            np.add.at(first, component, hashes)
-            np.add.at(second, component, _mix(hashes ^ _SALT))
+        component, hashes = self._labels[self.graph.blocks.first_atoms()], self._block_hash()
+        np.add.at(first, component, hashes)
+        np.add.at(second, component, _mix(hashes ^ _SALT))
         order = np.lexsort((second, first))
         changes = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
         shape = np.zeros(self._count, dtype=np.int64)
         shape[order[1:]] = np.cumsum(changes)
         return shape, np.bincount(shape)
 
-    def _group_hash(self, part: FactorGroup | ClauseList) -> Hash:
-        if isinstance(part, ClauseList):
-            seed = self._potential(("list", part.is_hard))
-            return _mix(seed + self._literal_hash(part.offsets, part.atoms, part.signs))
-        key = (
-            part.potential
-            if isinstance(part.potential, Clause)
-            else array(part.potential.values).tobytes()
-        )
-        seed = self._potential((key, part.is_hard))
-        local = self._local[array(part.atoms)].astype(np.uint64)
-        total = np.full(part.rows, seed, dtype=np.uint64)
-        for column in local.T:
-            total = _mix(total * _STEP + column)
+    def _factor_hash(self, part: GroundFactors) -> Hash:
+        """``uint64[m]``: potential, hardness and local atoms of every row."""
+        if part.potential == TABLE:
+            assert part.table is not None
+            keys = [(table.tobytes(), part.is_hard) for table in array(part.table)]
+            total = np.array([self._potential(key) for key in keys], np.uint64)[part.table_ids()]
+        else:
+            signs = None if part.offsets is not None else part.row_signs.tobytes()
+            seed = self._potential((part.potential, signs, part.is_hard))
+            total = np.full(part.rows, seed, dtype=np.uint64)
+        if part.offsets is None:
+            for column in self._local[array(part.atoms)].astype(np.uint64).T:
+                total = _mix(total * _STEP + column)
+        else:
+            total = _mix(total + self._literal_hash(part.offsets, part.atoms, part.signs))
+        if part.potential == TABLE or part.is_clause:
+            return total
+        target = part.targets()
+        local = np.where(target >= 0, self._local[np.maximum(target, 0)], -1)
+        for column in (local, *part.bounds()):
+            total = _mix(total * _STEP + column.astype(np.uint64))
         return total
 
     def _potential(self, key: object) -> np.uint64:
         number = self._potentials.setdefault(key, len(self._potentials) + 1)
         return np.uint64(number * 0x9E3779B97F4A7C15 & _MASK)
 
-    def _literal_hash(self, offsets: Tensor, atoms: Tensor, signs: Tensor) -> Hash:
+    def _literal_hash(self, offsets: Tensor, atoms: Tensor, signs: Tensor | None) -> Hash:
         local = self._local[array(atoms)].astype(np.uint64)
-        signed = _mix(local * np.uint64(2) + array(signs).astype(np.uint64))
+        sign = np.ones(len(local), bool) if signs is None else array(signs)
+        signed = _mix(local * np.uint64(2) + sign.astype(np.uint64))
         starts = array(offsets)
         total = np.zeros(len(starts) - 1, dtype=np.uint64)
         np.add.at(total, owners(starts), signed)
         return total
 
-    def _other_hashes(self) -> list[tuple[Array, Hash]]:
-        found = []
-        for part in self.graph.counts:
-            total = self._literal_hash(part.offsets, part.atoms, part.signs)
-            target = array(part.target).astype(np.int64)
-            local = np.where(target >= 0, self._local[np.maximum(target, 0)], -1)
-            for field in (local, array(part.lower), array(part.upper)):
-                total = _mix(total * _STEP + field.astype(np.int64).astype(np.uint64))
-            found.append((self._labels[first_atoms(part)], _mix(total + self._potential("count"))))
+    def _block_hash(self) -> Hash:
         blocks = self.graph.blocks
-        if blocks.count:
-            signs = torch.repeat_interleave(blocks.at_most_one, blocks.offsets.diff())
-            total = self._literal_hash(blocks.offsets, blocks.atoms, signs)
-            owner = self._labels[first_atoms(blocks)]
-            found.append((owner, _mix(total + self._potential("block"))))
-        return found
+        signs = torch.repeat_interleave(blocks.at_most_one, blocks.offsets.diff())
+        return _mix(
+            self._literal_hash(blocks.offsets, blocks.atoms, signs) + self._potential("block")
+        )
 
-    def _wiring(self, component: int) -> Wiring:
+    def _shape(self, component: int) -> ComponentShape:
         rows = tuple(self._local_row(int(row)) for row in self._rows.of(component))
-        counts = []
-        for part, index in zip(self.graph.counts, self._counts, strict=True):
-            chosen = index.of(component)
-            for row in chosen:
-                places = slice(int(part.offsets[row]), int(part.offsets[row + 1]))
-                target = int(part.target[row])
-                counts.append(
-                    LocalCount(
-                        self._local_atoms(part.atoms[places]),
-                        tuple(bool(s) for s in part.signs[places]),
-                        int(part.lower[row]),
-                        int(part.upper[row]),
-                        int(self._local[target]) if target >= 0 else -1,
-                    )
-                )
         atoms = int(self._atoms.starts[component + 1] - self._atoms.starts[component])
-        return Wiring(atoms, rows, tuple(counts), self._local_blocks(component))
+        return ComponentShape(atoms, rows, self._local_blocks(component))
 
     def _local_row(self, row: int) -> LocalRow:
-        group = bisect_right(self._row_starts, row) - 1
-        part, place = self._parts[group], row - self._row_starts[group]
-        if isinstance(part, FactorGroup):
-            atoms = self._local[self._members[group][place]]
-            return LocalRow(tuple(atoms.tolist()), part.potential, part.is_hard)
-        entries = slice(int(part.offsets[place]), int(part.offsets[place + 1]))
-        atoms = self._local[self._members[group][entries]]
-        signs = tuple(array(part.signs)[entries].tolist())
-        return LocalRow(tuple(atoms.tolist()), Clause(signs), part.is_hard)
+        number = bisect_right(self._row_starts, row) - 1
+        part, place = self._parts[number], row - self._row_starts[number]
+        alike = part.is_alike
+        key = (number, 0 if alike else place)
+        if key not in self._single:
+            self._single[key] = LocalPotential.of(part if alike else part.take(np.array([place])))
+        first, last = part.row_offsets[place : place + 2].tolist()
+        target = -1 if part.target is None else int(part.target[place])
+        local = -1 if target < 0 else int(self._local[target])
+        atoms = tuple(self._local[self._members[number][first:last]].tolist())
+        return LocalRow(self._single[key], atoms, local, part.is_hard)
 
     def _local_blocks(self, component: int) -> tuple[tuple[tuple[int, ...], bool], ...]:
-        if self._blocks is None:
-            return ()
         blocks, found = self.graph.blocks, []
         for b in self._blocks.of(component):
             members = blocks.atoms[int(blocks.offsets[b]) : int(blocks.offsets[b + 1])]
-            found.append((self._local_atoms(members), bool(blocks.at_most_one[b])))
+            local = tuple(self._local[array(members)].tolist())
+            found.append((local, bool(blocks.at_most_one[b])))
         return tuple(found)
-
-    def _local_atoms(self, atoms: Tensor) -> tuple[int, ...]:
-        return tuple(self._local[array(atoms)].tolist())
 
 
 _MASK = (1 << 64) - 1

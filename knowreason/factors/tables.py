@@ -12,14 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.factors.arrays import Array, array
-from knowreason.factors.components import first_atoms
-from knowreason.factors.graph import Clause, ClauseList, FactorGraph, Table
+from knowreason.factors.arrays import Array
+from knowreason.factors.graph import FactorGraph
+from knowreason.factors.potentials import potential_of
 from knowreason.factors.stacks import FlatRows
 from knowreason.factors.variables import Variables
 from knowreason.row_keys import distinct_rows
-
-SHORT = 4  # clauses up to this length become tables
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,12 @@ class TableGroup:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _ShortRows:
     """Rows of equal arity that become tables."""
 
     atoms: NDArray[np.int64]
-    potential: Clause | Table
+    tables: NDArray[np.float64]
+    table_of: NDArray[np.int64]
     row: NDArray[np.int64]
     is_hard: bool
 
@@ -93,53 +92,34 @@ def state_digits(shape: tuple[int, ...]) -> NDArray[np.int64]:
     return np.indices(shape).reshape(len(shape), -1)
 
 
-def row_tensor(
-    potential: Clause | Table, places: Array, digits: Array, shape: tuple[int, ...]
+def table_over(
+    table: NDArray[np.float64], places: Array, digits: Array, shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """``float64[size]``: a potential over the flattened states of its scope.
+    """``float64[size]``: a table over atoms as one over the flattened states of its scope.
 
     Args:
-        potential: of ``k`` literals.
-        places: ``int64[k]`` which variable of the scope each literal's atom belongs to.
+        table: ``float64[2**k]``.
+        places: ``int64[k]`` which variable of the scope each atom belongs to.
         digits: ``int64[k]`` the state in which the atom is true.
         shape: states of each variable of the scope.
     """
     truth = state_digits(shape)[places] == np.asarray(digits)[:, None]
-    if isinstance(potential, Clause):
-        return (truth == np.array(potential.signs)[:, None]).any(0).astype(np.float64)
     index = (truth.astype(np.int64) << np.arange(len(truth))[:, None]).sum(0)
-    return array(potential.values).astype(np.float64)[index]
+    return np.asarray(table[index])
 
 
-def _short_rows(graph: FactorGraph, flat: FlatRows, chosen: Array) -> Iterator[_Rows]:
-    for start, group in zip(flat.starts, graph.groups, strict=False):
-        atoms = array(group.atoms)
-        if isinstance(group.potential, Table) or atoms.shape[1] <= SHORT:
-            rows = np.flatnonzero(chosen[atoms[:, 0]])
-            if len(rows):
-                kept = atoms[rows].astype(np.int64)
-                yield _Rows(kept, group.potential, start + rows, group.is_hard)
-    for start, part in zip(flat.starts[len(graph.groups) :], graph.clause_lists, strict=False):
-        yield from _short_lists(part, int(start), chosen)
-
-
-def _short_lists(part: ClauseList, start: int, chosen: Array) -> Iterator[_Rows]:
-    offsets, signs = array(part.offsets), array(part.signs)
-    lengths = np.diff(offsets)
-    short = chosen[first_atoms(part)] & (lengths <= SHORT)
-    for k in np.unique(lengths[short]):
-        rows = np.flatnonzero(short & (lengths == k))
-        places = offsets[rows][:, None] + np.arange(k)
-        codes = (signs[places] << np.arange(k)).sum(1)
-        for code in np.unique(codes):
-            same = codes == code
-            clause = Clause(tuple(bool(code >> j & 1) for j in range(k)))
-            atoms = array(part.atoms)[places[same]].astype(np.int64)
-            yield _Rows(atoms, clause, start + rows[same], part.is_hard)
+def _short_rows(graph: FactorGraph, flat: FlatRows, chosen: Array) -> Iterator[_ShortRows]:
+    for start, part in zip(flat.starts, graph.couplings, strict=False):
+        if part.target is not None:
+            continue
+        potential, mine = potential_of(part), chosen[part.first_atoms()]
+        for found in potential.patterns(part, potential.listed_up_to, mine):
+            atoms = found.atoms.astype(np.int64)
+            yield _ShortRows(atoms, found.tables, found.table_of, start + found.rows, part.is_hard)
 
 
 def _contributions(
-    rows: _Rows, variables: Variables, patterns: list[NDArray[np.float64]]
+    rows: _ShortRows, variables: Variables, patterns: list[NDArray[np.float64]]
 ) -> Iterator[_Contribution]:
     """Scopes of rows and their potentials as patterns (appended to ``patterns``)."""
     owner, digit = variables.of_atom[rows.atoms], variables.digit[rows.atoms]
@@ -153,13 +133,15 @@ def _contributions(
         same = np.flatnonzero(widths == width)
         scope = ordered[same][fresh[same]].reshape(-1, width)
         sizes = variables.sizes[scope]
-        key = np.concatenate([places[same], digit[same], sizes], axis=1)
+        table = rows.table_of[same, None]
+        key = np.concatenate([places[same], digit[same], sizes, table], axis=1)
         first, inverse = distinct_rows(key.T)
         number = np.arange(len(first)) + len(patterns)
         for i in first:
             shape = tuple(int(d) for d in sizes[i])
             chosen = same[i]
-            patterns.append(row_tensor(rows.potential, places[chosen], digit[chosen], shape))
+            table_of = rows.tables[rows.table_of[chosen]]
+            patterns.append(table_over(table_of, places[chosen], digit[chosen], shape))
         yield _Contribution(scope, number[inverse], rows.row[same], rows.is_hard)
 
 

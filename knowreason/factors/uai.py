@@ -19,17 +19,11 @@ from numpy.typing import NDArray
 from knowreason.errors import InferenceError
 from knowreason.factors.arrays import array, offsets_of, tensor
 from knowreason.factors.condition import condition
-from knowreason.factors.graph import (
-    OPEN,
-    Blocks,
-    Clause,
-    FactorGraph,
-    FactorGroup,
-    Table,
-)
-from knowreason.factors.scopes import Scopes, scopes
+from knowreason.factors.graph import OPEN, Blocks, FactorGraph
+from knowreason.factors.ground_factors import TABLE, GroundFactors
+from knowreason.factors.scopes import IntervalRows, Scopes, scopes
 from knowreason.factors.stacks import FlatRows
-from knowreason.factors.tables import row_tensor, state_digits
+from knowreason.factors.tables import state_digits
 from knowreason.factors.variables import Variables
 
 _MOST_ENTRIES = 1 << 20
@@ -94,8 +88,9 @@ def parse_uai(text: str) -> FactorGraph:
     """The graph of a UAI file.
 
     Variables of two states become atoms, others blocks of which exactly one atom is
-    true. Every entry of a table is a conjunction with its logarithm as parameter
-    (equal ones share it); entries of 0 are hard.
+    true. A function of variables of two states is a table of its logarithms, and one that
+    holds entries of 0 also a hard table; other functions are a conjunction an entry. There
+    is one parameter, 1.
 
     Raises:
         InferenceError: the text is no network in UAI format (KR706).
@@ -110,28 +105,14 @@ def parse_uai(text: str) -> FactorGraph:
         ),
         torch.zeros(len(blocked), dtype=torch.bool),
     )
-    rows: dict[tuple[bool, ...], list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
-    for function in functions:
-        for signs, atoms, logs in _conjunctions(function, sizes, first):
-            rows.setdefault(signs, []).append((atoms, logs))
-    stacked = {
-        signs: (np.concatenate([a for a, _ in parts]), np.concatenate([v for _, v in parts]))
-        for signs, parts in rows.items()
-    }
-    values = [logs[np.isfinite(logs)] for _, logs in stacked.values()]
-    theta = np.unique(np.concatenate([np.zeros(1), *values]))
-    groups = [
-        group
-        for signs, (atoms, logs) in stacked.items()
-        for group in _groups(signs, atoms, logs, theta)
-    ]
     n = int(first[-1])
     return FactorGraph(
         log_odds=torch.zeros(n),
-        theta=torch.from_numpy(theta),
+        theta=torch.ones(1, dtype=torch.float64),
         evidence=torch.full((n,), OPEN, dtype=torch.int8),
-        groups=tuple(groups),
+        factors=tuple(_ground_factors(functions, sizes, first)),
         blocks=blocks,
+        offset=float(sum(function.logs[0] for function in functions if not function.scope)),
     )
 
 
@@ -145,35 +126,23 @@ def _functions(graph: FactorGraph, ties: Scopes) -> Iterator[_Function]:
     for group in ties.tables:
         for scope, logs in zip(group.scope.tolist(), group.energies(weights), strict=True):
             yield _Function(tuple(scope), logs)
-    clauses, counts = ties.clauses, ties.counts
-    for i, row in enumerate(clauses.row):
-        entries = slice(clauses.offsets[i], clauses.offsets[i + 1])
-        clause = Clause(tuple(clauses.signs[entries].tolist()))
-        weight = np.inf if clauses.is_hard[i] else weights[row]
-        yield _wide(variables, clauses.atoms[entries], clause, weight)
-    for i in range(len(counts.lower)):
-        entries = slice(counts.offsets[i], counts.offsets[i + 1])
-        yield _count(ties, i, variables.of_atom[counts.atoms[entries]], entries)
+    for rows in (ties.clauses, ties.counts):
+        for i in range(len(rows.lower)):
+            weight = np.inf if rows.is_hard[i] else weights[rows.row[i]]
+            yield _interval(variables, rows, i, float(weight))
 
 
-def _wide(
-    variables: Variables, atoms: NDArray[np.int64], clause: Clause, weight: float
-) -> _Function:
+def _interval(variables: Variables, rows: IntervalRows, i: int, weight: float) -> _Function:
+    entries = slice(rows.offsets[i], rows.offsets[i + 1])
+    atoms, signs = rows.atoms[entries], rows.signs[entries]
     scope, places, shape = _scope(variables, variables.of_atom[atoms])
-    truth = row_tensor(clause, places, variables.digit[atoms], shape)
-    logs = np.where(truth > 0, 0.0, -np.inf) if np.isinf(weight) else weight * truth
-    return _Function(scope, logs)
-
-
-def _count(ties: Scopes, i: int, owner: NDArray[np.int64], entries: slice) -> _Function:
-    counts, variables = ties.counts, ties.variables
-    scope, places, shape = _scope(variables, owner)
-    digits = variables.digit[counts.atoms[entries]]
-    literal = (state_digits(shape)[places] == digits[:, None]) == counts.signs[entries][:, None]
-    target = literal[-1] if counts.has_target[i] else np.ones(literal.shape[1], dtype=bool)
-    number = literal[: len(literal) - counts.has_target[i]].sum(0)
-    inside = (number >= counts.lower[i]) & (number <= counts.upper[i])
-    return _Function(scope, np.where(inside == target, 0.0, -np.inf))
+    digits = variables.digit[atoms]
+    literal = (state_digits(shape)[places] == digits[:, None]) == signs[:, None]
+    target = literal[-1] if rows.has_target[i] else np.ones(literal.shape[1], dtype=bool)
+    number = literal[: len(literal) - rows.has_target[i]].sum(0)
+    holds = ((number >= rows.lower[i]) & (number <= rows.upper[i])) == target
+    return _Function(scope, np.where(holds, 0.0 if np.isinf(weight) else weight,
+                                     -np.inf if np.isinf(weight) else 0.0))  # fmt: skip
 
 
 def _scope(
@@ -219,34 +188,58 @@ def _parse(tokens: list[str]) -> tuple[NDArray[np.int64], list[_Function]]:
     return sizes, functions
 
 
+def _ground_factors(
+    functions: list[_Function], sizes: NDArray[np.int64], first: NDArray[np.int64]
+) -> Iterator[GroundFactors]:
+    """Functions of atoms by arity; the others as conjunctions."""
+    of_atoms: dict[int, list[_Function]] = {}
+    for function in functions:
+        if not function.scope:
+            continue
+        if (sizes[list(function.scope)] == 2).all():
+            of_atoms.setdefault(len(function.scope), []).append(function)
+        else:
+            yield from _conjunctions(function, sizes, first)
+    for k, alike in of_atoms.items():
+        atoms = tensor(first[np.array([function.scope for function in alike])], torch.int32)
+        cube = np.stack([function.logs for function in alike]).reshape(-1, *(2,) * k)
+        logs = cube.transpose(0, *range(k, 0, -1)).reshape(len(alike), -1)
+        yield from _tables(atoms, np.ascontiguousarray(logs))
+
+
+def _tables(atoms: torch.Tensor, logs: NDArray[np.float64]) -> Iterator[GroundFactors]:
+    """Rows with a table each: its logarithms, and which of its states are possible."""
+    table_id = torch.arange(len(logs), dtype=torch.int32)
+    possible = np.isfinite(logs)
+    soft = torch.from_numpy(np.where(possible, logs, 0.0))
+    yield GroundFactors(TABLE, atoms, 0, table=soft, table_id=table_id)
+    hard = np.flatnonzero(~possible.all(1))
+    if len(hard):
+        table = torch.from_numpy(possible[hard].astype(np.float64))
+        chosen = torch.from_numpy(hard)
+        yield GroundFactors(TABLE, atoms[chosen], None, table=table, table_id=table_id[: len(hard)])
+
+
 def _conjunctions(
     function: _Function, sizes: NDArray[np.int64], first: NDArray[np.int64]
-) -> Iterator[tuple[tuple[bool, ...], NDArray[np.int64], NDArray[np.float64]]]:
-    """Entries that are not 1 as conjunctions: signs, ``int64[m, k]`` atoms, logarithms."""
+) -> Iterator[GroundFactors]:
+    """Entries that are not 1, those of equal signs together; entries of 0 as hard clauses."""
     scope = list(function.scope)
+    k = len(scope)
     digits = state_digits(tuple(sizes[scope].tolist()))
     binary = (sizes[scope] == 2)[:, None]
     atoms = (first[scope][:, None] + np.where(binary, 0, digits)).T
     positive = (~binary | (digits == 1)).T
     kept = np.flatnonzero(function.logs != 0)
-    codes = (positive[kept] << np.arange(len(scope))).sum(1)
+    codes = (positive[kept] << np.arange(k)).sum(1)
     for code in np.unique(codes):
         same = kept[codes == code]
-        yield tuple(positive[same[0]].tolist()), atoms[same], function.logs[same]
-
-
-def _groups(
-    signs: tuple[bool, ...],
-    atoms: NDArray[np.int64],
-    logs: NDArray[np.float64],
-    theta: NDArray[np.float64],
-) -> Iterator[FactorGroup]:
-    hard = np.isneginf(logs)
-    if (~hard).any():
-        values = torch.zeros(1 << len(signs))
-        values[sum(sign << j for j, sign in enumerate(signs))] = 1.0
-        parameter = tensor(np.searchsorted(theta, logs[~hard]), torch.int32)
-        yield FactorGroup(tensor(atoms[~hard], torch.int32), Table(values), parameter)
-    if hard.any():
-        clause = Clause(tuple(not sign for sign in signs))
-        yield FactorGroup(tensor(atoms[hard], torch.int32), clause, None)
+        hard = np.isneginf(function.logs[same])
+        if hard.any():
+            signs = tuple((~positive[same[0]]).tolist())
+            yield GroundFactors.of(tensor(atoms[same[hard]], torch.int32), signs, None)
+        if not hard.all():
+            table = torch.zeros(1 << k, dtype=torch.float64)
+            table[int(code)] = 1.0
+            value = torch.from_numpy(function.logs[same[~hard]])
+            yield GroundFactors.of(tensor(atoms[same[~hard]], torch.int32), table, 0, value)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import array, entries_of, offsets_of, owners
-from knowreason.factors.components import first_atoms
 from knowreason.factors.graph import FactorGraph
 
 
@@ -36,7 +35,7 @@ class Variables:
     def of(graph: FactorGraph, labels: NDArray[np.int32], chosen: NDArray[np.bool_]) -> Variables:
         """Variables of the atoms in ``chosen`` (``bool[n]``, whole components)."""
         blocks = graph.blocks
-        heads = first_atoms(blocks) if blocks.count else np.zeros(0, np.int64)
+        heads = blocks.first_atoms()
         rows = np.flatnonzero(chosen[heads])
         entries, starts = entries_of(array(blocks.offsets), rows)
         members, slots = array(blocks.atoms)[entries].astype(np.int64), owners(starts)

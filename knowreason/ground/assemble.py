@@ -17,13 +17,9 @@ from knowreason.factors import (
     TRUE,
     AtomTable,
     Blocks,
-    Clause,
-    ClauseList,
     FactorGraph,
-    FactorGroup,
+    GroundFactors,
     ParameterTable,
-    Table,
-    UnitGroup,
 )
 from knowreason.factors.outputs import ModelOutput
 from knowreason.ground.atoms import open_blocks
@@ -47,9 +43,12 @@ class Pieces:
     """
 
     constant: NDArray[np.float64]
-    groups: list[FactorGroup] = field(default_factory=list)
-    clause_lists: list[ClauseList] = field(default_factory=list)
-    units: list[UnitGroup] = field(default_factory=list)
+    factors: list[GroundFactors] = field(default_factory=list)
+
+    def add(self, factors: GroundFactors) -> int:
+        """Adds ground factors; returns their place."""
+        self.factors.append(factors)
+        return len(self.factors) - 1
 
     @staticmethod
     def new(parameters: int) -> Pieces:
@@ -113,7 +112,7 @@ def add_rule(
     if len(harvest.units.atoms):
         parts.append(_add_units(pieces, run, harvest.units, run.literals.auxiliary.next_atom))
     rows = sum(part.rows for part in parts)
-    factors = sum(_factor_rows(pieces, part) for part in parts)
+    factors = sum(pieces.factors[part.index].rows for part in parts)
     return Made(factors, rows - factors, RuleProvenance(run.plan.index, tuple(parts)))
 
 
@@ -152,14 +151,11 @@ def _add_group(
         group_parameter = parameter = None if parameter is None else parameter[order]
     weight = None if run.hard else run.base if group_parameter is None else _tensor(group_parameter)
     potential = (
-        Clause(shape)
-        if isinstance(shape, tuple)
-        else Table(_tensor(np.frombuffer(shape, np.float32).copy()))
+        shape if isinstance(shape, tuple) else _tensor(np.frombuffer(shape, np.float32).copy())
     )
-    pieces.groups.append(
-        FactorGroup(_tensor(rows), potential, weight, _optional(group_value), run.plan.index)
+    place = pieces.add(
+        GroundFactors.of(_tensor(rows), potential, weight, _optional(group_value), run.plan.index)
     )
-    place = len(pieces.groups) - 1
     owner = None if run.hard else run.base if parameter is None else parameter
     return Part("group", place, atoms, things, owner, value, row=row, origins=origins), lost
 
@@ -201,8 +197,8 @@ def _add_lists(
         return None, lost
     atoms = (np.abs(lists.literals) - 1).astype(np.int32)
     weight = None if run.hard else run.base if parameter is None else _tensor(parameter)
-    pieces.clause_lists.append(
-        ClauseList(
+    place = pieces.add(
+        GroundFactors.clauses(
             _tensor(lists.offsets),
             _tensor(atoms),
             _tensor(lists.literals > 0),
@@ -212,7 +208,6 @@ def _add_lists(
         )
     )
     owner = None if run.hard else run.base if parameter is None else parameter
-    place = len(pieces.clause_lists) - 1
     return Part("list", place, atoms, things, owner, value, offsets=lists.offsets), lost
 
 
@@ -251,10 +246,10 @@ def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket, atom_count: int) ->
         length = len(pieces.constant)
         pieces.constant += np.bincount(which, weights=weight[negative], minlength=length)
     rows = np.flatnonzero(touched)
-    summed = total[rows].astype(np.float32)
+    summed = total[rows]
     atoms = rows if first is None else np.abs(codes[first]) - 1
-    pieces.units.append(
-        UnitGroup(
+    place = pieces.add(
+        GroundFactors.units(
             _tensor(atoms.astype(np.int32)),
             run.base if parameter is None else _tensor(parameter[first]),
             None if (summed == 1).all() else _tensor(summed),
@@ -262,8 +257,7 @@ def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket, atom_count: int) ->
         )
     )
     told = run.base if parameter is None else parameter
-    where = len(pieces.units) - 1
-    return Part("unit", where, codes, bucket.substitution.array(), told, value)
+    return Part("unit", place, codes, bucket.substitution.array(), told, value)
 
 
 def add_biases(
@@ -289,7 +283,8 @@ def add_biases(
         rows = np.flatnonzero(known == OPEN)
         if len(rows):
             weight = indices[0] if len(indices) == 1 else _tensor(parameter[rows].astype(np.int32))
-            pieces.units.append(UnitGroup(_tensor((rows + span.start).astype(np.int32)), weight))
+            atoms_of_rows = _tensor((rows + span.start).astype(np.int32))
+            pieces.add(GroundFactors.units(atoms_of_rows, weight))
 
 
 def factor_graph(
@@ -311,10 +306,7 @@ def factor_graph(
         log_odds=torch.zeros(count, dtype=torch.float32),
         theta=torch.from_numpy(parameters.start.copy()),
         evidence=_tensor(known),
-        groups=tuple(pieces.groups),
-        clause_lists=tuple(pieces.clause_lists),
-        units=tuple(pieces.units),
-        counts=tuple(auxiliary.groups),
+        factors=(*pieces.factors, *auxiliary.groups),
         blocks=Blocks(_tensor(offsets), _tensor(members), _tensor(at_most)),
         auxiliary=made if count > atoms.count else None,
         constant=_tensor(pieces.constant),
@@ -334,7 +326,7 @@ def with_models(
     constant = torch.zeros(len(table), dtype=torch.float64)
     if graph.constant is not None:
         constant[: graph.parameter_count] = graph.constant
-    units = list(graph.units)
+    units: list[GroundFactors] = []
     evidence = graph.evidence.numpy()
     for name, output in outputs:
         span = atoms.spans[output.predicate]
@@ -350,17 +342,9 @@ def with_models(
         constant[scale] += float(llr[known == TRUE].sum(dtype=np.float64))
         rows = np.flatnonzero(known == OPEN)
         atoms_of_rows = (rows + span.start).astype(np.int32)
-        units.append(UnitGroup(_tensor(atoms_of_rows), scale, _tensor(llr[rows])))
-    return replace(graph, theta=theta, constant=constant, units=tuple(units)), table
-
-
-def _factor_rows(pieces: Pieces, part: Part) -> int:
-    groups: dict[str, list[Any]] = {
-        "group": pieces.groups,
-        "list": pieces.clause_lists,
-        "unit": pieces.units,
-    }
-    return int(groups[part.kind][part.index].rows)
+        units.append(GroundFactors.units(_tensor(atoms_of_rows), scale, _tensor(llr[rows])))
+    factors = (*graph.factors, *units)
+    return replace(graph, theta=theta, constant=constant, factors=factors), table
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

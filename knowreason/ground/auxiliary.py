@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from knowreason.factors import OPEN, TRUE, CountGroup
+from knowreason.factors import OPEN, TRUE, GroundFactors
 from knowreason.row_keys import by_appearance, distinct_rows
 
 TRUE_LITERAL = np.int32(2**31 - 1)
@@ -62,7 +62,7 @@ class Auxiliary:
     """
 
     next_atom: int
-    groups: list[CountGroup] = field(default_factory=list)
+    groups: list[GroundFactors] = field(default_factory=list)
 
     def define(self, lists: Lists, lower: Codes, upper: Codes, rule: int) -> Codes:
         """Literal codes of ``lower <= (true literals of the list) <= upper``.
@@ -150,8 +150,8 @@ def normal_counts(
 
 def _group(
     offsets: Offsets, literals: Codes, lower: Codes, upper: Codes, targets: Codes, rule: int
-) -> CountGroup:
-    return CountGroup(
+) -> GroundFactors:
+    return GroundFactors.counts(
         offsets=torch.from_numpy(offsets),
         atoms=torch.from_numpy((np.abs(literals) - 1).astype(np.int32)),
         signs=torch.from_numpy(literals > 0),

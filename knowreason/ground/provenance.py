@@ -19,12 +19,11 @@ FactorKind = Literal["group", "list", "unit", "count"]
 
 @dataclass(frozen=True)
 class Part:
-    """Groundings of one rule that went into one group of the factor graph.
+    """Groundings of one rule that went into ground factors of one kind.
 
     Attributes:
-        kind: which tuple of the graph the group is in (``groups``, ``clause_lists``,
-            ``units``).
-        index: its place there.
+        kind: rows of equal length, lists, or units summed by atom.
+        index: their place in ``FactorGraph.factors``.
         atoms: ``int32[m, k]``; for lists one dimension; for units ``int32[m]`` literal
             codes, ``atom + 1`` or its negative.
         offsets: ``int64[m + 1]`` of lists.
@@ -90,8 +89,9 @@ class GroundRule:
         rule_index: its place in the program.
         substitution: what each variable stands for.
         atoms: its open atoms, auxiliary ones included.
-        kind, group, row: the factor: tuple of the graph, place in it, row (``-1`` for
-            units). ``count`` is a hard count by itself, whose substitution is not kept.
+        kind: as in :class:`Part`; ``count`` is a hard count by itself, whose substitution is
+            not kept.
+        place, row: the factor: place in ``FactorGraph.factors``, row (``-1`` for units).
         parameter: index of its weight, ``None`` where it is hard.
         value: its feature value.
         positive: of a unit, whether it is the atom or its negation.
@@ -102,7 +102,7 @@ class GroundRule:
     substitution: dict[str, str]
     atoms: tuple[int, ...]
     kind: FactorKind
-    group: int
+    place: int
     row: int
     parameter: int | None
     value: float
@@ -160,11 +160,13 @@ def _in_order(part: Part, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 def _reached(grounding: Grounded, atom: int) -> tuple[list[int], list[GroundRule]]:
     """The atom and the auxiliary atoms that depend on it, and hard counts it stands in."""
     reached, demands = [atom], []
-    for place, group in enumerate(grounding.graph.counts):
-        atoms, offsets = group.atoms.numpy(), group.offsets.numpy()
+    for place, group in enumerate(grounding.graph.factors):
+        if not group.is_count:
+            continue
+        atoms, offsets = group.entry_atoms, group.row_offsets
         places = np.flatnonzero(np.isin(atoms, reached))
         rows = np.unique(np.searchsorted(offsets, places, side="right") - 1)
-        for row, target in zip(rows.tolist(), group.target.numpy()[rows].tolist(), strict=True):
+        for row, target in zip(rows.tolist(), group.targets()[rows].tolist(), strict=True):
             if target >= 0:
                 reached.append(target)
                 continue
@@ -192,7 +194,7 @@ def _named(
             substitution=substitution,
             atoms=part.atoms_of(row),
             kind=part.kind,
-            group=part.index,
+            place=part.index,
             row=-1 if part.kind == "unit" else row if part.row is None else int(part.row[row]),
             parameter=parameter,
             value=1.0 if part.value is None else float(part.value[row]),

@@ -24,21 +24,16 @@ from knowreason.factors import (
     AtomSpan,
     AtomTable,
     Blocks,
-    Clause,
-    ClauseList,
-    CountGroup,
     FactorGraph,
-    FactorGroup,
+    GroundFactors,
     ParameterTable,
-    Table,
-    UnitGroup,
 )
 from knowreason.ground.grounding import Grounding
 from knowreason.ground.provenance import Part, RuleProvenance
 from knowreason.ground.report import RuleReport
 from knowreason.logic import Program
 
-FORMAT = 1
+FORMAT = 2
 ALIGNMENT = 64
 COLUMNS, STRUCTURE = "columns.bin", "grounding.json"
 _STORED = ("atoms", "parameters", "graph", "labels", "hidden", "reports", "provenance", "warnings")
@@ -48,18 +43,13 @@ _CLASSES: dict[str, type[Any]] = {
         AtomSpan,
         AtomTable,
         Blocks,
-        Clause,
-        ClauseList,
-        CountGroup,
         Diagnostic,
         FactorGraph,
-        FactorGroup,
+        GroundFactors,
         ParameterTable,
         Part,
         RuleProvenance,
         RuleReport,
-        Table,
-        UnitGroup,
     )
 }
 

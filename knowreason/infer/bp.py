@@ -20,7 +20,7 @@ from knowreason.infer.messages import MessageGraph, layout, shared_blocks
 from knowreason.infer.messages_beliefs import beliefs_at, decided_clipped
 from knowreason.infer.messages_torch import TorchMessages
 from knowreason.infer.posterior import EngineReport, Posterior
-from knowreason.infer.sweeps import Outcome, Schedule, sweep_in_torch, sweep_on_cpu
+from knowreason.infer.sweeps import Outcome, SweepSchedule, sweep_in_torch, sweep_on_cpu
 
 FIRST_SWEEPS = 40  # after these, only components that still move are swept
 STRONG_DAMPING = 0.9
@@ -66,24 +66,24 @@ def bp(
 
     Source: Kschischang, Frey & Loeliger 2001; Wainwright et al. 2005.
     """
-    schedule = Schedule(sweeps, damping, tolerance, product == "max", max(1, min(threads, 2)))
-    run = Run.of(graph, schedule, device)
+    schedule = SweepSchedule(sweeps, damping, tolerance, product == "max", max(1, min(threads, 2)))
+    run = PropagationRun.of(graph, schedule, device)
     return run.infer(fallback=fallback, start=start, seed=seed)
 
 
-def prepare_bp(graph: FactorGraph, *, device: str = "auto", **schedule: Any) -> Run:
+def prepare_bp(graph: FactorGraph, *, device: str = "auto", **schedule: Any) -> PropagationRun:
     """Conditions and lays out a graph once; ``prepared.at(theta).infer()`` is ``bp``.
 
     Args:
         graph: any factor graph; its evidence stays.
         device: as for :func:`bp`.
-        schedule: fields of :class:`.Schedule`.
+        schedule: fields of :class:`.SweepSchedule`.
     """
-    return Run.of(graph, Schedule(**schedule), device)
+    return PropagationRun.of(graph, SweepSchedule(**schedule), device)
 
 
 @dataclass(frozen=True)
-class Run:
+class PropagationRun:
     """A conditioned graph laid out, at one ``theta``.
 
     Attributes:
@@ -101,13 +101,13 @@ class Run:
     torch_plan: TorchMessages
     label: NDArray[np.int32]
     count: int
-    schedule: Schedule
+    schedule: SweepSchedule
     device: str
     unary: Tensor
     weights: list[Tensor | None]
 
     @staticmethod
-    def of(graph: FactorGraph, schedule: Schedule, device: str) -> Run:
+    def of(graph: FactorGraph, schedule: SweepSchedule, device: str) -> PropagationRun:
         """Conditions and lays out any graph."""
         graph = condition(graph)
         plan = layout(graph)
@@ -115,14 +115,16 @@ class Run:
             on_gpu = torch.cuda.is_available() and plan.edge_count >= GPU_EDGES
             device = "cuda" if on_gpu else "cpu"
         label, count = components(graph)
-        weights = [rows.weights(graph.theta) for rows in plan.rows]
+        weights = plan.weights(graph.theta)
         torch_plan, unary = TorchMessages.of(plan, device), graph.unary_log_odds()
-        return Run(graph, plan, torch_plan, label, count, schedule, device, unary, weights)
+        return PropagationRun(
+            graph, plan, torch_plan, label, count, schedule, device, unary, weights
+        )
 
-    def at(self, theta: Tensor) -> Run:
+    def at(self, theta: Tensor) -> PropagationRun:
         """The same graph at another ``theta`` (``float64[p]``)."""
         graph = self.graph.with_theta(theta.detach().cpu().to(torch.float64))
-        weights = [rows.weights(graph.theta) for rows in self.plan.rows]
+        weights = self.plan.weights(graph.theta)
         return replace(self, graph=graph, weights=weights, unary=graph.unary_log_odds())
 
     def infer(self, *, fallback: bool = True, start: float = 0.0, seed: int = 0) -> Posterior:
@@ -163,7 +165,7 @@ class Run:
             return outcome
         atoms = self._atoms(chosen)
         plan, edges = self.plan.take(atoms)
-        weights = [rows.weights(self.graph.theta) for rows in plan.rows]
+        weights = plan.weights(self.graph.theta)
         later = replace(self.schedule, sweeps=sweeps)
         part = self._sweeps(plan, weights, later, outcome.messages[edges])
         return _merged(outcome, part, edges, atoms)
@@ -182,7 +184,7 @@ class Run:
         atoms = self._atoms(moving)
         plan, edges = self.plan.take(atoms)
         if self.schedule.maximum:
-            weights = [rows.weights(self.graph.theta) for rows in plan.rows]
+            weights = plan.weights(self.graph.theta)
             damped = replace(self.schedule, damping=STRONG_DAMPING)
             again = self._sweeps(plan, weights, damped, None)
             return _merged(outcome, again, edges, atoms), None, f"bp: damping {STRONG_DAMPING}"
@@ -193,7 +195,7 @@ class Run:
 
     def reweighted(self, plan: MessageGraph, seed: int) -> tuple[Outcome, Tensor]:
         """Tree-reweighted sweeps of a plan, and the share of each edge (``float64[e]``)."""
-        weights = [rows.weights(self.graph.theta) for rows in plan.rows]
+        weights = plan.weights(self.graph.theta)
         shares = appearance_probabilities(plan, seed)
         outcome = sweep_in_torch(
             plan, self.unary, weights, self.schedule, device=self.device, shares=shares
@@ -250,7 +252,7 @@ class Run:
         self,
         plan: MessageGraph,
         weights: list[Tensor | None],
-        schedule: Schedule,
+        schedule: SweepSchedule,
         messages: NDArray[np.float64] | None,
     ) -> Outcome:
         if torch.device(self.device).type == "cpu":

@@ -32,7 +32,7 @@ def conflict(
     """
     component, _ = subgraph(graph, keep)
     component = _only_hard(component)
-    labels = sorted({p.rule for p in (*component.factors, *component.counts)})
+    labels = sorted({part.rule for part in component.factors})
     needed = list(labels)
     for label in labels:
         rest = [other for other in needed if other != label]
@@ -52,19 +52,12 @@ def _only_hard(graph: FactorGraph) -> FactorGraph:
     return replace(
         graph,
         log_odds=torch.zeros_like(graph.log_odds),
-        groups=tuple(group for group in graph.groups if group.is_hard),
-        clause_lists=tuple(part for part in graph.clause_lists if part.is_hard),
-        units=(),
+        factors=tuple(part for part in graph.factors if part.is_hard),
     )
 
 
 def _with_rules(graph: FactorGraph, rules: set[int]) -> FactorGraph:
-    return replace(
-        graph,
-        groups=tuple(group for group in graph.groups if group.rule in rules),
-        clause_lists=tuple(part for part in graph.clause_lists if part.rule in rules),
-        counts=tuple(part for part in graph.counts if part.rule in rules),
-    )
+    return replace(graph, factors=tuple(part for part in graph.factors if part.rule in rules))
 
 
 def _names(labels: list[int]) -> str:

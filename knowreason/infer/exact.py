@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowreason.errors import InferenceError
-from knowreason.factors.arrays import Array, array, parameters_of, sum_by, values_of
+from knowreason.factors.arrays import Array, array, sum_by
 from knowreason.factors.components import components, log2_states
 from knowreason.factors.condition import condition
 from knowreason.factors.graph import OPEN, TRUE, FactorGraph
@@ -24,7 +24,7 @@ from knowreason.infer.conflicts import conflict
 from knowreason.infer.junction import JunctionSolver, eliminated
 from knowreason.infer.posterior import EngineReport, Posterior
 from knowreason.infer.rooting import tree_components
-from knowreason.infer.solvers import Beliefs, Impossible, Solver
+from knowreason.infer.solvers import ComponentBeliefs, Impossible, Solver
 from knowreason.infer.templates import TemplateSolver
 from knowreason.infer.trees import TreeSolver
 
@@ -72,8 +72,8 @@ class Prepared:
         log_odds += np.where(served, beliefs.log_odds, 0.0)
         unit_share = np.where(served, _sigmoid(beliefs.log_odds), 0.0)
         expectations = self.rows.totals(beliefs.truth, graph.parameter_count)
-        expectations += unit_totals(graph, unit_share) + array(_constant(graph))
-        log_z = float(beliefs.log_z.sum() + array(_constant(graph)) @ array(graph.theta))
+        expectations += unit_totals(graph, unit_share) + array(graph.constants)
+        log_z = float(beliefs.log_z.sum() + array(graph.constants) @ array(graph.theta))
         return Posterior(
             log_odds=torch.from_numpy(log_odds.clip(-CLIP, CLIP)),
             log_z=log_z + graph.offset,
@@ -83,13 +83,15 @@ class Prepared:
             reports=reports,
         )
 
-    def run(self, graph: FactorGraph) -> tuple[Beliefs, tuple[EngineReport, ...]]:
+    def run(self, graph: FactorGraph) -> tuple[ComponentBeliefs, tuple[EngineReport, ...]]:
         """Beliefs of the served components at the graph's ``theta``, and who made them.
 
         Raises:
             Impossible: a component has no possible world.
         """
-        beliefs = Beliefs.empty(graph.atom_count, len(self.rows.value), self.component_count)
+        beliefs = ComponentBeliefs.empty(
+            graph.atom_count, len(self.rows.value), self.component_count
+        )
         unary = array(graph.unary_log_odds())
         weights = self.rows.weights(array(graph.theta))
         seconds: dict[str, float] = {}
@@ -173,8 +175,7 @@ def _dense(stack: Stack, log2: float, part: Eliminated | None) -> bool:
     """Whether a table of all ``2**log2`` states is less work than the junction tree."""
     if part is None:
         return True
-    wiring = stack.wiring
-    entries = 2.0**log2 * (wiring.atoms + len(wiring.rows))
+    entries = 2.0**log2 * (stack.shape.atoms + len(stack.shape.rows))
     return log2 > _SMALL and entries <= min(_PRODUCTS * part.work, _TABLE_ENTRIES)
 
 
@@ -262,16 +263,9 @@ def unit_totals(graph: FactorGraph, share: NDArray[np.float64]) -> NDArray[np.fl
     """``float64[p]``: expected unit features where atoms are true with ``float64[n]`` chance."""
     total = np.zeros(graph.parameter_count)
     for unit in graph.units:
-        parameters = parameters_of(unit.parameter, unit.rows)
-        features = values_of(unit.value, unit.rows) * share[array(unit.atoms)]
-        total += sum_by(parameters, features, len(total))
+        features = unit.values() * share[unit.entry_atoms]
+        total += sum_by(unit.parameters(), features, len(total))
     return total
-
-
-def _constant(graph: FactorGraph) -> Tensor:
-    if graph.constant is None:
-        return torch.zeros(graph.parameter_count, dtype=torch.float64)
-    return graph.constant
 
 
 def _sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from knowreason.factors.arrays import owners
-from knowreason.infer.factor_messages import count_forward
-from knowreason.infer.messages import MessageGraph, Rows, assemble
-from knowreason.infer.messages_torch import Bucket, TorchMessages
+from knowreason.factors.potentials.nodes import FactorNodes, NodeBucket
+from knowreason.infer.messages import MessageGraph, assemble
+from knowreason.infer.messages_torch import TorchMessages
 
 
 @dataclass(frozen=True)
@@ -42,26 +41,29 @@ class ExpectedScore:
         graph: MessageGraph, label: NDArray[np.int32], count: int, device: torch.device | str
     ) -> ExpectedScore:
         """Index tensors of a layout; ``label`` is -1 at decided atoms."""
-        plan = TorchMessages.of(_counts_first(graph), device)
+        plan = TorchMessages.of(_definitions_first(graph), device)
         owner = torch.from_numpy(label.astype(np.int64)).to(device)
         return ExpectedScore(plan, owner, count)
 
     def with_auxiliary(self, true: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (``float64[n]`` each) with those of auxiliary atoms put in."""
+        edges = self.plan.edge_atoms
         for buckets in self.plan.buckets:
             for bucket in buckets:
-                if bucket.good is not None and bucket.target is not None:
-                    inside, outside = self._count(bucket, true, false)
-                    target = self.plan.edge_atoms[bucket.target]
-                    true = true.index_put((target,), inside)
-                    false = false.index_put((target,), outside)
+                found = None
+                if bucket.target is not None:
+                    found = bucket.defined(true[edges], false[edges])
+                if found is not None:
+                    target = edges[bucket.target]
+                    true = true.index_put((target,), found[0])
+                    false = false.index_put((target,), found[1])
         return true, false
 
-    def rows(self, true: Tensor, false: Tensor) -> list[list[tuple[Bucket, Tensor]]]:
-        """Mean potential (``float64[m]``) of every bucket of every group; 1 for definitions."""
+    def means(self, true: Tensor, false: Tensor) -> list[list[tuple[NodeBucket, Tensor]]]:
+        """Mean potential of every bucket of all nodes; 1 for definitions."""
+        p, q = true[self.plan.edge_atoms], false[self.plan.edge_atoms]
         return [
-            [(bucket, self._mean(bucket, true, false)) for bucket in buckets]
-            for buckets in self.plan.buckets
+            [(bucket, bucket.mean(p, q)) for bucket in buckets] for buckets in self.plan.buckets
         ]
 
     def score(
@@ -77,42 +79,11 @@ class ExpectedScore:
         known = self.label >= 0
         total = true.new_zeros(self.count)
         total = total.index_add(0, self.label[known], (unary * true)[known])
-        for found, mine in zip(self.rows(true, false), weights, strict=True):
+        for found, mine in zip(self.means(true, false), weights, strict=True):
             for bucket, mean in found:
-                gain = hard_weight * (mean - 1) if mine is None else mine[bucket.rows] * mean
                 owner = self.label[self.plan.edge_atoms[bucket.edges[:, 0]]]
-                total = total.index_add(0, owner, gain)
+                total = total.index_add(0, owner, bucket.gain(mean, mine, hard_weight))
         return total
-
-    def _literals(self, bucket: Bucket, true: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities that each literal is true, is false; absent ones are false."""
-        atoms = self.plan.edge_atoms[bucket.edges]
-        p, q = true[atoms], false[atoms]
-        if bucket.sign is not None:
-            positive = bucket.sign > 0
-            p, q = torch.where(positive, p, q), torch.where(positive, q, p)
-        if bucket.present is not None:
-            p, q = torch.where(bucket.present, p, 0.0), torch.where(bucket.present, q, 1.0)
-        return p, q
-
-    def _count(self, bucket: Bucket, true: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
-        assert bucket.good is not None
-        p, q = self._literals(bucket, true, false)
-        last = count_forward(p, q, bucket.good.shape[1], False)[-1]
-        return (last * bucket.good).sum(1), (last * (1 - bucket.good)).sum(1)
-
-    def _mean(self, bucket: Bucket, true: Tensor, false: Tensor) -> Tensor:
-        if bucket.good is not None:
-            if bucket.target is not None:
-                return torch.ones_like(bucket.good[:, 0])
-            return self._count(bucket, true, false)[0]
-        p, q = self._literals(bucket, true, false)
-        if bucket.table is None:
-            return 1 - q.prod(1)
-        joint = torch.ones_like(p[:, :1])
-        for j in range(p.shape[1]):
-            joint = torch.cat([joint * q[:, j, None], joint * p[:, j, None]], 1)
-        return joint @ bucket.table
 
 
 def entangled(graph: MessageGraph) -> int:
@@ -127,19 +98,18 @@ def entangled(graph: MessageGraph) -> int:
     width = n + graph.blocks.count
     content = csr_array((np.ones(n), (np.arange(n), variable)), (n, width))
     total = 0
-    for rows in _counts_first(graph).rows:
-        inside = np.ones(rows.edges, np.bool_)
-        if rows.has_target is not None:
-            inside[rows.offsets[1:][rows.has_target] - 1] = False
-        owner = owners(rows.offsets)[inside]
-        used = csr_array((np.ones(owner.size), (owner, rows.atoms[inside])), (rows.count, n))
+    for nodes in _definitions_first(graph).nodes:
+        inside = nodes.literals
+        owner = nodes.owners()[inside]
+        used = csr_array((np.ones(owner.size), (owner, nodes.atoms[inside])), (nodes.count, n))
         mentions = used @ content
         total += int((mentions.max(axis=1).toarray() > 1).sum())
-        if rows.has_target is not None and rows.has_target.any():
-            target = rows.atoms[rows.offsets[1:] - 1][rows.has_target]
+        defining = np.flatnonzero(nodes.has_target)
+        if defining.size:
+            target = nodes.targets[defining]
             keep = np.ones(n)
             keep[target] = 0
-            mine = mentions.tocsr()[np.flatnonzero(rows.has_target)].tocoo()
+            mine = mentions.tocsr()[defining].tocoo()
             place = (target[mine.coords[0]], mine.coords[1])
             content = content.multiply(keep[:, None]).tocsr() + csr_array(
                 (np.ones(mine.nnz), place), (n, width)
@@ -147,34 +117,31 @@ def entangled(graph: MessageGraph) -> int:
     return total
 
 
-def _counts_first(graph: MessageGraph) -> MessageGraph:
-    """The same rows, counts first, split by depth: inputs before the counts that use them."""
-    counts = [rows for rows in graph.rows if rows.kind == "count"]
-    others = [rows for rows in graph.rows if rows.kind != "count"]
-    depths = count_depths(counts, graph.atom_count)
+def _definitions_first(graph: MessageGraph) -> MessageGraph:
+    """The same rows, definitions first, split by depth: inputs before what uses them."""
+    definitions = [nodes for nodes in graph.nodes if nodes.has_target.any()]
+    others = [nodes for nodes in graph.nodes if not nodes.has_target.any()]
+    depths = definition_depths(definitions, graph.atom_count)
     deepest = max((int(depth.max(initial=0)) for depth in depths), default=0)
     split = [
-        rows.take(np.flatnonzero(depth == level))[0]
+        nodes.take(np.flatnonzero(depth == level))
         for level in range(deepest + 1)
-        for rows, depth in zip(counts, depths, strict=True)
+        for nodes, depth in zip(definitions, depths, strict=True)
     ]
     return assemble(graph.atom_count, [*split, *others], graph.blocks)
 
 
-def count_depths(counts: list[Rows], atom_count: int) -> list[NDArray[np.int64]]:
-    """``int64[m]`` of each group: 0 where no input is defined by a count, else one more
-    than the deepest such count."""
+def definition_depths(definitions: list[FactorNodes], atom_count: int) -> list[NDArray[np.int64]]:
+    """``int64[m]`` of each: 0 where no input is defined by a row, else one more than the
+    deepest such row."""
     atom_depth = np.zeros(atom_count, np.int64)
-    depths = [np.zeros(rows.count, np.int64) for rows in counts]
-    for _ in range(sum(rows.count for rows in counts) + 1):
+    depths = [np.zeros(nodes.count, np.int64) for nodes in definitions]
+    for _ in range(sum(nodes.count for nodes in definitions) + 1):
         before = atom_depth.copy()
-        for rows, depth in zip(counts, depths, strict=True):
-            assert rows.has_target is not None
-            literal = np.ones(rows.edges, np.bool_)
-            literal[rows.offsets[1:][rows.has_target] - 1] = False
-            np.maximum.at(depth, owners(rows.offsets)[literal], atom_depth[rows.atoms[literal]])
-            target = rows.atoms[rows.offsets[1:] - 1][rows.has_target]
-            atom_depth[target] = depth[rows.has_target] + 1
+        for nodes, depth in zip(definitions, depths, strict=True):
+            inside = nodes.literals
+            np.maximum.at(depth, nodes.owners()[inside], atom_depth[nodes.atoms[inside]])
+            atom_depth[nodes.targets[nodes.has_target]] = depth[nodes.has_target] + 1
         if (before == atom_depth).all():
             break
     return depths

@@ -12,21 +12,21 @@ from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.components import components
 from knowreason.infer.expectation import ExpectedScore
 from knowreason.infer.messages import MessageGraph
-from knowreason.infer.messages_beliefs import collect, decided_clipped
+from knowreason.infer.messages_beliefs import decided_clipped, expected_units
 from knowreason.infer.posterior import EngineReport, Posterior
 
 SMALLEST_STEP = 1e-4
 
 
 @dataclass(frozen=True)
-class Field:
+class MeanField:
     """A conditioned graph ready for mean-field ascent.
 
     Attributes:
         graph: the graph.
         score: its expected score.
         unary: ``float64[n]`` log-odds.
-        weights: of every group's rows of ``score.plan``.
+        weights: of the rows of all nodes of ``score.plan``.
         free: ``bool[n]`` atoms with a logit of their own: open, and not auxiliary.
         single: ``bool[n]`` free atoms in no block.
     """
@@ -39,20 +39,19 @@ class Field:
     single: Tensor
 
     @staticmethod
-    def of(graph: FactorGraph, plan: MessageGraph, device: str) -> Field:
+    def of(graph: FactorGraph, plan: MessageGraph, device: str) -> MeanField:
         """Prepares a conditioned graph that ``plan`` lays out."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         score = ExpectedScore.of(plan, *components(graph), device)
         free = graph.evidence == OPEN
-        for rows in plan.rows:
-            if rows.has_target is not None:
-                free[torch.from_numpy(rows.atoms[rows.offsets[1:] - 1][rows.has_target]).long()] = 0
+        for nodes in plan.nodes:
+            free[torch.from_numpy(nodes.targets[nodes.has_target])] = False
         single = free.clone()
         single[torch.from_numpy(plan.blocks.atoms).long()] = False
         weights = score.plan.weights(graph.theta)
         unary = graph.unary_log_odds().to(device)
-        return Field(graph, score, unary, weights, free.to(device), single.to(device))
+        return MeanField(graph, score, unary, weights, free.to(device), single.to(device))
 
     def ascend(
         self, logits: Tensor, hard_weight: float, damping: float, sweeps: int, tolerance: float
@@ -120,17 +119,10 @@ class Field:
         true, false = self.score.with_auxiliary(*self.probabilities(logits))
         belief = torch.where(self.free, self.score.plan.beliefs(logits), true.log() - false.log())
         plan = self.score.plan
-        expected = torch.zeros_like(self.graph.theta)
-        for unit in self.graph.units:
-            mean = true[unit.atoms.long().to(true.device)].cpu()
-            expected = collect(expected, unit.parameter, unit.value, mean)
-        for i, found in enumerate(self.score.rows(true, false)):
-            source = plan.graph.rows[i].source
-            if source is None or source.parameter is None:
-                continue
+        expected = expected_units(self.graph, true.cpu())
+        for nodes, found in zip(plan.graph.nodes, self.score.means(true, false), strict=True):
             for bucket, mean in found:
-                rows = plan.source_rows(i, bucket.rows).cpu()
-                expected = collect(expected, source.parameter, source.value, mean.cpu(), rows)
+                expected = nodes.collect(expected, mean.cpu(), bucket.rows.cpu())
         if self.graph.constant is not None:
             expected = expected + self.graph.constant
         return Posterior(

@@ -127,8 +127,7 @@ def _served(
     size = np.bincount(label[label >= 0], minlength=count)
     loops = 1 - size
     plan = layout(graph)
-    shapes = [*((rows.atoms, rows.offsets) for rows in plan.rows)]
-    for atoms, offsets in (*shapes, (plan.blocks.atoms, plan.blocks.offsets)):
+    for offsets, atoms in (plan.incidence, (plan.blocks.offsets, plan.blocks.atoms)):
         owner = label[atoms[offsets[:-1]]]
         loops += np.bincount(owner, np.diff(offsets) - 1, minlength=count).astype(np.int64)
     small, looped = size <= most_atoms, loops > 0

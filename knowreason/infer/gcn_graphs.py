@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from knowreason.factors.arrays import offsets_of
-from knowreason.factors.graph import OPEN, Blocks, Clause, FactorGraph, FactorGroup, Table
+from knowreason.factors.graph import OPEN, Blocks, FactorGraph
+from knowreason.factors.ground_factors import GroundFactors
 
 Array = NDArray[np.int64]
 
@@ -69,7 +71,7 @@ def random_components(
         log_odds=torch.from_numpy(rng.normal(0, family.unary, first).astype(np.float32)),
         theta=torch.ones(1, dtype=torch.float64),
         evidence=torch.full((first,), OPEN, dtype=torch.int8),
-        groups=(
+        factors=(
             *_groups(pairs, family, rng),
             *_groups(triples, family, rng),
         ),
@@ -87,7 +89,7 @@ def _scopes(start: Array, n: int, rows: int, arity: int, rng: np.random.Generato
     return (start[:, :, None] + order).reshape(-1, arity)
 
 
-def _groups(batches: list[Array], family: Family, rng: np.random.Generator) -> list[FactorGroup]:
+def _groups(batches: list[Array], family: Family, rng: np.random.Generator) -> list[GroundFactors]:
     """Rows dealt out to every sign pattern of a clause and to some tables."""
     scopes = np.concatenate(batches)
     potentials = potentials_of(scopes.shape[1])
@@ -103,7 +105,7 @@ def _groups(batches: list[Array], family: Family, rng: np.random.Generator) -> l
         rule = batch * family.rules + rng.integers(family.rules, size=len(scopes))
         kind, weight = kind[rule], weight[rule]
     return [
-        FactorGroup(
+        GroundFactors.of(
             torch.from_numpy(scopes[kind == k].astype(np.int32)),
             potential,
             0,
@@ -114,10 +116,10 @@ def _groups(batches: list[Array], family: Family, rng: np.random.Generator) -> l
     ]
 
 
-def potentials_of(arity: int) -> list[Clause | Table]:
+def potentials_of(arity: int) -> list[tuple[bool, ...] | Tensor]:
     """Every clause of ``arity`` literals, then agreement, parity and majority or conjunction."""
     states = np.arange(1 << arity)[:, None] >> np.arange(arity) & 1
-    clauses: list[Clause | Table] = [Clause(tuple(bool(bit) for bit in row)) for row in states]
+    clauses: list[tuple[bool, ...] | Tensor] = [tuple(map(bool, row)) for row in states]
     true = states.sum(1)
     tables = [(true == 0) | (true == arity), true % 2 == 1, true * 2 > arity]
-    return [*clauses, *(Table(torch.from_numpy(values.astype(np.float32))) for values in tables)]
+    return [*clauses, *(torch.from_numpy(values.astype(np.float64)) for values in tables)]

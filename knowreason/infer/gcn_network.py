@@ -17,8 +17,9 @@ from torch.nn.functional import silu
 
 from knowreason.factors import FactorGraph
 from knowreason.factors.arrays import owners
+from knowreason.factors.potentials.nodes import EdgeNumbers
 from knowreason.infer.gcn_probes import probe
-from knowreason.infer.messages import MessageGraph, Rows, layout
+from knowreason.infer.messages import MessageGraph, layout
 from knowreason.infer.messages_torch import TorchMessages
 
 WIDTH = 24
@@ -42,9 +43,8 @@ class Wires:
         atoms: ``int64[e + b]`` atom of each edge; the last ``b`` are edges of blocks.
         rows: ``int64[e + b]`` factor or block of each edge.
         row_count: number of factors and blocks.
-        shape: ``float32[e + b, STATIC]`` what does not depend on weights.
-        lean, pull: ``float64[e + b]`` what a factor of weight 1 does to an atom, the others
-            being undecided: to its log-odds, and through the others.
+        share: ``float64[e]`` one over the number of atoms of each edge's factor.
+        of_blocks: ``float32[b, STATIC]`` shape of the edges of blocks.
         degree: ``float32[n]`` number of factors of each atom.
     """
 
@@ -52,64 +52,50 @@ class Wires:
     atoms: Tensor
     rows: Tensor
     row_count: int
-    shape: Tensor
-    lean: Tensor
-    pull: Tensor
+    share: Tensor
+    of_blocks: Tensor
     degree: Tensor
 
     @staticmethod
     def of(graph: MessageGraph) -> Wires:
         """Wires of a layout."""
         plan = TorchMessages.of(graph)
-        first = np.cumsum([0, *(rows.count for rows in graph.rows)])
-        row = [owners(part.offsets) + start for part, start in zip(graph.rows, first, strict=False)]
+        offsets, _ = graph.incidence
         blocks = graph.blocks
-        row.append(owners(blocks.offsets) + first[-1])
+        factors = len(offsets) - 1
+        row = np.concatenate([owners(offsets), owners(blocks.offsets) + factors])
         atoms = np.concatenate([plan.edge_atoms.numpy(), blocks.atoms.astype(np.int64)])
-        leans = [_leans(part) for part in graph.rows]
-        nothing = np.zeros(len(blocks.atoms))
-        shape = [_shape(part, kind=KINDS.index(part.kind)) for part in graph.rows]
-        shape.append(_block_shape(graph))
+        arity = np.diff(offsets)[owners(offsets)]
         return Wires(
             plan,
             torch.from_numpy(atoms),
-            torch.from_numpy(np.concatenate(row)),
-            int(first[-1]) + blocks.count,
-            torch.from_numpy(np.concatenate(shape).astype(np.float32)),
-            torch.from_numpy(np.concatenate([*(lean for lean, _ in leans), nothing])),
-            torch.from_numpy(np.concatenate([*(pull for _, pull in leans), nothing])),
+            torch.from_numpy(row),
+            factors + blocks.count,
+            torch.from_numpy(1 / arity),
+            torch.from_numpy(_block_shape(graph).astype(np.float32)),
             torch.from_numpy(np.bincount(atoms, minlength=graph.atom_count).astype(np.float32)),
         )
 
-    def edge_weights(self, weights: list[Tensor | None]) -> Tensor:
-        """``float64[e + b]``: weight of each edge's factor, 0 for blocks."""
-        parts = []
-        for rows, mine in zip(self.plan.graph.rows, weights, strict=True):
-            if mine is None:
-                parts.append(torch.full((rows.edges,), HARD_WEIGHT, dtype=torch.float64))
-            else:
-                parts.append(mine[torch.from_numpy(owners(rows.offsets))])
-        blocks = len(self.atoms) - self.plan.graph.edge_count
-        return torch.cat([*parts, torch.zeros(blocks, dtype=torch.float64)])
-
     def static(self, weights: list[Tensor | None]) -> Tensor:
         """``float32[e + b, STATIC]``: shape and weight of each edge."""
-        weight = self.edge_weights(weights)
-        static = self.shape.clone()
-        static[:, 2] = squash(weight)
-        static[:, 3] = squash(weight * self.lean)
-        static[:, 4] = squash(weight * self.pull)
-        return static
+        parts = [
+            _of_edges(nodes.walsh(mine, HARD_WEIGHT), torch.from_numpy(nodes.owners()))
+            for nodes, mine in zip(self.plan.graph.nodes, weights, strict=True)
+        ]
+        static = torch.cat([torch.zeros((0, STATIC)), *parts])
+        static[:, 0] = self.share
+        return torch.cat([static, self.of_blocks])
 
 
-def _shape(rows: Rows, kind: int) -> NDArray[np.float64]:
-    """``float64[e, STATIC - 4]`` constant numbers of each edge, zeros where weights go."""
-    shape = np.zeros((rows.edges, STATIC))
-    arity = np.diff(rows.offsets)[owners(rows.offsets)]
-    shape[:, 0] = 1 / arity
-    shape[:, 1] = rows.is_hard
-    shape[:, 5 + kind] = 1
-    return shape
+def _of_edges(numbers: EdgeNumbers, row: Tensor) -> Tensor:
+    """``float32[e, STATIC]``; the first column is left to the arity."""
+    found = torch.zeros((len(row), STATIC))
+    found[:, 1] = torch.from_numpy(numbers.is_hard.copy())[row].float()
+    found[:, 2] = squash(numbers.weight)[row]
+    found[:, 3] = squash(numbers.lean)
+    found[:, 4] = squash(numbers.pull)
+    found[torch.arange(len(row)), 5 + torch.from_numpy(numbers.kind)[row]] = 1.0
+    return found
 
 
 def _block_shape(graph: MessageGraph) -> NDArray[np.float64]:
@@ -120,26 +106,6 @@ def _block_shape(graph: MessageGraph) -> NDArray[np.float64]:
     shape[:, -2] = 1
     shape[:, -1] = blocks.at_most_one[block]
     return shape
-
-
-def _leans(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """First and second order Walsh coefficients of each edge, in +-1 truth values."""
-    arity = np.diff(rows.offsets)[owners(rows.offsets)]
-    if rows.kind == "count":
-        return np.zeros(rows.edges), np.zeros(rows.edges)
-    if rows.table is None:
-        assert rows.signs is not None
-        sign = np.where(rows.signs, 1.0, -1.0)
-        row = owners(rows.offsets)
-        others = np.bincount(row, sign, minlength=rows.count)[row] - sign
-        scale = 0.5 ** np.minimum(arity, 60)
-        return 2 * sign * scale, -4 * sign * others * scale / np.maximum(arity - 1, 1)
-    k = len(rows.table).bit_length() - 1
-    spin = 2.0 * (np.arange(1 << k)[:, None] >> np.arange(k) & 1) - 1
-    lean = 2 * (rows.table @ spin) / len(spin)
-    pair = 4 * np.einsum("s,si,sj->ij", rows.table, spin, spin) / len(spin)
-    np.fill_diagonal(pair, 0.0)
-    return np.tile(lean, rows.count), np.tile(pair.sum(1) / max(k - 1, 1), rows.count)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,15 @@ from knowreason.factors.energy import holds
 from knowreason.infer.chains import ChainSummary, summarise
 from knowreason.infer.gibbs_kernels import HARD_WEIGHT, Tally, run_chain
 from knowreason.infer.messages import MessageGraph
-from knowreason.infer.messages_beliefs import collect, decided_clipped
+from knowreason.infer.messages_beliefs import decided_clipped, expected_units
 from knowreason.infer.posterior import EngineReport, Posterior
-from knowreason.infer.wiring import Wiring, new_tally, no_tally, row_weights_of, wire
+from knowreason.infer.wiring import (
+    GibbsLayout,
+    gibbs_layout,
+    new_tally,
+    no_tally,
+    row_weights_of,
+)
 
 ANNEALING = (1.0, 2.0, 4.0, 8.0, 16.0, HARD_WEIGHT)  # weights of hard rows, for a start
 ANNEALING_SWEEPS = 20
@@ -39,7 +45,7 @@ class GibbsSampler:
     """
 
     graph: FactorGraph
-    wiring: Wiring
+    wiring: GibbsLayout
 
     @property
     def plan(self) -> MessageGraph:
@@ -111,7 +117,7 @@ class GibbsSampler:
     def _satisfied(
         self, graph: FactorGraph, worlds: NDArray[np.int8], seed: int, exact: bool
     ) -> NDArray[np.int8]:
-        if not any(rows.is_hard for rows in self.plan.rows):
+        if not any(nodes.is_hard for nodes in self.plan.nodes):
             return worlds
         weights, unary = self.numbers(graph)
         hard = weights == HARD_WEIGHT
@@ -170,36 +176,26 @@ class GibbsSampler:
     def expectations(self, log_odds: Tensor, truth: NDArray[np.float64]) -> Tensor:
         """``float64[p]`` from marginals and the mean potential of every row."""
         graph = self.graph
-        expected = torch.zeros(graph.parameter_count, dtype=torch.float64)
-        if graph.constant is not None:
-            expected += graph.constant
-        for unit in graph.units:
-            mean = log_odds[unit.atoms.long()].sigmoid()
-            expected = collect(expected, unit.parameter, unit.value, mean)
+        expected = graph.constants + expected_units(graph, log_odds.sigmoid())
         first = 0
-        for rows in self.plan.rows:
-            mean = torch.from_numpy(truth[first : first + rows.count])
-            first += rows.count
-            source = rows.source
-            if source is not None and source.parameter is not None:
-                expected = collect(expected, source.parameter, source.value, mean)
+        for nodes in self.plan.nodes:
+            expected = nodes.collect(expected, torch.from_numpy(truth[first : first + nodes.count]))
+            first += nodes.count
         return expected
 
     def under_hard_rows(self) -> NDArray[np.bool_]:
         """``bool[n]``: atoms in a hard row, a demanded count included."""
         hard = np.zeros(self.graph.atom_count, np.bool_)
-        for rows in self.plan.rows:
-            if rows.is_hard and rows.has_target is None:
-                hard[rows.atoms] = True
-            elif rows.has_target is not None:
-                hard[rows.atoms[np.repeat(~rows.has_target, np.diff(rows.offsets))]] = True
+        for nodes in self.plan.nodes:
+            if nodes.is_hard:
+                hard[nodes.atoms[np.repeat(~nodes.has_target, np.diff(nodes.offsets))]] = True
         return hard
 
 
 def prepare_gibbs(graph: FactorGraph) -> GibbsSampler:
     """Conditions and wires a graph once, for many calls at other ``theta``."""
     known = condition(graph)
-    return GibbsSampler(known, wire(known))
+    return GibbsSampler(known, gibbs_layout(known))
 
 
 def gibbs_worlds(

@@ -14,7 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-CLAUSE, TABLE, COUNT = 0, 1, 2
+from knowreason.factors.potentials.nodes import CLAUSE_ROW as CLAUSE
+from knowreason.factors.potentials.nodes import TABLE_ROW as TABLE
+
 HARD_WEIGHT = 1e6  # of hard rows; a chain that satisfies them never leaves
 
 ROW = np.dtype(
@@ -328,8 +330,10 @@ def _record(auxiliary: NDArray, net: Network, chance: NDArray, tally: Tally, bat
     for row in range(rows.shape[0] - 1):
         if rows[row].kind == TABLE:
             tally.truth[row] += net.tables[rows[row].table_at + rows[row].state]
-        elif rows[row].state > 0:
-            tally.truth[row] += 1.0
+        elif rows[row].kind == CLAUSE:
+            tally.truth[row] += rows[row].state > 0
+        else:
+            tally.truth[row] += rows[row].lower <= rows[row].state <= rows[row].upper
 
 
 @compiled

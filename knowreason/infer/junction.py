@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.factors.potentials.log_messages import Logs, exclusive_log_odds
 from knowreason.factors.stacks import Stack
 from knowreason.infer.cliques import Cliques, Eliminated, Link
 from knowreason.infer.elimination import eliminate
 from knowreason.infer.local import local_model
-from knowreason.infer.solvers import Beliefs, Impossible
-from knowreason.infer.tree_messages import Logs, exclusive_log_odds
+from knowreason.infer.solvers import ComponentBeliefs, Impossible
 
 _STATES = 1 << 23  # clique states one solver holds
 _INLINE = 1 << 6  # states up to which a clique holds its factors itself
@@ -25,7 +25,7 @@ _INLINE = 1 << 6  # states up to which a clique holds its factors itself
 
 def eliminated(stack: Stack, most_states: int) -> Eliminated | None:
     """Finds a clique tree of a stack; ``None`` where a clique would have more states."""
-    model = local_model(stack.wiring)
+    model = local_model(stack.shape)
     scopes = [factor.scope for factor in model.factors]
     tree = eliminate(model.sizes, scopes, most_states)
     if tree is None:
@@ -62,7 +62,7 @@ class JunctionSolver:
         ]
 
     def solve(
-        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: ComponentBeliefs
     ) -> None:
         """Fills in beliefs; see :class:`knowreason.infer.solvers.Solver`."""
         tables = self.calibrated(unary, weights, beliefs)
@@ -76,7 +76,7 @@ class JunctionSolver:
             beliefs.truth[group.row] = group.expect(probability)
 
     def calibrated(
-        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: ComponentBeliefs
     ) -> list[Logs]:
         """Joint log-measure of every clique, ``float64[m, size]`` a shape; fills in ``log_z``.
 
@@ -120,7 +120,7 @@ class JunctionSolver:
         shape: tuple[int, ...],
         axis: int,
         variables: NDArray[np.int64],
-        beliefs: Beliefs,
+        beliefs: ComponentBeliefs,
     ) -> None:
         before = int(np.prod(shape[:axis], dtype=np.int64))
         cube = table.reshape(len(table), before, shape[axis], -1).transpose(0, 2, 1, 3)
@@ -174,7 +174,7 @@ def _batches(parts: Sequence[Eliminated]) -> Iterator[list[Eliminated]]:
         for start in range(0, len(part.stack.components), step):
             stack = part.stack
             cut = slice(start, start + step)
-            piece = Stack(stack.wiring, stack.components[cut], stack.atoms[cut], stack.rows[cut])
+            piece = Stack(stack.shape, stack.components[cut], stack.atoms[cut], stack.rows[cut])
             needed = part.states * len(piece.components)
             if batch and held + needed > _STATES:
                 yield batch

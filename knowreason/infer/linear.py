@@ -10,7 +10,7 @@ Source: Bach et al. 2017 (hinge-loss MRFs); Wainwright & Jordan 2008, section 8 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,9 @@ from scipy.optimize import LinearConstraint, OptimizeResult, milp
 from scipy.sparse import csr_array
 
 from knowreason.factors.arrays import Array, owners
+from knowreason.factors.potentials.linear_rows import LinearRows
 from knowreason.infer.exclusion_cliques import clique_cover
-from knowreason.infer.messages import BlockLayout, MessageGraph, Rows
+from knowreason.infer.messages import BlockLayout, MessageGraph
 
 WIDEST_BLOCK = 64  # blocks that help cliques to grow
 
@@ -75,133 +76,48 @@ def linear_program(
 
     Args:
         plan: the layout.
-        weights: ``float64[m]`` of each group's rows, ``None`` for hard groups.
+        weights: ``float64[m]`` of the rows of all nodes, ``None`` of hard ones.
         unary: ``float64[n]`` log-odds.
     """
-    builder = _Builder(plan.atom_count)
-    builder.objective.append(unary)
-    builder.binary.append(np.ones(plan.atom_count, np.bool_))
-    builder.owner.append(np.arange(plan.atom_count, dtype=np.int64))
-    _add_blocks(builder, plan.blocks)
-    for rows, mine in zip(plan.rows, weights, strict=True):
-        if rows.kind == "count":
-            _add_counts(builder, rows)
-        elif rows.kind == "clause":
-            assert rows.signs is not None
-            _add_clauses(builder, rows.offsets, rows.atoms, rows.signs, mine)
-        else:
-            _add_tables(builder, rows, mine)
-    _add_conflicts(builder, plan)
-    return builder.program()
+    rows = LinearRows(plan.atom_count)
+    rows.objective.append(unary)
+    rows.binary.append(np.ones(plan.atom_count, np.bool_))
+    rows.owner.append(np.arange(plan.atom_count, dtype=np.int64))
+    _add_blocks(rows, plan.blocks)
+    for nodes, mine in zip(plan.nodes, weights, strict=True):
+        nodes.add_linear(rows, mine)
+    _add_conflicts(rows, plan)
+    return _program(rows)
 
 
-@dataclass
-class _Builder:
-    columns: int
-    rows: int = 0
-    objective: list[Array] = field(default_factory=list)
-    binary: list[Array] = field(default_factory=list)
-    owner: list[Array] = field(default_factory=list)
-    entries: list[tuple[Array, Array, Array]] = field(default_factory=list)
-    low: list[Array] = field(default_factory=list)
-    high: list[Array] = field(default_factory=list)
-    row_owner: list[Array] = field(default_factory=list)
-    conflicts: list[Array] = field(default_factory=list)
+def _program(rows: LinearRows) -> LinearProgram:
+    def joined(parts: list[Array], dtype: type) -> Array:
+        return np.concatenate([np.zeros(0, dtype), *parts])
 
-    def new_columns(
-        self, objective: Array, owner: Array, binary: bool = False
-    ) -> NDArray[np.int64]:
-        first = self.columns
-        self.columns += len(objective)
-        self.objective.append(objective)
-        self.binary.append(np.full(len(objective), binary))
-        self.owner.append(owner)
-        return np.arange(first, self.columns, dtype=np.int64)
-
-    def new_rows(self, low: Array | float, high: Array | float, owner: Array) -> NDArray[np.int64]:
-        first = self.rows
-        self.rows += len(owner)
-        self.low.append(np.broadcast_to(np.asarray(low, np.float64), (len(owner),)))
-        self.high.append(np.broadcast_to(np.asarray(high, np.float64), (len(owner),)))
-        self.row_owner.append(owner)
-        return np.arange(first, self.rows, dtype=np.int64)
-
-    def add(self, rows: Array, columns: Array, values: Array | float) -> None:
-        values = np.broadcast_to(np.asarray(values, np.float64), rows.shape)
-        self.entries.append((rows.ravel(), columns.ravel(), values.ravel()))
-
-    def program(self) -> LinearProgram:
-        def joined(parts: list[Array], dtype: type) -> Array:
-            return np.concatenate([np.zeros(0, dtype), *parts])
-
-        row, column, value = (
-            joined([entry[i] for entry in self.entries], dtype)
-            for i, dtype in enumerate((np.int64, np.int64, np.float64))
-        )
-        matrix = csr_array((value, (row, column)), shape=(self.rows, self.columns))
-        return LinearProgram(
-            joined(self.objective, np.float64),
-            matrix,
-            joined(self.low, np.float64),
-            joined(self.high, np.float64),
-            joined(self.binary, np.bool_),
-            joined(self.owner, np.int64),
-            joined(self.row_owner, np.int64),
-        )
+    row, column, value = (
+        joined([entry[i] for entry in rows.entries], dtype)
+        for i, dtype in enumerate((np.int64, np.int64, np.float64))
+    )
+    matrix = csr_array((value, (row, column)), shape=(rows.rows, rows.columns))
+    return LinearProgram(
+        joined(rows.objective, np.float64),
+        matrix,
+        joined(rows.low, np.float64),
+        joined(rows.high, np.float64),
+        joined(rows.binary, np.bool_),
+        joined(rows.owner, np.int64),
+        joined(rows.row_owner, np.int64),
+    )
 
 
-def _add_blocks(b: _Builder, blocks: BlockLayout) -> None:
+def _add_blocks(b: LinearRows, blocks: BlockLayout) -> None:
     if blocks.count:
         owner = blocks.atoms[blocks.offsets[:-1]]
         rows = b.new_rows(np.where(blocks.at_most_one, 0.0, 1.0), 1.0, owner)
         b.add(rows[owners(blocks.offsets)], blocks.atoms, 1.0)
 
 
-def _add_clauses(
-    b: _Builder, offsets: Array, atoms: Array, signs: Array, weights: Array | None
-) -> None:
-    """Truth ``y`` of a soft clause: at most its literals' sum; at least each, if it costs."""
-    line = owners(offsets)
-    sign = np.where(signs, 1.0, -1.0)
-    negative = np.bincount(line[~signs], minlength=len(offsets) - 1)
-    first = atoms[offsets[:-1]]
-    if weights is None:
-        rows = b.new_rows(1.0 - negative, np.inf, first)
-        b.add(rows[line], atoms, sign)
-        return
-    truth = b.new_columns(weights, first)
-    gains = weights > 0
-    rows = np.full(len(weights), -1)
-    rows[gains] = b.new_rows(-negative[gains], np.inf, first[gains])
-    b.add(rows[gains], truth[gains], -1.0)
-    b.add(rows[line][gains[line]], atoms[gains[line]], sign[gains[line]])
-    costs = ~gains[line]
-    each = b.new_rows(np.where(signs[costs], 0.0, 1.0), np.inf, first[line][costs])
-    b.add(each, truth[line][costs], 1.0)
-    b.add(each, atoms[costs], -sign[costs])
-
-
-def _add_tables(b: _Builder, rows: Rows, weights: Array | None) -> None:
-    """Forbidden states as clauses; tables with one odd state as a clause; else the polytope."""
-    assert rows.table is not None
-    arity = rows.edges // max(rows.count, 1)
-    bits = (np.arange(1 << arity)[:, None] >> np.arange(arity) & 1).astype(np.bool_)
-    zeros, ones = np.flatnonzero(rows.table == 0), np.flatnonzero(rows.table == 1)
-    if weights is None and arity == 2:
-        for state in zeros:  # literals 2 * atom (true) and 2 * atom + 1 (false)
-            b.conflicts.append(2 * rows.atoms.reshape(-1, 2).astype(np.int64) + ~bits[state])
-    elif weights is None:
-        for state in zeros:
-            _add_clauses(b, rows.offsets, rows.atoms, np.tile(~bits[state], rows.count), None)
-    elif len(zeros) == 1 and len(ones) == len(rows.table) - 1:
-        _add_clauses(b, rows.offsets, rows.atoms, np.tile(~bits[zeros[0]], rows.count), weights)
-    elif len(ones) == 1 and len(zeros) == len(rows.table) - 1:
-        _add_clauses(b, rows.offsets, rows.atoms, np.tile(~bits[ones[0]], rows.count), -weights)
-    else:
-        _add_polytope(b, rows, weights, bits)
-
-
-def _add_conflicts(b: _Builder, plan: MessageGraph) -> None:
+def _add_conflicts(b: LinearRows, plan: MessageGraph) -> None:
     """At most one literal of each clique of hard pairs; blocks help the cliques to grow."""
     pairs = np.concatenate([np.zeros((0, 2), np.int64), *b.conflicts])
     if not len(pairs):
@@ -223,63 +139,3 @@ def _block_pairs(blocks: BlockLayout) -> NDArray[np.int64]:
         members = blocks.atoms[np.stack([first + left, first + right], -1).reshape(-1, 2)]
         found.append(2 * members.astype(np.int64))
     return np.concatenate(found)
-
-
-def _add_polytope(b: _Builder, rows: Rows, weights: Array, bits: NDArray[np.bool_]) -> None:
-    """One column a state; they sum to 1 and to each atom over the states where it is true."""
-    assert rows.table is not None
-    states, arity = bits.shape
-    atoms = rows.atoms.reshape(rows.count, arity)
-    first = atoms[:, 0].astype(np.int64)
-    objective = (weights[:, None] * rows.table).ravel()
-    mass = b.new_columns(objective, np.repeat(first, states)).reshape(rows.count, states)
-    whole = b.new_rows(1.0, 1.0, first)
-    b.add(np.broadcast_to(whole[:, None], mass.shape), mass, 1.0)
-    for j in range(arity):
-        equal = b.new_rows(0.0, 0.0, first)
-        chosen = mass[:, bits[:, j]]
-        b.add(np.broadcast_to(equal[:, None], chosen.shape), chosen, 1.0)
-        b.add(equal, atoms[:, j], -1.0)
-
-
-def _add_counts(b: _Builder, rows: Rows) -> None:
-    """``inside`` (the target, or 1) holds the interval; else ``above`` says on which side."""
-    assert rows.lower is not None
-    assert rows.upper is not None
-    assert rows.has_target is not None
-    assert rows.signs is not None
-    literal = np.ones(rows.edges, np.bool_)
-    literal[rows.offsets[1:][rows.has_target] - 1] = False
-    line = owners(rows.offsets)[literal]
-    atoms, signs = rows.atoms[literal], rows.signs[literal]
-    size = np.bincount(line, minlength=rows.count)
-    negative = np.bincount(line[~signs], minlength=rows.count)
-    first = rows.atoms[rows.offsets[:-1]].astype(np.int64)
-    low = np.clip(rows.lower, 0, size + 1).astype(np.float64)
-    high = np.clip(rows.upper, -1, size).astype(np.float64)
-
-    def count_rows(chosen: Array, least: Array | float, most: Array | float) -> Array:
-        """Rows that bound the number of true literals; returns their numbers by count."""
-        shift = -negative[chosen]
-        numbers = np.full(rows.count, -1)
-        numbers[chosen] = b.new_rows(least + shift, most + shift, first[chosen])
-        mine = chosen[line]
-        b.add(numbers[line][mine], atoms[mine], np.where(signs[mine], 1.0, -1.0))
-        return numbers[chosen]
-
-    count_rows(~rows.has_target, low[~rows.has_target], high[~rows.has_target])
-    some = rows.has_target
-    if not some.any():
-        return
-    target = rows.atoms[rows.offsets[1:][some] - 1].astype(np.int64)
-    low, high, size = low[some], high[some], size[some]
-    above = b.new_columns(np.zeros(some.sum()), first[some], binary=True)
-    at_least = count_rows(some, 0.0, np.inf)  # count >= low * inside + (high + 1) * above
-    b.add(at_least, target, -low)
-    b.add(at_least, above, -(high + 1))
-    at_most = count_rows(some, -np.inf, low - 1)  # below, unless inside or above
-    b.add(at_most, target, -(high - low + 1))
-    b.add(at_most, above, -(size - low + 1))
-    apart = b.new_rows(-np.inf, 1.0, first[some])
-    b.add(apart, target, 1.0)
-    b.add(apart, above, 1.0)

@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.factors.graph import Clause, Table
-from knowreason.factors.stacks import LocalCount, LocalRow, Wiring
-from knowreason.factors.tables import row_tensor, state_digits
+from knowreason.factors.potentials.interval import count_limit, shorter_counts
+from knowreason.factors.stacks import ComponentShape, LocalRow
+from knowreason.factors.tables import state_digits
 
 _DIRECT = 1 << 8  # states up to which a clause or count is one table
 
@@ -22,7 +22,7 @@ class LocalFactor:
     Attributes:
         scope: variables, in the order of the table's axes.
         values: ``float64[states of scope]``, C order; a potential, or 0 and 1 where hard.
-        row: position in ``Wiring.rows`` of the soft row whose potential it is, ``-1``
+        row: position in ``ComponentShape.rows`` of the soft row whose potential it is, ``-1``
             for a hard factor.
     """
 
@@ -78,38 +78,33 @@ class _Builder:
     ) -> NDArray[np.float64]:
         """The row's values over its scope, made once for rows alike."""
         digits = tuple(self.digit[atom] for atom in row.atoms)
-        potential = row.potential if isinstance(row.potential, Clause) else id(row.potential)
-        key = (potential, row.is_hard, places, digits, shape)
+        key = (row.potential.key, places, digits, shape)
         if key not in self.tensors:
-            values = row_tensor(row.potential, np.array(places), np.array(digits), shape)
+            values = row.of_states(state_digits(shape)[list(places)] == np.array(digits)[:, None])
             self.tensors[key] = (values > 0).astype(np.float64) if row.is_hard else values
         return self.tensors[key]
 
     def add_row(self, number: int, row: LocalRow) -> None:
+        """A table where the row has few states, else a chain of helpers that count."""
         soft = -1 if row.is_hard else number
         scope, places = self.scope(row.atoms)
         shape = self.shape(scope)
-        if isinstance(row.potential, Table) or prod(shape) <= _DIRECT:
+        if row.target < 0 and (row.potential.factor.table is not None or prod(shape) <= _DIRECT):
             self.factors.append(LocalFactor(scope, self.tensor(row, places, shape), soft))
-        else:
-            last = self.chain(row.atoms, row.potential.signs, cap=1)
-            self.factors.append(LocalFactor((last,), np.array([0.0, 1.0]), soft))
-
-    def add_count(self, count: LocalCount) -> None:
-        signs, lower, upper = count.signs, count.lower, count.upper
-        k = len(signs)
-        if k - lower < upper:
-            signs = tuple(not sign for sign in signs)
-            lower, upper = k - upper, k - lower
-        last = self.chain(count.atoms, signs, cap=max(1, min(k, upper + 1)))
-        number = np.arange(self.sizes[last])
-        inside = ((number >= lower) & (number <= upper)).astype(np.float64)
-        if count.target < 0:
-            self.factors.append(LocalFactor((last,), inside, -1))
             return
-        target, true = self.of_atom[count.target], self.digit[count.target]
-        is_true = np.arange(self.sizes[target]) == true
-        agrees = (inside[:, None] > 0) == is_true
+        k = np.array([len(row.atoms)])
+        least, most = row.potential.bounds
+        flip, lower, upper = shorter_counts(np.array([least]), np.array([most]), k)
+        cap = max(1, min(int(k[0]), int(count_limit(lower, upper, k)[0])))
+        signs = row.potential.signs ^ flip[0]
+        last = self.chain(row.atoms, tuple(signs.tolist()), cap)
+        number_true = np.arange(self.sizes[last])
+        inside = (number_true >= lower[0]) & ((number_true <= upper[0]) | (upper[0] >= k[0]))
+        if row.target < 0:
+            self.factors.append(LocalFactor((last,), inside.astype(np.float64), soft))
+            return
+        target, true = self.of_atom[row.target], self.digit[row.target]
+        agrees = inside[:, None] == (np.arange(self.sizes[target]) == true)
         self.factors.append(LocalFactor((last, target), agrees.ravel().astype(np.float64), -1))
 
     def chain(self, atoms: tuple[int, ...], signs: tuple[bool, ...], cap: int) -> int:
@@ -129,22 +124,20 @@ class _Builder:
         return previous
 
 
-def local_model(wiring: Wiring) -> LocalModel:
+def local_model(shape: ComponentShape) -> LocalModel:
     """Variables and factors of a shape."""
-    blocked = {atom for members, _ in wiring.blocks for atom in members}
-    of_atom, digit = [-1] * wiring.atoms, [1] * wiring.atoms
+    blocked = {atom for members, _ in shape.blocks for atom in members}
+    of_atom, digit = [-1] * shape.atoms, [1] * shape.atoms
     sizes: list[int] = []
-    for atom in range(wiring.atoms):
+    for atom in range(shape.atoms):
         if atom not in blocked:
             of_atom[atom] = len(sizes)
             sizes.append(2)
-    for members, at_most_one in wiring.blocks:
+    for members, at_most_one in shape.blocks:
         for state, atom in enumerate(members):
             of_atom[atom], digit[atom] = len(sizes), state
         sizes.append(len(members) + at_most_one)
     builder = _Builder(sizes, of_atom, digit)
-    for number, row in enumerate(wiring.rows):
+    for number, row in enumerate(shape.rows):
         builder.add_row(number, row)
-    for count in wiring.counts:
-        builder.add_count(count)
     return LocalModel(tuple(builder.sizes), tuple(of_atom), tuple(digit), tuple(builder.factors))

@@ -93,8 +93,7 @@ class _Search:
         graph, plan = sampler.graph, sampler.plan
         label, count = components(graph)
         weights, unary = sampler.numbers(graph)
-        found = [rows.weights(graph.theta) for rows in plan.rows]
-        parts = [None if mine is None else array(mine) for mine in found]
+        parts = [None if mine is None else array(mine) for mine in plan.weights(graph.theta)]
         program = linear_program(plan, parts, unary)
         return _Search(sampler, label, count, weights, unary, program, until)
 

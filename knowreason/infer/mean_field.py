@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from knowreason.factors import FactorGraph
-from knowreason.factors.arrays import Array, array, owners
+from knowreason.factors.arrays import array
 from knowreason.factors.condition import condition
+from knowreason.factors.potentials.nodes import FactorNodes
 from knowreason.infer.expectation import entangled
-from knowreason.infer.field import Field
+from knowreason.infer.field import MeanField
 from knowreason.infer.gibbs import prepare_gibbs
-from knowreason.infer.messages import Rows, layout
+from knowreason.infer.messages import layout
 from knowreason.infer.posterior import EngineReport, Posterior
 
 HARD_WEIGHTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # what breaking a hard row costs, in turn
@@ -57,8 +57,8 @@ def mean_field(
     begin = time.perf_counter()
     known = condition(graph)
     plan = layout(known)
-    field = Field.of(known, plan, device)
-    hard = [rows for rows in plan.rows if _demands(rows)]
+    field = MeanField.of(known, plan, device)
+    hard = [nodes for nodes in plan.nodes if nodes.demands]
     logits, made = field.unary.clone(), 0
     for weight in HARD_WEIGHTS[:-1] if hard else ():
         logits, _, steps = field.ascend(logits, weight, damping, sweeps // 10, ROUGH)
@@ -85,16 +85,9 @@ def mean_field(
     return field.posterior(logits, bound, report)
 
 
-def _demands(rows: Rows) -> bool:
-    """Whether some of the rows must hold (a count with a target always can)."""
-    if rows.has_target is not None:
-        return not rows.has_target.all()
-    return rows.is_hard
-
-
 def _bound_without_hard(
     graph: FactorGraph,
-    hard: list[Rows],
+    hard: list[FactorNodes],
     logits: Tensor,
     damping: float,
     sweeps: int,
@@ -102,32 +95,16 @@ def _bound_without_hard(
     seed: int,
 ) -> float:
     """Bound on log Z from a fit in which set atoms make every hard row true."""
-    leaning = replace(graph, log_odds=logits.cpu().float(), units=())
+    leaning = replace(graph, log_odds=logits.cpu().float(), factors=graph.couplings)
     world = prepare_gibbs(leaning).start(leaning, 1, seed)[0]
     settled = graph
     while hard:  # a set auxiliary atom leaves its count to be settled in turn
         evidence = array(settled.evidence).copy()
-        for rows in hard:
-            atoms = _settling(rows, world, array(logits))
+        for nodes in hard:
+            atoms = nodes.settling(world, array(logits))
             evidence[atoms] = world[atoms]
         settled = condition(settled.with_evidence(torch.from_numpy(evidence)))
-        hard = [rows for rows in layout(settled).rows if _demands(rows)]
-    field = Field.of(settled, layout(settled), "cpu")
+        hard = [nodes for nodes in layout(settled).nodes if nodes.demands]
+    field = MeanField.of(settled, layout(settled), "cpu")
     fitted, _, _ = field.ascend(field.unary.clone(), 0.0, damping, sweeps, tolerance)
     return field.bound(fitted, 0.0)
-
-
-def _settling(rows: Rows, world: Array, logits: Array) -> Array:
-    """Atoms that, set as in ``world``, make every row true: one literal of each clause."""
-    signs = rows.signs
-    if rows.kind == "pair" and rows.table is not None and (rows.table == 0).sum() == 1:
-        state = int(rows.table.argmin())
-        signs = np.tile(np.array([not state & 1, not state >> 1]), rows.count)
-    if signs is None or rows.kind == "count":
-        if rows.has_target is None:
-            return rows.atoms
-        return rows.atoms[~rows.has_target[owners(rows.offsets)]]
-    holding = world[rows.atoms] == signs
-    lean = np.where(holding, np.where(signs, 1.0, -1.0) * logits[rows.atoms], -np.inf)
-    order = np.lexsort((-lean, owners(rows.offsets)))
-    return rows.atoms[order[rows.offsets[:-1]]]

@@ -15,7 +15,7 @@ CLIP = 700.0
 
 
 @dataclass(frozen=True)
-class Beliefs:
+class BetheBeliefs:
     """Beliefs at given messages.
 
     Attributes:
@@ -34,7 +34,7 @@ def beliefs_at(
     plan: TorchMessages,
     messages: Tensor,
     share: Tensor | None = None,
-) -> Beliefs:
+) -> BetheBeliefs:
     """Beliefs of atoms and factors, Bethe log Z and expectations at messages.
 
     Args:
@@ -51,25 +51,19 @@ def beliefs_at(
     cavity = belief[plan.edge_atoms] - messages
     overlap = softplus(belief[plan.edge_atoms]) - softplus(cavity)
     log_z = _atoms_log_z(graph, plan, raw) - (overlap if share is None else share * overlap).sum()
-    expected = torch.zeros_like(theta)
-    for unit in graph.units:
-        mean = belief[unit.atoms.long().to(belief.device)].sigmoid()
-        expected = collect(expected, unit.parameter, unit.value, mean)
+    expected = expected_units(graph, belief.sigmoid())
     weights = plan.weights(theta) if share is None else plan.raised(plan.weights(theta), share)
-    for i, (mine, buckets) in enumerate(zip(weights, plan.buckets, strict=True)):
+    for nodes, mine, buckets in zip(plan.graph.nodes, weights, plan.buckets, strict=True):
         for bucket in buckets:
             normaliser, mean = bucket.beliefs(cavity, mine)
             if share is not None:
                 normaliser = share[bucket.edges[:, 0]] * normaliser
             log_z = log_z + normaliser.sum()
-            source = plan.graph.rows[i].source
-            if source is not None and source.parameter is not None:
-                rows = plan.source_rows(i, bucket.rows)
-                expected = collect(expected, source.parameter, source.value, mean, rows)
+            expected = nodes.collect(expected, mean, bucket.rows)
     if graph.constant is not None:
         constant = graph.constant.to(theta)
         expected, log_z = expected + constant, log_z + theta @ constant
-    return Beliefs(decided_clipped(graph, belief), log_z + graph.offset, expected)
+    return BetheBeliefs(decided_clipped(graph, belief), log_z + graph.offset, expected)
 
 
 def decided_clipped(graph: FactorGraph, belief: Tensor) -> Tensor:
@@ -91,19 +85,11 @@ def _atoms_log_z(graph: FactorGraph, plan: TorchMessages, raw: Tensor) -> Tensor
     return total + softplus(raw[single]).sum()
 
 
-def collect(
-    total: Tensor,
-    parameter: int | Tensor,
-    value: Tensor | None,
-    mean: Tensor,
-    rows: Tensor | None = None,
-) -> Tensor:
-    """``total`` (``float64[p]``) plus ``value * mean`` of each row of a source."""
-    if value is not None:
-        chosen = value if rows is None else value[rows.to(value.device)]
-        mean = mean * chosen.to(mean)
-    if isinstance(parameter, int):
-        where = torch.zeros_like(mean, dtype=torch.long) + parameter
-    else:
-        where = (parameter if rows is None else parameter[rows.to(parameter.device)]).long()
-    return total.index_add(0, where.to(mean.device), mean)
+def expected_units(graph: FactorGraph, chance: Tensor) -> Tensor:
+    """``float64[p]``: expected unit features where atoms are true with ``float64[n]`` chance."""
+    total = torch.zeros(graph.parameter_count, dtype=chance.dtype, device=chance.device)
+    for unit in graph.units:
+        mean = chance[unit.atoms[:, 0].long().to(chance.device)]
+        gain = mean * torch.from_numpy(unit.values()).to(mean)
+        total = total.index_add(0, torch.from_numpy(unit.parameters()).to(mean.device), gain)
+    return total

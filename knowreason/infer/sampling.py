@@ -12,14 +12,14 @@ from knowreason.factors.arrays import Array, array
 from knowreason.factors.components import components, log2_states
 from knowreason.factors.condition import condition
 from knowreason.factors.graph import TRUE, FactorGraph
+from knowreason.factors.potentials.log_messages import Logs
 from knowreason.factors.stacks import Shapes, Stack
 from knowreason.infer.cliques import Cliques, Eliminated
 from knowreason.infer.conflicts import conflict
 from knowreason.infer.exact import is_possible, worth_a_template
 from knowreason.infer.junction import JunctionSolver, eliminated
-from knowreason.infer.solvers import Beliefs, Impossible
+from knowreason.infer.solvers import ComponentBeliefs, Impossible
 from knowreason.infer.templates import TemplateSolver
-from knowreason.infer.tree_messages import Logs
 
 _CHUNK_ENTRIES = 1 << 22  # logs held at once
 
@@ -53,7 +53,7 @@ def samples(graph: FactorGraph, count: int, seed: int = 0, *, width: int = 18) -
             _draw_states(stack, unary, weights, worlds, rng)
         parts = [_part(stack, width) for stack in shapes.stacks(np.flatnonzero(~template))]
         for solver in JunctionSolver.prepare(parts):
-            beliefs = Beliefs.empty(folded.atom_count, len(weights), number)
+            beliefs = ComponentBeliefs.empty(folded.atom_count, len(weights), number)
             tables = solver.calibrated(unary, weights, beliefs)
             _draw_cliques(solver.cliques, tables, worlds, rng)
     except Impossible as impossible:
@@ -65,7 +65,7 @@ def _part(stack: Stack, width: int) -> Eliminated:
     part = eliminated(stack, 1 << width)
     if part is None:
         raise InferenceError(
-            f"a component of {stack.wiring.atoms} atoms is too tangled for exact samples",
+            f"a component of {stack.shape.atoms} atoms is too tangled for exact samples",
             code="KR704",
             help="engine `gibbs` draws approximate ones",
         )
@@ -76,7 +76,7 @@ def _draw_states(
     stack: Stack, unary: Array, weights: Array, worlds: NDArray[np.int8], rng: np.random.Generator
 ) -> None:
     solver = TemplateSolver.prepare(stack)
-    states = array(solver.table[: stack.wiring.atoms]).astype(np.int8)
+    states = array(solver.table[: stack.shape.atoms]).astype(np.int8)
     for part in solver.parts(len(worlds)):
         energy = array(solver.energies(part, unary, weights))
         chosen = _draw(np.repeat(energy[:, None], len(worlds), axis=1), rng)

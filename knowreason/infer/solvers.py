@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Beliefs:
+class ComponentBeliefs:
     """Arrays over a whole graph; each solver fills in its components.
 
     Attributes:
@@ -24,9 +24,9 @@ class Beliefs:
     log_z: NDArray[np.float64]
 
     @staticmethod
-    def empty(atoms: int, rows: int, components: int) -> Beliefs:
+    def empty(atoms: int, rows: int, components: int) -> ComponentBeliefs:
         """Zeros everywhere."""
-        return Beliefs(np.zeros(atoms), np.zeros(rows), np.zeros(components))
+        return ComponentBeliefs(np.zeros(atoms), np.zeros(rows), np.zeros(components))
 
 
 class Impossible(Exception):
@@ -57,6 +57,6 @@ class Solver(Protocol):
         """Number of atoms served."""
 
     def solve(
-        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: ComponentBeliefs
     ) -> None:
         """Fills in ``beliefs`` from log-odds ``float64[n]`` and row weights ``float64[m]``."""

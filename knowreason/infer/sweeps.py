@@ -13,17 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from knowreason.infer.bp_counts import sweep_counts
-from knowreason.infer.bp_kernels import (
-    BELIEF_LIMIT,
-    couple_blocks,
-    gather_raw,
-    settle,
-    sweep_clauses,
-    sweep_pairs,
-    sweep_tables,
-)
-from knowreason.infer.messages import LIMIT, MessageGraph, Rows, counting_limits
+from knowreason.factors.potentials.nodes import FactorNodes
+from knowreason.infer.bp_kernels import BELIEF_LIMIT, couple_blocks, gather_raw, settle
+from knowreason.infer.messages import MessageGraph
 from knowreason.infer.messages_torch import TorchMessages
 
 Weights: TypeAlias = "list[Tensor | None]"
@@ -31,7 +23,7 @@ Job: TypeAlias = Callable[["_State", int, int, int], None]  # state, thread, fir
 
 
 @dataclass(frozen=True)
-class Schedule:
+class SweepSchedule:
     """How long and how carefully to sweep.
 
     Attributes:
@@ -77,7 +69,7 @@ def sweep_on_cpu(
     plan: MessageGraph,
     unary: Tensor,
     weights: Weights,
-    schedule: Schedule,
+    schedule: SweepSchedule,
     messages: NDArray[np.float64] | None = None,
 ) -> Outcome:
     """Sweeps with the numba kernels.
@@ -85,7 +77,7 @@ def sweep_on_cpu(
     Args:
         plan: the laid out graph.
         unary: ``float64[n]`` log-odds.
-        weights: of each group's rows, ``None`` for hard groups.
+        weights: of the rows of all nodes, ``None`` of hard ones.
         schedule: when to stop.
         messages: ``float64[e]`` log-odds to start from; zeros by default.
     """
@@ -93,14 +85,14 @@ def sweep_on_cpu(
     threads, n = schedule.threads, plan.atom_count
     start = np.zeros(plan.edge_count) if messages is None else messages
     state = _State(np.exp(start), np.ones((threads, n, 2)), np.zeros((threads, n)))
-    raw = fixed + np.bincount(_edge_atoms(plan), start, n)
+    raw = fixed + np.bincount(plan.edge_atoms, start, n)
     belief = raw.copy()
     change = np.zeros(n)
     _couple(plan, raw, belief, schedule.maximum)
     settle(belief, state.atoms, change)
     jobs = [
-        (_job(rows, at, weight, schedule), rows.count)
-        for rows, at, weight in zip(plan.rows, plan.starts, weights, strict=True)
+        (_job(nodes, at, weight, schedule), nodes.count)
+        for nodes, at, weight in zip(plan.nodes, plan.starts, weights, strict=True)
     ]
     made, limit = 0, schedule.tolerance * (1 - schedule.damping)
     with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
@@ -120,7 +112,7 @@ def sweep_in_torch(
     plan: MessageGraph,
     unary: Tensor,
     weights: Weights,
-    schedule: Schedule,
+    schedule: SweepSchedule,
     messages: NDArray[np.float64] | None = None,
     *,
     device: torch.device | str = "cpu",
@@ -178,22 +170,17 @@ def _couple(
         couple_blocks(raw, blocks.offsets, blocks.atoms, blocks.at_most_one, maximum, belief)
 
 
-def _edge_atoms(plan: MessageGraph) -> NDArray[np.int32]:
-    atoms = [rows.atoms for rows in plan.rows]
-    return np.concatenate(atoms) if atoms else np.zeros(0, np.int32)
-
-
-def _job(rows: Rows, start: int, weights: Tensor | None, schedule: Schedule) -> Job:
-    """The kernel of a group's shape with its constants bound."""
+def _job(nodes: FactorNodes, start: int, weights: Tensor | None, schedule: SweepSchedule) -> Job:
+    """The kernel of the nodes with its constants bound."""
     damping, maximum = schedule.damping, schedule.maximum
-    kernel, constants = _kernel(rows, _numbers(weights))
+    kernel, constants = nodes.kernel(weights)
 
     def job(state: _State, thread: int, first: int, last: int) -> None:
         kernel(
             first,
             last,
             *constants,
-            state.messages[start : start + rows.edges],
+            state.messages[start : start + nodes.edges],
             state.atoms[thread],
             state.spill[thread],
             damping,
@@ -201,25 +188,3 @@ def _job(rows: Rows, start: int, weights: Tensor | None, schedule: Schedule) -> 
         )
 
     return job
-
-
-def _kernel(rows: Rows, weights: NDArray[np.float64]) -> tuple[Callable[..., None], tuple]:
-    epsilon = np.zeros(1) if rows.is_hard else np.exp(-np.clip(weights, -LIMIT, LIMIT))
-    if rows.kind == "pair":
-        return sweep_pairs, (rows.atoms, rows.table, epsilon)
-    if rows.kind == "clause":
-        return sweep_clauses, (rows.offsets, rows.atoms, rows.signs, epsilon)
-    if rows.kind == "table":
-        arity = rows.edges // rows.count
-        return sweep_tables, (arity, rows.atoms, rows.table, weights, rows.is_hard)
-    bounds = (rows.lower, rows.upper, rows.has_target, counting_limits(rows))
-    return sweep_counts, (rows.offsets, rows.atoms, rows.signs, *bounds)
-
-
-def _numbers(weights: Tensor | None) -> NDArray[np.float64]:
-    """Weights as numbers; a single one where all rows share it."""
-    if weights is None:
-        return np.zeros(1)
-    shared = weights.dim() == 1 and weights.numel() > 0 and weights.stride(0) == 0
-    chosen = weights[:1] if shared else weights
-    return np.ascontiguousarray(chosen.detach().cpu().numpy(), dtype=np.float64)

@@ -14,75 +14,67 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from knowreason.factors.arrays import Array, array
-from knowreason.factors.graph import Clause, Table
-from knowreason.factors.stacks import LocalCount, LocalRow, Stack, Wiring
-from knowreason.infer.solvers import Beliefs, Impossible
+from knowreason.factors.arrays import Array
+from knowreason.factors.stacks import ComponentShape, LocalRow, Stack
+from knowreason.infer.solvers import ComponentBeliefs, Impossible
 
 _CHUNK_ENTRIES = 1 << 18  # energies held at once
 _CHUNK_ENTRIES_GPU = 1 << 26
 _GPU_ENTRIES = 1 << 20  # energies of a stack from which a GPU is worth the trip
 
 
-def possible_states(wiring: Wiring) -> NDArray[np.bool_]:
-    """``bool[a, s]``: truth of every atom in each state that blocks, counts and hard rows allow."""
-    atoms, open_counts = _enumerate(wiring), list(wiring.counts)
-    while open_counts:
-        ready = [c for c in open_counts if all(atoms[a] is not None for a in c.atoms)]
+def possible_states(shape: ComponentShape) -> NDArray[np.bool_]:
+    """``bool[a, s]``: truth of every atom in each state that blocks and hard rows allow."""
+    waiting = [row for row in shape.rows if row.target >= 0]
+    atoms = _enumerate(shape)
+    while waiting:
+        ready = [row for row in waiting if all(atoms[a] is not None for a in row.atoms)]
         if not ready:
             # definitions in a circle: one target is enumerated and then checked
-            free = next(c.target for c in open_counts if atoms[c.target] is None)
+            free = next(row.target for row in waiting if atoms[row.target] is None)
             width = next(len(a) for a in atoms if a is not None)
             atoms = [None if a is None else np.tile(a, 2) for a in atoms]
             atoms[free] = np.repeat([False, True], width)
             continue
-        for count in ready:
-            atoms = _apply_count(atoms, count)
-            open_counts.remove(count)
+        for row in ready:
+            atoms = _define(atoms, row)
+            waiting.remove(row)
     states = np.stack([a for a in atoms if a is not None])
-    for row in wiring.rows:
-        if row.is_hard:
-            states = states[:, row_values(row, states) > 0]
+    for row in shape.rows:
+        if row.is_hard and row.target < 0:
+            states = states[:, row.of_states(states[list(row.atoms)]) > 0]
     return states
 
 
-def _enumerate(wiring: Wiring) -> list[Array | None]:
-    """States of the free atoms and blocks; ``None`` for atoms that counts define."""
-    blocked = {atom for members, _ in wiring.blocks for atom in members}
-    defined = {count.target for count in wiring.counts} - blocked
-    free = [a for a in range(wiring.atoms) if a not in blocked and a not in defined]
-    sizes = [2] * len(free) + [len(members) + more for members, more in wiring.blocks]
+def _enumerate(shape: ComponentShape) -> list[Array | None]:
+    """States of the free atoms and blocks; ``None`` for atoms that rows define."""
+    blocked = {atom for members, _ in shape.blocks for atom in members}
+    defined = {row.target for row in shape.rows} - blocked
+    free = [a for a in range(shape.atoms) if a not in blocked and a not in defined]
+    sizes = [2] * len(free) + [len(members) + more for members, more in shape.blocks]
     index = np.arange(int(np.prod(sizes, dtype=np.int64)))
-    atoms: list[Array | None] = [None] * wiring.atoms
+    atoms: list[Array | None] = [None] * shape.atoms
     for variable, size in enumerate(sizes):
         digit = index % size
         index = index // size
         if variable < len(free):
             atoms[free[variable]] = digit == 1
         else:
-            for j, atom in enumerate(wiring.blocks[variable - len(free)][0]):
+            for j, atom in enumerate(shape.blocks[variable - len(free)][0]):
                 atoms[atom] = digit == j
     return atoms
 
 
-def _apply_count(atoms: list[Array | None], count: LocalCount) -> list[Array | None]:
-    number = np.sum([atoms[a] == s for a, s in zip(count.atoms, count.signs, strict=True)], axis=0)
-    inside = (number >= count.lower) & (number <= count.upper)
-    if count.target >= 0 and atoms[count.target] is None:
-        atoms[count.target] = inside
+def _define(atoms: list[Array | None], row: LocalRow) -> list[Array | None]:
+    """Sets the target of a row whose other atoms are known, or keeps the states where it holds."""
+    known = [found for found in (atoms[a] for a in row.atoms) if found is not None]
+    found = row.of_states(np.stack(known)) > 0
+    target = atoms[row.target]
+    if target is None:
+        atoms[row.target] = found
         return atoms
-    good = inside if count.target < 0 else inside == atoms[count.target]
+    good = found == target
     return [None if a is None else a[good] for a in atoms]
-
-
-def row_values(row: LocalRow, states: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """``float64[s]``: the row's potential in each state (``bool[a, s]``)."""
-    local = states[list(row.atoms)]
-    if isinstance(row.potential, Table):
-        index = (local.astype(np.int64) << np.arange(len(local))[:, None]).sum(0)
-        return array(row.potential.values).astype(np.float64)[index]
-    assert isinstance(row.potential, Clause)
-    return (local == np.array(row.potential.signs)[:, None]).any(0).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -111,11 +103,12 @@ class TemplateSolver:
 
         Device ``auto`` is the GPU where there is one and the stack is worth the trip.
         """
-        states = possible_states(stack.wiring)
+        states = possible_states(stack.shape)
         if not states.shape[1]:
             raise Impossible(int(stack.components[0]))
-        is_hard = np.array([row.is_hard for row in stack.wiring.rows], dtype=bool)
-        soft = [row_values(row, states) for row in stack.wiring.rows if not row.is_hard]
+        rows = stack.shape.rows
+        is_hard = np.array([row.is_hard for row in rows], dtype=bool)
+        soft = [row.of_states(states[list(row.atoms)]) for row in rows if not row.is_hard]
         table = torch.from_numpy(np.vstack([states.astype(np.float64), *soft]))
         if device == "auto":
             worth = len(stack.components) * states.shape[1] >= _GPU_ENTRIES
@@ -139,7 +132,7 @@ class TemplateSolver:
         return self.stack.atoms.size
 
     def solve(
-        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: ComponentBeliefs
     ) -> None:
         """Fills in beliefs of the stack's components.
 
@@ -166,9 +159,11 @@ class TemplateSolver:
         inputs = torch.from_numpy(np.concatenate([unary[atoms], weights[soft]], axis=1))
         return inputs.to(self.device) @ self.table
 
-    def _solve_part(self, part: slice, unary: Array, weights: Array, beliefs: Beliefs) -> None:
+    def _solve_part(
+        self, part: slice, unary: Array, weights: Array, beliefs: ComponentBeliefs
+    ) -> None:
         atoms, rows = self.stack.atoms[part], self.stack.rows[part]
-        a = self.stack.wiring.atoms
+        a = self.stack.shape.atoms
         energy = self.energies(part, unary, weights)
         best = energy.amax(1, keepdim=True)
         share = (energy - best).exp()

@@ -15,11 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, entries_of, offsets_of, owners
-from knowreason.factors.scopes import CountRows, LongClauses, Scopes
-from knowreason.factors.tables import TableGroup
-from knowreason.infer.rooting import Edges, Step, root_trees
-from knowreason.infer.solvers import Beliefs, Impossible
-from knowreason.infer.tree_messages import (
+from knowreason.factors.potentials.log_messages import (
     Logs,
     clause_messages,
     clause_truth,
@@ -28,6 +24,10 @@ from knowreason.infer.tree_messages import (
     table_messages,
     table_probabilities,
 )
+from knowreason.factors.scopes import IntervalRows, Scopes
+from knowreason.factors.tables import TableGroup
+from knowreason.infer.rooting import Edges, Step, root_trees
+from knowreason.infer.solvers import ComponentBeliefs, Impossible
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class TreeSolver:
         return TreeSolver(ties, edges, roots, steps, served, int((ties.variables.atom >= 0).sum()))
 
     def solve(
-        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: Beliefs
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: ComponentBeliefs
     ) -> None:
         """Fills in the trees' beliefs; see :class:`knowreason.infer.solvers.Solver`."""
         _Passes(self, unary, weights, beliefs).run()
@@ -75,7 +75,9 @@ class TreeSolver:
 class _Passes:
     """One run: beliefs of variables (finite part, number of impossibilities) and messages."""
 
-    def __init__(self, solver: TreeSolver, unary: Array, weights: Array, beliefs: Beliefs) -> None:
+    def __init__(
+        self, solver: TreeSolver, unary: Array, weights: Array, beliefs: ComponentBeliefs
+    ) -> None:
         self.solver, self.variables = solver, solver.ties.variables
         self.tables: tuple[TableGroup, ...] = solver.ties.tables
         self.beliefs, self.weights = beliefs, weights
@@ -199,7 +201,7 @@ class _Entries:
     false: Logs
 
 
-def _entries(passes: _Passes, step: Step, part: LongClauses | CountRows, up: bool) -> _Entries:
+def _entries(passes: _Passes, step: Step, part: IntervalRows, up: bool) -> _Entries:
     edges = passes.solver.edges
     entry, offsets = entries_of(part.offsets, step.rows)
     edge = entry + edges.starts[edges.kinds[step.kind]]
@@ -271,25 +273,31 @@ def _move_counts(passes: _Passes, step: Step, up: bool) -> None:
     key = np.stack([lengths, has_target])
     for length, target in np.unique(key, axis=1).T:
         same = np.flatnonzero((lengths == length) & (has_target == bool(target)))
-        _count_part(part, entries, step.rows[same], offsets[same], bool(target), true, false)
+        truth = _count_part(
+            passes, part, entries, step.rows[same], offsets[same], bool(target), true, false
+        )
+        if not up:
+            passes.beliefs.truth[part.row[step.rows[same]]] = truth
     _send_entries(passes, entries, part.atoms[entry], up, true, false)
 
 
 def _count_part(
-    part: CountRows,
+    passes: _Passes,
+    part: IntervalRows,
     entries: _Entries,
     rows: Array,
     starts: Array,
     target: bool,
     true: Logs,
     false: Logs,
-) -> None:
-    """Messages of counts of equal length, written to ``true`` and ``false``."""
+) -> Logs:
+    """Messages of counts of equal length, written to ``true`` and ``false``; their truth."""
     length = int(part.offsets[rows[0] + 1] - part.offsets[rows[0]]) - target
     places = starts[:, None] + np.arange(length)
     signs = part.signs[part.offsets[rows][:, None] + np.arange(length)]
     t, f = entries.true[places], entries.false[places]
-    inside, outside = np.zeros(len(rows)), np.full(len(rows), -np.inf)
+    inside = np.where(part.is_hard[rows], 0.0, passes.weights[part.row[rows]])
+    outside = np.where(part.is_hard[rows], -np.inf, 0.0)
     if target:
         inside, outside = entries.true[starts + length], entries.false[starts + length]
     logs = (np.where(signs, t, f), np.where(signs, f, t))
@@ -299,3 +307,4 @@ def _count_part(
     true[places], false[places] = np.where(signs, yes, no), np.where(signs, no, yes)
     if target:
         true[starts + length], false[starts + length] = within, beyond
+    return np.exp(within + inside - np.logaddexp(within + inside, beyond + outside))

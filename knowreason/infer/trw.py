@@ -7,9 +7,9 @@ import time
 import numpy as np
 
 from knowreason.factors import FactorGraph
-from knowreason.infer.bp import Run
+from knowreason.infer.bp import PropagationRun
 from knowreason.infer.posterior import Posterior
-from knowreason.infer.sweeps import Schedule
+from knowreason.infer.sweeps import SweepSchedule
 
 
 def trw(
@@ -38,7 +38,7 @@ def trw(
     Source: Wainwright, Jaakkola & Willsky 2005, IEEE Trans. Information Theory 51(7).
     """
     begin = time.perf_counter()
-    run = Run.of(graph, Schedule(sweeps, damping, tolerance), device)
+    run = PropagationRun.of(graph, SweepSchedule(sweeps, damping, tolerance), device)
     outcome, shares = run.reweighted(run.plan, seed)
     everywhere = np.ones(run.count, dtype=np.bool_)
     report = run.report("trw", outcome, everywhere, run.moving(outcome), begin)

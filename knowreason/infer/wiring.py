@@ -12,25 +12,24 @@ from torch import Tensor
 
 from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.arrays import Array, array, offsets_of, owners
+from knowreason.factors.potentials.nodes import COUNT_ROW, FactorNodes
+from knowreason.factors.potentials.table_nodes import TableNodes
 from knowreason.infer.gibbs_kernels import (
-    CLAUSE,
-    COUNT,
     EDGE,
     HARD_WEIGHT,
     ROW,
-    TABLE,
     Network,
     Tally,
     Variables,
 )
-from knowreason.infer.messages import MessageGraph, Rows, layout
+from knowreason.infer.messages import MessageGraph, layout
 from knowreason.row_keys import distinct_rows
 
 WIDEST_JOINT = 4  # atoms of a hard row of which pairs are flipped together
 
 
 @dataclass(frozen=True)
-class Wiring:
+class GibbsLayout:
     """Rows of a conditioned graph by atom, shared by all chains.
 
     Attributes:
@@ -59,19 +58,19 @@ class Wiring:
         )
 
 
-def wire(graph: FactorGraph) -> Wiring:
-    """Wiring of a conditioned graph."""
-    plan = layout(graph)
+def gibbs_layout(graph: FactorGraph) -> GibbsLayout:
+    """Rows of a conditioned graph by atom, each as it is: chains need no merged tables."""
+    plan = layout(graph, merge=False)
     rows, tables = _rows(plan)
     edges = _edges(plan)
-    rows["first"] = offsets_of(_joined([_sizes(r) for r in plan.rows], np.int64))
+    rows["first"] = offsets_of(_joined([_sizes(nodes) for nodes in plan.nodes], np.int64))
     owner = owners(rows["first"])
     order = np.argsort(edges["place"], kind="stable")
     by_atom = edges[order]
     by_atom["place"] = owner[order]
     counts = np.bincount(edges["place"], minlength=graph.atom_count)
     variables = _variables(graph, plan, rows, edges["place"], owner)
-    return Wiring(plan, rows, tables, edges, offsets_of(counts), by_atom, variables)
+    return GibbsLayout(plan, rows, tables, edges, offsets_of(counts), by_atom, variables)
 
 
 def _variables(
@@ -80,7 +79,7 @@ def _variables(
     target = rows["target"][:-1]
     auxiliary = np.unique(target[target >= 0]).astype(np.int32)
     counted = np.zeros(graph.atom_count, np.bool_)
-    counted[atoms[rows["kind"][owner] == COUNT]] = True
+    counted[atoms[rows["kind"][owner] == COUNT_ROW]] = True
     alone = array(graph.evidence) == OPEN
     alone[plan.blocks.atoms] = False
     alone[auxiliary] = False
@@ -101,11 +100,10 @@ def _variables(
 
 def row_weights_of(plan: MessageGraph, theta: Tensor) -> NDArray[np.float64]:
     """``float64[f]``: weight of every row at ``theta``; hard rows weigh 1e6."""
-    found = (rows.weights(theta) for rows in plan.rows)
     return _joined(
         [
-            np.full(rows.count, HARD_WEIGHT) if mine is None else array(mine)
-            for rows, mine in zip(plan.rows, found, strict=True)
+            np.full(nodes.count, HARD_WEIGHT) if mine is None else array(mine)
+            for nodes, mine in zip(plan.nodes, plan.weights(theta), strict=True)
         ],
         np.float64,
     )
@@ -132,23 +130,15 @@ def _joined(parts: list[Array], dtype: type) -> Array:
     return np.ascontiguousarray(np.concatenate([np.zeros(0, dtype), *parts]), dtype=dtype)
 
 
-def _sizes(rows: Rows) -> NDArray[np.int64]:
-    """Edges of each row, the targets of counts left out."""
-    size = np.diff(rows.offsets)
-    return size if rows.has_target is None else size - rows.has_target
+def _sizes(nodes: FactorNodes) -> NDArray[np.int64]:
+    """Edges of each row, those of targets left out."""
+    return np.diff(nodes.offsets) - nodes.has_target
 
 
 def _edges(plan: MessageGraph) -> Array:
-    """``EDGE[e]`` by row, ``place`` an atom; without the targets of counts."""
-    atoms, codes = [], []
-    for rows in plan.rows:
-        column = np.arange(rows.edges) - rows.offsets[:-1][owners(rows.offsets)]
-        code = 1 << column if rows.signs is None else np.where(rows.signs, 1, -1)
-        inside = np.ones(rows.edges, np.bool_)
-        if rows.has_target is not None:
-            inside[rows.offsets[1:][rows.has_target] - 1] = False
-        atoms.append(rows.atoms[inside])
-        codes.append(code[inside])
+    """``EDGE[e]`` by row, ``place`` an atom; without those of targets."""
+    atoms = [nodes.atoms[nodes.literals] for nodes in plan.nodes]
+    codes = [nodes.edge_codes()[nodes.literals] for nodes in plan.nodes]
     edges = np.zeros(sum(map(len, atoms)), EDGE)
     edges["place"], edges["code"] = _joined(atoms, np.int32), _joined(codes, np.int32)
     return edges
@@ -156,21 +146,14 @@ def _edges(plan: MessageGraph) -> Array:
 
 def _rows(plan: MessageGraph) -> tuple[Array, NDArray[np.float64]]:
     """``ROW[f + 1]`` without their edges, and all tables one after another."""
-    found = np.zeros(sum(rows.count for rows in plan.rows) + 1, ROW)
+    found = np.zeros(sum(nodes.count for nodes in plan.nodes) + 1, ROW)
     found["target"] = -1
     tables: list[Array] = []
     first, at = 0, 0
-    for rows in plan.rows:
-        part = found[first : first + rows.count]
-        first += rows.count
-        part["kind"] = {"clause": CLAUSE, "count": COUNT}.get(rows.kind, TABLE)
-        if rows.table is not None:
-            part["table_at"] = at
-            tables.append(rows.table)
-            at += rows.table.shape[0]
-        if rows.has_target is not None:
-            part["lower"], part["upper"] = rows.lower, rows.upper
-            part["target"] = np.where(rows.has_target, rows.atoms[rows.offsets[1:] - 1], -1)
+    for nodes in plan.nodes:
+        tables.append(nodes.fill_gibbs(found[first : first + nodes.count], at))
+        first += nodes.count
+        at += len(tables[-1])
     return found, _joined(tables, np.float64)
 
 
@@ -179,10 +162,10 @@ def _count_order(
 ) -> NDArray[np.int64]:
     """Counts such that those defining an input come first; by depth, one pass a level."""
     definer = np.full(n, -1, np.int64)
-    counts = np.flatnonzero(kind == COUNT)
+    counts = np.flatnonzero(kind == COUNT_ROW)
     defined = counts[target[counts] >= 0]
     definer[target[defined]] = defined
-    edges = kind[owner] == COUNT
+    edges = kind[owner] == COUNT_ROW
     user, used = owner[edges], definer[atoms[edges]]
     user, used = user[used >= 0], used[used >= 0]
     depth = np.zeros(kind.shape[0], np.int64)
@@ -199,7 +182,7 @@ def _joint_sets(
     plan: MessageGraph, alone: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Atoms to flip together: pairs of small hard rows, and atoms that hard rows tie."""
-    pairs = [_pairs(rows) for rows in plan.rows if rows.is_hard and rows.kind != "count"]
+    pairs = [_pairs(nodes) for nodes in plan.nodes if nodes.is_hard and nodes.row_kind != COUNT_ROW]
     found = np.concatenate([np.zeros((0, 2), np.int32), *pairs])
     found = np.sort(found[alone[found].all(1)], axis=1)
     found = found[distinct_rows(found.T)[0]]
@@ -208,7 +191,7 @@ def _joint_sets(
     return offsets_of(every), _joined([found.reshape(-1), tied], np.int32)
 
 
-def _pairs(rows: Rows) -> NDArray[np.int32]:
+def _pairs(rows: FactorNodes) -> NDArray[np.int32]:
     sizes = np.diff(rows.offsets)
     out = [np.zeros((0, 2), np.int32)]
     for size in range(2, WIDEST_JOINT + 1):
@@ -231,11 +214,15 @@ def _tied(
     """
     none = np.zeros(0, np.int64)
     tails, heads = [none], [none]
-    for rows in plan.rows:
-        if rows.kind == "pair" and rows.is_hard and rows.table is not None:
-            a, b = rows.atoms[0::2].astype(np.int64), rows.atoms[1::2].astype(np.int64)
-            for state in np.flatnonzero(rows.table == 0):
-                x, y = int(state & 1), int(state >> 1)
+    for nodes in plan.nodes:
+        if not (isinstance(nodes, TableNodes) and nodes.arity == 2 and nodes.is_hard):
+            continue
+        excluded = nodes.excluded(slice(None))
+        for state in range(4):
+            here = np.broadcast_to(excluded[:, state], nodes.count)
+            if here.any():
+                a, b = nodes.atoms.reshape(-1, 2)[here].astype(np.int64).T
+                x, y = state & 1, state >> 1
                 tails += [2 * a + 1 - x, 2 * b + 1 - y]  # a = x forces b = not y, and back
                 heads += [2 * b + y, 2 * a + x]
     tail, head = np.concatenate(tails), np.concatenate(heads)

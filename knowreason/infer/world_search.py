@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.infer.gibbs_kernels import COUNT, HARD_WEIGHT, TABLE, Network, read_rows, run_chain
-from knowreason.infer.wiring import Wiring, no_tally
+from knowreason.factors.potentials.nodes import COUNT_ROW, TABLE_ROW
+from knowreason.infer.gibbs_kernels import HARD_WEIGHT, Network, read_rows, run_chain
+from knowreason.infer.wiring import GibbsLayout, no_tally
 
 TEMPERATURES = (4.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
 SWEEPS = 15  # at each temperature
@@ -14,7 +15,7 @@ GREEDY = 1e-3  # a temperature at which only improvements are accepted
 
 
 def anneal(
-    wiring: Wiring,
+    wiring: GibbsLayout,
     weights: NDArray[np.float64],
     unary: NDArray[np.float64],
     worlds: NDArray[np.int8],
@@ -37,7 +38,7 @@ def anneal(
 
 
 def component_scores(
-    wiring: Wiring,
+    wiring: GibbsLayout,
     weights: NDArray[np.float64],
     unary: NDArray[np.float64],
     worlds: NDArray[np.int8],
@@ -66,7 +67,7 @@ def row_truth(net: Network) -> NDArray[np.float64]:
     rows = net.rows[:-1]
     state = rows["state"]
     truth = (state > 0).astype(np.float64)
-    table, counts = rows["kind"] == TABLE, rows["kind"] == COUNT
+    table, counts = rows["kind"] == TABLE_ROW, rows["kind"] == COUNT_ROW
     truth[table] = net.tables[(rows["table_at"] + state)[table]]
     inside = (rows["lower"] <= state) & (state <= rows["upper"])
     truth[counts] = (inside | (rows["target"] >= 0))[counts]

@@ -18,7 +18,7 @@ from torch import Tensor
 from knowreason.factors import FactorGraph
 from knowreason.factors.components import subgraph
 from knowreason.infer import infer
-from knowreason.infer.bp import Run, prepare_bp
+from knowreason.infer.bp import PropagationRun, prepare_bp
 from knowreason.infer.exact import Prepared, prepare
 from knowreason.infer.posterior import Posterior
 from knowreason.learn.fit import Solution
@@ -45,7 +45,7 @@ class WarmPropagation:
     """
 
     exact: Prepared
-    run: Run | None
+    run: PropagationRun | None
     messages: NDArray[np.float64] | None = None
 
     @staticmethod

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from knowreason.learn.wiring import HARD, Ids, Wiring
+from knowreason.factors.ground_factors import HARD
+from knowreason.learn.wiring import Ids, SiteWiring
 
 Vector = NDArray[np.float64]
 
@@ -89,7 +90,7 @@ class PseudoLikelihood:
         return logit, top + np.log(total + np.exp(self.none - top))
 
 
-def pseudo_likelihood(wiring: Wiring, worlds: NDArray[np.int8]) -> PseudoLikelihood:
+def pseudo_likelihood(wiring: SiteWiring, worlds: NDArray[np.int8]) -> PseudoLikelihood:
     """The pseudo-likelihood of worlds (``int8[w, n]``, auxiliary atoms filled in)."""
     parts = [_design(wiring, world) for world in worlds]
     states, sites = len(wiring.states), len(wiring.site_start)
@@ -122,7 +123,7 @@ class _WorldDesign:
     none_forbidden: NDArray[np.bool_]
 
 
-def _design(wiring: Wiring, world: NDArray[np.int8]) -> _WorldDesign:
+def _design(wiring: SiteWiring, world: NDArray[np.int8]) -> _WorldDesign:
     """Feature changes of every state of one world, and the states hard factors forbid."""
     when_true, when_none = _pair_values(wiring, world)
     rows, columns, changes = [], [], []
@@ -156,7 +157,7 @@ def _design(wiring: Wiring, world: NDArray[np.int8]) -> _WorldDesign:
     )
 
 
-def _pair_values(wiring: Wiring, world: NDArray[np.int8]) -> tuple[NDArray, NDArray]:
+def _pair_values(wiring: SiteWiring, world: NDArray[np.int8]) -> tuple[NDArray, NDArray]:
     """Value of each paired atom when its state is true, and when its site is "none"."""
     pairs = wiring.pairs[0]
     when_true = (pairs.atom == pairs.state).astype(np.int8)

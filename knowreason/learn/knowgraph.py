@@ -34,7 +34,6 @@ from torch import Tensor
 
 from knowreason.errors import LearningError
 from knowreason.factors import FactorGraph, ParameterTable
-from knowreason.factors.arrays import array
 from knowreason.factors.components import components, subgraph
 from knowreason.factors.condition import condition
 from knowreason.infer.exact import decided_log_odds
@@ -348,9 +347,7 @@ def _check(recipe: Recipe) -> None:
 
 
 def _without_hard_rules(graph: FactorGraph) -> None:
-    hard = any(group.is_hard for group in graph.factors)
-    hard |= any(bool((array(counts.target) < 0).any()) for counts in graph.counts)
-    if hard:
+    if any(part.is_hard and bool((part.targets() < 0).any()) for part in graph.factors):
         raise LearningError(
             "method `knowgraph` draws atoms one by one and cannot keep hard rules",
             code="KR857",

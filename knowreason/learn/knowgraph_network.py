@@ -17,7 +17,7 @@ from knowreason.factors.components import components
 from knowreason.infer.expectation import ExpectedScore
 from knowreason.infer.messages import MessageGraph, layout
 from knowreason.infer.messages_torch import TorchMessages
-from knowreason.learn.wiring import Wiring, wire
+from knowreason.learn.wiring import SiteWiring, wire
 
 KNOWN = 40.0  # log-odds of a label
 HARD_WEIGHT = 10.0  # cost of a hard row in the ELBO
@@ -72,7 +72,7 @@ class InstanceBatch:
     target: Tensor
     share: Tensor
     expected: ExpectedScore
-    wiring: Wiring
+    wiring: SiteWiring
 
     @staticmethod
     def of(
@@ -82,7 +82,7 @@ class InstanceBatch:
         predicate: NDArray[np.int64],
     ) -> InstanceBatch:
         """A batch of whole components of a conditioned graph, at its ``theta``."""
-        plan = layout(graph)
+        plan = layout(graph, merge=False)
         label, count = components(graph)
         source, target, share = _adjacency(plan)
         return InstanceBatch(
@@ -194,12 +194,9 @@ def predicates(graph: FactorGraph, table: ParameterTable) -> NDArray[np.int64]:
     predicate = np.zeros(graph.atom_count, dtype=np.int64)
     biases = np.array([kind == "bias" for kind in table.kinds], dtype=np.bool_)
     for unit in graph.units:
-        given = unit.parameter
-        parameter = (
-            np.full(unit.rows, given) if isinstance(given, int) else array(given).astype(np.int64)
-        )
+        parameter = unit.parameters()
         of_bias = biases[parameter]
-        predicate[array(unit.atoms)[of_bias]] = parameter[of_bias] + 1
+        predicate[unit.entry_atoms[of_bias]] = parameter[of_bias] + 1
     return np.unique(predicate, return_inverse=True)[1].astype(np.int64)
 
 
@@ -211,9 +208,8 @@ def _adjacency(
     Source: Kipf & Welling 2017. Factors of more than three atoms are stars about the first.
     """
     n = graph.atom_count
-    shapes = [(rows.atoms, rows.offsets) for rows in graph.rows]
     pairs = [np.arange(n, dtype=np.int64) * (n + 1)]
-    for atoms, offsets in (*shapes, (graph.blocks.atoms, graph.blocks.offsets)):
+    for offsets, atoms in (graph.incidence, (graph.blocks.offsets, graph.blocks.atoms)):
         row, first = owners(offsets), offsets[:-1]
         for step in range(min(2, int(np.diff(offsets).max(initial=0)))):
             anchor = np.minimum(first + step, offsets[1:] - 1)

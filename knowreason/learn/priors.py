@@ -133,14 +133,4 @@ def _bias_shape(problem: Problem) -> tuple[NDArray[np.bool_], NDArray[np.bool_],
 
 def _unit_rows(problem: Problem) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Atoms and parameters of every unit row."""
-    rows = []
-    for unit in problem.graph.units:
-        atoms = unit.atoms.numpy().astype(np.int64)
-        given = unit.parameter
-        parameter = (
-            np.full(len(atoms), given, dtype=np.int64)
-            if isinstance(given, int)
-            else given.numpy().astype(np.int64)
-        )
-        rows.append((atoms, parameter))
-    return rows
+    return [(unit.entry_atoms.astype(np.int64), unit.parameters()) for unit in problem.graph.units]

@@ -21,7 +21,7 @@ from knowreason.learn.objective import LikelihoodTerm, Objective, Progress, maxi
 from knowreason.learn.parts import Labelled
 from knowreason.learn.problem import Record
 from knowreason.learn.standard_errors import at_least, inverse_of_any, observed_information
-from knowreason.learn.wiring import Wiring, wire
+from knowreason.learn.wiring import SiteWiring, wire
 from knowreason.learn.worlds import Chains, Sampler, is_complete
 
 Vector = NDArray[np.float64]
@@ -81,7 +81,7 @@ class Large:
     """
 
     labelled: Labelled
-    wiring: Wiring
+    wiring: SiteWiring
     clamped: Sampler
     free: Sampler
 

@@ -24,7 +24,7 @@ from knowreason.learn.objective import Objective, Progress, projected
 from knowreason.learn.parts import Labelled
 from knowreason.learn.sampled import exact_information
 from knowreason.learn.standard_errors import at_least
-from knowreason.learn.wiring import Rows, factor_rows, feature_totals
+from knowreason.learn.wiring import ScoredRows, factor_rows, feature_totals
 from knowreason.learn.worlds import chain_count
 
 Vector = NDArray[np.float64]
@@ -85,7 +85,7 @@ class FeatureChains:
     """
 
     sampler: GibbsSampler
-    rows: tuple[Rows, ...]
+    rows: tuple[ScoredRows, ...]
     cluster: NDArray[np.int64]
     clusters: int
     worlds: Worlds

@@ -13,43 +13,34 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from knowreason.errors import LearningError
-from knowreason.factors import OPEN, Clause, FactorGraph, FactorGroup
+from knowreason.factors import OPEN, FactorGraph, GroundFactors
+from knowreason.factors.ground_factors import HARD
+from knowreason.factors.potentials import potential_of
 
 Ids = NDArray[np.int64]
-HARD = -1  # parameter of a row that must hold
 DEEPEST_COUNT = 32
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Ground factors of one kind: signed entries, a score a row, a truth for each score.
-
-    The score of a row is the sum of ``weight`` over its satisfied entries; its feature is
-    ``table[score]``, or whether ``lower <= score <= upper`` where there is no table.
+class ScoredRows:
+    """Ground factors of one kind as signed entries; a row's score decides its feature.
 
     Attributes:
-        row, atoms, sign, weight: one entry each, ``int64[e]`` (sign ``bool[e]``).
+        factors: the rows.
         parameter: ``int64[m]``, :data:`HARD` for a row that must hold.
-        value: ``float64[m]``.
-        lower, upper: ``int64[m]``.
-        table: ``float64[2**k]`` or ``None``.
-        target: ``int64[m]`` the auxiliary atom a row defines, ``-1`` for none.
     """
 
-    row: Ids
-    atoms: Ids
-    sign: NDArray[np.bool_]
-    weight: Ids
+    factors: GroundFactors
     parameter: Ids
-    value: NDArray[np.float64]
-    lower: Ids
-    upper: Ids
-    table: NDArray[np.float64] | None
-    target: Ids
+
+    @staticmethod
+    def of(factors: GroundFactors) -> ScoredRows:
+        """Of some ground factors."""
+        return ScoredRows(factors, factors.parameters())
 
     @property
     def count(self) -> int:
@@ -57,9 +48,35 @@ class Rows:
         return len(self.parameter)
 
     @cached_property
+    def row(self) -> Ids:
+        """``int64[e]``: row of each entry."""
+        return self.factors.owners()
+
+    @cached_property
+    def atoms(self) -> Ids:
+        """``int64[e]``: atom of each entry."""
+        return self.factors.entry_atoms.astype(np.int64)
+
+    @cached_property
+    def weight(self) -> Ids:
+        """``int64[e]``: what each entry adds to the score where it is true."""
+        found = potential_of(self.factors).entry_weights(self.factors)
+        return np.ones(len(self.atoms), dtype=np.int64) if found is None else found
+
+    @cached_property
+    def target(self) -> Ids:
+        """``int64[m]``: the auxiliary atom a row defines, ``-1`` for none."""
+        return self.factors.targets()
+
+    @cached_property
+    def value(self) -> NDArray[np.float64]:
+        """``float64[m]``: feature values."""
+        return self.factors.values()
+
+    @cached_property
     def first(self) -> Ids:
         """``int64[m]``: first atom of each row."""
-        return self.atoms[np.searchsorted(self.row, np.arange(self.count))]
+        return self.atoms[self.factors.row_offsets[:-1]]
 
     @cached_property
     def soft(self) -> NDArray[np.bool_]:
@@ -68,13 +85,12 @@ class Rows:
 
     def satisfied(self, values: NDArray[np.int8], entry: Ids | slice) -> NDArray[np.float64]:
         """Weight of each entry where its atom's value makes it true."""
-        return (values == self.sign[entry]) * self.weight[entry].astype(np.float64)
+        sign = self.factors.entry_signs[entry]
+        return (values == sign) * self.weight[entry].astype(np.float64)
 
     def feature(self, score: NDArray[np.float64], row: Ids | slice) -> NDArray[np.float64]:
         """Feature of rows at given scores."""
-        if self.table is not None:
-            return self.table[score.astype(np.int64)]
-        return ((score >= self.lower[row]) & (score <= self.upper[row])).astype(np.float64)
+        return potential_of(self.factors).of_score(self.factors, score.astype(np.int64), row)
 
     def scores(self, world: NDArray[np.int8]) -> NDArray[np.float64]:
         """``float64[m]`` scores in a world."""
@@ -110,7 +126,7 @@ class Join:
     row: Ids
     state: Ids
 
-    def score(self, rows: Rows, base: NDArray[np.float64], old: NDArray[np.float64],
+    def score(self, rows: ScoredRows, base: NDArray[np.float64], old: NDArray[np.float64],
               values: NDArray[np.int8]) -> NDArray[np.float64]:  # fmt: skip
         """``float64[g]``: scores once the paired atoms have ``values`` (``int8`` a pair)."""
         change = rows.satisfied(values[self.pair], self.entry) - old[self.entry]
@@ -118,7 +134,7 @@ class Join:
 
 
 @dataclass(frozen=True)
-class Wiring:
+class SiteWiring:
     """Sites of a conditioned graph and the rows each of their states touches.
 
     Attributes:
@@ -138,8 +154,8 @@ class Wiring:
     states: Ids
     site_start: Ids
     exactly_one: NDArray[np.bool_]
-    definitions: tuple[Rows, ...]
-    factors: tuple[Rows, ...]
+    definitions: tuple[ScoredRows, ...]
+    factors: tuple[ScoredRows, ...]
     pairs: tuple[Pairs, ...]
     definition_joins: tuple[Join, ...]
     factor_joins: tuple[Join, ...]
@@ -177,7 +193,11 @@ class Wiring:
 
 
 def feature_totals(
-    factors: Sequence[Rows], world: NDArray[np.int8], cluster: Ids, clusters: int, parameters: int
+    factors: Sequence[ScoredRows],
+    world: NDArray[np.int8],
+    cluster: Ids,
+    clusters: int,
+    parameters: int,
 ) -> NDArray[np.float64]:
     """``float64[clusters, p]``: feature totals of a world by the cluster of their atoms.
 
@@ -197,12 +217,12 @@ def feature_totals(
     return total.reshape(clusters, width)[:, :-1]
 
 
-def factor_rows(graph: FactorGraph) -> Iterator[Rows]:
+def factor_rows(graph: FactorGraph) -> Iterator[ScoredRows]:
     """All weighted and hard rows of a conditioned graph, kind by kind."""
     return (rows for rows in _factors(graph) if rows.count)
 
 
-def wire(graph: FactorGraph) -> Wiring:
+def wire(graph: FactorGraph) -> SiteWiring:
     """Sites, rows and joins of a conditioned graph.
 
     Raises:
@@ -210,7 +230,7 @@ def wire(graph: FactorGraph) -> Wiring:
     """
     n = graph.atom_count
     states, site_start, exactly_one = _sites(graph)
-    definitions = tuple(_by_depth(list(_counts(graph, defining=True)), n))
+    definitions = tuple(_by_depth(_definitions(graph), n))
     factors = tuple(factor_rows(graph))
     pairs = [_direct_pairs(n, states, site_start)]
     joins = []
@@ -218,7 +238,7 @@ def wire(graph: FactorGraph) -> Wiring:
         join = _join(rows, pairs[-1], n)
         joins.append(join)
         pairs.append(_extended(pairs[-1], rows.target[join.row], join.state, n))
-    return Wiring(
+    return SiteWiring(
         n,
         graph.parameter_count,
         states,
@@ -275,7 +295,7 @@ def _ranges(first: Ids, size: Ids) -> Ids:
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - size), size)
 
 
-def _join(rows: Rows, pairs: Pairs, n: int) -> Join:
+def _join(rows: ScoredRows, pairs: Pairs, n: int) -> Join:
     degree = pairs.pointer[rows.atoms + 1] - pairs.pointer[rows.atoms]
     entry = np.repeat(np.arange(len(rows.atoms)), degree)
     pair = _ranges(pairs.pointer[rows.atoms], degree)
@@ -283,88 +303,28 @@ def _join(rows: Rows, pairs: Pairs, n: int) -> Join:
     return Join(entry, pair, group, key // n, key % n)
 
 
-def _factors(graph: FactorGraph) -> Iterator[Rows]:
-    for group in graph.groups:
-        yield _group_rows(group)
-    for clauses in graph.clause_lists:
-        sizes = np.diff(clauses.offsets.numpy())
-        row = np.repeat(np.arange(clauses.rows), sizes)
-        yield _rows(row, clauses.atoms, clauses.signs, clauses.parameter, clauses.value,
-                    lower=np.ones(clauses.rows), upper=sizes)  # fmt: skip
-    for unit in graph.units:
-        yield _unit_rows(unit.atoms.numpy(), unit.parameter, unit.value)
+def _factors(graph: FactorGraph) -> Iterator[ScoredRows]:
+    for part in graph.factors:
+        if part.target is None:
+            yield ScoredRows.of(part)
+        else:
+            yield ScoredRows.of(part.take(np.flatnonzero(part.targets() < 0)))
     fixed = np.flatnonzero(graph.log_odds.numpy())
-    yield _unit_rows(fixed, graph.parameter_count, graph.log_odds[fixed])
-    yield from _counts(graph, defining=False)
+    value = graph.log_odds[fixed]
+    atoms = torch.from_numpy(fixed.astype(np.int32))
+    yield ScoredRows.of(GroundFactors.units(atoms, graph.parameter_count, value))
 
 
-def _unit_rows(atoms: NDArray, parameter: int | Tensor, value: Tensor | None) -> Rows:
-    ones = np.ones(len(atoms))
-    return _rows(np.arange(len(atoms)), atoms, ones, parameter, value, lower=ones, upper=ones)
+def _definitions(graph: FactorGraph) -> list[ScoredRows]:
+    chosen = [
+        part.take(np.flatnonzero(part.targets() >= 0))
+        for part in graph.factors
+        if part.target is not None
+    ]
+    return [ScoredRows.of(part) for part in chosen if part.rows]
 
 
-def _group_rows(group: FactorGroup) -> Rows:
-    m, k = group.atoms.shape
-    row = np.repeat(np.arange(m), k)
-    if isinstance(group.potential, Clause):
-        sign = np.tile(np.array(group.potential.signs, dtype=np.bool_), m)
-        return _rows(row, group.atoms.numpy(), sign, group.parameter, group.value,
-                     lower=np.ones(m), upper=np.full(m, k))  # fmt: skip
-    return _rows(row, group.atoms.numpy(), np.ones(m * k), group.parameter, group.value,
-                 weight=np.tile(1 << np.arange(k), m),
-                 table=group.potential.values.numpy().astype(np.float64))  # fmt: skip
-
-
-def _counts(graph: FactorGraph, *, defining: bool) -> Iterator[Rows]:
-    for count in graph.counts:
-        target = count.target.numpy().astype(np.int64)
-        wanted = np.flatnonzero((target >= 0) == defining)
-        sizes = np.diff(count.offsets.numpy())
-        entry = _ranges(count.offsets.numpy()[wanted], sizes[wanted])
-        if len(wanted):
-            yield _rows(
-                np.repeat(np.arange(len(wanted)), sizes[wanted]),
-                count.atoms.numpy()[entry],
-                count.signs.numpy()[entry],
-                None,
-                None,
-                lower=count.lower.numpy()[wanted],
-                upper=count.upper.numpy()[wanted],
-                target=target[wanted],
-            )
-
-
-def _rows(
-    row: NDArray,
-    atoms: NDArray | Tensor,
-    sign: NDArray | Tensor,
-    parameter: int | Tensor | None,
-    value: Tensor | None,
-    *,
-    weight: NDArray | None = None,
-    lower: NDArray | None = None,
-    upper: NDArray | None = None,
-    table: NDArray[np.float64] | None = None,
-    target: Ids | None = None,
-) -> Rows:
-    m = len(lower) if lower is not None else int(row.max(initial=-1)) + 1
-    flat = np.asarray(atoms).reshape(-1).astype(np.int64)
-    of_row = HARD if parameter is None else np.asarray(parameter)
-    return Rows(
-        np.asarray(row, dtype=np.int64),
-        flat,
-        np.asarray(sign).astype(np.bool_),
-        np.ones(len(flat), dtype=np.int64) if weight is None else weight.astype(np.int64),
-        np.broadcast_to(of_row, m).astype(np.int64),
-        np.ones(m) if value is None else np.asarray(value, dtype=np.float64),
-        np.zeros(m, dtype=np.int64) if lower is None else np.asarray(lower).astype(np.int64),
-        np.zeros(m, dtype=np.int64) if upper is None else np.asarray(upper).astype(np.int64),
-        table,
-        np.full(m, -1, dtype=np.int64) if target is None else target,
-    )
-
-
-def _by_depth(definitions: list[Rows], n: int) -> Iterator[Rows]:
+def _by_depth(definitions: list[ScoredRows], n: int) -> Iterator[ScoredRows]:
     """Definitions cut into sets that only count atoms defined before."""
     depth = np.zeros(n, dtype=np.int64)
     for rows in definitions:
@@ -381,23 +341,6 @@ def _by_depth(definitions: list[Rows], n: int) -> Iterator[Rows]:
         raise LearningError("counts define one another in a circle", code="KR855")
     for level in range(1, int(depth.max(initial=0)) + 1):
         for rows in definitions:
-            part = _subset(rows, depth[rows.target] == level)
-            if part.count:
-                yield part
-
-
-def _subset(rows: Rows, keep: NDArray[np.bool_]) -> Rows:
-    number = np.cumsum(keep) - 1
-    entry = keep[rows.row]
-    return Rows(
-        number[rows.row[entry]],
-        rows.atoms[entry],
-        rows.sign[entry],
-        rows.weight[entry],
-        rows.parameter[keep],
-        rows.value[keep],
-        rows.lower[keep],
-        rows.upper[keep],
-        rows.table,
-        rows.target[keep],
-    )
+            chosen = np.flatnonzero(depth[rows.target] == level)
+            if len(chosen):
+                yield ScoredRows.of(rows.factors.take(chosen))

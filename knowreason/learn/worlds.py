@@ -19,7 +19,7 @@ Sampler = Callable[[Vector, Worlds | None, int, int], Worlds]
 
 def chain_count(graph: FactorGraph, most: int = 20, fewest: int = 8) -> int:
     """Chains to run: ``most``, fewer where a graph is so large that it averages by itself."""
-    rows = sum(group.rows for group in graph.factors) + sum(unit.rows for unit in graph.units)
+    rows = sum(part.rows for part in graph.factors)
     return int(np.clip(4_000_000 // max(rows, 1), fewest, most))
 
 

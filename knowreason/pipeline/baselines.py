@@ -140,8 +140,10 @@ def neighbour_means(
 def atom_adjacency(graph: FactorGraph) -> sparse.csr_matrix:
     """``[n, n]`` 0/1: atoms that stand in one ground factor."""
     rows, columns = [], []
-    for group in graph.groups:
-        atoms = group.atoms.numpy()
+    for part in graph.couplings:
+        if part.offsets is not None:
+            continue
+        atoms = part.atoms.numpy()
         for one in range(atoms.shape[1]):
             for two in range(atoms.shape[1]):
                 if one != two:

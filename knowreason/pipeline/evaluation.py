@@ -175,12 +175,8 @@ def slice_table(
 
 def without_rule(graph: FactorGraph, rule: int) -> FactorGraph:
     """The graph without the soft ground factors of a rule."""
-    return replace(
-        graph,
-        groups=tuple(g for g in graph.groups if g.rule != rule or g.is_hard),
-        clause_lists=tuple(c for c in graph.clause_lists if c.rule != rule or c.is_hard),
-        units=tuple(u for u in graph.units if u.rule != rule),
-    )
+    kept = (part for part in graph.factors if part.rule != rule or part.is_hard)
+    return replace(graph, factors=tuple(kept))
 
 
 def _without_rules(

@@ -12,18 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import ks_2samp
 
-from knowreason.factors import (
-    FALSE,
-    TRUE,
-    AtomSpan,
-    Clause,
-    ClauseList,
-    FactorGraph,
-    FactorGroup,
-    UnitGroup,
-)
-from knowreason.factors.arrays import owners, parameters_of, values_of
+from knowreason.factors import FALSE, TRUE, AtomSpan, GroundFactors
 from knowreason.factors.outputs import ModelOutput
+from knowreason.factors.potentials import potential_of
 from knowreason.ground import Grounding
 from knowreason.learn.reliability import correlations
 from knowreason.pipeline.reliability import LEAST_ATOMS, Batch, Reading, readings
@@ -156,50 +147,13 @@ def counted_in_training(grounding: Grounding, silent: Mapping[str, Array]) -> ND
     return chosen
 
 
-def violations(
-    part: FactorGroup | ClauseList | UnitGroup, probability: Array
-) -> NDArray[np.float64]:
-    """``float64[rows]``: expected violation of each ground factor, atoms taken one by one."""
-    if isinstance(part, UnitGroup):
-        true = probability[part.atoms.numpy()]
-        return np.where(values_of(part.value, part.rows) >= 0, 1 - true, true)
-    if isinstance(part, ClauseList):
-        true = probability[part.atoms.numpy()]
-        failed = np.where(part.signs.numpy(), 1 - true, true)
-        logs = np.log(np.clip(failed, 1e-300, 1))
-        return np.exp(np.bincount(owners(part.offsets.numpy()), logs, minlength=part.rows))
-    true = probability[part.atoms.numpy()]
-    if isinstance(part.potential, Clause):
-        return np.where(np.array(part.potential.signs), 1 - true, true).prod(1)
-    expected = np.broadcast_to(
-        part.potential.values.numpy().astype(np.float64), (len(true), 2 ** true.shape[1])
-    )
-    for position in range(true.shape[1]):
-        pairs = expected.reshape(len(true), -1, 2)
-        p = true[:, position][:, None]
-        expected = pairs[:, :, 0] * (1 - p) + pairs[:, :, 1] * p
-    return 1 - expected[:, 0]
+def violations(part: GroundFactors, probability: Array) -> NDArray[np.float64]:
+    """``float64[rows]``: expected violation of each ground factor, atoms taken one by one.
 
-
-def _parts(graph: FactorGraph, rule: int) -> Iterator[FactorGroup | ClauseList | UnitGroup]:
-    yield from (part for part in graph.factors if part.rule == rule and not part.is_hard)
-    yield from (unit for unit in graph.units if unit.rule == rule)
-
-
-def _first(part: FactorGroup | ClauseList | UnitGroup) -> Array:
-    if isinstance(part, FactorGroup):
-        return part.atoms.numpy()[:, 0]
-    if isinstance(part, ClauseList):
-        return part.atoms.numpy()[part.offsets.numpy()[:-1]]
-    return part.atoms.numpy()
-
-
-def _counts(part: FactorGroup | ClauseList | UnitGroup, chosen: NDArray[np.bool_]) -> Array:
-    """``bool[rows]``: whether a ground factor holds an atom that counts."""
-    inside = chosen[part.atoms.numpy()]
-    if isinstance(part, ClauseList):
-        return np.bincount(owners(part.offsets.numpy()), inside, minlength=part.rows) > 0
-    return inside.any(1) if inside.ndim == 2 else inside
+    A unit of negative value is violated where its atom is true.
+    """
+    broken = 1 - potential_of(part).expected(part, probability)
+    return np.where(part.values() >= 0, broken, 1 - broken) if part.is_unit else broken
 
 
 def _rule_rates(
@@ -208,14 +162,15 @@ def _rule_rates(
     graph = batch.grounding.graph
     for index, rule in enumerate(batch.grounding.program.rules):
         weight, violated, atom = [np.zeros(0)], [np.zeros(0)], [np.zeros(0, np.int64)]
-        for part in _parts(graph, index):
-            rows = _counts(part, batch.chosen)
-            weight.append(np.abs(values_of(part.value, part.rows))[rows])
-            assert part.parameter is not None
-            against = graph.theta.numpy()[parameters_of(part.parameter, part.rows)] < 0
+        for part in graph.factors:
+            if part.rule != index or part.is_hard:
+                continue
+            rows = part.holding(batch.chosen)
+            weight.append(np.abs(part.values())[rows])
+            against = graph.theta.numpy()[part.parameters()] < 0
             broken = violations(part, probability)
             violated.append(np.where(against, 1 - broken, broken)[rows])
-            atom.append(_first(part)[rows].astype(np.int64))
+            atom.append(part.first_atoms()[rows].astype(np.int64))
         total = np.concatenate(weight)
         if len(total) < LEAST_ATOMS or not total.sum():
             continue

@@ -74,9 +74,9 @@ def leave_out(grounding, atom, names):
     rules = {i for i, rule in enumerate(grounding.program.rules) if rule.name in names}
     groups = tuple(
         drop_rows(g, (g.atoms == atom).any(dim=1)) if g.rule in rules else g
-        for g in grounding.graph.groups
+        for g in grounding.graph.factors
     )
-    return replace(grounding.graph, groups=groups)
+    return replace(grounding.graph, factors=groups)
 
 
 def drop_rows(group, gone):

@@ -78,8 +78,8 @@ def test_a_split_adds_up_to_the_log_odds(graph):
 def test_copies_side_by_side_are_separate_solutions(graph, seed):
     rng = np.random.default_rng(seed)
     variants = [Variant(), Variant(clamped={0: 1}), Variant(clamped={0: 0})]
-    for place, group in enumerate(graph.groups):
-        variants.append(Variant({("groups", place): rng.random(group.rows) < 0.5}))
+    for place, group in enumerate(graph.factors):
+        variants.append(Variant({place: rng.random(group.rows) < 0.5}))
     together = solve(graph, variants)
     alone = np.concatenate([solve(graph, [variant]) for variant in variants])
     np.testing.assert_allclose(together, alone, atol=1e-6)
@@ -110,6 +110,8 @@ def test_rules_that_touch_an_atom():
     graph = random_graph(seed=1, atoms=6)
     for atom in range(6):
         held = {
-            ("rule", group.rule) for group in graph.groups if (group.atoms.numpy() == atom).any()
+            ("rule", part.rule)
+            for part in graph.couplings
+            if not part.is_count and (part.entry_atoms == atom).any()
         }
         assert held <= set(touching_rules(graph, np.array([atom])))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from knowreason.factors import Clause, FactorGraph, FactorGroup
+from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.arrays import array
 from knowreason.factors.components import components, log2_states, subgraph
 from knowreason.factors.condition import condition
@@ -50,7 +50,7 @@ def test_states_of_a_shape_are_at_most_what_is_said(graph):
     labels, count = components(folded)
     size = log2_states(folded, labels, count)
     for stack in Shapes(folded, labels, count).stacks(np.arange(count)):
-        states = possible_states(stack.wiring).shape[1]
+        states = possible_states(stack.shape).shape[1]
         assert states <= 2 ** size[stack.components[0]] + 1e-6
 
 
@@ -69,8 +69,8 @@ def test_shapes_do_not_depend_on_parameters_but_on_signs():
         torch.zeros(2, dtype=torch.float64),
         torch.full((6,), -1, dtype=torch.int8),
         (
-            FactorGroup(pairs, Clause((True, False)), torch.tensor([0, 1], dtype=torch.int32)),
-            FactorGroup(other, Clause((True, True)), 0),
+            GroundFactors.of(pairs, (True, False), torch.tensor([0, 1], dtype=torch.int32)),
+            GroundFactors.of(other, (True, True), 0),
         ),
     )
     shape = Shapes(graph, *components(graph)).shape

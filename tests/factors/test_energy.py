@@ -7,15 +7,7 @@ import torch
 from hypothesis import given, settings
 
 from knowreason.errors import InferenceError
-from knowreason.factors import (
-    Blocks,
-    Clause,
-    CountGroup,
-    FactorGraph,
-    FactorGroup,
-    Table,
-    UnitGroup,
-)
+from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.energy import features, holds, log_score
 from knowreason.factors.oracle import all_worlds, enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
@@ -31,8 +23,8 @@ def tiny(**parts) -> FactorGraph:
 
 
 def test_one_clause_by_hand():
-    clause = FactorGroup(torch.tensor([[0, 1]], dtype=torch.int32), Clause((False, True)), 0)
-    answer = enumerate_worlds(tiny(groups=(clause,)))
+    clause = GroundFactors.of(torch.tensor([[0, 1]], dtype=torch.int32), (False, True), 0)
+    answer = enumerate_worlds(tiny(factors=(clause,)))
     e = math.exp
     weights = {
         (0, 0): e(2),
@@ -50,9 +42,9 @@ def test_one_clause_by_hand():
 
 def test_tables_read_bit_j_as_column_j():
     values = torch.tensor([0.0, 1.0, 0.0, 0.0])
-    table = FactorGroup(torch.tensor([[2, 0]], dtype=torch.int32), Table(values), 1)
+    table = GroundFactors.of(torch.tensor([[2, 0]], dtype=torch.int32), (values), 1)
     worlds = all_worlds(tiny().evidence)
-    score = features(tiny(groups=(table,)), worlds)[:, 1]
+    score = features(tiny(factors=(table,)), worlds)[:, 1]
     expected = (worlds[:, 2] == 1) & (worlds[:, 0] == 0)
     assert torch.equal(score, expected.double())
 
@@ -71,8 +63,8 @@ def test_features_are_the_gradient_of_the_score():
 
 
 def test_units_with_values_and_constants():
-    unit = UnitGroup(torch.tensor([1, 1], dtype=torch.int32), 0, torch.tensor([2.0, 0.5]))
-    graph = tiny(units=(unit,), constant=torch.tensor([10.0, 0.0], dtype=torch.float64))
+    unit = GroundFactors.units(torch.tensor([1, 1], dtype=torch.int32), 0, torch.tensor([2.0, 0.5]))
+    graph = tiny(factors=(unit,), constant=torch.tensor([10.0, 0.0], dtype=torch.float64))
     world = torch.tensor([[0, 1, 0]], dtype=torch.int8)
     assert float(features(graph, world)[0, 0]) == 12.5
     assert float(log_score(graph, world)[0]) == pytest.approx(-1 + 2 * 12.5)
@@ -83,7 +75,7 @@ def test_hard_rows_blocks_and_counts_forbid_worlds():
         torch.tensor([0, 2]), torch.tensor([0, 1], dtype=torch.int32), torch.tensor([False])
     )
     one = torch.tensor([1], dtype=torch.int32)
-    count = CountGroup(
+    count = GroundFactors.counts(
         torch.tensor([0, 2]),
         torch.tensor([0, 1], dtype=torch.int32),
         torch.tensor([True, False]),
@@ -91,22 +83,21 @@ def test_hard_rows_blocks_and_counts_forbid_worlds():
         one + 1,
         one + 1,
     )
-    hard = FactorGroup(torch.tensor([[0]], dtype=torch.int32), Clause((True,)), None)
+    hard = GroundFactors.of(torch.tensor([[0]], dtype=torch.int32), (True,), None)
     worlds = all_worlds(tiny().evidence)
     assert holds(tiny(blocks=blocks), worlds).sum() == 4
-    both = worlds[holds(tiny(blocks=blocks, counts=(count,)), worlds)]
+    both = worlds[holds(tiny(blocks=blocks, factors=(count,)), worlds)]
     assert both.tolist() == [[0, 1, 0], [1, 0, 1]]
-    only = worlds[holds(tiny(blocks=blocks, counts=(count,), groups=(hard,)), worlds)]
+    only = worlds[holds(tiny(blocks=blocks, factors=(count, hard)), worlds)]
     assert only.tolist() == [[1, 0, 1]]
 
 
 def test_oracle_says_when_nothing_is_possible():
     hard = [
-        FactorGroup(torch.tensor([[0]], dtype=torch.int32), Clause((s,)), None)
-        for s in (True, False)
+        GroundFactors.of(torch.tensor([[0]], dtype=torch.int32), (s,), None) for s in (True, False)
     ]
     with pytest.raises(InferenceError, match="KR702"):
-        enumerate_worlds(tiny(groups=tuple(hard)))
+        enumerate_worlds(tiny(factors=tuple(hard)))
 
 
 def test_oracle_refuses_large_graphs():

@@ -9,12 +9,8 @@ from hypothesis import strategies as st
 from knowreason.errors import InferenceError
 from knowreason.factors import (
     Blocks,
-    Clause,
-    ClauseList,
-    CountGroup,
     FactorGraph,
-    FactorGroup,
-    Table,
+    GroundFactors,
 )
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.factors.propagate import propagate
@@ -32,18 +28,19 @@ def one_row(kind: str, size: int, rng: np.random.Generator) -> dict:
     atoms, offsets = torch.arange(size, dtype=torch.int32), torch.tensor([0, size])
     signs = rng.random(size) < 0.5
     if kind == "clause":
-        return {"groups": (FactorGroup(atoms[None], Clause(tuple(signs.tolist())), None),)}
+        return {"factors": (GroundFactors.of(atoms[None], tuple(signs.tolist()), None),)}
     if kind == "clause list":
-        return {"clause_lists": (ClauseList(offsets, atoms, torch.tensor(signs), None),)}
+        return {"factors": (GroundFactors.clauses(offsets, atoms, torch.tensor(signs), None),)}
     if kind == "table":
         allowed = torch.tensor((rng.random(1 << size) < 0.4).astype(np.float32))
-        return {"groups": (FactorGroup(atoms[None], Table(allowed), None),)}
+        return {"factors": (GroundFactors.of(atoms[None], allowed, None),)}
     if kind in ("exactly one", "at most one"):
         return {"blocks": Blocks(offsets, atoms, torch.tensor([kind == "at most one"]))}
     lower, upper = sorted(rng.integers(0, size + 1, size=2).tolist())
     target = size if kind == "definition" else -1
-    row = CountGroup(offsets, atoms, torch.tensor(signs), int32(lower), int32(upper), int32(target))
-    return {"counts": (row,)}
+    bounds = int32(lower), int32(upper)
+    row = GroundFactors.counts(offsets, atoms, torch.tensor(signs), *bounds, int32(target))
+    return {"factors": (row,)}
 
 
 def agreed(graph: FactorGraph) -> np.ndarray:
@@ -91,6 +88,6 @@ def test_a_chain_is_followed_to_its_end():
         log_odds=torch.zeros(count),
         theta=torch.zeros(0, dtype=torch.float64),
         evidence=evidence,
-        groups=(FactorGroup(rows.to(torch.int32), Clause((False, True)), None),),
+        factors=(GroundFactors.of(rows.to(torch.int32), (False, True), None),),
     )
     assert propagate(graph).tolist() == [1] * count

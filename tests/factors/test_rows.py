@@ -9,10 +9,7 @@ from hypothesis import given, settings
 from knowreason.factors.arrays import array
 from knowreason.factors.energy import features, log_score
 from knowreason.factors.oracle import all_worlds
-from knowreason.factors.rows import renumbered, some_rows
 from tests.strategies import factor_graphs
-
-SOFT = ("groups", "clause_lists", "units")
 
 
 def with_rows(graph, which):
@@ -20,9 +17,9 @@ def with_rows(graph, which):
 
     def chosen(part):
         rows = np.arange(part.rows)
-        return some_rows(part, rows[which(rows)])
+        return part.take(rows[which(rows)]) if part.target is None else part
 
-    return replace(graph, **{name: tuple(map(chosen, getattr(graph, name))) for name in SOFT})
+    return replace(graph, factors=tuple(map(chosen, graph.factors)))
 
 
 @settings(max_examples=30)
@@ -43,14 +40,12 @@ def none(graph):
 def test_other_numbers_score_the_same_world_alike(graph):
     number = np.random.default_rng(0).permutation(graph.atom_count).astype(np.int32)
     back = torch.from_numpy(np.argsort(number))
-    names = (*SOFT, "counts")
-    parts = {name: tuple(renumbered(p, number) for p in getattr(graph, name)) for name in names}
     other = replace(
         graph,
-        **parts,
+        factors=tuple(part.renumbered(number) for part in graph.factors),
         log_odds=graph.log_odds[back],
         evidence=graph.evidence[back],
-        blocks=renumbered(graph.blocks, number),
+        blocks=graph.blocks.renumbered(number),
     )
     worlds = all_worlds(graph.evidence)
     torch.testing.assert_close(log_score(other, worlds[:, back]), log_score(graph, worlds))
@@ -59,9 +54,9 @@ def test_other_numbers_score_the_same_world_alike(graph):
 @settings(max_examples=30)
 @given(factor_graphs(6, evidence=False))
 def test_rows_keep_what_belongs_to_them(graph):
-    for part in graph.counts:
+    for part in (part for part in graph.factors if part.is_count):
         last = part.rows - 1
-        one = some_rows(part, np.array([last]))
+        one = part.take(np.array([last]))
         low, high = array(part.offsets)[-2:]
         for name in ("atoms", "signs"):
             assert (

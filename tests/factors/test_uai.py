@@ -9,6 +9,7 @@ from knowreason.errors import InferenceError
 from knowreason.factors.arrays import array
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.factors.uai import parse_uai, read_uai, uai_text, write_uai
+from knowreason.infer import infer
 from tests.strategies import factor_graphs, random_graph
 
 
@@ -57,3 +58,22 @@ def test_the_format_by_hand():
 def test_what_is_no_uai_file(text):
     with pytest.raises(InferenceError, match="KR706"):
         parse_uai(text)
+
+
+def test_tables_stay_tables():
+    entries = [[3, 1, 0, 2, 5, 1, 1, 4], [1, 2, 3, 4, 5, 6, 7, 0], [2, 2, 1, 9, 1, 1, 8, 1]]
+    scopes = [[0, 1, 2], [2, 3, 4], [4, 5, 6]]
+    lines = ["MARKOV 7", "2 " * 7, "3", *("3 " + " ".join(map(str, s)) for s in scopes)]
+    graph = parse_uai(" ".join([*lines, *("8 " + " ".join(map(str, e)) for e in entries)]))
+    assert {part.potential for part in graph.factors} == {"table"}
+    assert sum(part.rows for part in graph.factors if not part.is_hard) == 3
+    weight = np.zeros((2,) * 7) + 1.0
+    for scope, values in zip(scopes, entries, strict=True):
+        axes = [2 if axis in scope else 1 for axis in range(7)]
+        weight = weight * np.array(values).reshape(axes)  # scopes are in order: C order fits
+    for engine in ("exact", "bp"):
+        found = infer(graph, engine)
+        assert found.log_z == pytest.approx(np.log(weight.sum()), abs=1e-6)
+        for atom in range(7):
+            share = weight.take(1, atom).sum() / weight.sum()
+            assert float(found.probabilities[atom]) == pytest.approx(share, abs=1e-6)

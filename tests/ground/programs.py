@@ -190,9 +190,9 @@ def random_worlds(grounding, count, seed):
 
 def _defined(graph: FactorGraph, worlds):
     """Auxiliary atoms set to what their definitions say, in the order they were made."""
-    for group in graph.counts:
-        offsets = group.offsets.numpy()
-        for row, target in enumerate(group.target.tolist()):
+    for group in graph.factors:
+        offsets = group.row_offsets
+        for row, target in enumerate(group.targets().tolist()):
             if target < 0:
                 continue
             part = slice(offsets[row], offsets[row + 1])

@@ -1,10 +1,12 @@
 """Every component goes to the engine that suits it, and the reports say so."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from knowreason.errors import InferenceError, UnknownNameError
-from knowreason.factors import Clause, FactorGraph, FactorGroup, Table
+from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.infer import infer
 from knowreason.infer.auto import divide
@@ -15,27 +17,24 @@ def joined(*graphs: FactorGraph) -> FactorGraph:
     """Graphs beside each other, with one ``theta``."""
     groups, start = [], 0
     for graph in graphs:
-        groups += [
-            FactorGroup(group.atoms + start, group.potential, group.parameter)
-            for group in graph.groups
-        ]
+        groups += [replace(part, atoms=part.atoms + start) for part in graph.couplings]
         start += graph.atom_count
     return FactorGraph(
         log_odds=torch.cat([graph.log_odds for graph in graphs]),
         theta=graphs[0].theta,
         evidence=torch.cat([graph.evidence for graph in graphs]),
-        groups=tuple(groups),
+        factors=tuple(groups),
     )
 
 
 def of_pairs(atoms: int, pairs) -> FactorGraph:
     generator = torch.Generator().manual_seed(atoms)
-    agree = Table(torch.tensor([1.0, 0.0, 0.0, 1.0]))
+    agree = torch.tensor([1.0, 0.0, 0.0, 1.0])
     return FactorGraph(
         log_odds=torch.randn(atoms, generator=generator),
         theta=torch.tensor([0.4], dtype=torch.float64),
         evidence=torch.full((atoms,), -1, dtype=torch.int8),
-        groups=(FactorGroup(torch.tensor(pairs, dtype=torch.int32), agree, 0),),
+        factors=(GroundFactors.of(torch.tensor(pairs, dtype=torch.int32), agree, 0),),
     )
 
 
@@ -108,15 +107,16 @@ def contradiction() -> FactorGraph:
     """Four two-literal clauses, each needed; a fifth rule has nothing to do with it."""
     pairs = torch.tensor([[0, 1]], dtype=torch.int32)
     signs = [(True, True), (True, False), (False, True), (False, False)]
-    groups = [FactorGroup(pairs, Clause(s), None, rule=10 + i) for i, s in enumerate(signs)]
-    beside = FactorGroup(
-        torch.tensor([[1, 2]], dtype=torch.int32), Clause((True, True)), None, rule=3
-    )
+    groups = [GroundFactors.of(pairs, (s), None, rule=10 + i) for i, s in enumerate(signs)]
+    beside = GroundFactors.of(torch.tensor([[1, 2]], dtype=torch.int32), (True, True), None, rule=3)
     return FactorGraph(
         log_odds=torch.zeros(3),
         theta=torch.zeros(1, dtype=torch.float64),
         evidence=torch.full((3,), -1, dtype=torch.int8),
-        groups=(*groups, beside),
+        factors=(
+            *groups,
+            beside,
+        ),
     )
 
 
@@ -134,9 +134,9 @@ def test_a_smallest_conflicting_set_is_named():
 def test_conflicts_in_trees_and_junction_trees_are_named(length):
     """A ring of implications that must also differ somewhere."""
     around = [(j, (j + 1) % length) for j in range(length)]
-    implies = FactorGroup(torch.tensor(around).int(), Clause((False, True)), None, rule=1)
-    differ = FactorGroup(
-        torch.tensor([[0, length // 2]]).int(), Table(torch.tensor([0.0, 1, 1, 0])), None, rule=2
+    implies = GroundFactors.of(torch.tensor(around).int(), (False, True), None, rule=1)
+    differ = GroundFactors.of(
+        torch.tensor([[0, length // 2]]).int(), (torch.tensor([0.0, 1, 1, 0])), None, rule=2
     )
     graph = FactorGraph(
         torch.zeros(length),

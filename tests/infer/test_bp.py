@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowreason.factors import Clause, FactorGraph, FactorGroup, Table
+from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import log_score
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.infer.bp import bp
 from knowreason.infer.messages import layout
 from knowreason.infer.rounds import bp_rounds
-from knowreason.infer.sweeps import Schedule, sweep_in_torch, sweep_on_cpu
+from knowreason.infer.sweeps import SweepSchedule, sweep_in_torch, sweep_on_cpu
 from knowreason.infer.trw import trw
 from tests.strategies import factor_graphs, random_graph
 
@@ -28,12 +28,12 @@ def clip(log_odds: torch.Tensor) -> torch.Tensor:
 
 def implication_chain(n: int, weight: float | None, log_odds: list[float]) -> FactorGraph:
     atoms = torch.stack([torch.arange(n - 1), torch.arange(1, n)], 1).to(torch.int32)
-    group = FactorGroup(atoms, Clause((False, True)), None if weight is None else 0)
+    group = GroundFactors.of(atoms, (False, True), None if weight is None else 0)
     return FactorGraph(
         log_odds=torch.tensor(log_odds, dtype=torch.float32),
         theta=torch.tensor([weight or 0.0], dtype=torch.float64),
         evidence=torch.full((n,), -1, dtype=torch.int8),
-        groups=(group,),
+        factors=(group,),
     )
 
 
@@ -62,8 +62,8 @@ def test_max_product_decodes_the_best_world_of_a_tree(graph):
 def test_torch_sweeps_are_the_kernels_sweeps(graph, maximum, damping):
     graph = condition(graph)
     plan = layout(graph)
-    weights = [rows.weights(graph.theta) for rows in plan.rows]
-    schedule = Schedule(7, damping, 0.0, maximum)
+    weights = plan.weights(graph.theta)
+    schedule = SweepSchedule(7, damping, 0.0, maximum)
     numba = sweep_on_cpu(plan, graph.unary_log_odds(), weights, schedule)
     in_torch = sweep_in_torch(plan, graph.unary_log_odds(), weights, schedule)
     assert np.allclose(numba.messages, in_torch.messages, atol=1e-6)
@@ -94,29 +94,13 @@ def test_renumbering_atoms_changes_nothing(seed):
     old = torch.empty(n, dtype=torch.long)
     old[number] = torch.arange(n)
 
-    def moved(part, *names):
-        names = names or ("atoms",)
-        return replace(part, **{f: number[getattr(part, f).long()].to(torch.int32) for f in names})
-
-    counts = tuple(
-        replace(
-            moved(part),
-            target=torch.where(
-                part.target >= 0, number[part.target.clamp(min=0).long()].int(), part.target
-            ),
-        )
-        for part in graph.counts
-    )
     shuffled = replace(
         graph,
         log_odds=graph.log_odds[old],
         evidence=graph.evidence[old],
         auxiliary=graph.auxiliary[old],
-        groups=tuple(moved(part) for part in reversed(graph.groups)),
-        clause_lists=tuple(moved(part) for part in graph.clause_lists),
-        units=tuple(moved(part) for part in graph.units),
-        counts=counts,
-        blocks=moved(graph.blocks),
+        factors=tuple(part.renumbered(number.int().numpy()) for part in reversed(graph.factors)),
+        blocks=graph.blocks.renumbered(number.int().numpy()),
     )
     before, after = bp(graph, fallback=False), bp(shuffled, fallback=False)
     assert torch.allclose(clip(before.log_odds), clip(after.log_odds[number]), atol=1e-6)
@@ -141,12 +125,12 @@ def test_hard_chain_carries_certainty():
 def test_a_hub_with_many_messages_does_not_overflow():
     n = 20_001
     atoms = torch.stack([torch.arange(1, n), torch.zeros(n - 1, dtype=torch.long)], 1)
-    group = FactorGroup(atoms.to(torch.int32), Clause((False, True)), 0)
+    group = GroundFactors.of(atoms.to(torch.int32), (False, True), 0)
     graph = FactorGraph(
         log_odds=torch.full((n,), 4.0),
         theta=torch.tensor([3.0], dtype=torch.float64),
         evidence=torch.full((n,), -1, dtype=torch.int8),
-        groups=(group,),
+        factors=(group,),
     )
     found = bp(graph)
     assert found.converged
@@ -156,12 +140,12 @@ def test_a_hub_with_many_messages_does_not_overflow():
 
 def test_what_does_not_converge_is_said_and_reweighted():
     pairs = torch.combinations(torch.arange(10)).to(torch.int32)
-    differ = FactorGroup(pairs, Table(torch.tensor([0.0, 1.0, 1.0, 0.0])), 0)
+    differ = GroundFactors.of(pairs, (torch.tensor([0.0, 1.0, 1.0, 0.0])), 0)
     graph = FactorGraph(
         log_odds=torch.linspace(0.1, 1, 10),
         theta=torch.tensor([2.0], dtype=torch.float64),
         evidence=torch.full((10,), -1, dtype=torch.int8),
-        groups=(differ,),
+        factors=(differ,),
     )
     found = bp(graph, sweeps=60, damping=0.0)
     assert [report.engine for report in found.reports] == ["bp", "bp: tree-reweighted"]

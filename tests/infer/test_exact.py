@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowreason.factors import Blocks, Clause, CountGroup, FactorGraph, FactorGroup
+from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.infer import ENGINES, infer
 from knowreason.infer.exact import prepare
@@ -58,25 +59,15 @@ def test_renaming_atoms_changes_nothing(graph, random):
 
 def renamed(graph: FactorGraph, number: torch.Tensor) -> FactorGraph:
     """The graph with atom ``a`` called ``number[a]``."""
-
-    def name(part):
-        return replace(part, atoms=number[part.atoms.long()].int())
-
-    def name_count(part):
-        target = torch.where(part.target < 0, -1, number[part.target.long().clamp(min=0)]).int()
-        return replace(name(part), target=target)
-
     old = torch.argsort(number)
+    new = number.int().numpy()
     return replace(
         graph,
         log_odds=graph.log_odds[old],
         evidence=graph.evidence[old],
         auxiliary=graph.auxiliary[old],
-        groups=tuple(map(name, graph.groups)),
-        clause_lists=tuple(map(name, graph.clause_lists)),
-        units=tuple(map(name, graph.units)),
-        counts=tuple(map(name_count, graph.counts)),
-        blocks=name(graph.blocks),
+        factors=tuple(part.renumbered(new) for part in graph.factors),
+        blocks=graph.blocks.renumbered(new),
     )
 
 
@@ -92,9 +83,9 @@ def test_more_log_odds_never_lower_an_atom(graph, atom, more):
 
 def test_a_template_serves_components_with_other_parameters_and_values():
     pairs = torch.tensor([[0, 1], [2, 3], [5, 4]], dtype=torch.int32)
-    group = FactorGroup(
+    group = GroundFactors.of(
         pairs,
-        Clause((False, True)),
+        ((False, True)),
         torch.tensor([0, 1, 0], dtype=torch.int32),
         torch.tensor([1.0, 2.0, -1.0]),
     )
@@ -125,35 +116,25 @@ def test_thousands_of_components_are_few_templates():
 def repeated(graph: FactorGraph, copies: int) -> FactorGraph:
     """So many copies of a graph beside each other."""
     n = graph.atom_count
-
-    def shifted(atoms):
-        steps = n * torch.arange(copies, dtype=torch.int32)
-        return (steps.reshape(-1, *[1] * atoms.dim()) + atoms).flatten(0, 1)
-
-    def more(part, **changes):
-        for name in ("parameter", "value", "signs", "lower", "upper", "at_most_one"):
-            found = getattr(part, name, None)
-            if isinstance(found, torch.Tensor):
-                changes[name] = found.repeat(copies)
-        if hasattr(part, "offsets"):
-            lengths = part.offsets.diff().repeat(copies)
-            changes["offsets"] = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        return replace(part, atoms=shifted(part.atoms), **changes)
-
-    counts = [
-        more(part, target=torch.where(part.target.repeat(copies) < 0, -1, shifted(part.target)))
-        for part in graph.counts
-    ]
+    blocks = graph.blocks
+    lengths = blocks.offsets.diff().repeat(copies)
+    steps = torch.arange(copies, dtype=torch.int32) * n
     return replace(
         graph,
         log_odds=graph.log_odds.repeat(copies),
         evidence=graph.evidence.repeat(copies),
         auxiliary=graph.auxiliary.repeat(copies),
-        groups=tuple(map(more, graph.groups)),
-        clause_lists=tuple(map(more, graph.clause_lists)),
-        units=tuple(map(more, graph.units)),
-        counts=tuple(counts),
-        blocks=more(graph.blocks),
+        factors=tuple(
+            part.copied(
+                np.repeat(np.arange(copies), part.rows), np.tile(np.arange(part.rows), copies), n
+            )
+            for part in graph.factors
+        ),
+        blocks=Blocks(
+            torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)]),
+            (steps[:, None] + blocks.atoms).flatten(),
+            blocks.at_most_one.repeat(copies),
+        ),
         constant=graph.constant * copies,
     )
 
@@ -163,7 +144,7 @@ def test_very_strong_beliefs_stay_apart():
         torch.tensor([300.0, 301.0, -650.0]),
         torch.tensor([50.0], dtype=torch.float64),
         torch.full((3,), -1, dtype=torch.int8),
-        (FactorGroup(torch.tensor([[0, 1], [1, 2]]).int(), Clause((True, True)), 0),),
+        (GroundFactors.of(torch.tensor([[0, 1], [1, 2]]).int(), (True, True), 0),),
     )
     odds = infer(graph, "exact").log_odds
     assert odds[0] < odds[1]
@@ -177,11 +158,11 @@ def test_decided_atoms_are_clipped_and_counted():
     assert posterior.log_z == pytest.approx(enumerate_worlds(graph).log_z)
 
 
-def counts_of(*rows: tuple[list[int], int, int, int]) -> CountGroup:
+def counts_of(*rows: tuple[list[int], int, int, int]) -> GroundFactors:
     """Definitions ``(atoms, lower, upper, target)`` of positive literals."""
     atoms = [atom for row in rows for atom in row[0]]
     lengths = torch.tensor([0, *(len(row[0]) for row in rows)])
-    return CountGroup(
+    return GroundFactors.counts(
         lengths.cumsum(0),
         torch.tensor(atoms, dtype=torch.int32),
         torch.ones(len(atoms), dtype=torch.bool),
@@ -189,12 +170,12 @@ def counts_of(*rows: tuple[list[int], int, int, int]) -> CountGroup:
     )
 
 
-def with_counts(atoms: int, counts: CountGroup, **parts) -> FactorGraph:
+def with_counts(atoms: int, counts: GroundFactors, **parts) -> FactorGraph:
     return FactorGraph(
         torch.linspace(-1, 1, atoms),
         torch.tensor([0.5], dtype=torch.float64),
         torch.full((atoms,), -1, dtype=torch.int8),
-        counts=(counts,),
+        factors=(counts,),
         **parts,
     )
 

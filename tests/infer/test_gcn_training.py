@@ -53,5 +53,5 @@ def test_random_components_have_the_sizes_asked_for():
     assert graph.atom_count == 72
     assert graph.blocks.count == 12
     assert len(potentials_of(2)) == 7
-    for group in graph.groups:
+    for group in graph.factors:
         assert (group.atoms // 6 == group.atoms[:, :1] // 6).all()

@@ -7,15 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from knowreason.factors import (
-    Blocks,
-    Clause,
-    ClauseList,
-    CountGroup,
-    FactorGraph,
-    FactorGroup,
-    Table,
-)
+from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.energy import holds
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.infer.gibbs import gibbs, gibbs_worlds, prepare_gibbs
@@ -61,7 +53,7 @@ def test_same_seed_same_worlds_whatever_the_threads():
 
 def test_warm_chains_follow_theta():
     rows = torch.stack([torch.arange(40), torch.arange(40) + 40], 1).to(torch.int32)
-    graph = replace(empty(80), groups=(FactorGroup(rows, Table(torch.tensor([0, 0, 0, 1.0])), 0),))
+    graph = replace(empty(80), factors=(GroundFactors.of(rows, (torch.tensor([0, 0, 0, 1.0])), 0),))
     sampler = prepare_gibbs(graph)
     worlds = sampler.sample(chains=50, sweeps=20)
     strong = sampler.sample(torch.tensor([5.0], dtype=torch.float64), worlds, sweeps=20, seed=1)
@@ -84,15 +76,15 @@ def test_evidence_given_with_worlds_wins():
 def test_atoms_that_hard_rules_tie_move_together():
     n = 6
     rows = torch.stack([torch.arange(n - 1), torch.arange(1, n)], 1).to(torch.int32)
-    same = FactorGroup(rows, Table(torch.tensor([1.0, 0.0, 0.0, 1.0])), None)
-    graph = replace(empty(n, 0.1), groups=(same,))
+    same = GroundFactors.of(rows, (torch.tensor([1.0, 0.0, 0.0, 1.0])), None)
+    graph = replace(empty(n, 0.1), factors=(same,))
     found = gibbs(graph, sweeps=2000)
     assert found.converged
     assert (found.probabilities - torch.sigmoid(torch.tensor(0.1 * n))).abs().max() < 0.05
 
 
 def test_counts_follow_their_inputs():
-    count = CountGroup(
+    count = GroundFactors.counts(
         offsets=torch.tensor([0, 6]),
         atoms=torch.arange(6, dtype=torch.int32),
         signs=torch.ones(6, dtype=torch.bool),
@@ -100,10 +92,16 @@ def test_counts_follow_their_inputs():
         upper=torch.tensor([6], dtype=torch.int32),
         target=torch.tensor([6], dtype=torch.int32),
     )
-    reward = ClauseList(
+    reward = GroundFactors.clauses(
         torch.tensor([0, 1]), torch.tensor([6], dtype=torch.int32), torch.tensor([True]), 0
     )
-    graph = replace(empty(7, -1.0), counts=(count,), clause_lists=(reward,))
+    graph = replace(
+        empty(7, -1.0),
+        factors=(
+            count,
+            reward,
+        ),
+    )
     graph = replace(graph, theta=torch.tensor([6.0], dtype=torch.float64))
     truth, found = enumerate_worlds(graph), gibbs(graph, sweeps=6000)
     assert (found.probabilities - truth.marginals)[:6].abs().max() < 0.03
@@ -114,8 +112,8 @@ def test_chains_that_cannot_meet_say_so():
     offsets = torch.tensor([0, 3, 6])
     blocks = Blocks(offsets, torch.arange(6, dtype=torch.int32), torch.zeros(2, dtype=torch.bool))
     rows = torch.stack([torch.arange(3), torch.arange(3, 6)], 1).to(torch.int32)
-    same = FactorGroup(rows, Table(torch.tensor([1.0, 0.0, 0.0, 1.0])), None)
-    found = gibbs(replace(empty(6), blocks=blocks, groups=(same,)), chains=8)
+    same = GroundFactors.of(rows, (torch.tensor([1.0, 0.0, 0.0, 1.0])), None)
+    found = gibbs(replace(empty(6), blocks=blocks, factors=(same,)), chains=8)
     assert not found.converged
     assert "never moved" in found.reports[0].notes[1]
 
@@ -129,8 +127,8 @@ def test_a_start_is_found_where_hard_rules_are_tight():
         torch.zeros(k, dtype=torch.bool),
     )
     rows = [(i * k + v, j * k + v) for v in range(k) for i in range(k) for j in range(i)]
-    apart = FactorGroup(torch.tensor(rows, dtype=torch.int32), Clause((False, False)), None)
-    graph = replace(empty(k * k), blocks=blocks, groups=(apart,))
+    apart = GroundFactors.of(torch.tensor(rows, dtype=torch.int32), (False, False), None)
+    graph = replace(empty(k * k), blocks=blocks, factors=(apart,))
     assert holds(graph, gibbs_worlds(graph, chains=3, sweeps=1)).all()
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from knowreason.factors import Clause, CountGroup, FactorGraph, FactorGroup, Table
+from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.components import components
 from knowreason.factors.condition import condition
 from knowreason.factors.oracle import enumerate_worlds
@@ -48,11 +48,11 @@ def test_wider_graphs(seed):
 
 @pytest.mark.parametrize("hard", [False, True])
 def test_long_clauses_become_chains(hard):
-    long = FactorGroup(
-        torch.arange(11).int()[None], Clause((True, False) * 5 + (True,)), None if hard else 0
+    long = GroundFactors.of(
+        torch.arange(11).int()[None], ((True, False) * 5 + (True,)), None if hard else 0
     )
     graph = random_graph(4, 11, factors=6)
-    graph = FactorGraph(graph.log_odds, graph.theta, graph.evidence, (*graph.groups, long))
+    graph = FactorGraph(graph.log_odds, graph.theta, graph.evidence, (*graph.factors, long))
     assert_enumerated(graph)
 
 
@@ -60,7 +60,7 @@ def test_long_clauses_become_chains(hard):
 @pytest.mark.parametrize("target", [-1, 11])
 def test_counts_become_chains(lower, upper, target):
     one = torch.ones(1, dtype=torch.int32)
-    counts = CountGroup(
+    counts = GroundFactors.counts(
         torch.tensor([0, 11]),
         torch.arange(11).int(),
         torch.arange(11) % 3 > 0,
@@ -69,7 +69,7 @@ def test_counts_become_chains(lower, upper, target):
         target * one,
     )
     graph = random_graph(5, 12, factors=6)
-    parts = (graph.log_odds, graph.theta, graph.evidence, graph.groups, (), (), (counts,))
+    parts = (graph.log_odds, graph.theta, graph.evidence, (*graph.couplings, counts))
     assert_enumerated(FactorGraph(*parts))
 
 
@@ -77,15 +77,17 @@ def grid(height: int, width: int, seed: int = 0) -> FactorGraph:
     cells = np.arange(height * width).reshape(height, width)
     across = np.stack([cells[:, :-1].ravel(), cells[:, 1:].ravel()], axis=1)
     down = np.stack([cells[:-1].ravel(), cells[1:].ravel()], axis=1)
-    same = Table(torch.tensor([1.0, 0.0, 0.0, 1.0]))
+    same = torch.tensor([1.0, 0.0, 0.0, 1.0])
     rng = np.random.default_rng(seed)
     return FactorGraph(
         log_odds=torch.tensor(rng.normal(size=cells.size), dtype=torch.float32),
         theta=torch.tensor([0.8], dtype=torch.float64),
         evidence=torch.full((cells.size,), -1, dtype=torch.int8),
-        groups=tuple(
-            FactorGroup(torch.as_tensor(pairs, dtype=torch.int32), same, 0)
-            for pairs in (across, down)
+        factors=(
+            *tuple(
+                GroundFactors.of(torch.as_tensor(pairs, dtype=torch.int32), same, 0)
+                for pairs in (across, down)
+            ),
         ),
     )
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 
 from knowreason.errors import InferenceError
-from knowreason.factors import Clause, FactorGraph, FactorGroup
+from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.energy import log_score
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.infer import map as map_module
@@ -69,7 +69,7 @@ def test_contradiction_is_an_error():
     pair = torch.tensor([[0, 1]], dtype=torch.int32)
     graph = replace(
         random_graph(0, atoms=2, factors=0, tables=0, clause_lists=0),
-        groups=tuple(FactorGroup(pair, Clause(signs), None) for signs in every),
+        factors=(*tuple(GroundFactors.of(pair, (signs), None) for signs in every),),
     )
     with pytest.raises(InferenceError) as caught:
         map_(graph)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from knowreason.factors import Blocks, Clause, CountGroup, FactorGraph, FactorGroup
+from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.infer.mean_field import mean_field
 from tests.strategies import factor_graphs, random_graph
@@ -48,7 +48,7 @@ def test_near_where_couplings_are_weak(seed):
 
 
 def test_counts_are_summed_exactly():
-    count = CountGroup(
+    count = GroundFactors.counts(
         offsets=torch.tensor([0, 5]),
         atoms=torch.arange(5, dtype=torch.int32),
         signs=torch.ones(5, dtype=torch.bool),
@@ -60,7 +60,7 @@ def test_counts_are_summed_exactly():
         log_odds=torch.tensor([0.5, -1.0, 0.3, 1.2, -0.4, 0.0]),
         theta=torch.zeros(0, dtype=torch.float64),
         evidence=torch.full((6,), -1, dtype=torch.int8),
-        counts=(count,),
+        factors=(count,),
     )
     truth, found = enumerate_worlds(graph), mean_field(graph)
     assert torch.allclose(found.log_odds, truth.log_odds, atol=1e-5)
@@ -73,7 +73,7 @@ def test_hard_rows_hold_nearly_always():
         log_odds=torch.tensor([3.0, -1.0, -1.0]),
         theta=torch.zeros(0, dtype=torch.float64),
         evidence=torch.full((3,), -1, dtype=torch.int8),
-        groups=(FactorGroup(rows, Clause((False, True)), None),),
+        factors=(GroundFactors.of(rows, (False, True), None),),
     )
     found = mean_field(graph)
     p = found.probabilities
@@ -91,7 +91,7 @@ def test_two_states_of_a_block_in_one_factor_give_no_bound():
         log_odds=torch.zeros(3),
         theta=torch.ones(1, dtype=torch.float64),
         evidence=torch.full((3,), -1, dtype=torch.int8),
-        groups=(FactorGroup(rows, Clause((True, True)), 0),),
+        factors=(GroundFactors.of(rows, (True, True), 0),),
         blocks=blocks,
     )
     found = mean_field(graph)

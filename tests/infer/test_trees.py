@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from knowreason.factors import Blocks, Clause, CountGroup, FactorGraph, FactorGroup, Table
+from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.components import components
 from knowreason.factors.condition import condition
 from knowreason.factors.oracle import enumerate_worlds
@@ -62,20 +62,20 @@ def int32(values) -> torch.Tensor:
     return torch.as_tensor(np.asarray(values), dtype=torch.int32)
 
 
-def chain(atoms: int, potential, parameter=0) -> FactorGroup:
+def chain(atoms: int, potential, parameter=0) -> GroundFactors:
     steps = np.stack([np.arange(atoms - 1), np.arange(1, atoms)], axis=1)
-    return FactorGroup(int32(steps), potential, parameter)
+    return GroundFactors.of(int32(steps), potential, parameter)
 
 
 @pytest.mark.parametrize("hard", [False, True])
 @pytest.mark.parametrize("length", [5, 9])
 def test_long_clauses(length, hard):
-    long = FactorGroup(
-        int32([range(length)]), Clause((True, False) * (length // 2) + (True,)), None if hard else 1
+    long = GroundFactors.of(
+        int32([range(length)]), ((True, False) * (length // 2) + (True,)), None if hard else 1
     )
     pendants = [[j, length + j] for j in range(3)]
     graph = graph_of(
-        length + 3, groups=(long, FactorGroup(int32(pendants), Clause((False, True)), 0))
+        length + 3, factors=(long, GroundFactors.of(int32(pendants), (False, True), 0))
     )
     assert_enumerated(graph)
 
@@ -85,16 +85,14 @@ def test_blocks_are_one_variable_under_several_rows(at_most_one):
     # rows between atom 0 and every member of a block would be loops over single atoms
     blocks = Blocks(torch.tensor([0, 4]), int32([1, 2, 3, 4]), torch.tensor([at_most_one]))
     pairs = [[0, j] for j in (1, 2, 3, 4)] + [[1, 2], [4, 5]]
-    graph = graph_of(
-        6, groups=(FactorGroup(int32(pairs), Clause((False, True)), 0),), blocks=blocks
-    )
+    graph = graph_of(6, factors=(GroundFactors.of(int32(pairs), (False, True), 0),), blocks=blocks)
     assert_enumerated(graph)
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(0, 2), (3, 5), (7, 7), (6, 8), (0, 0), (1, 7)])
 @pytest.mark.parametrize("target", [-1, 8])
 def test_counts_in_trees(lower, upper, target):
-    counts = CountGroup(
+    counts = GroundFactors.counts(
         torch.tensor([0, 8]),
         int32(range(8)),
         torch.tensor([True, True, False, True] * 2),
@@ -103,23 +101,23 @@ def test_counts_in_trees(lower, upper, target):
         int32([target]),
     )
     pairs = int32([[8, 9], [0, 10], [10, 11]])
-    graph = graph_of(12, counts=(counts,), groups=(FactorGroup(pairs, Clause((False, True)), 2),))
+    graph = graph_of(12, factors=(counts, GroundFactors.of(pairs, (False, True), 2)))
     assert_enumerated(graph)
 
 
 def test_rows_over_the_same_atoms_are_merged():
     groups = (
-        chain(8, Clause((False, True))),
-        chain(8, Clause((True, False)), 1),
-        chain(8, Table(torch.tensor([1.0, 0, 0, 1])), 2),
+        chain(8, (False, True)),
+        chain(8, (True, False), 1),
+        chain(8, (torch.tensor([1.0, 0, 0, 1])), 2),
     )
-    assert_enumerated(graph_of(8, groups=groups))
+    assert_enumerated(graph_of(8, factors=groups))
 
 
 def test_hub_with_many_leaves_is_its_closed_form():
     leaves = 20_000
     pairs = np.stack([np.zeros(leaves), np.arange(1, leaves + 1)], axis=1)
-    graph = graph_of(leaves + 1, groups=(FactorGroup(int32(pairs), Clause((False, True)), 0),))
+    graph = graph_of(leaves + 1, factors=(GroundFactors.of(int32(pairs), (False, True), 0),))
     posterior = by_trees(graph)
     u, w = graph.log_odds.double().numpy(), 1.3
     if_true = np.logaddexp(0, u[1:] + w)  # hub true: the leaf's truth earns w
@@ -131,7 +129,7 @@ def test_hub_with_many_leaves_is_its_closed_form():
 
 
 def test_long_chain_is_its_transfer_matrix():
-    graph = graph_of(2_000, groups=(chain(2_000, Table(torch.tensor([1.0, 0, 0, 1]))),))
+    graph = graph_of(2_000, factors=(chain(2_000, (torch.tensor([1.0, 0, 0, 1]))),))
     posterior = by_trees(graph)
     u = graph.log_odds.double().numpy()
     state = np.array([0.0, u[0]])
@@ -143,17 +141,17 @@ def test_long_chain_is_its_transfer_matrix():
 
 
 def test_loops_are_no_trees():
-    ring = FactorGroup(int32([[0, 1], [1, 2], [2, 0]]), Clause((True, True)), 0)
-    folded = condition(graph_of(4, groups=(ring,)))
+    ring = GroundFactors.of(int32([[0, 1], [1, 2], [2, 0]]), (True, True), 0)
+    folded = condition(graph_of(4, factors=(ring,)))
     labels, count = components(folded)
     assert tree_components(scopes(folded, labels, labels >= 0), count).tolist() == [False, True]
 
 
 def test_hard_rows_that_bar_states():
-    implies = chain(6, Clause((False, True)), None)
-    table = FactorGroup(int32([[5, 6]]), Table(torch.tensor([0.0, 1, 1, 0])), None)
-    assert_enumerated(graph_of(7, groups=(implies, table)))
-    assert math.isfinite(by_trees(graph_of(7, groups=(implies, table))).log_z)
+    implies = chain(6, (False, True), None)
+    table = GroundFactors.of(int32([[5, 6]]), (torch.tensor([0.0, 1, 1, 0])), None)
+    assert_enumerated(graph_of(7, factors=(implies, table)))
+    assert math.isfinite(by_trees(graph_of(7, factors=(implies, table))).log_z)
 
 
 @pytest.mark.parametrize("seed", range(5))

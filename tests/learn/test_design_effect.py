@@ -71,9 +71,9 @@ def _thinned(problem, count, copies):
     """Of ``count`` instances every ``copies`` have what is known of the first of them."""
     first = np.arange(count) // copies * copies
     labels = problem.labels.reshape(4, count)[:, first].reshape(-1)
-    *biases, sensor = problem.graph.units
+    *others, sensor = problem.graph.factors
     seen = replace(sensor, value=sensor.value.reshape(4, count)[:, first].reshape(-1))
-    graph = replace(problem.graph, units=(*biases, seen))
+    graph = replace(problem.graph, factors=(*others, seen))
     return replace(problem, graph=graph, labels=labels, clusters=np.tile(first, 4))
 
 

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.weight_recovery import instances, people
 from knowreason.factors.energy import features
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.learn import learn
@@ -32,6 +31,7 @@ from knowreason.learn.stochastic import (
 )
 from knowreason.learn.wiring import wire
 from knowreason.learn.worlds import chain_count, gibbs_sampler, is_complete
+from tests.known_weights import instances, people
 from tests.strategies import random_graph
 
 

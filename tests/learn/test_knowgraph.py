@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from knowreason.errors import LearningError
-from knowreason.factors import Blocks, Clause, FactorGraph, FactorGroup, ParameterTable, UnitGroup
+from knowreason.factors import Blocks, FactorGraph, GroundFactors, ParameterTable
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import log_score
 from knowreason.factors.oracle import all_worlds, enumerate_worlds
@@ -46,11 +46,13 @@ def chains(count: int, hidden: float, seed: int = 0) -> Problem:
         log_odds=torch.tensor(rng.normal(0, 1, 3 * count), dtype=torch.float32),
         theta=torch.zeros(5, dtype=torch.float64),
         evidence=torch.full((3 * count,), -1, dtype=torch.int8),
-        groups=tuple(
-            FactorGroup(torch.stack([spans[j], spans[j + 1]], 1), Clause((False, True)), j)
-            for j in range(2)
+        factors=(
+            *tuple(
+                GroundFactors.of(torch.stack([spans[j], spans[j + 1]], 1), (False, True), j)
+                for j in range(2)
+            ),
+            *tuple(GroundFactors.units(span, 2 + j) for j, span in enumerate(spans)),
         ),
-        units=tuple(UnitGroup(span, 2 + j) for j, span in enumerate(spans)),
     )
     states = all_worlds(torch.full((3,), -1, dtype=torch.int8)).numpy()
     odds = graph.with_theta(torch.tensor(TRUTH)).unary_log_odds().numpy().reshape(3, count)
@@ -88,9 +90,10 @@ def test_by_name_it_returns_a_fit_without_errors():
 def test_a_rule_without_a_labelled_neighbour_stays_at_its_prior():
     """Labels of the first thing alone: no component of theirs holds the second rule."""
     problem = chains(40, 0.0)
-    first = problem.graph.groups[0]
-    apart = FactorGroup(problem.graph.groups[1].atoms[20:], Clause((False, True)), 1)
-    graph = replace(problem.graph, groups=(replace(first, atoms=first.atoms[:20]), apart))
+    first, second, *units = problem.graph.factors
+    apart = replace(second, atoms=second.atoms[20:])
+    here = replace(first, atoms=first.atoms[:20])
+    graph = replace(problem.graph, factors=(here, apart, *units))
     labels = problem.labels.copy()
     labels[np.arange(120) % 40 >= 20] = -1
     table = replace(problem.parameters, learned=np.array([1, 1, 0, 1, 1], bool))
@@ -152,7 +155,7 @@ def test_the_network_learns_the_labels():
 def test_elbo_bounds_log_z_and_sampling_estimates_it(seed):
     graph = random_graph(seed, atoms=7, blocks=1, counts=seed % 2)
     graph = condition(graph)
-    if any(part.target.min() < 0 for part in graph.counts):
+    if any(part.is_count and part.targets().min() < 0 for part in graph.factors):
         return
     batch = batch_of(graph)
     generator = torch.Generator().manual_seed(seed)
@@ -203,8 +206,7 @@ def test_instances_do_not_see_one_another():
             log_odds=problem.graph.log_odds + 3.0 * (torch.arange(18) % 6 == 0),
             theta=problem.graph.theta,
             evidence=problem.graph.evidence,
-            groups=problem.graph.groups,
-            units=problem.graph.units,
+            factors=problem.graph.factors,
         )
     )
     change = (network(moved).detach() - first).abs()
@@ -226,7 +228,7 @@ def test_blocks_learn_too():
         log_odds=torch.tensor(rng.normal(0, 1, 90), dtype=torch.float32),
         theta=torch.zeros(1, dtype=torch.float64),
         evidence=torch.full((90,), -1, dtype=torch.int8),
-        groups=(FactorGroup(pairs, Clause((False, True)), 0),),
+        factors=(GroundFactors.of(pairs, (False, True), 0),),
         blocks=blocks,
     )
     labels = np.full(90, -1, dtype=np.int8)
@@ -242,10 +244,10 @@ def test_what_it_cannot_do_is_said():
         learn(problem, "knowgraph", tolerance=1e-3)
     with pytest.raises(LearningError, match="e_step"):
         learn(problem, "knowgraph", e_step="exact")
-    groups = (FactorGroup(problem.graph.groups[0].atoms, Clause((False, True)), None),)
+    rule = GroundFactors.of(problem.graph.couplings[0].atoms, (False, True), None)
     hard = FactorGraph(
-        problem.graph.log_odds, problem.graph.theta, problem.graph.evidence, groups,
-        units=problem.graph.units,
+        problem.graph.log_odds, problem.graph.theta, problem.graph.evidence,
+        (rule, *problem.graph.units),
     )  # fmt: skip
     with pytest.raises(LearningError, match="hard rules"):
         learn(Problem(hard, problem.parameters, problem.labels * 0), "knowgraph")

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from knowreason.errors import InferenceError, LearningError, UnknownNameError
-from knowreason.factors import Clause, FactorGroup, ParameterTable
+from knowreason.factors import GroundFactors, ParameterTable
 from knowreason.factors.condition import condition
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.learn import Problem, learn, weight_lines
@@ -235,10 +235,10 @@ def test_evidence_is_folded_before_components():
 
 
 def test_labels_that_break_a_hard_rule():
-    hard = FactorGroup(torch.tensor([[0, 1]], dtype=torch.int32), Clause((False, True)), None)
+    hard = GroundFactors.of(torch.tensor([[0, 1]], dtype=torch.int32), (False, True), None)
     world = instances(1, seed=0)
     problem = Problem(
-        replace(world.graph, groups=(hard,)), world.parameters, np.array([1, 0, -1, -1], np.int8)
+        replace(world.graph, factors=(hard,)), world.parameters, np.array([1, 0, -1, -1], np.int8)
     )
     with pytest.raises(InferenceError) as caught:
         learn(problem)

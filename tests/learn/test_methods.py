@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from benchmarks.weight_recovery import hubs, instances, people
 from knowreason import codes
 from knowreason.errors import LearningError
 from knowreason.learn import Problem, learn
@@ -15,6 +14,7 @@ from knowreason.learn.learners import LEARNERS, learner_options
 from knowreason.learn.parts import labelled_components, split
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.sampled import SamplingSchedule
+from tests.known_weights import hubs, instances, people
 from tests.learn.test_sampled import _side_by_side
 
 QUICK = {"sweeps": 2, "warm_up": 5, "rounds": 9, "max_rounds": 9, "free_draws": 10}

@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from benchmarks.weight_recovery import instances
-from knowreason.factors import Blocks, FactorGraph, UnitGroup
+from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.learn import Problem
 from knowreason.learn.fit import STARTS, starts
 from knowreason.learn.priors import SMALLEST_SCALE, Coordinates, start_values
+from tests.known_weights import instances
 from tests.learn.test_likelihood import flat_table
 
 
@@ -77,7 +77,7 @@ def biased(labels, blocks=None, **changes):
         log_odds=torch.zeros(n),
         theta=torch.zeros(3, dtype=torch.float64),
         evidence=torch.full((n,), -1, dtype=torch.int8),
-        units=(UnitGroup(torch.arange(n, dtype=torch.int32), kinds),),
+        factors=(GroundFactors.units(torch.arange(n, dtype=torch.int32), kinds),),
         blocks=blocks or Blocks.none(),
     )
     names = tuple(f"bias S[{letter}]" for letter in "abc")

@@ -73,19 +73,16 @@ def _side_by_side(small, big):
     from knowreason.factors import FactorGraph, ParameterTable
 
     shift, atoms = 8, small.graph.atom_count
-    groups = [
-        replace(g, atoms=g.atoms + atoms, parameter=g.parameter + shift) for g in big.graph.groups
-    ]
-    units = [
-        replace(u, atoms=u.atoms + atoms, parameter=u.parameter + shift) for u in big.graph.units
+    factors = [
+        replace(part, atoms=part.atoms + atoms, parameter=part.parameter + shift)
+        for part in big.graph.factors
     ]
     total = atoms + big.graph.atom_count
     graph = FactorGraph(
         log_odds=torch.zeros(total),
         theta=torch.zeros(13, dtype=torch.float64),
         evidence=torch.full((total,), -1, dtype=torch.int8),
-        groups=(*small.graph.groups, *groups),
-        units=(*small.graph.units, *units),
+        factors=(*small.graph.factors, *factors),
     )
     columns = []
     for name in ParameterTable.__dataclass_fields__:

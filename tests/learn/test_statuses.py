@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.weight_recovery import instances, people
 from knowreason.factors.oracle import enumerate_worlds
 from knowreason.learn import Problem, learn, weight_lines
 from knowreason.learn.fit import NOTHING, PRIOR, Solution, prior_fit, summarise
@@ -17,6 +16,7 @@ from knowreason.learn.objective import Objective
 from knowreason.learn.parts import labelled_components
 from knowreason.learn.priors import Coordinates
 from knowreason.learn.problem import AT_BOUND, BY_PRIOR, GIVEN, LEARNED, SAID_NOTHING
+from tests.known_weights import instances, people
 from tests.learn.test_likelihood import flat_table
 from tests.strategies import random_graph
 

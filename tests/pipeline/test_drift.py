@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from knowreason import Dataset, Reasoner, lang
 from knowreason.data.features import FeatureSource
-from knowreason.factors import Clause, ClauseList, FactorGroup, Table, UnitGroup
+from knowreason.factors import GroundFactors
 from knowreason.factors.energy import row_truth
 from knowreason.factors.oracle import all_worlds
 from knowreason.pipeline.drift import compare
@@ -143,11 +143,13 @@ def test_violation_is_the_expectation_over_worlds(probabilities, table, signs):
     values = torch.tensor([(table >> i) & 1 for i in range(8)], dtype=torch.float32)
     flat, offsets = atoms.ravel(), torch.tensor([0, 3])
     for part in (
-        FactorGroup(atoms, Clause(tuple(signs)), 0),
-        FactorGroup(atoms, Table(values), 0),
-        ClauseList(offsets, flat, torch.tensor(signs), 0),
+        GroundFactors.of(atoms, tuple(signs), 0),
+        GroundFactors.of(atoms, values, 0),
+        GroundFactors.clauses(offsets, flat, torch.tensor(signs), 0),
     ):
         expected = 1 - weight @ row_truth(part, worlds).numpy()[:, 0]
         assert violations(part, p)[0] == pytest.approx(expected, abs=1e-9)
-    unit = UnitGroup(torch.tensor([1, 2], dtype=torch.int32), 0, torch.tensor([2.0, -1.0]))
+    unit = GroundFactors.units(
+        torch.tensor([1, 2], dtype=torch.int32), 0, torch.tensor([2.0, -1.0])
+    )
     assert violations(unit, p) == pytest.approx([1 - p[1], p[2]])

@@ -95,8 +95,8 @@ def test_a_rule_left_out_is_a_graph_without_it(evaluation, with_models):
     graph = beliefs.grounding.graph
     strong = [rule.name for rule in reasoner.program.rules].index("strong")
     less = without_rule(graph, strong)
-    gone = sum(g.rows for g in graph.groups if g.rule == strong)
-    assert sum(g.rows for g in less.groups) == sum(g.rows for g in graph.groups) - gone
+    gone = sum(part.rows for part in graph.factors if part.rule == strong)
+    assert sum(part.rows for part in less.factors) == sum(p.rows for p in graph.factors) - gone
     log_odds = infer(less).log_odds.numpy()[evaluation.atoms]
     expected = average_precision(evaluation.truth, log_odds)
     found = evaluation.ablation["without strong"]["average_precision"].value
@@ -151,8 +151,8 @@ def test_means_over_neighbours(with_models):
     values = np.random.default_rng(0).normal(size=(span.stop - span.start, 1))
     means = neighbour_means(grounding.graph, span, values)
     hub_of, members = {}, {}
-    for group in grounding.graph.groups:
-        for row in array(group.atoms):
+    for part in grounding.graph.couplings:
+        for row in array(part.atoms) if part.offsets is None else ():
             inside = [a for a in row.tolist() if span.start <= a < span.stop]
             outside = [a for a in row.tolist() if not span.start <= a < span.stop]
             for atom in inside:

@@ -302,13 +302,17 @@ def _graph(data: Dataset, synthetic: Synthetic) -> GraphTables | None:
     return GraphTables(tuple(relations))
 
 
-def _times(edges: Edges, new: NewEdges) -> NDArray[np.generic] | None:
+def _times(edges: Edges, new: NewEdges) -> NDArray[np.int64] | NDArray[np.float64] | None:
     if edges.time is None:
         return None
     time = edges.time[new.template] if new.time is None else new.time
     return np.concatenate([edges.time, _as_kind(time, edges.time.dtype)])
 
 
-def _as_kind(time: NDArray[np.generic], kind: np.dtype[np.generic]) -> NDArray[np.generic]:
+def _as_kind(
+    time: NDArray[np.generic], kind: np.dtype[np.generic]
+) -> NDArray[np.int64] | NDArray[np.float64]:
     """Times in the number type of a column, rounded where it is whole."""
-    return (np.rint(time) if np.issubdtype(kind, np.integer) else time).astype(kind)
+    if np.issubdtype(kind, np.integer):
+        return np.rint(time).astype(np.int64)
+    return time.astype(np.float64)

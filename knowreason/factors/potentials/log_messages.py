@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, segment_sum
+from knowreason.factors.potentials.interval import count_limit
 
 Logs: TypeAlias = NDArray[np.float64]
 
@@ -132,7 +133,7 @@ def count_messages(
         logs of the count being in and out of the interval.
     """
     m, k = true.shape
-    cap = int(max(0, min(k, upper.max() + 1)))
+    cap = int(min(k, count_limit(lower, upper, np.full(m, k)).max()))
     number = np.arange(cap + 1)
     within = (number >= lower[:, None]) & (number <= upper[:, None])
     before = np.full((k + 1, m, cap + 1), -np.inf)

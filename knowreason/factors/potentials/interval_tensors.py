@@ -1,4 +1,4 @@
-"""Messages and beliefs of one ground factor shape, vectorised over its rows in torch.
+"""Messages and beliefs of clauses and counts, vectorised over rows in torch.
 
 Every function takes cavities (log-odds atom to factor, ``float64[m, k]``) and returns
 messages factor to atom (``float64[m, k]``, log-odds, not yet clamped) or the factors'
@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
-from knowreason.infer.messages import LIMIT
+from knowreason.factors.potentials.odds import LIMIT, TINY
 
-HARD = 1e4  # log-potential of a state that a hard factor forbids, negated
 ABSENT = -1e4  # cavity of padding: a literal that is false
-TINY = 1e-300
 
 
 def literal_weights(cavity: Tensor, maximum: bool) -> tuple[Tensor, Tensor]:
@@ -50,30 +47,8 @@ def clause_beliefs(literals: Tensor, weights: Tensor | None) -> tuple[Tensor, Te
     return (log_z if weights is None else log_z + weights), some / total.clamp(min=TINY)
 
 
-def table_messages(cavity: Tensor, table: Tensor, weights: Tensor | None, maximum: bool) -> Tensor:
-    """To each atom of a function given by its ``2**k`` values."""
-    joint = _joint(cavity, table, weights)
-    columns = []
-    for j in range(cavity.shape[1]):
-        chosen = _bits(cavity.shape[1], cavity.device)[:, j]
-        with_j, without_j = joint[:, chosen], joint[:, ~chosen]
-        if maximum:
-            columns.append(with_j.amax(1) - without_j.amax(1))
-        else:
-            columns.append(with_j.logsumexp(1) - without_j.logsumexp(1))
-    return torch.stack(columns, 1) - cavity
-
-
-def table_beliefs(cavity: Tensor, table: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """As :func:`clause_beliefs`, with the mean of the table in the second place."""
-    joint = _joint(cavity, table, weights)
-    log_z = joint.logsumexp(1)
-    mean = (joint - log_z[:, None]).exp() @ table
-    return log_z - softplus(cavity).sum(1), mean
-
-
 def count_messages(
-    literals: Tensor, target: Tensor | None, good: Tensor, maximum: bool
+    literals: Tensor, target: Tensor | None, good: Tensor, inside: Tensor, maximum: bool
 ) -> tuple[Tensor, Tensor | None]:
     """To literals and target of a count.
 
@@ -82,11 +57,12 @@ def count_messages(
         target: ``float64[m]`` cavities of the targets; ``None`` where counts are demanded.
         good: ``float64[m, limit + 1]``, 1 where a count lies in the interval; the last
             column stands for all larger counts too.
+        inside: ``float64[m, limit + 1]`` weight of each count, ``good`` where hard.
         maximum: max-product.
     """
     true, false = literal_weights(literals, maximum)
     before = count_forward(true, false, good.shape[1], maximum)
-    inside, to_target = good, None
+    to_target = None
     if target is not None:
         holds, fails = literal_weights(target, maximum)
         inside = holds[:, None] * good + fails[:, None] * (1 - good)
@@ -104,15 +80,20 @@ def count_messages(
     return torch.stack(columns[::-1], 1), to_target
 
 
-def count_beliefs(literals: Tensor, target: Tensor | None, good: Tensor) -> Tensor:
-    """``float64[m]``: ``log sum_x [definition holds] * cavities``."""
+def count_beliefs(
+    literals: Tensor, target: Tensor | None, good: Tensor, weights: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """As :func:`clause_beliefs`; ``log sum_x [definition holds] * cavities`` of definitions."""
     true, false = literal_weights(literals, False)
     last = count_forward(true, false, good.shape[1], False)[-1]
     inside, outside = (last * good).sum(1), (last * (1 - good)).sum(1)
-    if target is None:
-        return (inside + TINY).log()
-    holds, fails = literal_weights(target, False)
-    return (holds * inside + fails * outside + TINY).log()
+    if target is not None:
+        holds, fails = literal_weights(target, False)
+        total = (holds * inside + fails * outside + TINY).log()
+        return total, torch.ones_like(total)
+    total = inside + outside * _epsilon(weights, literals) + TINY
+    log_z = total.log()
+    return (log_z if weights is None else log_z + weights), inside / total
 
 
 def _scan(true: Tensor, false: Tensor, maximum: bool) -> tuple[Tensor, Tensor]:
@@ -128,19 +109,6 @@ def _epsilon(weights: Tensor | None, like: Tensor) -> Tensor:
     if weights is None:
         return like.new_zeros(like.shape[0])
     return (-weights.clamp(-LIMIT, LIMIT)).exp()
-
-
-def _joint(cavity: Tensor, table: Tensor, weights: Tensor | None) -> Tensor:
-    bits = _bits(cavity.shape[1], cavity.device).to(cavity.dtype)
-    if weights is None:
-        return cavity @ bits.T + torch.where(table > 0, 0.0, -HARD).to(cavity.dtype)
-    return cavity @ bits.T + weights[:, None] * table
-
-
-def _bits(arity: int, device: torch.device) -> Tensor:
-    """``bool[2**k, k]``."""
-    states = torch.arange(1 << arity, device=device)
-    return (states[:, None] >> torch.arange(arity, device=device) & 1).bool()
 
 
 def count_forward(true: Tensor, false: Tensor, width: int, maximum: bool) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Belief-propagation messages of counts: ``target <=> lower <= true literals <= upper``."""
+"""Belief-propagation messages of clauses and counts, in odds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,70 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.infer.bp_kernels import SPILL_BOTTOM, SPILL_TOP, compiled, damped, literal_weights
+from knowreason.factors.potentials.odds import (
+    SPILL_BOTTOM,
+    SPILL_TOP,
+    TINY,
+    compiled,
+    damped,
+    literal_weights,
+)
 
-TINY = 1e-300  # both sides of a ratio may underflow; then the message says nothing
+
+@compiled
+def sweep_clauses(
+    begin: int,
+    end: int,
+    offsets: NDArray,
+    atoms: NDArray,
+    signs: NDArray,
+    epsilon: NDArray,
+    messages: NDArray,
+    state: NDArray,
+    spill: NDArray,
+    damping: float,
+    maximum: bool,
+) -> None:
+    """New messages of clauses of any arity, O(arity), by prefix and suffix products.
+
+    ``none`` is the weight of all literals so far being false, ``some`` of one being true;
+    keeping both avoids ``1 - none``.
+    """
+    widest = 0
+    for row in range(begin, end):
+        widest = max(widest, offsets[row + 1] - offsets[row])
+    true, false = np.empty(widest), np.empty(widest)
+    before_none, before_some = np.empty(widest), np.empty(widest)
+    step = 1 if epsilon.shape[0] > 1 else 0
+    for row in range(begin, end):
+        eps = epsilon[row * step]
+        first, size = offsets[row], offsets[row + 1] - offsets[row]
+        none, some = 1.0, 0.0
+        for j in range(size):
+            edge = first + j
+            p, q = literal_weights(state[atoms[edge], 0], messages[edge], signs[edge], maximum)
+            true[j], false[j] = p, q
+            before_none[j], before_some[j] = none, some
+            some = max(some, none * p) if maximum else some + none * p
+            none *= q
+        none, some = 1.0, 0.0
+        for j in range(size - 1, -1, -1):
+            edge = first + j
+            rest_none = before_none[j] * none
+            if maximum:
+                ratio = max(max(before_some[j], before_none[j] * some), rest_none * eps)
+                some = max(some, none * true[j])
+            else:
+                ratio = before_some[j] + before_none[j] * some + rest_none * eps
+                some += none * true[j]
+            none *= false[j]
+            new = damped(1.0 / ratio if signs[edge] else ratio, messages[edge], damping)
+            messages[edge] = new
+            total = state[atoms[edge], 1] * new
+            if total > SPILL_TOP or total < SPILL_BOTTOM:
+                spill[atoms[edge]] += math.log(total)
+                total = 1.0
+            state[atoms[edge], 1] = total
 
 
 @compiled
@@ -45,6 +106,7 @@ def sweep_counts(
     upper: NDArray,
     has_target: NDArray,
     limits: NDArray,
+    epsilon: NDArray,
     messages: NDArray,
     state: NDArray,
     spill: NDArray,
@@ -53,8 +115,11 @@ def sweep_counts(
 ) -> None:
     """New messages of counts by dynamic programming forward and back, O(arity * limit).
 
-    ``limits`` (``int64[m]``) is where counting stops, larger counts being alike.
+    ``limits`` (``int64[m]``) is where counting stops, larger counts being alike;
+    ``epsilon`` is the weight of a count outside its interval where one inside has 1, 0
+    where hard (``float64[m]``, or ``[1]`` for all rows).
     """
+    step = 1 if epsilon.shape[0] > 1 else 0
     widest, deepest = 0, 0
     for row in range(begin, end):
         widest = max(widest, offsets[row + 1] - offsets[row])
@@ -71,7 +136,7 @@ def sweep_counts(
                 state[atoms[edge], 0], messages[edge], signs[edge], maximum
             )
         _count_forward(size, limit, true, false, maximum, before)
-        holds, fails = 1.0, 0.0
+        holds, fails = 1.0, epsilon[row * step]
         for c in range(limit + 1):
             good = lower[row] <= c and (c <= upper[row] or upper[row] >= size)
             inside[c], outside[c] = (1.0, 0.0) if good else (0.0, 1.0)
