@@ -78,7 +78,7 @@ class _Builder:
     ) -> NDArray[np.float64]:
         """The row's values over its scope, made once for rows alike."""
         digits = tuple(self.digit[atom] for atom in row.atoms)
-        key = (row.potential.key, places, digits, shape)
+        key = (id(row.potential), places, digits, shape)
         if key not in self.tensors:
             values = row.of_states(state_digits(shape)[list(places)] == np.array(digits)[:, None])
             self.tensors[key] = (values > 0).astype(np.float64) if row.is_hard else values
@@ -93,8 +93,8 @@ class _Builder:
             self.factors.append(LocalFactor(scope, self.tensor(row, places, shape), soft))
             return
         k = np.array([len(row.atoms)])
-        bounds = (np.array([bound]) for bound in row.potential.bounds)
-        flip, lower, upper = shorter_counts(*bounds, k)
+        least, most = (np.array([bound]) for bound in row.potential.bounds)
+        flip, lower, upper = shorter_counts(least, most, k)
         cap = max(1, min(int(k[0]), int(count_limit(lower, upper, k)[0])))
         signs = row.potential.signs ^ flip[0]
         last = self.chain(row.atoms, tuple(signs.tolist()), cap)
