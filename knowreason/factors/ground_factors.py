@@ -221,7 +221,9 @@ class GroundFactors:
 
     def values(self) -> NDArray[np.float64]:
         """``float64[m]``: feature value of every row."""
-        return np.ones(self.rows) if self.value is None else array(self.value).astype(np.float64)
+        if self.value is None:
+            return np.ones(self.rows)
+        return array(self.value).astype(np.float64, copy=False)
 
     def weights(self, theta: Tensor) -> Tensor:
         """``float64[m]``: ``theta[parameter] * value`` of soft rows, differentiable."""

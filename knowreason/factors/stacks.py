@@ -84,13 +84,11 @@ class LocalPotential:
         lower, upper, table = factor.lower, factor.upper, None
         low = lower if isinstance(lower, int) else int(lower[0])
         high = len(signs) if upper is None else upper if isinstance(upper, int) else int(upper[0])
-        weight = potential_of(factor).entry_weights(factor)
+        weight = potential_of(factor).entry_weights(factor.take(np.zeros(1, np.int64)))
         if factor.table is not None:
             table = array(factor.table)[factor.table_ids()[0]].tobytes()
         key = (factor.potential, factor.is_hard, signs.tobytes(), low, high, table)
-        return LocalPotential(
-            factor, signs, (low, high), None if weight is None else weight[: len(signs)], key
-        )
+        return LocalPotential(factor, signs, (low, high), weight, key)
 
 
 @dataclass(frozen=True)
@@ -184,8 +182,11 @@ class Shapes:
         self._labels, self._count = labels, count
         self._row_starts: list[int] = self.rows.starts.tolist()
         self._parts = graph.couplings
-        self._members = [part.entry_atoms for part in self._parts]
-        self._single: dict[tuple[int, int], LocalPotential] = {}
+        self._members = [array(part.atoms) for part in self._parts]
+        self._potential_of_key: dict[tuple[object, ...], LocalPotential] = {}
+        self._shared = [
+            self._interned(part) if part.is_alike and part.rows else None for part in self._parts
+        ]
         order = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
         self._atoms = _Sorted(order, self._starts(labels[order]))
         self._local = np.zeros(len(labels), dtype=np.int64)
@@ -298,15 +299,20 @@ class Shapes:
     def _local_row(self, row: int) -> LocalRow:
         number = bisect_right(self._row_starts, row) - 1
         part, place = self._parts[number], row - self._row_starts[number]
-        alike = part.is_alike
-        key = (number, 0 if alike else place)
-        if key not in self._single:
-            self._single[key] = LocalPotential.of(part if alike else part.take(np.array([place])))
-        first, last = part.row_offsets[place : place + 2].tolist()
-        target = -1 if part.target is None else int(part.target[place])
-        local = -1 if target < 0 else int(self._local[target])
-        atoms = tuple(self._local[self._members[number][first:last]].tolist())
-        return LocalRow(self._single[key], atoms, local, part.is_hard)
+        shared = self._shared[number]
+        if shared is not None:
+            atoms = self._local[self._members[number][place]].tolist()
+            return LocalRow(shared, tuple(atoms), -1, part.is_hard)
+        one = part.take(np.array([place]))
+        target = int(one.targets()[0])
+        local = int(self._local[target]) if target >= 0 else -1
+        atoms = self._local[one.entry_atoms].tolist()
+        return LocalRow(self._interned(one), tuple(atoms), local, part.is_hard)
+
+    def _interned(self, factor: GroundFactors) -> LocalPotential:
+        """Its potential; one object for all that are alike."""
+        found = LocalPotential.of(factor)
+        return self._potential_of_key.setdefault(found.key, found)
 
     def _local_blocks(self, component: int) -> tuple[tuple[tuple[int, ...], bool], ...]:
         blocks, found = self.graph.blocks, []

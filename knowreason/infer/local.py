@@ -78,7 +78,7 @@ class _Builder:
     ) -> NDArray[np.float64]:
         """The row's values over its scope, made once for rows alike."""
         digits = tuple(self.digit[atom] for atom in row.atoms)
-        key = (row.potential.key, places, digits, shape)
+        key = (id(row.potential), places, digits, shape)
         if key not in self.tensors:
             values = row.of_states(state_digits(shape)[list(places)] == np.array(digits)[:, None])
             self.tensors[key] = (values > 0).astype(np.float64) if row.is_hard else values
