@@ -11,7 +11,7 @@ from knowreason.factors.arrays import Array, offsets_of
 from knowreason.factors.graph import FactorGraph
 from knowreason.factors.ground_factors import INTERVAL, GroundFactors
 from knowreason.factors.potentials import potential_of
-from knowreason.factors.potentials.interval import literal_lists
+from knowreason.factors.potentials.literal_counts import literal_lists
 from knowreason.factors.stacks import FlatRows
 from knowreason.factors.tables import TableGroup, merged_tables
 from knowreason.factors.variables import Variables

@@ -17,6 +17,7 @@ from knowreason.factors.components import components
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import holds
 from knowreason.infer.chains import ChainSummary, summarise
+from knowreason.infer.engines import infer
 from knowreason.infer.gibbs_kernels import HARD_WEIGHT, Tally, run_chain
 from knowreason.infer.messages import MessageGraph
 from knowreason.infer.messages_beliefs import decided_clipped, expected_units
@@ -127,9 +128,7 @@ class GibbsSampler:
             self._run(worlds, heated, unary, (ANNEALING_SWEEPS, 0), seed + step, tallies, 1)
         failed = ~array(holds(graph, torch.from_numpy(worlds)))
         if exact and failed.any():
-            from knowreason.infer.map import map_
-
-            best = map_(graph).world
+            best = infer(graph, "map").world
             assert best is not None
             worlds[failed] = array(best)
         return worlds

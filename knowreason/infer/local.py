@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.factors.potentials.interval import count_limit, shorter_counts
+from knowreason.factors.potentials.literal_counts import count_limit, shorter_counts
 from knowreason.factors.stacks import ComponentShape, LocalRow
 from knowreason.factors.tables import state_digits
 

@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from knowreason.factors.arrays import Array, array, offsets_of, owners, segment_sum, tensor
+from knowreason.factors.arrays import Array, array, offsets_of, owners, tensor
+from knowreason.factors.graph import FALSE, OPEN, TRUE
 from knowreason.factors.ground_factors import INTERVAL, GroundFactors
+from knowreason.factors.potentials.interval_nodes import ClauseNodes, CountNodes
+from knowreason.factors.potentials.literal_counts import remaining_interval
 from knowreason.factors.potentials.potential import Forced, Potential
 from knowreason.factors.reduction import Reduction, columns, rows_by_state
 
 if TYPE_CHECKING:
     from knowreason.factors.potentials.nodes import FactorNodes
-
-OPEN, FALSE, TRUE = -1, 0, 1
 
 
 class Interval(Potential):
@@ -81,8 +82,6 @@ class Interval(Potential):
             failed = np.where(factors.entry_signs, 1 - true, true)
             logs = np.log(np.clip(failed, 1e-300, 1))
             return 1 - np.exp(np.bincount(factors.owners(), logs, minlength=factors.rows))
-        from knowreason.factors.potentials.interval_nodes import CountNodes
-
         nodes, found = CountNodes.of(factors), np.zeros(factors.rows)
         p = torch.from_numpy(probability[nodes.atoms].astype(np.float64))
         for bucket in nodes.buckets(0, "cpu"):
@@ -91,65 +90,12 @@ class Interval(Potential):
 
     def nodes(self, factors: GroundFactors) -> Iterator[FactorNodes]:
         """Pairs as tables, other rows as lists of literals."""
-        from knowreason.factors.potentials.interval_nodes import ClauseNodes, CountNodes
-
         if factors.offsets is None and factors.target is None and factors.atoms.shape[1] == 2:
             yield from super().nodes(factors)
         elif factors.is_clause:
             yield ClauseNodes.of(factors)
         else:
             yield CountNodes.of(factors)
-
-
-def remaining_interval(
-    factors: GroundFactors, evidence: NDArray[np.int8]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """``lower``, ``upper`` for the literals still open, and how many those are (each ``[m]``)."""
-    offsets, states = factors.row_offsets, evidence[factors.entry_atoms]
-    true = segment_sum(states == factors.entry_signs, offsets)
-    free = segment_sum(states == OPEN, offsets)
-    lower, upper = factors.bounds()
-    return lower - true, upper - true, free
-
-
-def count_limit(lower: Array, upper: Array, sizes: Array) -> NDArray[np.int64]:
-    """``int64[m]``: counting may stop here, all larger counts being alike."""
-    return np.where(upper >= sizes, np.maximum(lower, 0), np.clip(upper + 1, 0, sizes + 1))
-
-
-def shorter_counts(
-    lower: Array, upper: Array, sizes: Array
-) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows (``bool[m]``) of which false literals are counted with less work; new bounds."""
-    flip = count_limit(sizes - upper, sizes - lower, sizes) < count_limit(lower, upper, sizes)
-    return (
-        flip,
-        np.where(flip, sizes - upper, lower).astype(np.int64),
-        np.where(flip, sizes - lower, upper).astype(np.int64),
-    )
-
-
-def literal_lists(
-    factors: GroundFactors,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.bool_], NDArray[np.int64],
-           NDArray[np.int64], NDArray[np.bool_]]:  # fmt: skip
-    """Rows as lists: offsets, atoms, signs, ``lower``, ``upper``, and which rows have a target.
-
-    A target is the last, positive literal of its row. False literals are counted instead of
-    true ones where that is less work.
-    """
-    begin, sizes = factors.row_offsets, np.diff(factors.row_offsets)
-    flip, lower, upper = shorter_counts(*factors.bounds(), sizes)
-    target = factors.targets()
-    defining = target >= 0
-    offsets = offsets_of(sizes + defining)
-    atoms = np.empty(offsets[-1], dtype=np.int32)
-    signs = np.ones(offsets[-1], dtype=np.bool_)
-    place = np.arange(int(begin[-1])) + np.repeat(offsets[:-1] - begin[:-1], sizes)
-    atoms[place] = factors.entry_atoms
-    signs[place] = factors.entry_signs ^ np.repeat(flip, sizes)
-    atoms[offsets[1:][defining] - 1] = target[defining]
-    return offsets, atoms, signs, lower, upper, defining
 
 
 def _reduce_dense(factors: GroundFactors, reduction: Reduction) -> None:

@@ -15,9 +15,9 @@ from knowreason.errors import InferenceError
 from knowreason.factors.arrays import Array, array
 from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.potentials import interval_tensors as tensors
-from knowreason.factors.potentials.interval import count_limit, literal_lists
 from knowreason.factors.potentials.interval_odds import sweep_clauses, sweep_counts
 from knowreason.factors.potentials.linear_rows import LinearRows
+from knowreason.factors.potentials.literal_counts import count_limit, literal_lists
 from knowreason.factors.potentials.nodes import (
     CLAUSE_ROW,
     COUNT_ROW,

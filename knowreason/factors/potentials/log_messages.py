@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, segment_sum
-from knowreason.factors.potentials.interval import count_limit
+from knowreason.factors.potentials.literal_counts import count_limit
 
 Logs: TypeAlias = NDArray[np.float64]
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowreason.factors.arrays import Array, array
-from knowreason.factors.canonical import MergedTables
 from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.potentials.interval_nodes import numbers
 from knowreason.factors.potentials.linear_rows import LinearRows
+from knowreason.factors.potentials.merged_tables import MergedTables
 from knowreason.factors.potentials.nodes import (
     TABLE_ROW,
     EdgeNumbers,
