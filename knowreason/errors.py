@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from functools import partial
 
 from knowreason.diagnostics import Diagnostic
 
@@ -31,6 +32,9 @@ class KnowreasonError(Exception):
             diagnostics = (Diagnostic(code or "KR000", message, help=help),)
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         super().__init__("\n".join(_plain(d) for d in self.diagnostics))
+
+    def __reduce__(self) -> tuple[partial[KnowreasonError], tuple[()], dict[str, object]]:
+        return partial(type(self), diagnostics=self.diagnostics), (), vars(self)
 
     @property
     def code(self) -> str | None:
@@ -87,7 +91,10 @@ class DataWarning(UserWarning):
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         self.diagnostic = diagnostic
-        super().__init__(_plain(diagnostic))
+        super().__init__(diagnostic)  # its own argument, so that other processes can rebuild it
+
+    def __str__(self) -> str:
+        return _plain(self.diagnostic)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

@@ -1,6 +1,7 @@
 """Errors carry codes; near names are offered."""
 
 import ast
+import pickle
 import re
 from pathlib import Path
 
@@ -8,7 +9,14 @@ import pytest
 
 import knowreason
 from knowreason.codes import catalogue
-from knowreason.errors import DataError, KnowreasonError, UnknownNameError, did_you_mean
+from knowreason.diagnostics import Diagnostic
+from knowreason.errors import (
+    DataError,
+    DataWarning,
+    KnowreasonError,
+    UnknownNameError,
+    did_you_mean,
+)
 from knowreason.registry import Registry
 
 PACKAGE = Path(knowreason.__file__).parent
@@ -55,3 +63,12 @@ def test_catalogue_entries_say_something():
     for entry in catalogue().values():
         assert entry.title, entry.code
         assert len(entry.explanation) > 30, entry.code
+
+
+@pytest.mark.parametrize("kind", [DataWarning, DataError])
+def test_findings_survive_another_process(kind):
+    finding = Diagnostic("KR529", "2 of 3 rows name no person", help="look at the ids")
+    raised = kind(finding) if kind is DataWarning else kind(diagnostics=(finding,))
+    again = pickle.loads(pickle.dumps(raised))
+    assert str(again) == str(raised)
+    assert vars(again) == vars(raised)
