@@ -26,7 +26,7 @@ floors: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python .ci/floors.py
 
 # OF: packages, COUNT: mutants of all these together.
-OF    ?= factors infer learn explain
+OF    ?= factors inference learning explanation
 COUNT ?= 200
 mutants: $(STAMP)
 	$(BIN)/python .ci/mutants.py $(OF) --count $(COUNT)

@@ -1,7 +1,7 @@
 """Do the tests notice a changed program? Mutants of packages, run against the packages' own tests.
 
-    python .ci/mutants.py factors infer [--count 200] [--seed 0] [--out mutants.jsonl]
-        [--tests infer=tests/infer,tests/factors] [--again survived] [--workers 2] [--list]
+    python .ci/mutants.py factors inference [--count 200] [--seed 0] [--out mutants.jsonl]
+        [--tests inference=tests/inference,tests/factors] [--again survived] [--workers 2] [--list]
 
 A mutant differs in one place: a comparison, an operation, a constant, a condition, what a function
 returns, a statement, a bound of a slice. Docstrings, annotations, texts, decorators, arguments of

@@ -28,7 +28,7 @@ import knowreason as kr
 from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason.data.features import FeatureSource
 from knowreason.data.id_tables import id_matrix
-from knowreason.metrics import recall_at
+from knowreason.metrics.metrics import recall_at
 from knowreason.models import atoms_of
 from knowreason.row_keys import locate
 

@@ -35,8 +35,8 @@ from knowreason.models import KnowledgeModel, make, rows_of
 from knowreason.models.diffusion import Diffusion, Synthetic, enlarged, mirrored
 from knowreason.models.diffusion.autoencoder import Latents
 from knowreason.models.diffusion.synthesis import SynthesisOptions, synthesised, wanted
-from knowreason.plot.augmentation import augmentation_figure
-from knowreason.plot.svg import save_svg
+from knowreason.report.augmentation_figure import augmentation_figure
+from knowreason.report.svg import save_svg
 
 PROGRAM = "domain Node\nquery Rare(Node)\n"
 FILES = {

@@ -16,9 +16,9 @@ import torch
 from numba import njit
 
 from knowreason.factors import FactorGraph, GroundFactors
-from knowreason.infer.messages import layout
-from knowreason.infer.messages_torch import TorchMessages
-from knowreason.infer.sweeps import SweepSchedule, sweep_on_cpu
+from knowreason.inference.messages.message_graph import layout
+from knowreason.inference.messages.sweeps import SweepSchedule, sweep_on_cpu
+from knowreason.inference.messages.torch_messages import TorchMessages
 
 
 def random_implications(clauses: int, atoms: int, arity: int, seed: int) -> FactorGraph:

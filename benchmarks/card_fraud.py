@@ -23,16 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import knowreason as kr
+from knowreason.beliefs.reasons import explain_index
 from knowreason.data import Dataset
 from knowreason.data.id_tables import id_matrix
-from knowreason.metrics import Estimate, by_block, evaluate, paired_difference
+from knowreason.evaluate.evaluation import evaluate_reasoner
+from knowreason.evaluate.prequential import RefitSchedule, prequential
+from knowreason.metrics.metrics import Estimate, by_block, evaluate, paired_difference
 from knowreason.models import atoms_of, make
-from knowreason.models.columns import evaluated
-from knowreason.pipeline.binding import load_data
-from knowreason.pipeline.evaluation import evaluate_reasoner
-from knowreason.pipeline.prequential import RefitSchedule, prequential
-from knowreason.pipeline.project import load_project
-from knowreason.pipeline.reasons import explain_index
+from knowreason.models.base.feature_columns import evaluated
+from knowreason.project.project_file import load_project
+from knowreason.project.project_tables import load_data
 from knowreason.row_keys import locate
 
 ROOT = Path(__file__).resolve().parents[1]

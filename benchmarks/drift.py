@@ -26,13 +26,14 @@ import knowreason as kr
 from benchmarks import drift_states
 from benchmarks.card_fraud import SETTINGS, VIEWS, Bench
 from benchmarks.reporting import data_folder, parser, show, spread, write
-from knowreason.data import Dataset, lanl
-from knowreason.data.clock import thing_values
-from knowreason.data.synthetic import intrusion, marketplace
-from knowreason.data.synthetic.marketplace_data import bind
-from knowreason.pipeline.beliefs import Beliefs
-from knowreason.pipeline.reasoner import hidden_truth
-from knowreason.pipeline.watching import NOTHING_TO_ADAPT
+from knowreason.beliefs.beliefs import Beliefs
+from knowreason.data import Dataset
+from knowreason.data import lanl_logs as lanl
+from knowreason.data.splits.clocks import thing_values
+from knowreason.data.worlds import intrusion, marketplace
+from knowreason.data.worlds.marketplace_data import bind
+from knowreason.monitor.adaptation import NOTHING_TO_ADAPT
+from knowreason.reasoner.reasoner import hidden_truth
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets"
 INTRUSION_MODELS = """

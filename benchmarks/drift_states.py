@@ -15,8 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from knowreason import Dataset, Reasoner, lang
+from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data.features import FeatureSource
-from knowreason.pipeline.beliefs import Beliefs
 
 KINDS = ("a", "b", "c", "d")
 SHARES = (0.4, 0.3, 0.2, 0.1)

@@ -25,9 +25,9 @@ from scipy.sparse.csgraph import shortest_path
 from torch_geometric.utils import k_hop_subgraph
 
 from benchmarks.reporting import parser, show, write
-from knowreason.models.enclosing import enclosing_subgraphs, pair_graph
-from knowreason.models.enclosing_kernels import LABELS
-from knowreason.models.links import Links
+from knowreason.models.links.enclosing_kernels import LABELS
+from knowreason.models.links.enclosing_pairs import enclosing_subgraphs, pair_graph
+from knowreason.models.links.timed_links import Links
 
 BATCH = 1024
 Ints = NDArray[np.int64]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from knowreason.factors import FactorGraph, GroundFactors
-from knowreason.infer.exact import prepare
+from knowreason.inference.exact.exact import prepare
 
 IMPLIES, EITHER = ((False, True)), (True, False)
 AGREE = torch.tensor([1.0, 0.0, 0.0, 1.0])

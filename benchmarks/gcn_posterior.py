@@ -21,14 +21,14 @@ import numpy as np
 import torch
 
 from knowreason.factors import FactorGraph, GroundFactors
-from knowreason.infer.bp import bp
-from knowreason.infer.exact import exact
-from knowreason.infer.gcn import gcn
-from knowreason.infer.gcn_graphs import Family, random_components
-from knowreason.infer.gcn_network import DAMPING, ROUNDS, Corrections
-from knowreason.infer.gcn_training import load_gcn, train_gcn
-from knowreason.infer.mean_field import mean_field
-from knowreason.infer.rounds import bp_rounds
+from knowreason.inference.exact.exact import exact
+from knowreason.inference.gcn.gcn import gcn
+from knowreason.inference.gcn.gcn_graphs import Family, random_components
+from knowreason.inference.gcn.gcn_network import DAMPING, ROUNDS, Corrections
+from knowreason.inference.gcn.gcn_training import load_gcn, train_gcn
+from knowreason.inference.mean_field.mean_field import mean_field
+from knowreason.inference.messages.bp import bp
+from knowreason.inference.messages.rounds_of_bp import bp_rounds
 
 FAMILIES = {
     "template": Family(atoms=(4, 8), density=(0.8, 1.6)),

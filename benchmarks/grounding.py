@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from knowreason.data import Dataset, Vocabulary
-from knowreason.ground import ground
-from knowreason.ground.fold import fold_literals, literal_states
-from knowreason.ground.store import load, save
+from knowreason.grounding import ground
+from knowreason.grounding.folding.fold_kernels import fold_literals, literal_states
+from knowreason.grounding.grounding_store import load, save
 from knowreason.lang import loads
 
 PROGRAM = """

@@ -101,7 +101,7 @@ def bound(folder: Path):
 
 def ground_alone(folder: Path) -> tuple[int, float]:
     """Rows and CPU seconds of `ground` on a bound data set."""
-    from knowreason.ground import ground
+    from knowreason.grounding import ground
 
     data = bound(folder)
     start = time.process_time()
@@ -111,7 +111,7 @@ def ground_alone(folder: Path) -> tuple[int, float]:
 
 def file_to_factors(folder: Path) -> tuple[int, float]:
     """Rows and CPU seconds from the text files to factors."""
-    from knowreason.ground import ground
+    from knowreason.grounding import ground
 
     start = time.process_time()
     data = bound(folder)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.intrusion [--quick] [--only SETTING ...] [--out DIR]
 
-The log is generated (``knowreason.data.synthetic.intrusion``), with campaigns of its own or
+The log is generated (``knowreason.data.worlds.intrusion``), with campaigns of its own or
 (``planted``) with LANL's real red-team events put in. Settings: ``inductive`` (fitted on the
 days before the cut; later days bring new computers, people, campaigns), ``transductive`` (three
 tenths of all labels held back at random), ``few`` (inductive, labels of the first days only),
@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 
 import knowreason as kr
 from benchmarks.reporting import data_folder, parser, show, write
-from knowreason.data import Dataset, lanl
-from knowreason.data.synthetic import intrusion
+from knowreason.data import Dataset
+from knowreason.data import lanl_logs as lanl
+from knowreason.data.worlds import intrusion
+from knowreason.evaluate.evaluation import evaluate_reasoner
 from knowreason.logic import Program
-from knowreason.metrics import by_block, evaluate, paired_difference
+from knowreason.metrics.metrics import by_block, evaluate, paired_difference
 from knowreason.models import make, predicted
-from knowreason.pipeline.evaluation import evaluate_reasoner
-from knowreason.pipeline.reasoner import hidden_truth
+from knowreason.reasoner.reasoner import hidden_truth
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets" / "intrusion.kr"
 SETTINGS = ("choice", "inductive", "transductive", "few", "planted")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from knowreason.learn import learn
+from knowreason.learning import learn
 from tests.known_weights import WEIGHTS, instances
 
 LEARNERS = {

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 import knowreason as kr
 from benchmarks.reporting import parser, show, spread, write
-from knowreason.models.triples import Negatives, TripleIndex
-from knowreason.ranking import Ranks, link_ranks
+from knowreason.metrics.ranking import Ranks, link_ranks
+from knowreason.models.links.triples import Negatives, TripleIndex
 from knowreason.row_keys import locate
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets"

@@ -26,9 +26,9 @@ import knowreason as kr
 from benchmarks.card_fraud import CUT, RULES, SETTINGS, Bench, Scores, Yard
 from benchmarks.reporting import data_folder, parser, show, write
 from knowreason.data import Dataset, known_at
-from knowreason.metrics import Estimate, by_block
+from knowreason.evaluate.prequential import RefitSchedule, prequential
+from knowreason.metrics.metrics import Estimate, by_block
 from knowreason.models import atoms_of, make
-from knowreason.pipeline.prequential import RefitSchedule, prequential
 
 WITHOUT, WITH = "without labels", "with labels"
 FILES = {WITHOUT: "card_fraud.kr", WITH: "card_fraud_labels.kr"}

@@ -33,8 +33,8 @@ from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason.data import Dataset, EdgeList
 from knowreason.data.id_tables import id_matrix
 from knowreason.models import KnowledgeModel, atoms_of, make
-from knowreason.models.history import past
-from knowreason.plot.svg import ACCENT, INK, PALETTE, QUIET, new_figure, save_svg
+from knowreason.models.graph.edge_history import past
+from knowreason.report.svg import ACCENT, INK, PALETTE, QUIET, new_figure, save_svg
 from knowreason.row_keys import locate
 
 CUT, LEARN_FROM, MONTHS = 30, 20, 60

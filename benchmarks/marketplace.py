@@ -2,7 +2,7 @@
 
     python -m benchmarks.marketplace [--quick] [--only PART ...] [--seeds N] [--out DIR]
 
-All data are generated (knowreason.data.synthetic.marketplace); a seed is a world. Prints
+All data are generated (knowreason.data.worlds.marketplace); a seed is a world. Prints
 tables, writes one JSON a part and pictures to --out. Figures are means over worlds, intervals
 95 % by bootstrap over days within each world. Inductive: trained on days 10-39, tested on days
 40-69, which hold other actors too; transductive: 40 % of the transactions of days 40-69 held

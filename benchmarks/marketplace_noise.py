@@ -24,11 +24,11 @@ from benchmarks.marketplace_study import (
     mean_over_worlds,
 )
 from benchmarks.reporting import show
-from knowreason.infer import infer
-from knowreason.infer.weight_noise import Noise
-from knowreason.learn.knowgraph import Recipe, train_knowgraph
+from knowreason.inference import infer
+from knowreason.inference.gcn.weight_noise import Noise
+from knowreason.learning.estimators.knowgraph import Recipe, train_knowgraph
 from knowreason.models import make
-from knowreason.pipeline.fitting import learning_problem
+from knowreason.reasoner.fit_steps import learning_problem
 
 SCALE, PASSES = 0.1, 10
 FEATURES = ("markup", "coupon", "same_network", "seconds", "express", "seller_age", "n_pair")

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from knowreason.plot import save_svg, weights_figure
-from knowreason.plot.svg import INK, PALETTE
-from knowreason.plot.weights import WeightBar
+from knowreason.report import save_svg, weights_figure
+from knowreason.report.svg import INK, PALETTE
+from knowreason.report.weight_figure import WeightBar
 
 Row = Mapping[str, Any]
 ALL_DAYS, LATER = "whole test snapshot", "days after the training snapshot"

@@ -16,21 +16,21 @@ from sklearn.linear_model import LogisticRegression
 
 import knowreason as kr
 from knowreason.data import Dataset
-from knowreason.data.synthetic import marketplace
-from knowreason.data.synthetic.marketplace_data import bind, snapshot
-from knowreason.factors.outputs import ModelOutput
-from knowreason.ground import Grounding, ground
-from knowreason.infer import infer
-from knowreason.intervals import draw
-from knowreason.learn import Fit
+from knowreason.data.worlds import marketplace
+from knowreason.data.worlds.marketplace_data import bind, snapshot
+from knowreason.factors.model_output import ModelOutput
+from knowreason.grounding import Grounding, ground
+from knowreason.inference import infer
+from knowreason.learning import Fit
 from knowreason.logic import Program
-from knowreason.metrics import Estimate, metric, resampled
+from knowreason.metrics.intervals import draw
+from knowreason.metrics.metrics import Estimate, metric, resampled
 from knowreason.models import make, predicted
-from knowreason.models.columns import evaluated_definitions
-from knowreason.pipeline.fitting import fit_models, fit_weights, learning_problem
-from knowreason.pipeline.intervals import bootstrap_fit
-from knowreason.pipeline.stored_models import FittedModel
-from knowreason.pipeline.weights import RuleWeights, theta_for
+from knowreason.models.base.feature_columns import evaluated_definitions
+from knowreason.models.base.stored_models import FittedModel
+from knowreason.reasoner.fit_steps import fit_models, fit_weights, learning_problem
+from knowreason.reasoner.replicates import bootstrap_fit
+from knowreason.reasoner.rule_weights import RuleWeights, theta_for
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets" / "collusion.kr"
 ASKED = "Collusion"

@@ -28,8 +28,8 @@ from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason.data import Dataset, EdgeList
 from knowreason.logic import Program
 from knowreason.models import make
-from knowreason.plot.svg import save_svg
-from knowreason.plot.weights import WeightBar, weights_figure
+from knowreason.report.svg import save_svg
+from knowreason.report.weight_figure import WeightBar, weights_figure
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets" / "mutagenesis.kr"
 ASKED = "Mutagenic"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from knowreason.data.encode import encode
+from knowreason.data.name_encoding import encode
 
 
 def cpu_seconds(work, repeats: int = 3) -> float:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from knowreason.diagnostics import Source
 from knowreason.lang import check, format_text, loads
-from knowreason.lang.parser import parse_program
-from knowreason.lang.tables import grammar
+from knowreason.lang.syntax.grammar import grammar
+from knowreason.lang.syntax.parser import parse_program
 
 HEAD = """domain P
 observed Friends(P, P)

@@ -16,8 +16,8 @@ import networkx as nx
 import numpy as np
 
 import knowreason as kr
-from knowreason.ground import ground
-from knowreason.infer import infer
+from knowreason.grounding import ground
+from knowreason.inference import infer
 from knowreason.resources import rulesets_path
 
 LEADERS = (0, 33)

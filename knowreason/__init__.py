@@ -19,56 +19,103 @@ posterior            marginals given evidence and models
 pseudo-likelihood    product of each atom's probability given its neighbours
 ===================  =========================================================================
 
-Start with :func:`load`, :class:`Dataset` and :class:`Reasoner`.
+Start with :func:`load`, :class:`Dataset` and :class:`Reasoner`; stage by stage with
+:func:`ground`, :func:`infer`, :func:`learn` and :func:`explain`.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
+from knowreason.lazy import lazy_names
 from knowreason.version import __version__
 
-_HOME = {
+if TYPE_CHECKING:
+    from knowreason import beliefs as beliefs
+    from knowreason import data as data
+    from knowreason import evaluate as evaluate
+    from knowreason import explanation as explanation
+    from knowreason import factors as factors
+    from knowreason import grounding as grounding
+    from knowreason import inference as inference
+    from knowreason import lang as lang
+    from knowreason import learning as learning
+    from knowreason import logic as logic
+    from knowreason import metrics as metrics
+    from knowreason import models as models
+    from knowreason import report as report
+    from knowreason import testing as testing
+    from knowreason.beliefs import Beliefs as Beliefs
+    from knowreason.data import Dataset as Dataset
+    from knowreason.data import EdgeList as EdgeList
+    from knowreason.data import FeatureSource as FeatureSource
+    from knowreason.errors import KnowreasonError as KnowreasonError
+    from knowreason.errors import ProgramError as ProgramError
+    from knowreason.explanation import Explanation as Explanation
+    from knowreason.explanation import explain as explain
+    from knowreason.factors import FactorGraph as FactorGraph
+    from knowreason.grounding import Grounding as Grounding
+    from knowreason.grounding import ground as ground
+    from knowreason.grounding import plan as plan
+    from knowreason.inference import Posterior as Posterior
+    from knowreason.inference import infer as infer
+    from knowreason.lang import load as load
+    from knowreason.lang import loads as loads
+    from knowreason.learning import Fit as Fit
+    from knowreason.learning import Problem as Problem
+    from knowreason.learning import learn as learn
+    from knowreason.logic import Program as Program
+    from knowreason.models import KnowledgeModel as KnowledgeModel
+    from knowreason.progress import Progress as Progress
+    from knowreason.reasoner import Reasoner as Reasoner
+    from knowreason.reasoner import RuleWeights as RuleWeights
+    from knowreason.reasoner import Settings as Settings
+    from knowreason.run import load_run as load_run
+
+_HOMES = {
+    "Beliefs": "knowreason.beliefs",
     "Dataset": "knowreason.data",
     "EdgeList": "knowreason.data",
+    "Explanation": "knowreason.explanation",
+    "FactorGraph": "knowreason.factors",
     "FeatureSource": "knowreason.data",
+    "Fit": "knowreason.learning",
+    "Grounding": "knowreason.grounding",
     "KnowledgeModel": "knowreason.models",
     "KnowreasonError": "knowreason.errors",
+    "Posterior": "knowreason.inference",
+    "Problem": "knowreason.learning",
     "Program": "knowreason.logic",
     "ProgramError": "knowreason.errors",
-    "Reasoner": "knowreason.pipeline.reasoner",
-    "Settings": "knowreason.pipeline.settings",
+    "Progress": "knowreason.progress",
+    "Reasoner": "knowreason.reasoner",
+    "RuleWeights": "knowreason.reasoner",
+    "Settings": "knowreason.reasoner",
+    "explain": "knowreason.explanation",
+    "ground": "knowreason.grounding",
+    "infer": "knowreason.inference",
+    "learn": "knowreason.learning",
     "load": "knowreason.lang",
-    "load_run": "knowreason.pipeline.run_folder",
+    "load_run": "knowreason.run",
     "loads": "knowreason.lang",
-    "plan": "knowreason.ground",
+    "plan": "knowreason.grounding",
+    "beliefs": "knowreason.beliefs",
+    "data": "knowreason.data",
+    "evaluate": "knowreason.evaluate",
+    "explanation": "knowreason.explanation",
+    "factors": "knowreason.factors",
+    "grounding": "knowreason.grounding",
+    "inference": "knowreason.inference",
+    "lang": "knowreason.lang",
+    "learning": "knowreason.learning",
+    "logic": "knowreason.logic",
+    "metrics": "knowreason.metrics",
+    "models": "knowreason.models",
+    "report": "knowreason.report",
+    "testing": "knowreason.testing",
 }
-# `ground`, `infer`, `learn` and `explain` are packages that are called like functions.
-_MODULES = (
-    "data",
-    "explain",
-    "factors",
-    "ground",
-    "infer",
-    "lang",
-    "learn",
-    "logic",
-    "metrics",
-    "models",
-    "plot",
-)
 
-__all__ = ["__version__", *_HOME, *_MODULES]
+__all__ = ["__version__", *_HOMES]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    if name in _MODULES:
-        return import_module(f"knowreason.{name}")
-    raise AttributeError(f"module 'knowreason' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,7 +1,7 @@
 """Findings about a user's text or data: where, what, and what to do.
 
 Only the values live here, so that every layer can raise them. Rendering (text with
-carets, JSON, SARIF) is in :mod:`knowreason.lang.render`; what a code means is in
+carets, JSON, SARIF) is in :mod:`knowreason.lang.diagnostic_rendering`; what a code means is in
 :mod:`knowreason.codes`.
 """
 

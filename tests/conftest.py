@@ -43,8 +43,8 @@ def skimming_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def skimming_run(skimming_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of that project; read only."""
-    from knowreason.pipeline.project import load_project
-    from knowreason.pipeline.training import train
+    from knowreason.project.project_file import load_project
+    from knowreason.run.run_training import train
 
     folder = tmp_path_factory.mktemp("runs") / "run"
     train(load_project(skimming_project), folder)

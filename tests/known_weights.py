@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from knowreason.factors import FactorGraph, GroundFactors, ParameterTable
-from knowreason.factors.oracle import all_worlds
-from knowreason.learn import Problem
+from knowreason.learning import Problem
+from knowreason.testing.oracle import all_worlds
 
 WEIGHTS = (1.5, 2.0, 1.0)
 BIASES = (0.3, -1.0, -0.5, -0.5)

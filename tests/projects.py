@@ -5,9 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from knowreason.data.synthetic.skimming import skimming
-from knowreason.pipeline.templates import SKIMMING
+from knowreason.data.worlds.skimming import skimming
 from knowreason.resources import rulesets_path
+from knowreason.run.starters import SKIMMING
 
 
 def write_skimming(folder: Path, *, seed: int = 0, days: int = 14, cut: int = 10) -> Path:

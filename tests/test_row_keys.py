@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from knowreason.data import Dataset
-from knowreason.ground import ground
-from knowreason.ground.atoms import Numbering, open_atoms
+from knowreason.grounding import ground
+from knowreason.grounding.atom_numbering import Numbering, open_atoms
 from knowreason.lang import loads
 from knowreason.row_keys import (
     KEY_LIMIT,

@@ -1,5 +1,8 @@
 """The thirty lines of Python that the design promises, as they stand there."""
 
+from inspect import isfunction, ismodule
+from pkgutil import iter_modules
+
 import numpy as np
 import polars as pl
 import pytest
@@ -112,12 +115,19 @@ def test_every_public_name_is_there():
         _ = kr.nothing
 
 
-def test_packages_are_called_as_their_functions_however_they_were_imported():
-    import knowreason.explain
-    import knowreason.infer.bp
+def test_functions_are_functions_however_packages_were_imported():
+    import knowreason.explanation
+    import knowreason.inference.messages.bp
 
-    for name in ("ground", "infer", "learn", "explain"):
-        package = getattr(kr, name)
-        assert callable(package)
-        assert package.__name__ == f"knowreason.{name}"
-    assert kr.infer.bp is knowreason.infer.bp
+    for name in ("ground", "infer", "learn", "explain", "plan"):
+        assert isfunction(getattr(kr, name))
+    assert kr.infer is knowreason.inference.infer
+    assert kr.explain is knowreason.explanation.explain
+
+
+@pytest.mark.parametrize("name", [name for name in kr.__all__ if ismodule(getattr(kr, name))])
+def test_packages_show_what_they_offer(name):
+    package = getattr(kr, name)
+    inner = {module.name for module in iter_modules(package.__path__)}
+    shown = {shown for shown in dir(package) if not shown.startswith("__")}
+    assert shown - inner <= set(package.__all__)

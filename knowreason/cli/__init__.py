@@ -1,4 +1,4 @@
-"""The command line: one file a verb, and ``render.py`` for what is common to them."""
+"""The command line: one file a verb in ``verbs/``, and ``screen.py`` for what is common to them."""
 
 from __future__ import annotations
 

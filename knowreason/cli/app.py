@@ -7,23 +7,20 @@ from typing import Annotated
 
 import typer
 
-from knowreason.cli import (
-    check,
-    compile,
-    eval,
-    explain,
-    explain_code,
-    export_verb,
-    fmt,
-    infer,
-    models,
-    new,
-    plan,
-    predict,
-    schema_verb,
-    train,
-)
-from knowreason.cli.render import Screen, set_screen, show_error, warnings_as_findings
+from knowreason.cli.screen import Screen, set_screen, show_error, warnings_as_findings
+from knowreason.cli.verbs import check_verb as check
+from knowreason.cli.verbs import compile_verb as compile
+from knowreason.cli.verbs import eval_verb as eval
+from knowreason.cli.verbs import explain_code_verb as explain_code
+from knowreason.cli.verbs import explain_verb as explain
+from knowreason.cli.verbs import export_verb, schema_verb
+from knowreason.cli.verbs import fmt_verb as fmt
+from knowreason.cli.verbs import infer_verb as infer
+from knowreason.cli.verbs import models_verb as models
+from knowreason.cli.verbs import new_verb as new
+from knowreason.cli.verbs import plan_verb as plan
+from knowreason.cli.verbs import predict_verb as predict
+from knowreason.cli.verbs import train_verb as train
 from knowreason.errors import KnowreasonError, ProjectError
 from knowreason.version import __version__
 

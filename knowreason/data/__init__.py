@@ -10,6 +10,7 @@
 """
 
 from knowreason.data.dataset import Dataset
+from knowreason.data.edges import EdgeList, Edges, GraphTables, Snapshots, snapshots
 from knowreason.data.features import (
     FeatureSource,
     FeatureTable,
@@ -18,9 +19,8 @@ from knowreason.data.features import (
     design_matrix,
     fit_standardisation,
 )
-from knowreason.data.graph import EdgeList, Edges, GraphTables, Snapshots, snapshots
-from knowreason.data.pyg_graph import to_pyg
-from knowreason.data.split import folds, known_at, known_labels
+from knowreason.data.graph.pyg_graph import to_pyg
+from knowreason.data.splits.holdout import folds, known_at, known_labels
 from knowreason.data.vocabulary import Vocabulary
 
 __all__ = [

@@ -11,14 +11,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from knowreason.data import bind, bind_inputs, split
-from knowreason.data.binding import TableBinder
-from knowreason.data.clock import Moment, to_moment
-from knowreason.data.coverage import check_ids
+from knowreason.data.binding import input_binding as bind_inputs
+from knowreason.data.binding import table_binding as bind
+from knowreason.data.binding.binder import TableBinder
+from knowreason.data.binding.frames import TableLike
+from knowreason.data.binding.id_coverage import check_ids
+from knowreason.data.edges import EdgeList
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.features import FeatureSource
-from knowreason.data.frames import TableLike
-from knowreason.data.graph import EdgeList
+from knowreason.data.splits import holdout as split
+from knowreason.data.splits.clocks import Moment, to_moment
 from knowreason.errors import DataWarning
 from knowreason.logic import Program
 
@@ -150,49 +152,49 @@ class Dataset(EncodedTables):
         Raises:
             DataError: KR5xx, pointing into the facts file.
         """
-        from knowreason.data.statements import frames_of
+        from knowreason.data.binding.fact_statements import frames_of
 
         tables, evidence = frames_of(program, facts)
         return cls.from_frames(program, facts=tables, evidence=evidence, **more)
 
     @classmethod
     def from_networkx(cls, program: Program, graph: nx.Graph, **how: Any) -> Dataset:
-        """The data set of a networkx graph (:mod:`knowreason.data.graph_sources`)."""
-        from knowreason.data.graph_sources import networkx_tables
+        """The data set of a networkx graph (:mod:`knowreason.data.graph.graph_sources`)."""
+        from knowreason.data.graph.graph_sources import networkx_tables
 
         return cls.from_frames(program, **networkx_tables(program, graph, **how))
 
     @classmethod
     def from_pyg(cls, program: Program, graph: Any, **how: Any) -> Dataset:
-        """The data set of PyG ``Data`` or ``HeteroData`` (:mod:`knowreason.data.graph_sources`)."""
-        from knowreason.data.graph_sources import pyg_tables
+        """The data set of PyG ``Data`` or ``HeteroData`` (:mod:`.graph_sources`)."""
+        from knowreason.data.graph.graph_sources import pyg_tables
 
         return cls.from_frames(program, **pyg_tables(program, graph, **how))
 
     def split_by(self, attribute: str, *, before: Moment) -> tuple[Dataset, Dataset]:
-        """Past and future; see :func:`knowreason.data.split.split_by`."""
+        """Past and future; see :func:`knowreason.data.splits.holdout.split_by`."""
         return split.split_by(self, attribute, before=before)
 
     def split_random(
         self, predicate: str, *, test: float = 0.3, seed: int = 0
     ) -> tuple[Dataset, Dataset]:
-        """Training and test labels at random; see :func:`knowreason.data.split.split_random`."""
+        """Training and test labels at random; see :func:`.split_random`."""
         return split.split_random(self, predicate, test=test, seed=seed)
 
     def split_by_key(
         self, domain: str, members: Sequence[str] | NDArray[np.bool_]
     ) -> tuple[Dataset, Dataset]:
-        """Training and test part by things; see :func:`knowreason.data.split.split_by_key`."""
+        """Training and test part by things; see :func:`.split_by_key`."""
         return split.split_by_key(self, domain, members)
 
     def hide(self, predicate: str, mask: split.Rows) -> Dataset:
-        """The data set with labels hidden; see :func:`knowreason.data.split.hide`."""
+        """The data set with labels hidden; see :func:`knowreason.data.splits.holdout.hide`."""
         return split.hide(self, predicate, mask)
 
     def labels_only(self, predicate: str, rows: split.Rows) -> Dataset:
-        """The data set with only some labels; see :func:`knowreason.data.split.labels_only`."""
+        """The data set with only some labels; see :func:`.labels_only`."""
         return split.labels_only(self, predicate, rows)
 
     def with_labels(self, predicate: str, table: pa.Table) -> Dataset:
-        """Other visible labels; see :func:`knowreason.data.split.with_labels`."""
+        """Other visible labels; see :func:`knowreason.data.splits.holdout.with_labels`."""
         return split.with_labels(self, predicate, table)

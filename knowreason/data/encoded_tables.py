@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data.dataset_cache import DatasetCache
+from knowreason.data.edges import GraphTables
 from knowreason.data.features import FeatureTable, ScoreColumns
-from knowreason.data.graph import GraphTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.vocabulary import Vocabulary
 from knowreason.diagnostics import Diagnostic

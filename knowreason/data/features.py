@@ -17,7 +17,7 @@ class FeatureSource:
     """A table of features before it is bound.
 
     Attributes:
-        table: anything :func:`~knowreason.data.frames.read_frame` reads.
+        table: anything :func:`~knowreason.data.binding.frames.read_frame` reads.
         key: column that names the thing; the first one by default.
         columns: columns to take; all others by default.
         categorical: columns whose numbers are codes; text columns always are categories.

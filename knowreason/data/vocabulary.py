@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from knowreason.data.encode import UNKNOWN, as_text, encode, one_chunk, to_ids
+from knowreason.data.name_encoding import UNKNOWN, as_text, encode, one_chunk, to_ids
 from knowreason.errors import DataError, did_you_mean
 
 

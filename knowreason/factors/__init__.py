@@ -1,9 +1,9 @@
 """Factor graphs as tensors; no rule and no table is known here."""
 
-from knowreason.factors.atoms import AtomSpan, AtomTable
-from knowreason.factors.graph import FALSE, OPEN, TRUE, Blocks, FactorGraph
+from knowreason.factors.atom_table import AtomSpan, AtomTable
+from knowreason.factors.factor_graph import FALSE, OPEN, TRUE, Blocks, FactorGraph
 from knowreason.factors.ground_factors import GroundFactors
-from knowreason.factors.parameters import ParameterKind, ParameterTable
+from knowreason.factors.parameter_table import ParameterKind, ParameterTable
 
 __all__ = [
     "FALSE",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, entries_of, offsets_of
-from knowreason.factors.graph import FactorGraph
+from knowreason.factors.factor_graph import FactorGraph
 from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.potentials import potential_of
 from knowreason.factors.potentials.merged_tables import MergedTables

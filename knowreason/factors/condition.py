@@ -11,7 +11,7 @@ from torch import Tensor
 
 from knowreason.errors import InferenceError
 from knowreason.factors.arrays import array, offsets_of, owners, segment_sum, tensor
-from knowreason.factors.graph import OPEN, TRUE, Blocks, FactorGraph
+from knowreason.factors.factor_graph import OPEN, TRUE, Blocks, FactorGraph
 from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.potentials import potential_of
 from knowreason.factors.propagate import propagate

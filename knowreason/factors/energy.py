@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowreason.factors.arrays import array, segment_sum
-from knowreason.factors.graph import OPEN, Blocks, FactorGraph
+from knowreason.factors.factor_graph import OPEN, Blocks, FactorGraph
 from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.potentials import potential_of
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, array, owners, segment_sum
-from knowreason.factors.graph import FALSE, OPEN, TRUE, Blocks, FactorGraph
+from knowreason.factors.factor_graph import FALSE, OPEN, TRUE, Blocks, FactorGraph
 from knowreason.factors.potentials import potential_of
 from knowreason.factors.potentials.potential import Forced
 

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from knowreason.errors import InferenceError
 from knowreason.factors.arrays import array, offsets_of, tensor
+from knowreason.factors.components.component_variables import Variables
+from knowreason.factors.components.scope_tables import state_digits
+from knowreason.factors.components.scopes import IntervalRows, Scopes, scopes
+from knowreason.factors.components.shapes import FlatRows
 from knowreason.factors.condition import condition
-from knowreason.factors.graph import OPEN, Blocks, FactorGraph
+from knowreason.factors.factor_graph import OPEN, Blocks, FactorGraph
 from knowreason.factors.ground_factors import TABLE, GroundFactors
-from knowreason.factors.scopes import IntervalRows, Scopes, scopes
-from knowreason.factors.stacks import FlatRows
-from knowreason.factors.tables import state_digits
-from knowreason.factors.variables import Variables
 
 _MOST_ENTRIES = 1 << 20
 

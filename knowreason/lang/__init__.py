@@ -1,10 +1,8 @@
 """The rule language: text to a checked :class:`~knowreason.logic.Program`, and findings."""
 
-from __future__ import annotations
-
-from knowreason.lang.facts import Facts
-from knowreason.lang.format import format_text
-from knowreason.lang.load import (
+from knowreason.lang.check.ground_atoms import Facts
+from knowreason.lang.layout.formatter import format_text
+from knowreason.lang.program_loader import (
     CheckResult,
     check,
     load,

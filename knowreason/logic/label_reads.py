@@ -13,7 +13,7 @@ from knowreason.logic.formulas import (
     Formula,
     Term,
 )
-from knowreason.logic.variables import children, walk
+from knowreason.logic.traversal import children, walk
 
 
 def label_readers(

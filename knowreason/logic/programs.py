@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from knowreason.errors import ProgramError, UnknownNameError, did_you_mean
+from knowreason.logic.canonical_text import statement_text
 from knowreason.logic.declarations import (
     Attribute,
     Definition,
@@ -21,7 +22,6 @@ from knowreason.logic.declarations import (
 )
 from knowreason.logic.formulas import Constant
 from knowreason.logic.label_reads import label_readers
-from knowreason.logic.text import statement_text
 
 T = TypeVar("T")
 

@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from knowreason.models.protocol import KnowledgeModel, ModelState
-from knowreason.models.registry import MODELS, make, register
+from knowreason.lazy import lazy_names
+from knowreason.models.base.model_protocol import KnowledgeModel, ModelState
+from knowreason.models.base.model_registry import MODELS, make, register
 
 if TYPE_CHECKING:
-    from knowreason.models.calibration import Calibration as Calibration
-    from knowreason.models.columns import columns_of as columns_of
-    from knowreason.models.crossfit import CrossFit as CrossFit
-    from knowreason.models.crossfit import cross_fit as cross_fit
-    from knowreason.models.crossfit import predicted as predicted
-    from knowreason.models.encoding import Encoder as Encoder
-    from knowreason.models.fitting import LabelledModel as LabelledModel
-    from knowreason.models.rows import PredicateRows as PredicateRows
-    from knowreason.models.rows import atoms_of as atoms_of
-    from knowreason.models.rows import rows_of as rows_of
-    from knowreason.models.storage import load_model as load_model
-    from knowreason.models.storage import save_model as save_model
-    from knowreason.models.testing import check_model as check_model
+    from knowreason.models.base.calibration import Calibration as Calibration
+    from knowreason.models.base.crossfit import CrossFit as CrossFit
+    from knowreason.models.base.crossfit import cross_fit as cross_fit
+    from knowreason.models.base.crossfit import predicted as predicted
+    from knowreason.models.base.encoding import Encoder as Encoder
+    from knowreason.models.base.feature_columns import columns_of as columns_of
+    from knowreason.models.base.labelled_model import LabelledModel as LabelledModel
+    from knowreason.models.base.model_storage import load_model as load_model
+    from knowreason.models.base.model_storage import save_model as save_model
+    from knowreason.models.base.predicate_rows import PredicateRows as PredicateRows
+    from knowreason.models.base.predicate_rows import atoms_of as atoms_of
+    from knowreason.models.base.predicate_rows import rows_of as rows_of
+    from knowreason.testing.model_checks import check_model as check_model
 
-_ELSEWHERE = {
-    "Calibration": "calibration",
-    "CrossFit": "crossfit",
-    "Encoder": "encoding",
-    "LabelledModel": "fitting",
-    "PredicateRows": "rows",
-    "atoms_of": "rows",
-    "check_model": "testing",
-    "columns_of": "columns",
-    "cross_fit": "crossfit",
-    "load_model": "storage",
-    "predicted": "crossfit",
-    "rows_of": "rows",
-    "save_model": "storage",
+_HOMES = {
+    "Calibration": "knowreason.models.base.calibration",
+    "CrossFit": "knowreason.models.base.crossfit",
+    "Encoder": "knowreason.models.base.encoding",
+    "LabelledModel": "knowreason.models.base.labelled_model",
+    "PredicateRows": "knowreason.models.base.predicate_rows",
+    "atoms_of": "knowreason.models.base.predicate_rows",
+    "check_model": "knowreason.testing.model_checks",
+    "columns_of": "knowreason.models.base.feature_columns",
+    "cross_fit": "knowreason.models.base.crossfit",
+    "load_model": "knowreason.models.base.model_storage",
+    "predicted": "knowreason.models.base.crossfit",
+    "rows_of": "knowreason.models.base.predicate_rows",
+    "save_model": "knowreason.models.base.model_storage",
 }
 
-__all__ = ["MODELS", "KnowledgeModel", "ModelState", "make", "register", *_ELSEWHERE]
+__all__ = ["MODELS", "KnowledgeModel", "ModelState", "make", "register", *_HOMES]
 
-
-def __getattr__(name: str) -> object:
-    if name in _ELSEWHERE:
-        return getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowreason.data.columns import to_key, to_sort, to_truth
+from knowreason.data.typed_columns import to_key, to_sort, to_truth
 
 MICRO = 1_000_000
 

@@ -8,7 +8,7 @@ import pytest
 
 from knowreason.data.dataset_cache import LIMIT, DatasetCache
 from knowreason.models import atoms_of, columns_of, make, rows_of
-from knowreason.models.example import example_data
+from knowreason.testing.example_world import example_data
 
 
 def test_a_value_is_computed_once_for_the_same_parts():

@@ -9,7 +9,7 @@ import pytest
 import knowreason.data
 from knowreason.codes import catalogue
 from knowreason.data import Dataset, EdgeList, FeatureSource
-from knowreason.data.graph_sources import networkx_tables
+from knowreason.data.graph.graph_sources import networkx_tables
 from knowreason.diagnostics import Source, Span
 from knowreason.errors import DataError
 from tests.strategies_data import column_model, mentions, people

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowreason.data import Dataset, EdgeList, fit_standardisation, snapshots, to_pyg
+from knowreason.data.edges import Edges
 from knowreason.data.features import FeatureTable
-from knowreason.data.graph import Edges
 from knowreason.errors import DataError
 from knowreason.logic import Attribute, Domain, Predicate, Program
 from tests.strategies_data import arguments, people

@@ -2,9 +2,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from knowreason.data import lanl
-from knowreason.data.synthetic import intrusion
-from knowreason.data.synthetic.intrusion_site import LOGON_TYPES, ORIENTATIONS, PACKAGES, WEEKEND
+from knowreason.data import lanl_logs as lanl
+from knowreason.data.worlds import intrusion
+from knowreason.data.worlds.intrusion_site import LOGON_TYPES, ORIENTATIONS, PACKAGES, WEEKEND
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from knowreason.data import Dataset, lanl
-from knowreason.data.synthetic import intrusion
+from knowreason.data import Dataset
+from knowreason.data import lanl_logs as lanl
+from knowreason.data.worlds import intrusion
 from knowreason.errors import DataError
 from knowreason.lang import load
 from knowreason.resources import rulesets_path

@@ -4,9 +4,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from knowreason import lang
-from knowreason.data.synthetic import marketplace
-from knowreason.data.synthetic.marketplace_actors import SUBCLASSES
-from knowreason.data.synthetic.marketplace_data import LABELS, bind, snapshot, with_derived
+from knowreason.data.worlds import marketplace
+from knowreason.data.worlds.marketplace_actors import SUBCLASSES
+from knowreason.data.worlds.marketplace_data import LABELS, bind, snapshot, with_derived
 from knowreason.resources import rulesets_path
 
 KEYS = {"id", "buyer", "seller", "item", "device"}

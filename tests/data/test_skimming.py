@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from knowreason.data.synthetic import skimming
-from knowreason.data.synthetic.skimming import ELSEWHERE, REGIONS, STRIPE
+from knowreason.data.worlds import skimming
+from knowreason.data.worlds.skimming import ELSEWHERE, REGIONS, STRIPE
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import knowreason.data.encode as encoding
-from knowreason.data.encode import LONG, encode
+import knowreason.data.name_encoding as encoding
+from knowreason.data.name_encoding import LONG, encode
 from knowreason.data.vocabulary import Vocabulary, VocabularyBuilder
 from knowreason.errors import DataError
 from tests.strategies_data import few_names, names

@@ -11,8 +11,8 @@ from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.canonical import WIDEST, canonical
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import features, log_score
-from knowreason.factors.oracle import all_worlds
 from knowreason.row_keys import distinct_rows
+from knowreason.testing.oracle import all_worlds
 from tests.strategies import factor_graphs
 
 

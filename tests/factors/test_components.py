@@ -7,12 +7,12 @@ from hypothesis import given, settings
 
 from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.arrays import array
-from knowreason.factors.components import components, log2_states, subgraph
+from knowreason.factors.components.connected import components, log2_states, subgraph
+from knowreason.factors.components.shapes import Shapes
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import features, log_score
-from knowreason.factors.oracle import all_worlds, enumerate_worlds
-from knowreason.factors.stacks import Shapes
-from knowreason.infer.templates import possible_states
+from knowreason.inference.exact.templates import possible_states
+from knowreason.testing.oracle import all_worlds, enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
 
 

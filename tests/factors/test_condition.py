@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from knowreason.errors import InferenceError
 from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.condition import clamp, condition
-from knowreason.factors.oracle import enumerate_worlds
+from knowreason.testing.oracle import enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
 
 

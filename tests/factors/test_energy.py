@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from knowreason.errors import InferenceError
 from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.energy import features, holds, log_score
-from knowreason.factors.oracle import all_worlds, enumerate_worlds
+from knowreason.testing.oracle import all_worlds, enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import row_truth
-from knowreason.factors.oracle import all_worlds, enumerate_worlds
 from knowreason.factors.potentials import Potential, potential_of, register_potential
-from knowreason.infer import infer
+from knowreason.inference import infer
+from knowreason.testing.oracle import all_worlds, enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
 
 

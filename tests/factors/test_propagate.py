@@ -12,8 +12,8 @@ from knowreason.factors import (
     FactorGraph,
     GroundFactors,
 )
-from knowreason.factors.oracle import enumerate_worlds
 from knowreason.factors.propagate import propagate
+from knowreason.testing.oracle import enumerate_worlds
 from tests.strategies import factor_graphs
 
 KINDS = ("clause", "clause list", "table", "exactly one", "at most one", "demand", "definition")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from knowreason.factors.arrays import array
 from knowreason.factors.energy import features, log_score
-from knowreason.factors.oracle import all_worlds
+from knowreason.testing.oracle import all_worlds
 from tests.strategies import factor_graphs
 
 

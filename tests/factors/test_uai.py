@@ -7,9 +7,9 @@ from hypothesis import given, settings
 
 from knowreason.errors import InferenceError
 from knowreason.factors.arrays import array
-from knowreason.factors.oracle import enumerate_worlds
 from knowreason.factors.uai import parse_uai, read_uai, uai_text, write_uai
-from knowreason.infer import infer
+from knowreason.inference import infer
+from knowreason.testing.oracle import enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
 
 

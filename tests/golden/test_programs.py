@@ -7,8 +7,8 @@ from textwrap import dedent
 import pytest
 
 from knowreason.data import Dataset
-from knowreason.ground import ground
-from knowreason.infer import infer
+from knowreason.grounding import ground
+from knowreason.inference import infer
 from knowreason.lang import loads, parse_facts
 
 

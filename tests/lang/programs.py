@@ -37,7 +37,7 @@ from knowreason.logic import (
     Weight,
     Wildcard,
 )
-from knowreason.logic.variables import free_variables
+from knowreason.logic.traversal import free_variables
 
 MEMBERS = ("a", "b", '3 "q"')
 HORIZON = Parameter("horizon", Constant(3_600_000_000, "duration"))

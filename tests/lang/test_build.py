@@ -6,7 +6,7 @@ import pytest
 
 from knowreason.errors import ProgramError
 from knowreason.lang import loads
-from knowreason.lang.build import (
+from knowreason.lang.python.program_builder import (
     HARD,
     Expression,
     aggregate,

@@ -21,7 +21,7 @@ from knowreason.logic import (
     Variable,
     Wildcard,
 )
-from knowreason.logic.text import formula_text
+from knowreason.logic.canonical_text import formula_text
 
 WORLD = loads("""
 domain Person, Host

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from knowreason.diagnostics import Source
 from knowreason.lang import loads
-from knowreason.lang.format import WIDTH, format_text
-from knowreason.lang.parser import parse_program
+from knowreason.lang.layout.formatter import WIDTH, format_text
+from knowreason.lang.syntax.parser import parse_program
 from tests.lang.programs import programs
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.kr"))

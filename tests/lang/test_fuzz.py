@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from knowreason.errors import ProgramError
 from knowreason.lang import check, loads, parse_facts, parse_formula
-from knowreason.lang.format import format_text
-from knowreason.lang.render import render_json, render_sarif, render_text
-from knowreason.lang.tables import grammar
+from knowreason.lang.diagnostic_rendering import render_json, render_sarif, render_text
+from knowreason.lang.layout.formatter import format_text
+from knowreason.lang.syntax.grammar import grammar
 from tests.lang.programs import BASE
 
 RELAXED = settings(max_examples=200)

@@ -12,7 +12,7 @@ import pytest
 import knowreason
 from knowreason.codes import catalogue
 from knowreason.lang import check
-from knowreason.lang.render import render_text, summary
+from knowreason.lang.diagnostic_rendering import render_text, summary
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(GOLDEN.glob("*.kr"))

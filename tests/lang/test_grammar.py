@@ -11,10 +11,10 @@ from lark import logger as lark_logger
 from lark.exceptions import LarkError
 
 from knowreason.diagnostics import Source
-from knowreason.lang.actions import SyntaxFault
-from knowreason.lang.parser import chunks, parse_tokens
-from knowreason.lang.statement_actions import ACTIONS
-from knowreason.lang.tables import STARTS, grammar, tokens
+from knowreason.lang.syntax.grammar import STARTS, grammar, tokens
+from knowreason.lang.syntax.node_builders import SyntaxFault
+from knowreason.lang.syntax.parser import chunks, parse_tokens
+from knowreason.lang.syntax.statement_builders import ACTIONS
 from knowreason.resources import grammar_path
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.kr"))

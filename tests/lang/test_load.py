@@ -166,7 +166,7 @@ def test_the_garbage_collector_is_left_as_it_was():
 
 def test_importing_the_language_imports_nothing_heavy():
     code = (
-        "import sys, knowreason.lang, knowreason.lang.render\n"
+        "import sys, knowreason.lang, knowreason.lang.diagnostic_rendering\n"
         "heavy = {'torch', 'pandas', 'polars', 'duckdb', 'pyarrow', 'numpy', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

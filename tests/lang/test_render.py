@@ -7,7 +7,7 @@ import pytest
 
 from knowreason.diagnostics import Diagnostic, Related, Source, Span
 from knowreason.lang import check
-from knowreason.lang.render import render_json, render_sarif, render_text, summary
+from knowreason.lang.diagnostic_rendering import render_json, render_sarif, render_text, summary
 
 DOCUMENT = """# Intrusion
 domain Host, User, Event

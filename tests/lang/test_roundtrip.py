@@ -4,7 +4,7 @@ from hypothesis import given, settings
 
 from knowreason.lang import check, loads, parse_formula
 from knowreason.logic import Program
-from knowreason.logic.text import formula_text
+from knowreason.logic.canonical_text import formula_text
 from tests.lang.programs import BASE, formulas, programs
 
 RELAXED = settings(max_examples=150)

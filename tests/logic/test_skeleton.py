@@ -6,8 +6,8 @@ from itertools import combinations, product
 import pytest
 
 from knowreason.lang import loads, parse_formula
-from knowreason.logic.satisfiable import satisfiable, smallest_conflict
-from knowreason.logic.skeleton import Leaves, canonical_clause, clause, skeleton
+from knowreason.logic.propositional_form import Leaves, canonical_clause, clause, skeleton
+from knowreason.logic.satisfiability import satisfiable, smallest_conflict
 
 WORLD = loads("""
 domain D

@@ -5,9 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowreason.lang import loads
-from knowreason.lang.values import parse_duration, parse_time
+from knowreason.lang.syntax.literal_values import parse_duration, parse_time
 from knowreason.logic import Constant, Operation, ParameterTerm
-from knowreason.logic.text import duration_text, number_text, string_text, term_text, time_text
+from knowreason.logic.canonical_text import (
+    duration_text,
+    number_text,
+    string_text,
+    term_text,
+    time_text,
+)
 
 INTRUSION = """
 # Intrusion detection on authentication events (KnowGraph, Tables 1-3).

@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from knowreason.errors import ModelError
-from knowreason.models.calibration import (
+from knowreason.models.base.calibration import (
     Calibration,
     calibrate,
     fit_contamination,

@@ -6,11 +6,11 @@ import pytest
 from knowreason.errors import ModelError
 from knowreason.logic import ModelCall
 from knowreason.models import MODELS, KnowledgeModel, LabelledModel, check_model, make
-from knowreason.models.registry import BUILT_IN
+from knowreason.models.base.model_registry import BUILT_IN
 
 SMALL = {"epochs": 4, "denoiser_steps": 10, "steps": 4, "width": 4, "hidden": 8}
 CASES = {
-    "callable": [{"function": "knowreason.models.example:example_scores"}],
+    "callable": [{"function": "knowreason.testing.example_world:example_scores"}],
     "column": [
         {"column": "p"},
         {"column": "z", "kind": "log_odds"},

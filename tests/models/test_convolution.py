@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch_geometric.nn import GCNConv, GINConv, SAGEConv
 
-from knowreason.models.convolution import convolution, message_edges
-from knowreason.models.graphs import both_ways
+from knowreason.models.graph.convolution import convolution, message_edges
+from knowreason.models.graph.node_graph import both_ways
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from knowreason.data.split import folds
+from knowreason.data.splits.holdout import folds
 from knowreason.errors import ModelError
 from knowreason.models import Calibration, KnowledgeModel, cross_fit, make, predicted, rows_of
-from knowreason.models.example import example_data, with_label_values
-from knowreason.models.rows import logit
+from knowreason.models.base.predicate_rows import logit
+from knowreason.testing.example_world import example_data, with_label_values
 
 SEEN: list[np.ndarray] = []
 

@@ -6,7 +6,7 @@ import pytest
 
 from knowreason.lang import load
 from knowreason.logic import ModelCall
-from knowreason.models.registry import BUILT_IN
+from knowreason.models.base.model_registry import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[2]
 ADAPTERS = {"callable", "column", "noisy", "sklearn", "torch"}

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowreason.models.enclosing import (
+from knowreason.models.links.enclosing_kernels import LABELS
+from knowreason.models.links.enclosing_pairs import (
     enclosing_subgraphs,
     pair_graph,
     pairs_of,
 )
-from knowreason.models.enclosing_kernels import LABELS
-from knowreason.models.links import Links
+from knowreason.models.links.timed_links import Links
 
 NODES = 9
 MANY = 1000

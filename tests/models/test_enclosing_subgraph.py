@@ -10,8 +10,8 @@ import knowreason as kr
 from knowreason.data import Dataset, EdgeList
 from knowreason.errors import ModelError
 from knowreason.models import load_model, make, rows_of, save_model
-from knowreason.models.example import example_data
-from knowreason.models.temporal_training import auc
+from knowreason.models.links.temporal_training import auc
+from knowreason.testing.example_world import example_data
 
 PROGRAM = """
 domain Event, User
@@ -134,7 +134,7 @@ def test_earlier_links_of_the_pair_are_told(split):
 def test_scores_do_not_depend_on_how_many_are_read_at_once(split, fitted, monkeypatch):
     late = split[1]
     together = fitted.log_odds(late, "Bad")
-    monkeypatch.setattr("knowreason.models.enclosing_subgraph.SCORED_AT_ONCE", 37)
+    monkeypatch.setattr("knowreason.models.links.enclosing_subgraph.SCORED_AT_ONCE", 37)
     np.testing.assert_allclose(fitted.log_odds(late, "Bad"), together, atol=1e-4)
 
 
@@ -196,7 +196,7 @@ def test_a_graph_is_needed():
 
 def test_relations_beside_each_other():
     """Features of another relation are missing where they do not belong."""
-    from knowreason.models.links import edge_columns
+    from knowreason.models.links.timed_links import edge_columns
 
     data = example_data()
     edges = data.graph.relations[0]

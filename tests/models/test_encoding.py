@@ -3,7 +3,7 @@ import json
 import numpy as np
 
 from knowreason.data.features import FeatureTable
-from knowreason.models.encoding import Encoder
+from knowreason.models.base.encoding import Encoder
 
 NAN = np.nan
 

@@ -10,11 +10,11 @@ from knowreason import lang
 from knowreason.data import Dataset, EdgeList
 from knowreason.errors import ModelError
 from knowreason.models import make, rows_of
-from knowreason.models.example import example_data
-from knowreason.models.graphs import edge_means, node_graph, typed_links
-from knowreason.models.hgt import HGTLayer, TypedEdges
-from knowreason.models.pooling import membership, pooled
-from knowreason.models.sampling import sampled_links
+from knowreason.models.graph.graph_pooling import membership, pooled
+from knowreason.models.graph.hgt import HGTLayer, TypedEdges
+from knowreason.models.graph.neighbour_sampling import sampled_links
+from knowreason.models.graph.node_graph import edge_means, node_graph, typed_links
+from knowreason.testing.example_world import example_data
 
 QUICK = {"hidden": 16, "epochs": 30}
 

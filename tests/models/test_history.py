@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowreason.data.graph import GraphTables
+from knowreason.data.edges import GraphTables
 from knowreason.models import make, rows_of
-from knowreason.models.example import example_data
-from knowreason.models.history import past
+from knowreason.models.graph.edge_history import past
+from knowreason.testing.example_world import example_data
 
 rows = st.lists(
     st.tuples(st.integers(-1, 2), st.integers(0, 4), st.sampled_from([1.0, 3.0, np.nan])),

@@ -7,10 +7,11 @@ from sklearn.metrics import roc_auc_score
 
 from knowreason.errors import ModelError
 from knowreason.logic import ModelCall
-from knowreason.models import deep_infomax, load_model, make, save_model
-from knowreason.models.deep_infomax import corruption
-from knowreason.models.example import example_data
-from knowreason.models.infomax import with_node_columns
+from knowreason.models import load_model, make, save_model
+from knowreason.models.graph import deep_infomax
+from knowreason.models.graph.deep_infomax import corruption
+from knowreason.models.graph.infomax import with_node_columns
+from knowreason.testing.example_world import example_data
 
 QUICK = {"hidden": 8, "epochs": 20}
 
@@ -103,7 +104,7 @@ def test_a_classifier_that_lists_features_sees_the_embedding_too(data):
 
 def test_columns_of_nodes_reach_things_that_are_edges(data):
     from knowreason.data.features import FeatureTable
-    from knowreason.models.graphs import node_graph
+    from knowreason.models.graph.node_graph import node_graph
 
     numbers = np.arange(200, dtype=np.float32)[:, None]
     seen = with_node_columns(data, node_graph(data), FeatureTable(("id",), numbers, (None,)))

@@ -11,8 +11,8 @@ from knowreason import lang
 from knowreason.data import Dataset
 from knowreason.errors import ModelError
 from knowreason.models import atoms_of, check_model, make
-from knowreason.models.link_scorers import Embeddings, Scorer, contrast, link_score
-from knowreason.models.triples import Negatives, TripleArguments, TripleIndex
+from knowreason.models.links.link_scorers import Embeddings, Scorer, contrast, link_score
+from knowreason.models.links.triples import Negatives, TripleArguments, TripleIndex
 
 SCORERS = get_args(Scorer)
 GRAPH = """
@@ -113,7 +113,7 @@ def test_self_adversarial_loss_by_hand():
 @pytest.mark.parametrize("limit", [0, 1 << 20])
 @pytest.mark.parametrize("count", [3, 50])
 def test_negatives_are_never_known_to_be_true(monkeypatch, count, limit):
-    monkeypatch.setattr("knowreason.models.triples.TABLE_LIMIT", limit)
+    monkeypatch.setattr("knowreason.models.links.triples.TABLE_LIMIT", limit)
     random = np.random.default_rng(0)
     triples = np.unique(random.integers(0, [8, 2, 8], (60, 3)), axis=0)
     names = tuple(map(str, range(8)))
@@ -250,7 +250,7 @@ def test_conforms_on_functional_predicates(predicate):
 
 
 def test_weight_noise_wraps_it():
-    from knowreason.models.example import example_data
+    from knowreason.testing.example_world import example_data
 
     inner = make("link_embedding", {"epochs": 2, "dimension": 4})
     noisy = make("noisy", {"model": inner, "passes": 3}).fit(example_data(), "Linked")

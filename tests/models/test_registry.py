@@ -6,7 +6,7 @@ import pytest
 from knowreason.errors import ModelError, UnknownNameError
 from knowreason.logic import ModelCall
 from knowreason.models import make, register
-from knowreason.models.registry import MODELS
+from knowreason.models.base.model_registry import MODELS
 
 
 def test_makes_models_from_a_call():
@@ -59,7 +59,7 @@ def test_inherited_options_are_checked_in_modules_of_others():
     """A plug-in need not import the types of the options it inherits."""
     source = (
         "from __future__ import annotations\nfrom dataclasses import dataclass\n"
-        "from knowreason.models.gnn import GNN\n"
+        "from knowreason.models.graph.gnn import GNN\n"
         "@dataclass(eq=False, repr=False)\nclass Own(GNN):\n    depth: int = 1\n"
     )
     plugin = sys.modules["plugin_of_gnn"] = types.ModuleType("plugin_of_gnn")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from knowreason.errors import ModelError
 from knowreason.models import atoms_of, columns_of, rows_of
-from knowreason.models.example import example_data, with_value
-from knowreason.models.rows import UNKNOWN, logit
+from knowreason.models.base.predicate_rows import UNKNOWN, logit
+from knowreason.testing.example_world import example_data, with_value
 
 
 @pytest.fixture(scope="module")

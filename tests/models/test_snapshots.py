@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowreason.models.links import Links
-from knowreason.models.snapshots import HISTORY, WindowHistory, windows_of
+from knowreason.models.links.time_windows import HISTORY, WindowHistory, windows_of
+from knowreason.models.links.timed_links import Links
 
 NODES = 5
 

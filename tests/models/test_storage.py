@@ -6,7 +6,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from knowreason.errors import ModelError
 from knowreason.models import load_model, make, save_model
-from knowreason.models.example import example_data, example_scores
+from knowreason.testing.example_world import example_data, example_scores
 
 
 class Odd(ClassifierMixin, BaseEstimator):

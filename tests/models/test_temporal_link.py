@@ -11,10 +11,10 @@ import knowreason as kr
 from knowreason.data import Dataset, EdgeList
 from knowreason.errors import ModelError
 from knowreason.models import load_model, make, rows_of, save_model
-from knowreason.models.example import example_data
-from knowreason.models.links import link_data
-from knowreason.models.temporal_net import Sweep, chunks_of
-from knowreason.models.temporal_training import ActiveNodes, auc
+from knowreason.models.links.temporal_net import Sweep, chunks_of
+from knowreason.models.links.temporal_training import ActiveNodes, auc
+from knowreason.models.links.timed_links import link_data
+from knowreason.testing.example_world import example_data
 
 PROGRAM = """
 domain Event, Host
@@ -292,8 +292,8 @@ def test_the_clock_stands_in_for_a_time_column():
 def test_states_of_idle_nodes_stay(fitted, table):
     import torch
 
-    from knowreason.models.snapshots import WindowHistory
-    from knowreason.models.temporal_training import asked_of
+    from knowreason.models.links.temporal_training import asked_of
+    from knowreason.models.links.time_windows import WindowHistory
 
     data = dataset(table)
     windows = fitted._windows(link_data(data, rows_of(data, "Malicious"), "t"))

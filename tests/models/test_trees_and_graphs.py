@@ -6,10 +6,10 @@ from sklearn.metrics import roc_auc_score
 
 from knowreason.errors import ModelError
 from knowreason.models import cross_fit, make, rows_of
-from knowreason.models.boosting import Trees
-from knowreason.models.example import example_data
-from knowreason.models.graphs import NodeGraph, node_columns, node_graph, nodes_of_rows
-from knowreason.models.rows import logit
+from knowreason.models.base.predicate_rows import logit
+from knowreason.models.graph.node_graph import NodeGraph, node_columns, node_graph, nodes_of_rows
+from knowreason.models.tabular.boosting import Trees
+from knowreason.testing.example_world import example_data
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_class_weights_leave_the_base_rate(data):
 
 
 def test_undersampling_keeps_the_rarest_state_and_the_base_rate(data):
-    from knowreason.models.fitting import undersampled
+    from knowreason.models.base.labelled_model import undersampled
 
     labels = np.repeat([0, 1, 0, 2], [50, 5, 30, 8])
     kept = undersampled(labels, 2.0, seed=0)
@@ -87,7 +87,7 @@ def test_early_stopping_reports_its_rounds(data):
 
 
 def test_validation_is_the_latest_slice_where_there_is_a_clock(data):
-    from knowreason.models.fitting import validation_slice
+    from knowreason.models.base.labelled_model import validation_slice
 
     held = validation_slice(rows_of(data, "Fraud"), seed=0)
     assert held[-75:].all()
@@ -150,7 +150,7 @@ def test_modules_of_ones_own(data):
         make("torch", {"module": Wrong}).fit(data, "Bad")
     assert caught.value.code == "KR826"
     with pytest.raises(ModelError, match="cannot be imported"):
-        make("torch", {"module": "knowreason.models.neural:Nothing"}).fit(data, "Bad")
+        make("torch", {"module": "knowreason.models.nn.neural_model:Nothing"}).fit(data, "Bad")
     with pytest.raises(ModelError) as caught:
         make("torch", {"device": "cuda:99"}).fit(data, "Bad")
     assert caught.value.code == "KR828"

@@ -1,8 +1,8 @@
 """Rules about accounts on a handful of facts, at their prior weights."""
 
 from knowreason.data import Dataset
-from knowreason.ground import ground
-from knowreason.infer import infer
+from knowreason.grounding import ground
+from knowreason.inference import infer
 from knowreason.lang import load, parse_facts
 from knowreason.resources import rulesets_path
 

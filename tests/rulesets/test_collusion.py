@@ -9,11 +9,11 @@ import torch
 
 import knowreason as kr
 from knowreason.data import Dataset
-from knowreason.data.synthetic import marketplace
-from knowreason.data.synthetic.marketplace_data import bind, snapshot
-from knowreason.factors.outputs import ModelOutput
-from knowreason.ground import ground
-from knowreason.infer import infer
+from knowreason.data.worlds import marketplace
+from knowreason.data.worlds.marketplace_data import bind, snapshot
+from knowreason.factors.model_output import ModelOutput
+from knowreason.grounding import ground
+from knowreason.inference import infer
 from knowreason.lang import check, load
 from knowreason.resources import rulesets_path
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import knowreason as kr
-from knowreason.data import Dataset, lanl
-from knowreason.data.synthetic import intrusion
-from knowreason.models.columns import evaluated
-from knowreason.pipeline.reasoner import hidden_truth
+from knowreason.data import Dataset
+from knowreason.data import lanl_logs as lanl
+from knowreason.data.worlds import intrusion
+from knowreason.models.base.feature_columns import evaluated
+from knowreason.reasoner.reasoner import hidden_truth
 from knowreason.resources import rulesets_path
 
 QUICKLY = {"main": {"epochs": 3, "hidden": 8}, "twohop": {"epochs": 1}, "auth": {"epochs": 5}}

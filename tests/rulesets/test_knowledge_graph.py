@@ -3,10 +3,10 @@
 import pytest
 
 from knowreason.data import Dataset
-from knowreason.ground import ground
-from knowreason.infer import infer
+from knowreason.grounding import ground
+from knowreason.inference import infer
 from knowreason.lang import load, parse_facts
-from knowreason.models.columns import evaluated
+from knowreason.models.base.feature_columns import evaluated
 from knowreason.resources import rulesets_path
 
 

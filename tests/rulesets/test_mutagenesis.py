@@ -5,7 +5,7 @@ import pytest
 
 import knowreason as kr
 from knowreason.data import Dataset, EdgeList
-from knowreason.models.columns import evaluated
+from knowreason.models.base.feature_columns import evaluated
 from knowreason.resources import rulesets_path
 
 RING = [(i, (i + 1) % 6) for i in range(6)]

@@ -3,10 +3,10 @@
 import pytest
 
 from knowreason.data import Dataset
-from knowreason.ground import ground
-from knowreason.infer import infer
+from knowreason.grounding import ground
+from knowreason.inference import infer
 from knowreason.lang import check, load, parse_facts
-from knowreason.lang.format import format_text
+from knowreason.lang.layout.formatter import format_text
 from knowreason.resources import rulesets_path
 
 FILES = sorted(rulesets_path().glob("*.kr"))

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, array, offsets_of, owners, tensor
-from knowreason.factors.graph import FALSE, OPEN, TRUE
+from knowreason.factors.factor_graph import FALSE, OPEN, TRUE
 from knowreason.factors.ground_factors import INTERVAL, GroundFactors
 from knowreason.factors.potentials.interval_nodes import ClauseNodes, CountNodes
 from knowreason.factors.potentials.literal_counts import remaining_interval
@@ -19,7 +19,7 @@ from knowreason.factors.potentials.potential import Forced, Potential
 from knowreason.factors.reduction import Reduction, columns, rows_by_state
 
 if TYPE_CHECKING:
-    from knowreason.factors.potentials.nodes import FactorNodes
+    from knowreason.factors.potentials.factor_nodes import FactorNodes
 
 
 class Interval(Potential):

@@ -15,10 +15,7 @@ from knowreason.errors import InferenceError
 from knowreason.factors.arrays import Array, array
 from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.potentials import interval_tensors as tensors
-from knowreason.factors.potentials.interval_odds import sweep_clauses, sweep_counts
-from knowreason.factors.potentials.linear_rows import LinearRows
-from knowreason.factors.potentials.literal_counts import count_limit, literal_lists
-from knowreason.factors.potentials.nodes import (
+from knowreason.factors.potentials.factor_nodes import (
     CLAUSE_ROW,
     COUNT_ROW,
     EdgeNumbers,
@@ -26,7 +23,10 @@ from knowreason.factors.potentials.nodes import (
     Kernel,
     NodeBucket,
 )
-from knowreason.factors.potentials.odds import LIMIT
+from knowreason.factors.potentials.interval_odds import sweep_clauses, sweep_counts
+from knowreason.factors.potentials.linear_rows import LinearRows
+from knowreason.factors.potentials.literal_counts import count_limit, literal_lists
+from knowreason.factors.potentials.odds_domain import LIMIT
 
 COUNT_TABLE_LIMIT = 50_000_000  # entries of one count's dynamic-programming table
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from knowreason.factors.potentials.odds import LIMIT, TINY
+from knowreason.factors.potentials.odds_domain import LIMIT, TINY
 
 ABSENT = -1e4  # cavity of padding: a literal that is false
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, offsets_of, segment_sum
-from knowreason.factors.graph import OPEN
+from knowreason.factors.factor_graph import OPEN
 from knowreason.factors.ground_factors import GroundFactors
 
 

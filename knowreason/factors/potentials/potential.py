@@ -23,7 +23,7 @@ from knowreason.factors.ground_factors import TABLE, GroundFactors
 from knowreason.row_keys import distinct_rows
 
 if TYPE_CHECKING:
-    from knowreason.factors.potentials.nodes import FactorNodes
+    from knowreason.factors.potentials.factor_nodes import FactorNodes
     from knowreason.factors.reduction import Reduction
 
 Forced: TypeAlias = tuple[Array, Array]  # atoms, and the state each must have

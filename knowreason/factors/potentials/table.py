@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, array, tensor
-from knowreason.factors.graph import OPEN
+from knowreason.factors.factor_graph import OPEN
 from knowreason.factors.ground_factors import TABLE, GroundFactors
 from knowreason.factors.potentials.potential import Forced, Potential
 from knowreason.factors.reduction import Reduction, columns, rows_by_state
 
 if TYPE_CHECKING:
-    from knowreason.factors.potentials.nodes import FactorNodes
+    from knowreason.factors.potentials.factor_nodes import FactorNodes
 
 
 class Table(Potential):

@@ -13,17 +13,17 @@ from torch import Tensor
 
 from knowreason.factors.arrays import Array, array
 from knowreason.factors.ground_factors import GroundFactors
-from knowreason.factors.potentials.interval_nodes import numbers
-from knowreason.factors.potentials.linear_rows import LinearRows
-from knowreason.factors.potentials.merged_tables import MergedTables
-from knowreason.factors.potentials.nodes import (
+from knowreason.factors.potentials.factor_nodes import (
     TABLE_ROW,
     EdgeNumbers,
     FactorNodes,
     Kernel,
     NodeBucket,
 )
-from knowreason.factors.potentials.odds import LIMIT
+from knowreason.factors.potentials.interval_nodes import numbers
+from knowreason.factors.potentials.linear_rows import LinearRows
+from knowreason.factors.potentials.merged_tables import MergedTables
+from knowreason.factors.potentials.odds_domain import LIMIT
 from knowreason.factors.potentials.table_odds import sweep_pairs, sweep_tables
 from knowreason.factors.potentials.table_tensors import (
     FORBIDDEN,

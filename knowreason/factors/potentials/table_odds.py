@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.factors.potentials.odds import (
+from knowreason.factors.potentials.odds_domain import (
     SPILL_BOTTOM,
     SPILL_TOP,
     compiled,

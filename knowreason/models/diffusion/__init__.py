@@ -7,8 +7,8 @@ their distribution, ``synthesis`` and ``connect`` make things with columns and e
 ``model`` fits a classifier on it.
 """
 
-from knowreason.models.diffusion.enlarge import NewEdges, Synthetic, enlarged
-from knowreason.models.diffusion.mirror import mirrored
-from knowreason.models.diffusion.model import Diffusion
+from knowreason.models.diffusion.augmented_model import Diffusion
+from knowreason.models.diffusion.copied_surroundings import mirrored
+from knowreason.models.diffusion.enlarged_data import NewEdges, Synthetic, enlarged
 
 __all__ = ["Diffusion", "NewEdges", "Synthetic", "enlarged", "mirrored"]

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from knowreason.models.diffusion.decoders import EdgeKind, FeatureDecoder, LinkDecoders
-from knowreason.models.diffusion.encoders import MeanEncoder, TypedEncoder
-from knowreason.models.diffusion.world import DomainLinks, World
-from knowreason.models.protocol import Progress
+from knowreason.models.base.model_protocol import Progress
+from knowreason.models.diffusion.encoded_world import DomainLinks, World
+from knowreason.models.diffusion.latent_decoders import EdgeKind, FeatureDecoder, LinkDecoders
+from knowreason.models.diffusion.latent_encoders import MeanEncoder, TypedEncoder
 
 EDGES_A_STEP = 20_000
 LOG_VARIANCE = (-8.0, 4.0)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from knowreason.models.protocol import Progress
+from knowreason.models.base.model_protocol import Progress
 
 Denoise = Callable[[Tensor, float], Tensor]
 SIGMA_DATA = 1.0  # latents are standardised

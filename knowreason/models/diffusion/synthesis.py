@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
+from knowreason.models.base.model_protocol import Progress
 from knowreason.models.diffusion.autoencoder import Latents
-from knowreason.models.diffusion.connect import connected
-from knowreason.models.diffusion.decoders import FeatureDecoder
+from knowreason.models.diffusion.edge_synthesis import connected
 from knowreason.models.diffusion.edm import Denoiser, DenoiserOptions, sample, train_denoiser
-from knowreason.models.diffusion.enlarge import NewEdges, Synthetic
-from knowreason.models.diffusion.world import DEGREE
-from knowreason.models.protocol import Progress
+from knowreason.models.diffusion.encoded_world import DEGREE
+from knowreason.models.diffusion.enlarged_data import NewEdges, Synthetic
+from knowreason.models.diffusion.latent_decoders import FeatureDecoder
 
 
 @dataclass(frozen=True)

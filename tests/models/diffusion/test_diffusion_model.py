@@ -8,12 +8,12 @@ import pytest
 import knowreason as kr
 from knowreason.errors import ModelError
 from knowreason.models import make, rows_of
+from knowreason.models.base.labelled_model import validation_slice
 from knowreason.models.diffusion import Diffusion, enlarged, mirrored
-from knowreason.models.diffusion.model import moved_back
+from knowreason.models.diffusion.augmented_model import moved_back
 from knowreason.models.diffusion.synthesis import wanted
-from knowreason.models.example import example_data
-from knowreason.models.fitting import validation_slice
-from knowreason.models.graphs import node_graph
+from knowreason.models.graph.node_graph import node_graph
+from knowreason.testing.example_world import example_data
 from tests.models.diffusion.worlds import two_groups
 
 QUICK = {"epochs": 20, "denoiser_steps": 30, "steps": 5, "width": 4, "hidden": 16}

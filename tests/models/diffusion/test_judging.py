@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from knowreason.models.diffusion.judging import SURE, compared
-from knowreason.models.rows import PredicateRows
+from knowreason.models.base.predicate_rows import PredicateRows
+from knowreason.models.diffusion.score_comparison import SURE, compared
 
 
 def rows(labels, classes=None):

@@ -7,11 +7,11 @@ import torch
 from knowreason.data.features import FeatureTable
 from knowreason.models import rows_of
 from knowreason.models.diffusion.autoencoder import AutoencoderOptions, train_autoencoder
-from knowreason.models.diffusion.connect import best_of_each, candidates
-from knowreason.models.diffusion.decoders import EdgeDecoder
-from knowreason.models.diffusion.marginals import Marginals
+from knowreason.models.diffusion.column_marginals import Marginals
+from knowreason.models.diffusion.edge_synthesis import best_of_each, candidates
+from knowreason.models.diffusion.encoded_world import world_of
+from knowreason.models.diffusion.latent_decoders import EdgeDecoder
 from knowreason.models.diffusion.synthesis import SynthesisOptions, synthesised
-from knowreason.models.diffusion.world import world_of
 from tests.models.diffusion.worlds import two_groups
 
 CPU = torch.device("cpu")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from knowreason.models.gad_ebm import TERMS, Training, energy_of, fit_energy
-from knowreason.models.gad_ebm.additive import energy_arrays, energy_from, weights_of
-from knowreason.models.gad_ebm.net import EnergyNets, cnce_loss, ratio_loss, ssm_loss
+from knowreason.models.energy import TERMS, Training, energy_of, fit_energy
+from knowreason.models.energy.additive_energy import energy_arrays, energy_from, weights_of
+from knowreason.models.energy.neural_energy import EnergyNets, cnce_loss, ratio_loss, ssm_loss
 
 FAST = Training(steps=40, nets=2, hidden=8)
 

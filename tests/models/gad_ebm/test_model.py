@@ -12,9 +12,9 @@ from knowreason.data import Dataset, EdgeList
 from knowreason.errors import ModelError
 from knowreason.lang import load, loads
 from knowreason.models import make, predicted
-from knowreason.models.example import example_data
-from knowreason.pipeline.reasoner import Reasoner
+from knowreason.reasoner.reasoner import Reasoner
 from knowreason.resources import rulesets_path
+from knowreason.testing.example_world import example_data
 
 FAST = {"steps": 20, "nets": 1, "hidden": 8}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from knowreason.models.gad_ebm.subgraphs import Egos, perturbed, symmetric_adjacency
+from knowreason.models.energy.ego_subgraphs import Egos, perturbed, symmetric_adjacency
 
 
 def graph(nodes=400, edges=4000, seed=0):

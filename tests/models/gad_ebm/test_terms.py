@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, rankdata
 
-from knowreason.models.gad_ebm.scaling import NormalScores, PrincipalParts, Standard
-from knowreason.models.gad_ebm.subgraphs import Egos, symmetric_adjacency
-from knowreason.models.gad_ebm.terms import (
+from knowreason.models.energy.ego_subgraphs import Egos, symmetric_adjacency
+from knowreason.models.energy.energy_scaling import NormalScores, PrincipalParts, Standard
+from knowreason.models.energy.energy_terms import (
     BINS,
     Attributes,
     Degree,

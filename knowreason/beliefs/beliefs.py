@@ -1,0 +1,199 @@
+"""Marginals with the names the data uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from knowreason.data import Dataset
+from knowreason.errors import UnknownNameError, did_you_mean
+from knowreason.explanation import Explainer
+from knowreason.factors import OPEN, AtomSpan
+from knowreason.factors.model_output import ModelOutput
+from knowreason.grounding import Grounding
+from knowreason.inference.posterior import Posterior
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class MarginalTable:
+    """Marginals of one predicate: its arguments by name, ``probability``, ``log_odds``."""
+
+    table: pa.Table
+
+    def to_arrow(self) -> pa.Table:
+        """As an Arrow table."""
+        return self.table
+
+    def to_polars(self) -> pl.DataFrame:
+        """As a polars frame (polars must be installed)."""
+        import polars
+
+        return cast("pl.DataFrame", polars.from_arrow(self.table))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """As a pandas frame (pandas must be installed)."""
+        return self.table.to_pandas()
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __str__(self) -> str:
+        return str(self.table)
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """A posterior over a grounding, in the words of the program.
+
+    Attributes:
+        posterior: beliefs by atom index.
+        grounding: the graph they are about, labels known when predicting clamped.
+        outputs: what each model said.
+        notes: what the user should know (drift, adaptation, engines that stepped aside).
+        diagnosis: how reliable each model was in training and is today.
+        unadapted: the beliefs before adaptation, where models passed channels.
+        interval: ``float32[2, n]`` log-odds between which each conclusion lies in 95 % of
+            bootstrap replicates of the weights.
+    """
+
+    posterior: Posterior
+    grounding: Grounding
+    outputs: tuple[ModelOutput, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    diagnosis: tuple[str, ...] = field(default=())
+    unadapted: Beliefs | None = None
+    interval: NDArray[np.float32] | None = None
+
+    def __repr__(self) -> str:
+        spans = self.grounding.atoms.spans
+        asked = ", ".join(f"{len(self.asked(name)):,} {name}" for name in spans)
+        engines = ", ".join(dict.fromkeys(report.engine for report in self.posterior.reports))
+        return f"Beliefs({asked} asked; {engines or 'nothing to infer'}; {len(self.notes)} notes)"
+
+    @property
+    def info(self) -> str:
+        """Engines used, components, convergence; a few lines of text."""
+        lines = [
+            f"{report.engine}: {report.atoms:,} atoms in {report.components:,} components, "
+            f"{report.converged:,} converged"
+            + (f", {report.sweeps} sweeps" if report.sweeps else "")
+            + f", {report.seconds:.2f} s"
+            for report in self.posterior.reports
+        ]
+        notes = [note for report in self.posterior.reports for note in report.notes]
+        return "\n".join([*lines, *notes, *self.notes, *self.diagnosis])
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Explains these beliefs; kept, so that the second explanation is quick."""
+        return Explainer(self.grounding, self.posterior, self.outputs)
+
+    def asked(self, predicate: str) -> NDArray[np.int64]:
+        """Atoms that are asked: open, without known truth, about things in scope."""
+        grounding = self.grounding
+        span = _span(grounding, predicate)
+        decided = grounding.graph.evidence.numpy()[span.start : span.stop] != OPEN
+        inside = in_scope(grounding.data, grounding.program.sorts_of(predicate), span.arguments)
+        return np.flatnonzero(~decided & inside) + span.start
+
+    def probabilities(self, predicate: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Asked atoms of a predicate and their marginals."""
+        atoms = self.asked(predicate)
+        return atoms, expit(self.posterior.log_odds.numpy()[atoms])
+
+    def marginals(
+        self, predicate: str, *, everything: bool = False, models: bool = False
+    ) -> MarginalTable:
+        """Marginals of a predicate's atoms.
+
+        Args:
+            predicate: a query or latent predicate.
+            everything: also atoms whose truth is known or that are out of scope.
+            models: also what each model said: one column a model, log-odds (of a functional
+                predicate, log-probabilities).
+
+        Raises:
+            UnknownNameError: for a predicate without open atoms.
+        """
+        span = _span(self.grounding, predicate)
+        atoms = np.arange(span.start, span.stop) if everything else self.asked(predicate)
+        log_odds = self.posterior.log_odds.numpy()[atoms]
+        columns = _names(self.grounding, predicate, span.arguments[atoms - span.start])
+        columns["probability"] = pa.array(expit(log_odds))
+        columns["log_odds"] = pa.array(log_odds)
+        if models:
+            columns |= {
+                output.model: pa.array(said(output, span)[atoms - span.start])
+                for output in self.outputs
+                if output.predicate == predicate
+            }
+        if self.posterior.spread is not None:
+            columns["spread"] = pa.array(self.posterior.spread.numpy()[atoms])
+        if self.interval is not None:
+            low, high = expit(self.interval[:, atoms].astype(np.float64))
+            columns |= {"low": pa.array(low), "high": pa.array(high)}
+        return MarginalTable(pa.table(columns))
+
+    def most_probable(self, predicate: str) -> MarginalTable:
+        """The true atoms of the most probable world (needs the ``map`` engine)."""
+        if self.posterior.world is None:
+            raise UnknownNameError("no most probable world: infer with engine='map'", code="KR912")
+        span = _span(self.grounding, predicate)
+        atoms = self.asked(predicate)
+        atoms = atoms[self.posterior.world.numpy()[atoms] == 1]
+        return MarginalTable(
+            pa.table(_names(self.grounding, predicate, span.arguments[atoms - span.start]))
+        )
+
+
+def said(output: ModelOutput, span: AtomSpan) -> NDArray[np.float64]:
+    """``float64[n]``: a model's own log-odds (log-probabilities, for a functional predicate)."""
+    if np.ndim(output.base_rate) == 0 or span.functional_position is None:
+        return logit(output.base_rate) + output.llr.astype(np.float64)
+    state = span.arguments[:, span.functional_position]
+    return np.log(np.asarray(output.base_rate))[state] + output.llr.astype(np.float64)
+
+
+def in_scope(
+    data: Dataset, sorts: tuple[str, ...], arguments: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """``bool[n]``: whether every thing of each row is one that is asked about."""
+    inside = np.ones(len(arguments), dtype=bool)
+    for position, sort in enumerate(sorts):
+        if sort in data.scope:
+            inside &= data.scope[sort][arguments[:, position]]
+    return inside
+
+
+def _span(grounding: Grounding, predicate: str) -> AtomSpan:
+    spans = grounding.atoms.spans
+    if predicate not in spans:
+        raise UnknownNameError(
+            f"no open atoms of a predicate `{predicate}`",
+            code="KR912",
+            help=did_you_mean(predicate, spans),
+        )
+    return spans[predicate]
+
+
+def _names(
+    grounding: Grounding, predicate: str, arguments: NDArray[np.int32]
+) -> dict[str, pa.Array]:
+    declared = grounding.program.predicate(predicate)
+    columns: dict[str, pa.Array] = {}
+    for position, argument in enumerate(declared.arguments):
+        name = argument.name or argument.sort.lower()
+        name = name if name not in columns else f"{name}_{position}"
+        names = grounding.data.vocabularies[argument.sort].names
+        columns[name] = names.take(pa.array(arguments[:, position]))
+    return columns

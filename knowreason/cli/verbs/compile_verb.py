@@ -1,0 +1,41 @@
+"""``knowreason compile``: ground a project and store the factor graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowreason.cli.screen import say, show_warnings, write_json, write_table
+from knowreason.cli.verb_options import SetOption, settings_of
+
+
+def compile(
+    project: Annotated[Path, typer.Argument(help="Project file or its directory.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to store.")] = None,
+    set: SetOption = None,
+    force: Annotated[bool, typer.Option(help="Replace what is there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Ground the training part; report per rule and per component."""
+    from knowreason.project.project_file import load_project
+    from knowreason.run.compilation import compile_project
+
+    loaded = load_project(project, settings_of(set))
+    compiled = compile_project(loaded, output, force=force)
+    show_warnings(compiled.grounding.warnings)
+    reports = compiled.grounding.reports
+    if json:
+        write_json({"rules": list(reports), "components": list(compiled.components)})
+        return
+    columns = ["rule", "candidates", "satisfied", "violated", "missing", "merged", "open"]
+    rows = [
+        (r.rule, r.candidate, r.satisfied, r.violated, r.missing, r.merged, r.open, r.estimate)
+        for r in reports
+    ]
+    write_table([*columns, "estimated"], rows)
+    columns = ["atoms in a component", "components", "atoms"]
+    write_table(columns, [(c.size, c.components, c.atoms) for c in compiled.components])
+    if output is not None:
+        say(f"stored: {output}")

@@ -1,0 +1,69 @@
+"""``knowreason eval``: how good, beside what anyone would try first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from knowreason.cli.screen import say, write_json, write_table
+from knowreason.cli.verb_options import ProjectOption
+
+if TYPE_CHECKING:
+    from knowreason.evaluate.evaluation import Evaluation
+    from knowreason.metrics.metrics import Estimate
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with other tables, named as in the project.")
+    ] = None,
+    project: ProjectOption = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Measure a run: each model, baselines, the reasoner, each rule left out."""
+    from knowreason.run.run_evaluation import evaluate_run, evaluation_record
+
+    evaluations = evaluate_run(run, data, project=project)
+    if json:
+        write_json([evaluation_record(evaluation) for evaluation in evaluations])
+        return
+    for evaluation in evaluations:
+        show(evaluation)
+
+
+def show(evaluation: Evaluation) -> None:
+    """The tables of one predicate."""
+    metrics = list(next(iter(evaluation.table.values())))
+    positives = int(evaluation.truth.sum())
+    title = (
+        f"{evaluation.predicate}: {len(evaluation.truth):,} held-back labels, {positives:,} true; "
+        "95 % intervals by bootstrap" + (" over slices" if evaluation.blocks is not None else "")
+    )
+    rows = [
+        (name, *(_figure(row[metric]) for metric in metrics))
+        for name, row in evaluation.table.items()
+    ]
+    write_table(["", *metrics], rows, title=title)
+    if evaluation.ablation:
+        left_out = [
+            (name, *(row[metric].value for metric in metrics))
+            for name, row in evaluation.ablation.items()
+        ]
+        write_table(["", *metrics], left_out, title="Rules left out (other weights kept)")
+    if evaluation.slices:
+        columns = list(evaluation.slices[0])
+        write_table(columns, [tuple(row.values()) for row in evaluation.slices], title="By slice")
+    for metric, difference in evaluation.difference.items():
+        verdict = "a tie" if difference.low <= 0 <= difference.high else "beyond chance"
+        other = evaluation.best_other[metric]
+        say(f"{metric}: {difference.value:+.3f} against {other} ({difference}): {verdict}")
+    for note in evaluation.notes:
+        say(note)
+
+
+def _figure(estimate: Estimate) -> str:
+    value, low, high = estimate.value, estimate.low, estimate.high
+    return f"{value:.3f}" if low != low else f"{value:.3f} ({low:.3f}-{high:.3f})"

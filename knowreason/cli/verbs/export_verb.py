@@ -1,0 +1,61 @@
+"""``knowreason export``: a factor graph in a format that other solvers read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowreason.cli.screen import say, show_warnings, write_json, write_table
+from knowreason.cli.verb_options import ProjectOption
+
+
+class GraphFormat(StrEnum):
+    """Formats of factor graphs."""
+
+    uai = "uai"
+
+
+def export(
+    source: Annotated[Path, typer.Argument(help="Project, run folder, or rule file (.kr).")],
+    facts: Annotated[Path | None, typer.Argument(help="Facts file of a rule file.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write.")] = Path(
+        "net.uai"
+    ),
+    format: Annotated[GraphFormat, typer.Option(help="Of the file.")] = GraphFormat.uai,
+    force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
+    project: ProjectOption = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Write a factor graph, known truths folded in; shows which atom each state is."""
+    from knowreason.disk import whole_file
+    from knowreason.errors import ProjectError
+    from knowreason.factors.uai import write_uai
+    from knowreason.run.ground_files import ground_source
+
+    for file in (source, facts):
+        if file is not None and not file.exists():
+            raise ProjectError(f"there is no file `{file}`", code="KR915")
+    if source.suffix == ".kr" and facts is None:
+        raise ProjectError("a rule file takes a facts file", code="KR929")
+    if output.exists() and not force:
+        raise ProjectError(
+            f"`{output}` is there already", code="KR914", help="choose another name or --force"
+        )
+    grounding = ground_source(source, facts, project=project)
+    show_warnings(grounding.warnings)
+    with whole_file(output) as partial:
+        variables = write_uai(grounding.graph, partial)
+    rows = []
+    for variable in range(variables.count):
+        states = variables.atom[variables.offsets[variable] : variables.offsets[variable + 1]]
+        for state, atom in enumerate(states.tolist()):
+            if atom >= 0:
+                rows.append((variable, state, grounding.atom_name(atom)))
+    if json:
+        write_json([{"variable": v, "state": s, "atom": name} for v, s, name in rows])
+    else:
+        write_table(["variable", "state", "atom"], rows)
+    say(f"{variables.count:,} variables ({format.value}): {output}")

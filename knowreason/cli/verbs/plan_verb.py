@@ -1,0 +1,35 @@
+"""``knowreason plan``: what grounding would cost, before it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowreason.cli.screen import show_warnings, write_json, write_table
+from knowreason.cli.verb_options import SetOption, settings_of
+
+
+def plan(
+    project: Annotated[Path, typer.Argument(help="Project file or its directory.")],
+    set: SetOption = None,
+    limit: Annotated[int, typer.Option(help="Refuse above so many rows a rule; 0: as set.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Predicted groundings, memory and time of each rule."""
+    from knowreason.grounding import plan as plan_grounding
+    from knowreason.project.project_file import load_project
+    from knowreason.run.run_training import load_parts
+
+    loaded = load_project(project, settings_of(set))
+    train = load_parts(loaded).train
+    predicted = plan_grounding(train.program, train, limit=limit or loaded.ground_limit)
+    show_warnings((*train.warnings, *predicted.warnings))
+    if json:
+        write_json(predicted)
+        return
+    rows = [
+        (r.rule, r.rows, r.bytes / 1e6, r.seconds, " x ".join(r.joins)) for r in predicted.rules
+    ]
+    write_table(["rule", "rows", "MB", "seconds", "join"], rows)

@@ -1,0 +1,55 @@
+"""``knowreason predict``: marginals on new data, no retraining."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowreason.cli.screen import progress_bar, say, write_json, write_table
+from knowreason.cli.verb_options import ProjectOption
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with today's tables, named as in the project.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=".parquet or .csv")] = None,
+    predicate: Annotated[str, typer.Option(help="Which predicate, where several are asked.")] = "",
+    map: Annotated[bool, typer.Option("--map", help="The most probable world instead.")] = False,
+    adapt: Annotated[
+        bool | None,
+        typer.Option(help="Discount models that broke since training; default: the project's."),
+    ] = None,
+    top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
+    force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
+    project: ProjectOption = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Predict with a stored run."""
+    from knowreason.run.run_prediction import check_output, predict_run, save_table
+
+    if output is not None:
+        check_output(output, run, data, replace=force)
+    with progress_bar() as progress:
+        predictions = predict_run(
+            run,
+            data,
+            predicate=predicate,
+            most_probable=map,
+            adapt=None if adapt is None else "reliability" if adapt else "",
+            project=project,
+            progress=progress,
+        )
+    table = predictions.table.slice(0, top) if top else predictions.table
+    if json:
+        write_json(table.to_pylist())
+    elif output is None:
+        write_table(table.column_names, zip(*table.to_pydict().values(), strict=True))
+    else:
+        save_table(table, output)
+        say(f"{table.num_rows:,} rows: {output}")
+    for note in predictions.notes:
+        say(note)

@@ -1,0 +1,67 @@
+"""``knowreason train``: models, then weights; a run folder."""
+
+from __future__ import annotations
+
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from knowreason.cli.screen import progress_bar, say, show_warnings, write_json, write_table
+from knowreason.cli.verb_options import SetOption, settings_of
+
+if TYPE_CHECKING:
+    from knowreason.run.run_folder import Run
+
+
+def train(
+    project: Annotated[Path, typer.Argument(help="Project file or its directory.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder.")] = None,
+    set: SetOption = None,
+    labels: Annotated[str, typer.Option(help="`none` keeps every weight at its prior.")] = "",
+    resume: Annotated[bool, typer.Option(help="Go on with an interrupted run.")] = False,
+    force: Annotated[bool, typer.Option(help="Replace a run that is there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Fit the models, learn the weights, write a run folder."""
+    from knowreason.project.project_file import load_project
+    from knowreason.run.run_training import has_interrupted_run
+    from knowreason.run.run_training import train as train_project
+
+    settings = settings_of(set)
+    if labels:
+        settings["learn.labels"] = labels
+    loaded = load_project(project, settings)
+    target = output or Path("runs") / loaded.name
+    if has_interrupted_run(target) and not resume:
+        say("an interrupted run is replaced (--resume would go on with it)")
+    with progress_bar() as progress:
+        run = train_project(loaded, target, resume=resume, force=force, progress=progress)
+    fit, grounding = run.reasoner.fit_, run.reasoner.grounding_
+    show_warnings(grounding.warnings)
+    rows = [
+        (w.name, w.prior_mean, w.value, _error(w.standard_error), w.status)
+        for w in run.reasoner.weights_
+    ]
+    if json:
+        write_json({"run": str(target), "weights": list(run.reasoner.weights_)})
+    else:
+        write_table(["weight", "prior", "learned", "+-", "what the data said"], rows)
+    for line in (*fit.estimators, *fit.notes, *_model_reports(run)):
+        say(str(line))
+    if (target / "report.html").is_file():
+        say(f"report: {target / 'report.html'}")
+    say(f"run folder: {target} ({run.manifest['seconds']:.1f} s)")
+
+
+def _error(value: float) -> float | None:
+    """The standard error, blank where the method gives none."""
+    return value if isfinite(value) else None
+
+
+def _model_reports(run: Run) -> list[str]:
+    return [
+        f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
+        for model in run.reasoner.models_
+    ]

@@ -1,0 +1,1 @@
+"""Tables of names become the encoded tables of a data set."""

@@ -1,0 +1,173 @@
+"""Edges for graph models: tables of source, target, time and features, with ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.data.features import FeatureTable
+from knowreason.data.id_tables import Ids
+from knowreason.data.name_encoding import UNKNOWN
+
+
+@dataclass(frozen=True)
+class EdgeList:
+    """A table of edges before it is bound.
+
+    ``source``, ``target`` and ``key`` are columns, with the domain after a colon where it
+    does not follow from the program (``"src:Host"``): a column called as a named argument
+    of a predicate has that argument's domain, and one called as a domain is of it.
+
+    Attributes:
+        table: anything :func:`~knowreason.data.binding.frames.read_frame` reads.
+        source, target: columns of the nodes.
+        key: column of the thing the edge is (an event, a payment), if it is one.
+        time: column of times (datetimes, ISO texts) or of numbers.
+        features: columns of edge features.
+        categorical: those of them whose numbers are codes.
+        name: name of the relation; predicate-like, used as PyG's edge type.
+    """
+
+    table: Any
+    source: str
+    target: str
+    key: str | None = None
+    time: str | None = None
+    features: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    name: str = "to"
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Encoded edges of one relation, in the order of the table.
+
+    Attributes:
+        name: of the relation.
+        source_domain, target_domain: domains of the nodes.
+        source, target: ``int32[m]`` ids.
+        key_domain: domain of the thing an edge is, ``None`` if it is none.
+        key: ``int32[m]`` ids of those things.
+        time: ``int64[m]`` microseconds (``time_sort`` ``"time"``) or numbers as given.
+        time_sort: ``time``, ``int``, ``float`` or ``None``.
+        features: ``m`` rows.
+    """
+
+    name: str
+    source_domain: str
+    target_domain: str
+    source: Ids
+    target: Ids
+    features: FeatureTable
+    key_domain: str | None = None
+    key: Ids | None = None
+    time: NDArray[np.int64] | NDArray[np.float64] | None = None
+    time_sort: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def edge_type(self) -> tuple[str, str, str]:
+        """``(source domain, name, target domain)``, as PyG has it."""
+        return self.source_domain, self.name, self.target_domain
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> Edges:
+        """Some of the edges (indices or mask)."""
+        return replace(
+            self,
+            source=self.source[rows],
+            target=self.target[rows],
+            key=None if self.key is None else self.key[rows],
+            time=None if self.time is None else self.time[rows],
+            features=self.features.take(rows),
+        )
+
+    def renumbered(self, new_ids: Mapping[str, Ids]) -> Edges:
+        """Edges among the things that stay, with their new ids.
+
+        ``new_ids`` maps the old ids of a domain to new ones, -1 for a thing that goes.
+        """
+
+        def renumber(domain: str | None, ids: Ids | None) -> Ids | None:
+            if ids is None or domain is None or domain not in new_ids:
+                return ids
+            return new_ids[domain][ids]
+
+        source = renumber(self.source_domain, self.source)
+        target = renumber(self.target_domain, self.target)
+        key = renumber(self.key_domain, self.key)
+        assert source is not None
+        assert target is not None
+        keep = (source != UNKNOWN) & (target != UNKNOWN)
+        if key is not None:
+            keep &= key != UNKNOWN
+        return replace(self, source=source, target=target, key=key).take(keep)
+
+
+@dataclass(frozen=True, eq=False)
+class GraphTables:
+    """The edges of a data set, one :class:`Edges` a relation."""
+
+    relations: tuple[Edges, ...]
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Domains whose things are nodes, in order of appearance."""
+        both = [d for e in self.relations for d in (e.source_domain, e.target_domain)]
+        return tuple(dict.fromkeys(both))
+
+    def edges(self, name: str | None = None) -> Edges:
+        """The relation of that name; the only one when no name is given.
+
+        Raises:
+            KeyError: when there is none, or no single one.
+        """
+        named = [e for e in self.relations if name is None or e.name == name]
+        if len(named) != 1:
+            raise KeyError(f"{len(named)} relations called {name!r}")
+        return named[0]
+
+
+class Snapshots(NamedTuple):
+    """Edges cut into windows of time.
+
+    Attributes:
+        order: ``int64[m]``, edges by time (stable).
+        offsets: ``int64[windows + 1]``; window i is ``order[offsets[i]:offsets[i + 1]]``.
+        start: start of each window, in units of ``Edges.time``.
+    """
+
+    order: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    start: NDArray[np.int64] | NDArray[np.floating]
+
+
+def snapshots(edges: Edges, width: float, origin: float | None = None) -> Snapshots:
+    """Edges cut into windows ``[origin + i * width, origin + (i + 1) * width)``.
+
+    Args:
+        edges: with times; edges before ``origin`` are left out.
+        width: of a window, in units of ``edges.time`` (microseconds for times).
+        origin: start of window 0; the earliest edge by default. Empty windows are kept.
+
+    Raises:
+        ValueError: for edges without times or a width that is not positive.
+    """
+    if edges.time is None:
+        raise ValueError(f"the edges of `{edges.name}` have no times")
+    if not width > 0:
+        raise ValueError(f"a window of width {width} holds nothing")
+    if not len(edges):
+        return Snapshots(np.empty(0, np.int64), np.zeros(1, np.int64), edges.time)
+    first = edges.time.min() if origin is None else origin
+    window = np.floor_divide(edges.time - first, width).astype(np.int64)
+    order = np.argsort(edges.time, kind="stable")
+    order = order[window[order] >= 0]
+    count = int(window.max()) + 1
+    offsets = np.searchsorted(window[order], np.arange(count + 1))
+    return Snapshots(order, offsets, first + np.arange(count) * width)

@@ -1,0 +1,1 @@
+"""Graphs of other libraries as tables of a data set, and back."""

@@ -1,0 +1,1 @@
+"""Past and future, training and test, labels as history."""

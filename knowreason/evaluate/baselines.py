@@ -1,0 +1,202 @@
+"""What anyone would try first: the rows that stand beside the reasoner in every table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+
+from knowreason.beliefs.beliefs import Beliefs, said
+from knowreason.data import Dataset
+from knowreason.errors import KnowreasonError
+from knowreason.factors import OPEN, AtomSpan
+from knowreason.factors.factor_graph import FactorGraph
+from knowreason.factors.model_output import ModelOutput
+from knowreason.grounding import Grounding
+from knowreason.models import make, predicted
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SplitSide:
+    """Models' ratios and truth of a predicate's atoms on one side of a split.
+
+    Attributes:
+        ratios: ``float64[n, m]``, one column a model.
+        neighbours: ``float64[n, m]``, means over atoms that share a factor or an unknown.
+        atoms: ``int64[n]`` within the span of the predicate.
+        truth: ``bool[n]``.
+    """
+
+    ratios: NDArray[np.float64]
+    neighbours: NDArray[np.float64]
+    atoms: NDArray[np.int64]
+    truth: NDArray[np.bool_]
+
+
+def baseline_scores(
+    predicate: str,
+    training: Grounding,
+    training_labels: NDArray[np.int8],
+    training_outputs: tuple[ModelOutput, ...],
+    beliefs: Beliefs,
+    asked: NDArray[np.int64],
+) -> tuple[dict[str, Scores], tuple[str, ...]]:
+    """Log-odds of each baseline for the asked atoms.
+
+    Args:
+        predicate: query predicate; of a functional one each state is an atom.
+        training: grounding that was learned from.
+        training_labels: ``int8[n]`` labels that were learned from.
+        training_outputs: out-of-fold outputs on the training data.
+        beliefs: about the test data.
+        asked: atoms to score.
+
+    Returns:
+        Scores by name, and notes about baselines that could not be made.
+    """
+    span = beliefs.grounding.span(predicate)
+    outputs = [output for output in beliefs.outputs if output.predicate == predicate]
+    fitted = [output for output in training_outputs if output.predicate == predicate]
+    local = asked - span.start
+    scores = {f"model {output.model}": log_odds_of(output, span)[local] for output in outputs}
+    if len(outputs) > 1:
+        ratios = np.stack([output.llr for output in outputs], axis=1).astype(np.float64)
+        scores["average of models"] = ratios.mean(axis=1)[local]
+    labels = training_labels[training.span(predicate).start : training.span(predicate).stop]
+    labelled = np.flatnonzero(labels != OPEN)
+    notes: list[str] = []
+    if len(np.unique(labels[labelled])) == 2:
+        if fitted:
+            past = side(
+                training.graph, training.span(predicate), fitted, labelled, labels[labelled] == 1
+            )
+            now = side(beliefs.grounding.graph, span, outputs, local, np.zeros(len(local), bool))
+            scores |= stacked(past, now)
+        scores |= _trees(training.data, beliefs.grounding.data, span, local, notes)
+    return scores, tuple(notes)
+
+
+def log_odds_of(output: ModelOutput, span: AtomSpan) -> Scores:
+    """``float64[n]``: log-odds of each atom alone, of a functional predicate's states too."""
+    values = said(output, span)
+    if span.functional_position is None:
+        return values
+    return np.asarray(values - np.log1p(-np.exp(np.minimum(values, -1e-6))))
+
+
+def side(
+    graph: FactorGraph,
+    span: AtomSpan,
+    outputs: list[ModelOutput],
+    atoms: NDArray[np.int64],
+    truth: NDArray[np.bool_],
+) -> SplitSide:
+    """Ratios and neighbour means of some atoms."""
+    ratios = np.stack([output.llr for output in outputs], axis=1).astype(np.float64)
+    return SplitSide(ratios[atoms], neighbour_means(graph, span, ratios)[atoms], atoms, truth)
+
+
+def stacked(past: SplitSide, now: SplitSide) -> dict[str, Scores]:
+    """Logistic regression on the ratios, without and with neighbours' means."""
+    both = (
+        np.concatenate([past.ratios, past.neighbours], axis=1),
+        np.concatenate([now.ratios, now.neighbours], axis=1),
+    )
+    return {
+        "stacking (logistic)": _logistic(past.ratios, past.truth, now.ratios),
+        "stacking + neighbours' mean": _logistic(both[0], past.truth, both[1]),
+    }
+
+
+def neighbour_means(
+    graph: FactorGraph, span: AtomSpan, values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """``float64[n, m]``: means over atoms of the span that share a factor with each atom.
+
+    Atoms tied through an unknown of another predicate (a hub) are neighbours as well; they
+    enter as the mean over the hub's atoms.
+    """
+    adjacency = atom_adjacency(graph)
+    inside = slice(span.start, span.stop)
+    direct = adjacency[inside, inside]
+    total = direct @ values
+    count = np.asarray(direct.sum(axis=1)).ravel()
+    outside = np.ones(graph.atom_count, dtype=bool)
+    outside[inside] = False
+    to_hubs = adjacency[inside][:, np.flatnonzero(outside)]
+    of_hub = np.asarray(to_hubs.sum(axis=0)).ravel()
+    hub_mean = (to_hubs.T @ values) / np.maximum(of_hub, 1)[:, None]
+    total = total + to_hubs @ hub_mean
+    count = count + np.asarray(to_hubs.sum(axis=1)).ravel()
+    return np.asarray(total / np.maximum(count, 1)[:, None])
+
+
+def atom_adjacency(graph: FactorGraph) -> sparse.csr_matrix:
+    """``[n, n]`` 0/1: atoms that stand in one ground factor."""
+    rows, columns = [], []
+    for part in graph.couplings:
+        if part.offsets is not None:
+            continue
+        atoms = part.atoms.numpy()
+        for one in range(atoms.shape[1]):
+            for two in range(atoms.shape[1]):
+                if one != two:
+                    rows.append(atoms[:, one])
+                    columns.append(atoms[:, two])
+    if not rows:
+        return sparse.csr_matrix((graph.atom_count, graph.atom_count))
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    matrix = sparse.coo_matrix(
+        (np.ones(len(row), dtype=np.float32), (row, column)), shape=(graph.atom_count,) * 2
+    ).tocsr()
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def _logistic(
+    past: NDArray[np.float64], truth: NDArray[np.bool_], now: NDArray[np.float64]
+) -> Scores:
+    model = LogisticRegression(max_iter=1000).fit(past, truth)
+    return np.asarray(model.decision_function(now), dtype=np.float64)
+
+
+def _trees(
+    training: Dataset,
+    test: Dataset,
+    span: AtomSpan,
+    local: NDArray[np.int64],
+    notes: list[str],
+) -> dict[str, Scores]:
+    wanted: Mapping[str, tuple[str, ...] | None] = {
+        "boosted trees (own features)": None,
+        "boosted trees (+ definitions)": derived_features(training, span.predicate),
+    }
+    scores: dict[str, Scores] = {}
+    for name, features in wanted.items():
+        try:
+            model = make("trees", {"features": features, "hops": 0})
+            model.fit(training, span.predicate)
+            output = predicted(model, test, span.predicate, "trees")
+            scores[name] = log_odds_of(output, span)[local]
+        except KnowreasonError as error:
+            notes.append(f"{name}: not made, {error.diagnostics[0].message}")
+    return scores
+
+
+def derived_features(data: Dataset, predicate: str) -> tuple[str, ...]:
+    """Every attribute and definition over one thing of the predicate, and all columns."""
+    program = data.program
+    sorts = program.sorts_of(predicate)
+    names = [a.name for a in program.attributes if a.sorts[0] in sorts and len(a.sorts) == 1]
+    names += [
+        d.name
+        for d in program.definitions
+        if len(d.sorts) == 1 and d.sorts[0] in sorts and not d.is_predicate
+    ]
+    return ("*", *names) if any(sort in data.features for sort in sorts) else tuple(names)

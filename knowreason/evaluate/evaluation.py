@@ -1,0 +1,230 @@
+"""``eval``: how good, beside what anyone would try first, and what each rule adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from knowreason.beliefs.beliefs import Beliefs
+from knowreason.data import Dataset
+from knowreason.data.id_tables import VALUE, id_columns
+from knowreason.evaluate.baselines import baseline_scores
+from knowreason.evaluate.stability import Stability, stability
+from knowreason.factors import FactorGraph
+from knowreason.inference import infer
+from knowreason.metrics.metrics import (
+    DEFAULT_METRICS,
+    CalibrationCurve,
+    Estimate,
+    by_block,
+    calibration_curve,
+    evaluate,
+    metric,
+    paired_difference,
+)
+from knowreason.reasoner.fit_steps import training_labels
+from knowreason.reasoner.reasoner import Reasoner, hidden_truth
+
+REASONER = "reasoner"
+UNADAPTED = "reasoner, unadapted"
+OURS = (REASONER, UNADAPTED)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything measured about one predicate.
+
+    Attributes:
+        predicate: which.
+        atoms: ``int64[n]`` asked atoms with a held-back label.
+        truth: ``bool[n]``.
+        scores: log-odds by name; ``reasoner`` is ours.
+        table: ``table[name][metric]``.
+        ablation: the reasoner with one rule left out, weights kept.
+        difference: reasoner less the best other row, by metric, paired.
+        best_other: that row's name, by metric.
+        blocks: ``int64[n]`` slice of each atom, where intervals are by slice.
+        slices: per slice the first metric of the reasoner, count and positives.
+        curve: calibration of the reasoner.
+        notes: what the reader must know.
+        stability: how conclusions move when a rule is left out or weights are resampled.
+    """
+
+    predicate: str
+    atoms: NDArray[np.int64]
+    truth: NDArray[np.bool_]
+    scores: Mapping[str, NDArray[np.float64]]
+    table: Mapping[str, Mapping[str, Estimate]]
+    ablation: Mapping[str, Mapping[str, Estimate]]
+    difference: Mapping[str, Estimate]
+    best_other: Mapping[str, str]
+    curve: CalibrationCurve
+    blocks: NDArray[np.int64] | None = None
+    slices: tuple[Mapping[str, float], ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    stability: tuple[Stability, ...] = ()
+
+
+def evaluate_reasoner(
+    reasoner: Reasoner,
+    training: Dataset,
+    beliefs: Beliefs,
+    predicate: str,
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    by: str = "",
+    ablate: bool = True,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure a fitted reasoner on a test part.
+
+    Args:
+        reasoner: fitted.
+        training: what it was fitted on.
+        beliefs: its beliefs about the test part, which has hidden labels.
+        predicate: Boolean or functional query predicate; of a functional one every state
+            is an atom, and baselines are the models alone.
+        metrics: names for :func:`knowreason.metrics.metrics.metric`.
+        by: attribute whose values are the blocks of the bootstrap and the slices.
+        ablate: also leave each rule out.
+        seed: of the bootstrap.
+    """
+    atoms, truth = hidden_truth(beliefs, predicate)
+    grounding = reasoner.training_grounding(training)
+    outputs = tuple(model.fitted.output for model in reasoner.models_)
+    labels = training_labels(grounding, reasoner.models_, reasoner.settings)
+    plain = beliefs.unadapted or beliefs
+    scores, notes = baseline_scores(predicate, grounding, labels, outputs, plain, atoms)
+    if beliefs.unadapted is not None:
+        scores[UNADAPTED] = plain.posterior.log_odds.numpy()[atoms]
+    scores[REASONER] = beliefs.posterior.log_odds.numpy()[atoms]
+    blocks = block_of(beliefs, predicate, atoms, by) if by else None
+    table = evaluate(truth, scores, metrics, blocks=blocks, seed=seed)
+    best = {name: _best_other(table, name) for name in metrics}
+    without = _without_rules(beliefs, reasoner, atoms) if ablate else {}
+    interval = None if beliefs.interval is None else beliefs.interval[:, atoms]
+    return Evaluation(
+        predicate,
+        atoms,
+        truth,
+        scores,
+        table,
+        evaluate(truth, without, metrics, blocks=blocks, resamples=0),
+        {
+            name: paired_difference(
+                truth, scores[REASONER], scores[other], name, blocks=blocks, seed=seed
+            )
+            for name, other in best.items()
+            if other
+        },
+        best,
+        calibration_curve(truth, scores[REASONER]),
+        blocks,
+        slice_table(truth, scores[REASONER], blocks, metrics),
+        (*notes, *_pooled_note(truth, blocks)),
+        stability(scores[REASONER], without, interval),
+    )
+
+
+def block_of(
+    beliefs: Beliefs, predicate: str, atoms: NDArray[np.int64], attribute: str
+) -> NDArray[np.int64] | None:
+    """``int64[n]``: code of the attribute's value for each atom; ``None`` where it has none."""
+    grounding = beliefs.grounding
+    declared = grounding.program.attribute(attribute)
+    sorts = grounding.program.sorts_of(predicate)
+    if declared.sorts[0] not in sorts:
+        return None
+    position = sorts.index(declared.sorts[0])
+    table = grounding.data.attributes[attribute]
+    values = table.column(VALUE).to_numpy(zero_copy_only=False)
+    of_thing = np.full(grounding.data.count(declared.sorts[0]), -1, dtype=np.int64)
+    codes = values.astype(np.int64) if np.issubdtype(values.dtype, np.integer) else None
+    if codes is None:
+        codes = np.unique(values, return_inverse=True)[1]
+    of_thing[id_columns(table)[0]] = codes
+    span = grounding.span(predicate)
+    return of_thing[span.arguments[atoms - span.start, position]]
+
+
+def slice_table(
+    truth: NDArray[np.bool_],
+    log_odds: NDArray[np.float64],
+    blocks: NDArray[np.int64] | None,
+    metrics: Sequence[str],
+) -> tuple[dict[str, float], ...]:
+    """One row a slice: atoms, positives, ranking metrics."""
+    if blocks is None:
+        return ()
+    shown = [name for name in metrics if not metric(name).lower_is_better][:2]
+    figures = {name: by_block(truth, log_odds, blocks, name) for name in shown}
+    return tuple(
+        {
+            "slice": int(which),
+            "atoms": int((blocks == which).sum()),
+            "true": int(truth[blocks == which].sum()),
+            **{name: figures[name][int(which)] for name in shown},
+        }
+        for which in np.unique(blocks)
+    )
+
+
+def without_rule(graph: FactorGraph, rule: int) -> FactorGraph:
+    """The graph without the soft ground factors of a rule."""
+    kept = (part for part in graph.factors if part.rule != rule or part.is_hard)
+    return replace(graph, factors=tuple(kept))
+
+
+def _without_rules(
+    beliefs: Beliefs, reasoner: Reasoner, atoms: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    scores = {}
+    program = beliefs.grounding.program
+    for index, rule in enumerate(program.rules):
+        graph = without_rule(beliefs.grounding.graph, index)
+        scores[f"without {rule.name}"] = _marginals(graph, reasoner)[atoms]
+    if program.rules:
+        graph = beliefs.grounding.graph
+        for index, rule in enumerate(program.rules):
+            if rule.weight.kind != "hard":
+                graph = without_rule(graph, index)
+        scores["without any soft rule"] = _marginals(graph, reasoner)[atoms]
+    return scores
+
+
+def _marginals(graph: FactorGraph, reasoner: Reasoner) -> NDArray[np.float64]:
+    posterior = infer(
+        graph,
+        reasoner.engine,
+        seed=reasoner.seed,
+        device=reasoner.device,
+        **reasoner.settings.infer,
+    )
+    return np.asarray(posterior.log_odds.to(torch.float64).numpy())
+
+
+def _best_other(table: Mapping[str, Mapping[str, Estimate]], name: str) -> str:
+    figures = {row: figure[name].value for row, figure in table.items() if row not in OURS}
+    figures = {row: value for row, value in figures.items() if np.isfinite(value)}
+    if not figures:
+        return ""
+    choose = min if metric(name).lower_is_better else max
+    return choose(figures, key=figures.__getitem__)
+
+
+def _pooled_note(truth: NDArray[np.bool_], blocks: NDArray[np.int64] | None) -> tuple[str, ...]:
+    """A pooled figure that two slices dominate is said to be so."""
+    if blocks is None or truth.sum() == 0:
+        return ()
+    positives = np.bincount(np.unique(blocks, return_inverse=True)[1], weights=truth)
+    share = np.sort(positives)[::-1][:2].sum() / truth.sum()
+    if share < 0.5 or len(positives) < 4:
+        return ()
+    return (
+        f"{share:.0%} of the true atoms lie in two of {len(positives)} slices: pooled figures "
+        "speak mostly of these, so read the table by slice",
+    )

@@ -1,0 +1,1 @@
+"""Connected components of a factor graph, their shapes and their scopes."""

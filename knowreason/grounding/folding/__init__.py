@@ -1,0 +1,1 @@
+"""Rows of a plan folded against the evidence into ground factors."""

@@ -1,0 +1,224 @@
+"""Listing the settings a rule is grounded over, with everything observed about each.
+
+A :class:`Listing` is a query: one row a setting, a column a variable, and columns for
+the terms and crisp formulas that its residual needs. A :class:`Frame` is a batch of its
+rows as numpy arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlglot import exp
+
+from knowreason.grounding.folding.auxiliary_atoms import (
+    FALSE_LITERAL,
+    TRUE_LITERAL,
+    UNKNOWN_LITERAL,
+    Codes,
+)
+from knowreason.grounding.plan.formula_tree import Crisp, Node, OpenCount, OpenLiteral
+from knowreason.grounding.plan.rule_plan import leaves
+from knowreason.grounding.relational.conjunctive_query import Conjunction
+from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.relational.term_sql import column
+from knowreason.logic import (
+    VALUE_SORTS,
+    And,
+    Constant,
+    Formula,
+    Term,
+    Variable,
+)
+
+NO_THING = -1  # id of a missing value
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A query over the settings of some variables.
+
+    Attributes:
+        relations: where it runs.
+        tree: the query.
+        conjunction: its joins and conditions.
+        variables: name of each variable, and its column.
+        crisp: column of each crisp leaf.
+        terms: column of each term that is neither a variable nor a constant.
+    """
+
+    relations: Relations
+    tree: exp.Select
+    conjunction: Conjunction
+    variables: Mapping[str, str]
+    crisp: Mapping[Crisp, str]
+    terms: Mapping[Term, str]
+
+    @property
+    def joins(self) -> bool:
+        """Whether tables are joined, so that rows may come in any order."""
+        return bool(self.tree.args.get("joins"))
+
+    def dropped(self) -> exp.Select:
+        """The query for settings that a missing value makes unknown."""
+        return self.conjunction.dropped()
+
+    def frames(self, batch_rows: int = 1_000_000) -> Iterator[Frame]:
+        """Its rows in batches."""
+        for batch in self.relations.arrow(self.tree, batch_rows):
+            if batch.num_rows:
+                yield Frame(self, batch.num_rows, batch)
+
+    def frame(self) -> Frame:
+        """All its rows at once, in order of key and variables."""
+        tree = self.tree
+        if self.joins:
+            names = [name for name in tree.named_selects if name == "key" or name[0] == "v"]
+            in_order = [exp.column(name, quoted=True) for name in names]
+            tree = tree.copy().order_by(*in_order) if in_order else tree
+        table = self.relations.arrow(tree).read_all().combine_chunks()
+        return Frame(self, table.num_rows, table)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Settings of the variables around a count, to list its entries for.
+
+    Attributes:
+        table: ``a0 ..`` one column a variable, and ``key``.
+        variables: the variables.
+    """
+
+    table: pa.Table
+    variables: tuple[Variable, ...]
+
+
+def listing(
+    relations: Relations,
+    guards: Sequence[Formula],
+    variables: Sequence[Variable],
+    node: Node,
+    terms: Sequence[Term] = (),
+    keys: Keys | None = None,
+) -> Listing:
+    """The query for the settings of ``variables`` in which all guards hold.
+
+    Args:
+        relations: everything observed.
+        guards: crisp formulas.
+        variables: one row a setting of these.
+        node: formula whose leaves are needed.
+        terms: further terms needed.
+        keys: settings of other variables to list for.
+    """
+    conjunction = Conjunction(relations)
+    outputs: dict[str, exp.Expr] = {}
+    if keys is not None:
+        alias = conjunction.join_table(relations.register("keys", keys.table), keys.variables)
+        outputs["key"] = column(alias, "key")
+    if guards:
+        conjunction.satisfy(guards[0] if len(guards) == 1 else And(tuple(guards)), variables)
+    for variable in variables:
+        conjunction.range_over(variable)
+    names = {name: f"v{i}" for i, name in enumerate(conjunction.columns)}
+    outputs |= {names[name]: place for name, place in conjunction.columns.items()}
+    crisp = {leaf: f"c{i}" for i, leaf in enumerate(_crisp_leaves(node))}
+    outputs |= {name: conjunction.condition(leaf.formula) for leaf, name in crisp.items()}
+    needed = dict.fromkeys([*_leaf_terms(node), *(t for t in terms if not _is_plain(t))])
+    places = {term: f"t{i}" for i, term in enumerate(needed)}
+    outputs |= {name: conjunction.term(term) for term, name in places.items()}
+    if not outputs:
+        outputs["one"] = exp.Literal.number(1)
+    tree = conjunction.select(outputs)
+    return Listing(relations, tree, conjunction, names, crisp, places)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A batch of settings.
+
+    Attributes:
+        listing: which query it is of.
+        rows: number of settings.
+        columns: the Arrow batch.
+    """
+
+    listing: Listing
+    rows: int
+    columns: pa.RecordBatch | pa.Table
+
+    def ids(self, term: Term) -> NDArray[np.int32]:
+        """``int32[rows]`` things a term stands for, ``-1`` where it has no value."""
+        if isinstance(term, Variable):
+            return self._array(self.listing.variables[term.name]).astype(np.int32, copy=False)
+        if isinstance(term, Constant):
+            thing = self.listing.relations.identity(term.sort, str(term.value))
+            return np.full(self.rows, thing, np.int32)
+        return self._array(self.listing.terms[term], NO_THING).astype(np.int32, copy=False)
+
+    def numbers(self, term: Term) -> NDArray[np.float64]:
+        """``float64[rows]`` values of a term, NaN where it has none."""
+        values = self.columns.column(self.listing.terms[term]).cast(pa.float64())
+        return np.asarray(values.to_numpy(zero_copy_only=False), np.float64)
+
+    def truth(self, leaf: Crisp) -> Codes:
+        """``int32[rows]`` literal codes of a crisp formula."""
+        values = self.columns.column(self.listing.crisp[leaf])
+        known = values.is_valid().to_numpy(zero_copy_only=False)
+        true = values.fill_null(False).to_numpy(zero_copy_only=False)
+        codes = np.where(true, TRUE_LITERAL, FALSE_LITERAL)
+        return np.where(known, codes, UNKNOWN_LITERAL).astype(np.int32)
+
+    def keys(self) -> NDArray[np.int32]:
+        """``int32[rows]`` which key each setting belongs to."""
+        return self._array("key")
+
+    def substitution(self, variables: Sequence[Variable]) -> NDArray[np.int32]:
+        """``int32[rows, len(variables)]`` things each variable stands for."""
+        out = np.empty((self.rows, len(variables)), np.int32)
+        for i, variable in enumerate(variables):
+            out[:, i] = self.ids(variable)
+        return out
+
+    def _array(self, name: str, missing: int | None = None) -> NDArray[np.int32]:
+        values = self.columns.column(name)
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        if missing is not None and values.null_count:
+            values = values.fill_null(missing)
+        return np.asarray(values.to_numpy(zero_copy_only=False))
+
+
+def _needed_leaves(node: Node) -> Iterator[Crisp | OpenLiteral | OpenCount]:
+    """Leaves whose columns a setting needs; those of a written list are among them."""
+    for leaf in leaves(node):
+        yield leaf
+        if isinstance(leaf, OpenCount) and not leaf.variables:
+            for entry in leaf.entries:
+                yield from _needed_leaves(entry)
+
+
+def _crisp_leaves(node: Node) -> tuple[Crisp, ...]:
+    return tuple(dict.fromkeys(leaf for leaf in _needed_leaves(node) if isinstance(leaf, Crisp)))
+
+
+def _leaf_terms(node: Node) -> Iterator[Term]:
+    """Terms in argument places and bounds of the leaves that need a column."""
+    for leaf in _needed_leaves(node):
+        terms: Sequence[object] = ()
+        if isinstance(leaf, OpenLiteral):
+            terms = leaf.atom.arguments
+        elif isinstance(leaf, OpenCount):
+            terms = (leaf.lower, leaf.upper)
+        yield from (t for t in terms if not isinstance(t, int | None) and not _is_plain(t))  # type: ignore[misc, arg-type]
+
+
+def _is_plain(term: Term) -> bool:
+    """Whether a term needs no column of its own."""
+    return isinstance(term, Variable) or (
+        isinstance(term, Constant) and term.sort not in VALUE_SORTS
+    )

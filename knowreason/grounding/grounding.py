@@ -1,0 +1,296 @@
+"""Grounding a program over data: the bridge from rules and tables to tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from knowreason.data import Dataset
+from knowreason.diagnostics import Diagnostic
+from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
+from knowreason.factors import OPEN, AtomSpan, AtomTable, FactorGraph, ParameterTable
+from knowreason.factors.model_output import ModelOutput
+from knowreason.grounding import factor_assembly as assemble
+from knowreason.grounding.atom_numbering import (
+    DEFAULT_LIMIT,
+    Numbering,
+    atom_text,
+    atom_values,
+    ids_of_names,
+    open_atoms,
+    spread_over_blocks,
+)
+from knowreason.grounding.folding.auxiliary_atoms import Auxiliary, atom_codes
+from knowreason.grounding.folding.column_files import ColumnStore
+from knowreason.grounding.folding.fold_kernels import literal_states
+from knowreason.grounding.folding.open_literals import Literals
+from knowreason.grounding.folding.rule_columns import Harvest
+from knowreason.grounding.folding.rule_folding import RuleRun, ground_rule
+from knowreason.grounding.plan.domain_products import too_large
+from knowreason.grounding.plan.rule_plan import plan_rule
+from knowreason.grounding.provenance import GroundRule, RuleProvenance, groundings_of
+from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.rule_parameters import parameter_table, rule_offsets
+from knowreason.grounding.rule_report import RuleReport, missing_rows, refuse_violated, unidentified
+from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
+from knowreason.logic import Program
+
+LabelUse = Literal["open", "evidence", "ignore"]
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """A program over data as a factor graph, and how each came from the other.
+
+    Attributes:
+        program, data: what was grounded.
+        atoms: which ground atom each index is.
+        parameters: names and priors of ``graph.theta``.
+        graph: the tensors.
+        labels: ``int8[n]`` visible training labels, ``-1`` where none; what they imply in
+            functional blocks included. Their atoms stay open in the graph.
+        hidden: ``int8[n]`` labels held back.
+        reports: one a rule.
+        provenance: one a rule: where its ground factors came from.
+        warnings: what the user should know.
+    """
+
+    program: Program
+    data: Dataset
+    atoms: AtomTable
+    parameters: ParameterTable
+    graph: FactorGraph
+    labels: NDArray[np.int8]
+    hidden: NDArray[np.int8]
+    reports: tuple[RuleReport, ...] = ()
+    provenance: tuple[RuleProvenance, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
+
+    def __repr__(self) -> str:
+        atoms = ", ".join(f"{s.stop - s.start:,} {n}" for n, s in self.atoms.spans.items())
+        factors = sum(report.open for report in self.reports)
+        return f"Grounding({atoms} atoms; {factors:,} open groundings of {len(self.reports)} rules)"
+
+    def span(self, predicate: str) -> AtomSpan:
+        """Atoms of an open predicate.
+
+        Raises:
+            UnknownNameError: for a predicate that has no open atoms.
+        """
+        if predicate not in self.atoms.spans:
+            raise UnknownNameError(
+                f"`{predicate}` has no open atoms",
+                code="KR650",
+                help=did_you_mean(predicate, self.atoms.spans),
+            )
+        return self.atoms.spans[predicate]
+
+    def atom_index(self, predicate: str, *names: object) -> int:
+        """Index of a ground atom.
+
+        Raises:
+            UnknownNameError: for an unknown name, or an atom outside its candidates.
+        """
+        self.span(predicate)
+        columns = ids_of_names(self.data, self.program, predicate, names)
+        index = int(self._numbering.find(predicate, columns, 1)[0])
+        if index < 0:
+            shown = ", ".join(f'"{name}"' for name in names)
+            raise UnknownNameError(
+                f"`{predicate}({shown})` is not among the candidates of `{predicate}`: it is false",
+                code="KR651",
+            )
+        return index
+
+    def atom_name(self, index: int) -> str:
+        """``Smokes("anna")``; auxiliary atoms are ``auxiliary 17``."""
+        return atom_text(index, self.atoms, self.program, self.data)
+
+    def groundings_of(self, atom: int, limit: int = 1000) -> list[GroundRule]:
+        """Ground factors an atom stands in, with names from the data."""
+        return groundings_of(self, atom, limit)
+
+    def with_models(self, outputs: Mapping[str, ModelOutput] | Iterable[ModelOutput]) -> Grounding:
+        """The same grounding with models' log-likelihood ratios as unary features.
+
+        Args:
+            outputs: each adds a parameter ``scale <model>``, or ``scale <model> for
+                <predicate>`` where the program declares the model for several predicates.
+
+        Raises:
+            GroundingError: KR652 for log-odds of a wrong length.
+        """
+        if isinstance(outputs, Mapping):
+            outputs = outputs.values()
+        named = [(self._scale_of(output), output) for output in outputs]
+        graph, parameters = assemble.with_models(self.graph, self.parameters, self.atoms, named)
+        return replace(self, graph=graph, parameters=parameters)
+
+    def _scale_of(self, output: ModelOutput) -> str:
+        declared = (model for model in self.program.models if model.name == output.model)
+        several = any(len(model.predicates) > 1 for model in declared)
+        return f"scale {output.model}" + (f" for {output.predicate}" if several else "")
+
+    @cached_property
+    def _numbering(self) -> Numbering:
+        return Numbering.of(self.atoms, self.program, self.data)
+
+
+def ground(
+    program: Program,
+    data: Dataset,
+    *,
+    limit: int = DEFAULT_LIMIT,
+    memory_limit: str = "4GB",
+    directory: str | Path | None = None,
+    labels: LabelUse = "open",
+    hard_violations: Literal["error", "drop"] = "error",
+    threads: int | None = None,
+    evaluated: Mapping[str, pa.Table] | None = None,
+) -> Grounding:
+    """The factor graph of a program over data, and where its factors came from.
+
+    Args:
+        program: checked program.
+        data: tables bound to it.
+        limit: most rows a rule, or atoms a predicate, may have.
+        memory_limit: of the relational engine.
+        directory: where columns are kept, memory-mapped; in memory when ``None``.
+        labels: visible labels stay ``open`` (to be clamped by a learner), become
+            ``evidence`` (known when predicting), or are ignored.
+        hard_violations: hard groundings that training labels make false are an error, or
+            dropped and counted.
+        threads: of the relational engine.
+        evaluated: tables of definitions evaluated on this data before.
+
+    Raises:
+        GroundingError: KR640-KR648, see ``knowreason explain-code``.
+    """
+    folder = None if directory is None else Path(directory)
+    with Relations(
+        program, data, memory_limit=memory_limit, threads=threads, known=evaluated
+    ) as relations:
+        table = open_atoms(program, data, limit, relations)
+        numbering = Numbering.of(table, program, data)
+        given = _known(program, data, table, numbering, labels)
+        parameters = parameter_table(program, data)
+        auxiliary = Auxiliary(table.count)
+        codes, states = atom_codes(given.evidence), literal_states(given.evidence)
+        pieces = assemble.Pieces.new(len(parameters))
+        reports: list[RuleReport] = []
+        origins: list[RuleProvenance] = []
+        warnings = list(given.warnings)
+
+        def named(atom: int) -> str:
+            return atom_text(atom, table, program, data)
+
+        for index, base in enumerate(rule_offsets(program, data)):
+            plan = plan_rule(program, index)
+            name = plan.rule.name
+            literals = Literals(
+                program, relations, numbering, states, codes, auxiliary, index, name, limit
+            )
+            run = RuleRun(plan, literals, data, base)
+            harvest, report = _ground_one(run, folder, limit)
+            refuse_violated(harvest, plan.rule, data)
+            made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
+            reports.append(replace(report, merged=made.merged, open=made.open))
+            origins.append(made.provenance)
+            warnings.extend(warnings_of(plan, table, data, harvest.amount))
+            if not made.open and not plan.decided and not run.hard:
+                warnings.append(unidentified(plan.rule, report.candidate))
+    assemble.add_biases(pieces, program, table, parameters, given.evidence)
+    graph = assemble.factor_graph(pieces, program, table, parameters, given.evidence, auxiliary)
+    return Grounding(
+        program,
+        data,
+        AtomTable(table.spans, auxiliary.next_atom),
+        parameters,
+        graph,
+        _padded(given.labels, auxiliary.next_atom),
+        _padded(given.hidden, auxiliary.next_atom),
+        tuple(reports),
+        tuple(origins),
+        tuple(warnings),
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    evidence: NDArray[np.int8]
+    labels: NDArray[np.int8]
+    hidden: NDArray[np.int8]
+    warnings: tuple[Diagnostic, ...]
+
+
+def _known(
+    program: Program, data: Dataset, table: AtomTable, numbering: Numbering, use: LabelUse
+) -> _Known:
+    evidence, outside = atom_values(numbering, data.evidence, table.count)
+    for predicate, count in outside.items():
+        raise GroundingError(
+            f"{count:,} true evidence atom(s) of `{predicate}` are not among its candidates",
+            code="KR643",
+            help=f"widen what `{predicate}` is declared `within`, or drop those rows",
+        )
+    labels, lost = atom_values(numbering, data.labels, table.count)
+    warnings = [
+        Diagnostic(
+            "KR663",
+            f"{count:,} true label(s) of `{predicate}` are not among its candidates, so no "
+            "answer can find them",
+            "warning",
+        )
+        for predicate, count in lost.items()
+    ]
+    hidden, _ = atom_values(numbering, data.hidden, table.count)
+    if use == "evidence":
+        evidence = np.where(evidence == OPEN, labels, evidence)
+    if use != "open":
+        labels = np.full(table.count, OPEN, np.int8)
+    evidence = spread_over_blocks(evidence, table, program, "the evidence")
+    labels = spread_over_blocks(labels, table, program, "the labels")
+    hidden = spread_over_blocks(hidden, table, program, "the hidden labels")
+    labels[evidence != OPEN] = OPEN
+    return _Known(evidence, labels, hidden, tuple(warnings))
+
+
+def _ground_one(run: RuleRun, folder: Path | None, limit: int) -> tuple[Harvest, RuleReport]:
+    relations, data = run.literals.relations, run.data
+    query = rule_query(relations, run.plan)
+    size = checked_size(relations, query.tree, limit)
+    if size is None:
+        estimate = relations.estimate(query.tree)
+        raise GroundingError(diagnostics=(too_large(run.plan, estimate, limit, data),))
+    columns = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
+    harvest = Harvest(ColumnStore(columns), run.parameters, query.joins)
+    seconds = 0.0
+    if not run.plan.decided or run.hard:
+        seconds = ground_rule(run, query, harvest)
+    unlisted = missing_rows(query, run.plan.guards, limit)
+    report = RuleReport(
+        rule=run.rule.name,
+        candidate=harvest.candidate,
+        satisfied=harvest.satisfied,
+        violated=harvest.violated,
+        missing=None if unlisted is None else unlisted + harvest.missing,
+        merged=0,
+        open=0,
+        seconds=seconds,
+        estimate=size[0],
+        decided=run.plan.decided,
+    )
+    return harvest, report
+
+
+def _padded(values: NDArray[np.int8], count: int) -> NDArray[np.int8]:
+    padded = np.full(count, OPEN, np.int8)
+    padded[: len(values)] = values
+    return padded

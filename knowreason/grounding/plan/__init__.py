@@ -1,0 +1,1 @@
+"""Logical plans: what a rule joins, computes and leaves open."""

@@ -1,0 +1,1 @@
+"""Plans as queries, run by DuckDB."""

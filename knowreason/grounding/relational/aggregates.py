@@ -1,0 +1,113 @@
+"""Aggregates as grouped subqueries, joined to the settings they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from knowreason.grounding.relational.aggregate_sql import amount, known_rows, summary
+from knowreason.grounding.relational.query_protocols import SettingsQuery
+from knowreason.grounding.relational.term_sql import (
+    aliased,
+    column,
+    defined_where,
+    grouped,
+    integral,
+    known,
+    literal,
+)
+from knowreason.grounding.relational.windows import history_query
+from knowreason.logic import INTEGER_SORTS, Aggregate, Variable
+from knowreason.logic.traversal import free_variables
+
+
+def aggregate(outer: SettingsQuery, term: Aggregate) -> exp.Expr:
+    """An aggregate as an expression over the variables that ``outer`` has bound.
+
+    Settings of the body are counted once. Rows whose value is missing do not take
+    part, except in ``count``, which has no value.
+    """
+    keys = free_variables(term)
+    query = history_query(outer, term, keys) or _grouped(outer, term, keys)
+    alias = outer.left_join(
+        exp.Subquery(this=query),
+        {f"k{i}": outer.term(variable) for i, variable in enumerate(keys)},
+    )
+    return total(outer, term, column(alias, "value"), column(alias, "rows"))
+
+
+def total(outer: SettingsQuery, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
+    """The aggregate from its ``value`` and ``rows``, both missing where nothing matched."""
+    if term.kind == "rate":
+        return _rate(outer, term, value, rows)
+    if term.sort in INTEGER_SORTS and term.kind in ("sum", "avg"):
+        value = integral(value)
+    if term.kind in ("count", "sum"):
+        zero = literal(0, "float" if term.sort == "float" else "int")
+        return exp.Coalesce(this=value, expressions=[zero])
+    return value
+
+
+def _grouped(outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]) -> exp.Select:
+    """Rows ``k0 .., value, rows`` by joining every setting and grouping by the keys."""
+    inner = outer.sibling()
+    inner.satisfy(term.body, (*keys, *term.variables))
+    columns = {f"k{i}": inner.term(key) for i, key in enumerate(keys)}
+    value = None if term.value is None else amount(inner, term.value)
+    if term.last is None or term.by is None:
+        return _summed(inner.select({}), term, columns, value)
+    rows = _ranked(inner, term, columns, value)
+    alias = inner.fresh_alias()
+    latest = exp.LTE(this=column(alias, "place"), expression=column(alias, "last"))
+    query = exp.select().from_(aliased(rows, alias)).where(latest)
+    columns = {name: column(alias, name) for name in columns}
+    return _summed(query, term, columns, None if value is None else column(alias, "value"))
+
+
+def _summed(
+    query: exp.Select, term: Aggregate, columns: dict[str, exp.Expr], value: exp.Expr | None
+) -> exp.Select:
+    results = {
+        **columns,
+        "value": summary(term.kind, value),
+        "rows": known_rows(None if value is None else value.copy()),
+    }
+    query = query.select(*(exp.alias_(e, n, quoted=True) for n, e in results.items()), copy=False)
+    return query.group_by(*(c.copy() for c in columns.values()), copy=False) if columns else query
+
+
+def _ranked(
+    inner: SettingsQuery, term: Aggregate, columns: dict[str, exp.Expr], value: exp.Expr | None
+) -> exp.Select:
+    """Rows with their ``place`` from the end of their group; ties by the greater ids."""
+    assert term.by is not None
+    assert term.last is not None
+    by = inner.term(term.by)
+    order = [by, *(inner.term(variable) for variable in term.variables)]
+    rank = exp.Window(
+        this=exp.RowNumber(),
+        partition_by=[c.copy() for c in columns.values()],
+        order=exp.Order(expressions=[exp.Ordered(this=o.copy(), desc=True) for o in order]),
+    )
+    outputs = {
+        **columns,
+        "value": exp.Null() if value is None else value,
+        "place": rank,
+        "last": inner.term(term.last),
+    }
+    return inner.select(outputs).where(known(by), copy=False)
+
+
+def _rate(outer: SettingsQuery, term: Aggregate, value: exp.Expr, rows: exp.Expr) -> exp.Expr:
+    prior = grouped(outer.term(term.prior)) if term.prior is not None else literal(0.0, "float")
+    strength = (
+        grouped(outer.term(term.strength)) if term.strength is not None else literal(0.0, "float")
+    )
+    held = exp.Coalesce(this=value, expressions=[literal(0.0, "float")])
+    seen = exp.Coalesce(this=rows, expressions=[literal(0, "int")])
+    pseudo = exp.Mul(this=prior, expression=strength.copy())
+    numerator = grouped(exp.Add(this=held, expression=pseudo))
+    denominator = grouped(exp.Add(this=seen, expression=strength))
+    share = exp.Div(this=numerator, expression=denominator, typed=True, safe=True)
+    return defined_where(share, exp.NEQ(this=denominator.copy(), expression=exp.Literal.number(0)))

@@ -1,0 +1,380 @@
+"""Conjunctions of crisp formulas as one ``SELECT .. FROM .. WHERE``.
+
+A conjunction has one row a setting of its variables: tables of predicates are
+distinct, attributes unique, ``_`` is projected away, and whatever is not a guard
+filters. So counting rows counts settings, and no ``DISTINCT`` is needed until
+variables are projected away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
+
+from sqlglot import exp
+
+from knowreason.errors import GroundingError
+from knowreason.grounding.plan.range_restriction import is_guarded, is_strict
+from knowreason.grounding.relational.aggregates import aggregate
+from knowreason.grounding.relational.from_clause import (
+    JoinedTable,
+    from_clause,
+    one_row,
+    ordered,
+    required,
+)
+from knowreason.grounding.relational.query_protocols import Tables
+from knowreason.grounding.relational.term_sql import (
+    aliased,
+    all_of,
+    cast,
+    column,
+    combined,
+    comparison,
+    grouped,
+    identifier,
+    known,
+    literal,
+    named,
+    operation,
+)
+from knowreason.grounding.relational.time_bands import Band, band_of, bucketed
+from knowreason.logic import (
+    VALUE_SORTS,
+    Aggregate,
+    And,
+    Atom,
+    AttributeTerm,
+    BooleanTerm,
+    Comparison,
+    Constant,
+    CountList,
+    Exists,
+    ForAll,
+    Formula,
+    Iff,
+    Implies,
+    Not,
+    Operation,
+    Or,
+    ParameterTerm,
+    Term,
+    Truth,
+    Variable,
+    Wildcard,
+)
+from knowreason.logic.traversal import conjuncts, free_variables
+
+
+class Conjunction:
+    """Builder of a query over the settings of some variables.
+
+    Attributes:
+        relations: where the tables are.
+        columns: SQL expression of every bound variable, by name.
+    """
+
+    def __init__(self, relations: Tables, parent: Conjunction | None = None) -> None:
+        self.relations = relations
+        self.columns: dict[str, exp.Expr] = dict(parent.columns) if parent else {}
+        self._parent = parent
+        self._outer = frozenset(self.columns)
+        self._aliases: Iterator[int] = parent._aliases if parent else count()
+        self._sources: list[JoinedTable] = []
+        self._conditions: list[exp.Expr] = []
+        self._strict: list[exp.Expr] = []
+        self._bands: list[Band] = []
+        self._attributes: dict[tuple[str, tuple[str, ...]], exp.Expr] = {}
+
+    # -- rows ------------------------------------------------------------------
+
+    def join(self, atom: Atom) -> str:
+        """Keep settings for which an observed or defined atom is true; bind its variables.
+
+        Returns:
+            Alias of the joined table.
+        """
+        return self.join_table(self.relations.table(atom.predicate), atom.arguments)
+
+    def join_table(self, table: exp.Expr, arguments: Sequence[Term]) -> str:
+        """Join any relation with columns ``a0 ..``, one an argument.
+
+        Variables not bound yet are bound to their column, other arguments become
+        equalities. ``_`` is projected away, then other columns of the table too.
+
+        Returns:
+            Alias of the table: ``terms_sql.column(alias, name)`` reads other columns.
+        """
+        bound = [i for i, argument in enumerate(arguments) if not isinstance(argument, Wildcard)]
+        if len(bound) < len(arguments):
+            table = self._projected(table, bound)
+        alias = self.fresh_alias()
+        equalities = []
+        for i in sorted(bound, key=lambda i: not isinstance(arguments[i], Variable)):
+            argument, place = arguments[i], column(alias, f"a{i}")
+            if isinstance(argument, Variable) and argument.name not in self.columns:
+                self.columns[argument.name] = place
+            else:
+                equalities.append((place, argument))
+        present = {source.alias for source in self._sources} | {alias}
+        source_index = len(self._sources)
+        conditions = [exp.EQ(this=place, expression=self.term(term)) for place, term in equalities]
+        on = tuple(c for c in conditions if self._own_aliases(c) <= present)
+        self._sources.insert(source_index, JoinedTable(table, alias, on))
+        self._conditions += [c for c in conditions if c not in on]
+        self._strict += conditions
+        return alias
+
+    def range_over(self, variable: Variable) -> None:
+        """Bind a variable to every thing of its domain (a product); nothing if it is bound."""
+        if variable.name in self.columns:
+            return
+        alias = self.fresh_alias()
+        self._sources.append(JoinedTable(self.relations.domain(variable.sort), alias))
+        self.columns[variable.name] = column(alias, "a0")
+
+    def where(self, formula: Formula) -> None:
+        """Keep settings for which a crisp formula over bound variables is true.
+
+        False and unknown settings are dropped; :meth:`dropped` counts the unknown ones.
+        """
+        for part in conjuncts(formula):
+            condition = self.condition(part)
+            self._conditions.append(condition)
+            if is_strict(part):
+                self._strict.append(condition)
+            band = band_of(part, self.relations.program)
+            if band is not None:
+                self._bands.append(band)
+
+    def satisfy(self, formula: Formula, variables: Iterable[Variable] = ()) -> None:
+        """Keep the settings of ``variables`` and the formula's own that make it true.
+
+        Positive atoms become joins, what they leave unbound ranges over its domain,
+        the rest filters.
+        """
+        filters = self._join_guards(formula)
+        for variable in (*variables, *free_variables(formula)):
+            self.range_over(variable)
+        for part in filters:
+            self.where(part)
+
+    # -- expressions -----------------------------------------------------------
+
+    def condition(self, formula: Formula) -> exp.Expr:
+        """A crisp formula over bound variables as a three-valued SQL condition.
+
+        Quantifiers are two-valued, as SQL's: a setting whose body is unknown neither
+        supports an ``exists`` nor breaks a ``forall``.
+        """
+        match formula:
+            case Truth():
+                return exp.Boolean(this=formula.value)
+            case Atom():
+                return self._atom(formula)
+            case BooleanTerm():
+                return grouped(self.term(formula.term))
+            case Comparison():
+                left, right = self.term(formula.left), self.term(formula.right)
+                return comparison(formula.operator, left, right)
+            case Not():
+                return exp.Not(this=grouped(self.condition(formula.operand)))
+            case And():
+                return all_of([self.condition(part) for part in formula.operands])
+            case Or():
+                return combined(exp.Or, [self.condition(part) for part in formula.operands])
+            case Implies():
+                return self.condition(Or((Not(formula.left), formula.right)))
+            case Iff():
+                left, right = self.condition(formula.left), self.condition(formula.right)
+                return comparison("=", left, right)
+            case Exists():
+                child = self.child(formula.variables)
+                child.satisfy(formula.body, formula.variables)
+                return exp.Exists(this=child.select({"one": exp.Literal.number(1)}))
+            case ForAll():
+                return self.condition(Not(Exists(formula.variables, Not(formula.body))))
+        raise TypeError(f"not a formula: {formula!r}")
+
+    def term(self, term: Term) -> exp.Expr:
+        """A term over bound variables; attributes it needs are joined once a distinct call.
+
+        Raises:
+            GroundingError: KR604 for a variable that is not bound here.
+        """
+        match term:
+            case Variable():
+                if term.name not in self.columns:
+                    raise GroundingError(f"variable `{term.name}` is not bound", code="KR604")
+                return self.columns[term.name].copy()
+            case Constant() if term.sort in VALUE_SORTS:
+                return literal(term.value, term.sort)
+            case Constant():
+                return identifier(self.relations.identity(term.sort, str(term.value)))
+            case ParameterTerm():
+                value = self.relations.program.parameter_value(term.name)
+                return self.term(Constant(value.value, term.sort))
+            case AttributeTerm():
+                return self._attribute(term)
+            case Operation():
+                operands = [self.term(operand) for operand in term.operands]
+                return operation(term.operator, operands, term.sort)
+            case CountList():
+                return combined(exp.Add, [self._held(formula) for formula in term.formulas])
+            case Aggregate():
+                return aggregate(self, term)
+        raise GroundingError("`_` has no value: it stands only in atoms", code="KR604")
+
+    # -- queries ---------------------------------------------------------------
+
+    def select(self, outputs: Mapping[str, exp.Expr], *, distinct: bool = False) -> exp.Select:
+        """The query, with the given columns.
+
+        An attribute that a condition cannot do without is an inner join here, and bands
+        between two clocks are joined by buckets.
+        """
+        sources = required(self._sources, self._strict)
+        sources, buckets = bucketed(self.relations, sources, self.columns, self._bands)
+        query = from_clause(outputs, self._in_order(sources), [*self._conditions, *buckets])
+        return query.distinct() if distinct else query
+
+    def dropped(self) -> exp.Select:
+        """One row a setting that a missing value makes unknown (so :meth:`select` lacks it)."""
+        conditions = [c.copy() for c in self._conditions] or [exp.true()]
+        unknown = exp.Is(this=all_of(conditions), expression=exp.Null())
+        one = {"one": exp.Literal.number(1)}
+        return from_clause(one, self._in_order(self._sources), [unknown])
+
+    def child(self, rebound: Iterable[Variable] = ()) -> Conjunction:
+        """A conjunction for a subquery that sees this one's variables, but for ``rebound``."""
+        child = Conjunction(self.relations, self)
+        for variable in rebound:
+            child.columns.pop(variable.name, None)
+        child._outer = frozenset(child.columns)
+        return child
+
+    def sibling(self) -> Conjunction:
+        """An empty conjunction whose aliases differ from this one's."""
+        sibling = Conjunction(self.relations)
+        sibling._aliases = self._aliases
+        return sibling
+
+    def left_join(self, table: exp.Expr, on: Mapping[str, exp.Expr]) -> str:
+        """Join columns that never change the rows (``table`` is unique on the keys of ``on``).
+
+        Returns:
+            Alias of the table; its columns are ``NULL`` where it has no row.
+        """
+        alias = self.fresh_alias()
+        equalities = [exp.EQ(this=column(alias, k), expression=e.copy()) for k, e in on.items()]
+        self._sources.append(JoinedTable(table, alias, tuple(equalities), left=True))
+        return alias
+
+    def fresh_alias(self) -> str:
+        """A table alias nothing else in the query has."""
+        return f"t{next(self._aliases)}"
+
+    # -- parts -----------------------------------------------------------------
+
+    def _join_guards(self, formula: Formula) -> list[Formula]:
+        """Join what binds variables; return the parts that are left to filter by."""
+        filters: list[Formula] = []
+        atoms: list[Atom] = []
+        derived: list[Or | Exists] = []
+        for part in conjuncts(formula):
+            if isinstance(part, Atom):
+                atoms.append(part)
+            elif isinstance(part, Or | Exists) and is_guarded(part):
+                derived.append(part)
+            else:
+                filters.append(part)
+        while atoms:
+            ready = next((a for a in atoms if not self._unbound_inside(a)), None)
+            if ready is None:
+                for variable in self._unbound_inside(atoms[0]):
+                    self._bind_first(variable, atoms)
+                continue
+            atoms.remove(ready)
+            self.join(ready)
+        for part in derived:
+            if all(v.name in self.columns for v in free_variables(part)):
+                filters.append(part)
+            else:
+                self._join_derived(part)
+        return filters
+
+    def _bind_first(self, variable: Variable, atoms: list[Atom]) -> None:
+        """Range over a variable needed inside a term, unless an atom is about to bind it."""
+        if not any(variable in atom.arguments for atom in atoms[1:]):
+            self.range_over(variable)
+            return
+        atoms.append(atoms.pop(0))
+        if all(self._unbound_inside(atom) for atom in atoms):
+            self.range_over(variable)
+
+    def _unbound_inside(self, atom: Atom) -> list[Variable]:
+        """Variables that the atom's terms need and nothing binds yet."""
+        own = {argument.name for argument in atom.arguments if isinstance(argument, Variable)}
+        inside = [
+            v for a in atom.arguments if not isinstance(a, Variable) for v in free_variables(a)
+        ]
+        return [v for v in inside if v.name not in own and v.name not in self.columns]
+
+    def _join_derived(self, part: Or | Exists) -> None:
+        variables = free_variables(part)
+        branches = part.operands if isinstance(part, Or) else (part.body,)
+        queries: list[exp.Query] = []
+        for branch in branches:
+            inner = self.sibling()
+            inner.satisfy(branch)
+            outputs = {f"a{i}": inner.columns[v.name] for i, v in enumerate(variables)}
+            queries.append(inner.select(outputs, distinct=True))
+        union = queries[0]
+        for query in queries[1:]:
+            union = exp.union(union, query, distinct=True, copy=False)
+        self.join_table(exp.Subquery(this=union), variables)
+
+    def _atom(self, atom: Atom) -> exp.Expr:
+        child = self.child()
+        nullable = [a for a in atom.arguments if isinstance(a, AttributeTerm | Operation)]
+        child.join_table(self.relations.table(atom.predicate), atom.arguments)
+        holds: exp.Expr = exp.Exists(this=child.select({"one": exp.Literal.number(1)}))
+        if not nullable:
+            return holds
+        present = all_of([known(self.term(argument)) for argument in nullable])
+        return grouped(exp.Case(ifs=[exp.If(this=present, true=holds)]))
+
+    def _attribute(self, term: AttributeTerm) -> exp.Expr:
+        used = {variable.name for variable in free_variables(term)}
+        if self._parent is not None and used <= self._outer:
+            return self._parent.term(term)
+        arguments = [self.term(argument) for argument in term.arguments]
+        key = (term.name, tuple(argument.sql() for argument in arguments))
+        if key not in self._attributes:
+            table = self.relations.table(term.name)
+            keys = {f"a{i}": argument for i, argument in enumerate(arguments)}
+            if not self._sources:
+                self._sources.append(one_row(self.fresh_alias()))
+            self._attributes[key] = column(self.left_join(table, keys), "value")
+        return self._attributes[key].copy()
+
+    def _held(self, formula: Formula) -> exp.Expr:
+        """1 where the formula is true, 0 where it is false or unknown."""
+        true = exp.If(this=self.condition(formula), true=cast(exp.Literal.number(1), "bigint"))
+        return grouped(exp.Case(ifs=[true], default=cast(exp.Literal.number(0), "bigint")))
+
+    def _projected(self, table: exp.Expr, kept: Sequence[int]) -> exp.Expr:
+        alias = self.fresh_alias()
+        outputs: dict[str, exp.Expr] = {f"a{i}": column(alias, f"a{i}") for i in kept}
+        outputs = outputs or {"one": exp.Literal.number(1)}
+        return exp.Subquery(this=named(outputs).distinct().from_(aliased(table, alias)))
+
+    def _own_aliases(self, expression: exp.Expr) -> set[str]:
+        own = {source.alias for source in self._sources}
+        return {c.table for c in expression.find_all(exp.Column) if c.table in own}
+
+    def _in_order(self, sources: Sequence[JoinedTable]) -> list[JoinedTable]:
+        in_order = ordered(sources)
+        if not in_order or in_order[0].left:
+            in_order.insert(0, one_row(self.fresh_alias()))
+        return in_order

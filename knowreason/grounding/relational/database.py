@@ -1,0 +1,259 @@
+"""Everything observed and defined, as tables of one in-process DuckDB.
+
+Names of the program never become SQL text: a table is known by a generated name,
+columns are ``a0 .. a{k-1}`` (and ``value``), and queries are SQLGlot trees.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import exp
+
+from knowreason.data.id_tables import TRUTH
+from knowreason.data.splits.label_history import as_of, known_truths
+from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
+from knowreason.grounding.plan.label_aggregates import AS_OF, KNOWN
+from knowreason.grounding.relational.definitions import Definitions
+from knowreason.grounding.relational.term_sql import column
+from knowreason.logic import VALUE_SORTS, Program
+
+if TYPE_CHECKING:
+    from knowreason.data import Dataset
+
+DIALECT = "duckdb"
+ARROW_TYPES = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "time": pa.int64(),
+    "duration": pa.int64(),
+}
+
+
+class Relations:
+    """A DuckDB connection that holds what is observed and what is defined.
+
+    Tables are registered from Arrow without copies; definitions are computed at
+    their first use and kept. Use it as a context manager, or call :meth:`close`.
+
+    Args:
+        program: checked program.
+        data: tables bound to it; predicates distinct, attributes unique a setting.
+        memory_limit: of DuckDB, as it writes sizes (``"4GB"``); beyond it, it spills.
+        threads: of DuckDB; all cores when ``None``.
+        temp_directory: where it spills to; one of its own, removed with it, when ``None``.
+        known: tables of definitions that were evaluated on this data before.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        data: Dataset,
+        *,
+        memory_limit: str = "4GB",
+        threads: int | None = None,
+        temp_directory: str | None = None,
+        known: Mapping[str, pa.Table] | None = None,
+    ) -> None:
+        self.program = program
+        self._known = known or {}
+        self.data = data
+        self._spill = TemporaryDirectory(prefix="knowreason-") if temp_directory is None else None
+        config: dict[str, Any] = {
+            "memory_limit": memory_limit,
+            "temp_directory": self._spill.name if self._spill else str(temp_directory),
+        }
+        if threads is not None:
+            config["threads"] = threads
+        self.connection = duckdb.connect(":memory:", config=config)
+        self.definitions = Definitions(self)
+        self._tables: dict[str, exp.Table] = {}
+        self._domains: dict[str, exp.Table] = {}
+        self._made = 0
+
+    def __enter__(self) -> Relations:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop all tables and give the memory back."""
+        self.connection.close()
+        if self._spill is not None:
+            self._spill.cleanup()
+
+    def table(self, name: str) -> exp.Table:
+        """Rows of a predicate (``a0 ..``, distinct) or attribute (and ``value``, unique).
+
+        Args:
+            name: an observed predicate, an attribute, or a definition of either kind.
+
+        Raises:
+            UnknownNameError: KR201 for a name that is none of these.
+            GroundingError: KR602 for an open predicate, whose rows are unknowns.
+        """
+        if name not in self._tables:
+            self._tables[name] = self._make(name)
+        return self._tables[name].copy()
+
+    def domain(self, name: str) -> exp.Table:
+        """One row (``a0``) a thing of the domain, in id order."""
+        if name not in self._domains:
+            ids = pa.array(np.arange(len(self.data.vocabularies[name]), dtype=np.int32))
+            self._domains[name] = self.register(name, pa.table({"a0": ids}))
+        return self._domains[name].copy()
+
+    def register(self, name: str, table: pa.Table) -> exp.Table:
+        """An Arrow table as a relation, not copied; ``name`` is for people only."""
+        made = self.fresh_table(name)
+        self.connection.register(made.name, table)
+        return made
+
+    def materialise(self, name: str, tree: exp.Query) -> exp.Table:
+        """A table of the rows of a query, which is run once."""
+        made = self.fresh_table(name)
+        self.execute(exp.Create(this=made.copy(), kind="TABLE", expression=tree))
+        return made
+
+    def fresh_table(self, name: str) -> exp.Table:
+        """A table name that nothing else has."""
+        self._made += 1
+        return exp.Table(this=exp.to_identifier(f"r{self._made}_{name}", quoted=True))
+
+    @contextmanager
+    def standing_for(self, name: str, table: exp.Table) -> Iterator[None]:
+        """A context in which :meth:`table` of ``name`` is the given table."""
+        before = self._tables.get(name)
+        self._tables[name] = table
+        try:
+            yield
+        finally:
+            self._tables.pop(name)
+            if before is not None:
+                self._tables[name] = before
+
+    def identity(self, domain: str, name: str) -> int:
+        """Id of a thing, -1 for one that is not in the vocabulary."""
+        return int(self.data.vocabularies[domain].ids([name])[0])
+
+    def sql(self, tree: exp.Expr) -> str:
+        """The tree as DuckDB's SQL."""
+        return tree.sql(dialect=DIALECT, identify=True)
+
+    def execute(self, tree: exp.Expr) -> duckdb.DuckDBPyConnection:
+        """The result of running a tree.
+
+        Raises:
+            GroundingError: KR603 where DuckDB refuses (out of memory, overflow, ...).
+        """
+        return self._run(self.sql(tree))
+
+    def rows(self, tree: exp.Query) -> int:
+        """Exact number of rows of a query."""
+        count = exp.select(exp.Count(this=exp.Star())).from_(tree.copy().subquery("q"))
+        return int(self.execute(count).fetchall()[0][0])
+
+    def estimate(self, tree: exp.Query) -> int:
+        """DuckDB's guess at the number of rows, without running the query."""
+        explain = exp.Command(this="EXPLAIN (FORMAT JSON)", expression=self.sql(tree))
+        plan = json.loads(self.execute(explain).fetchall()[0][1])
+        return _cardinality(plan[0])
+
+    def arrow(self, tree: exp.Query, batch_rows: int = 1_000_000) -> pa.RecordBatchReader:
+        """Rows of a query as Arrow batches; read them before the next query is run."""
+        try:
+            return self.connection.sql(self.sql(tree)).to_arrow_reader(batch_rows)
+        except duckdb.Error as error:
+            raise _refused(error) from error
+
+    def read(self, name: str) -> pa.Table:
+        """Whole table of a predicate, attribute or definition, sorted by its arguments."""
+        arguments = [column("t", f"a{i}") for i in range(len(self.program.sorts_of(name)))]
+        tree = exp.select(exp.Star()).from_(exp.alias_(self.table(name), "t", table=True))
+        return self.arrow(tree.order_by(*arguments) if arguments else tree).read_all()
+
+    def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
+        try:
+            return self.connection.execute(sql)
+        except duckdb.Error as error:
+            raise _refused(error) from error
+
+    def _make(self, name: str) -> exp.Table:
+        program = self.program
+        if name in self._known:
+            return self.register(name, self._known[name])
+        if name.startswith(KNOWN):
+            return self.register(name, known_truths(self.data, name.removeprefix(KNOWN)))
+        if name.startswith(AS_OF):
+            return self.register(name, as_of(self.data, name.removeprefix(AS_OF)))
+        if any(definition.name == name for definition in program.definitions):
+            return self.definitions.table(name)
+        for predicate in program.predicates:
+            if predicate.name == name:
+                if predicate.is_open:
+                    raise GroundingError(
+                        f"`{name}` is open: its atoms are unknowns, not rows", code="KR602"
+                    )
+                empty = _empty(predicate.sorts)
+                return self.register(name, self.data.facts.get(name, empty))
+        for attribute in program.attributes:
+            if attribute.name == name:
+                empty = _empty(attribute.sorts, attribute.sort)
+                return self.register(name, _known(self.data.attributes.get(name, empty)))
+        names = [predicate.name for predicate in program.predicates]
+        names += [attribute.name for attribute in program.attributes]
+        names += [definition.name for definition in program.definitions]
+        raise UnknownNameError(
+            f"`{name}` is not declared", code="KR201", help=did_you_mean(name, names)
+        )
+
+
+def _empty(sorts: tuple[str, ...], value: str | None = None) -> pa.Table:
+    columns = {f"a{i}": pa.array([], pa.int32()) for i in range(len(sorts))}
+    if value is not None:
+        kind = ARROW_TYPES[value] if value in VALUE_SORTS else pa.int32()
+        columns["value"] = pa.array([], kind)
+    elif not sorts:
+        columns[TRUTH] = pa.array([], pa.bool_())
+    return pa.table(columns)
+
+
+def _known(table: pa.Table) -> pa.Table:
+    """Rows whose value is there; NaN is missing too."""
+    values = table["value"]
+    present = pc.is_valid(values)
+    if pa.types.is_floating(values.type):
+        present = pc.and_(present, pc.invert(pc.fill_null(pc.is_nan(values), True)))
+    return table if pc.all(present).as_py() in (True, None) else table.filter(present)
+
+
+def _cardinality(node: dict[str, Any]) -> int:
+    stated = node.get("extra_info", {}).get("Estimated Cardinality")
+    if stated is not None:
+        return int(stated)
+    children = node.get("children") or []
+    return max((_cardinality(child) for child in children), default=1)
+
+
+def _refused(error: duckdb.Error) -> GroundingError:
+    return GroundingError(
+        f"the relational engine refused a query: {str(error).strip().splitlines()[0]}",
+        code="KR603",
+    )

@@ -1,0 +1,147 @@
+"""Definitions as tables: computed at their first use, whatever they need before them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlglot import exp
+
+from knowreason.errors import GroundingError
+from knowreason.grounding.plan.label_aggregates import over_known_labels
+from knowreason.grounding.relational.conjunctive_query import Conjunction
+from knowreason.grounding.relational.query_protocols import Tables
+from knowreason.grounding.relational.recursion import mentions, recursive_query, row_columns
+from knowreason.grounding.relational.term_sql import aliased, column, known
+from knowreason.logic import (
+    Aggregate,
+    And,
+    Definition,
+    Exists,
+    Formula,
+    Operation,
+    Or,
+    Term,
+    Variable,
+)
+from knowreason.logic.traversal import conjuncts, free_variables
+
+
+class Definitions:
+    """Tables of defined predicates and attributes."""
+
+    def __init__(self, relations: Tables) -> None:
+        self._relations = relations
+        self._computing: list[str] = []
+
+    def table(self, name: str) -> exp.Table:
+        """Table of a definition, in the order of its arguments; what it needs is computed first.
+
+        Raises:
+            GroundingError: KR605 for a cycle other than positive self-recursion.
+        """
+        if name in self._computing:
+            raise _cyclic([*self._computing[self._computing.index(name) :], name])
+        definition = self._relations.program.definition(name)
+        self._computing.append(name)
+        try:
+            rows = self._query(definition)
+            in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]
+            tree = exp.select(exp.Star()).from_(aliased(rows, "rows"))
+            return self._relations.materialise(name, tree.order_by(*in_order) if in_order else tree)
+        finally:
+            self._computing.pop()
+
+    def _query(self, definition: Definition) -> exp.Query:
+        relations = self._relations
+        definition = over_known_labels(relations.program, definition)
+        if not isinstance(definition.body, Formula):
+            return _attribute_query(relations, definition, definition.body)
+        if mentions(definition.body, definition.name):
+            return recursive_query(relations, definition, definition.body)
+        return predicate_query(relations, definition.parameters, definition.body)
+
+
+def predicate_query(
+    relations: Tables, parameters: tuple[Variable, ...], body: Formula
+) -> exp.Query:
+    """Distinct settings of the parameters (``a0 ..``) for which the body is true.
+
+    Other free variables of the body are existential.
+    """
+    names = {variable.name for variable in parameters}
+    loose = {v.name for v in free_variables(body) if v.name not in names}
+    queries: list[exp.Query] = []
+    for branch in _branches(_narrowed(body, loose)):
+        conjunction = Conjunction(relations)
+        conjunction.satisfy(_unbound(branch, names), parameters)
+        outputs = row_columns(conjunction, parameters)
+        queries.append(conjunction.select(outputs, distinct=True))
+    union = queries[0]
+    for query in queries[1:]:
+        union = exp.union(union, query, distinct=True, copy=False)
+    return union
+
+
+def _branches(formula: Formula) -> tuple[Formula, ...]:
+    """The disjuncts of a formula, nested ``|`` flattened."""
+    if isinstance(formula, Or):
+        return tuple(part for operand in formula.operands for part in _branches(operand))
+    return (formula,)
+
+
+def _narrowed(formula: Formula, loose: set[str]) -> Formula:
+    """The formula with existential variables bound inside the disjunctions they belong to.
+
+    So no branch ranges over what only another one mentions.
+    """
+    if isinstance(formula, Or):
+        return Or(tuple(_bound(operand, loose) for operand in formula.operands))
+    if not isinstance(formula, And):
+        return formula
+    parts = conjuncts(formula)
+    free = [{v.name for v in free_variables(part)} for part in parts]
+    alone = {name for name in loose if sum(name in names for names in free) == 1}
+    return And(tuple(_narrowed(part, alone) for part in parts))
+
+
+def _bound(formula: Formula, loose: set[str]) -> Formula:
+    variables = tuple(v for v in free_variables(formula) if v.name in loose)
+    return Exists(variables, formula) if variables else formula
+
+
+def _unbound(formula: Formula, taken: set[str]) -> Formula:
+    """A branch without its outermost binder: rows are made distinct on the head anyway."""
+    if isinstance(formula, Exists) and not taken & {v.name for v in formula.variables}:
+        return formula.body
+    return formula
+
+
+def _attribute_query(relations: Tables, definition: Definition, body: Term) -> exp.Query:
+    conjunction = Conjunction(relations)
+    for parameter in definition.parameters:
+        conjunction.range_over(parameter)
+    value = conjunction.term(_closed(body, definition.parameters))
+    outputs = {f"a{i}": conjunction.columns[v.name] for i, v in enumerate(definition.parameters)}
+    alias = conjunction.fresh_alias()
+    rows = aliased(conjunction.select(outputs | {"value": value}), alias)
+    return exp.select(exp.Star()).from_(rows).where(known(column(alias, "value")))
+
+
+def _closed(term: Term, parameters: tuple[Variable, ...]) -> Term:
+    """Bind what an aggregate's body mentions beyond its own variables and the parameters."""
+    if isinstance(term, Operation):
+        return replace(term, operands=tuple(_closed(part, parameters) for part in term.operands))
+    if not isinstance(term, Aggregate):
+        return term
+    names = {variable.name for variable in (*parameters, *term.variables)}
+    loose = tuple(v for v in free_variables(term.body) if v.name not in names)
+    return replace(term, body=Exists(loose, term.body)) if loose else term
+
+
+def _cyclic(names: list[str]) -> GroundingError:
+    chain = " needs ".join(f"`{name}`" for name in names)
+    return GroundingError(
+        f"definitions need each other in a circle: {chain}",
+        code="KR605",
+        help="only a predicate may need itself, and only positively",
+    )

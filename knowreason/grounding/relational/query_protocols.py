@@ -1,0 +1,73 @@
+"""What the parts of the relational engine need of one another, as protocols.
+
+A definition's table is made by a query, a query joins tables of definitions, and aggregates are
+queries inside of one: the modules know each other through these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol, Self
+
+from sqlglot import exp
+
+from knowreason.logic import Formula, Program, Term, Variable
+
+
+class Tables(Protocol):
+    """Where the tables are; see :class:`knowreason.grounding.relational.database.Relations`."""
+
+    program: Program
+
+    def table(self, name: str) -> exp.Table:
+        """Rows of a predicate (``a0 ..``) or attribute (and ``value``)."""
+
+    def domain(self, name: str) -> exp.Table:
+        """One row (``a0``) a thing of the domain."""
+
+    def identity(self, domain: str, name: str) -> int:
+        """Id of a thing, -1 for one that is not in the vocabulary."""
+
+    def fresh_table(self, name: str) -> exp.Table:
+        """A table name that nothing else has."""
+
+    def standing_for(self, name: str, table: exp.Table) -> AbstractContextManager[None]:
+        """A context in which :meth:`table` of ``name`` is the given table."""
+
+    def materialise(self, name: str, tree: exp.Query) -> exp.Table:
+        """A table of the rows of a query, which is run once."""
+
+    def execute(self, tree: exp.Expr) -> object:
+        """The result of running a tree."""
+
+    def rows(self, tree: exp.Query) -> int:
+        """Exact number of rows of a query."""
+
+
+class SettingsQuery(Protocol):
+    """A query over settings of variables; see :class:`.Conjunction`."""
+
+    relations: Tables
+    columns: dict[str, exp.Expr]
+
+    def term(self, term: Term) -> exp.Expr:
+        """A term over bound variables."""
+
+    def condition(self, formula: Formula) -> exp.Expr:
+        """A crisp formula over bound variables."""
+
+    def satisfy(self, formula: Formula, variables: Iterable[Variable] = ()) -> None:
+        """Keep the settings that make a formula true."""
+
+    def select(self, outputs: Mapping[str, exp.Expr], *, distinct: bool = False) -> exp.Select:
+        """The query, with the given columns."""
+
+    def sibling(self) -> Self:
+        """An empty query whose aliases differ from this one's."""
+
+    def left_join(self, table: exp.Expr, on: Mapping[str, exp.Expr]) -> str:
+        """Alias of joined columns that never change the rows."""
+
+    def fresh_alias(self) -> str:
+        """A table alias nothing else in the query has."""

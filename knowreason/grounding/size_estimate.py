@@ -1,0 +1,239 @@
+"""What grounding will cost, found before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from sqlglot import exp
+
+from knowreason.data import Dataset
+from knowreason.diagnostics import Diagnostic
+from knowreason.errors import GroundingError
+from knowreason.factors import AtomTable
+from knowreason.grounding.atom_numbering import DEFAULT_LIMIT, open_atoms
+from knowreason.grounding.folding.rule_settings import Listing, listing
+from knowreason.grounding.plan.domain_products import ranging_variables, too_large
+from knowreason.grounding.plan.formula_tree import Node, OpenCount, OpenLiteral
+from knowreason.grounding.plan.rule_plan import RulePlan, leaves, outer_variables, plan_rule
+from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.relational.term_sql import column
+from knowreason.logic import Program
+from knowreason.logic.canonical_text import formula_text
+
+SECONDS_A_ROW = 2e-7
+HOPELESS = 100  # times the limit: not even counted
+TOO_MUCH = 5.0  # weight times groundings an atom
+MANY_ENTRIES = 30  # of a count that ties them into one component
+
+
+@dataclass(frozen=True)
+class RuleEstimate:
+    """What one rule will make.
+
+    Attributes:
+        rule: its name.
+        rows: groundings listed; ``exact`` where they were counted.
+        bytes: of ids and factors.
+        seconds: on one core.
+        joins: what is joined, in the order written, and what ranges over a domain.
+        refused: why it will not be grounded, if so.
+    """
+
+    rule: str
+    rows: int
+    exact: bool
+    bytes: int
+    seconds: float
+    joins: tuple[str, ...]
+    refused: Diagnostic | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Estimates of every rule.
+
+    Attributes:
+        atoms: number of open atoms by predicate.
+        rules: one a rule.
+        warnings: what the user should know.
+    """
+
+    atoms: dict[str, int]
+    rules: tuple[RuleEstimate, ...]
+    warnings: tuple[Diagnostic, ...]
+
+    @property
+    def refused(self) -> tuple[Diagnostic, ...]:
+        """Why rules are refused."""
+        return tuple(rule.refused for rule in self.rules if rule.refused is not None)
+
+
+def plan(
+    program: Program,
+    data: Dataset,
+    limit: int = DEFAULT_LIMIT,
+    *,
+    memory_limit: str = "4GB",
+    refuse: bool = True,
+) -> Plan:
+    """Rows, bytes and seconds of every rule, found without grounding it.
+
+    Args:
+        program: checked program.
+        data: tables bound to it.
+        limit: most rows a rule, or atoms a predicate, may have.
+        memory_limit: of the relational engine.
+        refuse: raise where a rule is over the limit, rather than list it as refused.
+
+    Raises:
+        GroundingError: KR640 for too many atoms; KR647 with a finding a refused rule.
+    """
+    with Relations(program, data, memory_limit=memory_limit) as relations:
+        table = open_atoms(program, data, limit, relations)
+        plans = [plan_rule(program, index) for index in range(len(program.rules))]
+        queries = [rule_query(relations, rule) for rule in plans]
+        rules = tuple(
+            _estimate(rule, query, limit) for rule, query in zip(plans, queries, strict=True)
+        )
+        warnings = tuple(
+            warning
+            for rule, query, estimate in zip(plans, queries, rules, strict=True)
+            for warning in warnings_of(rule, table, data, _amount(query, rule, estimate.rows))
+        )
+    estimates = Plan({name: span.count for name, span in table.spans.items()}, rules, warnings)
+    if refuse and estimates.refused:
+        raise GroundingError(diagnostics=estimates.refused)
+    return estimates
+
+
+def rule_query(relations: Relations, rule: RulePlan) -> Listing:
+    """The query for a rule's groundings."""
+    feature = rule.rule.weight.feature
+    terms = () if feature is None else (feature,)
+    return listing(relations, rule.guards, rule.rule.variables, rule.residual, terms)
+
+
+def checked_size(relations: Relations, tree: exp.Select, limit: int) -> tuple[int, bool] | None:
+    """Number of rows of a query and whether it is exact, ``None`` where over the limit."""
+    estimate = relations.estimate(tree)
+    if estimate <= limit:
+        return estimate, False
+    if estimate > HOPELESS * limit:
+        return None
+    rows = relations.rows(tree.copy().limit(limit + 1))
+    return (rows, True) if rows <= limit else None
+
+
+def warnings_of(
+    rule: RulePlan, atoms: AtomTable, data: Dataset, amount: float
+) -> Iterator[Diagnostic]:
+    """Weights that add up, counts that tie everything, weights nothing can teach.
+
+    Args:
+        rule: a planned rule.
+        atoms: open atoms.
+        data: for the sizes of domains.
+        amount: sum of the absolute feature values of its groundings.
+    """
+    name, span = rule.rule.name, rule.rule.span
+    if rule.decided:
+        if rule.rule.weight.is_learned:
+            yield Diagnostic(
+                "KR662",
+                f"no unknown stands in rule `{name}`, so its weight cannot be learned",
+                "warning",
+                span,
+            )
+        return
+    load = _weight_an_atom(rule, atoms, amount)
+    if load is not None and load[1] > TOO_MUCH:
+        predicate, weight = load
+        yield Diagnostic(
+            "KR660",
+            f"rule `{name}` adds up to a weight of about {weight:.0f} on an atom of `{predicate}`",
+            "warning",
+            span,
+            help="divide by the number of neighbours, `[? * 1 / peers(x)]`, or give the group an "
+            "unknown of its own",
+        )
+    for tally in _tallies(rule.residual):
+        if tally.variables and not outer_variables(tally):
+            size = prod(len(data.vocabularies[v.sort]) for v in tally.variables)
+            if size > MANY_ENTRIES:
+                yield Diagnostic(
+                    "KR661",
+                    f"the count of rule `{name}` ties all its atoms into one component",
+                    "warning",
+                    span,
+                    help="count within a group: use a variable of the rule inside the count",
+                )
+
+
+def _estimate(rule: RulePlan, query: Listing, limit: int) -> RuleEstimate:
+    relations, data = query.relations, query.relations.data
+    size = checked_size(relations, query.tree, limit)
+    refused = None
+    exact = False
+    if size is None:
+        rows = relations.estimate(query.tree)
+        refused = too_large(rule, rows, limit, data)
+    else:
+        rows, exact = size
+        if not exact:
+            rows, exact = relations.rows(query.tree), True
+    width = len(rule.rule.variables) + len(leaves(rule.residual)) + 1
+    return RuleEstimate(
+        rule=rule.rule.name,
+        rows=rows,
+        exact=exact,
+        bytes=4 * width * rows,
+        seconds=SECONDS_A_ROW * rows,
+        joins=_join_texts(rule, data),
+        refused=refused,
+    )
+
+
+def _join_texts(rule: RulePlan, data: Dataset) -> tuple[str, ...]:
+    ranges = ranging_variables(rule.guards, rule.rule.variables)
+    return (
+        *(formula_text(guard) for guard in rule.guards),
+        *(f"{v.name} over {v.sort} ({len(data.vocabularies[v.sort]):,})" for v in ranges),
+    )
+
+
+def _weight_an_atom(rule: RulePlan, atoms: AtomTable, amount: float) -> tuple[str, float] | None:
+    """Predicate of the rule whose atoms carry the least weight, and how much.
+
+    A hub may carry many groundings when each of its members carries one; a rule that
+    piles up on every predicate it speaks of is the one to warn about.
+    """
+    if rule.rule.weight.kind == "hard":
+        return None
+    total = abs(rule.rule.weight.prior_mean) * amount
+    counts = {
+        leaf.atom.predicate: atoms.spans[leaf.atom.predicate].count
+        for leaf in leaves(rule.residual)
+        if isinstance(leaf, OpenLiteral)
+    }
+    loads = {name: total / count for name, count in counts.items() if count}
+    return min(loads.items(), key=lambda item: item[1]) if loads else None
+
+
+def _amount(query: Listing, rule: RulePlan, rows: int) -> float:
+    """Sum of the absolute feature values of a rule's groundings."""
+    feature = rule.rule.weight.feature
+    if feature is None or feature not in query.terms:
+        return float(rows)
+    total = exp.Sum(this=exp.Abs(this=column("q", query.terms[feature])))
+    tree = exp.select(total).from_(query.tree.copy().subquery("q"))
+    return float(query.relations.execute(tree).fetchall()[0][0] or 0.0)
+
+
+def _tallies(node: Node) -> Iterator[OpenCount]:
+    for leaf in leaves(node):
+        if isinstance(leaf, OpenCount):
+            yield leaf
+            for entry in leaf.entries:
+                yield from _tallies(entry)

@@ -1,0 +1,124 @@
+"""The default engine: exact where components allow it, approximate elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from knowreason.factors.arrays import array
+from knowreason.factors.components.connected import subgraph
+from knowreason.factors.factor_graph import FactorGraph
+from knowreason.inference.engine_protocol import ENGINES
+from knowreason.inference.exact.exact import Prepared, prepare
+from knowreason.inference.posterior import Posterior
+
+
+@dataclass(frozen=True)
+class Divided:
+    """A graph divided between exact inference and another engine; call it with ``theta``.
+
+    Attributes:
+        exact: serves the tractable components.
+        rest: the other components with their atoms renumbered, ``None`` without any.
+        atoms: ``int64[m]`` which atom each atom of ``rest`` is.
+        engine: name of the engine that serves ``rest``.
+        options: of that engine.
+    """
+
+    exact: Prepared
+    rest: FactorGraph | None
+    atoms: NDArray[Any]
+    engine: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> FactorGraph:
+        """The conditioned graph."""
+        return self.exact.graph
+
+    def __call__(self, theta: Tensor | None = None) -> Posterior:
+        """The posterior of all components; raises ``InferenceError``."""
+        posterior = self.exact(theta)
+        if self.rest is None:
+            return posterior
+        rest = self.rest if theta is None else self.rest.with_theta(theta.detach().double())
+        return _joined(posterior, ENGINES[self.engine](rest, **self.options), self.atoms)
+
+
+def divide(
+    graph: FactorGraph,
+    *,
+    approximate: str = "bp",
+    seed: int = 0,
+    device: str = "auto",
+    states: int = 1 << 16,
+    width: int = 18,
+    **options: Any,
+) -> Divided:
+    """Decides which engine serves each component, once for many ``theta``.
+
+    A component is served by a template (at most ``states`` joint states), as a tree, or
+    by a junction tree (cliques of at most ``2**width`` states); the rest goes to the
+    engine called ``approximate`` with its ``options``.
+
+    Raises:
+        InferenceError: as :func:`knowreason.inference.exact.exact.prepare`.
+    """
+    exact = prepare(graph, device=device, states=states, width=width)
+    left = ~array(exact.tractable)
+    options = {"seed": seed, "device": device, **options}
+    rest, atoms = subgraph(exact.graph, left)
+    return Divided(exact, rest if len(atoms) else None, atoms, approximate, options)
+
+
+def auto(
+    graph: FactorGraph,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    approximate: str = "gcn",
+    **options: Any,
+) -> Posterior:
+    """Exact beliefs where a component allows it, approximate ones elsewhere.
+
+    Components too tangled for exact inference are corrected by the GCN posterior where
+    they are small, and left to converged belief propagation where they are not.
+
+    The reports say how many components and atoms each engine served; ``log_z`` is exact
+    or, with any component approximated, of that engine's kind.
+
+    Args:
+        graph: given its evidence, at its ``theta``.
+        seed: for the approximate engine.
+        device: ``auto`` takes the GPU where there is one.
+        approximate: name of the engine for what exact inference cannot serve.
+        options: of :func:`divide`.
+
+    Raises:
+        InferenceError: no world satisfies the hard rules.
+    """
+    return divide(graph, approximate=approximate, seed=seed, device=device, **options)()
+
+
+def _joined(posterior: Posterior, rest: Posterior, atoms: NDArray[Any]) -> Posterior:
+    """The posterior with the beliefs of another about ``atoms`` put in."""
+    index = torch.from_numpy(atoms)
+    log_odds = posterior.log_odds.clone()
+    log_odds[index] = rest.log_odds.cpu()
+    expectations = None
+    if posterior.expectations is not None and rest.expectations is not None:
+        expectations = posterior.expectations + rest.expectations.cpu()
+    known = posterior.log_z is not None and rest.log_z is not None
+    return replace(
+        posterior,
+        log_odds=log_odds,
+        log_z=(posterior.log_z or 0.0) + (rest.log_z or 0.0) if known else None,
+        log_z_kind=rest.log_z_kind if known else "",
+        expectations=expectations,
+        reports=(*posterior.reports, *rest.reports),
+    )

@@ -1,0 +1,54 @@
+"""Inference engines by name."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from knowreason.factors.factor_graph import FactorGraph
+from knowreason.inference.posterior import Posterior
+from knowreason.registry import Registry
+
+
+class Engine(Protocol):
+    """Turns a factor graph into beliefs, at the graph's ``theta`` and given its evidence."""
+
+    def __call__(
+        self, graph: FactorGraph, *, seed: int = 0, device: str = "auto", **options: Any
+    ) -> Posterior:
+        """The posterior; raises ``InferenceError`` for graphs it cannot serve."""
+
+
+ENGINES: Registry[Engine] = Registry(
+    "inference engine",
+    "knowreason.engines",
+    lazy={
+        "auto": "knowreason.inference.auto:auto",
+        "exact": "knowreason.inference.exact.exact:exact",
+        "bp": "knowreason.inference.messages.bp:bp",
+        "gcn": "knowreason.inference.gcn.gcn:gcn",
+        "gibbs": "knowreason.inference.gibbs.gibbs:gibbs",
+        "map": "knowreason.inference.map.most_probable_world:map_",
+        "mean_field": "knowreason.inference.mean_field.mean_field:mean_field",
+        "trw": "knowreason.inference.messages.trw:trw",
+    },
+)
+
+
+def infer(
+    graph: FactorGraph, engine: str = "auto", *, seed: int = 0, device: str = "auto", **options: Any
+) -> Posterior:
+    """Beliefs about every atom of a factor graph.
+
+    Args:
+        graph: at the ``theta`` and ``evidence`` it holds.
+        engine: a name in :data:`ENGINES`.
+        seed: for engines that draw.
+        device: ``auto`` takes the GPU where there is one.
+        options: the engine's own.
+
+    Raises:
+        InferenceError: the engine cannot serve the graph, or no world satisfies the
+            hard rules.
+        UnknownNameError: no such engine.
+    """
+    return ENGINES[engine](graph, seed=seed, device=device, **options)

@@ -1,0 +1,1 @@
+"""Exact inference: templates, trees, junction trees."""

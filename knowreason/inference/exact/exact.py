@@ -1,0 +1,272 @@
+"""Exact inference: templates, trees and junction trees, prepared once for many ``theta``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from knowreason.errors import InferenceError
+from knowreason.factors.arrays import Array, array, sum_by
+from knowreason.factors.components.connected import components, log2_states
+from knowreason.factors.components.scopes import scopes
+from knowreason.factors.components.shapes import FlatRows, Shapes, Stack
+from knowreason.factors.condition import condition
+from knowreason.factors.factor_graph import OPEN, TRUE, FactorGraph
+from knowreason.inference.exact.cliques import Eliminated
+from knowreason.inference.exact.conflicts import conflict
+from knowreason.inference.exact.junction import JunctionSolver, eliminated
+from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible, Solver
+from knowreason.inference.exact.templates import TemplateSolver
+from knowreason.inference.exact.tree_order import tree_components
+from knowreason.inference.exact.trees import TreeSolver
+from knowreason.inference.posterior import EngineReport, Posterior
+
+CLIP = 700.0
+_ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
+_COMMON = 16  # components of one shape that make its template worth building
+_SMALL = 10.0  # log2 of the states up to which it does
+_PRODUCTS = 8  # multiplications in the time a message takes for one entry
+_TABLE_ENTRIES = 1 << 23  # of a table of states that is built where a junction tree would do
+_MOST_ATOMS = 20_000  # of a component for which an elimination order is sought
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A graph whose evidence, components, shapes and elimination orders are worked out.
+
+    Call it with ``theta`` (``float64[p]``, the graph's own by default) for the posterior
+    of the components that exact inference serves. The rest has log-odds 0 and adds
+    nothing to ``log_z`` and ``expectations``; decided groundings are included.
+
+    Attributes:
+        graph: the conditioned graph.
+        component: ``int32[n]`` component of each atom, ``-1`` for decided atoms.
+        component_count: number of components.
+        tractable: ``bool[n]``, atoms that are decided or in a component served.
+    """
+
+    graph: FactorGraph
+    component: Tensor
+    component_count: int
+    tractable: Tensor
+    solvers: Sequence[Solver] = field(repr=False)
+    rows: FlatRows = field(repr=False)
+
+    def __call__(self, theta: Tensor | None = None) -> Posterior:
+        """The posterior at ``theta``; raises ``InferenceError`` (KR702)."""
+        graph = self.graph if theta is None else self.graph.with_theta(theta.detach().double())
+        try:
+            beliefs, reports = self.run(graph)
+        except Impossible as impossible:
+            keep = array(self.component) == impossible.component
+            raise conflict(self.graph, keep, is_possible) from None
+        served = array(self.tractable)
+        log_odds = decided_log_odds(graph)
+        log_odds += np.where(served, beliefs.log_odds, 0.0)
+        unit_share = np.where(served, _sigmoid(beliefs.log_odds), 0.0)
+        expectations = self.rows.totals(beliefs.truth, graph.parameter_count)
+        expectations += unit_totals(graph, unit_share) + array(graph.constants)
+        log_z = float(beliefs.log_z.sum() + array(graph.constants) @ array(graph.theta))
+        return Posterior(
+            log_odds=torch.from_numpy(log_odds.clip(-CLIP, CLIP)),
+            log_z=log_z + graph.offset,
+            log_z_kind="exact",
+            expectations=torch.from_numpy(expectations),
+            component=self.component,
+            reports=reports,
+        )
+
+    def run(self, graph: FactorGraph) -> tuple[ComponentBeliefs, tuple[EngineReport, ...]]:
+        """Beliefs of the served components at the graph's ``theta``, and who made them.
+
+        Raises:
+            Impossible: a component has no possible world.
+        """
+        beliefs = ComponentBeliefs.empty(
+            graph.atom_count, len(self.rows.value), self.component_count
+        )
+        unary = array(graph.unary_log_odds())
+        weights = self.rows.weights(array(graph.theta))
+        seconds: dict[str, float] = {}
+        for solver in self.solvers:
+            start = time.perf_counter()
+            with np.errstate(divide="ignore", over="ignore"):
+                solver.solve(unary, weights, beliefs)
+            passed = time.perf_counter() - start
+            seconds[solver.name] = seconds.get(solver.name, 0.0) + passed
+        return beliefs, tuple(self._report(name, seconds[name]) for name in seconds)
+
+    def _report(self, name: str, seconds: float) -> EngineReport:
+        solvers = [solver for solver in self.solvers if solver.name == name]
+        served = sum(len(solver.components) for solver in solvers)
+        atoms = sum(solver.atoms for solver in solvers)
+        return EngineReport(name, served, atoms, converged=served, seconds=seconds)
+
+
+def prepare(
+    graph: FactorGraph,
+    *,
+    device: str = "auto",
+    states: int = 1 << 16,
+    width: int = 18,
+) -> Prepared:
+    """Works out everything about a graph that does not depend on ``theta``.
+
+    Args:
+        graph: its evidence is folded away.
+        device: where templates are computed.
+        states: most joint states of a component solved as a template.
+        width: base-2 logarithm of the states of the largest clique of a junction tree.
+
+    Raises:
+        InferenceError: the evidence contradicts hard rows (KR703), or no world of a
+            component satisfies its hard rows (KR702).
+    """
+    folded = condition(graph)
+    labels, count = components(folded)
+    try:
+        return _prepare(folded, labels, count, device, states, width)
+    except Impossible as impossible:
+        raise conflict(folded, labels == impossible.component, is_possible) from None
+
+
+def _prepare(
+    graph: FactorGraph, labels: Array, count: int, device: str, states: int, width: int
+) -> Prepared:
+    shapes = Shapes(graph, labels, count)
+    size = log2_states(graph, labels, count)
+    common = worth_a_template(shapes, size)
+    template = common & (size <= np.log2(states))
+    solvers: list[Solver] = []
+    tree = _add_trees(solvers, graph, labels, ~template)
+    parts = []
+    stacks = shapes.stacks(np.flatnonzero(template))
+    for stack in shapes.stacks(np.flatnonzero(~tree & ~template & (shapes.sizes <= _MOST_ATOMS))):
+        part = eliminated(stack, 1 << width)
+        log2 = size[stack.components[0]]
+        if log2 <= np.log2(states) and _dense(stack, log2, part):
+            stacks.append(stack)
+        elif part is not None:
+            parts.append(part)
+    solvers += [TemplateSolver.prepare(stack, device) for stack in stacks]
+    solvers += JunctionSolver.prepare(parts)
+    return _assemble(graph, labels, count, solvers, shapes.rows)
+
+
+def worth_a_template(shapes: Shapes, size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """``bool[c]``: components whose table of states beats passing messages.
+
+    Args:
+        shapes: of the components.
+        size: ``float64[c]`` base-2 logarithm of their joint states.
+    """
+    common = shapes.members[shapes.shape] >= _COMMON
+    return (size <= _ALWAYS_TEMPLATE) | (common & (size <= _SMALL))
+
+
+def _dense(stack: Stack, log2: float, part: Eliminated | None) -> bool:
+    """Whether a table of all ``2**log2`` states is less work than the junction tree."""
+    if part is None:
+        return True
+    entries = 2.0**log2 * (stack.shape.atoms + len(stack.shape.rows))
+    return log2 > _SMALL and entries <= min(_PRODUCTS * part.work, _TABLE_ENTRIES)
+
+
+def _add_trees(
+    solvers: list[Solver], graph: FactorGraph, labels: Array, candidates: Array
+) -> NDArray[np.bool_]:
+    """Adds a solver of the candidates (``bool[c]``) that are trees; returns which are."""
+    if not candidates.any():
+        return np.zeros(len(candidates), dtype=bool)
+    ties = scopes(graph, labels, _atoms_of(labels, candidates))
+    tree = tree_components(ties, len(candidates))
+    if tree.any():
+        if not np.array_equal(tree, candidates):
+            ties = scopes(graph, labels, _atoms_of(labels, tree))
+        solvers.append(TreeSolver.prepare(ties))
+    return tree
+
+
+def _atoms_of(labels: Array, chosen: Array) -> NDArray[np.bool_]:
+    """``bool[n]``: atoms of chosen components (``bool[c]``)."""
+    return np.append(chosen, False)[labels]
+
+
+def is_possible(graph: FactorGraph) -> bool:
+    """Whether some world satisfies every hard row of a graph without evidence."""
+    try:
+        folded = condition(graph)
+        prepared = _prepare(folded, *components(folded), "cpu", 1 << 16, 18)
+        prepared.run(prepared.graph)
+    except (Impossible, InferenceError):
+        return False
+    return True
+
+
+def _assemble(
+    graph: FactorGraph, labels: Array, count: int, solvers: Sequence[Solver], rows: FlatRows
+) -> Prepared:
+    served = np.zeros(count + 1, dtype=bool)
+    served[-1] = True  # label -1: decided atoms
+    for solver in solvers:
+        served[solver.components] = True
+    return Prepared(
+        graph,
+        torch.from_numpy(labels),
+        count,
+        torch.from_numpy(served[labels]),
+        solvers,
+        rows,
+    )
+
+
+def exact(graph: FactorGraph, *, seed: int = 0, device: str = "auto", **options: Any) -> Posterior:
+    """Exact marginals, ``log Z`` and expectations.
+
+    Args:
+        graph: given its evidence, at its ``theta``.
+        seed: unused; nothing is drawn.
+        device: ``auto`` takes the GPU where there is one.
+        options: of :func:`prepare`.
+
+    Raises:
+        InferenceError: a component is too large and too tangled (KR704), or no world
+            satisfies the hard rules (KR702, KR703).
+    """
+    prepared = prepare(graph, device=device, **options)
+    left = ~array(prepared.tractable)
+    if left.any():
+        labels = array(prepared.component)[left]
+        raise InferenceError(
+            f"{len(np.unique(labels))} components with {left.sum()} atoms are too large for exact "
+            f"inference; the largest has {np.bincount(labels).max()} atoms",
+            code="KR704",
+            help="engine `auto` serves them by belief propagation",
+        )
+    return prepared()
+
+
+def decided_log_odds(graph: FactorGraph) -> NDArray[np.float64]:
+    """``float64[n]``: +-700 at decided atoms, 0 at open ones."""
+    evidence = array(graph.evidence)
+    return np.where(evidence == OPEN, 0.0, np.where(evidence == TRUE, CLIP, -CLIP))
+
+
+def unit_totals(graph: FactorGraph, share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``float64[p]``: expected unit features where atoms are true with ``float64[n]`` chance."""
+    total = np.zeros(graph.parameter_count)
+    for unit in graph.units:
+        features = unit.values() * share[unit.entry_atoms]
+        total += sum_by(unit.parameters(), features, len(total))
+    return total
+
+
+def _sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * log_odds)))

@@ -1,0 +1,1 @@
+"""The GCN posterior: rounds of belief propagation corrected by a trained network."""

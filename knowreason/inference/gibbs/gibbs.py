@@ -1,0 +1,300 @@
+"""Gibbs sampling: the check on other engines, and worlds for learning."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from knowreason.factors import OPEN, FactorGraph
+from knowreason.factors.arrays import array, owners
+from knowreason.factors.components.connected import components
+from knowreason.factors.condition import condition
+from knowreason.factors.energy import holds
+from knowreason.inference.engine_protocol import infer
+from knowreason.inference.gibbs.chain_summary import ChainSummary, summarise
+from knowreason.inference.gibbs.gibbs_kernels import HARD_WEIGHT, Tally, run_chain
+from knowreason.inference.gibbs.gibbs_layout import (
+    GibbsLayout,
+    gibbs_layout,
+    new_tally,
+    no_tally,
+    row_weights_of,
+)
+from knowreason.inference.messages.message_beliefs import decided_clipped, expected_units
+from knowreason.inference.messages.message_graph import MessageGraph
+from knowreason.inference.posterior import EngineReport, Posterior
+
+ANNEALING = (1.0, 2.0, 4.0, 8.0, 16.0, HARD_WEIGHT)  # weights of hard rows, for a start
+ANNEALING_SWEEPS = 20
+BATCHES = 20  # of every chain; an even number
+CONVERGED = 1.05  # greatest split R-hat
+
+
+@dataclass(frozen=True)
+class GibbsSampler:
+    """A graph prepared once for chains at any ``theta``; its evidence stays.
+
+    Attributes:
+        graph: the conditioned graph.
+        wiring: rows by atom.
+    """
+
+    graph: FactorGraph
+    wiring: GibbsLayout
+
+    @property
+    def plan(self) -> MessageGraph:
+        """The layout that numbers the rows."""
+        return self.wiring.plan
+
+    def sample(
+        self,
+        theta: Tensor | None = None,
+        worlds: Tensor | None = None,
+        *,
+        chains: int = 20,
+        sweeps: int = 10,
+        seed: int = 0,
+        threads: int = 1,
+    ) -> Tensor:
+        """Worlds after some sweeps, one a chain, ``int8[s, n]``.
+
+        Args:
+            theta: ``float64[p]``; the graph's own by default.
+            worlds: ``int8[s, n]`` where the chains stand; fresh chains by default.
+            chains: number of fresh chains.
+            sweeps: sweeps to make.
+            seed: same arguments and seed, same worlds.
+            threads: chains run at once.
+        """
+        graph = self.graph if theta is None else self.graph.with_theta(theta.detach().cpu())
+        start = self.start(graph, chains, seed) if worlds is None else self.mend(worlds)
+        weights, unary = self.numbers(graph)
+        tallies = [no_tally()] * len(start)
+        self._run(start, weights, unary, (sweeps, 0), seed, tallies, threads)
+        return torch.from_numpy(start)
+
+    def mend(self, worlds: Tensor) -> NDArray[np.int8]:
+        """Worlds under the evidence, with one state a block (``int8[s, n]``, a copy)."""
+        mended: NDArray[np.int8] = array(worlds).astype(np.int8, copy=True)
+        evidence = array(self.graph.evidence)
+        mended[:, evidence != OPEN] = evidence[evidence != OPEN]
+        blocks = self.plan.blocks
+        if blocks.count:
+            atoms, block = blocks.atoms, owners(blocks.offsets)
+            true = np.add.reduceat(mended[:, atoms], blocks.offsets[:-1], axis=1, dtype=np.int64)
+            wrong = (true > 1) | ((true == 0) & ~blocks.at_most_one)
+            chain, which = np.nonzero(wrong)
+            inside = wrong[:, block]
+            mended[:, atoms] = np.where(inside, 0, mended[:, atoms])
+            mended[chain, atoms[blocks.offsets[:-1][which]]] = 1
+        return mended
+
+    def start(
+        self, graph: FactorGraph, chains: int, seed: int, *, exact: bool = True
+    ) -> NDArray[np.int8]:
+        """Worlds drawn from the unary log-odds, then annealed until hard rows hold.
+
+        Where that fails and ``exact``, a chain starts at the world of ``map``.
+        """
+        rng = np.random.default_rng([seed, 1])
+        unary = array(graph.unary_log_odds())
+        noise = rng.logistic(size=(chains, graph.atom_count))
+        worlds = (unary + noise > 0).astype(np.int8)
+        blocks = self.plan.blocks
+        if blocks.count:
+            score = (unary + rng.gumbel(size=noise.shape))[:, blocks.atoms]
+            top = np.maximum.reduceat(score, blocks.offsets[:-1], axis=1)
+            worlds[:, blocks.atoms] = score == top[:, owners(blocks.offsets)]
+        worlds = self.mend(torch.from_numpy(worlds))
+        return self._satisfied(graph, worlds, seed, exact)
+
+    def _satisfied(
+        self, graph: FactorGraph, worlds: NDArray[np.int8], seed: int, exact: bool
+    ) -> NDArray[np.int8]:
+        if not any(nodes.is_hard for nodes in self.plan.nodes):
+            return worlds
+        weights, unary = self.numbers(graph)
+        hard = weights == HARD_WEIGHT
+        for step, weight in enumerate(ANNEALING):
+            heated = np.where(hard, weight, weights)
+            tallies = [no_tally()] * len(worlds)
+            self._run(worlds, heated, unary, (ANNEALING_SWEEPS, 0), seed + step, tallies, 1)
+        failed = ~array(holds(graph, torch.from_numpy(worlds)))
+        if exact and failed.any():
+            best = infer(graph, "map").world
+            assert best is not None
+            worlds[failed] = array(best)
+        return worlds
+
+    def numbers(self, graph: FactorGraph) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Row weights (``float64[f]``) and unary log-odds (``float64[n]``) at a graph's theta."""
+        return row_weights_of(self.plan, graph.theta), array(graph.unary_log_odds())
+
+    def _run(
+        self,
+        worlds: NDArray[np.int8],
+        weights: NDArray[np.float64],
+        unary: NDArray[np.float64],
+        sweeps: tuple[int, int],
+        seed: int,
+        tallies: list[Tally],
+        threads: int,
+    ) -> None:
+        """Runs every chain from its world, in place; ``sweeps`` are burnt and kept."""
+        seeds = np.random.SeedSequence(seed).generate_state(len(worlds), np.uint64)
+        burnt, kept = sweeps
+
+        def run(i: int) -> None:
+            chain = seeds[i] >> np.uint64(1)
+            net = self.wiring.network(weights, unary, worlds[i])
+            run_chain(self.wiring.variables, net, burnt, kept, chain, tallies[i])
+
+        if threads <= 1:
+            for i in range(len(worlds)):
+                run(i)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(run, range(len(worlds))))
+
+    def record(self, chains: int, burn_in: int, kept: int, seed: int, threads: int) -> list[Tally]:
+        """Tallies of fresh chains at the graph's own theta."""
+        weights, unary = self.numbers(self.graph)
+        worlds = self.start(self.graph, chains, seed)
+        rows = len(self.wiring.rows) - 1
+        tallies = [new_tally(BATCHES, self.graph.atom_count, rows) for _ in range(chains)]
+        self._run(worlds, weights, unary, (burn_in, kept), seed, tallies, threads)
+        return tallies
+
+    def expectations(self, log_odds: Tensor, truth: NDArray[np.float64]) -> Tensor:
+        """``float64[p]`` from marginals and the mean potential of every row."""
+        graph = self.graph
+        expected = graph.constants + expected_units(graph, log_odds.sigmoid())
+        first = 0
+        for nodes in self.plan.nodes:
+            expected = nodes.collect(expected, torch.from_numpy(truth[first : first + nodes.count]))
+            first += nodes.count
+        return expected
+
+    def under_hard_rows(self) -> NDArray[np.bool_]:
+        """``bool[n]``: atoms in a hard row, a demanded count included."""
+        hard = np.zeros(self.graph.atom_count, np.bool_)
+        for nodes in self.plan.nodes:
+            if nodes.is_hard:
+                hard[nodes.atoms[np.repeat(~nodes.has_target, np.diff(nodes.offsets))]] = True
+        return hard
+
+
+def prepare_gibbs(graph: FactorGraph) -> GibbsSampler:
+    """Conditions and wires a graph once, for many calls at other ``theta``."""
+    known = condition(graph)
+    return GibbsSampler(known, gibbs_layout(known))
+
+
+def gibbs_worlds(
+    graph: FactorGraph,
+    *,
+    worlds: Tensor | None = None,
+    chains: int = 20,
+    sweeps: int = 10,
+    seed: int = 0,
+    threads: int = 1,
+) -> Tensor:
+    """``int8[s, n]`` worlds of persistent (``worlds``) or fresh chains.
+
+    Evidence, blocks, hard rows and count definitions hold in each. To call it often,
+    :func:`prepare_gibbs` once and :meth:`GibbsSampler.sample`.
+    """
+    sampler = prepare_gibbs(graph)
+    return sampler.sample(
+        graph.theta, worlds, chains=chains, sweeps=sweeps, seed=seed, threads=threads
+    )
+
+
+def gibbs(
+    graph: FactorGraph,
+    *,
+    chains: int = 4,
+    burn_in: int = 100,
+    sweeps: int = 500,
+    threads: int = 1,
+    device: str = "auto",
+    seed: int = 0,
+) -> Posterior:
+    """Marginals by Gibbs sampling, averaged over conditional probabilities.
+
+    Blocks are drawn as one variable, auxiliary atoms follow their counts, atoms that hard
+    rows tie are flipped together. The report gives split R-hat and effective sample size;
+    a component has converged when R-hat is below 1.05 at all its atoms, unless hard rules
+    held every one of them still.
+
+    Args:
+        graph: any factor graph.
+        chains: independent chains.
+        burn_in: sweeps thrown away.
+        sweeps: sweeps kept, of each chain.
+        threads: chains run at once.
+        device: always the CPU.
+        seed: same seed, same answer.
+
+    Raises:
+        InferenceError: no world satisfies the hard rows.
+
+    Source: Geman & Geman 1984; Gelman et al. 2013, section 11.4 (R-hat, sample size).
+    """
+    begin = time.perf_counter()
+    sampler = prepare_gibbs(graph)
+    kept = BATCHES * max(1, -(-sweeps // BATCHES))
+    tallies = sampler.record(chains, burn_in, kept, seed, threads)
+    found = summarise(tallies, kept)
+    label, count = components(sampler.graph)
+    log_odds = decided_clipped(sampler.graph, torch.from_numpy(found.log_odds))
+    return Posterior(
+        log_odds,
+        None,
+        "",
+        sampler.expectations(log_odds, found.truth),
+        torch.from_numpy(label),
+        (_report(sampler, found, label, count, burn_in + kept, begin),),
+    )
+
+
+def _report(
+    sampler: GibbsSampler,
+    found: ChainSummary,
+    label: NDArray[np.int32],
+    count: int,
+    sweeps: int,
+    begin: float,
+) -> EngineReport:
+    told = label >= 0
+    if sampler.graph.auxiliary is not None:
+        told &= ~array(sampler.graph.auxiliary)
+    apart = np.zeros(count, np.bool_)
+    apart[label[told & (found.r_hat > CONVERGED)]] = True
+    r_hat, size = found.r_hat[told].max(initial=1.0), found.sample_size[told].min(initial=np.inf)
+    notes: tuple[str, ...]
+    notes = (f"split R-hat at most {r_hat:.3f}; effective sample size at least {size:.0f}",)
+    stuck = told & ~found.moved & sampler.under_hard_rows()
+    if stuck.any():
+        number = int(stuck.sum())
+        notes += (f"{number} atoms under hard rules never moved: chains may not reach all worlds",)
+        held = np.zeros(count, np.bool_)
+        held[label[stuck]] = True
+        held[label[told & ~stuck]] = False
+        apart |= held  # every atom held still: the chains tell nothing
+    return EngineReport(
+        engine="gibbs",
+        components=count,
+        atoms=int((label >= 0).sum()),
+        converged=count - int(apart.sum()),
+        sweeps=sweeps,
+        seconds=time.perf_counter() - begin,
+        notes=notes,
+    )

@@ -1,0 +1,1 @@
+"""Mean field: a lower bound on log Z."""

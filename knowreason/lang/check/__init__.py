@@ -1,0 +1,1 @@
+"""Syntax nodes to a program: names, sorts, scopes, weights."""

@@ -1,0 +1,143 @@
+"""Building comparisons and chains of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from knowreason import logic as lg
+from knowreason.diagnostics import Span
+from knowreason.lang.check.symbols import a_sort, is_capital, is_thing
+from knowreason.lang.check.units import comparable
+from knowreason.lang.check.variable_scopes import ExpressionBuilder
+from knowreason.lang.syntax import nodes as sx
+from knowreason.logic.formulas import ComparisonOperator
+
+
+def comparisons(builder: ExpressionBuilder, node: sx.Chain) -> lg.Formula | None:
+    """A comparison, or the conjunction that a chain of them says."""
+    if _is_arrow(builder, node):
+        return None
+    if len(node.operators) > 1 and "!=" in node.operators:
+        builder.names.report(
+            "KR108",
+            "`!=` cannot be chained",
+            node.span,
+            help="write the comparisons one by one, joined with `&`",
+        )
+        return None
+    terms = _operands(builder, node)
+    if terms is None:
+        return None
+    parts = [
+        comparison
+        for i, operator in enumerate(node.operators)
+        if (comparison := _comparison(builder, node, i, operator, terms)) is not None
+    ]
+    if len(parts) < len(node.operators):
+        return None
+    return parts[0] if len(parts) == 1 else lg.And(tuple(parts), span=node.span)
+
+
+def _is_arrow(builder: ExpressionBuilder, node: sx.Chain) -> bool:
+    """Whether this is ``head <- body`` of another language; reports it."""
+    left, right = node.operands[:2]
+    arrow = (
+        isinstance(left, sx.Call)
+        and is_capital(left.name)
+        and isinstance(right, sx.Negative)
+        and node.operators[0] == "<"
+    )
+    if arrow:
+        start = right.span.start
+        builder.names.report(
+            "KR103",
+            "`<-` is not part of the language",
+            Span(node.span.source, start - 1, start + 1),
+            help="write the conclusion last: `body => head`",
+        )
+    return arrow
+
+
+def _operands(builder: ExpressionBuilder, node: sx.Chain) -> list[lg.Term] | None:
+    """Terms of a chain; literals take the sort of the first operand that has one."""
+    built: list[lg.Term | None] = [None] * len(node.operands)
+    counted: list[Span] = []
+    expected: str | None = None
+    order = sorted(range(len(built)), key=lambda i: _is_pliant(builder, node.operands[i]))
+    faulty = False
+    for i in order:
+        before = len(builder.opens)
+        operand = node.operands[i]
+        direct = operand.__class__ in (sx.AggregateNode, sx.CountListNode)
+        term = built[i] = builder.term(operand, expected, direct=direct)
+        if len(builder.opens) > before:
+            counted.append(operand.span)
+        faulty = faulty or term is None
+        if expected is None and term is not None:
+            expected = term.sort
+    if faulty or not _countable(builder, node, cast("list[lg.Term]", built), counted):
+        return None
+    return cast("list[lg.Term]", built)
+
+
+def _countable(
+    builder: ExpressionBuilder, node: sx.Chain, terms: Sequence[lg.Term], counted: Sequence[Span]
+) -> bool:
+    """Whether at most one side counts unknowns, against whole numbers; reports it if not."""
+    if len(counted) > 1:
+        builder.names.report(
+            "KR410",
+            "both sides of this comparison count unknowns",
+            counted[1],
+            related=[(counted[0], "the other side")],
+            help="compare each with an expression over observed things",
+        )
+        return False
+    for term, operand in zip(terms, node.operands, strict=True):
+        if counted and term.sort != "int":
+            builder.names.report(
+                "KR410",
+                "unknowns are counted against a whole number",
+                operand.span,
+                a_sort(term.sort),
+                related=[(counted[0], "counted here")],
+                help="`floor(...)` makes one",
+            )
+            return False
+    return True
+
+
+def _is_pliant(builder: ExpressionBuilder, node: sx.Expression) -> bool:
+    """Whether the sort of an operand depends on what it is compared with."""
+    if node.__class__ is sx.LiteralNode:
+        return node.kind in ("string", "number")
+    if node.__class__ is sx.Name:
+        return builder.names.literals.get(node.text) in ("string", "int")
+    return False
+
+
+def _comparison(
+    builder: ExpressionBuilder,
+    node: sx.Chain,
+    index: int,
+    operator: ComparisonOperator,
+    terms: Sequence[lg.Term],
+) -> lg.Comparison | None:
+    left, right = terms[index], terms[index + 1]
+    message = comparable(operator, left, right)
+    if message is None:
+        first, second = node.operands[index].span, node.operands[index + 1].span
+        span = Span(first.source, first.start, second.end)
+        return lg.Comparison(operator, left, right, span=span)
+    text, help_line = message
+    code = "KR213" if is_thing(left.sort) or is_thing(right.sort) else "KR209"
+    builder.names.report(
+        code,
+        text,
+        node.operands[index + 1].span,
+        a_sort(right.sort),
+        related=[(node.operands[index].span, a_sort(left.sort))],
+        help=help_line,
+    )
+    return None

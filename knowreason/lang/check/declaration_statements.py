@@ -1,0 +1,354 @@
+"""Declarations: domains, predicates, attributes, parameters and models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from knowreason import logic as lg
+from knowreason.diagnostics import Span
+from knowreason.lang.check.call_arguments import constant
+from knowreason.lang.check.symbols import Names, Signature, a_sort, is_capital
+from knowreason.lang.syntax import nodes as sx
+from knowreason.logic import VALUE_SORTS
+
+
+class DeclaredPlaces:
+    """Where each name of one kind is declared; a second declaration is a finding."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._seen: dict[tuple[str, str], Span] = {}
+
+    def claim(self, space: str, what: str, name: sx.Name) -> bool:
+        """Whether the name is new in its name space; reports both places when it is not."""
+        first = self._seen.setdefault((space, name.text), name.span)
+        if first is name.span:
+            return True
+        self._names.report(
+            "KR207",
+            f"{what} `{name.text}` is declared twice",
+            name.span,
+            "declared again",
+            related=[(first, "first declared here")],
+        )
+        return False
+
+
+def declare_domains(
+    names: Names, places: DeclaredPlaces, statements: Iterable[sx.DomainStatement]
+) -> list[lg.Domain]:
+    """Domains and their members."""
+    domains = []
+    for item in (item for statement in statements for item in statement.items):
+        if item.name.text in VALUE_SORTS:
+            names.report("KR219", f"`{item.name.text}` is the name of a value sort", item.name.span)
+        elif places.claim("domain", "domain", item.name):
+            members = None if item.members is None else _members(names, item)
+            names.domains[item.name.text] = None if members is None else dict.fromkeys(members)
+            names.places[item.name.text] = item.name.span
+            domains.append(lg.Domain(item.name.text, members, span=item.span))
+    return domains
+
+
+def _members(names: Names, item: sx.DomainItem) -> tuple[str, ...]:
+    members: dict[str, Span] = {}
+    for literal in item.members or ():
+        text = str(literal.value)
+        if isinstance(literal.value, float):
+            names.report("KR107", "a thing is a quoted string or an integer", literal.span)
+        elif text in members:
+            names.report(
+                "KR207",
+                f'"{text}" is listed twice',
+                literal.span,
+                related=[(members[text], "first listed here")],
+                help='an integer is its decimal text, so `3` and `"3"` are one thing',
+            )
+        else:
+            members[text] = literal.span
+    return tuple(members)
+
+
+def declare_predicate(
+    names: Names, places: DeclaredPlaces, statement: sx.PredicateStatement
+) -> lg.Predicate | None:
+    """An ``observed``, ``query`` or ``latent`` predicate; ``within`` is checked later."""
+    name = statement.name
+    _check_letter(names, name, capital=True)
+    sorts = _place_sorts(names, statement.places)
+    labels = _labels(names, statement.places)
+    if not places.claim("symbol", statement.kind, name):
+        return None
+    names.symbols[name.text] = Signature(
+        name.text,
+        statement.kind,
+        sorts,
+        labels,
+        None,
+        name.span,  # type: ignore[arg-type]
+    )
+    _check_marks(names, statement)
+    if statement.symmetric and (len(sorts) != 2 or sorts[0] != sorts[1]):
+        names.report(
+            "KR215",
+            "`symmetric` needs two arguments of one domain",
+            statement.span,
+            help="write it after `observed P(D, D)`",
+        )
+    if None in sorts or not is_capital(name.text):
+        return None
+    arguments = tuple(
+        lg.Argument(cast(str, sort), label, place.mark)  # type: ignore[arg-type]
+        for sort, label, place in zip(sorts, labels, statement.places, strict=True)
+    )
+    within = statement.within.text if statement.within else None
+    return lg.Predicate(
+        name.text,
+        statement.kind,  # type: ignore[arg-type]
+        arguments,
+        statement.symmetric,
+        within,
+        span=statement.span,
+    )
+
+
+def declare_attribute(
+    names: Names, places: DeclaredPlaces, statement: sx.AttributeStatement
+) -> lg.Attribute | None:
+    """An attribute."""
+    name, sort = statement.name, statement.sort.text
+    _check_letter(names, name, capital=False)
+    sorts = _place_sorts(names, statement.places)
+    labels = _labels(names, statement.places)
+    for place in statement.places:
+        if place.mark:
+            names.report("KR214", "an attribute has one value anyway", place.span)
+    is_sort = sort in VALUE_SORTS or sort in names.domains
+    if not is_sort:
+        names.unknown("sort", sort, statement.sort.span, [*VALUE_SORTS, *names.domains], "KR202")
+    if not places.claim("symbol", "attribute", name):
+        return None
+    result = sort if is_sort else None
+    names.symbols[name.text] = Signature(name.text, "attribute", sorts, labels, result, name.span)
+    if statement.clock and is_sort and (sort not in ("time", "int") or len(sorts) != 1):
+        names.report(
+            "KR216",
+            "`clock` stands after a `time` or `int` attribute of one thing",
+            statement.span,
+            f"a {sort} of {len(sorts)} arguments" if len(sorts) != 1 else f"a {sort}",
+        )
+        return None
+    if None in sorts or not is_sort or is_capital(name.text):
+        return None
+    arguments = tuple(
+        lg.Argument(cast(str, s), label) for s, label in zip(sorts, labels, strict=True)
+    )
+    return lg.Attribute(name.text, arguments, sort, statement.clock, span=statement.span)
+
+
+def check_clocks(names: Names, attributes: Iterable[lg.Attribute]) -> None:
+    """At most one clock a domain."""
+    clocks: dict[str, lg.Attribute] = {}
+    for attribute in attributes:
+        if attribute.clock:
+            first = clocks.setdefault(attribute.sorts[0], attribute)
+            if first is not attribute:
+                names.report(
+                    "KR216",
+                    f"{attribute.sorts[0]} has two clocks",
+                    attribute.span,
+                    related=[(first.span, "the first one")],
+                )
+
+
+def declare_param(
+    names: Names, places: DeclaredPlaces, statement: sx.ParamStatement
+) -> lg.Parameter | None:
+    """A parameter; what a string or an integer stands for follows from its use."""
+    name, literal = statement.name, statement.value
+    _check_letter(names, name, capital=False)
+    if not places.claim("symbol", "param", name):
+        return None
+    sort = literal.kind
+    if literal.kind == "number":
+        sort = "int" if isinstance(literal.value, int) else "float"  # type: ignore[assignment]
+    names.literals[name.text] = sort
+    names.symbols[name.text] = Signature(name.text, "param", result=sort, span=name.span)
+    value = lg.Constant(literal.value, sort, span=literal.span)
+    return lg.Parameter(name.text, value, span=statement.span)
+
+
+def declare_model(
+    names: Names, places: DeclaredPlaces, statement: sx.ModelStatement
+) -> lg.ModelDeclaration | None:
+    """A model and the predicates it speaks of."""
+    faulty = not places.claim("model", "model", statement.name)
+    for target in statement.predicates:
+        symbol = names.symbols.get(target.text)
+        if symbol is None:
+            faulty = True
+            names.unknown(
+                "predicate", target.text, target.span, names.declared("predicate"), "KR201"
+            )
+        elif not symbol.is_open:
+            faulty = True
+            names.report(
+                "KR218",
+                f"`{target.text}` is {_article(symbol.kind)}, and models speak of what is unknown",
+                target.span,
+                related=[(symbol.span, "declared here")],
+                help="a model is for a `query` or a `latent` predicate",
+            )
+    call = _model_call(names, statement.call)
+    if faulty:
+        return None
+    targets = tuple(target.text for target in statement.predicates)
+    return lg.ModelDeclaration(statement.name.text, targets, call, span=statement.span)
+
+
+def _article(kind: str) -> str:
+    articles = {"attribute": "an attribute", "param": "a parameter", "defined": "defined"}
+    return articles.get(kind) or f"{a_sort(kind)} predicate"
+
+
+def _model_call(names: Names, node: sx.ModelCallNode) -> lg.ModelCall:
+    positional: list[lg.OptionValue] = []
+    options: dict[str, lg.OptionValue] = {}
+    for option in node.options:
+        value = _option(names, option.value)
+        if option.name is None:
+            if options:
+                names.report("KR204", "positional options stand before named ones", option.span)
+            positional.append(value)
+        elif option.name.text in options:
+            names.report("KR204", f"option `{option.name.text}` is given twice", option.span)
+        else:
+            options[option.name.text] = value
+    return lg.ModelCall(node.kind.text, tuple(positional), tuple(options.items()))
+
+
+def _option(names: Names, node: sx.OptionNode) -> lg.OptionValue:
+    if isinstance(node, sx.LiteralNode):
+        return node.value
+    if isinstance(node, sx.OptionList):
+        return tuple(_option(names, value) for value in node.values)
+    return _model_call(names, node)
+
+
+def check_within(names: Names, predicate: lg.Predicate, statement: sx.PredicateStatement) -> None:
+    """``within`` names an observed or defined predicate of the same sorts."""
+    inside = statement.within
+    if inside is None:
+        return
+    symbol = names.symbols.get(inside.text)
+    if symbol is None:
+        names.unknown("predicate", inside.text, inside.span, names.declared("predicate"), "KR201")
+        return
+    if symbol.kind not in ("observed", "defined") or not symbol.is_predicate:
+        names.report(
+            "KR217",
+            f"`within` takes what is observed or defined, and `{inside.text}` is "
+            f"{_article(symbol.kind)}",
+            inside.span,
+            related=[(symbol.span, "declared here")],
+        )
+    elif None not in symbol.sorts and symbol.sorts != predicate.sorts:
+        names.report(
+            "KR217",
+            f"`{inside.text}` has other arguments than `{predicate.name}`",
+            inside.span,
+            f"({', '.join(map(str, symbol.sorts))}), not ({', '.join(predicate.sorts)})",
+            related=[(symbol.span, "declared here")],
+        )
+
+
+def settle_parameters(names: Names, parameters: Iterable[lg.Parameter]) -> list[lg.Parameter]:
+    """Parameters, each with the sort that its use asked for."""
+    settled = []
+    for parameter in parameters:
+        use = names.uses.get(parameter.name)
+        value: lg.Constant | None = parameter.value
+        if use is not None and value is not None:
+            kind: sx.LiteralKind = "string" if value.sort == "string" else "number"
+            literal = sx.LiteralNode(kind, value.value, cast(Span, value.span))
+            value = constant(names, literal, use[0])
+        if value is not None:
+            settled.append(lg.Parameter(parameter.name, value, span=parameter.span))
+    return settled
+
+
+def _place_sorts(names: Names, places: tuple[sx.Place, ...]) -> tuple[str | None, ...]:
+    return tuple(_domain(names, place.sort) for place in places)
+
+
+def _domain(names: Names, sort: sx.Name) -> str | None:
+    if sort.text in names.domains:
+        return sort.text
+    if sort.text in VALUE_SORTS:
+        names.report(
+            "KR202",
+            f"arguments are things, and `{sort.text}` is a value",
+            sort.span,
+            help=f"write `attribute f(...): {sort.text}`",
+        )
+    else:
+        names.unknown("domain", sort.text, sort.span, names.domains, "KR202")
+    return None
+
+
+def _labels(names: Names, places: tuple[sx.Place, ...]) -> tuple[str | None, ...]:
+    labels: list[str | None] = []
+    for place in places:
+        label = place.name
+        if label is not None and label.text in labels:
+            names.report("KR207", f"two arguments are called `{label.text}`", label.span)
+            label = None
+        labels.append(label.text if label else None)
+    return tuple(labels)
+
+
+def _check_marks(names: Names, statement: sx.PredicateStatement) -> None:
+    marked = [place for place in statement.places if place.mark]
+    if not marked:
+        return
+    if statement.kind == "observed":
+        names.report(
+            "KR214",
+            "an observed predicate cannot be functional",
+            marked[0].span,
+            help="`attribute f(...): D` has one value for each setting",
+        )
+    if len(marked) > 1:
+        names.report(
+            "KR214",
+            "at most one argument is functional",
+            marked[1].span,
+            related=[(marked[0].span, "the first one")],
+        )
+    sort = marked[0].sort.text
+    if statement.within is None and sort in names.domains and names.domains[sort] is None:
+        names.report(
+            "KR214",
+            f"`{sort}` is open, so there is no list of values to take one of",
+            marked[0].span,
+            related=[(names.places.get(sort), "an open domain")],
+            help=f'enumerate it, `domain {sort} = {{ "a", "b" }}`, or say `within` what',
+        )
+
+
+def _check_letter(names: Names, name: sx.Name, capital: bool) -> None:
+    if is_capital(name.text) == capital:
+        return
+    first = name.text[0]
+    better = (first.upper() if capital else first.lower()) + name.text[1:]
+    rule = (
+        "predicates begin with a capital" if capital else "attributes and parameters with a small"
+    )
+    names.report(
+        "KR219",
+        f"`{name.text}` begins with the wrong letter",
+        name.span,
+        f"{rule} letter",
+        help=f"call it `{better}`" if better != name.text else None,
+    )

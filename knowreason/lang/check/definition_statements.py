@@ -1,0 +1,244 @@
+"""Definitions: the order they depend on one another, their sorts, and cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from knowreason import logic as lg
+from knowreason.lang.check.declaration_statements import DeclaredPlaces
+from knowreason.lang.check.expressions import Builder
+from knowreason.lang.check.symbols import Names, Signature, is_capital
+from knowreason.lang.check.variable_scopes import (
+    UNKNOWN_SORT,
+    BoundVariable,
+    Scope,
+    check_binders,
+    knows_sort,
+    unbound,
+    variable,
+)
+from knowreason.lang.syntax import nodes as sx
+
+
+def declare_definition(names: Names, places: DeclaredPlaces, statement: sx.DefineStatement) -> bool:
+    """Enter the name of a definition; its sorts are inferred later."""
+    name = statement.name
+    if not places.claim("symbol", "definition", name):
+        return False
+    labels = tuple(parameter.text for parameter in statement.parameters)
+    names.symbols[name.text] = Signature(
+        name.text, "defined", (None,) * len(labels), labels, None, name.span
+    )
+    return True
+
+
+def elaborate_definitions(
+    names: Names, statements: Sequence[sx.DefineStatement]
+) -> list[lg.Definition]:
+    """Definitions in the order they are written, each elaborated after what it uses."""
+    by_name = {statement.name.text: statement for statement in statements}
+    used = {
+        name: [call for call in calls_in(statement.body) if call.name in by_name]
+        for name, statement in by_name.items()
+    }
+    built: dict[str, lg.Definition] = {}
+    for group in _components({name: [c.name for c in calls] for name, calls in used.items()}):
+        if _is_cycle(names, group, by_name, used):
+            _spoil(names, group)
+            continue
+        definition = _definition(names, by_name[group[0]])
+        if definition is None:
+            _spoil(names, group)
+        else:
+            built[definition.name] = definition
+    return [built[name] for name in by_name if name in built]
+
+
+def _spoil(names: Names, group: list[str]) -> None:
+    """Forget faulty definitions, so that nothing is said about their use."""
+    names.broken |= set(group)
+    for name in group:
+        names.symbols.pop(name)
+
+
+def calls_in(node: object) -> Iterator[sx.Call]:
+    """Every call in an expression, in the order it is written."""
+    pending = [node]
+    while pending:
+        here = pending.pop()
+        if isinstance(here, sx.Call):
+            yield here
+        if hasattr(here, "span"):
+            pending.extend(reversed(list(sx.children(here))))
+
+
+def _definition(names: Names, statement: sx.DefineStatement) -> lg.Definition | None:
+    signature = names.symbols[statement.name.text]
+    heads = [parameter.text for parameter in statement.parameters]
+    before = len(names.found)
+    for _ in range(max(1, len(heads))):  # a recursive body may say one sort a round
+        del names.found[before:]
+        scope = _head_scope(names, statement, signature)
+        scope.look(statement.body)
+        sorts = tuple(_sort_of(scope.free.get(head)) for head in heads)
+        if sorts == signature.sorts:
+            break
+        names.set_sorts(signature.name, sorts, None)
+        signature = names.symbols[signature.name]
+    check_binders(scope)
+    _check_variables(names, scope, statement)
+    builder = Builder(names, scope, "a definition")
+    body: lg.Formula | lg.Term | None
+    if is_capital(signature.name):
+        body, result = builder.formula(statement.body), None
+    else:
+        body = term = builder.term(statement.body)
+        result = None if term is None else term.sort
+    names.set_sorts(signature.name, signature.sorts, result)
+    if body is None or None in signature.sorts or len(names.found) > before:
+        return None
+    parameters = tuple(variable(scope.free[p.text], p.span) for p in statement.parameters)
+    return lg.Definition(signature.name, parameters, body, result, span=statement.span)
+
+
+def _sort_of(bound: BoundVariable | None) -> str | None:
+    return bound.sort if bound is not None and knows_sort(bound) else None
+
+
+def _head_scope(names: Names, statement: sx.DefineStatement, signature: Signature) -> Scope:
+    scope = Scope(names)
+    for parameter, sort in zip(statement.parameters, signature.sorts, strict=True):
+        if parameter.text in scope.free:
+            names.report("KR207", f"two parameters are called `{parameter.text}`", parameter.span)
+        elif parameter.text in names.literals:
+            names.report(
+                "KR208",
+                f"`{parameter.text}` is declared with `param` and cannot be bound",
+                parameter.span,
+                related=[(names.symbols[parameter.text].span, "the parameter")],
+            )
+        bound = BoundVariable(parameter.text, parameter.span, head=True)
+        if sort is not None:
+            bound.sort, bound.place = sort, parameter.span
+        scope.free[parameter.text] = bound
+    return scope
+
+
+def _check_variables(names: Names, scope: Scope, statement: sx.DefineStatement) -> None:
+    if not is_capital(statement.name.text):
+        for bound in scope.free.values():
+            if not bound.head and bound.sort != UNKNOWN_SORT:
+                names.report(
+                    "KR206",
+                    f"`{bound.name}` is no argument of `{statement.name.text}`",
+                    bound.first,
+                    "which one is meant?",
+                    related=[(statement.name.span, "a value for each setting of its arguments")],
+                    help="aggregate over it, as in `max { ... for x : F }`",
+                )
+                bound.sort = UNKNOWN_SORT
+    for bound in unbound(scope):
+        what = "argument" if bound.head else "variable"
+        names.report(
+            "KR206",
+            f"{what} `{bound.name}` stands in no atom",
+            bound.first,
+            "of which domain?",
+            help=f"put `{bound.name}` into a predicate, so that its values are known",
+        )
+        bound.sort = UNKNOWN_SORT
+
+
+def _is_cycle(
+    names: Names,
+    group: list[str],
+    by_name: dict[str, sx.DefineStatement],
+    used: dict[str, list[sx.Call]],
+) -> bool:
+    """Whether definitions depend on one another in a way that has no meaning here."""
+    first = group[0]
+    if len(group) == 1:
+        own = [call for call in used[first] if call.name == first]
+        if not own:
+            return False
+        positive = set(map(id, _positive_calls(by_name[first].body)))
+        if is_capital(first) and all(id(call) in positive for call in own):
+            return False
+    path = [*_path(group, used), first]
+    call = next(call for call in used[first] if call.name == path[1])
+    names.report(
+        "KR406",
+        f"these definitions go in a circle: {' -> '.join(path)}",
+        call.name_span,
+        f"`{first}` is defined through itself",
+        related=[(by_name[name].name.span, f"`{name}`") for name in path[1:-1]],
+        help="only a predicate may use itself, not negated and outside of counts",
+    )
+    return True
+
+
+def _positive_calls(node: object) -> Iterator[sx.Call]:
+    """Calls under ``&``, ``|`` and ``exists`` only."""
+    if isinstance(node, sx.Call):
+        yield node
+    elif isinstance(node, sx.Connective) and node.operator in "&|":
+        yield from _positive_calls(node.left)
+        yield from _positive_calls(node.right)
+    elif isinstance(node, sx.Quantified) and node.kind == "exists":
+        yield from _positive_calls(node.body)
+
+
+def _path(group: list[str], used: dict[str, list[sx.Call]]) -> list[str]:
+    """A shortest way round from the first name of the group, breadth first."""
+    members, start = set(group), group[0]
+    paths = [[start]]
+    seen: set[str] = set()
+    for path in paths:
+        for call in used[path[-1]]:
+            if call.name == start:
+                return path
+            if call.name in members and call.name not in seen:
+                seen.add(call.name)
+                paths.append([*path, call.name])
+    return group
+
+
+def _components(graph: dict[str, list[str]]) -> list[list[str]]:
+    """Strongly connected components, each after those it points to (Tarjan, no recursion)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    on_stack: set[str] = set()
+    components: list[list[str]] = []
+    for root in graph:
+        if root in index:
+            continue
+        work = [(root, iter(graph[root]))]
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on_stack.add(root)
+        while work:
+            node, children = work[-1]
+            child = next(children, None)
+            if child is None:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == index[node]:
+                    components.append(_pop_component(node, stack, on_stack, list(graph)))
+            elif child not in index:
+                index[child] = low[child] = len(index)
+                stack.append(child)
+                on_stack.add(child)
+                work.append((child, iter(graph[child])))
+            elif child in on_stack:
+                low[node] = min(low[node], index[child])
+    return components
+
+
+def _pop_component(node: str, stack: list[str], on_stack: set[str], order: list[str]) -> list[str]:
+    group: set[str] = set()
+    while node not in group:
+        group.add(stack.pop())
+    on_stack -= group
+    return [name for name in order if name in group] if len(group) > 1 else [node]

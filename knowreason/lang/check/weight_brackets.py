@@ -1,0 +1,120 @@
+"""What stands in the square brackets of a rule."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from knowreason import logic as lg
+from knowreason.lang.check.expressions import Builder
+from knowreason.lang.check.symbols import Names, a_sort
+from knowreason.lang.check.units import NUMBERS
+from knowreason.lang.check.variable_scopes import Scope, knows_sort
+from knowreason.lang.syntax import nodes as sx
+
+
+def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> lg.Weight | None:
+    """The weight of a rule, or ``None`` where it is faulty."""
+    if node is None:
+        return lg.Weight("stated")
+    if node.kind == "bare":
+        names.report(
+            "KR109",
+            "a weight is missing",
+            node.span,
+            help="`[?]` is a weight to be learned, `[? * expr]` one with a feature",
+        )
+        return None
+    if node.kind == "given" and node.per:
+        names.report(
+            "KR109",
+            "a given weight is one number",
+            node.span,
+            help="`[? per x]` learns one weight for each value",
+        )
+        return None
+    if node.bound is not None and node.bound.value != 0:
+        names.report(
+            "KR109", "a learned weight is bounded at 0 only", node.bound.span, help="write `>= 0`"
+        )
+        return None
+    per = tuple(_per(names, scope, name) for name in node.per)
+    feature = None if node.feature is None else _feature(names, scope, node.feature)
+    if None in per or (node.feature is not None and feature is None):
+        return None
+    value = None if node.value is None else float(cast(float, node.value.value))
+    variables = cast("tuple[lg.Variable, ...]", per)
+    return lg.Weight(node.kind, value, node.sign, variables, feature)
+
+
+def _per(names: Names, scope: Scope, name: sx.Name) -> lg.Variable | None:
+    bound = scope.free.get(name.text)
+    if bound is None:
+        names.report(
+            "KR206",
+            f"`{name.text}` is no variable of this rule",
+            name.span,
+            help=f"the rule speaks of {', '.join(scope.free)}" if scope.free else None,
+        )
+        return None
+    if not knows_sort(bound):
+        return None
+    sort = cast(str, bound.sort)
+    if names.domains.get(sort) is None:
+        names.report(
+            "KR407",
+            f"one weight per {sort}, but which ones there are is not known here",
+            name.span,
+            "over an open domain",
+            related=[(names.places.get(sort), "an open domain")],
+            help=f'enumerate it, `domain {sort} = {{ "a", "b" }}`, or declare a'
+            " `latent` predicate of it",
+        )
+        return None
+    return lg.Variable(name.text, sort, span=name.span)
+
+
+def _feature(names: Names, scope: Scope, node: sx.Expression) -> lg.Term | None:
+    outside = Scope(names)
+    outside.look(node)
+    strange = [bound for name, bound in outside.free.items() if name not in scope.free]
+    for bound in strange:
+        names.report(
+            "KR206",
+            f"`{bound.name}` is no variable of this rule",
+            bound.first,
+            help=f"the rule speaks of {', '.join(scope.free)}" if scope.free else None,
+        )
+    aggregates = _aggregates(node)
+    for aggregate in aggregates:
+        names.report(
+            "KR409",
+            "a weight takes no aggregate",
+            aggregate.span,
+            help="give it a name with `define` and use the name",
+        )
+    if strange or aggregates:
+        return None
+    term = Builder(names, scope, "a weight").term(node)
+    if term is None:
+        return None
+    if term.sort not in NUMBERS:
+        names.report(
+            "KR209",
+            f"a weight is multiplied by a number, not by {a_sort(term.sort)}",
+            node.span,
+            help="divide by a duration, as in `... / 1h`" if term.sort == "duration" else None,
+        )
+        return None
+    return term
+
+
+def _aggregates(node: sx.Expression) -> list[sx.AggregateNode | sx.CountListNode]:
+    aggregates: list[sx.AggregateNode | sx.CountListNode] = []
+    pending: list[object] = [node]
+    while pending:
+        here = pending.pop()
+        if isinstance(here, (sx.AggregateNode, sx.CountListNode)):
+            aggregates.append(here)
+        elif hasattr(here, "span"):
+            pending.extend(sx.children(here))
+    return aggregates

@@ -1,0 +1,1 @@
+"""Warnings about programs that are allowed and yet probably not meant."""

@@ -1,0 +1,131 @@
+"""Tokens of the rule language, and the parser that lark makes of ``grammar/knowreason.lark``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NamedTuple
+
+from knowreason.diagnostics import Source, Span
+from knowreason.lang.syntax.node_builders import Token
+from knowreason.lang.syntax.statement_builders import ACTIONS
+from knowreason.resources import grammar_path
+
+if TYPE_CHECKING:
+    from lark import Lark
+    from lark.lexer import TerminalDef
+
+STARTS = ("statement", "facts", "formula")
+END = "$END"
+STOP = "STOP"  # nothing is left
+UNKNOWN = "UNKNOWN"  # a character that begins no token
+_COMMON = ("NAME", "LPAR", "RPAR", "COMMA", "AND", "STRING")
+STATEMENT_WORDS = (
+    "import",
+    "domain",
+    "observed",
+    "query",
+    "latent",
+    "attribute",
+    "define",
+    "param",
+    "model",
+    "rule",
+)
+SOFT_WORDS = frozenset({"by", "prior", "of"})
+
+
+class Built(NamedTuple):
+    """What a rule of the grammar was reduced to, with its stretch of the source."""
+
+    source: Source
+    start_pos: int
+    end_pos: int
+    value: object
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """The parser, and the words and symbols of the lexer.
+
+    Attributes:
+        parser: lark's, which gives :class:`Built` for every start symbol.
+        pattern: one regular expression for every token; the group's name is its type.
+        words: reserved word -> token type.
+    """
+
+    parser: Lark
+    pattern: re.Pattern[str]
+    words: Mapping[str, str]
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """Words that cannot be names."""
+        return frozenset(self.words) - SOFT_WORDS
+
+
+@cache
+def grammar() -> Grammar:
+    """The grammar, read once a process (about 0.1 s)."""
+    from lark import Lark
+
+    lark = Lark(
+        grammar_path().read_text(encoding="utf-8"),
+        parser="lalr",
+        lexer="basic",
+        start=list(STARTS),
+        keep_all_tokens=True,
+        maybe_placeholders=False,
+        transformer=SimpleNamespace(**{name: _builder(name) for name in ACTIONS}),
+    )
+    words = {
+        terminal.pattern.value: terminal.name
+        for terminal in lark.terminals
+        if terminal.pattern.type == "str" and terminal.pattern.value[0].isalpha()
+    }
+    symbols = [terminal for terminal in lark.terminals if terminal.pattern.value not in words]
+    symbols.sort(key=lambda t: (-t.priority, -t.pattern.max_width, t.name))
+    return Grammar(lark, _pattern(symbols, lark.ignore_tokens), words)
+
+
+def tokens(source: Source, start: int, end: int) -> list[Token]:
+    """Tokens of a stretch of the source, the end mark last."""
+    words = grammar().words
+    line: list[Token] = []
+    for match in grammar().pattern.finditer(source.text, start, end):
+        kind = match.lastgroup or UNKNOWN
+        if kind == STOP:
+            break
+        text, offset = match[kind], match.start(kind)
+        line.append(Token(words.get(text, kind), text, source, offset))
+    line.append(Token(END, "", source, line[-1].end_pos if line else start))
+    return line
+
+
+def _builder(name: str) -> Callable[[list[Token | Built]], Built]:
+    """The action of a rule as lark calls it: the span is that of the first and last symbol."""
+    action = ACTIONS[name]
+
+    def build(children: list[Token | Built]) -> Built:
+        source, start = children[0].source, children[0].start_pos
+        end = children[-1].end_pos
+        values = [c.value if c.__class__ is Built else c for c in children]
+        return Built(source, start, end, action(Span(source, start, end), *values))
+
+    absent = Built(Source("", ""), 0, 0, None)  # never the first or last symbol of a rule
+    return (lambda _: absent) if name == "absent" else build
+
+
+def _pattern(symbols: list[TerminalDef], ignored: Collection[str]) -> re.Pattern[str]:
+    """What is skipped, then one token; the commonest tokens are tried first.
+
+    These share their first character with no other token, so their place does not matter.
+    """
+    skipped = "|".join(t.pattern.to_regexp() for t in symbols if t.name in ignored)
+    read = [t for t in symbols if t.name not in ignored]
+    read.sort(key=lambda t: t.name not in _COMMON)
+    groups = "|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in read)
+    return re.compile(rf"(?:{skipped})*+(?:{groups}|(?P<{STOP}>\Z)|(?P<{UNKNOWN}>.))", re.DOTALL)

@@ -1,0 +1,1 @@
+"""Estimators of the learned parameters, each with the objective that it maximises."""

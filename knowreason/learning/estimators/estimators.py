@@ -1,0 +1,227 @@
+"""What estimates the weights of some components: one function each, in one table.
+
+A method of learning (:mod:`knowreason.learning.methods`) decides which estimator serves which
+components; the likelihood of components summed exactly enters the others' tasks as a term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from knowreason.learning.estimators.bethe import bethe_likelihood, bethe_solutions
+from knowreason.learning.estimators.chains import likelihood_by_chains
+from knowreason.learning.estimators.exact_likelihood import exact_solutions
+from knowreason.learning.estimators.sampled_worlds import SamplingSchedule, large, sampled_solution
+from knowreason.learning.fit import Solution, starts
+from knowreason.learning.labelled_components import Labelled
+from knowreason.learning.objective import LikelihoodTerm, Objective, Progress
+from knowreason.learning.persistent_chains import gibbs_sampler
+from knowreason.learning.priors import Coordinates, start_values
+from knowreason.learning.problem import EstimatorReport, Problem
+
+REFUSED = "KR859"
+FARTHEST = 5.0  # prior standard deviations: odds of one in two million under the prior
+SEVERAL = "belief propagation has no single fixed point here: worlds were drawn"
+
+
+@dataclass(frozen=True)
+class EstimationTask:
+    """What an estimator is to fit.
+
+    Attributes:
+        problem: starts, priors, latent rules.
+        labelled: the components the estimator serves; ``None`` where there are none.
+        terms: log likelihood of other components.
+        seed: of everything random.
+        tolerance, max_iterations: of L-BFGS, where it is used.
+        sampling: how long worlds are drawn for the pseudo-likelihood.
+        progress: called as ``progress(step, total, note)``.
+        start: a solution that chains start from, and whose information they trust.
+    """
+
+    problem: Problem
+    labelled: Labelled | None
+    terms: tuple[LikelihoodTerm, ...] = ()
+    seed: int = 0
+    tolerance: float = 1e-3
+    max_iterations: int = 200
+    sampling: SamplingSchedule = field(default_factory=SamplingSchedule)
+    progress: Progress | None = None
+    start: Solution | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """The terms and the priors, as a function of the free coordinates."""
+        return Objective(Coordinates.of(self.problem.parameters), self.terms)
+
+    @property
+    def served(self) -> Labelled:
+        """The components; raises ``ValueError`` without any."""
+        if self.labelled is None:
+            raise ValueError("no component to serve")
+        return self.labelled
+
+    def report(self, estimator: str) -> tuple[EstimatorReport, ...]:
+        """What an estimator that takes the task serves; empty without components."""
+        labelled = self.labelled
+        if labelled is None or not len(labelled.atoms):
+            return ()
+        free = labelled.parameters() & self.problem.parameters.learned
+        return (EstimatorReport(estimator, labelled.count, len(labelled.atoms), int(free.sum())),)
+
+
+@dataclass(frozen=True)
+class EstimatorResult:
+    """Where an estimator ended.
+
+    Attributes:
+        solutions: of the starts; empty where the estimator refuses.
+        notes: what the user should know; why, where it refuses.
+        design_effect, clusters: see :class:`~knowreason.learning.problem.Fit`.
+    """
+
+    solutions: tuple[Solution, ...]
+    notes: tuple[str, ...] = ()
+    design_effect: float = 1.0
+    clusters: int = 0
+
+
+def exact(task: EstimationTask) -> EstimatorResult:
+    """The likelihood with everything unlabelled summed out; divided by the design effect
+    where the problem names clusters."""
+    ends = exact_solutions(
+        task.problem,
+        task.labelled,
+        task.seed,
+        task.tolerance,
+        task.max_iterations,
+        task.progress,
+    )
+    notes: tuple[str, ...] = ()
+    if ends.clusters:
+        notes = (
+            f"labels depend on each other: {ends.clusters:,} clusters, design effect "
+            f"{ends.design_effect:.3g}",
+        )
+    return EstimatorResult(tuple(ends.solutions), notes, ends.design_effect, ends.clusters)
+
+
+def bethe(task: EstimationTask) -> EstimatorResult:
+    """The Bethe likelihood of belief propagation; nothing where it is not to be trusted.
+
+    It is refused where belief propagation has several fixed points at the weights found, and
+    where the best solution lies more than five prior standard deviations from the priors: on
+    the way messages did not settle, and the optimiser was thrown where nothing is to be known.
+    """
+    labelled = task.served
+    whole = replace(task.objective, terms=(*task.objective.terms, bethe_likelihood(labelled)))
+    solutions = bethe_solutions(
+        whole,
+        labelled,
+        starts(task.problem, task.seed),
+        seed=task.seed,
+        max_iterations=task.max_iterations,
+        progress=task.progress,
+    )
+    if not solutions:
+        return EstimatorResult((), (SEVERAL,))
+    best = max(solutions, key=lambda solution: solution.goodness)
+    name, distance = farthest(task.problem, best)
+    if distance > FARTHEST:
+        return EstimatorResult((), (_refusal(name, distance),))
+    near = (s for s in solutions if farthest(task.problem, s)[1] <= FARTHEST)
+    return EstimatorResult(tuple(near))
+
+
+def chains(task: EstimationTask) -> EstimatorResult:
+    """The likelihood by clamped and free Gibbs chains, from the task's start or from each of
+    the problem's; starts are ranked by the Bethe likelihood."""
+    labelled, objective = task.served, task.objective
+    if task.start is not None:
+        end = likelihood_by_chains(
+            objective, labelled, task.start, seed=task.seed, progress=task.progress
+        )
+        best = task.start
+        corrected = replace(
+            end,
+            objective=best.objective,
+            log_likelihood=best.log_likelihood,
+            notes=(*best.notes, *end.notes),
+            rank=best.goodness,
+        )
+        return EstimatorResult((corrected,))
+    whole = replace(objective, terms=(*objective.terms, bethe_likelihood(labelled)))
+    solutions = []
+    for index, point in enumerate(starts(task.problem, task.seed)):
+        eta = objective.coordinates.eta(point)
+        solution = likelihood_by_chains(
+            objective, labelled, eta, seed=task.seed + index, progress=task.progress
+        )
+        value = whole(solution.eta)[0]
+        log_prior = objective.coordinates.log_prior(solution.eta)[0]
+        solutions.append(replace(solution, objective=value, log_likelihood=value - log_prior))
+    return EstimatorResult(tuple(solutions))
+
+
+def pseudo_likelihood(task: EstimationTask) -> EstimatorResult:
+    """The pseudo-likelihood of the labelled world; what is hidden is drawn by Gibbs chains.
+
+    Standard errors are Godambe's, from worlds drawn from the fitted model. Source: Besag
+    1977; Richardson & Domingos 2006, section 4.
+    """
+    labelled, objective = task.served, task.objective
+    sampled = large(labelled, gibbs_sampler(labelled.clamped), gibbs_sampler(labelled.graph))
+    solutions = [
+        sampled_solution(
+            objective,
+            sampled,
+            start,
+            seed=task.seed + index,
+            schedule=task.sampling,
+            progress=task.progress,
+        )
+        for index, start in enumerate(starts(task.problem, task.seed))
+    ]
+    if len(solutions) == 1:
+        return EstimatorResult(tuple(solutions))
+    whole = replace(objective, terms=(*objective.terms, bethe_likelihood(labelled)))
+    return EstimatorResult(
+        tuple(replace(solution, rank=whole(solution.eta)[0]) for solution in solutions)
+    )
+
+
+ESTIMATORS: Mapping[str, Callable[[EstimationTask], EstimatorResult]] = {
+    "exact": exact,
+    "bethe": bethe,
+    "chains": chains,
+    "pseudo_likelihood": pseudo_likelihood,
+}
+
+
+def farthest(problem: Problem, solution: Solution) -> tuple[str, float]:
+    """The parameter farthest from its prior, and how many prior standard deviations off.
+
+    A bias counts from its start (the base rate of its labels) where that is nearer: rare
+    truths are far from their prior for a good reason. Flat priors have no distance; a
+    solution that is not finite is infinitely far.
+    """
+    coordinates = Coordinates.of(problem.parameters)
+    if not coordinates.free.size:
+        return "", 0.0
+    mean = coordinates.table.prior_mean[coordinates.free]
+    start = coordinates.eta(start_values(problem))
+    gap = np.minimum(np.abs(solution.eta - mean), np.abs(solution.eta - start))
+    distance = gap * np.sqrt(coordinates.precision())
+    distance = np.where(np.isfinite(solution.eta), distance, np.inf)
+    worst = int(distance.argmax())
+    return coordinates.table.names[coordinates.free[worst]], float(distance[worst])
+
+
+def _refusal(name: str, distance: float) -> str:
+    return (
+        f"belief propagation's solution was refused ({REFUSED}): `{name}` would lie {distance:.0f} "
+        "prior standard deviations from its prior; worlds were drawn"
+    )

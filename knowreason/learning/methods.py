@@ -1,0 +1,183 @@
+"""Methods of learning: which estimator serves which components."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from knowreason.errors import LearningError
+from knowreason.learning.estimators.estimators import (
+    ESTIMATORS,
+    EstimationTask,
+    EstimatorResult,
+    bethe,
+    chains,
+    exact,
+)
+from knowreason.learning.estimators.estimators import pseudo_likelihood as by_pseudo_likelihood
+from knowreason.learning.estimators.exact_likelihood import exact_likelihood
+from knowreason.learning.estimators.sampled_worlds import SamplingSchedule
+from knowreason.learning.fit import summarise
+from knowreason.learning.labelled_components import labelled_components, split
+from knowreason.learning.objective import Progress
+from knowreason.learning.persistent_chains import is_complete
+from knowreason.learning.problem import EstimatorReport, Fit, Problem
+
+WIDTH = 12  # of junction trees: wider ones take longer, a hundred times over, than sampling
+AUTO = "auto"
+
+
+def variational_em(
+    problem: Problem,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    estimator: str = AUTO,
+    tolerance: float = 1e-3,
+    max_iterations: int = 200,
+    sampling: SamplingSchedule = SamplingSchedule(),  # noqa: B008  (frozen)
+) -> Fit:
+    """Variational EM whose posterior over unlabelled atoms comes from their component.
+
+    Components exact inference can serve have their unlabelled atoms summed out at every
+    gradient evaluation. The others go to the likelihood by Gibbs chains, started at the
+    optimum of belief propagation, where that is to be trusted; else to chains alone where
+    rules hold a latent predicate, and to the pseudo-likelihood of joint worlds elsewhere, as
+    where nothing is hidden. The fit says which served which (``Fit.estimators``).
+
+    Args:
+        problem: what to learn.
+        seed: of the chains and of the starts.
+        progress: called as ``progress(step, total, note)``.
+        estimator: of components too large for exact inference: ``auto``, or ``bethe``,
+            ``chains``, ``pseudo_likelihood``; ``exact`` asks that there be none.
+        tolerance, max_iterations: of L-BFGS.
+        sampling: how long worlds are drawn for the pseudo-likelihood.
+
+    Raises:
+        LearningError: KR853 where ``exact`` is asked of components too large, KR856 for an
+            unknown estimator, KR858 where ``sampling`` is given and nothing is sampled.
+    """
+    _refuse_wrong(estimator, sampling)
+    if estimator == "exact":
+        return likelihood(
+            problem,
+            seed=seed,
+            progress=progress,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+        )
+    parts = split(labelled_components(problem), width=WIDTH)
+    small = EstimationTask(
+        problem, parts.tractable, (), seed, tolerance, max_iterations, sampling, progress
+    )
+    if parts.large is None:
+        return _fit(problem, exact(small), small.report("exact"))
+    terms = () if parts.tractable is None else (exact_likelihood(parts.tractable),)
+    large = replace(small, labelled=parts.large, terms=terms)
+    name, estimate = _large(large, estimator)
+    return _fit(problem, estimate, (*small.report("exact"), *large.report(name)))
+
+
+def likelihood(
+    problem: Problem,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    tolerance: float = 1e-3,
+    max_iterations: int = 200,
+) -> Fit:
+    """Maximum of the exact conditional likelihood and the priors.
+
+    Args:
+        problem: what to learn.
+        seed: of the starts, and of the sample that is fitted first where components are many.
+        progress: called as ``progress(step, total, note)``.
+        tolerance: greatest entry of the projected gradient.
+        max_iterations: of L-BFGS.
+
+    Raises:
+        LearningError: KR853 where a labelled component is too large for exact inference.
+    """
+    parts = split(labelled_components(problem))
+    if parts.large is not None:
+        raise LearningError(
+            f"{len(parts.large.atoms)} atoms lie in components too large for exact inference",
+            code="KR853",
+            help="use method `variational_em`, its `estimator` at `auto`, or `pseudo_likelihood`",
+        )
+    task = EstimationTask(
+        problem, parts.tractable, (), seed, tolerance, max_iterations, progress=progress
+    )
+    return _fit(problem, exact(task), task.report("exact"))
+
+
+def pseudo_likelihood(
+    problem: Problem,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    sampling: SamplingSchedule = SamplingSchedule(),  # noqa: B008  (frozen)
+) -> Fit:
+    """Maximum of the pseudo-likelihood and the priors, in small components too.
+
+    Args:
+        problem: what to learn.
+        seed: of the chains and of the starts.
+        progress: called as ``progress(step, total, note)``.
+        sampling: how long worlds are drawn where labels are hidden.
+    """
+    labelled = labelled_components(problem)
+    task = EstimationTask(problem, labelled, seed=seed, sampling=sampling, progress=progress)
+    if not len(labelled.atoms):
+        return _fit(problem, exact(replace(task, labelled=None)), ())
+    return _fit(problem, by_pseudo_likelihood(task), task.report("pseudo_likelihood"))
+
+
+def _large(task: EstimationTask, estimator: str) -> tuple[str, EstimatorResult]:
+    """The estimator that served components too large for exact inference, and its estimate."""
+    labelled = task.served
+    if estimator in ("chains", "pseudo_likelihood"):
+        return estimator, ESTIMATORS[estimator](task)
+    if estimator == AUTO and is_complete(labelled.evidence, labelled.graph.auxiliary):
+        return "pseudo_likelihood", by_pseudo_likelihood(task)
+    first = bethe(task)
+    if first.solutions and estimator == "bethe":
+        return "bethe", first
+    if first.solutions:
+        best = max(first.solutions, key=lambda solution: solution.goodness)
+        corrected = chains(replace(task, start=best))
+        others = (solution for solution in first.solutions if solution is not best)
+        return "chains", replace(corrected, solutions=(*corrected.solutions, *others))
+    name = "chains" if task.problem.latent.any() else "pseudo_likelihood"
+    estimate = ESTIMATORS[name](task)
+    return name, replace(estimate, notes=(*first.notes, *estimate.notes))
+
+
+def _fit(problem: Problem, estimate: EstimatorResult, reports: tuple[EstimatorReport, ...]) -> Fit:
+    """The best solution with its errors, and what served it."""
+    fit = summarise(problem, list(estimate.solutions))
+    return replace(
+        fit,
+        notes=(*estimate.notes, *fit.notes),
+        design_effect=estimate.design_effect,
+        clusters=estimate.clusters,
+        estimators=reports,
+    )
+
+
+def _refuse_wrong(estimator: str, sampling: SamplingSchedule) -> None:
+    names = (AUTO, *ESTIMATORS)
+    if estimator not in names:
+        raise LearningError(
+            f"no estimator is called `{estimator}`",
+            code="KR856",
+            help=f"one of {', '.join(names)}",
+        )
+    usual = SamplingSchedule()
+    changed = [f.name for f in fields(usual) if getattr(sampling, f.name) != getattr(usual, f.name)]
+    if changed and estimator in ("exact", "chains"):
+        raise LearningError(
+            f"`{changed[0]}` has no effect where estimator `{estimator}` serves everything",
+            code="KR858",
+            help="it belongs to estimators auto, bethe, pseudo_likelihood",
+        )

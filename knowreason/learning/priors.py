@@ -1,0 +1,136 @@
+"""Priors, bounds and the coordinates in which parameters are optimised.
+
+A scale ``alpha`` is optimised as ``eta = log alpha`` with a normal prior on ``eta``; every
+other parameter is its own coordinate. The mode is taken in ``eta``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.factors import OPEN, ParameterTable
+from knowreason.learning.problem import Problem
+
+Vector = NDArray[np.float64]
+SMALLEST_SCALE = 1e-4  # log-normal parameters stay above this
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The free coordinates ``eta`` of a parameter table, given values fixed.
+
+    Attributes:
+        table: all parameters.
+        free: ``int64[f]`` indices of the learned ones.
+    """
+
+    table: ParameterTable
+    free: NDArray[np.int64]
+
+    @staticmethod
+    def of(table: ParameterTable) -> Coordinates:
+        """Coordinates of every learned parameter."""
+        return Coordinates(table, np.flatnonzero(table.learned))
+
+    def eta(self, theta: Vector) -> Vector:
+        """``float64[f]`` coordinates of ``theta`` (``float64[p]``)."""
+        value = theta[self.free]
+        scale = self.table.log_normal[self.free]
+        return np.where(
+            scale, np.log(np.maximum(np.where(scale, value, 1.0), SMALLEST_SCALE)), value
+        )
+
+    def theta(self, eta: Vector) -> Vector:
+        """``float64[p]``, given values at their start."""
+        theta = self.table.start.astype(np.float64).copy()
+        scale = self.table.log_normal[self.free]
+        theta[self.free] = np.where(scale, np.exp(np.where(scale, eta, 0.0)), eta)
+        return theta
+
+    def slope(self, eta: Vector) -> Vector:
+        """``float64[f]``: ``d theta / d eta`` of each free parameter."""
+        scale = self.table.log_normal[self.free]
+        return np.where(scale, np.exp(np.where(scale, eta, 0.0)), 1.0)
+
+    def bounds(self) -> tuple[Vector, Vector]:
+        """Lower and upper ends of ``eta``, each ``float64[f]``."""
+        lower, upper = self.table.lower[self.free], self.table.upper[self.free]
+        scale = self.table.log_normal[self.free]
+        with np.errstate(divide="ignore"):
+            low = np.where(scale, np.log(np.maximum(lower, SMALLEST_SCALE)), lower)
+            high = np.where(scale, np.log(np.where(scale, upper, 1.0)), upper)
+        return low.astype(np.float64), high.astype(np.float64)
+
+    def log_prior(self, eta: Vector) -> tuple[float, Vector]:
+        """Log density of the priors, up to a constant, and its gradient (``float64[f]``)."""
+        deviation = (eta - self.table.prior_mean[self.free]) * self.precision()
+        value = -0.5 * float(deviation @ (eta - self.table.prior_mean[self.free]))
+        return value, -deviation
+
+    def precision(self) -> Vector:
+        """``float64[f]``: ``1 / prior_sd**2``, 0 for a flat prior."""
+        return 1.0 / np.square(self.table.prior_sd[self.free])
+
+
+def start_values(problem: Problem) -> Vector:
+    """``float64[p]``: the table's start, each bias at the base rate of its labels.
+
+    The rate of a bias is that of the labelled atoms its unit features touch; in log-odds
+    for a Boolean atom, in log-probability less the mean over the states for an
+    exactly-one block, and against "no value" for an at-most-one block.
+    """
+    table = problem.parameters
+    start = np.clip(table.start.astype(np.float64), table.lower, table.upper)
+    biases = table.learned & np.array([kind == "bias" for kind in table.kinds], dtype=np.bool_)
+    if not biases.any():
+        return start
+    true, total = _label_counts(problem)
+    seen = biases & (total > 0)
+    rate = (true + 0.5) / (total + 1.0)
+    free, exactly_one, owner = _bias_shape(problem)
+    log_odds = np.log(rate) - np.log1p(-rate)
+    start[seen & free] = log_odds[seen & free]
+    blocked = seen & ~free
+    for shape in np.unique(owner[blocked]):
+        states = blocked & (owner == shape)
+        logs = np.log(rate[states])
+        one = exactly_one[states].all()
+        none = np.log(max(1.0 - float(rate[states].sum()), 0.5 / float(total[states].max() + 1)))
+        start[states] = logs - (logs.mean() if one else none)
+    return np.clip(start, table.lower, table.upper)
+
+
+def _label_counts(problem: Problem) -> tuple[Vector, Vector]:
+    """True and all labels under each parameter's unit features, ``float64[p]`` each."""
+    p = len(problem.parameters)
+    true, total = np.zeros(p), np.zeros(p)
+    for atoms, parameter in _unit_rows(problem):
+        label = problem.labels[atoms]
+        labelled = label != OPEN
+        true += np.bincount(parameter[labelled], label[labelled], minlength=p)
+        total += np.bincount(parameter[labelled], minlength=p)
+    return true, total
+
+
+def _bias_shape(problem: Problem) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
+    """Per parameter: outside any block, in an exactly-one block, and which set of states."""
+    p, n = len(problem.parameters), problem.graph.atom_count
+    blocks = problem.graph.blocks
+    kind = np.zeros(n, dtype=np.int8)
+    sizes = np.diff(blocks.offsets.numpy())
+    kind[blocks.atoms.numpy()] = np.repeat(2 - blocks.at_most_one.numpy().astype(np.int8), sizes)
+    free, one = np.ones(p, dtype=np.bool_), np.zeros(p, dtype=np.bool_)
+    for atoms, parameter in _unit_rows(problem):
+        free[parameter[kind[atoms] > 0]] = False
+        one[parameter[kind[atoms] == 2]] = True
+    prefix = np.array([name.split("[")[0] for name in problem.parameters.names])
+    owner = np.unique(prefix, return_inverse=True)[1] if p else np.zeros(0, dtype=np.int64)
+    return free, one, owner.astype(np.int64)
+
+
+def _unit_rows(problem: Problem) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Atoms and parameters of every unit row."""
+    return [(unit.entry_atoms.astype(np.int64), unit.parameters()) for unit in problem.graph.units]

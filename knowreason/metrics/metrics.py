@@ -1,0 +1,376 @@
+"""How good log-odds are: ranking, operating points, calibration, intervals.
+
+A metric is one function of ``truth`` (``bool[n]``), ``log_odds`` (``float64[n]``) and
+``weights`` (``float64[resamples, n]``) that gives ``float64[resamples]``: the figure itself is
+the case of one row of ones, a bootstrap interval that of many rows of multiplicities, so no
+resample is sorted or copied. Rankings use log-odds, never saturated probabilities.
+
+A metric of one's own is registered and named like ours, in Python or in ``[report] metrics``::
+
+    @METRICS.register("mean_log_odds_of_true")
+    @averaged()                       # weighted mean of a value an atom
+    def mean_of_true(truth, log_odds):
+        return np.where(truth, log_odds, 0.0)
+
+:func:`ranked` takes a formula of cumulative counts, :func:`weighted` the general form above. A
+plain function ``(truth, log_odds) -> float`` will do as well: it is called once a resample, on
+the resample's own rows.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from knowreason.errors import KnowreasonError
+from knowreason.metrics.intervals import Draws, draw
+from knowreason.metrics.intervals import Estimate as Estimate
+from knowreason.registry import Registry
+
+Booleans = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+WeightedFormula = Callable[[Booleans, Floats, Floats], Floats]
+RankedFormula = Callable[[Floats, Floats], Floats]
+AveragedFormula = Callable[[Booleans, Floats], Floats]
+PlainFormula = Callable[[Booleans, Floats], float]
+
+BINS = 20  # of calibration error and curve
+
+DEFAULT_METRICS = (
+    "average_precision",
+    "roc_auc",
+    "tpr@fpr=0.005",
+    "tpr@fpr=0.01",
+    "tpr@fpr=0.02",
+    "log_loss",
+    "brier",
+    "ece",
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of log-odds against the truth.
+
+    Attributes:
+        formula: of truth ``bool[n]``, log-odds ``float64[n]``, weights ``float64[r, n]``;
+            gives ``float64[r]``, ``nan`` where the figure is not defined.
+        lower_is_better: of two figures.
+        title: what a report calls it; empty for its name.
+    """
+
+    formula: WeightedFormula
+    lower_is_better: bool = False
+    title: str = ""
+
+    def __call__(
+        self, truth: ArrayLike, log_odds: ArrayLike, weights: ArrayLike | None = None
+    ) -> float:
+        """The figure; ``weights`` (``[n]``) count some atoms more than others."""
+        truth, log_odds = np.asarray(truth).astype(bool), np.asarray(log_odds, dtype=np.float64)
+        row = np.ones(len(truth)) if weights is None else np.asarray(weights, dtype=np.float64)
+        return float(self.each(truth, log_odds, row[None])[0])
+
+    def each(self, truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+        """``float64[r]``: the figure under each row of weights ``float64[r, n]``."""
+        if not len(truth):
+            return np.full(len(weights), np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.formula(truth, log_odds, weights)
+
+
+METRICS: Registry[Metric | WeightedFormula | PlainFormula] = Registry(
+    "metric", "knowreason.metrics.metrics"
+)
+
+
+def weighted(
+    *, lower_is_better: bool = False, title: str = ""
+) -> Callable[[WeightedFormula], Metric]:
+    """Decorator: a formula of truth, log-odds and weights becomes a metric."""
+    return lambda formula: Metric(formula, lower_is_better, title)
+
+
+def ranked(*, lower_is_better: bool = False, title: str = "") -> Callable[[RankedFormula], Metric]:
+    """Decorator: a formula of cumulative weights along falling scores becomes a metric.
+
+    The formula takes the weight of true and of false atoms down to the end of each group of
+    equal scores, both ``float64[r, t]``, and gives ``float64[r]``.
+    """
+
+    def build(formula: RankedFormula) -> Metric:
+        def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+            order = np.argsort(-log_odds, kind="stable")
+            scores = log_odds[order]
+            last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
+            falling = weights[:, order]
+            true = np.cumsum(np.where(truth[order], falling, 0.0), axis=1)[:, last]
+            return formula(true, np.cumsum(falling, axis=1)[:, last] - true)
+
+        return Metric(values, lower_is_better, title)
+
+    return build
+
+
+def averaged(
+    *, lower_is_better: bool = False, title: str = ""
+) -> Callable[[AveragedFormula], Metric]:
+    """Decorator: a formula that gives a value an atom, ``float64[n]``, becomes their mean."""
+
+    def build(formula: AveragedFormula) -> Metric:
+        def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+            return np.asarray(weights @ formula(truth, log_odds) / weights.sum(axis=1))
+
+        return Metric(values, lower_is_better, title)
+
+    return build
+
+
+def _of_rows(formula: PlainFormula) -> Metric:
+    """A metric that is computed on the rows of each resample."""
+
+    def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+        counts = weights.astype(np.int64)
+        if not np.array_equal(counts, weights):
+            raise KnowreasonError(
+                "a metric that takes no weights knows only how often an atom is drawn",
+                code="KR931",
+                help="write it with `knowreason.metrics.metrics.weighted`, `ranked` or `averaged`",
+            )
+        rows = [np.repeat(np.arange(len(truth)), count) for count in counts]
+        return np.array([formula(truth[drawn], log_odds[drawn]) for drawn in rows])
+
+    return Metric(values)
+
+
+@METRICS.register("average_precision")
+@ranked(title="average precision")
+def average_precision(true: Floats, false: Floats) -> Floats:
+    """Area under the precision-recall steps; ``nan`` without a true atom."""
+    steps = np.diff(true, axis=1, prepend=0.0)
+    precision = np.divide(true, true + false, out=np.zeros_like(true), where=true + false > 0)
+    return np.asarray((steps * precision).sum(axis=1) / true[:, -1])
+
+
+@METRICS.register("roc_auc")
+@ranked(title="ROC AUC")
+def roc_auc(true: Floats, false: Floats) -> Floats:
+    """Area under the ROC curve; ``nan`` with one class only."""
+    below = true - np.diff(true, axis=1, prepend=0.0) / 2
+    area = (np.diff(false, axis=1, prepend=0.0) * below).sum(axis=1)
+    return np.asarray(area / (true[:, -1] * false[:, -1]))
+
+
+@METRICS.register("log_loss")
+@averaged(lower_is_better=True, title="log loss")
+def log_loss(truth: Booleans, log_odds: Floats) -> Floats:
+    """Mean negative log-likelihood in nats."""
+    return np.asarray(np.logaddexp(0.0, np.where(truth, -log_odds, log_odds)))
+
+
+@METRICS.register("brier")
+@averaged(lower_is_better=True, title="Brier score")
+def brier(truth: Booleans, log_odds: Floats) -> Floats:
+    """Mean squared error of the probabilities."""
+    return np.asarray((expit(log_odds) - truth) ** 2)
+
+
+@METRICS.register("accuracy")
+@averaged()
+def accuracy(truth: Booleans, log_odds: Floats) -> Floats:
+    """Share on the right side of one half."""
+    return ((log_odds > 0) == truth).astype(np.float64)
+
+
+@METRICS.register("ece")
+@weighted(lower_is_better=True, title="calibration error")
+def expected_calibration_error(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
+    """Expected calibration error over bins of equal width (Naeini et al. 2015)."""
+    gap = np.zeros((len(truth), BINS))
+    probability, bin_of = _binned(log_odds, BINS)
+    gap[np.arange(len(truth)), bin_of] = probability - truth
+    return np.asarray(np.abs(weights @ gap).sum(axis=1) / weights.sum(axis=1))
+
+
+def _true_positive_rate(limit: float) -> Metric:
+    @ranked()
+    def formula(true: Floats, false: Floats) -> Floats:
+        within = false <= limit * false[:, -1:] * (1 + 1e-12)
+        best = np.where(within, true, 0.0).max(axis=1) / true[:, -1]
+        return np.where(false[:, -1] > 0, best, np.nan)
+
+    return formula
+
+
+def _at(alerts: int, *, recall: bool) -> Metric:
+    @ranked()
+    def formula(true: Floats, false: Floats) -> Floats:
+        every = true + false
+        wanted = np.minimum(alerts, every[:, -1])
+        tie = (every < wanted[:, None]).sum(axis=1)[:, None]
+        tie = np.minimum(tie, every.shape[1] - 1)
+        before, first = np.maximum(tie - 1, 0), tie[:, 0] == 0
+        above = np.where(first, 0.0, np.take_along_axis(every, before, 1)[:, 0])
+        true_above = np.where(first, 0.0, np.take_along_axis(true, before, 1)[:, 0])
+        tied = np.take_along_axis(every, tie, 1)[:, 0] - above
+        true_tied = np.take_along_axis(true, tie, 1)[:, 0] - true_above
+        caught = true_above + (wanted - above) * true_tied / tied
+        return np.asarray(caught / (true[:, -1] if recall else wanted))
+
+    return formula
+
+
+def true_positive_rate(truth: ArrayLike, log_odds: ArrayLike, false_positive_rate: float) -> float:
+    """Greatest recall of a threshold whose false-positive rate is within the limit."""
+    return _true_positive_rate(false_positive_rate)(truth, log_odds)
+
+
+def precision_at(truth: ArrayLike, log_odds: ArrayLike, alerts: int) -> float:
+    """Share of true among the ``alerts`` highest; ties count by their expected share."""
+    return _at(alerts, recall=False)(truth, log_odds)
+
+
+def recall_at(truth: ArrayLike, log_odds: ArrayLike, alerts: int) -> float:
+    """Share of the true that the ``alerts`` highest hold."""
+    return _at(alerts, recall=True)(truth, log_odds)
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name, also ``tpr@fpr=0.01``, ``precision@50``, ``recall@50``.
+
+    Raises:
+        UnknownNameError: for any other name.
+        KnowreasonError: KR930 when the part after ``@`` is no number in range.
+    """
+    family, at, argument = name.partition("@")
+    if not at or name in METRICS:
+        registered = METRICS[name]
+        if isinstance(registered, Metric):
+            return registered
+        if len(inspect.signature(registered).parameters) > 2:
+            return Metric(cast("WeightedFormula", registered))
+        return _of_rows(cast("PlainFormula", registered))
+    try:
+        if family == "tpr":
+            return _true_positive_rate(float(argument.removeprefix("fpr=")))
+        if family in ("precision", "recall") and int(argument) > 0:
+            return _at(int(argument), recall=family == "recall")
+    except ValueError:
+        pass
+    raise KnowreasonError(
+        f"no metric is called `{name}`",
+        code="KR930",
+        help=f"one of {', '.join(METRICS)}, tpr@fpr=0.01, precision@50, recall@50",
+    )
+
+
+def evaluate(
+    truth: ArrayLike,
+    scores: Mapping[str, ArrayLike],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    *,
+    blocks: ArrayLike | None = None,
+    resamples: int = 200,
+    seed: int = 0,
+) -> dict[str, dict[str, Estimate]]:
+    """Each metric of each score, with percentile bootstrap intervals.
+
+    Args:
+        truth: 0/1, one an atom.
+        scores: log-odds by name of what made them.
+        metrics: names for :func:`metric`.
+        blocks: a slice or group an atom; whole blocks are resampled where given
+            (independent resampling is too narrow where atoms share a time slice).
+        resamples: bootstrap resamples; 0 for none.
+        seed: of the resampling; the same resamples serve every score.
+
+    Returns:
+        ``result[score][metric]``.
+    """
+    truth = np.asarray(truth).astype(bool)
+    draws = draw(len(truth), blocks, resamples, seed)
+    table: dict[str, dict[str, Estimate]] = {}
+    for name, values in scores.items():
+        log_odds = np.asarray(values, dtype=np.float64)
+        table[name] = {
+            key: Estimate.of(metric(key)(truth, log_odds), resampled(key, truth, log_odds, draws))
+            for key in metrics
+        }
+    return table
+
+
+def paired_difference(
+    truth: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    metric_name: str,
+    *,
+    blocks: ArrayLike | None = None,
+    resamples: int = 400,
+    seed: int = 0,
+) -> Estimate:
+    """``metric(first) - metric(second)`` with a paired bootstrap interval."""
+    truth = np.asarray(truth).astype(bool)
+    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    figure = metric(metric_name)
+    draws = draw(len(truth), blocks, resamples, seed)
+    values = resampled(metric_name, truth, one, draws) - resampled(metric_name, truth, two, draws)
+    return Estimate.of(figure(truth, one) - figure(truth, two), values)
+
+
+def resampled(name: str, truth: Booleans, log_odds: Floats, draws: Draws) -> Floats:
+    """``float64[resamples]``: a metric in every resample."""
+    figure = metric(name)
+    rows = [figure.each(truth, log_odds, weights) for weights in draws.weights()]
+    return np.concatenate(rows) if rows else np.zeros(0)
+
+
+def by_block(
+    truth: ArrayLike, log_odds: ArrayLike, blocks: ArrayLike, metric_name: str
+) -> dict[int, float]:
+    """A metric within each block, blocks in order."""
+    truth, log_odds, block = np.asarray(truth), np.asarray(log_odds), np.asarray(blocks)
+    figure = metric(metric_name)
+    return {
+        int(which): figure(truth[block == which], log_odds[block == which])
+        for which in np.unique(block)
+    }
+
+
+@dataclass(frozen=True)
+class CalibrationCurve:
+    """Mean prediction against observed share, bins of equal width.
+
+    Attributes:
+        predicted: ``float64[b]`` mean probability of each bin that is not empty.
+        observed: ``float64[b]`` share of true.
+        count: ``int64[b]``.
+    """
+
+    predicted: Floats
+    observed: Floats
+    count: NDArray[np.int64]
+
+
+def calibration_curve(truth: ArrayLike, log_odds: ArrayLike, bins: int = BINS) -> CalibrationCurve:
+    """The reliability curve of log-odds."""
+    probability, bin_of = _binned(np.asarray(log_odds, dtype=np.float64), bins)
+    count = np.bincount(bin_of, minlength=bins)
+    filled = count > 0
+    total = np.bincount(bin_of, weights=probability, minlength=bins)
+    true = np.bincount(bin_of, weights=np.asarray(truth).astype(float), minlength=bins)
+    return CalibrationCurve(
+        total[filled] / count[filled], true[filled] / count[filled], count[filled]
+    )
+
+
+def _binned(log_odds: Floats, bins: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Probabilities, and the bin of equal width that each lies in."""
+    probability = np.asarray(expit(log_odds))
+    return probability, np.minimum((probability * bins).astype(np.int64), bins - 1)

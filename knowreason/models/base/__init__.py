@@ -1,0 +1,1 @@
+"""What all knowledge models share: protocol, registry, rows, calibration, folds, storage."""

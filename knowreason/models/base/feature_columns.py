@@ -1,0 +1,251 @@
+"""What a model sees of each row: feature tables, attributes and definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from knowreason.data.features import FeatureTable
+from knowreason.data.id_tables import id_matrix
+from knowreason.data.splits.label_history import sources
+from knowreason.errors import ModelError, did_you_mean
+from knowreason.models.base.predicate_rows import PredicateRows
+from knowreason.row_keys import locate
+
+if TYPE_CHECKING:
+    from knowreason.data import Dataset
+
+EVERYTHING = "*"
+DAY, SECOND = 86_400_000_000, 1_000_000  # microseconds
+
+
+def no_columns(count: int) -> FeatureTable:
+    """A matrix of ``count`` rows and no column."""
+    return FeatureTable((), np.zeros((count, 0), np.float32), ())
+
+
+def one_column(
+    name: str, values: NDArray[np.floating], categories: tuple[str, ...] | None = None
+) -> FeatureTable:
+    """A matrix of one column."""
+    return FeatureTable((name,), values.astype(np.float32)[:, None], (categories,))
+
+
+def side_by_side(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """Columns of at least one table, all with the same rows."""
+    return FeatureTable(
+        tuple(name for table in tables for name in table.names),
+        np.concatenate([table.values for table in tables], axis=1).astype(np.float32),
+        tuple(texts for table in tables for texts in table.categories),
+    )
+
+
+def renamed(table: FeatureTable, prefix: str) -> FeatureTable:
+    """The same columns with a prefix to their names."""
+    return replace(table, names=tuple(prefix + name for name in table.names))
+
+
+def rows_or_missing(every: FeatureTable, nodes: NDArray[np.int64]) -> FeatureTable:
+    """Rows of some nodes; all missing where there is no node (-1)."""
+    taken = every.take(np.maximum(nodes, 0))
+    return replace(taken, values=np.where(nodes[:, None] < 0, np.float32(np.nan), taken.values))
+
+
+def columns_of(
+    data: Dataset, rows: PredicateRows, features: tuple[str, ...] | None = None
+) -> FeatureTable:
+    """The feature matrix of a predicate's rows.
+
+    Args:
+        data: feature tables, attributes and facts.
+        rows: from :func:`knowreason.models.base.predicate_rows.rows_of`.
+        features: what may be seen: columns of feature tables, attributes, predicates and
+            definitions by name; ``"*"`` is every column of the feature tables of the
+            rows' things, and so is ``None``.
+
+    Raises:
+        ModelError: KR810 for a name that is nothing of a row, KR811 for an infinite value,
+            naming row and column.
+    """
+    defined = {definition.name for definition in data.program.definitions}
+    evaluated(data, [name for name in features or () if name in defined])
+    parts = [no_columns(rows.count)]
+    for name in features if features is not None else (EVERYTHING,):
+        tables = _table_columns(data, rows, name) or _relation_columns(data, rows, name)
+        if not tables and name != EVERYTHING:
+            names = _known_names(data, rows)
+            raise ModelError(
+                f"`{rows.predicate}` has no feature `{name}`",
+                code="KR810",
+                help=did_you_mean(name, names) or f"it has: {', '.join(names) or 'none'}",
+            )
+        parts += tables
+    joined = side_by_side(parts)
+    joined = joined.select(list(dict.fromkeys(joined.names)))  # "*" and a name again
+    refuse(data, rows, joined, np.isinf, "KR811", "infinite")
+    return joined
+
+
+def refuse(
+    data: Dataset,
+    rows: PredicateRows,
+    columns: FeatureTable,
+    bad: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
+    code: str,
+    what: str,
+) -> None:
+    """Raise for the first ``bad`` value, naming its row and column."""
+    cells = np.argwhere(bad(columns.values))
+    if len(cells):
+        row, column = cells[0]
+        raise ModelError(
+            f"column `{columns.names[column]}` is {what} in row {row + 1},"
+            f" {row_name(data, rows, row)} ({len(cells)} such values)",
+            code=code,
+        )
+
+
+def row_name(data: Dataset, rows: PredicateRows, row: int) -> str:
+    """A row as a person would write it: ``Fraud("e17")``."""
+    names = [
+        data.vocabularies[sort].name(int(thing))
+        for sort, thing in zip(rows.sorts, rows.things[row], strict=True)
+    ]
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return f"{rows.predicate}({quoted})"
+
+
+def feature_table(data: Dataset, sort: str) -> FeatureTable:
+    """The feature table of a domain, one row a thing; no column where it has none."""
+    table = data.features.get(sort)
+    return no_columns(len(data.vocabularies[sort])) if table is None else table
+
+
+def _table_columns(data: Dataset, rows: PredicateRows, name: str) -> list[FeatureTable]:
+    tables = []
+    for position, (sort, argument) in enumerate(zip(rows.sorts, rows.places, strict=True)):
+        table = feature_table(data, sort)
+        if name != EVERYTHING:
+            table = table.select([n for n in table.names if name in (n, f"{argument}.{n}")])
+        if table.names:
+            tables.append(renamed(table.take(rows.things[:, position]), _prefix(rows, argument)))
+    return tables
+
+
+def _prefix(rows: PredicateRows, place: str) -> str:
+    return f"{place}." if len(rows.sorts) > 1 else ""
+
+
+def _relation_columns(data: Dataset, rows: PredicateRows, name: str) -> list[FeatureTable]:
+    """Columns from an attribute, a definition or an observed predicate of that name."""
+    sorts = _relation_sorts(data).get(name)
+    if sorts is None:
+        return []
+    if sorts == rows.sorts:
+        return [looked_up(data, name, rows.things, "")]
+    if len(sorts) != 1:
+        return []
+    return [
+        looked_up(data, name, rows.things[:, [position]], _prefix(rows, argument))
+        for position, (sort, argument) in enumerate(zip(rows.sorts, rows.places, strict=True))
+        if sort == sorts[0]
+    ]
+
+
+def _relation_sorts(data: Dataset) -> dict[str, tuple[str, ...]]:
+    program = data.program
+    sorts = {p.name: p.sorts for p in program.predicates if p.kind == "observed"}
+    sorts |= {attribute.name: attribute.sorts for attribute in program.attributes}
+    return sorts | {definition.name: definition.sorts for definition in program.definitions}
+
+
+def _known_names(data: Dataset, rows: PredicateRows) -> list[str]:
+    names = [name for sort in rows.sorts for name in feature_table(data, sort).names]
+    fitting = [
+        name
+        for name, sorts in _relation_sorts(data).items()
+        if sorts == rows.sorts or (len(sorts) == 1 and sorts[0] in rows.sorts)
+    ]
+    return sorted({*names, *fitting})
+
+
+def looked_up(
+    data: Dataset, name: str, things: NDArray[np.int32], prefix: str = ""
+) -> FeatureTable:
+    """The column of an attribute, definition or observed predicate for rows of its arguments.
+
+    Values are floats (times in days, durations in seconds, texts and things as codes), 0/1
+    for a predicate, NaN where there is none.
+
+    Args:
+        data: what it is read from.
+        name: what is read.
+        things: ``int32[n, arity]``.
+        prefix: of the column's name.
+    """
+    table = relation(data, name)
+    at = locate(id_matrix(table), things)
+    if "value" not in table.column_names:
+        return one_column(prefix + name, (at >= 0).astype(np.float32))
+    values, texts = _numbers(data, name, table.column("value").combine_chunks())
+    column = np.full(len(at), np.nan)
+    column[at >= 0] = values[at[at >= 0]]
+    return one_column(prefix + name, column, texts)
+
+
+def _numbers(
+    data: Dataset, name: str, column: pa.Array
+) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+    """Values as floats; times in days, durations in seconds, texts and things as codes."""
+    sort_of = {attribute.name: attribute.sort for attribute in data.program.attributes}
+    sort = sort_of.get(name) or data.program.definition(name).sort
+    if sort == "string":
+        encoded = pc.dictionary_encode(column)
+        return _floats(encoded.indices), tuple(encoded.dictionary.to_pylist())
+    values = _floats(column)
+    if str(sort) in data.vocabularies:
+        return values, tuple(data.vocabularies[str(sort)].names.to_pylist())
+    return values / {"time": DAY, "duration": SECOND}.get(str(sort), 1), None
+
+
+def _floats(array: pa.Array) -> NDArray[np.float64]:
+    return pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+
+
+def relation(data: Dataset, name: str) -> pa.Table:
+    """Table of an observed predicate, attribute or definition, read once a data set."""
+    for tables in (data.attributes, data.facts):
+        if name in tables:
+            return tables[name]
+    return evaluated(data, [name])[name]
+
+
+def evaluated_definitions(data: Dataset) -> dict[str, pa.Table]:
+    """Tables of the definitions that models have asked for so far."""
+    return evaluated(data, ())
+
+
+def evaluated(data: Dataset, names: Sequence[str]) -> dict[str, pa.Table]:
+    """Tables of definitions, each evaluated once a data set and all on one connection."""
+    from knowreason.grounding.relational.database import Relations
+
+    readers = data.program.label_readers
+    fixed: dict[str, pa.Table] = data.computed("definitions", dict)
+    moving = data.computed(_ages(data), dict, *sources(data)) if readers else fixed
+    wanted = [n for n in dict.fromkeys(names) if n not in (moving if n in readers else fixed)]
+    if wanted:
+        with Relations(data.program, data, known={**fixed, **moving}) as relations:
+            for name in wanted:
+                (moving if name in readers else fixed)[name] = relations.read(name)
+    return {**fixed, **moving}
+
+
+def _ages(data: Dataset) -> tuple[str, float, float]:
+    """What definitions over labels depend on besides tables."""
+    return ("definitions over labels", data.label_delay, data.label_refresh)

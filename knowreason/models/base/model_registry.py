@@ -1,0 +1,135 @@
+"""Models by name, and models made from what a rule file or a project file says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, TypeVar
+
+from knowreason.errors import ModelError
+from knowreason.logic import ModelCall
+from knowreason.models.base.model_options import check_options, options_table
+from knowreason.models.base.model_protocol import KnowledgeModel, options_of
+from knowreason.registry import Registry
+
+GROUP = "knowreason.models"
+BUILT_IN = {
+    "callable": "knowreason.models.tabular.wrapped_models:CallableModel",
+    "column": "knowreason.models.tabular.score_column:ColumnModel",
+    "diffusion": "knowreason.models.diffusion:Diffusion",
+    "enclosing_subgraph": "knowreason.models.links.enclosing_subgraph:EnclosingSubgraph",
+    "gad_ebm": "knowreason.models.energy:GadEBM",
+    "gnn": "knowreason.models.graph.gnn:GNN",
+    "infomax": "knowreason.models.graph.infomax:InfoMax",
+    "link_embedding": "knowreason.models.links.link_embedding:LinkEmbedding",
+    "noisy": "knowreason.models.noisy_weights:Noisy",
+    "sklearn": "knowreason.models.tabular.wrapped_models:Sklearn",
+    "temporal_link": "knowreason.models.links.temporal_link:TemporalLink",
+    "torch": "knowreason.models.nn.neural_model:Torch",
+    "trees": "knowreason.models.tabular.boosting:Trees",
+}
+
+M = TypeVar("M", bound=type[KnowledgeModel])
+
+
+MODELS: Registry[type[KnowledgeModel]] = Registry("model", GROUP, lazy=BUILT_IN)
+
+
+def register(name: str) -> Callable[[M], M]:
+    """Class decorator that makes a model usable by name in rule files.
+
+    Raises:
+        ValueError: when the name is taken.
+    """
+
+    def add(model: M) -> M:
+        if name in BUILT_IN:
+            raise ValueError(f"a model named `{name}` is built in")
+        MODELS.register(name)(model)
+        model.registered_as = name
+        return model
+
+    return add
+
+
+def make(
+    what: ModelCall | str | type[KnowledgeModel] | KnowledgeModel,
+    overrides: Mapping[str, object] | None = None,
+) -> KnowledgeModel:
+    """A new, unfitted model.
+
+    Args:
+        what: a call as it stands in a rule file (options may be calls themselves), a
+            registered name, a class, or an instance, which is copied by its options.
+        overrides: options that replace those of the call (``[models.NAME]`` of a project).
+
+    Raises:
+        UnknownNameError: KR801 for a kind that is not registered.
+        ModelError: KR802 for an option the model does not have, KR803 for a value that
+            does not fit the option, KR804 for too many positional options, KR861 for a number
+            out of range.
+    """
+    if isinstance(what, KnowledgeModel):
+        call_options = {name: _copied(value) for name, value in options_of(what).items()}
+        return _construct(type(what), what.registered_as, call_options | dict(overrides or {}))
+    if isinstance(what, type):
+        return _construct(what, what.registered_as or what.__name__, dict(overrides or {}))
+    call = ModelCall(what) if isinstance(what, str) else what
+    model = MODELS[call.kind]
+    options = _call_options(model, call)
+    return _construct(model, call.kind, options | dict(overrides or {}))
+
+
+def imported(path: str) -> Any:
+    """The thing at ``"package.module:name"`` (or ``package.module.name``).
+
+    Raises:
+        ModelError: KR822 where there is none.
+    """
+    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"`{path}` cannot be imported: {error}",
+            code="KR822",
+            help='write it as "package.module:name"',
+        ) from error
+
+
+def _call_options(model: type[KnowledgeModel], call: ModelCall) -> dict[str, object]:
+    names = [
+        name
+        for name, parameter in options_table(model).items()
+        if parameter.kind is not parameter.KEYWORD_ONLY
+    ]
+    if len(call.positional) > len(names):
+        raise ModelError(
+            f"`{call.kind}` takes {len(names)} options without a name,"
+            f" {len(call.positional)} are given",
+            code="KR804",
+            help=f"its options: {', '.join(options_table(model))}",
+        )
+    given = dict(zip(names, call.positional, strict=False)) | dict(call.options)
+    return {name: _value(value) for name, value in given.items()}
+
+
+def _value(value: object) -> object:
+    """An option value as a constructor takes it: nested calls made, lists as tuples."""
+    if isinstance(value, ModelCall):
+        return make(value)
+    if isinstance(value, tuple | list):
+        return tuple(map(_value, value))
+    return value
+
+
+def _copied(value: object) -> object:
+    return make(value) if isinstance(value, KnowledgeModel) else value
+
+
+def _construct(
+    model: type[KnowledgeModel], kind: str, options: Mapping[str, object]
+) -> KnowledgeModel:
+    values = {name: _value(value) for name, value in options.items()}
+    check_options(model, kind, values)
+    return model(**values)

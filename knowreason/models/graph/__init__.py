@@ -1,0 +1,1 @@
+"""Graph neural networks and what they see of a data set."""

@@ -1,0 +1,1 @@
+"""Models of links: in time, by their surroundings, by embeddings."""

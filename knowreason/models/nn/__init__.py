@@ -1,0 +1,1 @@
+"""Torch models and how they are trained."""

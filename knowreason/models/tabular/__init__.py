@@ -1,0 +1,1 @@
+"""Models of rows of a table: scikit-learn, boosted trees, columns of scores."""

@@ -1,0 +1,214 @@
+"""Models that users already have: scikit-learn estimators and Python functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from knowreason.errors import ModelError, did_you_mean
+from knowreason.models.base.encoding import Encoder
+from knowreason.models.base.labelled_model import (
+    ClassWeight,
+    LabelledModel,
+    label_index,
+    probability_log_odds,
+    state_weights,
+    undo_weights,
+)
+from knowreason.models.base.model_protocol import KnowledgeModel, Progress
+from knowreason.models.base.model_registry import imported
+from knowreason.models.base.predicate_rows import PredicateRows, rows_of
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from knowreason.data import Dataset
+
+SHORT_NAMES = {
+    "logistic": "sklearn.linear_model.LogisticRegression",
+    "naive_bayes": "sklearn.naive_bayes.GaussianNB",
+    "nearest": "sklearn.neighbors.KNeighborsClassifier",
+    "random_forest": "sklearn.ensemble.RandomForestClassifier",
+    "extra_trees": "sklearn.ensemble.ExtraTreesClassifier",
+    "boosting": "sklearn.ensemble.HistGradientBoostingClassifier",
+    "mlp": "sklearn.neural_network.MLPClassifier",
+    "svm": "sklearn.svm.SVC",
+}
+DEFAULTS: dict[str, dict[str, object]] = {
+    "logistic": {"max_iter": 1000},
+    "svm": {"probability": True},
+}
+
+
+class Sklearn(LabelledModel):
+    """Any scikit-learn classifier, one row an atom (or a setting of a functional one).
+
+    Args:
+        estimator: a short name (``logistic``, ``random_forest`` ...) or the path of a class.
+        features: what it sees; see :func:`knowreason.models.base.feature_columns.columns_of`.
+        class_weight: ``"balanced"`` weighs rows inversely to their state's frequency; the
+            log-odds are moved back to the true base rate.
+        missing: ``"impute"`` (medians and indicators), ``"refuse"``.
+        seed: random state, where the estimator has one.
+        params: options of the estimator.
+    """
+
+    registered_as = "sklearn"
+
+    def __init__(
+        self,
+        estimator: str = "logistic",
+        features: tuple[str, ...] | None = None,
+        class_weight: ClassWeight = "none",
+        missing: Literal["impute", "refuse"] = "impute",
+        seed: int = 0,
+        **params: object,
+    ) -> None:
+        self.estimator = estimator
+        self.features = features
+        self.class_weight = class_weight
+        self.missing = missing
+        self.seed = seed
+        self.params = params
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether missing values are imputed."""
+        return self.missing == "impute"
+
+    def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
+        """Encode the labelled rows and fit the estimator.
+
+        Raises:
+            ModelError: KR821 where the estimator refuses the rows, in its own words.
+        """
+        columns = self.columns(data, rows, self.features).take(rows.labelled)
+        encoder = Encoder.fit(columns)
+        target = label_index(rows.labels[rows.labelled], self.states_)
+        weights = state_weights(target, self.class_weight)
+        estimator = _estimator(self.estimator, self.seed, self.params)
+        extra = {} if self.class_weight == "none" else {"sample_weight": weights[target]}
+        try:
+            estimator.fit(encoder.dense_matrix(columns), target, **extra)
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"{self.estimator} refuses to fit: {error}", code="KR821") from error
+        self.encoder_ = encoder.to_values()
+        self.weights_ = tuple(weights.tolist())
+        self.estimator_ = estimator
+        if progress is not None:
+            progress(1, 1, f"{self.estimator} fitted on {len(target)} rows")
+
+    def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
+        """Log-odds from ``predict_proba``, else from ``decision_function``."""
+        matrix = Encoder.from_values(self.encoder_).dense_matrix(
+            self.columns(data, rows, self.features)
+        )
+        if hasattr(self.estimator_, "predict_proba"):
+            scores = probability_log_odds(self.estimator_.predict_proba(matrix))
+        else:
+            scores = np.asarray(self.estimator_.decision_function(matrix), np.float64)
+        if rows.classes is not None and scores.ndim == 1:
+            scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        return undo_weights(scores, np.array(self.weights_))
+
+
+@dataclass(eq=False, repr=False)
+class CallableModel(KnowledgeModel):
+    """A Python function ``function(data, predicate)`` that gives log-odds or probabilities.
+
+    Args:
+        function: ``"package.module:function"``, or the function itself in Python.
+        output: ``"log_odds"`` or ``"probability"``.
+        base_rate: base rate of whatever is behind the function; by default the share in
+            the visible labels, and where there is none the mean of what it says.
+    """
+
+    registered_as = "callable"
+    needs_labels = False
+
+    function: str | Callable[..., object]
+    output: Literal["log_odds", "probability"] = "log_odds"
+    base_rate: float | None = None
+
+    def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
+        """Find the base rate; the function itself is not trained."""
+        rows = rows_of(data, predicate)
+        if self.base_rate is not None:
+            self.base_rate_ = self.base_rate
+        elif len(rows.labelled):
+            self.base_rate_ = rows.base_rate()
+        else:
+            self.base_rate_ = mean_rate(self.log_odds(data, predicate), rows)
+            self.report_ = ("assumed: the base rate is the mean of what the function says",)
+        return self
+
+    def log_odds(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
+        """What the function says of every row."""
+        rows = rows_of(data, predicate)
+        function = imported(self.function) if isinstance(self.function, str) else self.function
+        given = np.asarray(function(data, predicate), np.float64)
+        if self.output == "probability":
+            given = as_log_odds(given, f"`{self.function}`", rows)
+        return rows.checked(given, str(self.function))
+
+
+def as_log_odds(
+    given: NDArray[np.float64], source: str, rows: PredicateRows
+) -> NDArray[np.float64]:
+    """Probabilities as log-odds, or as log-probabilities of the states; NaN stays.
+
+    Raises:
+        ModelError: KR809 for a value outside 0 to 1.
+    """
+    wrong = np.argwhere((given < 0) | (given > 1))
+    if len(wrong):
+        raise ModelError(
+            f"{source} says {given[tuple(wrong[0])]:g} in row {wrong[0][0] + 1}; a probability"
+            " lies between 0 and 1",
+            code="KR809",
+        )
+    if rows.classes is None:
+        from knowreason.models.base.predicate_rows import logit
+
+        return logit(given)
+    with np.errstate(divide="ignore"):
+        return np.log(np.maximum(given, 1e-6))
+
+
+def mean_rate(log_odds: NDArray[np.floating], rows: PredicateRows) -> float | NDArray[np.float64]:
+    """Mean probability, which a calibrated model's base rate equals; NaN is left out."""
+    missing = np.isnan(log_odds)
+    present = log_odds.astype(np.float64)[
+        ~(missing if rows.classes is None else missing.any(axis=1))
+    ]
+    if rows.classes is None:
+        return float(np.clip(expit(present).mean(), 1e-6, 1 - 1e-6)) if len(present) else 0.5
+    share = np.exp(present).sum(axis=0) + 1e-6
+    return share / share.sum()
+
+
+def _estimator(name: str, seed: int, params: dict[str, object]) -> Any:
+    path = SHORT_NAMES.get(name, name)
+    if "." not in path:
+        raise ModelError(
+            f"no estimator is called `{name}`",
+            code="KR823",
+            help=did_you_mean(name, SHORT_NAMES)
+            or f"one of {', '.join(SHORT_NAMES)}, or the path of a class",
+        )
+    estimator_class = imported(path)
+    options = estimator_class().get_params()
+    for option in params:
+        if option not in options:
+            raise ModelError(
+                f"`{name}` has no option `{option}`",
+                code="KR802",
+                help=did_you_mean(option, options) or f"its options: {', '.join(sorted(options))}",
+            )
+    seeded = {"random_state": seed} if "random_state" in options else {}
+    return estimator_class(**{**DEFAULTS.get(name, {}), **seeded, **params})

@@ -1,0 +1,1 @@
+"""What holds in a period, drift, and sensors that broke."""

@@ -1,0 +1,100 @@
+"""Beliefs compared with the training period, and adapted to sensors that broke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.beliefs.beliefs import Beliefs
+from knowreason.factors.model_output import ModelOutput
+from knowreason.models.base.predicate_rows import rows_of
+from knowreason.models.base.stored_models import FittedModel
+from knowreason.monitor.drift import adaptation_warnings, compare
+from knowreason.monitor.period_snapshot import Snapshot, counted_in_training, snapshot
+from knowreason.monitor.readings import Batch, Shifts, settle
+
+PERIODS = 10  # of training, whose differences are no drift
+Believe = Callable[[tuple[ModelOutput, ...], Shifts], Beliefs]
+ADAPTED = "adapted: every model's log-odds passed through the channel fitted to today's data"
+NOTHING_TO_ADAPT = "nothing to adapt: no model's channel differs from that of the training period"
+
+
+def training_snapshot(beliefs: Beliefs, models: tuple[FittedModel, ...]) -> Snapshot:
+    """What holds on the training data, labels left open as they are today."""
+    silent: dict[str, NDArray[np.bool_]] = {}
+    for model in models:
+        mask = model.fitted.silent
+        silent[model.predicate] = silent.get(model.predicate, np.zeros_like(mask)) | mask
+    counted = counted_in_training(beliefs.grounding, silent)
+    batch, period = _batch(beliefs, counted), _periods(beliefs, counted)
+    measured = snapshot(batch, _component(beliefs), beliefs.grounding.labels, period)
+    refitting = {(m.name, m.predicate): m.fitted.refitting for m in models}
+    scores = tuple(
+        replace(s, usual=max(s.usual, refitting[s.model, s.predicate])) for s in measured.scores
+    )
+    return replace(measured, scores=scores)
+
+
+def _periods(beliefs: Beliefs, counted: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """``int64[n]``: even parts of the time of each predicate's atoms, -1 without a clock."""
+    period = np.full(len(counted), -1)
+    for predicate in dict.fromkeys(output.predicate for output in beliefs.outputs):
+        span, rows = beliefs.grounding.span(predicate), rows_of(beliefs.grounding.data, predicate)
+        of_predicate = counted[span.start : span.stop]
+        if rows.time is None or not of_predicate.any():
+            continue
+        time = rows.time[rows.row_of_atom]
+        cuts = np.quantile(time[of_predicate], np.linspace(0, 1, PERIODS + 1)[1:-1], method="lower")
+        period[span.start : span.stop] = np.searchsorted(np.unique(cuts), time, side="left")
+    return period if (period >= 0).any() else None
+
+
+def watched(
+    beliefs: Beliefs, training: Snapshot, believe: Believe, *, adapt: bool = False
+) -> Beliefs:
+    """The beliefs, with a note for every rule and model that no longer holds.
+
+    Args:
+        beliefs: today's.
+        training: what held then.
+        believe: beliefs at other outputs and shifted base rates.
+        adapt: pass every model through what happened to it since training; the beliefs
+            before that stay in ``unadapted``.
+    """
+
+    def log_odds(outputs: tuple[ModelOutput, ...], shifts: Shifts) -> NDArray[np.float64]:
+        return believe(outputs, shifts).posterior.log_odds.numpy()
+
+    batch = _batch(beliefs, asked(beliefs))
+    today = snapshot(batch, _component(beliefs))
+    settled = settle(batch, training.readings, log_odds)
+    changed = believe(settled.outputs, settled.shifts) if settled.changed else beliefs
+    rules = snapshot(_batch(changed, batch.chosen), None).rules if settled.changed else ()
+    drift = compare(training, replace(today, readings=settled.readings), rules)
+    plain = replace(beliefs, notes=(*beliefs.notes, *drift.notes), diagnosis=drift.diagnosis)
+    if not adapt:
+        return plain
+    outcome = ADAPTED if settled.changed else NOTHING_TO_ADAPT
+    notes = (*plain.notes, outcome, *adaptation_warnings(training))
+    return replace(changed, notes=notes, diagnosis=drift.diagnosis, unadapted=plain)
+
+
+def asked(beliefs: Beliefs) -> NDArray[np.bool_]:
+    """``bool[n]``: atoms of any predicate that are asked about."""
+    open_atoms = np.zeros(beliefs.grounding.graph.atom_count, dtype=bool)
+    for predicate in beliefs.grounding.atoms.spans:
+        open_atoms[beliefs.asked(predicate)] = True
+    return open_atoms
+
+
+def _batch(beliefs: Beliefs, counted: NDArray[np.bool_]) -> Batch:
+    log_odds = beliefs.posterior.log_odds.numpy()
+    return Batch(beliefs.grounding, log_odds, beliefs.outputs, counted)
+
+
+def _component(beliefs: Beliefs) -> NDArray[np.int64] | None:
+    component = beliefs.posterior.component
+    return None if component is None else component.numpy()

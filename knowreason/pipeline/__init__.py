@@ -1,1 +1,0 @@
-"""Project file, reasoner, run folder: the parts put together."""

@@ -1,0 +1,1 @@
+"""The project file: its schema, settings, tables and plug-ins."""

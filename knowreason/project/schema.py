@@ -1,0 +1,236 @@
+"""The sections of a project file, checked as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import StrictBool, StrictFloat, StrictInt, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
+
+from knowreason.data.binding.table_files import TableSource
+from knowreason.metrics.metrics import DEFAULT_METRICS
+from knowreason.project.settings import (
+    CHECKED,
+    GroundingLimits,
+    LearnSettings,
+    Options,
+    Settings,
+    Threads,
+)
+
+Scalar = StrictBool | StrictInt | StrictFloat | str
+
+
+@dataclass(config=CHECKED, frozen=True)
+class TableSection(TableSource):
+    """A table: ``path`` (a file or a glob of csv, tsv, parquet, json lines) or ``sql`` over the
+    tables above it."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TableSection:
+        if (self.path is None) == (self.sql is None):
+            raise PydanticCustomError("KR904", "a table needs either `path` or `sql`")
+        return self
+
+
+@dataclass(config=CHECKED, frozen=True)
+class TableBinding:
+    """Which columns of which table fill a predicate or attribute."""
+
+    table: str
+    """Name of a table."""
+    columns: tuple[str, ...]
+    """One column a position."""
+    value: str | None = None
+    """Column of the attribute's value; of an observed predicate without arguments, whether it
+    holds."""
+    label: str | None = None
+    """Column with 0/1 labels of a query predicate."""
+    unknown: tuple[Scalar, ...] = ()
+    """Label values that mean "unlabelled"."""
+    evidence: str | None = None
+    """Column with 0/1 truth known whenever predicting."""
+
+
+@dataclass(config=CHECKED, frozen=True)
+class FeatureBinding:
+    """What models may see of the things of a domain."""
+
+    table: str
+    key: str
+    """Column that names the thing."""
+    columns: tuple[str, ...]
+    categorical: tuple[str, ...] = ()
+    """Those of the columns whose values are names, not amounts."""
+
+
+@dataclass(config=CHECKED, frozen=True)
+class ScoreBinding:
+    """Columns of scores for ``column(...)`` models, keyed by a predicate's atoms."""
+
+    table: str
+    key: tuple[str, ...]
+    """One column an argument of the predicate."""
+    columns: tuple[str, ...]
+
+
+@dataclass(config=CHECKED, frozen=True)
+class EdgeBinding:
+    """An edge table."""
+
+    table: str
+    source: str
+    """``"column:Domain"``."""
+    target: str
+    """``"column:Domain"``."""
+    key: str | None = None
+    """Names the thing that the edge itself is (a payment), where it is one."""
+    time: str | None = None
+    features: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+
+
+@dataclass(config=CHECKED, frozen=True)
+class GraphSection:
+    """Edges for graph models."""
+
+    edges: tuple[EdgeBinding, ...] = ()
+
+
+@dataclass(config=CHECKED, frozen=True)
+class TimeSection:
+    """When labels become known.
+
+    Both are durations (``"2d"``) for a clock that is a time, or numbers in the clock's own
+    units.
+    """
+
+    label_delay: str | StrictInt | StrictFloat = 0
+    """Labels are known this long after their atom's clock."""
+    label_refresh: str | StrictInt | StrictFloat = 0
+    """For how long labels are not gathered anew in use, for definitions that read labels; by
+    default the length of the test part."""
+
+
+@dataclass(config=CHECKED, frozen=True)
+class SplitSection:
+    """Which things are trained on: conditions on an attribute, or a random share."""
+
+    by: str = ""
+    """An attribute of the program; empty for a random split."""
+    train: str = ""
+    """``"< 34"``; no other operator."""
+    test: str = ""
+    """``">= 34"``; no other operator."""
+    share: StrictFloat = 0.3
+    """Share of the labels held back by a random split."""
+    protocol: Literal["frozen", "prequential"] = "frozen"
+    """``prequential``: ``eval`` also scores slice after slice with what was known then, at
+    delay 0 and at ``[time] label_delay``."""
+    refit_weights: StrictInt = 1
+    """Weights are fitted again every so many slices; 0 for never."""
+    refit_models: StrictInt = 1
+    """Models are fitted again every so many slices; 0 for never."""
+
+
+@dataclass(config=CHECKED, frozen=True)
+class LearnSection(LearnSettings):
+    """How weights are learned."""
+
+    method: str = "variational_em"
+    """A learner by name."""
+    folds: str = ""
+    """``random``, ``forward``, ``group:ATTRIBUTE``; empty chooses by the clock."""
+    options: Options = field(default_factory=dict)
+    """Further options of the learner."""
+
+
+@dataclass(config=CHECKED, frozen=True)
+class InferSection(Threads):
+    """How marginals are computed."""
+
+    engine: str = "auto"
+    """An inference engine by name."""
+    options: Options = field(default_factory=dict)
+    """Further options of the engine."""
+
+
+@dataclass(config=CHECKED, frozen=True)
+class ReportSection:
+    """What ``eval`` measures."""
+
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    by: str = ""
+    """An attribute whose values are the blocks of the bootstrap and the slices of the table."""
+    question: str = ""
+    """What the report answers, in the reader's words."""
+
+
+@dataclass(config=CHECKED, frozen=True, kw_only=True)
+class Project(GroundingLimits):
+    """A whole project file; paths are absolute once it is read."""
+
+    program: Path
+    """The rule file."""
+    directory: SkipJsonSchema[Path] = Path()
+    """Where the project file lies; no key of it."""
+    name: str = ""
+    """Of the report; by default that of the rule file."""
+    plugins: tuple[str, ...] = ()
+    """Modules that register models, engines, learners or metrics of one's own; looked up beside
+    the project file and among what is installed."""
+    seed: StrictInt = 0
+    """Of everything random."""
+    device: str = "auto"
+    """``auto``, ``cpu`` or ``cuda``."""
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    """Overrides of ``param`` in the rule file, as literals of the rule language."""
+    tables: Mapping[str, TableSection] = field(default_factory=dict)
+    bind: Mapping[str, TableBinding] = field(default_factory=dict)
+    """Predicates and attributes, and the columns that fill them."""
+    features: Mapping[str, FeatureBinding] = field(default_factory=dict)
+    """By domain."""
+    scores: Mapping[str, ScoreBinding] = field(default_factory=dict)
+    """By predicate."""
+    graph: GraphSection = field(default_factory=GraphSection)
+    time: TimeSection = field(default_factory=TimeSection)
+    split: SplitSection = field(default_factory=SplitSection)
+    models: Mapping[str, Options] = field(default_factory=dict)
+    """Options of models the rule file declares, by model name."""
+    learn: LearnSection = field(default_factory=LearnSection)
+    infer: InferSection = field(default_factory=InferSection)
+    report: ReportSection = field(default_factory=ReportSection)
+
+    def settings(self) -> Settings:
+        """What the file says of a reasoner's settings."""
+        shared = vars(self.learn) | vars(self.infer) | vars(self)
+        shared |= {"learn": self.learn.options, "infer": self.infer.options}
+        return Settings(**{name: shared[name] for name in Settings.__dataclass_fields__})
+
+    def with_settings(self, settings: Settings) -> Project:
+        """The project with a reasoner's settings in their sections."""
+        learn = {name: getattr(settings, name) for name in LearnSettings.__dataclass_fields__}
+        limits = {name: getattr(settings, name) for name in GroundingLimits.__dataclass_fields__}
+        return replace(
+            self,
+            learn=replace(self.learn, **learn, options=settings.learn),
+            infer=replace(self.infer, threads=settings.threads, options=settings.infer),
+            **limits,
+        )
+
+
+PROJECT = TypeAdapter(Project)
+
+
+def project_schema() -> dict[str, object]:
+    """The JSON schema of a project file, for editors that complete and check as one writes."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **PROJECT.json_schema(),
+        "title": "knowreason project file",
+    }

@@ -1,0 +1,243 @@
+"""Models and weights of a reasoner, fitted on data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from knowreason.data import Dataset
+from knowreason.data.splits.attribute_groups import group_codes
+from knowreason.diagnostics import Diagnostic
+from knowreason.errors import DataError
+from knowreason.factors import OPEN, ParameterTable
+from knowreason.factors.model_output import ModelOutput
+from knowreason.grounding import Grounding
+from knowreason.learning import Fit, Problem, learn
+from knowreason.logic import Formula, ModelDeclaration, Program
+from knowreason.logic.traversal import walk
+from knowreason.models import MODELS, KnowledgeModel, cross_fit, make
+from knowreason.models.base.model_options import options_table
+from knowreason.models.base.stored_models import (
+    FittedModel,
+    folder_name,
+    is_finished,
+    load_fitted,
+    save_fitted,
+)
+from knowreason.progress import Progress
+from knowreason.project.settings import Options, Settings
+
+
+def fit_models(
+    program: Program,
+    data: Dataset,
+    options: Mapping[str, Options | KnowledgeModel],
+    *,
+    folds: str,
+    fold_count: int,
+    seed: int,
+    device: str,
+    checkpoints: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[FittedModel, ...]:
+    """Cross-fit every declared model for each of its predicates.
+
+    Args:
+        program: declares the models.
+        data: visible labels are learned from.
+        options: by model name: options over those of the rule file, or a ready model.
+        folds: ``random``, ``forward`` or ``group:ATTRIBUTE``; empty chooses by the clock.
+        fold_count: how many folds.
+        seed, device: handed to models that take them.
+        checkpoints: folder for finished fits; one that is there is read, not made again.
+        progress: ``progress(done, total, message)``.
+    """
+
+    def fitted(declaration: ModelDeclaration, predicate: str) -> FittedModel:
+        folder = checkpoints and checkpoints / folder_name(declaration.name, predicate)
+        if folder and is_finished(folder):
+            return load_fitted(folder)
+        model = FittedModel(
+            declaration.name,
+            predicate,
+            cross_fit(
+                partial(_make, declaration, options.get(declaration.name), seed, device),
+                data,
+                predicate,
+                name=declaration.name,
+                folds=fold_count,
+                kind=folds or fold_kind(program, predicate),
+                seed=seed,
+                progress=progress,
+            ),
+        )
+        if folder:
+            save_fitted(model, folder)
+        return model
+
+    return tuple(
+        fitted(declaration, predicate)
+        for declaration in program.models
+        for predicate in declaration.predicates
+    )
+
+
+def _make(
+    declaration: ModelDeclaration,
+    options: Options | KnowledgeModel | None,
+    seed: int,
+    device: str,
+) -> KnowledgeModel:
+    if isinstance(options, KnowledgeModel):
+        return make(options)
+    accepted = options_table(MODELS[declaration.call.kind])
+    given = {"seed": seed, "device": device}
+    common = {name: value for name, value in given.items() if name in accepted}
+    written = dict(declaration.call.options)
+    return make(
+        declaration.call,
+        {name: value for name, value in common.items() if name not in written}
+        | dict(options or {}),
+    )
+
+
+def fold_kind(program: Program, predicate: str) -> str:
+    """``forward`` where atoms of the predicate have a clock, else ``random``."""
+    clocked = any(program.clock_of(sort) for sort in program.sorts_of(predicate))
+    return "forward" if clocked else "random"
+
+
+def fit_weights(
+    grounding: Grounding,
+    models: tuple[FittedModel, ...],
+    *,
+    method: str,
+    settings: Settings,
+    seed: int,
+    progress: Progress | None = None,
+) -> Fit:
+    """Learn every weight of a grounding that already holds the models' outputs."""
+    problem = learning_problem(grounding, models, settings)
+    return learn(problem, method, seed=seed, progress=progress, **settings.learn)
+
+
+def learning_problem(
+    grounding: Grounding, models: tuple[FittedModel, ...], settings: Settings
+) -> Problem:
+    """What is to be learned from a grounding that already holds the models' outputs."""
+    labels = training_labels(grounding, models, settings)
+    table = starting_biases(grounding, models, labels)
+    return Problem(
+        grounding.graph.with_theta(torch.from_numpy(table.start.copy())),
+        table,
+        labels,
+        latent_rules(grounding),
+        label_clusters(grounding, settings.clusters) if settings.clusters else None,
+    )
+
+
+def starting_biases(
+    grounding: Grounding, models: tuple[FittedModel, ...], labels: NDArray[np.int8]
+) -> ParameterTable:
+    """Biases of predicates without a label start at the base rate their models know.
+
+    Models enter as likelihood ratios, so without labels nothing else says how rare an atom
+    is; where there are labels the learner starts at their share.
+    """
+    table = grounding.parameters
+    start = table.start.copy()
+    for predicate, span in grounding.atoms.spans.items():
+        rates = [m.fitted.output.base_rate for m in models if m.predicate == predicate]
+        name = f"bias {predicate}"
+        if not rates or name not in table.names or np.ndim(rates[0]):
+            continue
+        if (labels[span.start : span.stop] == OPEN).all():
+            start[table.index(name)] = float(np.mean(logit(np.asarray(rates))))
+    return replace(table, start=start)
+
+
+def training_labels(
+    grounding: Grounding, models: tuple[FittedModel, ...], settings: Settings
+) -> NDArray[np.int8]:
+    """``int8[n]``: visible labels, less those without an out-of-fold score.
+
+    Such rows (the first fold where folds go forward) would teach the rules that the
+    models say nothing.
+    """
+    if settings.labels == "none":
+        return np.full_like(grounding.labels, OPEN)
+    labels = grounding.labels.copy()
+    for model in models:
+        span = grounding.atoms.spans[model.predicate]
+        labels[span.start : span.stop][model.fitted.silent] = OPEN
+    return labels
+
+
+def label_clusters(grounding: Grounding, attribute: str) -> NDArray[np.int64]:
+    """``int64[n]``: atoms of things with one value of the attribute share a number.
+
+    Raises:
+        DataError: KR519 where no query predicate speaks of such things.
+    """
+    codes, domain = group_codes(grounding.data, attribute)
+    clusters = codes.max(initial=-1) + 1 + np.arange(grounding.graph.atom_count)
+    labels_concerned = False
+    for predicate, span in grounding.atoms.spans.items():
+        sorts = grounding.program.sorts_of(predicate)
+        if domain in sorts:
+            code = codes[span.arguments[:, sorts.index(domain)]]
+            own = clusters[span.start : span.stop]
+            clusters[span.start : span.stop] = np.where(code >= 0, code, own)
+            labels_concerned = True
+    if not labels_concerned:
+        raise DataError(f"clusters by `{attribute}`: no label is about {domain}", code="KR519")
+    return clusters
+
+
+def latent_rules(grounding: Grounding) -> NDArray[np.bool_]:
+    """``bool[p]``: weights of rules that hold a latent predicate."""
+    program = grounding.program
+    latent = np.array(
+        [mentions_latent(program, rule.formula) for rule in program.rules] + [False], dtype=bool
+    )
+    return latent[grounding.parameters.owner]
+
+
+def mentions_latent(program: Program, formula: Formula) -> bool:
+    """Whether an atom of a latent predicate stands in the formula."""
+    return any(
+        program.kind_of(node.predicate) == "latent"
+        for node in walk(formula)
+        if hasattr(node, "predicate")
+    )
+
+
+def model_outputs(models: tuple[FittedModel, ...], data: Dataset) -> tuple[ModelOutput, ...]:
+    """What the final models say on data."""
+    return tuple(model.fitted.predict(data) for model in models)
+
+
+def with_label_warnings(grounding: Grounding) -> Grounding:
+    """The grounding with a warning where definitions read labels as fresh as they can be.
+
+    What they learn to trust is then younger than what they will see, unless labels are
+    gathered anew for each prediction.
+    """
+    readers = grounding.program.label_readers
+    if not readers or grounding.data.label_refresh:
+        return grounding
+    names = ", ".join(f"`{name}`" for name in readers)
+    warning = Diagnostic(
+        "KR665",
+        f"labels are read by {names} as if they were gathered anew for each prediction",
+        "warning",
+        help="split by the clock, or say how old they will be: `label_refresh`",
+    )
+    return replace(grounding, warnings=(*grounding.warnings, warning))

@@ -1,0 +1,396 @@
+"""Program, models and weights together, in scikit-learn's manners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.exceptions import NotFittedError
+
+from knowreason.beliefs.beliefs import Beliefs
+from knowreason.data import Dataset
+from knowreason.data.splits.attribute_groups import group_codes
+from knowreason.errors import ProjectError
+from knowreason.explanation import Explanation
+from knowreason.factors import OPEN
+from knowreason.factors.model_output import ModelOutput
+from knowreason.grounding import Grounding, ground
+from knowreason.inference import infer
+from knowreason.learning import Fit
+from knowreason.logic import Program
+from knowreason.metrics.metrics import Estimate, evaluate
+from knowreason.models import KnowledgeModel
+from knowreason.models.base.feature_columns import evaluated_definitions
+from knowreason.models.base.stored_models import FittedModel
+from knowreason.monitor.adaptation import training_snapshot, watched
+from knowreason.monitor.readings import Shifts, shifted
+from knowreason.progress import Progress
+from knowreason.project.manifests import run_folder
+from knowreason.project.schema import InferSection, LearnSection, Project
+from knowreason.project.settings import Options, Settings
+from knowreason.reasoner.fit_steps import (
+    fit_models,
+    fit_weights,
+    learning_problem,
+    model_outputs,
+    with_label_warnings,
+)
+from knowreason.reasoner.replicates import bootstrap_fit, with_intervals
+from knowreason.reasoner.rule_weights import RuleWeights, theta_for
+from knowreason.reasoner.stored_reasoner import Learned, check_plain, write_learned
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    BaseEstimator = object  # scikit-learn has no types: every attribute would be Any
+else:
+    from sklearn.base import BaseEstimator
+
+
+HEADLINE_METRICS = ("average_precision", "roc_auc", "ece")
+
+
+class Reasoner(BaseEstimator):
+    """Weighted rules over models: fit on labelled data, ask about other data.
+
+    Args:
+        program: from :func:`knowreason.load` or built in Python.
+        method: learner: ``variational_em``, ``likelihood``, ``pseudo_likelihood``,
+            ``knowgraph``.
+        engine: inference engine, ``auto`` by default.
+        folds: cross-fitting of models: ``random``, ``forward``, ``group:ATTRIBUTE``; empty
+            chooses ``forward`` where the data was split by a clock, else ``random``.
+        models: by model name, options over those of the rule file or a ready model.
+        settings: everything else.
+        seed: of everything random.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Attributes:
+        weights_: :class:`RuleWeights`, every parameter with its error and what the data
+            said about it.
+        models_: fitted models.
+        fit_: the learner's result.
+        grounding_: what was learned from.
+        snapshot_: what held on the training data; today's is compared with it.
+        bootstrap_: replicates of the parameters, where the settings ask for them.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        method: str = "variational_em",
+        engine: str = "auto",
+        folds: str = "",
+        models: Mapping[str, Options | KnowledgeModel] | None = None,
+        settings: Settings = Settings(),  # noqa: B008  (frozen)
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.program = program
+        self.method = method
+        self.engine = engine
+        self.folds = folds
+        self.models = models
+        self.settings = settings
+        self.seed = seed
+        self.device = device
+
+    def fit(
+        self,
+        data: Dataset,
+        y: None = None,
+        *,
+        checkpoints: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit the models, then the weights, on the visible labels of ``data``.
+
+        Args:
+            data: past data.
+            y: nothing; labels are part of ``data``.
+            checkpoints: folder where finished models are kept and taken up again.
+            progress: called as ``progress(done, total, message)``.
+
+        Raises:
+            DataError, ModelError, GroundingError, LearningError: as their parts do.
+        """
+        if self.settings.clusters:
+            group_codes(
+                data, self.settings.clusters
+            )  # a wrong name is told before models are fitted
+        self.models_ = fit_models(
+            self.program,
+            data,
+            self.models or {},
+            folds=self.folds,
+            fold_count=self.settings.fold_count,
+            seed=self.seed,
+            device=self.device,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
+        outputs = tuple(model.fitted.output for model in self.models_)
+        self.grounding_ = with_label_warnings(self._ground(data, outputs))
+        fit = fit_weights(
+            self.grounding_,
+            self.models_,
+            method=self.method,
+            settings=self.settings,
+            seed=self.seed,
+            progress=progress,
+        )
+        replicates = None
+        if self.settings.bootstrap:
+            problem = learning_problem(self.grounding_, self.models_, self.settings)
+            replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
+        if progress:
+            progress(0, 1, "keeping what holds on the training data")
+        beliefs = self._believe(self.grounding_, outputs, fit)
+        snapshot = training_snapshot(beliefs, self.models_)
+        return self.adopt(Learned(self.models_, fit, snapshot, replicates))
+
+    def adopt(self, learned: Learned) -> Self:
+        """Take over what was learned (of a stored run)."""
+        self.models_ = learned.models
+        self.fit_ = learned.fit
+        self.snapshot_ = learned.snapshot
+        self.bootstrap_ = learned.replicates
+        self.weights_ = RuleWeights.of(learned.fit, learned.replicates)
+        return self
+
+    def learned(self) -> Learned:
+        """What :meth:`fit` learned, as it is stored."""
+        return Learned(self._fitted(), self.fit_, self.snapshot_, self.bootstrap_)
+
+    def save(self, folder: Path | str, *, force: bool = False) -> None:
+        """Write a run folder that :func:`knowreason.load_run` and the command line read.
+
+        Program, settings, weights and models are in it, without pickle; data are not.
+
+        Args:
+            folder: appears whole or not at all.
+            force: replace a run folder that is there.
+
+        Raises:
+            NotFittedError: before :meth:`fit`.
+            ProjectError: KR914 where something is there, KR924 where it is no run folder.
+            ModelError: KR840 for a model or an option that is no plain value.
+        """
+        self._fitted()
+        given = self.models or {}
+        options = {n: dict(o) for n, o in given.items() if not isinstance(o, KnowledgeModel)}
+        for name, values in options.items():
+            check_plain(values, f"{name}.")
+        project = Project(
+            program=Path("program.kr"),
+            seed=self.seed,
+            device=self.device,
+            models=options,
+            learn=LearnSection(method=self.method, folds=self.folds),
+            infer=InferSection(engine=self.engine),
+        )
+        grounded = self.grounding_.reports if hasattr(self, "grounding_") else ()
+        with run_folder(Path(folder), replace=force) as partial:
+            write_learned(
+                self.learned(),
+                self.program,
+                project.with_settings(self.settings),
+                partial,
+                reports=grounded,
+                ready=tuple(name for name in given if name not in options),
+            )
+
+    def infer(
+        self,
+        data: Dataset,
+        *,
+        engine: str | None = None,
+        adapt: Literal["", "reliability"] | None = None,
+    ) -> Beliefs:
+        """Beliefs about every open atom of ``data``; its visible labels are known truths.
+
+        Args:
+            data: today's data; labels optional.
+            engine: instead of the reasoner's own.
+            adapt: ``reliability`` passes every model through what happened to it since
+                training; the unadapted beliefs stay in ``unadapted``. ``None`` takes the
+                settings' choice.
+
+        Raises:
+            NotFittedError: before :meth:`fit`.
+        """
+        models = self._fitted()
+        if data.label_refresh:  # labels are as old as they are
+            data = replace(data, label_refresh=0)
+        outputs = model_outputs(models, data)
+        bare = self._ground(data, (), labels="evidence")
+
+        def believe(outputs: tuple[ModelOutput, ...], shifts: Shifts) -> Beliefs:
+            grounding = shifted(bare.with_models(outputs), shifts)
+            return self._believe(grounding, outputs, self.fit_, engine)
+
+        beliefs = believe(outputs, {})
+        if self.snapshot_ is not None and beliefs.posterior.world is None:
+            adapt = self.settings.adapt if adapt is None else adapt
+            beliefs = watched(beliefs, self.snapshot_, believe, adapt=bool(adapt))
+        if self.bootstrap_ is not None and beliefs.posterior.world is None:
+            engine_name = engine or self.engine
+            beliefs = with_intervals(
+                beliefs, self.fit_, self.bootstrap_, engine_name, self._options()
+            )
+        return beliefs
+
+    def _believe(
+        self,
+        grounding: Grounding,
+        outputs: tuple[ModelOutput, ...],
+        fit: Fit,
+        engine: str | None = None,
+    ) -> Beliefs:
+        graph = grounding.graph.with_theta(theta_for(grounding, fit))
+        posterior = infer(graph, engine=engine or self.engine, **self._options())
+        return Beliefs(posterior, replace(grounding, graph=graph), outputs)
+
+    def _options(self) -> Options:
+        return {"seed": self.seed, "device": self.device, **self.settings.infer}
+
+    def training_grounding(self, data: Dataset) -> Grounding:
+        """The grounding that was learned from; grounded again for a reasoner read from disk."""
+        if not hasattr(self, "grounding_"):
+            self.grounding_ = self._ground(
+                data, tuple(model.fitted.output for model in self._fitted())
+            )
+        return self.grounding_
+
+    def predict_proba(self, data: Dataset, predicate: str | None = None) -> NDArray[np.float64]:
+        """``float64[n, 2]``: probability of false and true of each asked atom.
+
+        Args:
+            data: today's data.
+            predicate: which; may be left out where only one is asked.
+        """
+        beliefs = self.infer(data)
+        atoms = beliefs.asked(predicate or only_query(self.program))
+        probability = expit(beliefs.posterior.log_odds.numpy()[atoms])
+        return np.column_stack([1 - probability, probability])
+
+    def predict(self, data: Dataset, predicate: str | None = None) -> NDArray[np.int8]:
+        """``int8[n]``: whether each asked atom is more likely true than not."""
+        return (self.predict_proba(data, predicate)[:, 1] > 0.5).astype(np.int8)
+
+    def score(
+        self,
+        data: Dataset,
+        y: None = None,
+        *,
+        metrics: Sequence[str] = HEADLINE_METRICS,
+        predicate: str | None = None,
+    ) -> dict[str, Estimate]:
+        """Metrics against held-back labels, with bootstrap intervals.
+
+        Args:
+            data: with hidden labels (the later part of a split); where there are none, the
+                visible ones are hidden first.
+            metrics: names for :func:`knowreason.metrics.metrics.metric`.
+            predicate: which; all that have hidden labels where it is left out.
+
+        Returns:
+            Estimates by metric; by ``"Predicate.metric"`` where there are several predicates.
+
+        Raises:
+            ProjectError: KR919 where there is no label to measure by.
+        """
+        data = with_hidden_labels(data)
+        names = [name for name, table in data.hidden.items() if table.num_rows]
+        asked = [predicate] if predicate else names
+        if not set(asked) & set(names):
+            raise ProjectError("no label is held back, so nothing can be measured", code="KR919")
+        beliefs = self.infer(data)
+        estimates = {name: self._measured(beliefs, name, metrics) for name in asked}
+        if len(estimates) == 1:
+            return estimates[asked[0]]
+        return {f"{name}.{key}": e for name, row in estimates.items() for key, e in row.items()}
+
+    def _measured(
+        self, beliefs: Beliefs, predicate: str, metrics: Sequence[str]
+    ) -> dict[str, Estimate]:
+        atoms, truth = hidden_truth(beliefs, predicate)
+        log_odds = beliefs.posterior.log_odds.numpy()[atoms]
+        return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]
+
+    def explain(self, beliefs: Beliefs, atom: str, **options: int) -> Explanation:
+        """Why an atom is believed or not; see :func:`knowreason.explanation.explain`."""
+        from knowreason.beliefs.reasons import explain_atom
+
+        return explain_atom(beliefs, atom, **options)
+
+    def _ground(
+        self,
+        data: Dataset,
+        outputs: tuple[ModelOutput, ...],
+        labels: Literal["open", "evidence"] = "open",
+    ) -> Grounding:
+        return ground(
+            self.program,
+            data,
+            labels=labels,
+            limit=self.settings.ground_limit,
+            memory_limit=self.settings.memory_limit,
+            threads=self.settings.threads,
+            evaluated=evaluated_definitions(data) if data.program is self.program else None,
+            hard_violations=self.settings.hard_violations,
+        ).with_models(outputs)
+
+    def __repr__(self) -> str:
+        program = self.program
+        asked = ", ".join(p.name for p in program.predicates if p.kind == "query") or "nothing"
+        rules, models = len(program.rules), len(program.models)
+        counts = (
+            f"{rules} rule{'s' * (rules != 1)}, {models} model{'s' * (models != 1)}; asks {asked}"
+        )
+        if not hasattr(self, "fit_"):
+            return f"Reasoner({counts}; method={self.method!r}, not fitted)"
+        labels = ""
+        if hasattr(self, "grounding_"):
+            labels = f" on {int((self.grounding_.labels != OPEN).sum()):,} labels"
+        weights = [weight for weight in self.weights_ if weight.kind == "rule"]
+        weights.sort(key=lambda weight: -abs(weight.value))
+        strongest = [f"{w.name} {w.value:.2f} +- {w.standard_error:.2f}" for w in weights[:3]]
+        second = f"\n  strongest: {', '.join(strongest)}" if strongest else ""
+        return f"Reasoner({counts}; method={self.method!r}, fitted{labels}){second}"
+
+    def _fitted(self) -> tuple[FittedModel, ...]:
+        if not hasattr(self, "fit_"):
+            raise NotFittedError("this Reasoner is not fitted: call `fit` first")
+        return self.models_
+
+
+def only_query(program: Program) -> str:
+    """The query predicate, where there is only one; raises :class:`ProjectError` KR912."""
+    names = [p.name for p in program.predicates if p.kind == "query"]
+    if len(names) != 1:
+        raise ProjectError(f"say which predicate: one of {', '.join(names)}", code="KR912")
+    return names[0]
+
+
+def with_hidden_labels(data: Dataset) -> Dataset:
+    """The data itself where some labels are held back, else with all of them hidden."""
+    if any(table.num_rows for table in data.hidden.values()):
+        return data
+    for predicate, table in data.labels.items():
+        data = data.hide(predicate, np.ones(table.num_rows, dtype=bool))
+    return data
+
+
+def hidden_truth(beliefs: Beliefs, predicate: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Asked atoms with a held-back label, and the labels."""
+    atoms = beliefs.asked(predicate)
+    hidden = beliefs.grounding.hidden[atoms]
+    held_back = hidden != OPEN
+    return atoms[held_back], hidden[held_back] == 1

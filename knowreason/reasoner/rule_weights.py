@@ -1,0 +1,126 @@
+"""Learned weights in the words of the rule file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import exp, isnan, nan
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from knowreason.factors import ParameterTable
+from knowreason.grounding import Grounding
+from knowreason.learning import Bootstrap, EstimatorReport, Fit
+
+NORMAL_95 = 1.959964  # 97.5 % point of the standard normal
+
+
+@dataclass(frozen=True, slots=True)
+class RuleWeight:
+    """One parameter after learning.
+
+    Attributes:
+        name: ``pivot``, ``per_protocol["NTLM"]``, ``bias Malicious``, ``scale euler``.
+        kind: ``rule``, ``bias`` or ``scale``.
+        value: what it is now.
+        standard_error: posterior standard deviation, 0 where given, NaN where the method
+            gives none.
+        prior_mean: before learning; of a scale the median, 1.
+        prior_sd: of ``log value`` for a scale.
+        status: what the data had to say about it.
+        low, high: 95 % of bootstrap replicates lie between them, NaN without a bootstrap.
+    """
+
+    name: str
+    kind: str
+    value: float
+    standard_error: float
+    prior_mean: float
+    prior_sd: float
+    status: str
+    low: float = nan
+    high: float = nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval: of the bootstrap, or by the normal approximation."""
+        if self.low == self.low:
+            return self.low, self.high
+        reach = NORMAL_95 * self.standard_error
+        return self.value - reach, self.value + reach
+
+
+@dataclass(frozen=True)
+class RuleWeights:
+    """All parameters of a fitted reasoner, in order; iterable and printable.
+
+    Attributes:
+        weights: one a parameter.
+        estimators: which estimator served which components.
+    """
+
+    weights: tuple[RuleWeight, ...]
+    estimators: tuple[EstimatorReport, ...] = ()
+
+    @staticmethod
+    def of(fit: Fit, bootstrap: Bootstrap | None = None) -> RuleWeights:
+        """From a learner's result, with intervals of a bootstrap where there is one."""
+        table = fit.parameters
+        unknown = np.full(len(table), nan)
+        low = unknown if bootstrap is None else bootstrap.lower
+        high = unknown if bootstrap is None else bootstrap.upper
+        return RuleWeights(
+            tuple(
+                RuleWeight(
+                    table.names[i],
+                    table.kinds[i],
+                    float(fit.theta[i]),
+                    float(fit.standard_errors[i]),
+                    float(exp(table.prior_mean[i]) if table.log_normal[i] else table.prior_mean[i]),
+                    float(table.prior_sd[i]),
+                    fit.status[i],
+                    float(low[i]),
+                    float(high[i]),
+                )
+                for i in range(len(table))
+            ),
+            fit.estimators,
+        )
+
+    def __iter__(self) -> Iterator[RuleWeight]:
+        return iter(self.weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __getitem__(self, name: str) -> RuleWeight:
+        for weight in self.weights:
+            if weight.name == name:
+                return weight
+        raise KeyError(name)
+
+    def to_arrow(self) -> pa.Table:
+        """One row a parameter."""
+        fields = RuleWeight.__dataclass_fields__
+        return pa.table({name: [getattr(w, name) for w in self.weights] for name in fields})
+
+    def __str__(self) -> str:
+        width = max((len(weight.name) for weight in self.weights), default=0)
+        lines = [
+            f"{w.name:<{width}}  {w.prior_mean:6.2f} -> {w.value:6.2f} "
+            f"{'' if isnan(w.standard_error) else f'+- {w.standard_error:.2f}':<7}  {w.status}"
+            for w in self.weights
+        ]
+        return "\n".join([*lines, *map(str, self.estimators)])
+
+
+def theta_for(grounding: Grounding, fit: Fit) -> torch.Tensor:
+    """``float64[p]``: learned values by name; a parameter not seen in training starts anew."""
+    learned = dict(zip(fit.parameters.names, fit.theta, strict=True))
+    table: ParameterTable = grounding.parameters
+    values = [
+        learned.get(name, start) for name, start in zip(table.names, table.start, strict=True)
+    ]
+    return torch.from_numpy(np.asarray(values, dtype=np.float64))

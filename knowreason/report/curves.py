@@ -1,0 +1,70 @@
+"""Calibration, precision and recall, performance by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve
+
+from knowreason.metrics.metrics import CalibrationCurve
+from knowreason.report.svg import ACCENT, INK, PALETTE, QUIET, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def calibration_figure(curve: CalibrationCurve, title: str = "Calibration") -> Figure:
+    """Predicted probability against observed share; dots as large as their bins."""
+    figure, axes = _axes(title, "predicted probability", "observed share")
+    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle="--", label="perfect")
+    size = 20 + 180 * np.sqrt(curve.count / max(curve.count.max(), 1))
+    axes.plot(curve.predicted, curve.observed, color=ACCENT, linewidth=1.4)
+    axes.scatter(curve.predicted, curve.observed, s=size, color=ACCENT, alpha=0.75, zorder=3)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    return figure
+
+
+def precision_recall_figure(
+    truth: NDArray[np.bool_], scores: Mapping[str, NDArray[np.float64]], strong: str
+) -> Figure:
+    """Precision over recall of several scores; ``strong`` is drawn thick and last."""
+    figure, axes = _axes("Precision and recall", "recall", "precision")
+    others = [name for name in scores if name != strong]
+    for colour, name in zip((*PALETTE[1:], *PALETTE[1:]), others, strict=False):
+        precision, recall, _ = precision_recall_curve(truth, scores[name])
+        axes.step(recall, precision, where="post", color=colour, linewidth=1.1, label=name)
+    precision, recall, _ = precision_recall_curve(truth, scores[strong])
+    axes.step(recall, precision, where="post", color=ACCENT, linewidth=2.4, label=strong)
+    axes.axhline(truth.mean(), color=QUIET, linewidth=1, linestyle="--", label="chance")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def slices_figure(slices: Sequence[Mapping[str, float]], metric: str) -> Figure:
+    """A metric by slice, the number of true atoms as bars behind it."""
+    figure, axes = _axes(f"{metric} by slice", "slice", metric)
+    where = [row["slice"] for row in slices]
+    bars = axes.twinx()
+    bars.bar(where, [row["true"] for row in slices], color="#e4e7eb", zorder=0)
+    bars.set_ylabel("true", color=QUIET, fontsize=9)
+    bars.tick_params(colors=QUIET, labelsize=8)
+    bars.spines[["top", "left"]].set_visible(False)
+    axes.set_zorder(bars.get_zorder() + 1)
+    axes.patch.set_visible(False)
+    axes.plot(where, [row[metric] for row in slices], color=ACCENT, marker="o", linewidth=1.6)
+    axes.set_ylim(-0.02, 1.04)
+    return figure
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure, axes = new_figure()
+    axes.set_title(title, fontsize=11, color=INK, loc="left")
+    axes.set_xlabel(x, fontsize=9, color=INK)
+    axes.set_ylabel(y, fontsize=9, color=INK)
+    return figure, axes

@@ -1,0 +1,75 @@
+"""``compile``: a project's training part as a stored factor graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from knowreason.factors.components.connected import components
+from knowreason.grounding import Grounding, ground
+from knowreason.grounding.grounding_store import save
+from knowreason.project.manifests import refuse_existing, run_folder, write_manifest
+from knowreason.project.project_file import paths_of
+from knowreason.project.schema import Project
+from knowreason.run.run_training import load_parts
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSizes:
+    """Connected components of about one size (``size`` is a range of atoms, as text)."""
+
+    size: str
+    components: int
+    atoms: int
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A grounding and the sizes of its components."""
+
+    grounding: Grounding
+    components: tuple[ComponentSizes, ...]
+
+
+def compile_project(project: Project, target: Path | None, *, force: bool = False) -> Compiled:
+    """Ground a project's training part and, with a ``target``, store it.
+
+    Raises:
+        ProjectError: KR914 where the target is there, KR924 where it is not ours to replace.
+        GroundingError: as :func:`knowreason.grounding.ground`.
+    """
+    keep = paths_of(project)
+    if target is not None:
+        refuse_existing(target, replace=force, keep=keep)
+    train = load_parts(project).train
+    grounding = ground(
+        train.program,
+        train,
+        limit=project.ground_limit,
+        memory_limit=project.memory_limit,
+        threads=project.infer.threads,
+        hard_violations=project.learn.hard_violations,
+    )
+    if target is not None:
+        with run_folder(target, replace=force, keep=keep) as folder:
+            save(grounding, folder / "grounding")
+            write_manifest(folder, {"kind": "grounding"})
+    return Compiled(grounding, component_sizes(grounding))
+
+
+def component_sizes(grounding: Grounding) -> tuple[ComponentSizes, ...]:
+    """Components by powers of ten of their size."""
+    label, _ = components(grounding.graph)
+    sizes = np.bincount(label[label >= 0])
+    sizes = sizes[sizes > 0]
+    power = np.ceil(np.log10(sizes)).astype(np.int64)
+    return tuple(
+        ComponentSizes(
+            "1" if p == 0 else f"{10 ** (p - 1) + 1:,} to {10**p:,}",
+            int((power == p).sum()),
+            int(sizes[power == p].sum()),
+        )
+        for p in np.unique(power).tolist()
+    )

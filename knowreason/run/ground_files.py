@@ -1,0 +1,42 @@
+"""Factor graphs straight from files: rules and facts, a project, a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from knowreason.data import Dataset
+from knowreason.grounding import Grounding, ground
+from knowreason.lang import load, parse_facts
+from knowreason.project.manifests import has_manifest
+from knowreason.project.project_file import load_project
+from knowreason.run.compilation import compile_project
+from knowreason.run.run_prediction import beliefs_of_run
+
+
+def ground_files(program: Path, facts: Path) -> Grounding:
+    """A rule file over a facts file; the data's warnings come first."""
+    loaded = load(program)
+    text = facts.read_text(encoding="utf-8")
+    data = Dataset.from_facts(loaded, parse_facts(loaded, text, str(facts)))
+    grounding = ground(loaded, data)
+    return replace(grounding, warnings=(*data.warnings, *grounding.warnings))
+
+
+def ground_source(
+    source: Path, facts: Path | None = None, *, project: Path | None = None
+) -> Grounding:
+    """What there is to ground behind a path.
+
+    Args:
+        source: a rule file (with ``facts``); a project file or its directory: its training
+            part at the weights the rules start from, without models; a run folder: its test
+            part at the learned weights, models included.
+        facts: facts file of a rule file.
+        project: as :func:`knowreason.run.run_folder.load_run` has it.
+    """
+    if facts is not None:
+        return ground_files(source, facts)
+    if has_manifest(source):
+        return beliefs_of_run(source, project=project).grounding
+    return compile_project(load_project(source), None).grounding

@@ -1,0 +1,136 @@
+"""``eval`` of a run folder: measured on its test part or on other tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from knowreason.beliefs.beliefs import Beliefs
+from knowreason.data import Dataset
+from knowreason.data.splits.clocks import Moment
+from knowreason.errors import ProjectError
+from knowreason.evaluate.evaluation import Evaluation, evaluate_reasoner
+from knowreason.evaluate.prequential import RefitSchedule, prequential
+from knowreason.metrics.metrics import Estimate, evaluate
+from knowreason.models import atoms_of
+from knowreason.project.partition import label_delay, parts_of
+from knowreason.project.project_tables import load_data
+from knowreason.project.schema import Project
+from knowreason.reasoner.reasoner import Reasoner, hidden_truth, with_hidden_labels
+from knowreason.run.run_folder import load_run_on_tables
+
+
+def evaluate_run(
+    folder: Path, directory: Path | None = None, *, project: Path | None = None
+) -> tuple[Evaluation, ...]:
+    """Evaluations of a run on the test part of its data, or on tables in ``directory``.
+
+    ``project`` is as :func:`load_run` has it.
+
+    Raises:
+        ProjectError: KR919 where nothing is held back and so nothing can be measured.
+    """
+    run = load_run_on_tables(folder, project)
+    program = run.reasoner.program
+    parts = parts_of(run.project, program, load_data(run.project, program))
+    test = parts.test
+    if directory is not None:
+        test = with_hidden_labels(load_data(run.project, program, directory))
+    if test is None or not any(table.num_rows for table in test.hidden.values()):
+        raise ProjectError(
+            "no label is held back, so nothing can be measured",
+            code="KR919",
+            help="give [split], or other tables with --data",
+        )
+    evaluations = evaluate_parts(run.reasoner, run.project, parts.train, run.reasoner.infer(test))
+    if run.project.split.protocol == "prequential" and directory is None and parts.cut is not None:
+        whole = load_data(run.project, program)
+        evaluations = tuple(
+            with_prequential(evaluation, run.reasoner, run.project, whole, test, parts.cut)
+            for evaluation in evaluations
+        )
+    return evaluations
+
+
+def evaluate_parts(
+    reasoner: Reasoner, project: Project, training: Dataset, beliefs: Beliefs
+) -> tuple[Evaluation, ...]:
+    """One evaluation a query predicate with held-back labels."""
+    evaluations = []
+    for predicate in reasoner.program.predicates:
+        if predicate.kind != "query" or not len(hidden_truth(beliefs, predicate.name)[0]):
+            continue
+        evaluations.append(
+            evaluate_reasoner(
+                reasoner,
+                training,
+                beliefs,
+                predicate.name,
+                metrics=project.report.metrics,
+                by=project.report.by,
+                seed=project.seed,
+            )
+        )
+    return tuple(evaluations)
+
+
+def with_prequential(
+    evaluation: Evaluation,
+    reasoner: Reasoner,
+    project: Project,
+    whole: Dataset,
+    test: Dataset,
+    cut: Moment,
+) -> Evaluation:
+    """The evaluation with a row for each label delay: 0 and the project's own."""
+    split, delay = project.split, label_delay(project)
+    schedule = RefitSchedule(split.refit_weights, split.refit_models)
+    span = atoms_of(test, evaluation.predicate)
+    asked = span.arguments[evaluation.atoms - span.start]
+    scores = dict(evaluation.scores)
+    for wait in sorted({0, delay}):
+        walk = prequential(
+            reasoner,
+            whole,
+            split.by,
+            cut,
+            delay=wait,
+            schedule=schedule,
+            predicate=evaluation.predicate,
+        )
+        scores[f"prequential, delay {wait:g}"] = walk.aligned(test, asked)
+    added = {name: scores[name] for name in scores if name not in evaluation.scores}
+    metrics = list(next(iter(evaluation.table.values())))
+    rows = evaluate(evaluation.truth, added, metrics, blocks=evaluation.blocks, seed=project.seed)
+    return replace(evaluation, scores=scores, table={**evaluation.table, **rows})
+
+
+def evaluation_record(evaluation: Evaluation) -> dict[str, object]:
+    """An evaluation as plain values, for ``metrics.json``."""
+    return {
+        "predicate": evaluation.predicate,
+        "atoms": len(evaluation.truth),
+        "true": int(evaluation.truth.sum()),
+        "table": _plain(evaluation.table),
+        "ablation": _plain(evaluation.ablation),
+        "difference": {
+            metric: {"against": evaluation.best_other[metric], **asdict(estimate)}
+            for metric, estimate in evaluation.difference.items()
+        },
+        "slices": [dict(row) for row in evaluation.slices],
+        "calibration": {
+            "predicted": evaluation.curve.predicted.tolist(),
+            "observed": evaluation.curve.observed.tolist(),
+            "count": evaluation.curve.count.tolist(),
+        },
+        "notes": list(evaluation.notes),
+        "stability": [asdict(row) for row in evaluation.stability],
+    }
+
+
+def _plain(table: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[str, object]]:
+    return {
+        name: {metric: asdict(estimate) for metric, estimate in row.items()}
+        for name, row in table.items()
+    }

@@ -1,0 +1,106 @@
+"""A run on disk, and the reasoner it makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from knowreason.errors import ProjectError
+from knowreason.lang import loads
+from knowreason.logic import Program
+from knowreason.project.manifests import MANIFEST
+from knowreason.project.plugins import load_plugins, require_plugins
+from knowreason.project.project_file import load_project
+from knowreason.project.schema import Project
+from knowreason.reasoner.reasoner import Reasoner
+from knowreason.reasoner.stored_reasoner import read_learned
+
+PARTS = (MANIFEST, "program.kr", "project.toml", "weights.json", "weights.safetensors")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, its project and a fitted reasoner."""
+
+    folder: Path
+    project: Project
+    reasoner: Reasoner
+    manifest: Mapping[str, object]
+
+
+def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
+    """A finished run, from ``knowreason train`` or :meth:`Reasoner.save`, ready for use.
+
+    Args:
+        folder: the run folder.
+        project: a project file (or its directory) whose plugins are loaded first, for a run
+            that names plugins which are not installed.
+
+    Raises:
+        ProjectError: KR911 for a folder that is no run, naming what is missing; KR926 for a
+            plugin that is neither loaded nor installed.
+    """
+    folder = Path(folder)
+    if project is not None:
+        load_plugins(load_project(project))
+    stored = stored_project(folder)
+    require_plugins(stored, folder)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    program = loads((folder / "program.kr").read_text(encoding="utf-8"), str(folder / "program.kr"))
+    reasoner, learned = reasoner_of(stored, program), read_learned(folder)
+    ready = manifest.get("ready_models", ())
+    given = {model.name: model.fitted.model for model in learned.models if model.name in ready}
+    reasoner.models = {**stored.models, **given}
+    return Run(folder, stored, reasoner.adopt(learned), manifest)
+
+
+def stored_project(folder: Path) -> Project:
+    """The project of a run folder; raises :class:`ProjectError` KR911 for another folder."""
+    missing = [name for name in PARTS if not (folder / name).is_file()]
+    if missing:
+        raise ProjectError(
+            f"`{folder}` is not a run folder: {missing[0]} is missing",
+            code="KR911",
+            help="`knowreason train PROJECT` writes one",
+        )
+    return load_project(folder / "project.toml")
+
+
+def load_run_on_tables(folder: Path, project: Path | None = None) -> Run:
+    """A run that knows where its tables are; raises as :func:`load_run`, and KR928."""
+    run = load_run(folder, project=project)
+    if not run.project.bind:
+        raise ProjectError(
+            f"`{folder}` was saved from Python and binds no tables",
+            code="KR928",
+            help="in Python: `knowreason.load_run(folder).reasoner.infer(data)`",
+        )
+    return run
+
+
+def reasoner_of(project: Project, program: Program) -> Reasoner:
+    """An unfitted reasoner as the project file describes it."""
+    return Reasoner(
+        program,
+        method=project.learn.method,
+        engine=project.infer.engine,
+        folds=project.learn.folds,
+        models=project.models,
+        settings=project.settings(),
+        seed=project.seed,
+        device=project.device,
+    )
+
+
+def data_hash(project: Project) -> str:
+    """SHA-256 over the rule file and the names, sizes and times of the table files."""
+    digest = hashlib.sha256(project.program.read_bytes())
+    for name, source in project.tables.items():
+        digest.update(f"{name}{source.sql}".encode())
+        for file in source.files() if source.path is not None else ():
+            state = file.stat()
+            digest.update(f"{file.name}{state.st_size}{state.st_mtime_ns}".encode())
+    return digest.hexdigest()

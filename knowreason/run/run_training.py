@@ -1,0 +1,159 @@
+"""``train``: from a project file to a run folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from knowreason.beliefs.beliefs import Beliefs
+from knowreason.errors import ProjectError
+from knowreason.inference.engine_protocol import ENGINES
+from knowreason.json_text import json_text
+from knowreason.learning.learners import learner_options
+from knowreason.metrics.metrics import metric
+from knowreason.progress import Progress
+from knowreason.project.manifests import (
+    has_manifest,
+    holds,
+    not_replaced,
+    partial_folder,
+    refuse_existing,
+    run_folder,
+)
+from knowreason.project.partition import Parts, parts_of
+from knowreason.project.plugins import load_plugins
+from knowreason.project.project_file import paths_of
+from knowreason.project.project_tables import load_data, load_program
+from knowreason.project.schema import Project
+from knowreason.reasoner.reasoner import Reasoner
+from knowreason.reasoner.stored_reasoner import write_learned
+from knowreason.report.html import ReportParts, pictures_of, report_html
+from knowreason.run.run_evaluation import evaluate_parts, evaluation_record
+from knowreason.run.run_folder import Run, data_hash, load_run, reasoner_of
+
+STATE = "state.json"
+
+
+def load_parts(project: Project, directory: Path | None = None) -> Parts:
+    """Program and data of a project, split; its plugins are loaded."""
+    load_plugins(project)
+    program = load_program(project)
+    return parts_of(project, program, load_data(project, program, directory))
+
+
+def train(
+    project: Project,
+    target: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Fit models and weights and write a run folder, whole or not at all.
+
+    Args:
+        project: a read project file.
+        target: the run folder.
+        resume: take up the models an interrupted run had finished.
+        force: replace a run that is there.
+        progress: called as ``progress(done, total, message)``.
+
+    Raises:
+        ProjectError: KR914 where the folder is there, KR924 where it is not ours to replace,
+            KR917 where an interrupted run was on other data or another rule file.
+    """
+    start = time.perf_counter()
+    keep = paths_of(project)
+    refuse_existing(target, replace=force, keep=keep)
+    partial = partial_folder(target)
+    if holds(partial, keep) is not None:
+        raise not_replaced(partial, "unfinished runs get this name, and the project is there")
+    load_plugins(project)
+    _check_names(project)
+    program = load_program(project)
+    fingerprint = data_hash(project)
+    parts = parts_of(project, program, load_data(project, program))
+    reasoner = reasoner_of(project, program)
+    with run_folder(target, replace=force, keep=keep, partial=partial) as folder:
+        _start_state(folder, fingerprint, resume)
+        reasoner.fit(parts.train, checkpoints=folder / "models", progress=progress)
+        if parts.test is not None:
+            _write_results(project, reasoner, parts, folder, progress)
+        write_learned(
+            reasoner.learned(),
+            program,
+            project,
+            folder,
+            reports=reasoner.grounding_.reports,
+            seconds=time.perf_counter() - start,
+            data_hash=fingerprint,
+        )
+        (folder / STATE).unlink()
+    run = load_run(target)
+    run.reasoner.grounding_ = reasoner.grounding_
+    return run
+
+
+def _check_names(project: Project) -> None:
+    """Raise for a learner, engine or metric that does not exist, before hours are spent."""
+    learner_options(project.learn.method, project.learn.options)
+    ENGINES[project.infer.engine]
+    for name in project.report.metrics:
+        metric(name)
+
+
+def _write_results(
+    project: Project, reasoner: Reasoner, parts: Parts, folder: Path, progress: Progress | None
+) -> None:
+    assert parts.test is not None
+    if progress:
+        progress(0, 3, "reasoning about the test part")
+    beliefs = reasoner.infer(parts.test)
+    write_marginals(beliefs, folder / "marginals")
+    if progress:
+        progress(1, 3, "measuring")
+    evaluations = evaluate_parts(reasoner, project, parts.train, beliefs)
+    records = [evaluation_record(evaluation) for evaluation in evaluations]
+    (folder / "metrics.json").write_text(json_text(records), encoding="utf-8")
+    if progress:
+        progress(2, 3, "writing the report")
+    pictures = folder / "plots"
+    pictures.mkdir(exist_ok=True)
+    for name, svg in pictures_of(evaluations).items():
+        (pictures / name).write_text(svg, encoding="utf-8")
+    page = report_html(ReportParts(project, reasoner, beliefs, evaluations))
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def write_marginals(beliefs: Beliefs, folder: Path) -> None:
+    """One Parquet file a predicate."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for predicate in beliefs.grounding.program.open_predicates:
+        table = beliefs.marginals(predicate.name, models=True).to_arrow()
+        pq.write_table(table, folder / f"{predicate.name}.parquet")
+
+
+def _start_state(folder: Path, fingerprint: str, resume: bool) -> None:
+    state = folder / STATE
+    if resume and state.is_file():
+        if json.loads(state.read_text(encoding="utf-8"))["data"] != fingerprint:
+            raise ProjectError(
+                "the interrupted run was on other data or another rule file",
+                code="KR917",
+                help="train without --resume to start anew",
+            )
+        return
+    if any(folder.iterdir()) and not (state.is_file() or has_manifest(folder)):
+        raise not_replaced(folder, "unfinished runs get this name, and it is none of ours")
+    shutil.rmtree(folder)
+    folder.mkdir()
+    state.write_text(json.dumps({"data": fingerprint}), encoding="utf-8")
+
+
+def has_interrupted_run(target: Path) -> bool:
+    """Whether there is something to resume."""
+    return (partial_folder(target) / STATE).is_file()

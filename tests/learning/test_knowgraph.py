@@ -1,0 +1,257 @@
+"""Method `knowgraph`: it runs, is deterministic, moves weights the right way, keeps its limits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from knowreason.errors import LearningError
+from knowreason.factors import Blocks, FactorGraph, GroundFactors, ParameterTable
+from knowreason.factors.condition import condition
+from knowreason.factors.energy import log_score
+from knowreason.inference.gcn.weight_noise import Noise
+from knowreason.learning import Problem, bootstrap, learn, weight_lines
+from knowreason.learning.estimators.knowgraph import Recipe, train_knowgraph
+from knowreason.learning.estimators.knowgraph_network import (
+    InstanceBatch,
+    InstanceNetwork,
+    predicates,
+)
+from knowreason.learning.problem import HELD, ON_BOUND_WITHOUT_ERROR, WITHOUT_ERROR
+from knowreason.testing.oracle import all_worlds, enumerate_worlds
+from tests.strategies import random_graph
+
+TRUTH = np.array([2.0, 1.0, 0.2, -0.4, -0.1])
+
+
+def table(rules: int, biases: int) -> ParameterTable:
+    p = rules + biases
+    return ParameterTable(
+        names=tuple(f"r{i}" for i in range(rules)) + tuple(f"bias {i}" for i in range(biases)),
+        kinds=("rule",) * rules + ("bias",) * biases,
+        start=np.array([2.0] * rules + [0.0] * biases),
+        prior_mean=np.array([2.0] * rules + [0.0] * biases),
+        prior_sd=np.full(p, 2.0),
+        lower=np.array([0.0] * rules + [-np.inf] * biases),
+        upper=np.full(p, np.inf),
+        learned=np.ones(p, dtype=bool),
+        log_normal=np.zeros(p, dtype=bool),
+        owner=np.array([*range(rules), *[-1] * biases]),
+    )
+
+
+def chains(count: int, hidden: float, seed: int = 0) -> Problem:
+    """Instances ``a => b``, ``b => c`` drawn at :data:`TRUTH`, labels hidden at random."""
+    rng = np.random.default_rng(seed)
+    thing = torch.arange(count, dtype=torch.int32)
+    spans = [thing + j * count for j in range(3)]
+    graph = FactorGraph(
+        log_odds=torch.tensor(rng.normal(0, 1, 3 * count), dtype=torch.float32),
+        theta=torch.zeros(5, dtype=torch.float64),
+        evidence=torch.full((3 * count,), -1, dtype=torch.int8),
+        factors=(
+            *tuple(
+                GroundFactors.of(torch.stack([spans[j], spans[j + 1]], 1), (False, True), j)
+                for j in range(2)
+            ),
+            *tuple(GroundFactors.units(span, 2 + j) for j, span in enumerate(spans)),
+        ),
+    )
+    states = all_worlds(torch.full((3,), -1, dtype=torch.int8)).numpy()
+    odds = graph.with_theta(torch.tensor(TRUTH)).unary_log_odds().numpy().reshape(3, count)
+    score = states @ odds
+    for j in range(2):
+        score += TRUTH[j] * ((states[:, j] == 0) | (states[:, j + 1] == 1))[:, None]
+    world = states[(score + rng.gumbel(size=score.shape)).argmax(0)].T.ravel()
+    labels = np.where(rng.random(3 * count) < hidden, -1, world).astype(np.int8)
+    return Problem(graph, table(2, 3), labels)
+
+
+def batch_of(graph: FactorGraph, labels: np.ndarray | None = None) -> InstanceBatch:
+    known = condition(graph)
+    n = known.atom_count
+    evidence = np.full(n, -1, dtype=np.int8) if labels is None else labels
+    return InstanceBatch.of(known, np.arange(n), evidence, np.zeros(n, dtype=np.int64))
+
+
+def test_by_name_it_returns_a_fit_without_errors():
+    problem = chains(400, 0.3)
+    calls = []
+    fit = learn(problem, "knowgraph", seed=1, epochs=3, progress=lambda *a: calls.append(a))
+    assert fit.status == (WITHOUT_ERROR,) * 2 + (HELD,) * 3
+    assert np.isnan(fit.standard_errors).all()
+    assert not any("±" in line.split("→")[1] for line in weight_lines(fit))
+    assert [str(report) for report in fit.estimators] == [
+        "knowgraph: 400 components (1,200 atoms, 2 parameters)"
+    ]
+    assert any("no standard errors" in note for note in fit.notes)
+    assert len(calls) == len(fit.history) == fit.iterations == 3
+    assert fit.theta[0] > 0
+    assert fit.theta[1] > 0
+
+
+def test_a_rule_without_a_labelled_neighbour_stays_at_its_prior():
+    """Labels of the first thing alone: no component of theirs holds the second rule."""
+    problem = chains(40, 0.0)
+    first, second, *units = problem.graph.factors
+    apart = replace(second, atoms=second.atoms[20:])
+    here = replace(first, atoms=first.atoms[:20])
+    graph = replace(problem.graph, factors=(here, apart, *units))
+    labels = problem.labels.copy()
+    labels[np.arange(120) % 40 >= 20] = -1
+    table = replace(problem.parameters, learned=np.array([1, 1, 0, 1, 1], bool))
+    fit = learn(Problem(graph, table, labels), "knowgraph", epochs=2)
+    assert fit.status == (WITHOUT_ERROR, "the data said nothing", "given", HELD, HELD)
+    assert fit.theta[1] == 2.0
+    assert fit.standard_errors[[1, 2]].tolist() == [2.0, 0.0]
+    assert fit.estimators[0].parameters == 1
+
+
+def test_a_weight_that_training_holds_on_its_bound_is_said_to_be_there():
+    """Labels that break the first rule wherever they can, and keep the second."""
+    problem = chains(200, 0.0)
+    broken = np.arange(200) % 2
+    labels = np.concatenate([broken, 1 - broken, np.ones(200)]).astype(np.int8)
+    fit = learn(Problem(problem.graph, problem.parameters, labels), "knowgraph", epochs=2, batch=20)
+    assert fit.theta[0] == 0.0
+    assert fit.status[:2] == (ON_BOUND_WITHOUT_ERROR, WITHOUT_ERROR)
+
+
+def test_there_is_no_bootstrap_of_a_fit_without_errors():
+    problem = chains(20, 0.0)
+    with pytest.raises(LearningError, match="resample") as caught:
+        bootstrap(problem, learn(problem, "knowgraph", epochs=1))
+    assert caught.value.code == "KR857"
+
+
+@pytest.mark.parametrize("option", [{}, {"e_step": "score"}, {"weights": "exp"}, {"noise": 0.1}])
+def test_same_seed_same_fit(option):
+    problem = chains(200, 0.4)
+    first, again = (learn(problem, "knowgraph", seed=5, epochs=2, **option) for _ in range(2))
+    assert np.array_equal(first.theta, again.theta)
+    assert first.history == again.history
+
+
+def test_weights_move_towards_the_truth_but_not_far():
+    fit = learn(chains(1000, 0.0), "knowgraph", epochs=10, batch=64)
+    assert 0.1 < fit.theta[0] < 2.0
+    assert fit.history[-1]["pseudo"] > fit.history[0]["pseudo"]
+    start = learn(chains(300, 0.0), "knowgraph", epochs=1, weights="exp", rate=1e-9)
+    assert np.allclose(start.theta[:2], 1.0, atol=1e-5)
+
+
+def test_the_network_learns_the_labels():
+    problem = chains(1000, 0.3)
+    trained = train_knowgraph(problem, recipe=Recipe(epochs=8, batch=64))
+    found = trained.posterior()
+    known = problem.labels >= 0
+    right = (found.log_odds.numpy()[known] > 0) == problem.labels[known]
+    majority = max(problem.labels[known].mean(), 1 - problem.labels[known].mean())
+    assert right.mean() > majority + 0.03
+    noisy = trained.posterior(Noise(0.1))
+    assert noisy.spread is not None
+    assert float(noisy.spread.min()) >= 0
+    assert float(noisy.spread.max()) > 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_elbo_bounds_log_z_and_sampling_estimates_it(seed):
+    graph = random_graph(seed, atoms=7, blocks=1, counts=seed % 2)
+    graph = condition(graph)
+    if any(part.is_count and part.targets().min() < 0 for part in graph.factors):
+        return
+    batch = batch_of(graph)
+    generator = torch.Generator().manual_seed(seed)
+    raw = torch.randn(graph.atom_count, dtype=torch.float64, generator=generator)
+    constant = 0.0 if graph.constant is None else float(graph.theta @ graph.constant)
+    log_z = enumerate_worlds(graph).log_z - constant - graph.offset
+    elbo = float(batch.elbo(raw, graph.theta))
+    assert elbo <= log_z + 1e-6
+    odds = batch.plan.beliefs(raw)
+    values = []
+    for _ in range(300):
+        world = batch.draw(raw, generator)
+        assert torch.isfinite(log_score(graph, world[None].to(torch.int8))).all()
+        score = batch.score(world, 1 - world, graph.theta).sum()
+        assert float(score) == pytest.approx(
+            float(log_score(graph, world[None].to(torch.int8))[0]) - constant - graph.offset,
+            abs=1e-4,
+        )
+        values.append(float(score - batch.log_worlds(odds, world).sum()))
+    assert np.mean(values) == pytest.approx(elbo, abs=5 * np.std(values) / np.sqrt(300) + 1e-6)
+
+
+def test_draws_keep_labels_and_blocks():
+    graph = random_graph(4, atoms=9, blocks=2)
+    labels = np.full(graph.atom_count, -1, dtype=np.int8)
+    labels[int(graph.blocks.atoms[0])] = 1
+    labels[graph.blocks.atoms[1 : int(graph.blocks.offsets[1])].numpy()] = 0
+    batch = batch_of(graph, labels)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(30):
+        world = batch.draw(torch.randn(graph.atom_count, dtype=torch.float64), generator)
+        assert (world[labels >= 0].numpy() == labels[labels >= 0]).all()
+        counts = [
+            int(world[part.long()].sum())
+            for part in graph.blocks.atoms.split(graph.blocks.offsets.diff().tolist())
+        ]
+        for count, at_most in zip(counts, graph.blocks.at_most_one.tolist(), strict=True):
+            assert count == 1 or (at_most and count == 0)
+
+
+def test_instances_do_not_see_one_another():
+    problem = chains(6, 0.0)
+    batch = batch_of(problem.graph)
+    network = InstanceNetwork(1)
+    first = network(batch).detach()
+    moved = batch_of(
+        FactorGraph(
+            log_odds=problem.graph.log_odds + 3.0 * (torch.arange(18) % 6 == 0),
+            theta=problem.graph.theta,
+            evidence=problem.graph.evidence,
+            factors=problem.graph.factors,
+        )
+    )
+    change = (network(moved).detach() - first).abs()
+    assert (change[torch.arange(18) % 6 == 0] > 0).all()
+    assert (change[torch.arange(18) % 6 != 0] == 0).all()
+
+
+def test_atoms_with_one_bias_are_one_predicate():
+    problem = chains(4, 0.0)
+    assert predicates(problem.graph, problem.parameters).tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_blocks_learn_too():
+    rng = np.random.default_rng(0)
+    atoms = torch.arange(90, dtype=torch.int32)
+    blocks = Blocks(torch.arange(0, 91, 3), atoms, torch.zeros(30, dtype=torch.bool))
+    pairs = torch.stack([atoms.reshape(30, 3)[:-1, 0], atoms.reshape(30, 3)[1:, 0]], 1)
+    graph = FactorGraph(
+        log_odds=torch.tensor(rng.normal(0, 1, 90), dtype=torch.float32),
+        theta=torch.zeros(1, dtype=torch.float64),
+        evidence=torch.full((90,), -1, dtype=torch.int8),
+        factors=(GroundFactors.of(pairs, (False, True), 0),),
+        blocks=blocks,
+    )
+    labels = np.full(90, -1, dtype=np.int8)
+    labels[rng.integers(0, 3, 15) + 3 * np.arange(15)] = 1
+    fit = learn(Problem(graph, table(1, 0), labels), "knowgraph", epochs=5)
+    assert np.isfinite(fit.theta).all()
+    assert np.isfinite(fit.objective)
+
+
+def test_what_it_cannot_do_is_said():
+    problem = chains(5, 0.0)
+    with pytest.raises(LearningError, match="no option `tolerance`"):
+        learn(problem, "knowgraph", tolerance=1e-3)
+    with pytest.raises(LearningError, match="e_step"):
+        learn(problem, "knowgraph", e_step="exact")
+    rule = GroundFactors.of(problem.graph.couplings[0].atoms, (False, True), None)
+    hard = FactorGraph(
+        problem.graph.log_odds, problem.graph.theta, problem.graph.evidence,
+        (rule, *problem.graph.units),
+    )  # fmt: skip
+    with pytest.raises(LearningError, match="hard rules"):
+        learn(Problem(hard, problem.parameters, problem.labels * 0), "knowgraph")

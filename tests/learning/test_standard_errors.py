@@ -1,0 +1,106 @@
+"""Curvature, its inverse, and the spread of a posterior cut off by a bound."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from knowreason.learning.standard_errors import (
+    at_least,
+    edge_deviation,
+    inverse,
+    inverse_of_any,
+    observed_information,
+    without_curvature,
+)
+
+
+def quartic(eta):
+    """A function whose Hessian is known: ``-(x^2 + x y + 2 y^2 + x^4)``."""
+    x, y = eta
+    value = -(x**2 + x * y + 2 * y**2 + x**4)
+    return value, np.array([-2 * x - y - 4 * x**3, -x - 4 * y])
+
+
+@pytest.mark.parametrize("eta", [(0.0, 0.0), (0.5, -1.0), (-30.0, 2.0)])
+def test_observed_information_is_minus_the_hessian(eta):
+    point = np.array(eta)
+    expected = np.array([[2 + 12 * point[0] ** 2, 1], [1, 4]])
+    found = observed_information(quartic, point)
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
+    np.testing.assert_array_equal(found, found.T)
+    again = observed_information(quartic, point, quartic(point)[1])
+    np.testing.assert_array_equal(found, again)
+
+
+def test_a_given_gradient_is_used():
+    point = np.array([1.0, 1.0])
+    shifted = observed_information(quartic, point, quartic(point)[1] + 1e-4)
+    assert not np.allclose(shifted, observed_information(quartic, point), atol=0.1)
+
+
+def test_inverse_of_what_is_curved_everywhere():
+    matrix = np.array([[4.0, 1.0], [1.0, 3.0]])
+    np.testing.assert_allclose(inverse(matrix), np.linalg.inv(matrix))
+    assert inverse(np.zeros((0, 0))).shape == (0, 0)
+    half = np.array([[4.0, 1.4], [0.6, 3.0]])  # rounding: the symmetric part counts
+    np.testing.assert_allclose(inverse(half), np.linalg.inv(matrix))
+
+
+def test_a_direction_without_curvature_is_visibly_unknown():
+    """Along (1, -1) there is none: its variance is 10^4 times the greatest other one."""
+    one = np.array([[2.0, 2.0], [2.0, 2.0]])  # curvature 4 along (1, 1)
+    variance = inverse(one)
+    along, across = np.array([1, 1]) / 2**0.5, np.array([1, -1]) / 2**0.5
+    assert along @ variance @ along == pytest.approx(1 / 4)
+    assert across @ variance @ across == pytest.approx(1e4 / 4)
+    negative = np.diag([2.0, -3.0])
+    assert np.diag(inverse(negative)) == pytest.approx([0.5, 5e3])
+    assert np.diag(inverse(np.zeros((2, 2)))) == pytest.approx([1e4, 1e4])
+    tiny = np.diag([1e3, 1e-6])  # small, yet more than rounding
+    assert np.diag(inverse(tiny)) == pytest.approx([1e-3, 1e6])
+    rounding = np.diag([1e3, 1e-8])
+    assert inverse(rounding)[1, 1] == pytest.approx(1e4 / 1e3)
+
+
+def test_without_curvature_names_what_has_a_part_in_it():
+    assert without_curvature(np.diag([1.0, 0.0, 2.0])).tolist() == [False, True, False]
+    assert without_curvature(np.ones((2, 2))).tolist() == [True, True]
+    assert without_curvature(np.diag([1.0, 1e-3])).tolist() == [False, False]
+    assert without_curvature(np.zeros((0, 0))).shape == (0,)
+    nearly = np.array([1.0, 1e-4]) / np.hypot(1, 1e-4)  # a part of 10^-8: rounding
+    flat = np.outer([-nearly[1], nearly[0]], [-nearly[1], nearly[0]])
+    assert without_curvature(flat).tolist() == [True, False]
+
+
+def test_inverse_of_any_keeps_what_is_not_symmetric():
+    matrix = np.array([[3.0, 1.0], [-1.0, 2.0]])
+    np.testing.assert_allclose(inverse_of_any(matrix) @ matrix, np.eye(2), atol=1e-12)
+    assert np.diag(inverse_of_any(np.diag([2.0, 0.0]))) == pytest.approx([0.5, 5e3])
+
+
+@pytest.mark.parametrize(("slope", "curvature"), [(0.0, 4.0), (1.0, 4.0), (3.0, 1.0), (30.0, 1.0)])
+def test_spread_at_a_bound_is_that_of_the_density_that_falls_from_it(slope, curvature):
+    def density(x):
+        return np.exp(-slope * x - curvature * x**2 / 2)
+
+    total, first, second = (
+        quad(lambda x, p=power: x**p * density(x), 0, np.inf)[0] for power in range(3)
+    )
+    expected = np.sqrt(second / total - (first / total) ** 2)
+    assert edge_deviation(slope, curvature) == pytest.approx(expected, rel=4e-3)
+
+
+def test_spread_at_a_bound_without_curvature():
+    assert edge_deviation(5.0, 0.0) == pytest.approx(0.2)
+    assert edge_deviation(5.0, -1.0) == pytest.approx(0.2)
+
+
+def test_at_least_is_a_share_of_the_reference_in_every_direction():
+    reference = np.array([[4.0, 1.0], [1.0, 3.0]])
+    matrix = np.array([[5.0, 0.0], [0.0, -1.0]])
+    raised = at_least(matrix, reference, 0.25)
+    assert np.linalg.eigvalsh(raised - 0.25 * reference).min() > -1e-9
+    whitened = np.linalg.eigvals(np.linalg.solve(reference, raised)).real.min()
+    assert whitened == pytest.approx(0.25)
+    np.testing.assert_allclose(at_least(reference, reference, 1.0), reference)
+    assert at_least(np.zeros((0, 0)), np.zeros((0, 0)), 1.0).shape == (0, 0)

@@ -1,0 +1,53 @@
+"""Pictures are SVG that any browser shows, the same for the same data."""
+
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from knowreason.metrics.metrics import calibration_curve
+from knowreason.report import (
+    calibration_figure,
+    precision_recall_figure,
+    save_svg,
+    slices_figure,
+    svg_text,
+    weights_figure,
+)
+from knowreason.report.weight_figure import WeightBar
+
+RNG = np.random.default_rng(0)
+TRUTH = RNG.random(300) < 0.3
+SCORES = {"reasoner": RNG.normal(size=300) + 2 * TRUTH, "model <a> & b": RNG.normal(size=300)}
+
+
+def figures():
+    slices = [{"slice": day, "true": day, "auc": 0.5} for day in range(4)]
+    return {
+        "calibration": calibration_figure(calibration_curve(TRUTH, SCORES["reasoner"])),
+        "precision": precision_recall_figure(TRUTH, SCORES, "reasoner"),
+        "slices": slices_figure(slices, "auc"),
+        "weights": weights_figure([WeightBar("skimmed", 1.0, 1.4, 0.9, 1.9)]),
+    }
+
+
+@pytest.mark.parametrize("name", list(figures()))
+def test_svg_is_well_formed_and_repeatable(name):
+    text = svg_text(figures()[name])
+    root = ElementTree.fromstring(text)
+    assert root.tag.endswith("svg")
+    assert text == svg_text(figures()[name])
+    assert "<image" not in text
+
+
+def test_words_of_a_picture():
+    words = svg_text(figures()["precision"])
+    for word in ("recall", "precision", "reasoner", "model &lt;a&gt; &amp; b", "chance"):
+        assert word in words
+    assert "skimmed" in svg_text(figures()["weights"])
+
+
+def test_a_picture_is_written_whole(tmp_path):
+    save_svg(figures()["weights"], tmp_path / "w.svg")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.svg"]
+    assert (tmp_path / "w.svg").read_text().startswith("<svg")

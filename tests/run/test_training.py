@@ -1,0 +1,221 @@
+"""A project becomes a run folder, whole or not at all; a stored run predicts the same."""
+
+import json
+import tomllib
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from knowreason.data import Vocabulary
+from knowreason.errors import DataError, ProjectError
+from knowreason.project.manifests import partial_folder
+from knowreason.project.project_file import load_project
+from knowreason.reasoner import fit_steps as fitting
+from knowreason.report.html import ReportParts, report_html
+from knowreason.run import run_training as training
+from knowreason.run.run_evaluation import evaluate_parts
+from knowreason.run.run_folder import load_run
+from knowreason.run.run_prediction import beliefs_of_run, predict_run, save_table
+from knowreason.run.run_training import has_interrupted_run, load_parts, train
+from tests.projects import write_skimming, write_world
+
+PARTS = {
+    "project.toml",
+    "program.kr",
+    "manifest.json",
+    "weights.toml",
+    "weights.json",
+    "weights.safetensors",
+    "models",
+    "grounding.json",
+    "metrics.json",
+    "history.jsonl",
+    "marginals",
+    "report.html",
+    "plots",
+}
+
+
+def test_a_run_folder_holds_everything(skimming_run):
+    assert {path.name for path in skimming_run.iterdir()} >= PARTS
+    assert not list(skimming_run.rglob("*.pkl"))
+    manifest = json.loads((skimming_run / "manifest.json").read_text())
+    assert manifest["models"] == [["signs", "Fraud"], ["amount", "Fraud"]]
+    weights = tomllib.loads((skimming_run / "weights.toml").read_text())
+    assert weights["seldom"]["status"] == "given"
+    assert weights["skimmed"]["prior_mean"] == pytest.approx(1.0)
+    marginals = pq.read_table(skimming_run / "marginals" / "Fraud.parquet")
+    assert {"payment", "probability", "log_odds", "signs", "amount"} <= set(marginals.column_names)
+    for line in (skimming_run / "history.jsonl").read_text().splitlines():
+        json.loads(line)
+
+
+def test_a_stored_run_predicts_what_the_fitted_reasoner_did(skimming_project, skimming_run):
+    stored = pq.read_table(skimming_run / "marginals" / "Fraud.parquet")
+    again = beliefs_of_run(skimming_run).marginals("Fraud").to_arrow()
+    assert again["payment"].to_pylist() == stored["payment"].to_pylist()
+    np.testing.assert_allclose(again["log_odds"], stored["log_odds"], atol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_run(skimming_project, skimming_run, tmp_path):
+    train(load_project(skimming_project), tmp_path / "again")
+    for name in ("weights.toml", "program.kr", "metrics.json"):
+        assert (tmp_path / "again" / name).read_text() == (skimming_run / name).read_text()
+
+
+def test_only_labels_of_the_training_part_are_learned_from(skimming_project):
+    parts = load_parts(load_project(skimming_project))
+    assert parts.cut == 10
+    assert parts.train.labels["Fraud"].num_rows == 24
+    assert parts.test.labels["Fraud"].num_rows == 24
+    assert parts.test.hidden["Fraud"].num_rows > 100
+    assert not parts.train.hidden["Fraud"].num_rows
+
+
+def test_a_run_that_is_there_is_not_overwritten(skimming_project, skimming_run):
+    before = (skimming_run / "manifest.json").read_text()
+    with pytest.raises(ProjectError, match="KR914"):
+        train(load_project(skimming_project), skimming_run)
+    assert (skimming_run / "manifest.json").read_text() == before
+
+
+def test_an_interrupted_run_leaves_nothing_and_is_taken_up(skimming_project, tmp_path, monkeypatch):
+    project, target = load_project(skimming_project), tmp_path / "run"
+    made = []
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("knowreason.reasoner.reasoner.fit_weights", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(project, target)
+    assert not target.exists()
+    assert has_interrupted_run(target)
+
+    def counted(*arguments, **options):
+        made.append(options["name"])
+        return cross_fit(*arguments, **options)
+
+    cross_fit = fitting.cross_fit
+    monkeypatch.setattr(fitting, "cross_fit", counted)
+    train(project, target, resume=True)
+    assert made == []
+    assert target.is_dir()
+    assert not partial_folder(target).exists()
+    assert not (target / training.STATE).exists()
+
+
+def test_a_run_on_other_data_is_not_taken_up(skimming_project, tmp_path, monkeypatch):
+    folder = write_skimming(tmp_path / "project")
+    project, target = load_project(folder), tmp_path / "run"
+    monkeypatch.setattr(
+        "knowreason.reasoner.reasoner.fit_models",
+        lambda *a, **o: (_ for _ in ()).throw(KeyboardInterrupt),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(project, target)
+    write_world(folder / "data", seed=5)
+    with pytest.raises(ProjectError, match="KR917"):
+        train(project, target, resume=True)
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(ProjectError, match="KR911"):
+        load_run(tmp_path)
+
+
+def test_tomorrows_tables_need_no_labels(skimming_run, tmp_path):
+    write_world(tmp_path, seed=9)
+    with_labels = beliefs_of_run(skimming_run, tmp_path)
+    (tmp_path / "labels.parquet").unlink()
+    without = beliefs_of_run(skimming_run, tmp_path)
+    payments = pq.read_table(tmp_path / "payments.parquet").num_rows
+    assert len(without.asked("Fraud")) == payments
+    assert len(with_labels.asked("Fraud")) < payments
+    table = predict_run(skimming_run, tmp_path).table
+    assert table.num_rows == payments
+    order = table["log_odds"].to_numpy()
+    assert (np.diff(order) <= 0).all()
+
+
+def test_other_tables_that_are_missing_are_named(skimming_run, tmp_path):
+    write_world(tmp_path, seed=9)
+    (tmp_path / "payments.parquet").unlink()
+    with pytest.raises(DataError, match=r"KR520.*payments"):
+        beliefs_of_run(skimming_run, tmp_path)
+
+
+def test_most_probable_world(skimming_run):
+    table = predict_run(skimming_run, most_probable=True).table
+    assert table.column_names == ["payment"]
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out.csv"])
+def test_predictions_are_written_whole(skimming_run, tmp_path, name):
+    found = predict_run(skimming_run)
+    save_table(found.table, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with pytest.raises(ProjectError, match="KR918"):
+        save_table(found.table, tmp_path / "out.xls")
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.headings, self.open, self.words = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.open.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href") and not str(value).startswith("#"):
+                self.links.append(value)
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+        self.words.append(data)
+
+
+def test_the_report_is_one_file_that_needs_no_network(skimming_run):
+    text = (skimming_run / "report.html").read_text()
+    page = Page(text)
+    assert page.links == []
+    assert "<script" not in text
+    assert "@import" not in text
+    assert "url(http" not in text
+    said = " ".join(page.headings)
+    for part in (
+        "What was asked",
+        "How good, with and without rules: Fraud",
+        "In pictures",
+        "What the rules weigh",
+        "The strongest conclusions, and why",
+        "The rules",
+        "How it was made",
+    ):
+        assert part in said
+    assert text.count("<details>") == 10
+    assert "<svg" in text
+
+
+def test_the_report_escapes_names(skimming_run, tmp_path):
+    run = load_run(skimming_run)
+    parts = load_parts(run.project)
+    beliefs = run.reasoner.infer(parts.test)
+    evaluations = evaluate_parts(run.reasoner, run.project, parts.train, beliefs)
+    nasty = "<b>x</b>&<script>alert(1)</script>"
+    things = parts.test.vocabularies["Payment"]
+    names = pa.array([f"{name}{nasty}" for name in things.names.to_pylist()])
+    vocabularies = {**parts.test.vocabularies, "Payment": Vocabulary("Payment", names)}
+    renamed = replace(parts.test, vocabularies=vocabularies)
+    shown = replace(beliefs, grounding=replace(beliefs.grounding, data=renamed))
+    project = replace(run.project, name=nasty, report=replace(run.project.report, question=nasty))
+    text = report_html(ReportParts(project, run.reasoner, shown, evaluations))
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
