@@ -84,7 +84,7 @@ class Potential(ABC):
         longest = int(np.diff(factors.row_offsets).max(initial=0))
         if longest > LONGEST:
             raise InferenceError(
-                f"a factor of potential `{factors.potential}` over {longest} atoms is too wide for a table",
+                f"potential `{factors.potential}` over {longest} atoms is too wide for a table",
                 code="KR705",
             )
         for pattern in self.patterns(factors, longest):
