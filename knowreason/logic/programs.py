@@ -28,7 +28,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Program:
-    """A checked program. Frozen and hashable; ``str`` prints canonical text."""
+    """The declarations and rules of a checked program; ``str`` prints canonical text.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads('''domain N
+    ... query Bad(N)
+    ... rule seldom [-1] : Bad(x)''')
+    >>> [predicate.name for predicate in program.open_predicates]
+    ['Bad']
+    """
 
     domains: tuple[Domain, ...] = ()
     predicates: tuple[Predicate, ...] = ()
