@@ -18,6 +18,13 @@ class KnowreasonError(Exception):
 
     Attributes:
         diagnostics: every finding, first one first; each has a stable code.
+
+    Example:
+        >>> try:
+        ...     raise KnowreasonError("no predicate `Smoke`", code="KR201")
+        ... except KnowreasonError as error:
+        ...     print(error.code, "|", error)
+        KR201 | error[KR201]: no predicate `Smoke`
     """
 
     def __init__(
@@ -43,7 +50,14 @@ class KnowreasonError(Exception):
 
 
 class ProgramError(KnowreasonError, ValueError):
-    """A rule file, a facts file or a Python-built program is wrong."""
+    """A rule file, a facts file or a Python-built program is wrong.
+
+    Example:
+        >>> from knowreason import loads
+        >>> loads("query Smokes(Person)")
+        Traceback (most recent call last):
+        knowreason.errors.ProgramError: <string>:1:14: error[KR...]: ...
+    """
 
 
 class DataError(KnowreasonError, ValueError):
