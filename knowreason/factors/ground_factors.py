@@ -47,6 +47,11 @@ class GroundFactors:
         target: ``int32[m]`` auxiliary atom that a hard row defines, ``-1`` for none; ``None``
             where no row has one.
         rule: opaque label of where the rows came from, ``-1`` for none.
+
+    Example:
+        >>> peers = GroundFactors.of(torch.tensor([[0, 1], [1, 2]]).int(), (False, True), 0)
+        >>> peers.rows, peers.is_clause
+        (2, True)
     """
 
     potential: str
