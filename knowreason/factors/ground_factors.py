@@ -250,16 +250,13 @@ class GroundFactors:
         """``int64[e]``: the row of each entry."""
         return owners(self.row_offsets)
 
-    def holding(self, atoms: NDArray[np.bool_], *, targets: bool = False) -> NDArray[np.bool_]:
+    def holding(self, atoms: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """``bool[m]``: rows with one of the atoms (``bool[n]``) among their literals."""
         inside = atoms[self.entry_atoms]
         if self.offsets is None:
             found = inside.reshape(self.atoms.shape).any(1)
         else:
             found = np.bincount(self.owners(), inside, minlength=self.rows) > 0
-        if targets and self.target is not None:
-            target = self.targets()
-            found |= (target >= 0) & atoms[np.maximum(target, 0)]
         return np.asarray(found, dtype=np.bool_)
 
     def take(self, rows: Array) -> GroundFactors:

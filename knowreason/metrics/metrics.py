@@ -84,7 +84,7 @@ class Metric:
 
 
 METRICS: Registry[Metric | WeightedFormula | PlainFormula] = Registry(
-    "metric", "knowreason.metrics.metrics"
+    "metric", "knowreason.metrics"
 )
 
 
@@ -159,7 +159,7 @@ def _of_rows(formula: PlainFormula) -> Metric:
             raise KnowreasonError(
                 "a metric that takes no weights knows only how often an atom is drawn",
                 code="KR931",
-                help="write it with `knowreason.metrics.metrics.weighted`, `ranked` or `averaged`",
+                help="write it with `knowreason.metrics.weighted`, `ranked` or `averaged`",
             )
         rows = [np.repeat(np.arange(len(truth)), count) for count in counts]
         return np.array([formula(truth[drawn], log_odds[drawn]) for drawn in rows])

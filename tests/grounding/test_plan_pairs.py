@@ -1,8 +1,9 @@
 """Each rule of `plan_pairs.txt` has the logical plan and the SQL written below it.
 
 `KNOWREASON_GOLDEN=write pytest tests/grounding/test_plan_pairs.py` writes the plans and the SQL
-anew; the rules are written by hand. The SQL is all that is asked of the relational engine, in order:
-tables of definitions, candidates of `within`, the rule's settings, and the lists of its counts.
+anew; the rules are written by hand. The SQL is all that is asked of the relational engine, in
+order: tables of definitions, candidates of `within`, the rule's settings, and the lists of its
+counts.
 """
 
 import os
