@@ -16,7 +16,7 @@ from knowreason.data.name_encoding import UNKNOWN
 
 @dataclass(frozen=True)
 class EdgeList:
-    """A table of edges before it is bound.
+    """A table of edges and what its columns are, before names become ids.
 
     ``source``, ``target`` and ``key`` are columns, with the domain after a colon where it
     does not follow from the program (``"src:Host"``): a column called as a named argument

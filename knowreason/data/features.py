@@ -14,7 +14,7 @@ OTHER = "(other)"
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """A table of features before it is bound.
+    """A table of features and what its columns are, before names become ids.
 
     Attributes:
         table: anything :func:`~knowreason.data.binding.frames.read_frame` reads.

@@ -5,16 +5,11 @@ A metric is one function of ``truth`` (``bool[n]``), ``log_odds`` (``float64[n]`
 the case of one row of ones, a bootstrap interval that of many rows of multiplicities, so no
 resample is sorted or copied. Rankings use log-odds, never saturated probabilities.
 
-A metric of one's own is registered and named like ours, in Python or in ``[report] metrics``::
-
-    @METRICS.register("mean_log_odds_of_true")
-    @averaged()                       # weighted mean of a value an atom
-    def mean_of_true(truth, log_odds):
-        return np.where(truth, log_odds, 0.0)
-
-:func:`ranked` takes a formula of cumulative counts, :func:`weighted` the general form above. A
-plain function ``(truth, log_odds) -> float`` will do as well: it is called once a resample, on
-the resample's own rows.
+A metric of one's own is made by :func:`averaged` (a value an atom), :func:`ranked` (a formula of
+cumulative counts) or :func:`weighted` (the general form above), registered by
+``@METRICS.register(name)`` and named like ours, in Python or in ``[report] metrics``. A plain
+function ``(truth, log_odds) -> float`` will do as well: it is called once a resample, on the
+resample's own rows.
 """
 
 from __future__ import annotations

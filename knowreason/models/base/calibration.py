@@ -30,7 +30,7 @@ SEPARATION_BOUNDS = (0.5, 3.0)  # standard deviations between components
 
 @dataclass(frozen=True)
 class Calibration:
-    """A monotone map of scores.
+    """A monotone map of scores, linear or linear between knots.
 
     Attributes:
         method: how it was fitted.

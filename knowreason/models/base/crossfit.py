@@ -92,7 +92,7 @@ def cross_fit(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CrossFit:
-    """A model fitted on all labels, and out-of-fold log-likelihood ratios of one a fold.
+    """A model fitted on all labels, and the out-of-fold log-likelihood ratios of its atoms.
 
     Args:
         make: gives a new, unfitted model.
