@@ -40,7 +40,7 @@ def test_findings_render_as_written(path):
 
 
 def codes_raised() -> set[str]:
-    sources = [*(PACKAGE / "lang").glob("*.py"), *(PACKAGE / "logic").glob("*.py")]
+    sources = [*(PACKAGE / "lang").rglob("*.py"), *(PACKAGE / "logic").glob("*.py")]
     return {code for path in sources for code in re.findall(r'"(KR\d{3})"', path.read_text())}
 
 

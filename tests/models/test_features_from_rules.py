@@ -80,7 +80,7 @@ def test_every_code_that_models_raise_is_documented():
     folder = Path(knowreason.models.__file__).parent
     raised = {
         code
-        for file in folder.glob("*.py")
+        for file in folder.rglob("*.py")
         for code in re.findall(r'"(KR8\d\d)"', file.read_text(encoding="utf-8"))
     }
     assert raised

@@ -51,7 +51,14 @@ class Pattern:
 
 
 class Potential(ABC):
-    """A kind of ground factor.
+    """A kind of ground factor: the value of a row at each number of its true literals.
+
+    >>> @POTENTIALS.register("excess")
+    ... class Excess(Potential):
+    ...     def of_score(self, factors, score, rows):
+    ...         return np.maximum(score - 1.0, 0.0)
+    >>> list(POTENTIALS)
+    ['excess', 'interval', 'table']
 
     Attributes:
         listed_up_to: atoms of a row up to which exact engines list its states.
