@@ -132,7 +132,7 @@ def _decode(
 
 def _parts(rows: NDArray[np.int64], entries: int) -> list[NDArray[np.int64]]:
     """Rows in pieces of bounded memory; ``entries`` are needed for each."""
-    step = max(1, _CHUNK_ENTRIES // entries)
+    step = max(1, _CHUNK_ENTRIES // max(1, entries))
     return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
