@@ -193,7 +193,7 @@ def test_godambe_covariance_is_in_free_coordinates():
     drawn = instances(600, seed=3)
     *biases, sensor = drawn.graph.units
     third = replace(sensor, value=sensor.value / 3)
-    graph = replace(drawn.graph, units=(*biases, third))
+    graph = replace(drawn.graph, factors=(*drawn.graph.couplings, *biases, third))
     problem = replace(drawn, graph=graph).hide(0.0, 0)
     mean = problem.parameters.prior_mean + np.log(3) * (np.arange(8) == 7)
     problem = replace(problem, parameters=replace(problem.parameters, prior_mean=mean))
@@ -304,10 +304,10 @@ def test_chains_are_fewer_where_a_graph_averages_by_itself():
     graph = instances(5, seed=0).graph
     assert chain_count(graph) == 20
     unit = graph.units[0]
-    many = replace(unit, atoms=unit.atoms.repeat(60_000))
-    assert chain_count(replace(graph, units=(many,))) == 13
-    more = replace(unit, atoms=unit.atoms.repeat(400_000))
-    assert chain_count(replace(graph, units=(more,))) == 8
+    many = replace(unit, atoms=unit.atoms.repeat(60_000, 1))
+    assert chain_count(replace(graph, factors=(many,))) == 13
+    more = replace(unit, atoms=unit.atoms.repeat(400_000, 1))
+    assert chain_count(replace(graph, factors=(more,))) == 8
 
 
 def test_clusters_of_sampled_components():

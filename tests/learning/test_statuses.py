@@ -25,9 +25,10 @@ def world(p):
     """A problem of ``p`` atoms with one unit feature each, nothing labelled."""
     graph = replace(
         random_graph(0, atoms=2, parameters=p),
-        groups=(), units=(), counts=(), clause_lists=(),
-        theta=torch.zeros(p, dtype=torch.float64), constant=None,
-    )  # fmt: skip
+        factors=(),
+        theta=torch.zeros(p, dtype=torch.float64),
+        constant=None,
+    )
     return Problem(graph, flat_table(p), np.full(graph.atom_count, -1, np.int8))
 
 
