@@ -147,5 +147,5 @@ def test_wide_domains_are_grounded(wide):
         for j, two in enumerate(rows.tolist())
         if i < j and one[:3] == two[:3]
     }
-    (group,) = [g for g in grounding.graph.groups if g.atoms.shape[1] == 2]
+    (group,) = grounding.graph.couplings
     assert {tuple(sorted(row)) for row in group.atoms.tolist()} == pairs

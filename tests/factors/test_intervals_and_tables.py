@@ -253,12 +253,14 @@ def test_rows_of_varying_length():
     values = np.array([1, 2, 3, 4, 5])
     assert segment_sum(values, offsets).tolist() == [3, 0, 12]
     assert segment_sum(values > 2, offsets).tolist() == [0, 0, 3]
-    assert segment_sum(np.stack([values, -values], 1), offsets).tolist() == [[3, -3], [0, 0], [12, -12]]  # fmt: skip
+    both = segment_sum(np.stack([values, -values], 1), offsets)
+    assert both.tolist() == [[3, -3], [0, 0], [12, -12]]
     assert segment_sum(values[:0], np.array([0, 0])).tolist() == [0]
     entries, fresh = entries_of(offsets, np.array([2, 1, 0, 2]))
     assert entries.tolist() == [2, 3, 4, 0, 1, 2, 3, 4]
     assert fresh.tolist() == [0, 3, 3, 5, 8]
-    assert sum_by(np.array([2, 0, 2]), np.array([1.0, 2.0, 3.0]), 4).tolist() == [2.0, 0.0, 4.0, 0.0]  # fmt: skip
+    total = sum_by(np.array([2, 0, 2]), np.array([1.0, 2.0, 3.0]), 4)
+    assert total.tolist() == [2.0, 0.0, 4.0, 0.0]
 
 
 def test_what_kind_rows_are():

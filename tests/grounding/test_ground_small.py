@@ -403,6 +403,6 @@ def test_a_constant_that_a_data_set_lacks_has_no_atom():
     early, _ = Dataset.from_frames(program, facts=frames).split_by("at", before=3)
     assert "b" not in early.vocabularies["A"]
     grounding = ground(program, early)
-    assert not grounding.graph.groups  # `T("b")` is not the atom before the first of `T`
+    assert not grounding.graph.couplings  # `T("b")` is not the atom before the first of `T`
     for predicate in ("S", "T"):
         assert marginal(grounding, predicate, "a") == pytest.approx(0.5)
