@@ -27,6 +27,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
+from benchmarks.augmentation_figure import augmentation_figure
 from benchmarks.augmentation_rivals import RIVALS
 from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason import lang
@@ -35,7 +36,6 @@ from knowreason.models import KnowledgeModel, make, rows_of
 from knowreason.models.diffusion import Diffusion, Synthetic, enlarged, mirrored
 from knowreason.models.diffusion.autoencoder import Latents
 from knowreason.models.diffusion.synthesis import SynthesisOptions, synthesised, wanted
-from knowreason.report.augmentation_figure import augmentation_figure
 from knowreason.report.svg import save_svg
 
 PROGRAM = "domain Node\nquery Rare(Node)\n"

@@ -24,12 +24,13 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
+from benchmarks.energy_figure import energies_figure
 from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason.models.energy import Training, fit_energy
 from knowreason.models.energy.additive_energy import weights_of
 from knowreason.models.energy.ego_subgraphs import Egos, symmetric_adjacency
 from knowreason.models.energy.energy_scaling import PrincipalParts
-from knowreason.report import energies_figure, save_svg
+from knowreason.report import save_svg
 
 SETS = ("disney", "enron", "reddit", "inj_cora", "gen_500", "gen_5000")
 DENSE = 4_000  # nodes beyond which DOMINANT and the other losses get one seed

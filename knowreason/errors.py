@@ -18,6 +18,13 @@ class KnowreasonError(Exception):
 
     Attributes:
         diagnostics: every finding, first one first; each has a stable code.
+
+    Example:
+        >>> try:
+        ...     raise KnowreasonError("no predicate `Smoke`", code="KR201")
+        ... except KnowreasonError as error:
+        ...     print(error.code, "|", error)
+        KR201 | error[KR201]: no predicate `Smoke`
     """
 
     def __init__(
@@ -43,41 +50,102 @@ class KnowreasonError(Exception):
 
 
 class ProgramError(KnowreasonError, ValueError):
-    """A rule file, a facts file or a Python-built program is wrong."""
+    """A rule file, a facts file or a Python-built program is wrong.
+
+    Example:
+        >>> from knowreason import loads
+        >>> loads("query Smokes(Person)")
+        Traceback (most recent call last):
+        knowreason.errors.ProgramError: <string>:1:14: error[KR202]: unknown domain `Person`
+    """
 
 
 class DataError(KnowreasonError, ValueError):
-    """A table does not fit the program; the message names table, row and column."""
+    r"""A table does not fit the program; the message names table, row and column.
+
+    Example:
+        >>> from knowreason import Dataset, loads
+        >>> program = loads("domain P\nquery Q(P)")
+        >>> Dataset.from_frames(program, labels={"R": {"p": ["anna"]}})
+        Traceback (most recent call last):
+        knowreason.errors.DataError: error[KR503]: the program declares no predicate `R`...
+    """
 
 
 class GroundingError(KnowreasonError, ValueError):
-    """A rule cannot be grounded (a product over the limit, an impossible hard rule)."""
+    r"""A rule cannot be grounded (a product over the limit, an impossible hard rule).
+
+    Example:
+        >>> from knowreason import Dataset, ground, loads
+        >>> program = loads('domain P = {"anna", "bob"}\nquery Q(P)')
+        >>> ground(program, Dataset.from_frames(program), limit=1)
+        Traceback (most recent call last):
+        knowreason.errors.GroundingError: error[KR640]: `Q` has 2 P = 2 open atoms...
+    """
 
 
 class InferenceError(KnowreasonError, RuntimeError):
-    """An engine cannot serve a factor graph (no world satisfies the hard rules, ...).
+    r"""An engine cannot serve a factor graph (no world satisfies the hard rules, ...).
 
     Attributes:
         rules: labels of the factor groups that conflict, where rules do.
+
+    Example:
+        >>> from knowreason import Dataset, ground, infer, loads
+        >>> rule = "rule differ [hard] : x != y => (Q(x) <=> !Q(y))"
+        >>> program = loads('domain P = {"a", "b", "c"}\nquery Q(P)\n' + rule)
+        >>> infer(ground(program, Dataset.from_frames(program)).graph)
+        Traceback (most recent call last):
+        knowreason.errors.InferenceError: error[KR702]: no world satisfies rule 0...
     """
 
     rules: tuple[int, ...] = ()
 
 
 class LearningError(KnowreasonError, RuntimeError):
-    """Weights cannot be learned from what was given."""
+    """Weights cannot be learned from what was given.
+
+    Example:
+        >>> from knowreason import Reasoner, Settings
+        >>> from knowreason.testing import example_data
+        >>> data = example_data(nodes=8)
+        >>> Reasoner(data.program, settings=Settings(learn={"pace": 1})).fit(data)
+        Traceback (most recent call last):
+        knowreason.errors.LearningError: error[KR858]: method ... has no option `pace`...
+    """
 
 
 class ModelError(KnowreasonError, ValueError):
-    """A knowledge model cannot be fitted or used."""
+    """A knowledge model cannot be fitted or used.
+
+    Example:
+        >>> from knowreason.models import make
+        >>> make("trees", {"leaves": 3})
+        Traceback (most recent call last):
+        knowreason.errors.ModelError: error[KR802]: `trees` has no option `leaves`...
+    """
 
 
 class ProjectError(KnowreasonError, ValueError):
-    """A project file, a run folder or a command line is wrong."""
+    """A project file, a run folder or a command line is wrong.
+
+    Example:
+        >>> from knowreason import load_run
+        >>> load_run("nowhere")
+        Traceback (most recent call last):
+        knowreason.errors.ProjectError: error[KR911]: `nowhere` is not a run folder...
+    """
 
 
 class UnknownNameError(KnowreasonError, KeyError):
-    """A name that is not registered or declared; the message offers the nearest ones."""
+    """A name that is not registered or declared; the message offers the nearest ones.
+
+    Example:
+        >>> from knowreason.inference import ENGINES
+        >>> ENGINES["exakt"]
+        Traceback (most recent call last):
+        knowreason.errors.UnknownNameError: error[KR801]: ... (did you mean `exact`?)
+    """
 
     __str__ = Exception.__str__
 
@@ -87,6 +155,11 @@ class DataWarning(UserWarning):
 
     Attributes:
         diagnostic: the finding, with a stable code.
+
+    Example:
+        >>> from knowreason.diagnostics import Diagnostic
+        >>> str(DataWarning(Diagnostic("KR529", "2 ids are in no other table", "warning")))
+        'warning[KR529]: 2 ids are in no other table'
     """
 
     def __init__(self, diagnostic: Diagnostic) -> None:

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MarginalTable:
-    """Marginals of one predicate: its arguments by name, ``probability``, ``log_odds``."""
+    """Marginals of one predicate: its arguments by name, ``probability``, ``log_odds``.
+
+    Example:
+        >>> table = pa.table({"person": ["anna"], "probability": [0.7]})
+        >>> MarginalTable(table).to_arrow().to_pylist()
+        [{'person': 'anna', 'probability': 0.7}]
+    """
 
     table: pa.Table
 
@@ -53,7 +59,7 @@ class MarginalTable:
 
 @dataclass(frozen=True)
 class Beliefs:
-    """A posterior over a grounding, in the words of the program.
+    r"""A posterior over a grounding, in the words of the program.
 
     Attributes:
         posterior: beliefs by atom index.
@@ -64,6 +70,13 @@ class Beliefs:
         unadapted: the beliefs before adaptation, where models passed channels.
         interval: ``float32[2, n]`` log-odds between which each conclusion lies in 95 % of
             bootstrap replicates of the weights.
+
+    Example:
+        >>> import knowreason as kr
+        >>> program = kr.loads('domain P = {"anna"}\nquery Smokes(P)\nrule often [1] : Smokes(x)')
+        >>> grounding = kr.ground(program, kr.Dataset.from_frames(program))
+        >>> Beliefs(kr.infer(grounding.graph), grounding).marginals("Smokes").to_arrow().to_pylist()
+        [{'p': 'anna', 'probability': 0.731..., 'log_odds': 1.0}]
     """
 
     posterior: Posterior

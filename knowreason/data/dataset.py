@@ -30,10 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Dataset(EncodedTables):
-    """What is known about the world a program speaks of: made of frames, files and graphs, split
-    and relabelled; frozen.
+    """Facts, labels, evidence and model inputs of a program; frozen.
+
+    It is made of frames, files and graphs, split and relabelled.
 
     Its attributes are those of :class:`~knowreason.data.encoded_tables.EncodedTables`.
+
+    >>> import knowreason as kr
+    >>> labels = {"Bad": {"node": ["n1", "n2"], "label": [1, 0]}}
+    >>> Dataset.from_frames(kr.testing.example_program(), labels=labels)
+    Dataset(2 Node, 0 Pay, 3 Colour, 0 Group; 0 facts, 2 labels, 0 held back)
     """
 
     def __repr__(self) -> str:

@@ -30,6 +30,13 @@ class EdgeList:
         features: columns of edge features.
         categorical: those of them whose numbers are codes.
         name: name of the relation; predicate-like, used as PyG's edge type.
+
+    >>> import knowreason as kr
+    >>> table = {"payer": ["a", "b"], "payee": ["b", "c"]}
+    >>> edges = EdgeList(table, "payer:Node", "payee:Node")
+    >>> data = kr.Dataset.from_frames(kr.testing.example_program(), graph=edges)
+    >>> data.graph.edges().target
+    array([1, 2], dtype=int32)
     """
 
     table: Any
@@ -55,6 +62,11 @@ class Edges:
         time: ``int64[m]`` microseconds (``time_sort`` ``"time"``) or numbers as given.
         time_sort: ``time``, ``int``, ``float`` or ``None``.
         features: ``m`` rows.
+
+    >>> import knowreason as kr
+    >>> edges = kr.testing.example_data(payments=5).graph.edges("pays")
+    >>> edges.edge_type, len(edges)
+    (('Node', 'pays', 'Node'), 5)
     """
 
     name: str
@@ -111,7 +123,12 @@ class Edges:
 
 @dataclass(frozen=True, eq=False)
 class GraphTables:
-    """The edges of a data set, one :class:`Edges` a relation."""
+    """The edges of a data set, one :class:`Edges` a relation.
+
+    >>> import knowreason as kr
+    >>> kr.testing.example_data(payments=5).graph.domains
+    ('Node',)
+    """
 
     relations: tuple[Edges, ...]
 
@@ -140,6 +157,10 @@ class Snapshots(NamedTuple):
         order: ``int64[m]``, edges by time (stable).
         offsets: ``int64[windows + 1]``; window i is ``order[offsets[i]:offsets[i + 1]]``.
         start: start of each window, in units of ``Edges.time``.
+
+    >>> import knowreason as kr
+    >>> snapshots(kr.testing.example_data(payments=5).graph.edges(), width=2 * 3.6e9).order
+    array([0, 1, 2, 3, 4])
     """
 
     order: NDArray[np.int64]
@@ -157,6 +178,11 @@ def snapshots(edges: Edges, width: float, origin: float | None = None) -> Snapsh
 
     Raises:
         ValueError: for edges without times or a width that is not positive.
+
+    >>> import knowreason as kr
+    >>> edges = kr.testing.example_data(payments=5).graph.edges()  # one an hour
+    >>> snapshots(edges, width=2 * 3.6e9).offsets
+    array([0, 2, 4, 5])
     """
     if edges.time is None:
         raise ValueError(f"the edges of `{edges.name}` have no times")

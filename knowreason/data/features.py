@@ -21,6 +21,12 @@ class FeatureSource:
         key: column that names the thing; the first one by default.
         columns: columns to take; all others by default.
         categorical: columns whose numbers are codes; text columns always are categories.
+
+    >>> import knowreason as kr
+    >>> source = FeatureSource({"node": ["a", "b"], "kind": [1, 2]}, categorical=["kind"])
+    >>> data = kr.Dataset.from_frames(kr.testing.example_program(), features={"Node": source})
+    >>> data.features["Node"].categories
+    (('1', '2'),)
     """
 
     table: Any
@@ -37,6 +43,10 @@ class FeatureTable:
         names: one a column.
         values: ``float32[n, d]``; a category is its code; NaN is missing.
         categories: per column the names of its codes, ``None`` for a number.
+
+    >>> table = FeatureTable(("age",), np.array([[31.0], [np.nan]], np.float32), (None,))
+    >>> len(table), table.categorical
+    (2, array([False]))
     """
 
     names: tuple[str, ...]
@@ -65,7 +75,7 @@ class FeatureTable:
 
 @dataclass(frozen=True, eq=False)
 class Standardisation:
-    """How features become model inputs, fitted on the training rows only.
+    """Means, deviations and levels of features, fitted on the training rows only.
 
     Attributes:
         names: the feature columns it was fitted on.
@@ -73,6 +83,10 @@ class Standardisation:
         missing: ``bool[d]``, columns with a missing value in training: they get an indicator.
         levels: per column the codes that get an input of their own, ``None`` for a number.
         level_names: their names, with :data:`OTHER` last where rarer ones share an input.
+
+    >>> table = FeatureTable(("age",), np.array([[31.0], [np.nan]], np.float32), (None,))
+    >>> fit_standardisation(table).input_names
+    ('age', 'age missing')
     """
 
     names: tuple[str, ...]
@@ -105,6 +119,10 @@ def fit_standardisation(
         table: the features.
         rows: indices or mask of the training rows; nothing else is looked at.
         max_levels: a category with more levels keeps the commonest, the rest share one input.
+
+    >>> table = FeatureTable(("age",), np.array([[31.0], [np.nan]], np.float32), (None,))
+    >>> fit_standardisation(table).mean
+    array([31.])
     """
     values = (table.values if rows is None else table.values[rows]).astype(np.float64)
     present = ~np.isnan(values)
@@ -132,6 +150,11 @@ def design_matrix(
 
     Raises:
         ValueError: when the columns are not those it was fitted on.
+
+    >>> table = FeatureTable(("age",), np.array([[31.0], [np.nan]], np.float32), (None,))
+    >>> design_matrix(table, fit_standardisation(table))
+    array([[0., 0.],
+           [0., 1.]], dtype=float32)
     """
     if table.names != fitted.names:
         raise ValueError(f"fitted on features {fitted.names}, got {table.names}")
@@ -188,6 +211,10 @@ class ScoreColumns:
     Attributes:
         arguments: ``int32[n, arity]``, ids of the things in each atom.
         values: ``float64[n]`` by column name; NaN where there is no score.
+
+    >>> import knowreason as kr
+    >>> list(kr.testing.example_data().scores["Bad"].values)
+    ['p', 'z', 'wild']
     """
 
     arguments: NDArray[np.int32]

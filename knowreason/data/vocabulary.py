@@ -22,6 +22,10 @@ class Vocabulary:
         domain: name of the domain.
         names: ``string[n]``, id to name.
         enumerated: whether the program fixes the members.
+
+    >>> people = Vocabulary("Person", pa.array(["anna", "bob"]))
+    >>> people.ids(["bob", "eve"])
+    array([ 1, -1], dtype=int32)
     """
 
     domain: str

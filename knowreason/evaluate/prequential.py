@@ -47,7 +47,7 @@ class RefitSchedule:
 
 @dataclass(frozen=True)
 class Prequential:
-    """Every slice's atoms with a held-back label, as they were scored then.
+    r"""Scores of every slice's atoms with a held-back label, as they were given then.
 
     Attributes:
         predicate: which.
@@ -58,6 +58,14 @@ class Prequential:
         blocks: ``int64[n]`` number of the slice, from 0.
         moments: where each slice starts, in the clock's units.
         weights: by slice, the weights it was scored with.
+
+    Example:
+        >>> from knowreason import loads
+        >>> program = loads("domain Day\nattribute at(Day): int clock\nquery Wet(Day)")
+        >>> days = {"day": ["mon", "tue", "wed"], "value": [0, 1, 1]}
+        >>> data = Dataset.from_frames(program, facts={"at": days}, labels={"Wet": days})
+        >>> prequential(Reasoner(program), data, "at", start=1).moments
+        (1,)
     """
 
     predicate: str
@@ -93,7 +101,7 @@ def prequential(
     predicate: str = "",
     progress: Progress | None = None,
 ) -> Prequential:
-    """Walk through the slices from ``start`` on.
+    r"""Scores of every slice from ``start`` on, each by what was known before it.
 
     Args:
         reasoner: fitted on what lies before ``start``, or unfitted (then it is fitted here,
@@ -115,6 +123,14 @@ def prequential(
 
     Raises:
         ProjectError: KR921 for a clock that gives no slices.
+
+    Example:
+        >>> from knowreason import loads
+        >>> program = loads("domain Day\nattribute at(Day): int clock\nquery Wet(Day)")
+        >>> days = {"day": ["mon", "tue", "wed"], "value": [0, 1, 1]}
+        >>> data = Dataset.from_frames(program, facts={"at": days}, labels={"Wet": days})
+        >>> prequential(Reasoner(program), data, "at", start=1).log_odds.round(2)
+        array([-1.04, -1.04])
     """
     predicate = predicate or only_query(reasoner.program)
     starts = slice_starts(data, by, start, moments)

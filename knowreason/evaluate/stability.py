@@ -23,6 +23,11 @@ class Stability:
             resampled weights: stay above the eleventh at its own best).
         moved: mean absolute change of a probability (half the width of its interval).
         turned: conclusions that change sides of 50 % (whose interval holds 50 %).
+
+    Example:
+        >>> (row,) = stability(np.array([2.0, -1.0]), {"without peers": np.array([1.0, 1.0])})
+        >>> row.change, row.turned
+        ('without peers', 1)
     """
 
     change: str
@@ -36,12 +41,16 @@ def stability(
     without: Mapping[str, NDArray[np.float64]],
     interval: NDArray[np.float32] | None = None,
 ) -> tuple[Stability, ...]:
-    """How conclusions move.
+    """How conclusions move under each change.
 
     Args:
         log_odds: ``float64[n]`` of the conclusions.
         without: log-odds after each change, by its name.
         interval: ``float[2, n]`` bounds over bootstrap replicates of the weights.
+
+    Example:
+        >>> stability(np.array([2.0, -1.0]), {"without peers": np.array([2.0, -1.0])})
+        (Stability(change='without peers', kept=2, moved=0.0, turned=0),)
     """
     usual, strongest = expit(log_odds), _strongest(log_odds)
     rows = []

@@ -33,12 +33,19 @@ T = TypeVar("T")
 
 
 class Explainer:
-    """Explains atoms of one posterior.
+    r"""Explains atoms of one posterior.
 
     Args:
         grounding: the factor graph at the weights that were used, and where it came from.
         posterior: beliefs about it.
         outputs: what the models said.
+
+    Example:
+        >>> import knowreason as kr
+        >>> program = kr.loads('domain P = {"anna"}\nquery Smokes(P)\nrule often [1] : Smokes(x)')
+        >>> grounding = kr.ground(program, kr.Dataset.from_frames(program))
+        >>> Explainer(grounding, kr.infer(grounding.graph)).explain(0).shares
+        (Share(kind='rule', name='often', log_odds=1.0),)
     """
 
     def __init__(
@@ -129,7 +136,7 @@ def explain(
     atoms: int = 400,
     seed: int = 0,
 ) -> Explanation:
-    """Explain one atom; for many, make one :class:`Explainer`.
+    r"""Why an atom has the marginal it has; for many atoms, make one :class:`Explainer`.
 
     Its component is solved again (its surroundings, with the marginals of the atoms at
     the edge, where it has more than ``atoms``), with and without the rules that touch it.
@@ -142,6 +149,15 @@ def explain(
         reasons, obstacles, changes: how many to give at most; 0 leaves the question out.
         atoms: size of the neighbourhood.
         seed: of the engine and of sampled Shapley orders.
+
+    Example:
+        >>> import knowreason as kr
+        >>> program = kr.loads('domain P = {"anna"}\nquery Smokes(P)\nrule often [1] : Smokes(x)')
+        >>> grounding = kr.ground(program, kr.Dataset.from_frames(program))
+        >>> print(explain(grounding, kr.infer(grounding.graph), 0))
+        Smokes("anna"): probability 73 % (log-odds +1.00)
+        ...
+          rule often   +1.00  ++++
     """
     return Explainer(grounding, posterior, outputs).explain(
         atom, reasons=reasons, obstacles=obstacles, changes=changes, atoms=atoms, seed=seed

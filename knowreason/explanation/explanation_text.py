@@ -12,6 +12,11 @@ class Share:
 
     ``kind`` is ``base``, ``prior``, ``model``, ``rule`` or ``beyond`` (what lies outside
     the neighbourhood that was solved).
+
+    Example:
+        >>> why = Explanation('Smokes("anna")', 0.73, 1.0, (Share("rule", "often", 1.0),))
+        >>> explanation_lines(why)[-1]
+        '  rule often   +1.00  ++++'
     """
 
     kind: Literal["base", "prior", "model", "rule", "beyond"]
@@ -28,6 +33,11 @@ class Reason:
         text: the rule with names from the data in place of variables.
         effect: log-odds of the atom less those without this grounding.
         others: the other open atoms in it, with their probabilities.
+
+    Example:
+        >>> base, reason = Share("base", "base", 1.0), Reason("often", 'Smokes("anna")', 1.0, ())
+        >>> explanation_lines(Explanation('Smokes("anna")', 0.73, 1.0, (base,), (reason,)))[-1]
+        '   +1.00  often: Smokes("anna")'
     """
 
     rule: str
@@ -44,6 +54,12 @@ class Obstacle:
         rule: name of the rule.
         literal: what keeps it from firing, with names where they are known.
         probability: that the literal holds; 0 where no row of the data gives it.
+
+    Example:
+        >>> base, gap = Share("base", "base", -1.0), Obstacle("peers", 'Smokes("bob")', 0.2)
+        >>> explanation = Explanation('Smokes("anna")', 0.27, -1.0, (base,), why_not=(gap,))
+        >>> explanation_lines(explanation)[-1]
+        '  peers: Smokes("bob") is only 20 % likely'
     """
 
     rule: str
@@ -59,6 +75,13 @@ class Change:
         what: in words.
         before, after: probability of what is changed (or of the model's output).
         result: log-odds of the atom after it.
+
+    Example:
+        >>> change = Change('Smokes("bob") more likely', before=0.2, after=0.9, result=0.4)
+        >>> base = Share("base", "base", -1.0)
+        >>> explanation = Explanation('Smokes("anna")', 0.27, -1.0, (base,), what_if=(change,))
+        >>> explanation_lines(explanation)[-1]
+        '  Smokes("bob") more likely (20 % now, 90 % then): log-odds +0.40'
     """
 
     what: str
@@ -69,9 +92,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why, why not, what if for one atom.
+    """Why an atom has the marginal it has, why not another, what would change it.
 
     ``shares`` add up to ``log_odds``.
+
+    Example:
+        >>> why = Explanation('Smokes("anna")', 0.73, 1.0, (Share("rule", "often", 1.0),))
+        >>> why.to_dict()["shares"]
+        ({'kind': 'rule', 'name': 'often', 'log_odds': 1.0},)
     """
 
     atom: str
@@ -92,7 +120,13 @@ class Explanation:
 
 
 def explanation_lines(explanation: Explanation) -> list[str]:
-    """An explanation as lines of text."""
+    """An explanation as lines of text.
+
+    Example:
+        >>> why = Explanation('Smokes("anna")', 0.73, 1.0, (Share("rule", "often", 1.0),))
+        >>> explanation_lines(why)[0]
+        'Smokes("anna"): probability 73 % (log-odds +1.00)'
+    """
     lines = [
         f"{explanation.atom}: probability {percent(explanation.probability)} "
         f"(log-odds {explanation.log_odds:+.2f})",

@@ -4,10 +4,12 @@ from knowreason.factors.atom_table import AtomSpan, AtomTable
 from knowreason.factors.factor_graph import FALSE, OPEN, TRUE, Blocks, FactorGraph
 from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.parameter_table import ParameterKind, ParameterTable
+from knowreason.factors.potentials import POTENTIALS, Potential
 
 __all__ = [
     "FALSE",
     "OPEN",
+    "POTENTIALS",
     "TRUE",
     "AtomSpan",
     "AtomTable",
@@ -16,4 +18,5 @@ __all__ = [
     "GroundFactors",
     "ParameterKind",
     "ParameterTable",
+    "Potential",
 ]

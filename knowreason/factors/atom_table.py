@@ -17,6 +17,10 @@ class AtomSpan:
         start, stop: range of atom indices.
         arguments: ``int32[stop - start, arity]``, ids of the things in each atom.
         functional_position: index of the functional argument, ``None`` without one.
+
+    Example:
+        >>> AtomSpan("Smokes", 2, 4, np.array([[0], [1]], np.int32)).count
+        2
     """
 
     predicate: str
@@ -33,11 +37,16 @@ class AtomSpan:
 
 @dataclass(frozen=True)
 class AtomTable:
-    """Spans of all open predicates, one after another, then auxiliary atoms.
+    """Which indices are atoms of which open predicate; auxiliary atoms come last.
 
     Attributes:
         spans: by predicate name, in order of ``start``.
         count: number of atoms, auxiliary ones included.
+
+    Example:
+        >>> span = AtomSpan("Smokes", 0, 2, np.array([[0], [1]], np.int32))
+        >>> AtomTable({"Smokes": span}, 3).owner(1).predicate
+        'Smokes'
     """
 
     spans: dict[str, AtomSpan]

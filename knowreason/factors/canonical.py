@@ -41,14 +41,14 @@ def canonical(graph: FactorGraph) -> CanonicalFactors:
     scopes = _ScopeSets.of(short, graph.atom_count)
     lone = []
     for number, part in enumerate(parts):
-        gone = [
-            rows.rows[scopes.merges(rows)] for rows in short if rows.part == number and rows.count
-        ]
-        taken = np.concatenate([np.zeros(0, np.int64), *gone])
-        if not len(taken):
+        stays = np.ones(part.rows, dtype=np.bool_)
+        for rows in short:
+            if rows.part == number:
+                stays[rows.rows[scopes.merges(rows)]] = False
+        if stays.all():
             lone.append(part)
-        elif len(taken) < part.rows:
-            lone.append(part.take(np.setdiff1d(np.arange(part.rows), taken)))
+        elif stays.any():
+            lone.append(part.take(np.flatnonzero(stays)))
     merged = (scopes.table(k, parts, short) for k in scopes.sizes)
     return CanonicalFactors(tuple(lone), tuple(table for table in merged if len(table.atoms)))
 

@@ -37,6 +37,11 @@ class Blocks:
         offsets: ``int64[b + 1]``.
         atoms: ``int32[offsets[-1]]``.
         at_most_one: ``bool[b]``; false means exactly one.
+
+    Example:
+        >>> blocks = Blocks(torch.tensor([0, 2]), torch.tensor([1, 2]).int(), torch.tensor([False]))
+        >>> blocks.of_atom(4)
+        array([-1,  0,  0, -1])
     """
 
     offsets: Tensor
@@ -83,7 +88,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class FactorGraph:
-    """Atoms and factors.
+    """Ground atoms and the ground factors over them, as tensors.
 
     Attributes:
         log_odds: ``float32[n]``, fixed unary part.
@@ -96,6 +101,12 @@ class FactorGraph:
         auxiliary: ``bool[n]``, atoms defined by counts; never reported.
         constant: ``float64[p]``, feature totals of groundings already decided.
         offset: score of atoms already decided (their fixed log-odds), part of ``log Z``.
+
+    Example:
+        >>> bias = GroundFactors.units(torch.tensor([0, 1]).int(), parameter=0)
+        >>> theta, evidence = torch.tensor([0.5]).double(), torch.tensor([OPEN, OPEN]).char()
+        >>> FactorGraph(torch.tensor([1.0, -1.0]), theta, evidence, (bias,)).unary_log_odds()
+        tensor([ 1.5000, -0.5000], dtype=torch.float64)
     """
 
     log_odds: Tensor

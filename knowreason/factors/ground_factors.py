@@ -47,6 +47,11 @@ class GroundFactors:
         target: ``int32[m]`` auxiliary atom that a hard row defines, ``-1`` for none; ``None``
             where no row has one.
         rule: opaque label of where the rows came from, ``-1`` for none.
+
+    Example:
+        >>> peers = GroundFactors.of(torch.tensor([[0, 1], [1, 2]]).int(), (False, True), 0)
+        >>> peers.rows, peers.is_clause
+        (2, True)
     """
 
     potential: str
@@ -250,16 +255,13 @@ class GroundFactors:
         """``int64[e]``: the row of each entry."""
         return owners(self.row_offsets)
 
-    def holding(self, atoms: NDArray[np.bool_], *, targets: bool = False) -> NDArray[np.bool_]:
+    def holding(self, atoms: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """``bool[m]``: rows with one of the atoms (``bool[n]``) among their literals."""
         inside = atoms[self.entry_atoms]
         if self.offsets is None:
             found = inside.reshape(self.atoms.shape).any(1)
         else:
             found = np.bincount(self.owners(), inside, minlength=self.rows) > 0
-        if targets and self.target is not None:
-            target = self.targets()
-            found |= (target >= 0) & atoms[np.maximum(target, 0)]
         return np.asarray(found, dtype=np.bool_)
 
     def take(self, rows: Array) -> GroundFactors:

@@ -13,7 +13,7 @@ ParameterKind = Literal["rule", "bias", "scale"]
 
 @dataclass(frozen=True)
 class ParameterTable:
-    """One row a parameter; all arrays have length ``p``.
+    r"""One row a parameter; all arrays have length ``p``.
 
     Attributes:
         names: ``pivot``, ``per_protocol["NTLM"]``, ``bias Malicious``, ``scale euler``.
@@ -24,6 +24,12 @@ class ParameterTable:
         learned: ``bool``; false where the value was given.
         log_normal: ``bool``; true for scales (``log alpha ~ N(0, 0.5**2)``).
         owner: index of the rule (kind ``rule``), else ``-1``.
+
+    Example:
+        >>> import knowreason as kr
+        >>> program = kr.loads("domain Person\nquery Smokes(Person)")
+        >>> kr.ground(program, kr.Dataset.from_frames(program)).parameters.names
+        ('bias Smokes',)
     """
 
     names: tuple[str, ...]

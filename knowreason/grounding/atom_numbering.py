@@ -34,7 +34,7 @@ Ids = NDArray[np.int32]
 def open_atoms(
     program: Program, data: Dataset, limit: int = DEFAULT_LIMIT, relations: Relations | None = None
 ) -> AtomTable:
-    """Number the open atoms of every query and latent predicate.
+    r"""The open atoms of every query and latent predicate, numbered.
 
     Args:
         program: the rules.
@@ -44,6 +44,12 @@ def open_atoms(
 
     Raises:
         GroundingError: where a predicate without ``within`` has too many combinations.
+
+    Example:
+        >>> from knowreason import loads
+        >>> program = loads('domain P = {"anna", "bob"}\nquery Smokes(P)')
+        >>> open_atoms(program, Dataset.from_frames(program)).count
+        2
     """
     spans: dict[str, AtomSpan] = {}
     start = 0

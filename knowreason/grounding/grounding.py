@@ -47,7 +47,7 @@ LabelUse = Literal["open", "evidence", "ignore"]
 
 @dataclass(frozen=True)
 class Grounding:
-    """A program over data as a factor graph, and how each came from the other.
+    r"""A program over data as a factor graph, and how each came from the other.
 
     Attributes:
         program, data: what was grounded.
@@ -60,6 +60,13 @@ class Grounding:
         reports: one a rule.
         provenance: one a rule: where its ground factors came from.
         warnings: what the user should know.
+
+    Example:
+        >>> from knowreason.lang import loads
+        >>> program = loads('domain P = {"anna", "bob"}\nquery Smokes(P)')
+        >>> grounding = ground(program, Dataset.from_frames(program))
+        >>> grounding.atom_index("Smokes", "bob"), grounding.atom_name(1)
+        (1, 'Smokes("bob")')
     """
 
     program: Program
@@ -155,7 +162,7 @@ def ground(
     threads: int | None = None,
     evaluated: Mapping[str, pa.Table] | None = None,
 ) -> Grounding:
-    """The factor graph of a program over data, and where its factors came from.
+    r"""The factor graph of a program over data, and where its factors came from.
 
     Args:
         program: checked program.
@@ -172,6 +179,12 @@ def ground(
 
     Raises:
         GroundingError: KR640-KR648, see ``knowreason explain-code``.
+
+    Example:
+        >>> from knowreason.lang import loads
+        >>> program = loads('domain P = {"anna"}\nquery Smokes(P)\nrule rare [-1] : Smokes(x)')
+        >>> ground(program, Dataset.from_frames(program))
+        Grounding(1 Smokes atoms; 1 open groundings of 1 rules)
     """
     folder = None if directory is None else Path(directory)
     with Relations(

@@ -82,7 +82,7 @@ class RuleProvenance:
 
 @dataclass(frozen=True)
 class GroundRule:
-    """One grounding of a rule, with names.
+    r"""One grounding of a rule, with names.
 
     Attributes:
         rule: name of the rule.
@@ -95,6 +95,13 @@ class GroundRule:
         parameter: index of its weight, ``None`` where it is hard.
         value: its feature value.
         positive: of a unit, whether it is the atom or its negation.
+
+    Example:
+        >>> import knowreason as kr
+        >>> program = kr.loads('domain P = {"anna"}\nquery Smokes(P)\nrule rare [-1] : Smokes(x)')
+        >>> (one,) = kr.ground(program, kr.Dataset.from_frames(program)).groundings_of(0)
+        >>> one.rule, one.substitution
+        ('rare', {'x': 'anna'})
     """
 
     rule: str

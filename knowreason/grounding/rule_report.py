@@ -22,7 +22,7 @@ from knowreason.logic.traversal import walk
 
 @dataclass(frozen=True)
 class RuleReport:
-    """Counts of one rule's groundings.
+    r"""Counts of one rule's groundings.
 
     Attributes:
         rule: its name.
@@ -35,6 +35,13 @@ class RuleReport:
         seconds: time it took.
         estimate: rows expected beforehand.
         decided: whether no unknown stands in it, so that its weight cannot be learned.
+
+    Example:
+        >>> import knowreason as kr
+        >>> program = kr.loads('domain P = {"anna"}\nquery Smokes(P)\nrule rare [-1] : Smokes(x)')
+        >>> (report,) = kr.ground(program, kr.Dataset.from_frames(program)).reports
+        >>> report.rule, report.candidate, report.open
+        ('rare', 1, 1)
     """
 
     rule: str

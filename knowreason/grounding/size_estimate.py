@@ -30,7 +30,7 @@ MANY_ENTRIES = 30  # of a count that ties them into one component
 
 @dataclass(frozen=True)
 class RuleEstimate:
-    """What one rule will make.
+    r"""Estimated rows, bytes and seconds of grounding one rule.
 
     Attributes:
         rule: its name.
@@ -39,6 +39,12 @@ class RuleEstimate:
         seconds: on one core.
         joins: what is joined, in the order written, and what ranges over a domain.
         refused: why it will not be grounded, if so.
+
+    Example:
+        >>> from knowreason.lang import loads
+        >>> program = loads('domain P = {"anna"}\nquery Smokes(P)\nrule rare [-1] : Smokes(x)')
+        >>> plan(program, Dataset.from_frames(program)).rules[0].joins
+        ('x over P (1)',)
     """
 
     rule: str
@@ -52,12 +58,18 @@ class RuleEstimate:
 
 @dataclass(frozen=True)
 class Plan:
-    """Estimates of every rule.
+    r"""Estimated size of the grounding of every rule.
 
     Attributes:
         atoms: number of open atoms by predicate.
         rules: one a rule.
         warnings: what the user should know.
+
+    Example:
+        >>> from knowreason.lang import loads
+        >>> program = loads('domain P = {"anna"}\nquery Smokes(P)\nrule rare [-1] : Smokes(x)')
+        >>> plan(program, Dataset.from_frames(program)).atoms
+        {'Smokes': 1}
     """
 
     atoms: dict[str, int]
@@ -78,7 +90,7 @@ def plan(
     memory_limit: str = "4GB",
     refuse: bool = True,
 ) -> Plan:
-    """Rows, bytes and seconds of every rule, found without grounding it.
+    r"""Rows, bytes and seconds of every rule, found without grounding it.
 
     Args:
         program: checked program.
@@ -89,6 +101,12 @@ def plan(
 
     Raises:
         GroundingError: KR640 for too many atoms; KR647 with a finding a refused rule.
+
+    Example:
+        >>> from knowreason.lang import loads
+        >>> program = loads('domain P = {"anna"}\nquery Smokes(P)\nrule rare [-1] : Smokes(x)')
+        >>> [(rule.rule, rule.rows) for rule in plan(program, Dataset.from_frames(program)).rules]
+        [('rare', 1)]
     """
     with Relations(program, data, memory_limit=memory_limit) as relations:
         table = open_atoms(program, data, limit, relations)

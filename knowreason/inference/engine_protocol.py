@@ -10,7 +10,15 @@ from knowreason.registry import Registry
 
 
 class Engine(Protocol):
-    """Turns a factor graph into beliefs, at the graph's ``theta`` and given its evidence."""
+    """A function from a factor graph, at its ``theta`` and evidence, to posterior marginals.
+
+    Example:
+        >>> import torch
+        >>> evidence = torch.tensor([-1]).char()
+        >>> graph = FactorGraph(torch.tensor([0.5]), torch.zeros(0).double(), evidence)
+        >>> ENGINES["exact"](graph).log_z_kind
+        'exact'
+    """
 
     def __call__(
         self, graph: FactorGraph, *, seed: int = 0, device: str = "auto", **options: Any
@@ -37,7 +45,7 @@ ENGINES: Registry[Engine] = Registry(
 def infer(
     graph: FactorGraph, engine: str = "auto", *, seed: int = 0, device: str = "auto", **options: Any
 ) -> Posterior:
-    """Beliefs about every atom of a factor graph.
+    """Posterior marginals of every atom of a factor graph.
 
     Args:
         graph: at the ``theta`` and ``evidence`` it holds.
@@ -50,5 +58,12 @@ def infer(
         InferenceError: the engine cannot serve the graph, or no world satisfies the
             hard rules.
         UnknownNameError: no such engine.
+
+    Example:
+        >>> import torch
+        >>> evidence = torch.tensor([-1, -1]).char()  # open
+        >>> graph = FactorGraph(torch.tensor([0.5, -1.0]), torch.zeros(0).double(), evidence)
+        >>> infer(graph).log_odds
+        tensor([ 0.5000, -1.0000], dtype=torch.float64)
     """
     return ENGINES[engine](graph, seed=seed, device=device, **options)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class EngineReport:
-    """What one engine served.
+    """How many components and atoms one inference engine served, and how it ended.
 
     Attributes:
         engine: its name (``exact: template``, ``bp`` ...).
@@ -21,6 +21,14 @@ class EngineReport:
         residual: greatest change in the last sweep, in log-odds.
         seconds: wall-clock time.
         notes: anything the user should know.
+
+    Example:
+        >>> import torch
+        >>> from knowreason import FactorGraph, infer
+        >>> evidence = torch.tensor([-1]).char()
+        >>> graph = FactorGraph(torch.tensor([0.5]), torch.zeros(0).double(), evidence)
+        >>> infer(graph).reports[0].engine
+        'exact: template'
     """
 
     engine: str
@@ -35,7 +43,7 @@ class EngineReport:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Beliefs about every atom of a factor graph.
+    """Posterior marginals of every atom of a factor graph, and how they came about.
 
     Attributes:
         log_odds: ``float64[n]`` marginal log-odds, clipped to +-700, never only
@@ -48,6 +56,11 @@ class Posterior:
         reports: per engine.
         world: ``int8[n]`` most probable world where the engine makes one (``map``).
         spread: ``float64[n]`` standard deviation of the log-odds, where estimated.
+
+    Example:
+        >>> import torch
+        >>> Posterior(torch.tensor([0.0, 700.0]).double(), None, "", None).probabilities
+        tensor([0.5000, 1.0000], dtype=torch.float64)
     """
 
     log_odds: Tensor

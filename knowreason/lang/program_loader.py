@@ -51,12 +51,15 @@ def _without_collection(function: Callable[P, T]) -> Callable[P, T]:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What checking found.
+    """Findings of :func:`check`, and the program where none is an error.
 
     Attributes:
         program: ``None`` when there is an error.
         diagnostics: errors, warnings and hints, sorted by place.
         sources: the texts that were read, the first one first.
+
+    >>> check(text="domain Person").ok
+    True
     """
 
     program: lg.Program | None
@@ -82,6 +85,10 @@ def load(
 
     Raises:
         ProgramError: with every error there is.
+
+    >>> from knowreason.resources import rulesets_path
+    >>> [rule.name for rule in load(rulesets_path() / "smokers.kr").rules]
+    ['peers', 'harm']
     """
     statements, findings, broken, _ = _read([Path(path)])
     return _finish(statements, findings, broken, parameters or {})
@@ -116,7 +123,11 @@ def loads(
 def check(
     path: str | os.PathLike[str] | None = None, *, text: str | None = None, name: str = "<string>"
 ) -> CheckResult:
-    """Everything that is wrong with a rule file (or a text), warnings and hints included."""
+    """Errors, warnings and hints of a rule file (or a text).
+
+    >>> [finding.code for finding in check(text="query Smokes(Persn)").diagnostics]
+    ['KR202']
+    """
     if text is not None:
         statements, findings, broken, sources = _read_text(text, name)
     elif path is not None:
@@ -135,6 +146,10 @@ def parse_formula(program: lg.Program, text: str) -> lg.Formula:
 
     Raises:
         ProgramError: with every error there is.
+
+    >>> import knowreason as kr
+    >>> parse_formula(kr.testing.example_program(), "Near(x, y) & Bad(x) => Bad(y)").right
+    Atom(predicate='Bad', arguments=(Variable(name='y', sort='Node'),))
     """
     names = names_of(program)
     try:
@@ -149,10 +164,14 @@ def parse_formula(program: lg.Program, text: str) -> lg.Formula:
 
 @_without_collection
 def parse_facts(program: lg.Program, text: str, name: str = "<facts>") -> Facts:
-    """Facts about a program: ``P("a", "b")``, ``!P("a")``, ``at("e1") = 3``.
+    """Ground atoms and attribute values of a text: ``P("a", "b")``, ``!P("a")``, ``at("e1") = 3``.
 
     Raises:
         ProgramError: with every error there is.
+
+    >>> import knowreason as kr
+    >>> parse_facts(kr.testing.example_program(), 'Listed("a")').atoms[0][:3]
+    ('Listed', ('a',), True)
     """
     names = names_of(program)
     source = Source(name, text.removeprefix("\ufeff"))

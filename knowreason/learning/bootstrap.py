@@ -25,7 +25,7 @@ FEW = 20  # clusters below which intervals are said to be rough
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Replicates of the parameters.
+    """Bootstrap replicates of the parameters, and their percentile intervals.
 
     Attributes:
         theta: ``float64[b, p]``.
@@ -33,6 +33,11 @@ class Bootstrap:
         level: its coverage.
         clusters: number of clusters resampled, 0 where replicates are normal draws.
         notes: what the user should know.
+
+    Example:
+        >>> theta = np.array([[0.5], [0.7]])
+        >>> Bootstrap(theta, theta.min(0), theta.max(0), level=0.95, clusters=40).upper
+        array([0.7])
     """
 
     theta: NDArray[np.float64]
@@ -52,7 +57,7 @@ def bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> Bootstrap:
-    """Resamples components, or groups of them, and refits by one Newton step.
+    """Replicates of the parameters: components, or groups of them, resampled, and a Newton step.
 
     Args:
         problem: what was learned.
@@ -66,6 +71,15 @@ def bootstrap(
 
     Raises:
         LearningError: KR857 where the fit came without errors (method `knowgraph`).
+
+    Example:
+        >>> from knowreason import ground, learn
+        >>> from knowreason.testing import example_data
+        >>> data = example_data(nodes=8)
+        >>> grounding = ground(data.program, data)
+        >>> problem = Problem(grounding.graph, grounding.parameters, grounding.labels)
+        >>> bootstrap(problem, learn(problem), replicates=50).theta.shape
+        (50, 11)
     """
     if not np.isfinite(fit.covariance).all():
         raise LearningError(

@@ -147,7 +147,16 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
 
 
 def weight_lines(fit: Fit) -> tuple[str, ...]:
-    """A line a parameter, prior → posterior: ``pivot: 2.00 ± 1.50 → 1.37 ± 0.12 (learned)``."""
+    """A line a parameter, prior → posterior: ``pivot: 2.00 ± 1.50 → 1.37 ± 0.12 (learned)``.
+
+    Example:
+        >>> from knowreason import Reasoner
+        >>> from knowreason.testing import example_data
+        >>> data = example_data(nodes=8)
+        >>> fit = Reasoner(data.program).fit(data).fit_
+        >>> weight_lines(fit)[0]
+        'bias Bad: 0.00 ± 2.00 → -0.84 ± 0.96 (learned)'
+    """
     lines = []
     for index, name in enumerate(fit.parameters.names):
         prior = _prior_text(fit, index)

@@ -60,6 +60,15 @@ def learn(
         UnknownNameError: no such learner.
         LearningError: labels that contradict evidence, blocks or hard rules, components
             the learner cannot serve, or KR858 for an option it does not have.
+
+    Example:
+        >>> from knowreason import ground
+        >>> from knowreason.testing import example_data
+        >>> data = example_data(nodes=8)
+        >>> grounding = ground(data.program, data)
+        >>> problem = Problem(grounding.graph, grounding.parameters, grounding.labels)
+        >>> float(learn(problem).theta[0].round(2))  # bias of ``Bad``
+        -0.84
     """
     keywords = learner_options(method, options)
     if not np.any(problem.labels != OPEN):

@@ -39,6 +39,15 @@ class Problem:
     Raises:
         LearningError: KR850 where lengths or values do not fit, KR851 where a label
             contradicts the evidence.
+
+    Example:
+        >>> from knowreason import ground
+        >>> from knowreason.testing import example_data
+        >>> data = example_data(nodes=8)
+        >>> grounding = ground(data.program, data)
+        >>> problem = Problem(grounding.graph, grounding.parameters, grounding.labels)
+        >>> problem.graph.atom_count, int((problem.labels != OPEN).sum())
+        (352, 340)
     """
 
     graph: FactorGraph
@@ -77,13 +86,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class EstimatorReport:
-    """What one estimator served.
+    """How many components, atoms and parameters one estimator served.
 
     Attributes:
         estimator: ``exact``, ``bethe``, ``chains``, ``pseudo_likelihood`` or ``knowgraph``.
         components: connected components with labels.
         atoms: open atoms in them, labelled ones included.
         parameters: learned parameters that have a ground factor there.
+
+    Example:
+        >>> print(EstimatorReport("exact", components=12, atoms=40, parameters=3))
+        exact: 12 components (40 atoms, 3 parameters)
     """
 
     estimator: str
@@ -121,6 +134,14 @@ class Fit:
             independent.
         clusters: of labels that were allowed to depend on each other, 0 for none.
         estimators: which estimator served which components; empty where nothing was estimated.
+
+    Example:
+        >>> from knowreason import Reasoner
+        >>> from knowreason.testing import example_data
+        >>> data = example_data(nodes=8)
+        >>> fit = Reasoner(data.program).fit(data).fit_
+        >>> fit.parameters.names[0], fit.status[0], fit.converged
+        ('bias Bad', 'learned', True)
     """
 
     theta: NDArray[np.float64]

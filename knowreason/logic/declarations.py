@@ -16,7 +16,12 @@ OPEN_SD = 2.0  # a rule with `?`
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A sort of things. ``members`` is ``None`` for an open domain."""
+    """A sort of things. ``members`` is ``None`` for an open domain.
+
+    >>> import knowreason as kr
+    >>> kr.testing.example_program().domain("Colour").members
+    ('red', 'green', 'blue')
+    """
 
     name: str
     members: tuple[str, ...] | None = None
@@ -25,7 +30,12 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument place: its sort, its name if it has one, and its functional mark."""
+    """One argument place: its sort, its name if it has one, and its functional mark.
+
+    >>> import knowreason as kr
+    >>> kr.testing.example_program().predicate("Has").arguments[1]
+    Argument(sort='Colour', name='colour', functional='!')
+    """
 
     sort: str
     name: str | None = None
@@ -34,7 +44,13 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A declared predicate (``observed``, ``query`` or ``latent``)."""
+    """A declared predicate (``observed``, ``query`` or ``latent``).
+
+    >>> import knowreason as kr
+    >>> has = kr.testing.example_program().predicate("Has")
+    >>> has.kind, has.sorts, has.functional_position
+    ('query', ('Node', 'Colour'), 1)
+    """
 
     name: str
     kind: PredicateKind
@@ -69,7 +85,12 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A function from data: ``attribute at(Event): time clock``."""
+    """A function from data: ``attribute at(Event): time clock``.
+
+    >>> import knowreason as kr
+    >>> kr.testing.example_program().attribute("at").clock
+    True
+    """
 
     name: str
     arguments: tuple[Argument, ...]
@@ -88,6 +109,13 @@ class Definition:
     """A derived predicate (``body`` a formula, ``sort`` ``None``) or derived attribute.
 
     Variables of the body that are not parameters are existential.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads('''domain N
+    ... observed Near(N, N)
+    ... define Loop(x) := Near(x, x)''')
+    >>> program.definition("Loop").is_predicate
+    True
     """
 
     name: str
@@ -109,7 +137,13 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """``param horizon = 1h``."""
+    """A named constant: ``param horizon = 1h``.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads("param horizon = 1h")
+    >>> program.parameters[0].value
+    Constant(value=3600000000, sort='duration')
+    """
 
     name: str
     value: Constant
@@ -118,7 +152,15 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """A model kind with its options: ``noisy(gnn(level="edge"), passes=10)``."""
+    """A model kind with its options: ``noisy(gnn(level="edge"), passes=10)``.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads('''domain N
+    ... query Bad(N)
+    ... model m for Bad = trees(seed=3)''')
+    >>> program.models[0].call
+    ModelCall(kind='trees', positional=(), options=(('seed', 3),))
+    """
 
     kind: str
     positional: tuple[OptionValue, ...] = ()
@@ -130,7 +172,15 @@ OptionValue = Value | tuple["OptionValue", ...] | ModelCall
 
 @dataclass(frozen=True, slots=True)
 class ModelDeclaration:
-    """``model m for P, Q = kind(options)``."""
+    """The model of some predicates: ``model m for P, Q = kind(options)``.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads('''domain N
+    ... query Bad(N)
+    ... model m for Bad = trees(seed=3)''')
+    >>> program.models[0].predicates
+    ('Bad',)
+    """
 
     name: str
     predicates: tuple[str, ...]
@@ -140,7 +190,7 @@ class ModelDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """How much a rule weighs, and whether that is given, learned or must hold.
+    """The weight of a rule: given, learned with a prior, or hard.
 
     Attributes:
         kind: ``stated`` (no bracket), ``open`` (``[?]``), ``given`` (``[1.5]``), ``hard``.
@@ -148,6 +198,10 @@ class Weight:
         sign: ``>=``, ``<=`` or empty: the bound at zero that was written.
         per: the variables a weight is learned for each value of.
         feature: what multiplies the truth of the formula.
+
+    >>> weight = Weight("open", sign=">=")
+    >>> weight.is_learned, weight.prior_mean, weight.bounds
+    (True, 2.0, (0.0, inf))
     """
 
     kind: Literal["stated", "open", "given", "hard"]
@@ -185,7 +239,15 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A weighted formula; ``variables`` are its free ones in order of appearance."""
+    """A weighted formula; ``variables`` are its free ones in order of appearance.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads('''domain N
+    ... query Bad(N)
+    ... rule seldom [-1] : Bad(x)''')
+    >>> program.rule("seldom").weight.value
+    -1.0
+    """
 
     name: str
     weight: Weight

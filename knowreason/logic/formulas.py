@@ -29,7 +29,12 @@ def span_field() -> Span | None:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A logical variable; ``sort`` is a domain."""
+    """A logical variable; ``sort`` is a domain.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "Bad(x)").arguments[0]
+    Variable(name='x', sort='Node')
+    """
 
     name: str
     sort: str
@@ -38,7 +43,12 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
-    """``_``: some thing of the sort, existential at its own atom."""
+    """The wildcard ``_``: some thing of the sort, existential at its own atom.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "Near(x, _)").arguments[1]
+    Wildcard(sort='Node')
+    """
 
     sort: str
     span: Span | None = span_field()
@@ -46,7 +56,12 @@ class Wildcard:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A literal. For a domain sort the value is the thing's text."""
+    """A constant; for a domain sort the value is the name of a thing.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), 'Bad("n7")').arguments[0]
+    Constant(value='n7', sort='Node')
+    """
 
     value: Value
     sort: str
@@ -55,7 +70,15 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class ParameterTerm:
-    """A reference to a ``param``; its value is looked up in the program."""
+    """A reference to a ``param``; its value is looked up in the program.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads('''param most = 3
+    ... domain N
+    ... observed Near(N, N)''')
+    >>> kr.lang.parse_formula(program, "count { y : Near(x, y) } > most").right
+    ParameterTerm(name='most', sort='int')
+    """
 
     name: str
     sort: str
@@ -64,7 +87,12 @@ class ParameterTerm:
 
 @dataclass(frozen=True, slots=True)
 class AttributeTerm:
-    """The value of an attribute or a defined attribute: ``at(e)``, ``fan_out(h)``."""
+    """The value of an attribute or a defined attribute: ``at(e)``, ``fan_out(h)``.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "Bad(x) & size(x) > 2").operands[1].left
+    AttributeTerm(name='size', arguments=(Variable(name='x', sort='Node'),), sort='float')
+    """
 
     name: str
     arguments: tuple[Term, ...]
@@ -77,6 +105,11 @@ class Operation:
     """Arithmetic or a built-in function.
 
     ``operator`` is one of ``+ - * / neg abs log log1p exp sqrt min max floor``.
+
+    >>> import knowreason as kr
+    >>> program = kr.testing.example_program()
+    >>> kr.lang.parse_formula(program, "Bad(x) & 2 * size(x) > 1").operands[1].left.operator
+    '*'
     """
 
     operator: str
@@ -87,7 +120,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """``count { x : F }``, ``sum { e for x : F }``, ``rate { F for f : G prior p of n }``.
+    """An aggregate over the settings of variables: ``count { x : F }``, ``sum { e for x : F }``.
 
     Attributes:
         kind: which aggregate; only ``count`` (without ``last``) may stand in a rule.
@@ -97,6 +130,11 @@ class Aggregate:
         last: keep only so many rows, the greatest by ``by``.
         prior: for ``rate``, the share assumed over nothing.
         strength: for ``rate``, how many rows the prior counts for.
+
+    >>> import knowreason as kr
+    >>> program = kr.testing.example_program()
+    >>> kr.lang.parse_formula(program, "count { y : Near(x, y) } > 2").left.kind
+    'count'
     """
 
     kind: AggregateKind
@@ -113,7 +151,13 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class CountList:
-    """``count { F1, F2, ... }``: how many of the formulas hold."""
+    """How many of some formulas hold: ``count { F1, F2, ... }``.
+
+    >>> import knowreason as kr
+    >>> program = kr.testing.example_program()
+    >>> kr.lang.parse_formula(program, "count { Bad(x), Secret(x) } = 1").left.formulas[1].predicate
+    'Secret'
+    """
 
     formulas: tuple[Formula, ...]
     sort: str = "int"
@@ -137,7 +181,12 @@ Term = (
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """``true`` or ``false``."""
+    """The formula ``true`` or ``false``.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "true")
+    Truth(value=True)
+    """
 
     value: bool
     span: Span | None = span_field()
@@ -148,6 +197,10 @@ class Atom:
     """A predicate (observed, query, latent or defined) applied to terms.
 
     Named arguments are resolved: ``arguments`` has one term a position.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "Bad(x)")
+    Atom(predicate='Bad', arguments=(Variable(name='x', sort='Node'),))
     """
 
     predicate: str
@@ -157,7 +210,15 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class BooleanTerm:
-    """A term of sort ``bool`` standing as a formula."""
+    """A term of sort ``bool`` standing as a formula.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads('''domain N
+    ... query Bad(N)
+    ... attribute shut(N): bool''')
+    >>> kr.lang.parse_formula(program, "Bad(x) & shut(x)").operands[1].term.name
+    'shut'
+    """
 
     term: Term
     span: Span | None = span_field()
@@ -165,7 +226,13 @@ class BooleanTerm:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``left operator right``; chains are conjunctions of comparisons."""
+    """A comparison of two terms; chains are conjunctions of comparisons.
+
+    >>> import knowreason as kr
+    >>> program = kr.testing.example_program()
+    >>> kr.lang.parse_formula(program, "Bad(x) & size(x) > 2").operands[1].operator
+    '>'
+    """
 
     operator: ComparisonOperator
     left: Term
@@ -175,7 +242,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """Negation."""
+    """Negation.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "!Bad(x)").operand.predicate
+    'Bad'
+    """
 
     operand: Formula
     span: Span | None = span_field()
@@ -183,7 +255,13 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Conjunction of two or more formulas."""
+    """Conjunction of two or more formulas.
+
+    >>> import knowreason as kr
+    >>> program = kr.testing.example_program()
+    >>> kr.lang.parse_formula(program, "Bad(x) & Secret(x)").operands[0].predicate
+    'Bad'
+    """
 
     operands: tuple[Formula, ...]
     span: Span | None = span_field()
@@ -191,7 +269,13 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Disjunction of two or more formulas."""
+    """Disjunction of two or more formulas.
+
+    >>> import knowreason as kr
+    >>> program = kr.testing.example_program()
+    >>> kr.lang.parse_formula(program, "Bad(x) | Secret(x)").operands[1].predicate
+    'Secret'
+    """
 
     operands: tuple[Formula, ...]
     span: Span | None = span_field()
@@ -199,7 +283,13 @@ class Or:
 
 @dataclass(frozen=True, slots=True)
 class Implies:
-    """Material implication, one potential (never split into clauses)."""
+    """Material implication, one potential (never split into clauses).
+
+    >>> import knowreason as kr
+    >>> program = kr.testing.example_program()
+    >>> kr.lang.parse_formula(program, "Near(x, y) & Bad(x) => Bad(y)").right.predicate
+    'Bad'
+    """
 
     left: Formula
     right: Formula
@@ -208,7 +298,12 @@ class Implies:
 
 @dataclass(frozen=True, slots=True)
 class Iff:
-    """Equivalence, one potential."""
+    """Equivalence, one potential.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "Bad(x) <=> Secret(x)").left.predicate
+    'Bad'
+    """
 
     left: Formula
     right: Formula
@@ -217,7 +312,13 @@ class Iff:
 
 @dataclass(frozen=True, slots=True)
 class ForAll:
-    """Universal quantifier over the bound variables."""
+    """Universal quantifier over the bound variables.
+
+    >>> import knowreason as kr
+    >>> program = kr.testing.example_program()
+    >>> kr.lang.parse_formula(program, "forall y. (Near(x, y) => Bad(y))").variables
+    (Variable(name='y', sort='Node'),)
+    """
 
     variables: tuple[Variable, ...]
     body: Formula
@@ -226,7 +327,12 @@ class ForAll:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """Existential quantifier over the bound variables."""
+    """Existential quantifier over the bound variables.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "exists y. Near(x, y)").variables
+    (Variable(name='y', sort='Node'),)
+    """
 
     variables: tuple[Variable, ...]
     body: Formula

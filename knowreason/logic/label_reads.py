@@ -7,13 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from knowreason.logic.formulas import (
     Aggregate,
     Atom,
-    AttributeTerm,
     Exists,
     ForAll,
     Formula,
     Term,
 )
-from knowreason.logic.traversal import children, walk
+from knowreason.logic.traversal import children, names_in
 
 
 def label_readers(
@@ -26,7 +25,7 @@ def label_readers(
         bodies: of the definitions, by name.
         queries: names of the predicates that have labels.
     """
-    used = {name: set(_names_in(body)) for name, body in bodies.items()}
+    used = {name: names_in(body) for name, body in bodies.items()}
     read = {name: names & set(queries) for name, names in used.items()}
     growing = True
     while growing:
@@ -36,15 +35,6 @@ def label_readers(
             growing |= not through <= read[name]
             read[name] |= through
     return {name: frozenset(predicates) for name, predicates in read.items() if predicates}
-
-
-def _names_in(body: Term | Formula) -> Iterator[str]:
-    """Predicates and attributes that a definition's body mentions."""
-    for node in walk(body):
-        if isinstance(node, Atom):
-            yield node.predicate
-        elif isinstance(node, AttributeTerm):
-            yield node.name
 
 
 def label_atoms(queries: Collection[str], node: Term | Formula) -> Iterator[Atom]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from knowreason.errors import ProgramError, UnknownNameError, did_you_mean
+from knowreason.errors import UnknownNameError, did_you_mean
 from knowreason.logic.canonical_text import statement_text
 from knowreason.logic.declarations import (
     Attribute,
@@ -28,7 +28,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Program:
-    """A checked program. Frozen and hashable; ``str`` prints canonical text."""
+    """The declarations and rules of a checked program; ``str`` prints canonical text.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads('''domain N
+    ... query Bad(N)
+    ... rule seldom [-1] : Bad(x)''')
+    >>> [predicate.name for predicate in program.open_predicates]
+    ['Bad']
+    """
 
     domains: tuple[Domain, ...] = ()
     predicates: tuple[Predicate, ...] = ()
@@ -97,25 +105,6 @@ class Program:
             if attribute.clock and attribute.sorts == (domain,):
                 return attribute
         return None
-
-    def with_parameters(self, values: Mapping[str, Constant]) -> Program:
-        """The same program with some parameters replaced.
-
-        Raises:
-            UnknownNameError: for a name that is no parameter.
-            ProgramError: for a value of another sort.
-        """
-        for name, value in values.items():
-            declared = self.parameter_value(name)
-            if declared.sort != value.sort and (declared.sort, value.sort) != ("float", "int"):
-                raise ProgramError(
-                    f"parameter `{name}` is a {declared.sort}, not a {value.sort}", code="KR211"
-                )
-        parameters = tuple(
-            replace(parameter, value=values.get(parameter.name, parameter.value))
-            for parameter in self.parameters
-        )
-        return replace(self, parameters=parameters)
 
     def __iter__(self) -> Iterator[Statement]:
         for kind in self._kinds:

@@ -22,6 +22,7 @@ from knowreason.logic.formulas import (
     Not,
     Operation,
     Or,
+    ParameterTerm,
     Term,
     Variable,
 )
@@ -56,9 +57,20 @@ def children(node: Node) -> tuple[Node, ...]:
 
 def walk(node: Node) -> Iterator[Node]:
     """The node and everything below it, depth first, in the order it is written."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    pending = [node]
+    while pending:
+        here = pending.pop()
+        yield here
+        pending.extend(reversed(children(here)))
+
+
+def names_in(node: Node) -> set[str]:
+    """Predicates, attributes and parameters that a formula or term mentions."""
+    return {
+        here.predicate if isinstance(here, Atom) else here.name
+        for here in walk(node)
+        if isinstance(here, Atom | AttributeTerm | ParameterTerm)
+    }
 
 
 def bound_variables(node: Node) -> tuple[Variable, ...]:

@@ -49,7 +49,11 @@ def draw(size: int, blocks: ArrayLike | None, resamples: int, seed: int) -> Draw
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its 95 % interval (``nan`` ends where none can be had)."""
+    """A figure with its 95 % interval (``nan`` ends where none can be had).
+
+    >>> print(Estimate.of(0.5, np.linspace(0.0, 1.0, 41)))
+    0.500 [0.025, 0.975]
+    """
 
     value: float
     low: float

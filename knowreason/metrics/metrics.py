@@ -63,6 +63,9 @@ class Metric:
             gives ``float64[r]``, ``nan`` where the figure is not defined.
         lower_is_better: of two figures.
         title: what a report calls it; empty for its name.
+
+    >>> Metric(lambda truth, log_odds, weights: weights @ log_odds)([1, 0], [2.0, 1.0])
+    3.0
     """
 
     formula: WeightedFormula
@@ -86,14 +89,21 @@ class Metric:
 
 
 METRICS: Registry[Metric | WeightedFormula | PlainFormula] = Registry(
-    "metric", "knowreason.metrics.metrics"
+    "metric", "knowreason.metrics"
 )
 
 
 def weighted(
     *, lower_is_better: bool = False, title: str = ""
 ) -> Callable[[WeightedFormula], Metric]:
-    """Decorator: a formula of truth, log-odds and weights becomes a metric."""
+    """Decorator: a formula of truth, log-odds and weights becomes a metric.
+
+    >>> @weighted(lower_is_better=True)
+    ... def total(truth, log_odds, weights):
+    ...     return weights @ log_odds
+    >>> total([1, 0], [2.0, 1.0])
+    3.0
+    """
     return lambda formula: Metric(formula, lower_is_better, title)
 
 
@@ -102,6 +112,12 @@ def ranked(*, lower_is_better: bool = False, title: str = "") -> Callable[[Ranke
 
     The formula takes the weight of true and of false atoms down to the end of each group of
     equal scores, both ``float64[r, t]``, and gives ``float64[r]``.
+
+    >>> @ranked()
+    ... def best_precision(true, false):
+    ...     return (true / (true + false)).max(axis=1)
+    >>> best_precision([1, 0, 1], [3.0, 2.0, 1.0])
+    1.0
     """
 
     def build(formula: RankedFormula) -> Metric:
@@ -121,7 +137,14 @@ def ranked(*, lower_is_better: bool = False, title: str = "") -> Callable[[Ranke
 def averaged(
     *, lower_is_better: bool = False, title: str = ""
 ) -> Callable[[AveragedFormula], Metric]:
-    """Decorator: a formula that gives a value an atom, ``float64[n]``, becomes their mean."""
+    """Decorator: a formula that gives a value an atom, ``float64[n]``, becomes their mean.
+
+    >>> @averaged()
+    ... def log_odds_of_true(truth, log_odds):
+    ...     return np.where(truth, log_odds, 0.0)
+    >>> log_odds_of_true([1, 0], [2.0, 1.0])
+    1.0
+    """
 
     def build(formula: AveragedFormula) -> Metric:
         def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
@@ -141,7 +164,7 @@ def _of_rows(formula: PlainFormula) -> Metric:
             raise KnowreasonError(
                 "a metric that takes no weights knows only how often an atom is drawn",
                 code="KR931",
-                help="write it with `knowreason.metrics.metrics.weighted`, `ranked` or `averaged`",
+                help="write it with `knowreason.metrics.weighted`, `ranked` or `averaged`",
             )
         rows = [np.repeat(np.arange(len(truth)), count) for count in counts]
         return np.array([formula(truth[drawn], log_odds[drawn]) for drawn in rows])
@@ -227,17 +250,29 @@ def _at(alerts: int, *, recall: bool) -> Metric:
 
 
 def true_positive_rate(truth: ArrayLike, log_odds: ArrayLike, false_positive_rate: float) -> float:
-    """Greatest recall of a threshold whose false-positive rate is within the limit."""
+    """Greatest recall of a threshold whose false-positive rate is within the limit.
+
+    >>> true_positive_rate([1, 0, 1, 0], [3.0, 2.0, 1.0, 0.0], 0.5)
+    1.0
+    """
     return _true_positive_rate(false_positive_rate)(truth, log_odds)
 
 
 def precision_at(truth: ArrayLike, log_odds: ArrayLike, alerts: int) -> float:
-    """Share of true among the ``alerts`` highest; ties count by their expected share."""
+    """Share of true among the ``alerts`` highest; ties count by their expected share.
+
+    >>> precision_at([1, 0, 1, 0], [3.0, 2.0, 1.0, 0.0], 2)
+    0.5
+    """
     return _at(alerts, recall=False)(truth, log_odds)
 
 
 def recall_at(truth: ArrayLike, log_odds: ArrayLike, alerts: int) -> float:
-    """Share of the true that the ``alerts`` highest hold."""
+    """Share of the true that the ``alerts`` highest hold.
+
+    >>> recall_at([1, 0, 1, 0], [3.0, 2.0, 1.0, 0.0], 3)
+    1.0
+    """
     return _at(alerts, recall=True)(truth, log_odds)
 
 
@@ -247,6 +282,9 @@ def metric(name: str) -> Metric:
     Raises:
         UnknownNameError: for any other name.
         KnowreasonError: KR930 when the part after ``@`` is no number in range.
+
+    >>> metric("roc_auc")([1, 0, 1, 0], [3.0, 2.0, 1.0, 0.0])
+    0.75
     """
     family, at, argument = name.partition("@")
     if not at or name in METRICS:
@@ -292,6 +330,10 @@ def evaluate(
 
     Returns:
         ``result[score][metric]``.
+
+    >>> table = evaluate([1, 0, 1, 0], {"rules": [3.0, 2.0, 1.0, 0.0]}, ["roc_auc"])
+    >>> table["rules"]["roc_auc"].value
+    0.75
     """
     truth = np.asarray(truth).astype(bool)
     draws = draw(len(truth), blocks, resamples, seed)
@@ -315,7 +357,11 @@ def paired_difference(
     resamples: int = 400,
     seed: int = 0,
 ) -> Estimate:
-    """``metric(first) - metric(second)`` with a paired bootstrap interval."""
+    """``metric(first) - metric(second)`` with a paired bootstrap interval.
+
+    >>> paired_difference([1, 0] * 9, [1.0, -1.0] * 9, [1.0, 2.0] * 9, "accuracy").value
+    0.5
+    """
     truth = np.asarray(truth).astype(bool)
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     figure = metric(metric_name)
@@ -351,6 +397,9 @@ class CalibrationCurve:
         predicted: ``float64[b]`` mean probability of each bin that is not empty.
         observed: ``float64[b]`` share of true.
         count: ``int64[b]``.
+
+    >>> calibration_curve([1, 0, 1, 0], [2.0, 2.0, 3.0, -3.0], bins=2).count
+    array([1, 3])
     """
 
     predicted: Floats
@@ -359,7 +408,11 @@ class CalibrationCurve:
 
 
 def calibration_curve(truth: ArrayLike, log_odds: ArrayLike, bins: int = BINS) -> CalibrationCurve:
-    """The reliability curve of log-odds."""
+    """The reliability curve of log-odds.
+
+    >>> calibration_curve([1, 0, 1, 0], [2.0, 2.0, 3.0, -3.0], bins=2).observed
+    array([0.        , 0.66666667])
+    """
     probability, bin_of = _binned(np.asarray(log_odds, dtype=np.float64), bins)
     count = np.bincount(bin_of, minlength=bins)
     filled = count > 0

@@ -28,6 +28,10 @@ class Ranks:
         optimistic: ``float64[q]``, from 1; ties are won.
         pessimistic: ``float64[q]``; ties are lost.
         candidates: ``int64[q]``, how many were ranked, the true one included.
+
+    >>> ranks = Ranks(np.array([1.0, 2.0]), np.array([1.0, 4.0]), np.array([5, 5]))
+    >>> ranks.mean_rank, ranks.hits(1)
+    (2.0, 0.5)
     """
 
     optimistic: NDArray[np.float64]
@@ -82,6 +86,11 @@ def link_ranks(
 
     Raises:
         KnowreasonError: KR882 where a score is not a number.
+
+    >>> pairs = np.array([[0, 1], [0, 2], [0, 3]], np.int32)  # (head, tail)
+    >>> scores, known = np.array([3.0, 2.0, 1.0]), np.array([False, True, False])
+    >>> link_ranks(pairs, scores, known, asked=np.array([1]), positions=(1,)).realistic
+    array([2.])
     """
     values = np.asarray(scores, np.float64)
     if np.isnan(values).any():

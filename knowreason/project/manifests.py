@@ -62,7 +62,7 @@ def refuse_existing(target: Path, *, replace: bool = False, keep: Iterable[Path]
         help = "choose another name" + " or --force" * ours
         raise ProjectError(f"`{target}` is there already", code="KR914", help=help)
     if protected is not None:
-        raise not_replaced(target, f"it is or holds `{protected}`, which this command lives on")
+        raise not_replaced(target, f"it is, or holds, `{protected}`, which this command reads")
     if not has_manifest(target):
         raise not_replaced(target, f"it has no `{MANIFEST}` that knowreason wrote")
 

@@ -76,7 +76,7 @@ def project_toml(project: Project) -> str:
 
 
 def paths_of(project: Project) -> tuple[Path, ...]:
-    """What the project lives on: its folder, its rule file, the files of its tables."""
+    """What the project reads: its folder, its rule file, the files of its tables."""
     files = [file for source in project.tables.values() for file in source.files()]
     return (project.directory, project.program, *files)
 

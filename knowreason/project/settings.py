@@ -68,6 +68,10 @@ class Settings(LearnSettings, Threads, GroundingLimits):
 
     All are keywords: ``Settings(fold_count=3, clusters="campaign")``. A wrong name or value is
     a ``pydantic.ValidationError``, which is a ``ValueError``.
+
+    Example:
+        >>> Settings(fold_count=3, clusters="campaign").fold_count
+        3
     """
 
     learn: Options = Field(default_factory=dict, description="Further options of the learner.")

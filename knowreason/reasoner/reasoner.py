@@ -56,7 +56,7 @@ HEADLINE_METRICS = ("average_precision", "roc_auc", "ece")
 
 
 class Reasoner(BaseEstimator):
-    """Weighted rules over models: fit on labelled data, ask about other data.
+    r"""Weighted rules over models: fit on labelled data, ask about other data.
 
     Args:
         program: from :func:`knowreason.load` or built in Python.
@@ -78,6 +78,14 @@ class Reasoner(BaseEstimator):
         grounding_: what was learned from.
         snapshot_: what held on the training data; today's is compared with it.
         bootstrap_: replicates of the parameters, where the settings ask for them.
+
+    Example:
+        >>> from knowreason import loads
+        >>> program = loads("domain Person\nquery Smokes(Person)")
+        >>> labels = {"person": ["anna", "bob"], "smokes": [True, None]}
+        >>> data = Dataset.from_frames(program, labels={"Smokes": labels})
+        >>> Reasoner(program).fit(data).predict_proba(data).round(2)
+        array([[0.26, 0.74]])
     """
 
     def __init__(

@@ -31,6 +31,10 @@ class RuleWeight:
         prior_sd: of ``log value`` for a scale.
         status: what the data had to say about it.
         low, high: 95 % of bootstrap replicates lie between them, NaN without a bootstrap.
+
+    Example:
+        >>> RuleWeight("peers", "rule", 1.5, 0.2, 0.0, 2.0, "learned", low=1.1, high=1.8).interval
+        (1.1, 1.8)
     """
 
     name: str
@@ -59,6 +63,10 @@ class RuleWeights:
     Attributes:
         weights: one a parameter.
         estimators: which estimator served which components.
+
+    Example:
+        >>> print(RuleWeights((RuleWeight("peers", "rule", 1.5, 0.2, 0.0, 2.0, "learned"),)))
+        peers    0.00 ->   1.50 +- 0.20  learned
     """
 
     weights: tuple[RuleWeight, ...]

@@ -1,13 +1,11 @@
 """Pictures for reports: matplotlib figures as SVG text, no display needed."""
 
 from knowreason.report.curves import calibration_figure, precision_recall_figure, slices_figure
-from knowreason.report.energy_figure import energies_figure
 from knowreason.report.svg import save_svg, svg_text
 from knowreason.report.weight_figure import weights_figure
 
 __all__ = [
     "calibration_figure",
-    "energies_figure",
     "precision_recall_figure",
     "save_svg",
     "slices_figure",

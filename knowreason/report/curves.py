@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def calibration_figure(curve: CalibrationCurve, title: str = "Calibration") -> Figure:
-    """Predicted probability against observed share; dots as large as their bins."""
+    """A figure of predicted probability against observed share; dots as large as their bins.
+
+    >>> from knowreason.metrics import calibration_curve
+    >>> figure = calibration_figure(calibration_curve([1, 0, 1], [2.0, -1.0, 0.5]))
+    >>> figure.axes[0].get_xlabel()
+    'predicted probability'
+    """
     figure, axes = _axes(title, "predicted probability", "observed share")
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle="--", label="perfect")
     size = 20 + 180 * np.sqrt(curve.count / max(curve.count.max(), 1))
@@ -32,7 +38,13 @@ def calibration_figure(curve: CalibrationCurve, title: str = "Calibration") -> F
 def precision_recall_figure(
     truth: NDArray[np.bool_], scores: Mapping[str, NDArray[np.float64]], strong: str
 ) -> Figure:
-    """Precision over recall of several scores; ``strong`` is drawn thick and last."""
+    """Precision-recall curves of several scores; ``strong`` is drawn thick and last.
+
+    >>> scores = {"rules": np.array([2.0, -1.0, 0.5])}
+    >>> figure = precision_recall_figure(np.array([True, False, True]), scores, strong="rules")
+    >>> figure.axes[0].get_title(loc="left")
+    'Precision and recall'
+    """
     figure, axes = _axes("Precision and recall", "recall", "precision")
     others = [name for name in scores if name != strong]
     for colour, name in zip((*PALETTE[1:], *PALETTE[1:]), others, strict=False):
@@ -47,7 +59,12 @@ def precision_recall_figure(
 
 
 def slices_figure(slices: Sequence[Mapping[str, float]], metric: str) -> Figure:
-    """A metric by slice, the number of true atoms as bars behind it."""
+    """A figure of a metric by slice, the number of true atoms as bars behind it.
+
+    >>> figure = slices_figure([{"slice": 0, "true": 4, "roc_auc": 0.8}], "roc_auc")
+    >>> figure.axes[0].get_ylabel()
+    'roc_auc'
+    """
     figure, axes = _axes(f"{metric} by slice", "slice", metric)
     where = [row["slice"] for row in slices]
     bars = axes.twinx()

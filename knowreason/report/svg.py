@@ -30,7 +30,12 @@ def new_figure(width: float = 5.2, height: float = 4.0) -> tuple[Figure, Axes]:
 
 
 def svg_text(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element; the same figure gives the same text."""
+    """The figure as an ``<svg>`` element; the same figure gives the same text.
+
+    >>> figure, _ = new_figure()
+    >>> svg_text(figure)[:4]
+    '<svg'
+    """
     import matplotlib as mpl
 
     buffer = io.StringIO()
@@ -41,6 +46,14 @@ def svg_text(figure: Figure) -> str:
 
 
 def save_svg(figure: Figure, path: Path) -> None:
-    """Write the figure, never half."""
+    """Write the figure as an SVG file, whole or not at all.
+
+    >>> import tempfile
+    >>> figure, _ = new_figure()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_svg(figure, Path(folder) / "empty.svg")
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['empty.svg']
+    """
     with whole_file(path) as temporary:
         temporary.write_text(svg_text(figure), encoding="utf-8")

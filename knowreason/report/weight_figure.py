@@ -24,7 +24,12 @@ class WeightBar:
 
 
 def weights_figure(weights: Sequence[WeightBar]) -> Figure:
-    """Weights with their 95 % intervals; a hollow dot is the prior mean."""
+    """A figure of weights with their 95 % intervals; a hollow dot is the prior mean.
+
+    >>> figure = weights_figure([WeightBar("peers", prior=0.0, value=1.1, low=0.7, high=1.5)])
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['peers']
+    """
     figure, axes = new_figure(6.4, 1.0 + 0.34 * max(len(weights), 2))
     places = range(len(weights), 0, -1)
     axes.axvline(0, color=QUIET, linewidth=1)

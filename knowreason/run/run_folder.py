@@ -23,7 +23,17 @@ PARTS = (MANIFEST, "program.kr", "project.toml", "weights.json", "weights.safete
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder, its project and a fitted reasoner."""
+    """A finished run: its folder, its project and a fitted reasoner.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from knowreason.testing import example_data
+        >>> data = example_data(nodes=8)
+        >>> with TemporaryDirectory() as folder:
+        ...     Reasoner(data.program).fit(data).save(f"{folder}/run")
+        ...     load_run(f"{folder}/run").project.learn.method
+        'variational_em'
+    """
 
     folder: Path
     project: Project
@@ -32,7 +42,7 @@ class Run:
 
 
 def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
-    """A finished run, from ``knowreason train`` or :meth:`Reasoner.save`, ready for use.
+    r"""A finished run, from ``knowreason train`` or :meth:`Reasoner.save`, ready for use.
 
     Args:
         folder: the run folder.
@@ -42,6 +52,15 @@ def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
     Raises:
         ProjectError: KR911 for a folder that is no run, naming what is missing; KR926 for a
             plugin that is neither loaded nor installed.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from knowreason.testing import example_data
+        >>> data = example_data(nodes=8)
+        >>> with TemporaryDirectory() as folder:
+        ...     Reasoner(data.program).fit(data).save(f"{folder}/run")
+        ...     load_run(f"{folder}/run").reasoner.infer(data)
+        Beliefs(4 Bad, ... asked; exact: template; 0 notes)
     """
     folder = Path(folder)
     if project is not None:

@@ -21,11 +21,14 @@ HOUR = 3_600_000_000
 
 
 def example_program() -> Program:
-    """Accounts that may be bad, payments among them, a colour of each account.
+    """A program of accounts that may be bad, payments among them, a colour of each account.
 
     ``Bad(Node)`` Boolean; ``Fraud(Pay)`` of things with a clock, which are edges;
     ``Has(Node, Colour!)`` and ``May(Node, Colour?)`` functional; ``Linked(Node, Node)``
     over listed pairs; ``Ring(Group)`` of things that hold accounts; ``Secret(Node)`` latent.
+
+    >>> [domain.name for domain in example_program().domains]
+    ['Node', 'Pay', 'Colour', 'Group']
     """
     node, pay, group = Argument("Node", "node"), Argument("Pay", "pay"), Argument("Group", "group")
     return Program(
@@ -56,7 +59,7 @@ def example_program() -> Program:
 
 
 def example_data(nodes: int = 120, payments: int = 240, seed: int = 0, first: int = 0) -> Dataset:
-    """Data for :func:`example_program`.
+    """A small data set for :func:`example_program`.
 
     Every fourth account is bad, and then has greater features and pays other bad ones;
     payments of bad accounts are frauds; the colour shows in the feature ``hue``; a group holds
@@ -67,6 +70,9 @@ def example_data(nodes: int = 120, payments: int = 240, seed: int = 0, first: in
         nodes, payments: how many; none of either is allowed.
         seed: of the features and payments.
         first: number in the name of the first account and payment.
+
+    >>> example_data().labels["Bad"].num_rows
+    60
     """
     random = np.random.default_rng(seed)
     ids = np.arange(nodes, dtype=np.int32)

@@ -33,6 +33,9 @@ def check_model(make: Make, predicate: str = "Bad") -> None:
 
     Raises:
         ModelError: KR845 for each check that fails, all of them at once.
+
+    >>> from knowreason.models import make
+    >>> check_model(lambda: make("column", {"column": "p"}))  # nothing is wrong
     """
     findings = []
     for check in CHECKS:

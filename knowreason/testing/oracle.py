@@ -17,7 +17,7 @@ _CLIP = 700.0
 
 @dataclass(frozen=True)
 class Enumeration:
-    """Exact answers by enumeration.
+    """Exact marginals, partition function and worlds of a small factor graph.
 
     Attributes:
         log_odds: ``float64[n]`` marginal log-odds, clipped to +-700.
@@ -26,6 +26,11 @@ class Enumeration:
         world: ``int8[n]`` a most probable world.
         worlds: ``int8[s, n]`` every possible world.
         log_probability: ``float64[s]`` of each of them.
+
+    >>> log_odds, theta = torch.tensor([1.0, -2.0]), torch.zeros(0, dtype=torch.float64)
+    >>> graph = FactorGraph(log_odds, theta, evidence=torch.full((2,), OPEN, dtype=torch.int8))
+    >>> enumerate_worlds(graph).worlds.shape
+    torch.Size([4, 2])
     """
 
     log_odds: Tensor
@@ -42,7 +47,14 @@ class Enumeration:
 
 
 def all_worlds(evidence: Tensor) -> Tensor:
-    """``int8[2**open, n]``: every completion of the evidence (``int8[n]``)."""
+    """``int8[2**open, n]``: every completion of the evidence (``int8[n]``).
+
+    >>> all_worlds(torch.tensor([OPEN, TRUE, OPEN], dtype=torch.int8))
+    tensor([[0, 1, 0],
+            [1, 1, 0],
+            [0, 1, 1],
+            [1, 1, 1]], dtype=torch.int8)
+    """
     unknown = (evidence == OPEN).nonzero().ravel()
     worlds = (evidence == TRUE).to(torch.int8).repeat(1 << len(unknown), 1)
     states = torch.arange(1 << len(unknown))
@@ -51,11 +63,16 @@ def all_worlds(evidence: Tensor) -> Tensor:
 
 
 def enumerate_worlds(graph: FactorGraph) -> Enumeration:
-    """Sums over all worlds of a graph with at most 20 atoms without evidence.
+    """Exact marginals and partition function of a graph with at most 20 open atoms.
 
     Raises:
         InferenceError: more atoms than that (KR701), or no world satisfies the hard
             factors (KR702).
+
+    >>> log_odds, theta = torch.tensor([1.0, -2.0]), torch.zeros(0, dtype=torch.float64)
+    >>> graph = FactorGraph(log_odds, theta, evidence=torch.full((2,), OPEN, dtype=torch.int8))
+    >>> enumerate_worlds(graph).log_odds
+    tensor([ 1.0000, -2.0000], dtype=torch.float64)
     """
     unknown = int((graph.evidence == OPEN).sum())
     if unknown > MAX_ATOMS:

@@ -287,8 +287,6 @@ def test_what_kind_rows_are():
     assert count.first_atoms().tolist() == [0]
     inside = np.arange(7) == 5
     assert demand(1, 2, target=5).holding(inside).tolist() == [False]
-    assert demand(1, 2, target=5).holding(inside, targets=True).tolist() == [True]
-    assert count.holding(inside, targets=True).tolist() == [False]
     assert rule_name(0) == "rule 0"
     assert rule_name(-1) == "the functional predicates"
 

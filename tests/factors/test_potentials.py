@@ -8,22 +8,18 @@ from hypothesis import given, settings
 from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import row_truth
-from knowreason.factors.potentials import Potential, potential_of, register_potential
+from knowreason.factors.potentials import POTENTIALS, Potential, potential_of
 from knowreason.inference import infer
 from knowreason.testing.oracle import all_worlds, enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
 
 
+@POTENTIALS.register("hinge")
 class Hinge(Potential):
     """How far the number of true literals exceeds ``lower``."""
 
-    name = "hinge"
-
     def of_score(self, factors, score, rows):
         return np.maximum(score - np.asarray(factors.bounds()[0])[rows], 0).astype(np.float64)
-
-
-register_potential(Hinge())
 
 
 def hinges(rows, signs, lower, parameter=0, value=None) -> GroundFactors:

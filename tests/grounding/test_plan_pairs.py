@@ -1,8 +1,9 @@
 """Each rule of `plan_pairs.txt` has the logical plan and the SQL written below it.
 
 `KNOWREASON_GOLDEN=write pytest tests/grounding/test_plan_pairs.py` writes the plans and the SQL
-anew; the rules are written by hand. The SQL is all that is asked of the relational engine, in order:
-tables of definitions, candidates of `within`, the rule's settings, and the lists of its counts.
+anew; the rules are written by hand. The SQL is all that is asked of the relational engine, in
+order: tables of definitions, candidates of `within`, the rule's settings, and the lists of its
+counts.
 """
 
 import os
@@ -15,12 +16,12 @@ import pytest
 from knowreason.data import Dataset
 from knowreason.grounding import ground
 from knowreason.grounding.plan.label_aggregates import over_known_labels
-from knowreason.grounding.plan.plan_text import plan_text
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.relational.database import Relations
 from knowreason.lang import loads
 from knowreason.logic import Definition, Formula, Program
 from knowreason.logic.canonical_text import formula_text, term_text
+from tests.grounding.plan_text import plan_text
 
 FILE = Path(__file__).with_name("plan_pairs.txt")
 HEAD, PLAN, SQL = "==== ", "---- plan", "---- sql"

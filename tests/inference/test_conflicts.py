@@ -10,7 +10,6 @@ from knowreason.factors.condition import condition
 from knowreason.inference import infer
 from knowreason.inference.exact.conflicts import conflict
 from knowreason.inference.exact.exact import is_possible, prepare
-from knowreason.inference.exact.exact_samples import samples
 
 
 def clause(atoms, signs, rule, parameter=None) -> GroundFactors:
@@ -121,11 +120,6 @@ def test_whoever_solves_it_says_the_same(states):
     graph = graph_of(2, *square())
     assert caught(infer, graph, "exact", states=states).rules == (0, 1)
     assert caught(infer, graph, "auto", states=states).rules == (0, 1)
-
-
-def test_samples_say_it_too():
-    error = caught(samples, graph_of(5, *square(3)), 3)
-    assert (error.code, error.rules) == ("KR702", (0, 1))
 
 
 def test_what_evidence_contradicts_is_counted_by_rule():

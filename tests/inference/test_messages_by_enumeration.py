@@ -12,9 +12,8 @@ from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.arrays import offsets_of, owners
 from knowreason.factors.components.connected import components
 from knowreason.factors.condition import condition
-from knowreason.factors.energy import holds, log_score
+from knowreason.factors.energy import log_score
 from knowreason.inference.exact.elimination import eliminate
-from knowreason.inference.exact.exact_samples import samples
 from knowreason.inference.exact.log_messages import (
     clause_messages,
     clause_truth,
@@ -346,33 +345,3 @@ def test_mean_field_of_blocks_alone_is_exact(at_most_one):
     torch.testing.assert_close(found.log_odds, truth.log_odds, atol=1e-5, rtol=0)
     assert found.log_z == pytest.approx(truth.log_z, abs=1e-7)
     torch.testing.assert_close(found.expectations, truth.expectations, atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_samples_of_no_and_of_one_world(seed):
-    graph = random_graph(seed, 9, factors=8, hard=1, blocks=1, counts=1, evidence=0.2)
-    assert samples(graph, 0).shape == (0, graph.atom_count)
-    one = samples(graph, 1, seed=seed)
-    assert one.dtype == torch.int8
-    assert holds(graph, one).all()
-    decided = graph.with_evidence(one[0])
-    assert torch.equal(samples(decided, 3), one.repeat(3, 1))
-
-
-@pytest.mark.parametrize("width", [18, 3])
-def test_pairs_of_atoms_far_apart_are_drawn_together(width):
-    """A ring of agreements: what two opposite atoms do together, from whole worlds."""
-    ring = torch.tensor([[i, (i + 1) % 12] for i in range(12)]).int()
-    graph = FactorGraph(
-        torch.linspace(-0.5, 0.5, 12),
-        torch.tensor([1.5]).double(),
-        torch.full((12,), -1, dtype=torch.int8),
-        (GroundFactors.of(ring, torch.tensor([1.0, 0.0, 0.0, 1.0]), 0),),
-    )
-    truth = enumerate_worlds(graph)
-    worlds = samples(graph, 20_000, seed=1, width=width)
-    chance = truth.log_probability.exp()
-    for other in range(1, 12):
-        same = truth.worlds[:, 0] == truth.worlds[:, other]
-        share = float((worlds[:, 0] == worlds[:, other]).double().mean())
-        assert share == pytest.approx(float(chance[same].sum()), abs=0.02)

@@ -305,9 +305,9 @@ def test_chains_are_fewer_where_a_graph_averages_by_itself():
     assert chain_count(graph) == 20
     unit = graph.units[0]
     many = replace(unit, atoms=unit.atoms.repeat(60_000, 1))
-    assert chain_count(replace(graph, factors=(many,))) == 13
+    assert chain_count(replace(graph, factors=(*graph.couplings, many))) == 13
     more = replace(unit, atoms=unit.atoms.repeat(400_000, 1))
-    assert chain_count(replace(graph, factors=(more,))) == 8
+    assert chain_count(replace(graph, factors=(*graph.couplings, more))) == 8
 
 
 def test_clusters_of_sampled_components():

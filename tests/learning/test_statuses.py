@@ -26,9 +26,8 @@ def world(p):
     graph = replace(
         random_graph(0, atoms=2, parameters=p),
         factors=(),
-        theta=torch.zeros(p, dtype=torch.float64),
-        constant=None,
-    )
+        theta=torch.zeros(p, dtype=torch.float64), constant=None,
+    )  # fmt: skip
     return Problem(graph, flat_table(p), np.full(graph.atom_count, -1, np.int8))
 
 

@@ -35,6 +35,10 @@ def to_pyg(
 
     Raises:
         ValueError: when the data set has no graph.
+
+    >>> import knowreason as kr
+    >>> to_pyg(kr.testing.example_data(payments=5))
+    Data(x=[120, 6], num_nodes=120, edge_index=[2, 5], edge_time=[5], edge_key=[5])
     """
     if data.graph is None:
         raise ValueError("the data set has no graph: give `graph=EdgeList(...)`")

@@ -162,6 +162,10 @@ def known_labels(
         delay: in units of the clock (microseconds for times).
         table: labels to ask about, the visible ones by default. An atom whose clock is
             missing is never known.
+
+    >>> import knowreason as kr
+    >>> known_labels(kr.testing.example_data(payments=5), "Fraud", "1970-01-01T02:00Z")
+    array([ True,  True,  True, False, False])
     """
     table = labels_of(data, predicate) if table is None else table
     clock, sort = label_clock(data, predicate, table)
@@ -169,9 +173,16 @@ def known_labels(
 
 
 def known_at(data: D, when: Moment, delay: float = 0) -> D:
-    """What is known of the labels at a moment: later ones move to ``hidden``.
+    """The data set as it is known at a moment: later labels move to ``hidden``.
 
     Labels of predicates without a clocked argument stay.
+
+    >>> import knowreason as kr
+    >>> facts = {"at": {"pay": ["p1", "p2"], "time": ["2024-01-01", "2024-02-01"]}}
+    >>> labels = {"Fraud": {"pay": ["p1", "p2"], "label": [1, 0]}}
+    >>> data = kr.Dataset.from_frames(kr.testing.example_program(), facts=facts, labels=labels)
+    >>> known_at(data, "2024-01-15")
+    Dataset(0 Node, 2 Pay, 3 Colour, 0 Group; 2 facts, 1 labels, 1 held back)
     """
     for predicate, table in data.labels.items():
         if any(data.program.clock_of(sort) for sort in data.program.sorts_of(predicate)):
@@ -196,6 +207,10 @@ def folds(
 
     Raises:
         DataError: KR519 for a kind that does not exist or does not apply, or ``k`` below 2.
+
+    >>> import knowreason as kr
+    >>> np.bincount(folds(kr.testing.example_data(nodes=12), "Bad", k=2))
+    array([3, 3])
     """
     if k < 2:
         raise DataError(f"{k} folds: at least 2 are needed", code="KR519")

@@ -27,13 +27,11 @@ class FlatRows:
         parameter: ``int64[m]``, ``-1`` for a hard row.
         value: ``float64[m]``.
         starts: ``int64[g + 1]``, where each group's rows start.
-        rule: ``int64[g]`` label of each group.
     """
 
     parameter: NDArray[np.int64]
     value: NDArray[np.float64]
     starts: NDArray[np.int64]
-    rule: NDArray[np.int64]
 
     @staticmethod
     def of(graph: FactorGraph) -> FlatRows:
@@ -43,7 +41,6 @@ class FlatRows:
             np.concatenate([np.zeros(0, np.int64), *(part.parameters() for part in parts)]),
             np.concatenate([np.zeros(0), *(part.values() for part in parts)]),
             offsets_of(np.array([part.rows for part in parts], dtype=np.int64)),
-            np.array([part.rule for part in parts], dtype=np.int64),
         )
 
     def weights(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:

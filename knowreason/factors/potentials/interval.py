@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, array, offsets_of, owners, tensor
 from knowreason.factors.factor_graph import FALSE, OPEN, TRUE
-from knowreason.factors.ground_factors import INTERVAL, GroundFactors
+from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.potentials.interval_nodes import ClauseNodes, CountNodes
 from knowreason.factors.potentials.literal_counts import remaining_interval
 from knowreason.factors.potentials.potential import Forced, Potential
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 class Interval(Potential):
     """1 where ``lower <= number of true literals <= upper``, else 0."""
 
-    name = INTERVAL
     listed_up_to = 4  # longer clauses and counts are cheaper by counting than as tables
 
     def of_score(

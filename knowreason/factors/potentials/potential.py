@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from knowreason.errors import InferenceError
 from knowreason.factors.arrays import Array, array, tensor
-from knowreason.factors.ground_factors import TABLE, GroundFactors
+from knowreason.factors.ground_factors import INTERVAL, TABLE, GroundFactors
+from knowreason.registry import Registry
 from knowreason.row_keys import distinct_rows
 
 if TYPE_CHECKING:
@@ -52,11 +54,9 @@ class Potential(ABC):
     """A kind of ground factor.
 
     Attributes:
-        name: what :attr:`~knowreason.factors.GroundFactors.potential` calls it.
         listed_up_to: atoms of a row up to which exact engines list its states.
     """
 
-    name: ClassVar[str]
     listed_up_to: ClassVar[int] = LONGEST
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Potential(ABC):
         longest = int(np.diff(factors.row_offsets).max(initial=0))
         if longest > LONGEST:
             raise InferenceError(
-                f"a factor of potential `{self.name}` over {longest} atoms is too wide for a table",
+                f"potential `{factors.potential}` over {longest} atoms is too wide for a table",
                 code="KR705",
             )
         for pattern in self.patterns(factors, longest):
@@ -196,14 +196,21 @@ class Potential(ABC):
         return columns or [np.zeros(factors.rows, dtype=np.int64)]
 
 
-_POTENTIALS: dict[str, Potential] = {}
+POTENTIALS: Registry[type[Potential]] = Registry(
+    "potential",
+    "knowreason.potentials",
+    lazy={
+        INTERVAL: "knowreason.factors.potentials.interval:Interval",
+        TABLE: "knowreason.factors.potentials.table:Table",
+    },
+)
 
 
-def register_potential(potential: Potential) -> None:
-    """Adds a potential, or replaces the one of its name."""
-    _POTENTIALS[potential.name] = potential
+@cache
+def _made(name: str) -> Potential:
+    return POTENTIALS[name]()
 
 
 def potential_of(factors: GroundFactors) -> Potential:
     """The potential of some ground factors."""
-    return _POTENTIALS[factors.potential]
+    return _made(factors.potential)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array, array, tensor
 from knowreason.factors.factor_graph import OPEN
-from knowreason.factors.ground_factors import TABLE, GroundFactors
+from knowreason.factors.ground_factors import GroundFactors
 from knowreason.factors.potentials.potential import Forced, Potential
 from knowreason.factors.reduction import Reduction, columns, rows_by_state
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 class Table(Potential):
     """The value at the index whose bit ``j`` is the truth of the atom of column ``j``."""
-
-    name = TABLE
 
     def of_score(
         self, factors: GroundFactors, score: NDArray[np.int64], rows: Array | slice

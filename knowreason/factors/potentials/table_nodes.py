@@ -71,13 +71,13 @@ class TableNodes(FactorNodes):
         """The given rows alone."""
         return TableNodes.of(self.source.take(rows))
 
-    def energies(self, weights: Tensor | None, rows: Tensor | slice, device: Any) -> Tensor:
+    def energies(self, weights: Tensor | None, rows: slice, device: Any) -> Tensor:
         """``float64[m, 2**k]`` log-potentials of chosen rows, excluded states not marked."""
         if weights is None:
             return torch.zeros((1, self.tables.shape[1]), dtype=torch.float64, device=device)
         tables = torch.from_numpy(self.tables).to(device)
         if len(self.tables) > 1:
-            tables = tables[torch.from_numpy(self.table_id).to(device)[rows]]
+            tables = tables[torch.from_numpy(self.table_id[rows]).to(device)]
         return weights[rows][:, None] * tables
 
     def excluded(self, rows: Array | slice) -> NDArray[np.bool_]:
@@ -120,12 +120,12 @@ class TableNodes(FactorNodes):
             torch.from_numpy(excluded).to(device) if excluded.any() else None,
         )
 
-    def feature_mean(self, chances: Tensor, rows: Tensor) -> Tensor:
+    def feature_mean(self, chances: Tensor, rows: slice) -> Tensor:
         """What ``collect`` takes, from ``float64[m, 2**k]`` chances of states."""
         tables = torch.from_numpy(self.tables).to(chances)
         if len(self.tables) == 1:
             return chances @ tables[0]
-        return (chances * tables[torch.from_numpy(self.table_id).to(rows.device)[rows]]).sum(1)
+        return (chances * tables[torch.from_numpy(self.table_id[rows]).to(tables.device)]).sum(1)
 
     def add_linear(self, program: LinearRows, weights: Array | None) -> None:
         """Excluded states as clauses; tables with one odd state as a clause; else the polytope."""
@@ -222,7 +222,7 @@ class MergedNodes(TableNodes):
         features: Tensor = self.source.features(mean, total.shape[0])
         return total + features
 
-    def energies(self, weights: Tensor | None, rows: Tensor | slice, device: Any) -> Tensor:
+    def energies(self, weights: Tensor | None, rows: slice, device: Any) -> Tensor:
         """The log-potentials."""
         assert weights is not None
         return weights[rows]
@@ -232,7 +232,7 @@ class MergedNodes(TableNodes):
         forbidden: NDArray[np.bool_] = self.source.forbidden[rows]
         return forbidden
 
-    def feature_mean(self, chances: Tensor, rows: Tensor) -> Tensor:
+    def feature_mean(self, chances: Tensor, rows: slice) -> Tensor:
         """The chances."""
         return chances
 
@@ -269,27 +269,27 @@ class TableBucket(NodeBucket):
                 cavity[self.edges[part]], self._energy(weights, part, cavity)
             )
             log_z.append(normaliser)
-            mean.append(self.nodes.feature_mean(chances, self.rows[part]))
+            mean.append(self.nodes.feature_mean(chances, part))
         return torch.cat(log_z), torch.cat(mean)
 
     def mean(self, true: Tensor, false: Tensor) -> Tensor:
         """Mean of the table or chance of every state."""
         return self.nodes.feature_mean(
-            table_chances(true[self.edges], false[self.edges]), self.rows
+            table_chances(true[self.edges], false[self.edges]), slice(None)
         )
 
     def gain(self, mean: Tensor, weights: Tensor | None, hard_weight: float) -> Tensor:
         """Log-potentials times chances, less what excluded states cost."""
         if mean.dim() == 1:
-            return hard_weight * (mean - 1) if weights is None else weights[self.rows] * mean
+            return hard_weight * (mean - 1) if weights is None else weights * mean
         assert weights is not None
-        total = (weights[self.rows] * mean).sum(1)
+        total = (weights * mean).sum(1)
         if self.forbidden is None:
             return total
         return total - hard_weight * (self.forbidden * mean).sum(1)
 
     def _energy(self, weights: Tensor | None, part: slice, like: Tensor) -> Tensor:
-        energy = self.nodes.energies(weights, self.rows[part], like.device)
+        energy = self.nodes.energies(weights, part, like.device)
         if self.forbidden is None:
             return energy
         mask = self.forbidden if len(self.forbidden) == 1 else self.forbidden[part]

@@ -37,6 +37,7 @@ from knowreason.grounding.relational.term_sql import (
     literal,
     named,
     operation,
+    union,
 )
 from knowreason.grounding.relational.time_bands import Band, band_of, bucketed
 from knowreason.logic import (
@@ -329,10 +330,7 @@ class Conjunction:
             inner.satisfy(branch)
             outputs = {f"a{i}": inner.columns[v.name] for i, v in enumerate(variables)}
             queries.append(inner.select(outputs, distinct=True))
-        union = queries[0]
-        for query in queries[1:]:
-            union = exp.union(union, query, distinct=True, copy=False)
-        self.join_table(exp.Subquery(this=union), variables)
+        self.join_table(exp.Subquery(this=union(queries)), variables)
 
     def _atom(self, atom: Atom) -> exp.Expr:
         child = self.child()

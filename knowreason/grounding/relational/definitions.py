@@ -11,7 +11,7 @@ from knowreason.grounding.plan.label_aggregates import over_known_labels
 from knowreason.grounding.relational.conjunctive_query import Conjunction
 from knowreason.grounding.relational.query_protocols import Tables
 from knowreason.grounding.relational.recursion import mentions, recursive_query, row_columns
-from knowreason.grounding.relational.term_sql import aliased, column, known
+from knowreason.grounding.relational.term_sql import aliased, column, known, union
 from knowreason.logic import (
     Aggregate,
     And,
@@ -76,10 +76,7 @@ def predicate_query(
         conjunction.satisfy(_unbound(branch, names), parameters)
         outputs = row_columns(conjunction, parameters)
         queries.append(conjunction.select(outputs, distinct=True))
-    union = queries[0]
-    for query in queries[1:]:
-        union = exp.union(union, query, distinct=True, copy=False)
-    return union
+    return union(queries)
 
 
 def _branches(formula: Formula) -> tuple[Formula, ...]:

@@ -18,7 +18,7 @@ from knowreason.data.id_tables import TRUTH, argument_names
 from knowreason.errors import GroundingError
 from knowreason.grounding.relational.conjunctive_query import Conjunction
 from knowreason.grounding.relational.query_protocols import Tables
-from knowreason.grounding.relational.term_sql import aliased, column, named
+from knowreason.grounding.relational.term_sql import aliased, column, named, union
 from knowreason.logic import And, Atom, Definition, Exists, Formula, Or, Truth, Variable
 from knowreason.logic.traversal import substitute, walk
 
@@ -39,7 +39,7 @@ def recursive_query(relations: Tables, definition: Definition, body: Formula) ->
     unfolded = _unfolded(body, definition.name, count())
     base = [branch for branch in unfolded if not _own(branch, definition.name)]
     steps = [branch for branch in unfolded if _own(branch, definition.name)]
-    start = _union([_rows(relations, definition, b) for b in base or [(Truth(False),)]])
+    start = union([_rows(relations, definition, b) for b in base or [(Truth(False),)]])
     if all(len(_own(branch, definition.name)) == 1 for branch in steps):
         return _recursive(relations, definition, start, steps)
     return _rounds(relations, definition, start, steps)
@@ -88,19 +88,12 @@ def _names(arity: int) -> list[str]:
     return argument_names(arity) or [TRUTH]
 
 
-def _union(queries: list[exp.Select]) -> exp.Query:
-    union: exp.Query = queries[0]
-    for query in queries[1:]:
-        union = exp.union(union, query, distinct=True, copy=False)
-    return union
-
-
 def _recursive(
     relations: Tables, definition: Definition, start: exp.Query, steps: list[Branch]
 ) -> exp.Query:
     growing = relations.fresh_table(definition.name)
     with relations.standing_for(definition.name, growing):
-        following = _union([_rows(relations, definition, branch) for branch in steps])
+        following = union([_rows(relations, definition, branch) for branch in steps])
     names = [exp.to_identifier(n, quoted=True) for n in _names(len(definition.parameters))]
     whole = exp.union(start, exp.Subquery(this=following), distinct=True, copy=False)
     query = exp.select(exp.Star()).from_(growing.copy())
@@ -123,7 +116,7 @@ def _rounds(
             relations.standing_for(name, everything),
             relations.standing_for(latest_name, latest),
         ):
-            derived = _union([_rows(relations, definition, branch) for branch in variants])
+            derived = union([_rows(relations, definition, branch) for branch in variants])
         alias = "found"
         own = {name: column(alias, name) for name in _names(len(definition.parameters))}
         new = exp.except_(named(own).from_(aliased(derived, alias)), _all_rows(everything))

@@ -8,6 +8,7 @@ logic is the language's.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlglot import exp
@@ -79,6 +80,13 @@ def known(expression: exp.Expr) -> exp.Expr:
 def named(outputs: Mapping[str, exp.Expr]) -> exp.Select:
     """``SELECT expression AS name, ..``, quoted."""
     return exp.select(*(exp.alias_(e.copy(), n, quoted=True) for n, e in outputs.items()))
+
+
+def union(queries: Sequence[exp.Query]) -> exp.Query:
+    """The distinct rows of at least one query."""
+    return functools.reduce(
+        lambda above, below: exp.union(above, below, distinct=True, copy=False), queries
+    )
 
 
 def aliased(source: exp.Expr, alias: str) -> exp.Expr:

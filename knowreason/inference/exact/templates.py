@@ -147,7 +147,7 @@ class TemplateSolver:
     def parts(self, copies: int = 1) -> Iterator[slice]:
         """Slices of the stack whose energies, times ``copies``, are held at once."""
         most = _CHUNK_ENTRIES if self.device.type == "cpu" else _CHUNK_ENTRIES_GPU
-        step = max(1, most // max(1, self.table.shape[1] * copies))
+        step = max(1, most // (self.table.shape[1] * copies))
         for start in range(0, len(self.stack.components), step):
             yield slice(start, start + step)
 

@@ -20,10 +20,7 @@ from knowreason.factors.arrays import array, entries_of, offsets_of, owners
 from knowreason.factors.canonical import canonical
 from knowreason.factors.potentials import potential_of
 from knowreason.factors.potentials.factor_nodes import FactorNodes
-from knowreason.factors.potentials.odds_domain import LIMIT
 from knowreason.factors.potentials.table_nodes import MergedNodes
-
-__all__ = ["LIMIT", "BlockLayout", "MessageGraph", "assemble", "layout", "shared_blocks"]
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,16 @@ from knowreason.logic import Value
 
 @dataclass(frozen=True)
 class Facts:
-    """What a facts file says.
+    """Ground atoms and attribute values of a facts file.
 
     Attributes:
         atoms: predicate, names of the things, whether it holds, and where it stands.
         values: attribute, names of the things, value (times and durations in microseconds,
             things as text), and where it stands.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_facts(kr.testing.example_program(), 'size("a") = 3').values[0][:3]
+    ('size', ('a',), 3)
     """
 
     atoms: tuple[tuple[str, tuple[str, ...], bool, Span], ...] = ()

@@ -14,7 +14,7 @@ from knowreason.lang.lint.logical_lint import contradictions, repetitions, truth
 from knowreason.lang.lint.rule_lint import groups, lonely_variables, swaps
 from knowreason.lang.lint.rule_shapes import Shape, shape_of
 from knowreason.logic.propositional_form import Leaves
-from knowreason.logic.traversal import children
+from knowreason.logic.traversal import names_in
 
 _WORD = re.compile(r"\w+")
 
@@ -174,17 +174,3 @@ def _decided(shapes: list[Shape]) -> Iterator[Diagnostic]:
                 "the data decide it, so it has no effect",
                 help="a `query` or a `latent` predicate has to stand in it",
             )
-
-
-def names_in(node: Any) -> set[str]:
-    """Predicates, attributes and parameters that a formula or term mentions."""
-    mentioned: set[str] = set()
-    pending = [node]
-    while pending:
-        here = pending.pop()
-        if isinstance(here, lg.Atom):
-            mentioned.add(here.predicate)
-        elif isinstance(here, lg.AttributeTerm | lg.ParameterTerm):
-            mentioned.add(here.name)
-        pending.extend(children(here))
-    return mentioned

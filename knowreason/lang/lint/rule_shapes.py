@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from knowreason import logic as lg
 from knowreason.logic.propositional_form import Leaves, Literal, clause
-from knowreason.logic.traversal import children
+from knowreason.logic.traversal import names_in, walk
 
 
 @dataclass(frozen=True)
@@ -41,26 +42,15 @@ class Shape:
 
 def shape_of(rule: lg.Rule, unknown: frozenset[str], leaves: Leaves) -> Shape:
     """What stands in a rule; ``unknown`` are the query and latent predicates."""
-    names: set[str] = set()
-    uses: Counter[str] = Counter()
-    _look(rule.formula, names, uses)
-    weighed: Counter[str] = Counter(variable.name for variable in rule.weight.per)
-    if rule.weight.feature is not None:
-        _look(rule.weight.feature, names, weighed)
-    literals = clause(rule.formula, leaves)
+    formula, feature = rule.formula, rule.weight.feature
+    names = names_in(formula) | (set() if feature is None else names_in(feature))
+    weighed = {variable.name for variable in rule.weight.per}
+    weighed |= set() if feature is None else set(_variables(feature))
+    literals = clause(formula, leaves)
     disjuncts = None if literals is None else tuple(literals)
+    uses = Counter(_variables(formula))
     return Shape(rule, frozenset(names), unknown & names, uses, frozenset(weighed), disjuncts)
 
 
-def _look(node: lg.Term | lg.Formula, names: set[str], uses: Counter[str]) -> None:
-    pending = [node]
-    while pending:
-        here = pending.pop()
-        if isinstance(here, lg.Variable):
-            uses[here.name] += 1
-        elif not isinstance(here, lg.Constant):
-            if isinstance(here, lg.Atom):
-                names.add(here.predicate)
-            elif isinstance(here, lg.AttributeTerm | lg.ParameterTerm):
-                names.add(here.name)
-            pending.extend(children(here))
+def _variables(node: lg.Term | lg.Formula) -> Iterator[str]:
+    return (here.name for here in walk(node) if isinstance(here, lg.Variable))

@@ -37,6 +37,9 @@ class Calibration:
         slope, intercept: of the linear map, used where there are no knots.
         knots, levels: scores and what they become, linear in between, flat outside.
         note: what was assumed or found, one sentence.
+
+    >>> Calibration("platt", slope=2.0, intercept=-1.0)(np.array([0.0, 1.5]))
+    array([-1.,  2.])
     """
 
     method: str = "none"

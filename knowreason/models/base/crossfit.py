@@ -57,6 +57,12 @@ class CrossFit:
         report: sentences about folds, calibration and the fit.
         refitting: Kolmogorov distance of the final model's ratios from the out-of-fold ones
             on the same rows: scores move that far by fitting on other labels alone.
+
+    >>> import knowreason as kr
+    >>> data = kr.testing.example_data()
+    >>> found = cross_fit(lambda: kr.models.make("column", {"column": "p"}), data, "Bad")
+    >>> int(found.out_of_fold.sum()), found.predict(data).llr.shape
+    (60, (120,))
     """
 
     output: ModelOutput
@@ -86,7 +92,7 @@ def cross_fit(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CrossFit:
-    """Fit one model a fold and one on all labels.
+    """A model fitted on all labels, and out-of-fold log-likelihood ratios of one a fold.
 
     Args:
         make: gives a new, unfitted model.
@@ -106,6 +112,11 @@ def cross_fit(
     Returns:
         Everything the reasoner and ``predict`` need. Without labels there are no folds,
         and the model must need none.
+
+    >>> import knowreason as kr
+    >>> data = kr.testing.example_data()
+    >>> cross_fit(lambda: kr.models.make("column", {"column": "p"}), data, "Bad").calibration.method
+    'platt'
     """
     rows = rows_of(data, predicate)
     labels = LabelRows.of(data, rows, folds, kind, seed)
@@ -140,7 +151,14 @@ def predicted(
     name: str,
     calibration: Calibration | None = None,
 ) -> ModelOutput:
-    """Ratios of a fitted model on any data, through a calibration of ratios."""
+    """Log-likelihood ratios of a fitted model on any data, calibrated.
+
+    >>> import knowreason as kr
+    >>> data = kr.testing.example_data()
+    >>> model = kr.models.make("column", {"column": "p"}).fit(data, "Bad")
+    >>> predicted(model, data, "Bad", name="column").llr.shape
+    (120,)
+    """
     rows = rows_of(data, predicate)
     log_odds, spread = model.log_odds_and_spread(data, predicate)
     ratios = calibrated(

@@ -17,7 +17,7 @@ DENSE_CATEGORIES = 32
 
 @dataclass(frozen=True)
 class Encoder:
-    """What was learned of each column from the training rows.
+    """Means, scales and categories of feature columns, fitted on training rows.
 
     Attributes:
         names: columns, in order; others are ignored, absent ones are missing.
@@ -25,6 +25,11 @@ class Encoder:
         indicators: numeric columns that had missing values: they get an indicator.
         categories: by column, its kept texts, most frequent first; ``None`` for numbers.
             Texts, not codes: another data set may number them differently.
+
+    >>> import knowreason as kr
+    >>> encoder = Encoder.fit(kr.testing.example_data().features["Node"])
+    >>> encoder.names, encoder.categories[3]
+    (('one', 'two', 'hue', 'sort'), ('x', 'y', 'z'))
     """
 
     names: tuple[str, ...]

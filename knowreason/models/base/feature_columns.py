@@ -72,6 +72,11 @@ def columns_of(
     Raises:
         ModelError: KR810 for a name that is nothing of a row, KR811 for an infinite value,
             naming row and column.
+
+    >>> import knowreason as kr
+    >>> data = kr.testing.example_data()
+    >>> columns_of(data, kr.models.rows_of(data, "Bad"), ("hue", "size")).names
+    ('hue', 'size')
     """
     defined = {definition.name for definition in data.program.definitions}
     evaluated(data, [name for name in features or () if name in defined])

@@ -29,6 +29,11 @@ class LabelledModel(KnowledgeModel):
 
     Labels of one kind only make a constant model, which says the base rate and so, as a
     ratio, nothing. States without a label keep their smoothed base rate.
+
+    >>> import knowreason as kr
+    >>> model = kr.models.make("sklearn", {"estimator": "logistic"})
+    >>> model.fit(kr.testing.example_data(), "Bad").states_
+    (0, 1)
     """
 
     states_: tuple[int, ...] = ()

@@ -78,7 +78,12 @@ def _option_types(model: type[KnowledgeModel]) -> dict[str, object]:
         declared = dict(vars(base).get("__annotations__", {}))
         if "__init__" in vars(base) and "__dataclass_fields__" not in vars(base):
             declared |= getattr(vars(base)["__init__"], "__annotations__", {})
-        options = {name: hint for name, hint in declared.items() if name in table}
+        options = {
+            name: hint
+            for name, hint in declared.items()
+            if name in table
+            and "ClassVar" not in str(hint)  # an option of that name is another thing
+        }
         holder = types.SimpleNamespace(__annotations__=options)
         space = vars(sys.modules[base.__module__])
         hints |= get_type_hints(holder, globalns=space, include_extras=True)

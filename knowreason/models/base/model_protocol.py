@@ -23,12 +23,18 @@ Level = Literal["node", "edge", "graph", "tuple"]
 
 @dataclass(frozen=True)
 class ModelState:
-    """Everything a fitted model has learned, ready for safetensors, JSON and skops.
+    """The fitted attributes of a model, ready for safetensors, JSON and skops.
 
     Attributes:
         arrays: by name, any numpy dtype safetensors knows.
         values: plain JSON values by name.
         estimators: scikit-learn estimators by name.
+
+    >>> import knowreason as kr
+    >>> data = kr.testing.example_data()
+    >>> model = kr.models.make("column", {"column": "p"}).fit(data, "Bad")
+    >>> sorted(model.state().values)
+    ['base_rate_', 'calibration_', 'report_']
     """
 
     arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
@@ -37,7 +43,7 @@ class ModelState:
 
 
 class KnowledgeModel(ABC):
-    """Turns data into log-odds for the ground atoms of a predicate.
+    """A model that gives log-odds for the ground atoms of a predicate.
 
     The constructor stores its options under their own names and does nothing else, as in
     scikit-learn (``@dataclass(eq=False, repr=False)`` writes one); what ``fit`` learns ends in
@@ -54,6 +60,16 @@ class KnowledgeModel(ABC):
         base_rate_: share of true atoms in the training data, ``float64[K]`` over the
             states of a functional predicate.
         report_: sentences about the fit (assumptions, early stopping ...).
+
+    >>> import knowreason as kr
+    >>> class Half(KnowledgeModel):
+    ...     def fit(self, data, predicate, *, progress=None):
+    ...         return self
+    ...     def log_odds(self, data, predicate):
+    ...         return np.zeros(kr.models.atoms_of(data, predicate).count, np.float32)
+    >>> data = kr.testing.example_data()
+    >>> Half().fit(data, "Bad").log_odds(data, "Bad").shape
+    (120,)
     """
 
     registered_as: ClassVar[str] = ""

@@ -40,6 +40,11 @@ def register(name: str) -> Callable[[M], M]:
 
     Raises:
         ValueError: when the name is taken.
+
+    >>> register("trees")(KnowledgeModel)
+    Traceback (most recent call last):
+        ...
+    ValueError: a model named `trees` is built in
     """
 
     def add(model: M) -> M:
@@ -68,6 +73,9 @@ def make(
         ModelError: KR802 for an option the model does not have, KR803 for a value that
             does not fit the option, KR804 for too many positional options, KR861 for a number
             out of range.
+
+    >>> make("column", {"column": "p", "kind": "log_odds"}).kind
+    'log_odds'
     """
     if isinstance(what, KnowledgeModel):
         call_options = {name: _copied(value) for name, value in options_of(what).items()}

@@ -36,6 +36,15 @@ def save_model(model: KnowledgeModel, folder: Path | str) -> None:
 
     Raises:
         ModelError: KR840 for an option that is no plain value, such as a function.
+
+    >>> import knowreason as kr
+    >>> import tempfile
+    >>> data = kr.testing.example_data()
+    >>> model = kr.models.make("column", {"column": "p"}).fit(data, "Bad")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(model, folder)
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['arrays.safetensors', 'model.json']
     """
     import skops.io
     from safetensors.numpy import save_file
@@ -59,7 +68,7 @@ def save_model(model: KnowledgeModel, folder: Path | str) -> None:
 
 
 def load_model(folder: Path | str, trusted: tuple[str, ...] = ()) -> KnowledgeModel:
-    """Read a fitted model.
+    """The fitted model stored in a folder.
 
     Args:
         folder: where :func:`save_model` wrote it.
@@ -68,6 +77,15 @@ def load_model(folder: Path | str, trusted: tuple[str, ...] = ()) -> KnowledgeMo
     Raises:
         ModelError: KR841 for a folder that holds no model of this format, KR842 for an
             estimator with types that are not trusted.
+
+    >>> import knowreason as kr
+    >>> import tempfile
+    >>> data = kr.testing.example_data()
+    >>> model = kr.models.make("column", {"column": "p"}).fit(data, "Bad")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(model, folder)
+    ...     load_model(folder).column
+    'p'
     """
     import skops.io
     from safetensors.numpy import load_file

@@ -42,6 +42,11 @@ class PredicateRows:
         row_of_atom: ``int64[n_atoms]``.
         state_of_atom: ``int32[n_atoms]``, 0 throughout for a Boolean predicate.
         asked: ``bool[n]``, rows about things in the scope of the data; all where ``None``.
+
+    >>> import knowreason as kr
+    >>> rows = rows_of(kr.testing.example_data(nodes=8), "Has")
+    >>> rows.count, rows.classes, rows.states
+    (8, ('red', 'green', 'blue'), 3)
     """
 
     predicate: str
@@ -143,6 +148,13 @@ def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
 
     Raises:
         ModelError: KR805 for a predicate that is not open.
+
+    >>> import knowreason as kr
+    >>> atoms_of(kr.testing.example_data(nodes=3), "Has").arguments[:4]
+    array([[0, 0],
+           [0, 1],
+           [0, 2],
+           [1, 0]], dtype=int32)
     """
     from knowreason.grounding.atom_numbering import open_atoms
 
@@ -162,6 +174,10 @@ def rows_of(data: Dataset, predicate: str) -> PredicateRows:
     Raises:
         ModelError: KR805 for a predicate that is not open, KR806 for more states than a
             model can choose among.
+
+    >>> import knowreason as kr
+    >>> rows_of(kr.testing.example_data(nodes=8), "Bad").labels
+    array([ 1,  0,  0,  0, -1, -1, -1, -1], dtype=int32)
     """
     span = atoms_of(data, predicate)
     declared = data.program.predicate(predicate)

@@ -20,13 +20,18 @@ def energies_figure(
     contrast: NDArray[np.floating],
     title: str = "Energies over training",
 ) -> Figure:
-    """Medians with bands from quarter to quarter and from 5 to 95 %; the contrast below.
+    """A figure of median energies with their 50 and 90 % bands; the contrast below.
 
     Args:
         steps: ``int[t]``, gradient steps.
         observed, perturbed: ``float[t, 5]``, quantiles 5, 25, 50, 75 and 95 % of the energies.
         contrast: ``float[t]``, share of perturbed ego-subgraphs with the higher energy.
         title: above the picture.
+
+    >>> levels = np.arange(10.0).reshape(2, 5)
+    >>> figure = energies_figure(np.array([0, 1]), levels, levels + 1, np.array([0.5, 0.9]))
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['energy', 'told apart']
     """
     figure, axes = new_figure(6.4, 4.6)
     axes.remove()
