@@ -15,7 +15,6 @@ from knowreason.factors.canonical import canonical
 from knowreason.factors.components.connected import components, log2_states, subgraph
 from knowreason.factors.condition import clamp, condition, rule_name
 from knowreason.factors.energy import features, log_score
-from knowreason.factors.potentials import potential_of
 from knowreason.factors.potentials.literal_counts import (
     count_limit,
     literal_lists,
@@ -356,4 +355,3 @@ def test_hard_tables_decide_by_row(k):
     assert decided[6] == -1
     folded = condition(graph_of(part))
     assert folded.factors == ()
-    assert potential_of(part).name == "table"
