@@ -36,9 +36,9 @@ class _Digit:
         """The key with the column as its next digit; ``key`` is overwritten."""
         lost = None
         if self.prefixes is not None:
-            key = _places(self.prefixes, key)
+            key = places_of(self.prefixes, key)
         if self.values is not None:
-            column = _places(self.values, column)
+            column = places_of(self.values, column)
             lost = column < 0
         key *= self.size
         key += column
@@ -161,7 +161,7 @@ def locate(known: Integers, wanted: Integers) -> Keys:
     asked = keys(wanted.T, len(wanted))
     asked[~keys.inside(wanted.T, len(wanted))] = UNKNOWN
     order = np.argsort(of_known, kind="stable")
-    place = _places(of_known[order], asked)
+    place = places_of(of_known[order], asked)
     return np.where(place < 0, UNKNOWN, order[place])
 
 
@@ -172,7 +172,7 @@ def _range(column: Integers) -> tuple[int, int]:
     return low, int(column.max()) - low + 1
 
 
-def _places(ordered: Integers, wanted: Integers) -> Keys:
+def places_of(ordered: Integers, wanted: Integers) -> Keys:
     """First place of each wanted value among ordered ones, -1 where it is not there."""
     if not len(ordered):
         return np.full(len(wanted), UNKNOWN, np.int64)

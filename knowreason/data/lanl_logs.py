@@ -118,22 +118,6 @@ def events(
     return _finished(table, labelled=redteam is not None)
 
 
-def read_redteam(path: str | PathLike[str]) -> pa.Table:
-    """``redteam.txt[.gz]`` in order of time, columns :data:`REDTEAM`.
-
-    Raises:
-        DataError: KR527, KR501 as :func:`events`.
-    """
-    import duckdb
-
-    with duckdb.connect() as connection:
-        _bind(connection, "redteam", path, REDTEAM)
-        try:
-            return connection.sql("SELECT * FROM redteam ORDER BY ALL").to_arrow_table()
-        except duckdb.Error as error:
-            raise _wrong_line(error, path, path) from error
-
-
 def write_log(
     folder: str | PathLike[str], tables: Mapping[str, pa.Table], *, packed: bool = True
 ) -> tuple[Path, Path]:

@@ -22,7 +22,7 @@ from knowreason.factors import FALSE, OPEN, TRUE, AtomSpan, AtomTable
 from knowreason.factors.arrays import owners
 from knowreason.grounding.relational.database import Relations
 from knowreason.logic import Predicate, Program
-from knowreason.row_keys import RowKeys, distinct_rows
+from knowreason.row_keys import RowKeys, distinct_rows, places_of
 
 DEFAULT_LIMIT = 50_000_000  # rows of one rule, atoms of one predicate
 _DENSE = 1 << 24  # combinations whose places are kept one by one
@@ -180,10 +180,8 @@ class Numbering:
         wanted = makes([columns[i] for i in order], rows)
         if predicate in self.places:
             return np.where(wanted >= 0, self.places[predicate][wanted], -1)
-        place = np.searchsorted(known, wanted)
-        place[place == len(known)] = 0
-        found = known[place] == wanted if len(known) else np.zeros(len(wanted), bool)
-        return np.where(found, place + span.start, -1).astype(np.int32)
+        place = places_of(known, wanted)
+        return np.where(place >= 0, place + span.start, -1).astype(np.int32)
 
 
 def atom_values(

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.metrics import roc_auc_score as auc
 
 import knowreason as kr
 from knowreason.data import Dataset, EdgeList
 from knowreason.errors import ModelError
 from knowreason.models import load_model, make, rows_of, save_model
-from knowreason.models.links.temporal_training import auc
 from knowreason.testing.example_world import example_data
 
 PROGRAM = """

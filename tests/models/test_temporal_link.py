@@ -6,13 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy import sparse
+from sklearn.metrics import roc_auc_score as auc
 
 import knowreason as kr
 from knowreason.data import Dataset, EdgeList
 from knowreason.errors import ModelError
 from knowreason.models import load_model, make, rows_of, save_model
 from knowreason.models.links.temporal_net import Sweep, chunks_of
-from knowreason.models.links.temporal_training import ActiveNodes, auc
+from knowreason.models.links.temporal_training import ActiveNodes
 from knowreason.models.links.timed_links import link_data
 from knowreason.testing.example_world import example_data
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.data.id_tables import as_matrix
 from knowreason.grounding.folding.auxiliary_atoms import Codes, Lists
 from knowreason.grounding.folding.column_files import ColumnStore, GrowingColumn
 from knowreason.row_keys import distinct_rows
@@ -43,11 +44,7 @@ class GroundingBatch:
 
     def substitution(self) -> NDArray[np.int32]:
         """``int32[m, variables]``."""
-        columns = self.things or ()
-        out = np.empty((self.rows, len(columns)), np.int32)
-        for i, column in enumerate(columns):
-            out[:, i] = column
-        return out
+        return as_matrix(self.things or (), self.rows)
 
 
 @dataclass

@@ -46,6 +46,22 @@ def side_by_side(tables: Sequence[FeatureTable]) -> FeatureTable:
     )
 
 
+def in_blocks(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """Rows one table under the other, columns side by side; missing in each other's rows."""
+    size = np.sum([table.values.shape for table in tables], axis=0)
+    values = np.full(size, np.nan, np.float32)
+    row = column = 0
+    for table in tables:
+        below, right = row + table.values.shape[0], column + table.values.shape[1]
+        values[row:below, column:right] = table.values
+        row, column = below, right
+    return FeatureTable(
+        tuple(name for table in tables for name in table.names),
+        values,
+        tuple(texts for table in tables for texts in table.categories),
+    )
+
+
 def renamed(table: FeatureTable, prefix: str) -> FeatureTable:
     """The same columns with a prefix to their names."""
     return replace(table, names=tuple(prefix + name for name in table.names))
@@ -93,25 +109,29 @@ def columns_of(
         parts += tables
     joined = side_by_side(parts)
     joined = joined.select(list(dict.fromkeys(joined.names)))  # "*" and a name again
-    refuse(data, rows, joined, np.isinf, "KR811", "infinite")
+    refuse(joined, np.isinf, "KR811", "infinite", lambda row: row_name(data, rows, row))
     return joined
 
 
 def refuse(
-    data: Dataset,
-    rows: PredicateRows,
     columns: FeatureTable,
     bad: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
     code: str,
     what: str,
+    name: Callable[[int], str] | None = None,
+    *,
+    of: str = "",
 ) -> None:
-    """Raise for the first ``bad`` value, naming its row and column."""
+    """Raise for the first ``bad`` value, naming its row and column.
+
+    ``name`` says what a row is, ``of`` what the columns are of.
+    """
     cells = np.argwhere(bad(columns.values))
     if len(cells):
         row, column = cells[0]
         raise ModelError(
-            f"column `{columns.names[column]}` is {what} in row {row + 1},"
-            f" {row_name(data, rows, row)} ({len(cells)} such values)",
+            f"column `{columns.names[column]}`{of} is {what} in row {row + 1}"
+            f"{', ' + name(int(row)) if name else ''} ({len(cells)} such values)",
             code=code,
         )
 

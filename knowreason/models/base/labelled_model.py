@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
 from knowreason.factors.model_output import LLR_LIMIT
-from knowreason.models.base.feature_columns import columns_of, refuse
+from knowreason.models.base.feature_columns import columns_of, refuse, row_name
 from knowreason.models.base.model_protocol import KnowledgeModel, Progress
 from knowreason.models.base.predicate_rows import PredicateRows, logit, rows_of
 
@@ -109,7 +109,7 @@ class LabelledModel(KnowledgeModel):
                 help='bind features, or name attributes and definitions: `features=["amount"]`',
             )
         if not self.takes_missing:
-            refuse(data, rows, columns, np.isnan, "KR814", "missing")
+            refuse(columns, np.isnan, "KR814", "missing", lambda row: row_name(data, rows, row))
         return columns
 
     @property

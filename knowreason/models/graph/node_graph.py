@@ -15,8 +15,10 @@ from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
 from knowreason.models.base.feature_columns import (
     feature_table,
+    in_blocks,
     no_columns,
     one_column,
+    refuse,
     renamed,
     side_by_side,
 )
@@ -208,21 +210,11 @@ def node_columns(data: Dataset, graph: NodeGraph) -> FeatureTable:
     Raises:
         ModelError: KR811 for an infinite value, naming thing and column.
     """
-    parts = [(domain, feature_table(data, domain)) for domain in graph.offsets]
-    width = sum(len(table.names) for _, table in parts)
-    values = np.full((graph.node_count, width), np.nan, np.float32)
-    names: tuple[str, ...] = ()
-    categories: tuple[tuple[str, ...] | None, ...] = ()
-    for domain, table in parts:
-        prefix = f"{domain}." if len(parts) > 1 else ""
+    tables = {domain: feature_table(data, domain) for domain in graph.offsets}
+    for domain, table in tables.items():
         _refuse_infinite(data, domain, table)
-        start = graph.offsets[domain]
-        values[start : start + len(table), len(names) : len(names) + len(table.names)] = (
-            table.values
-        )
-        names += tuple(prefix + name for name in table.names)
-        categories += table.categories
-    return FeatureTable(names, values, categories)
+    several = len(tables) > 1
+    return in_blocks([renamed(t, f"{domain}.") if several else t for domain, t in tables.items()])
 
 
 def node_inputs(
@@ -317,11 +309,5 @@ def _means(
 
 
 def _refuse_infinite(data: Dataset, domain: str, table: FeatureTable) -> None:
-    cells = np.argwhere(np.isinf(table.values))
-    if len(cells):
-        thing, column = cells[0]
-        raise ModelError(
-            f"column `{table.names[column]}` is infinite in row {thing + 1}, {domain}"
-            f' "{data.vocabularies[domain].name(thing)}" ({len(cells)} such values)',
-            code="KR811",
-        )
+    names = data.vocabularies[domain].name
+    refuse(table, np.isinf, "KR811", "infinite", lambda thing: f'{domain} "{names(thing)}"')

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -217,14 +217,5 @@ def _held_loss(sweep: Sweep, chunks: list[Chunk], asked: PairQueries) -> tuple[f
     logits = torch.cat([scores for _, scores in swept])
     truth = torch.cat([asked.truth[rows] for rows, _ in swept])
     loss = float(binary_cross_entropy_with_logits(logits, truth))
-    return loss, auc(truth.cpu().numpy() > 0, logits.cpu().numpy())
-
-
-def auc(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
-    """Area under the ROC curve by ranks; NaN where all are alike."""
-    positives = int(truth.sum())
-    others = len(truth) - positives
-    if not positives or not others:
-        return float("nan")
-    ranks = rankdata(scores)[truth].sum()
-    return float((ranks - positives * (positives + 1) / 2) / (positives * others))
+    both = 0 < truth.sum() < len(truth)
+    return loss, float(roc_auc_score(truth.cpu(), logits.cpu())) if both else np.nan

@@ -56,12 +56,6 @@ class Windows:
         """``int64[P]``: step of each pair."""
         return np.repeat(np.arange(self.steps), np.diff(self.offsets))
 
-    def step_at(self, time: NDArray[np.float64], width: float) -> NDArray[np.int64]:
-        """Number of windows that end at or before each time; all of them for NaN."""
-        number = np.floor(np.where(np.isnan(time), 0, time) / width).astype(np.int64)
-        step = np.searchsorted(self.numbers, number)
-        return np.where(np.isnan(time), self.steps, step)
-
 
 def window_width(window: str | float, links: LinkData) -> float:
     """Width of a window in units of the links' times.

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from knowreason.data.features import FeatureTable
 from knowreason.data.splits.clocks import LATEST, thing_values
 from knowreason.errors import ModelError
-from knowreason.models.base.feature_columns import no_columns, one_column, side_by_side
+from knowreason.models.base.feature_columns import (
+    in_blocks,
+    no_columns,
+    one_column,
+    refuse,
+    renamed,
+    side_by_side,
+)
 from knowreason.models.base.predicate_rows import PredicateRows
 from knowreason.models.graph.node_graph import NodeGraph, node_graph
 
@@ -113,33 +120,14 @@ def edge_columns(data: Dataset) -> FeatureTable:
     assert data.graph is not None
     relations = data.graph.relations
     for edges in relations:
-        _refuse_infinite(edges)
+        of = f" of the edges `{edges.name}`"
+        refuse(edges.features, np.isinf, "KR811", "infinite", of=of)
     if len(relations) == 1:
         return relations[0].features
-    ends = np.cumsum([0, *map(len, relations)])
-    width = sum(len(edges.features.names) for edges in relations)
-    values = np.full((ends[-1], width), np.nan, np.float32)
-    names: tuple[str, ...] = ()
-    categories: tuple[tuple[str, ...] | None, ...] = ()
-    for edges, begin, end in zip(relations, ends, ends[1:], strict=False):
-        table = edges.features
-        values[begin:end, len(names) : len(names) + len(table.names)] = table.values
-        names += tuple(f"{edges.name}.{name}" for name in table.names)
-        categories += table.categories
-    which = np.repeat(np.arange(len(relations)), np.diff(ends)).astype(float)
+    values = in_blocks([renamed(edges.features, f"{edges.name}.") for edges in relations])
+    which = np.repeat(np.arange(len(relations)), [len(edges) for edges in relations]).astype(float)
     kinds = one_column("relation", which, tuple(edges.name for edges in relations))
-    return side_by_side([FeatureTable(names, values, categories), kinds])
-
-
-def _refuse_infinite(edges: Edges) -> None:
-    cells = np.argwhere(np.isinf(edges.features.values))
-    if len(cells):
-        row, column = cells[0]
-        raise ModelError(
-            f"column `{edges.features.names[column]}` of the edges `{edges.name}` is infinite in"
-            f" row {row + 1} ({len(cells)} such values)",
-            code="KR811",
-        )
+    return side_by_side([values, kinds])
 
 
 def without_edges(data: Dataset) -> FeatureTable:
