@@ -45,7 +45,8 @@ class MarginalTable:
         return self.table.to_pandas()
 
     def __len__(self) -> int:
-        return self.table.num_rows
+        rows: int = self.table.num_rows
+        return rows
 
     def __str__(self) -> str:
         return str(self.table)
@@ -159,9 +160,13 @@ class Beliefs:
 def said(output: ModelOutput, span: AtomSpan) -> NDArray[np.float64]:
     """``float64[n]``: a model's own log-odds (log-probabilities, for a functional predicate)."""
     if np.ndim(output.base_rate) == 0 or span.functional_position is None:
-        return logit(output.base_rate) + output.llr.astype(np.float64)
+        log_odds: NDArray[np.float64] = logit(output.base_rate) + output.llr.astype(np.float64)
+        return log_odds
     state = span.arguments[:, span.functional_position]
-    return np.log(np.asarray(output.base_rate))[state] + output.llr.astype(np.float64)
+    log_probability: NDArray[np.float64] = np.log(np.asarray(output.base_rate))[
+        state
+    ] + output.llr.astype(np.float64)
+    return log_probability
 
 
 def in_scope(

@@ -152,7 +152,8 @@ class VocabularyBuilder:
 
     def outside(self, coded: Coded) -> NDArray[np.bool_]:
         """``bool[d]``: distinct names of a column that an enumerated domain does not have."""
-        return self.numbers(coded) == UNKNOWN
+        unknown: NDArray[np.bool_] = self.numbers(coded) == UNKNOWN
+        return unknown
 
     def first_in(self, coded: Coded) -> NDArray[np.bool_]:
         """``bool[d]``: distinct names that no column added before mentions."""

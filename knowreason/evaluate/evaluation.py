@@ -148,7 +148,8 @@ def block_of(
         codes = np.unique(values, return_inverse=True)[1]
     of_thing[id_columns(table)[0]] = codes
     span = grounding.span(predicate)
-    return of_thing[span.arguments[atoms - span.start, position]]
+    blocks: NDArray[np.int64] = of_thing[span.arguments[atoms - span.start, position]]
+    return blocks
 
 
 def slice_table(

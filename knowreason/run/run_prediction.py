@@ -68,7 +68,10 @@ def save_table(table: pa.Table, path: Path) -> None:
 
 
 def _writer(path: Path) -> Callable[[pa.Table, Path], None]:
-    writers = {".parquet": parquet.write_table, ".csv": csv.write_csv}
+    writers: dict[str, Callable[[pa.Table, Path], None]] = {
+        ".parquet": parquet.write_table,
+        ".csv": csv.write_csv,
+    }
     if path.suffix not in writers:
         raise ProjectError(f"`{path.name}`: results are written as .parquet or .csv", code="KR918")
     return writers[path.suffix]

@@ -171,7 +171,9 @@ def _names(domain: str, count: int, first: int) -> Vocabulary:
     return Vocabulary(domain, pa.array(names, pa.string()))
 
 
-def _table(*ids: NDArray[np.integer], value: NDArray | pa.Array | None = None) -> pa.Table:
+def _table(
+    *ids: NDArray[np.integer], value: NDArray[np.generic] | pa.Array | None = None
+) -> pa.Table:
     columns = {f"a{i}": pa.array(one.astype(np.int32)) for i, one in enumerate(ids)}
     if value is not None:
         columns["value"] = pa.array(value)

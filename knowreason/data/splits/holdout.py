@@ -334,7 +334,7 @@ def _settings(
 
 
 def _classes(data: EncodedTables, predicate: str, table: pa.Table) -> NDArray[np.int64]:
-    value = table.column(VALUE).to_numpy().astype(np.int64)
+    value: NDArray[np.int64] = table.column(VALUE).to_numpy().astype(np.int64)
     position = data.program.predicate(predicate).functional_position
     if position is None:
         return value

@@ -113,11 +113,15 @@ def _recent(key: NDArray[np.int64], moment: NDArray[np.int64]) -> NDArray[np.int
     time = key.astype(np.int64) * span + moment
     ordered = np.sort(time)
     first = np.searchsorted(ordered, np.maximum(time - WEEK, key.astype(np.int64) * span))
-    return np.searchsorted(ordered, time) - first
+    count: NDArray[np.int64] = np.searchsorted(ordered, time) - first
+    return count
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    return column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    codes: NDArray[np.int64] = (
+        column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    )
+    return codes
 
 
 def _account(people: pa.Table, start: int) -> pa.Table:

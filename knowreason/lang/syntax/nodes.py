@@ -18,7 +18,7 @@ LiteralKind = Choice["number", "duration", "string", "bool"]
 
 
 def _span() -> Span:
-    return field(default=None, compare=False, repr=False)  # type: ignore[return-value]
+    return field(default=None, compare=False, repr=False)  # type: ignore[return-value]  # a field
 
 
 def _start_of(span: Span, text: str) -> Span:
@@ -345,7 +345,7 @@ class Fact:
 
 def children(node: object) -> Iterator[object]:
     """The nodes directly below a node, in order."""
-    for item in fields(node):  # type: ignore[arg-type]
+    for item in fields(node):  # type: ignore[arg-type]  # nodes are dataclasses
         value = getattr(node, item.name)
         if isinstance(value, tuple):
             yield from value

@@ -314,5 +314,6 @@ def _as_kind(
 ) -> NDArray[np.int64] | NDArray[np.float64]:
     """Times in the number type of a column, rounded where it is whole."""
     if np.issubdtype(kind, np.integer):
-        return np.rint(time).astype(np.int64)
+        whole: NDArray[np.int64] = np.rint(time).astype(np.int64)
+        return whole
     return time.astype(np.float64)
