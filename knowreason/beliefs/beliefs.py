@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from knowreason.data import Dataset
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.errors import UnknownNameError, did_you_mean
 from knowreason.explanation import Explainer
 from knowreason.factors import OPEN, AtomSpan
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 class MarginalTable:
     """Marginals of one predicate: its arguments by name, ``probability``, ``log_odds``."""
 
-    table: pa.Table
+    table: ArrowTable
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self) -> ArrowTable:
         """As an Arrow table."""
         return self.table
 
@@ -45,8 +46,7 @@ class MarginalTable:
         return self.table.to_pandas()
 
     def __len__(self) -> int:
-        rows: int = self.table.num_rows
-        return rows
+        return self.table.num_rows
 
     def __str__(self) -> str:
         return str(self.table)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -140,7 +141,7 @@ def block_of(
     if declared.sorts[0] not in sorts:
         return None
     position = sorts.index(declared.sorts[0])
-    table = grounding.data.attributes[attribute]
+    table: pa.Table = grounding.data.attributes[attribute]
     values = table.column(VALUE).to_numpy(zero_copy_only=False)
     of_thing = np.full(grounding.data.count(declared.sorts[0]), -1, dtype=np.int64)
     codes = values.astype(np.int64) if np.issubdtype(values.dtype, np.integer) else None

@@ -110,7 +110,7 @@ def predict_run(
     name = predicate or only_query(beliefs.grounding.program)
     if most_probable:
         return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,))
-    table = beliefs.marginals(name, models=True).to_arrow()
+    table: pa.Table = beliefs.marginals(name, models=True).to_arrow()
     return Predictions(table.sort_by([("log_odds", "descending")]), (beliefs.info,))
 
 

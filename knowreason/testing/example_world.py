@@ -133,7 +133,7 @@ def with_value(data: Dataset, row: int, column: int, value: float) -> Dataset:
 
 def with_label_values(data: Dataset, predicate: str, values: NDArray[np.int8]) -> Dataset:
     """The same data with other visible labels, in the order of the label table."""
-    table = data.labels[predicate]
+    table: pa.Table = data.labels[predicate]
     table = table.set_column(table.num_columns - 1, "value", pa.array(values, pa.int8()))
     return replace(data, labels={**data.labels, predicate: table})
 

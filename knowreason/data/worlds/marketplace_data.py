@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.dataset import Dataset
 from knowreason.data.edges import EdgeList
 from knowreason.data.features import FeatureSource
@@ -28,7 +29,7 @@ LABELS = {
 Tables = Mapping[str, pa.Table]
 
 
-def snapshot(world: Tables, first: int, last: int) -> dict[str, pa.Table]:
+def snapshot(world: Tables, first: int, last: int) -> dict[str, ArrowTable]:
     """The world as seen on the days ``first .. last - 1``: nothing before, nothing after.
 
     Buyers, sellers and items that do not trade in it are not in it; days keep their numbers.
@@ -55,7 +56,7 @@ def bind(program: Program, world: Tables) -> Dataset:
     sellers. Nothing of ``truth`` is read.
     """
     trades = with_derived(world)
-    facts: dict[str, pa.Table] = {"Buys": trades.select(["id", "buyer", "seller", "device"])}
+    facts: dict[str, ArrowTable] = {"Buys": trades.select(["id", "buyer", "seller", "device"])}
     for attribute in program.attributes:
         if attribute.sorts == ("Transaction",):
             facts[attribute.name] = trades.select(["id", attribute.name])

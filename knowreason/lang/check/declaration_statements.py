@@ -99,7 +99,7 @@ def declare_predicate(
     if None in sorts or not is_capital(name.text):
         return None
     arguments = tuple(
-        lg.Argument(cast(str, sort), label, place.mark)  # type: ignore[arg-type]
+        lg.Argument(cast(str, sort), label, place.mark)
         for sort, label, place in zip(sorts, labels, statement.places, strict=True)
     )
     within = statement.within.text if statement.within else None

@@ -15,6 +15,7 @@ from knowreason.diagnostics import Span
 from knowreason.logic.formulas import AggregateKind, ComparisonOperator
 
 LiteralKind = Choice["number", "duration", "string", "bool"]
+Mark = Choice["", "!", "?"]
 
 
 def _span() -> Span:
@@ -212,7 +213,7 @@ class Place:
 
     sort: Name
     name: Name | None = None
-    mark: str = ""
+    mark: Mark = ""
     span: Span = _span()
 
 

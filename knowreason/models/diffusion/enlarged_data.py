@@ -246,8 +246,8 @@ def _labels(data: Dataset, synthetic: Synthetic) -> pa.Table:
     if position is not None:
         columns[position] = synthetic.labels
         value = np.ones(len(synthetic), np.int8)
-    schema = data.labels[synthetic.predicate].schema
-    return id_table(columns, pa.array(value)).cast(schema)
+    labels: pa.Table = data.labels[synthetic.predicate]
+    return id_table(columns, pa.array(value)).cast(labels.schema)
 
 
 def _named(vocabulary: Vocabulary, count: int) -> Vocabulary:
