@@ -19,11 +19,18 @@ class ArrowColumn(Protocol):
     def __len__(self) -> int:
         """Number of values."""
 
-    def to_pylist(self) -> list[object]:
+    def to_pylist(self) -> Sequence[object]:
         """The values as Python objects."""
 
     def to_numpy(self) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
         """The values as a numpy array."""
+
+
+class NameColumn(ArrowColumn, Protocol):
+    """Names of things, as a ``pyarrow.StringArray``."""
+
+    def to_pylist(self) -> list[str]:
+        """The names."""
 
 
 class ArrowTable(Protocol):

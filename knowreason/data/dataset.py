@@ -159,7 +159,7 @@ class Dataset(EncodedTables):
         return cls.from_frames(program, facts=tables, evidence=evidence, **more)
 
     @classmethod
-    def from_networkx(cls, program: Program, graph: nx.Graph, **how: Any) -> Dataset:
+    def from_networkx(cls, program: Program, graph: nx.Graph[Any], **how: Any) -> Dataset:
         """The data set of a networkx graph (:mod:`knowreason.data.graph.graph_sources`)."""
         from knowreason.data.graph.graph_sources import networkx_tables
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from knowreason.data.arrow_types import ArrowTable, Flags
+from knowreason.data.arrow_types import ArrowColumn, ArrowTable, Flags
 from knowreason.data.dataset_cache import DatasetCache
 from knowreason.data.edges import GraphTables
 from knowreason.data.features import FeatureTable, ScoreColumns
@@ -105,7 +105,7 @@ class EncodedTables:
             tables = (t[name] for t in (self.facts, self.attributes, self.labels) if name in t)
             table = next(tables)
         sorts = self.program.sorts_of(name)
-        columns = [
+        columns: list[ArrowColumn] = [
             self.vocabularies[sort].decode(ids)
             for sort, ids in zip(sorts, id_columns(table), strict=True)
         ]
