@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from knowreason.data import Dataset
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.errors import UnknownNameError, did_you_mean
 from knowreason.explanation import Explainer
 from knowreason.factors import OPEN, AtomSpan
@@ -34,9 +35,9 @@ class MarginalTable:
         [{'person': 'anna', 'probability': 0.7}]
     """
 
-    table: pa.Table
+    table: ArrowTable
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self) -> ArrowTable:
         """As an Arrow table."""
         return self.table
 
@@ -172,9 +173,13 @@ class Beliefs:
 def said(output: ModelOutput, span: AtomSpan) -> NDArray[np.float64]:
     """``float64[n]``: a model's own log-odds (log-probabilities, for a functional predicate)."""
     if np.ndim(output.base_rate) == 0 or span.functional_position is None:
-        return logit(output.base_rate) + output.llr.astype(np.float64)
+        log_odds: NDArray[np.float64] = logit(output.base_rate) + output.llr.astype(np.float64)
+        return log_odds
     state = span.arguments[:, span.functional_position]
-    return np.log(np.asarray(output.base_rate))[state] + output.llr.astype(np.float64)
+    log_probability: NDArray[np.float64] = np.log(np.asarray(output.base_rate))[
+        state
+    ] + output.llr.astype(np.float64)
+    return log_probability
 
 
 def in_scope(

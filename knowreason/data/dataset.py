@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.binding import input_binding as bind_inputs
 from knowreason.data.binding import table_binding as bind
 from knowreason.data.binding.binder import TableBinder
@@ -164,7 +165,7 @@ class Dataset(EncodedTables):
         return cls.from_frames(program, facts=tables, evidence=evidence, **more)
 
     @classmethod
-    def from_networkx(cls, program: Program, graph: nx.Graph, **how: Any) -> Dataset:
+    def from_networkx(cls, program: Program, graph: nx.Graph[Any], **how: Any) -> Dataset:
         """The data set of a networkx graph (:mod:`knowreason.data.graph.graph_sources`)."""
         from knowreason.data.graph.graph_sources import networkx_tables
 
@@ -201,6 +202,6 @@ class Dataset(EncodedTables):
         """The data set with only some labels; see :func:`.labels_only`."""
         return split.labels_only(self, predicate, rows)
 
-    def with_labels(self, predicate: str, table: pa.Table) -> Dataset:
+    def with_labels(self, predicate: str, table: ArrowTable) -> Dataset:
         """Other visible labels; see :func:`knowreason.data.splits.holdout.with_labels`."""
         return split.with_labels(self, predicate, table)

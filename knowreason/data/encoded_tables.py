@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowColumn, ArrowTable, Flags
 from knowreason.data.dataset_cache import DatasetCache
 from knowreason.data.edges import GraphTables
 from knowreason.data.features import FeatureTable, ScoreColumns
@@ -55,19 +56,19 @@ class EncodedTables:
 
     program: Program
     vocabularies: Mapping[str, Vocabulary]
-    facts: Mapping[str, pa.Table]
-    attributes: Mapping[str, pa.Table]
-    evidence: Mapping[str, pa.Table]
-    labels: Mapping[str, pa.Table]
-    hidden: Mapping[str, pa.Table]
+    facts: Mapping[str, ArrowTable]
+    attributes: Mapping[str, ArrowTable]
+    evidence: Mapping[str, ArrowTable]
+    labels: Mapping[str, ArrowTable]
+    hidden: Mapping[str, ArrowTable]
     features: Mapping[str, FeatureTable] = field(default_factory=dict)
     scores: Mapping[str, ScoreColumns] = field(default_factory=dict)
     graph: GraphTables | None = None
-    scope: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    scope: Mapping[str, Flags] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
     label_delay: float = 0
     label_refresh: float = 0
-    readable: Mapping[str, pa.Table] | None = None
+    readable: Mapping[str, ArrowTable] | None = None
     cache: DatasetCache = field(default_factory=DatasetCache, repr=False)
 
     def computed(self, key: Hashable, compute: Callable[[], T], *further: object) -> T:
@@ -104,7 +105,7 @@ class EncodedTables:
             tables = (t[name] for t in (self.facts, self.attributes, self.labels) if name in t)
             table = next(tables)
         sorts = self.program.sorts_of(name)
-        columns = [
+        columns: list[ArrowColumn] = [
             self.vocabularies[sort].decode(ids)
             for sort, ids in zip(sorts, id_columns(table), strict=True)
         ]

@@ -197,7 +197,7 @@ def _levels(
 def _one_hot(
     codes: NDArray[np.float32], levels: NDArray[np.int64], with_other: bool
 ) -> NDArray[np.bool_]:
-    hot = codes[:, None] == levels[None, :]
+    hot: NDArray[np.bool_] = codes[:, None] == levels[None, :]
     if not with_other:
         return hot
     other = ~hot.any(axis=1, keepdims=True) & ~np.isnan(codes[:, None])

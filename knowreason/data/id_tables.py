@@ -69,7 +69,8 @@ def as_matrix(columns: Sequence[Ids], rows: int) -> NDArray[np.int32]:
 
 def group_numbers(key: NDArray[np.integer]) -> Ids:
     """Group of each row, numbered by first appearance, ``int32[rows]``."""
-    return pa.array(key).dictionary_encode().indices.to_numpy()
+    numbers: Ids = pa.array(key).dictionary_encode().indices.to_numpy()
+    return numbers
 
 
 def first_rows(groups: Ids) -> Rows:

@@ -81,4 +81,7 @@ def _hashes(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     tree = exp.select(exp.func("hash", exp.column("name")).as_("hash")).from_("names")
     with duckdb.connect() as connection:
         connection.register("names", pa.table({"name": column}))
-        return connection.sql(tree.sql("duckdb")).to_arrow_table().column("hash").to_numpy()
+        hashes: NDArray[np.uint64] = (
+            connection.sql(tree.sql("duckdb")).to_arrow_table().column("hash").to_numpy()
+        )
+        return hashes

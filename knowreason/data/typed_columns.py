@@ -211,7 +211,8 @@ def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind)
+    is_text: bool = pa.types.is_string(kind)
+    return is_text
 
 
 def _rows(mask: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowColumn, NameColumn
 from knowreason.data.name_encoding import UNKNOWN, as_text, encode, one_chunk, to_ids
 from knowreason.errors import DataError, did_you_mean
 
@@ -41,7 +42,7 @@ class Vocabulary:
     def __contains__(self, name: object) -> bool:
         return self.find(str(name)) != UNKNOWN
 
-    def ids(self, names: Sequence[object] | pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
+    def ids(self, names: Sequence[object] | ArrowColumn) -> NDArray[np.int32]:
         """Ids of names, ``int32[n]``; -1 where there is no such thing (or null).
 
         Integers are their decimal text, so ``3`` and ``"3"`` are one thing.
@@ -75,10 +76,11 @@ class Vocabulary:
         """Name of an id."""
         return str(self.names[int(id)].as_py())
 
-    def decode(self, ids: NDArray[np.integer] | pa.Array | pa.ChunkedArray) -> pa.StringArray:
+    def decode(self, ids: NDArray[np.integer] | ArrowColumn) -> NameColumn:
         """Names of ids, ``string[n]``."""
         indices = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids)
-        return one_chunk(pc.take(self.names, indices))
+        names: NameColumn = one_chunk(pc.take(self.names, indices))
+        return names
 
     def take(self, keep: NDArray[np.bool_]) -> tuple[Vocabulary, NDArray[np.int32]]:
         """The vocabulary of the things kept, and old id to new id (-1 for a dropped one)."""
@@ -156,7 +158,8 @@ class VocabularyBuilder:
 
     def outside(self, coded: Coded) -> NDArray[np.bool_]:
         """``bool[d]``: distinct names of a column that an enumerated domain does not have."""
-        return self.numbers(coded) == UNKNOWN
+        unknown: NDArray[np.bool_] = self.numbers(coded) == UNKNOWN
+        return unknown
 
     def first_in(self, coded: Coded) -> NDArray[np.bool_]:
         """``bool[d]``: distinct names that no column added before mentions."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -158,7 +159,7 @@ def block_of(
     if declared.sorts[0] not in sorts:
         return None
     position = sorts.index(declared.sorts[0])
-    table = grounding.data.attributes[attribute]
+    table: pa.Table = grounding.data.attributes[attribute]
     values = table.column(VALUE).to_numpy(zero_copy_only=False)
     of_thing = np.full(grounding.data.count(declared.sorts[0]), -1, dtype=np.int64)
     codes = values.astype(np.int64) if np.issubdtype(values.dtype, np.integer) else None
@@ -166,7 +167,8 @@ def block_of(
         codes = np.unique(values, return_inverse=True)[1]
     of_thing[id_columns(table)[0]] = codes
     span = grounding.span(predicate)
-    return of_thing[span.arguments[atoms - span.start, position]]
+    blocks: NDArray[np.int64] = of_thing[span.arguments[atoms - span.start, position]]
+    return blocks
 
 
 def slice_table(

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset, known_at
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.id_tables import as_matrix
 from knowreason.data.splits.clocks import LATEST, Moment, thing_values, to_moment
 from knowreason.errors import ProjectError
@@ -69,7 +70,7 @@ class Prequential:
     """
 
     predicate: str
-    names: pa.Table
+    names: ArrowTable
     log_odds: NDArray[np.float64]
     models: dict[str, NDArray[np.float32]]
     truth: NDArray[np.bool_]
@@ -80,8 +81,9 @@ class Prequential:
     def aligned(self, data: Dataset, arguments: NDArray[np.int32]) -> NDArray[np.float64]:
         """Log-odds of atoms of a data set (``int32[m, k]`` ids), NaN where never scored."""
         sorts = data.program.sorts_of(self.predicate)
+        names: pa.Table = self.names
         ids = [
-            data.vocabularies[sort].ids(self.names.column(i).combine_chunks())
+            data.vocabularies[sort].ids(names.column(i).combine_chunks())
             for i, sort in enumerate(sorts)
         ]
         at = locate(as_matrix(ids, len(self.log_odds)), arguments)
@@ -202,7 +204,7 @@ def _reads_labels_so_old(reasoner: Reasoner, data: Dataset) -> bool:
 class _ScoredSlice:
     """The fields of :class:`Prequential` for one slice."""
 
-    names: pa.Table
+    names: ArrowTable
     log_odds: NDArray[np.float64]
     models: dict[str, NDArray[np.float32]]
     truth: NDArray[np.bool_]

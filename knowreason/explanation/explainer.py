@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ class Explainer:
         flips = ask_changes(
             self.grounding, near, self.log_odds, self.outputs if changes else (), changes
         )
-        asked: list[Question] = [splitting, effects, *([flips] if changes else [])]
+        asked: list[Question[Any]] = [splitting, effects, *([flips] if changes else [])]
         parts, found, *changed = _answers(near, asked, seed)
         notes: tuple[str, ...] = (
             () if parts.exact else ("rules' shares are averages over sampled orders",)

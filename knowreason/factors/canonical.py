@@ -71,7 +71,7 @@ class _ShortRows:
 
     @property
     def size(self) -> int:
-        return self.atoms.shape[1]
+        return int(self.atoms.shape[1])
 
 
 def _short_rows(parts: tuple[GroundFactors, ...]) -> Iterator[_ShortRows]:

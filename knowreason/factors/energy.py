@@ -111,4 +111,4 @@ def _by_chunks(graph: FactorGraph, worlds: Tensor, f: Callable[[Tensor], Tensor]
 def _chunks(graph: FactorGraph, worlds: Tensor) -> Iterator[Tensor]:
     sizes = [part.atoms.numel() for part in graph.factors]
     step = max(1, _CHUNK_ENTRIES // max([graph.atom_count, 1, *sizes]))
-    yield from worlds.split(step)
+    yield from torch.split(worlds, step)

@@ -168,10 +168,13 @@ def _contradicted(
     states = np.where(inside, labels[np.where(inside, atoms, 0)], OPEN)
     known = (states != OPEN).all(axis=1)
     if isinstance(shape, tuple):
-        return known & ~(states == np.asarray(shape, np.int8)).any(axis=1)
-    table = np.frombuffer(shape, np.float32)
-    index = (np.maximum(states, 0).astype(np.int64) << np.arange(atoms.shape[1])).sum(axis=1)
-    return known & (table[index] == 0)
+        broken: NDArray[np.bool_] = ~(states == np.asarray(shape, np.int8)).any(axis=1)
+    else:
+        table = np.frombuffer(shape, np.float32)
+        index = (np.maximum(states, 0).astype(np.int64) << np.arange(atoms.shape[1])).sum(axis=1)
+        broken = table[index] == 0
+    false: NDArray[np.bool_] = known & broken
+    return false
 
 
 def _add_lists(
@@ -218,7 +221,8 @@ def _contradicted_lists(lists: Lists, labels: NDArray[np.int8]) -> NDArray[np.bo
     false = (state != OPEN) & (state != (lists.literals > 0))
     owner = np.repeat(np.arange(lists.rows), np.diff(lists.offsets))
     open_or_true = np.bincount(owner[~false], minlength=lists.rows)
-    return open_or_true == 0
+    all_false: NDArray[np.bool_] = open_or_true == 0
+    return all_false
 
 
 def _add_units(pieces: Pieces, run: RuleRun, bucket: Bucket, atom_count: int) -> Part:

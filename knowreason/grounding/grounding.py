@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.factors import OPEN, AtomSpan, AtomTable, FactorGraph, ParameterTable
@@ -160,7 +160,7 @@ def ground(
     labels: LabelUse = "open",
     hard_violations: Literal["error", "drop"] = "error",
     threads: int | None = None,
-    evaluated: Mapping[str, pa.Table] | None = None,
+    evaluated: Mapping[str, ArrowTable] | None = None,
 ) -> Grounding:
     r"""The factor graph of a program over data, and where its factors came from.
 

@@ -147,4 +147,7 @@ def _read(place: dict[str, Any], columns: np.ndarray[Any, Any]) -> np.ndarray[An
     kind = np.dtype(place["kind"])
     shape = tuple(place["shape"])
     count = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-    return np.asarray(columns[place["at"] : place["at"] + count]).view(kind).reshape(shape)
+    array: np.ndarray[Any, Any] = (
+        np.asarray(columns[place["at"] : place["at"] + count]).view(kind).reshape(shape)
+    )
+    return array

@@ -106,7 +106,7 @@ def _may_be_missing(part: object, relations: Relations) -> bool:
         return part.operator in ("/", "log", "log1p", "exp", "sqrt")
     if not isinstance(part, AttributeTerm):
         return False
-    table = relations.data.attributes.get(part.name)
+    table: pa.Table | None = relations.data.attributes.get(part.name)
     if table is None or len(part.arguments) != 1:
         return True
     (sort,) = relations.program.sorts_of(part.name)

@@ -182,9 +182,10 @@ def _at_bound(coordinates: Coordinates, solution: Solution) -> NDArray[np.bool_]
     """``bool[f]``: at a bound and pushed against it."""
     low, high = coordinates.bounds()
     inward = projected(solution.eta, solution.gradient, low, high)
-    return (
+    pushed: NDArray[np.bool_] = (
         (inward == 0) & (solution.gradient != 0) & ((solution.eta <= low) | (solution.eta >= high))
     )
+    return pushed
 
 
 def _covariance(solution: Solution, edge: NDArray[np.bool_]) -> Matrix:

@@ -81,12 +81,14 @@ class ScoredRows:
     @cached_property
     def soft(self) -> NDArray[np.bool_]:
         """``bool[m]``: rows that carry a weight."""
-        return self.parameter != HARD
+        soft: NDArray[np.bool_] = self.parameter != HARD
+        return soft
 
     def satisfied(self, values: NDArray[np.int8], entry: Ids | slice) -> NDArray[np.float64]:
         """Weight of each entry where its atom's value makes it true."""
         sign = self.factors.entry_signs[entry]
-        return (values == sign) * self.weight[entry].astype(np.float64)
+        weight: NDArray[np.float64] = (values == sign) * self.weight[entry].astype(np.float64)
+        return weight
 
     def feature(self, score: NDArray[np.float64], row: Ids | slice) -> NDArray[np.float64]:
         """Feature of rows at given scores."""
@@ -292,7 +294,8 @@ def _sorted_pairs(atom: Ids, state: Ids, n: int) -> Pairs:
 def _ranges(first: Ids, size: Ids) -> Ids:
     """``first[0], first[0] + 1, ...`` (``size[0]`` of them), then of ``first[1]`` ..."""
     ends = np.cumsum(size)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - size), size)
+    entries: Ids = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - size), size)
+    return entries
 
 
 def _join(rows: ScoredRows, pairs: Pairs, n: int) -> Join:

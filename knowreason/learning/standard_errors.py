@@ -47,7 +47,8 @@ def inverse(information: Matrix) -> Matrix:
     good = _curved(values)
     weakest = float(values[good].min()) if good.any() else 1.0
     values = np.where(good, values, weakest * 1e-4)
-    return (vectors / values) @ vectors.T
+    covariance: Matrix = (vectors / values) @ vectors.T
+    return covariance
 
 
 def inverse_of_any(curvature: Matrix) -> Matrix:
@@ -97,4 +98,5 @@ def at_least(matrix: Matrix, reference: Matrix, share: float) -> Matrix:
     root = vectors * np.sqrt(np.maximum(values, 1e-12))
     back = vectors / np.sqrt(np.maximum(values, 1e-12))
     whitened, turn = np.linalg.eigh(back.T @ matrix @ back)
-    return root @ (turn * np.maximum(whitened, share)) @ turn.T @ root.T
+    raised: Matrix = root @ (turn * np.maximum(whitened, share)) @ turn.T @ root.T
+    return raised

@@ -89,12 +89,12 @@ def time_text(microseconds: int) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def value_text(value: object, sort: str) -> str:
+def value_text(value: fm.Value, sort: str) -> str:
     """Text of a value of a sort, as a rule or a facts file has it."""
     if sort == "time":
-        return string_text(time_text(int(value)))  # type: ignore[call-overload]
+        return string_text(time_text(int(value)))
     if sort == "duration":
-        return duration_text(int(value))  # type: ignore[call-overload]
+        return duration_text(int(value))
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, (int, float)) else string_text(str(value))

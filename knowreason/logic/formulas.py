@@ -24,7 +24,7 @@ ComparisonOperator = Literal["=", "!=", "<", "<=", ">", ">="]
 
 def span_field() -> Span | None:
     """A keyword-only dataclass field that no comparison looks at."""
-    return field(default=None, compare=False, repr=False, kw_only=True)  # type: ignore[return-value]
+    return field(default=None, compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Leaves:
             variables: list[str] = []
             for argument in node.arguments:
                 if argument.__class__ is fm.Variable:
-                    variables.append(argument.name)  # type: ignore[union-attr]
+                    variables.append(argument.name)
                     out.append(HOLE)
                 else:
                     out.append(_template(argument, variables, ()))
@@ -189,7 +189,7 @@ def _shape(
 def _table(shape: tuple[Any, ...], column: Sequence[int], full: int) -> int:
     operator, *parts = shape
     if operator == "leaf":
-        return column[parts[0]]
+        return column[int(parts[0])]
     if operator in ("true", "false"):
         return full if operator == "true" else 0
     values = [_table(part, column, full) for part in parts]

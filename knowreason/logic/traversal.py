@@ -97,7 +97,7 @@ def _free(node: Node, bound: frozenset[str]) -> dict[str, Variable]:
 def substitute(node: N, terms: Mapping[str, Term]) -> N:
     """The node with free variables replaced by terms (which must not be captured)."""
     if isinstance(node, Variable):
-        return terms.get(node.name, node)  # type: ignore[return-value]
+        return terms.get(node.name, node)  # type: ignore[return-value]  # a term for a variable
     inner = {name: t for name, t in terms.items() if name not in _names(bound_variables(node))}
     changed: dict[str, Any] = {
         field.name: _replaced(getattr(node, field.name), inner)
@@ -110,7 +110,7 @@ def substitute(node: N, terms: Mapping[str, Term]) -> N:
 def _replaced(part: object, terms: Mapping[str, Term]) -> object:
     if isinstance(part, tuple):
         return tuple(_replaced(one, terms) for one in part)
-    return substitute(part, terms) if isinstance(part, Node) else part  # type: ignore[type-var]
+    return substitute(part, terms) if isinstance(part, Node) else part
 
 
 def _names(variables: Iterable[Variable]) -> set[str]:

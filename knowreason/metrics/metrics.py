@@ -203,7 +203,8 @@ def brier(truth: Booleans, log_odds: Floats) -> Floats:
 @averaged()
 def accuracy(truth: Booleans, log_odds: Floats) -> Floats:
     """Share on the right side of one half."""
-    return ((log_odds > 0) == truth).astype(np.float64)
+    right: Floats = ((log_odds > 0) == truth).astype(np.float64)
+    return right
 
 
 @METRICS.register("ece")

@@ -46,7 +46,7 @@ class Noisy(KnowledgeModel):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.needs_labels = self.model.needs_labels  # type: ignore[misc]
+        self.needs_labels = self.model.needs_labels  # type: ignore[misc]  # by instance here
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Train a copy of the model under noise.

@@ -137,7 +137,8 @@ def _report_log_likelihood(confusion: Vector, ratios: Vector) -> Vector:
     """``float64[m, n, K]``: log-likelihood of what a model reports, by true state."""
     top = ratios.max(axis=2, keepdims=True)
     with np.errstate(divide="ignore"):
-        return np.log(np.exp(ratios - top) @ confusion.transpose(0, 2, 1)) + top
+        log_likelihood: Vector = np.log(np.exp(ratios - top) @ confusion.transpose(0, 2, 1)) + top
+        return log_likelihood
 
 
 def _shares(

@@ -187,7 +187,7 @@ def label_clusters(grounding: Grounding, attribute: str) -> NDArray[np.int64]:
         DataError: KR519 where no query predicate speaks of such things.
     """
     codes, domain = group_codes(grounding.data, attribute)
-    clusters = codes.max(initial=-1) + 1 + np.arange(grounding.graph.atom_count)
+    clusters: NDArray[np.int64] = codes.max(initial=-1) + 1 + np.arange(grounding.graph.atom_count)
     labels_concerned = False
     for predicate, span in grounding.atoms.spans.items():
         sorts = grounding.program.sorts_of(predicate)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.factors import ParameterTable
 from knowreason.grounding import Grounding
 from knowreason.learning import Bootstrap, EstimatorReport, Fit
@@ -109,10 +110,12 @@ class RuleWeights:
                 return weight
         raise KeyError(name)
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self) -> ArrowTable:
         """One row a parameter."""
         fields = RuleWeight.__dataclass_fields__
-        return pa.table({name: [getattr(w, name) for w in self.weights] for name in fields})
+        columns = {name: [getattr(w, name) for w in self.weights] for name in fields}
+        table: ArrowTable = pa.table(columns)
+        return table
 
     def __str__(self) -> str:
         width = max((len(weight.name) for weight in self.weights), default=0)

@@ -68,7 +68,10 @@ def save_table(table: pa.Table, path: Path) -> None:
 
 
 def _writer(path: Path) -> Callable[[pa.Table, Path], None]:
-    writers = {".parquet": parquet.write_table, ".csv": csv.write_csv}
+    writers: dict[str, Callable[[pa.Table, Path], None]] = {
+        ".parquet": parquet.write_table,
+        ".csv": csv.write_csv,
+    }
     if path.suffix not in writers:
         raise ProjectError(f"`{path.name}`: results are written as .parquet or .csv", code="KR918")
     return writers[path.suffix]
@@ -107,7 +110,7 @@ def predict_run(
     name = predicate or only_query(beliefs.grounding.program)
     if most_probable:
         return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,))
-    table = beliefs.marginals(name, models=True).to_arrow()
+    table: pa.Table = beliefs.marginals(name, models=True).to_arrow()
     return Predictions(table.sort_by([("log_odds", "descending")]), (beliefs.info,))
 
 

@@ -139,7 +139,7 @@ def with_value(data: Dataset, row: int, column: int, value: float) -> Dataset:
 
 def with_label_values(data: Dataset, predicate: str, values: NDArray[np.int8]) -> Dataset:
     """The same data with other visible labels, in the order of the label table."""
-    table = data.labels[predicate]
+    table: pa.Table = data.labels[predicate]
     table = table.set_column(table.num_columns - 1, "value", pa.array(values, pa.int8()))
     return replace(data, labels={**data.labels, predicate: table})
 
@@ -177,7 +177,9 @@ def _names(domain: str, count: int, first: int) -> Vocabulary:
     return Vocabulary(domain, pa.array(names, pa.string()))
 
 
-def _table(*ids: NDArray[np.integer], value: NDArray | pa.Array | None = None) -> pa.Table:
+def _table(
+    *ids: NDArray[np.integer], value: NDArray[np.generic] | pa.Array | None = None
+) -> pa.Table:
     columns = {f"a{i}": pa.array(one.astype(np.int32)) for i, one in enumerate(ids)}
     if value is not None:
         columns["value"] = pa.array(value)

@@ -261,7 +261,7 @@ def _scores(
         lambda row: f"{raw[row].as_py()!r} is not a number",
         column=column,
     )
-    values = converted.values.to_numpy().astype(np.float64)
+    values: NDArray[np.float64] = converted.values.to_numpy().astype(np.float64)
     if is_probability:
         binding.findings.add_rows(
             "KR515",
@@ -298,7 +298,8 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float32] | None:
     converted = to_sort(column, "float")
     if len(converted.bad):
         return None
-    return converted.values.to_numpy().astype(np.float32)
+    numbers: NDArray[np.float32] = converted.values.to_numpy().astype(np.float32)
+    return numbers
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.float32], tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data.encoded_tables import EncodedTables
@@ -32,7 +33,7 @@ def group_codes(data: EncodedTables, attribute: str) -> tuple[NDArray[np.int64],
             help=did_you_mean(attribute, usable) or f"there is: {', '.join(usable) or 'none'}",
         )
     codes = np.full(data.count(declared.sorts[0]), -1, dtype=np.int64)
-    table = data.attributes[attribute]
+    table: pa.Table = data.attributes[attribute]
     values = table.column(VALUE).combine_chunks().dictionary_encode()
     codes[id_columns(table)[0]] = values.indices.to_numpy(zero_copy_only=False)
     return codes, declared.sorts[0]

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.splits.attribute_groups import group_codes
@@ -151,7 +152,7 @@ def known_labels(
     predicate: str,
     when: Moment,
     delay: float = 0,
-    table: pa.Table | None = None,
+    table: ArrowTable | None = None,
 ) -> Mask:
     """Labels known at a moment: their atom's clock + ``delay`` <= ``when``, ``bool[rows]``.
 
@@ -349,7 +350,7 @@ def _settings(
 
 
 def _classes(data: EncodedTables, predicate: str, table: pa.Table) -> NDArray[np.int64]:
-    value = table.column(VALUE).to_numpy().astype(np.int64)
+    value: NDArray[np.int64] = table.column(VALUE).to_numpy().astype(np.int64)
     position = data.program.predicate(predicate).functional_position
     if position is None:
         return value

@@ -100,9 +100,9 @@ def _sightings(data: EncodedTables) -> Iterator[tuple[Sequence[str], list[Ids]]]
                 yield sorts, id_columns(table)
     for attribute in data.program.attributes:
         if attribute.sort in data.vocabularies and attribute.sorts:
-            table = data.attributes[attribute.name]
-            values = table.column(VALUE).to_numpy()
-            yield (*attribute.sorts, attribute.sort), [*id_columns(table), values]
+            things: pa.Table = data.attributes[attribute.name]
+            values = things.column(VALUE).to_numpy()
+            yield (*attribute.sorts, attribute.sort), [*id_columns(things), values]
     for edges in data.graph.relations if data.graph is not None else ():
         ends = (edges.source_domain, edges.target_domain)
         if edges.key is not None and edges.key_domain is not None:

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.worlds.intrusion_office import benign_logons
 from knowreason.data.worlds.intrusion_redteam import (
     Track,
@@ -58,7 +59,7 @@ def intrusion(
     listed: float = 1.0,
     label_noise: float = 0.0,
     planted: str | PathLike[str] | None = None,
-) -> dict[str, pa.Table]:
+) -> dict[str, ArrowTable]:
     """A drawn log; the same seed gives the same log.
 
     Args:

@@ -75,7 +75,8 @@ def choose(rng: np.random.Generator, count: int, shares: dict[int, float]) -> In
     codes = np.array(list(shares))
     edges = np.cumsum(list(shares.values()))
     place = np.searchsorted(edges, rng.random(count) * edges[-1])
-    return codes[np.minimum(place, len(codes) - 1)].astype(np.int64)
+    drawn: Ints = codes[np.minimum(place, len(codes) - 1)].astype(np.int64)
+    return drawn
 
 
 def package_at(rng: np.random.Generator, share: Floats) -> Ints:

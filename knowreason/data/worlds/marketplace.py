@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.worlds.marketplace_actors import (
     HONEST,
     OTHER,
@@ -57,7 +58,7 @@ def marketplace(
     drift: float = 1.0,
     label_noise: float = 0.0,
     annotated: float = 1.0,
-) -> dict[str, pa.Table]:
+) -> dict[str, ArrowTable]:
     """A drawn world; the same seed gives the same world.
 
     Args:

@@ -65,7 +65,8 @@ class Accounts:
         first = np.searchsorted(self.registered, day, side="left")
         last = self.known(day)
         members = first + (rng.random(len(day)) * np.maximum(last - first, 1)).astype(np.int64)
-        return np.minimum(members, last - 1)
+        account: Ints = np.minimum(members, last - 1)
+        return account
 
 
 @dataclass(frozen=True)

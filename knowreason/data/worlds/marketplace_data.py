@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.dataset import Dataset
 from knowreason.data.edges import EdgeList
 from knowreason.data.features import FeatureSource
@@ -28,7 +29,7 @@ LABELS = {
 Tables = Mapping[str, pa.Table]
 
 
-def snapshot(world: Tables, first: int, last: int) -> dict[str, pa.Table]:
+def snapshot(world: Tables, first: int, last: int) -> dict[str, ArrowTable]:
     """The world as seen on the days ``first .. last - 1``: nothing before, nothing after.
 
     Buyers, sellers and items that do not trade in it are not in it; days keep their numbers.
@@ -55,7 +56,7 @@ def bind(program: Program, world: Tables) -> Dataset:
     sellers. Nothing of ``truth`` is read.
     """
     trades = with_derived(world)
-    facts: dict[str, pa.Table] = {"Buys": trades.select(["id", "buyer", "seller", "device"])}
+    facts: dict[str, ArrowTable] = {"Buys": trades.select(["id", "buyer", "seller", "device"])}
     for attribute in program.attributes:
         if attribute.sorts == ("Transaction",):
             facts[attribute.name] = trades.select(["id", attribute.name])
@@ -113,11 +114,15 @@ def _recent(key: NDArray[np.int64], moment: NDArray[np.int64]) -> NDArray[np.int
     time = key.astype(np.int64) * span + moment
     ordered = np.sort(time)
     first = np.searchsorted(ordered, np.maximum(time - WEEK, key.astype(np.int64) * span))
-    return np.searchsorted(ordered, time) - first
+    count: NDArray[np.int64] = np.searchsorted(ordered, time) - first
+    return count
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    return column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    codes: NDArray[np.int64] = (
+        column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    )
+    return codes
 
 
 def _account(people: pa.Table, start: int) -> pa.Table:

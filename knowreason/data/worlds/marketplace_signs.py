@@ -42,7 +42,8 @@ class Cast:
     @property
     def collusive(self) -> Flags:
         """Whether there is collusion."""
-        return self.kind != HONEST
+        collusive: Flags = self.kind != HONEST
+        return collusive
 
     def chance(
         self, usual: float | Floats, kinds: dict[int, float], roles: dict[int, float] | None = None

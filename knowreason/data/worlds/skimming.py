@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.worlds.numbered_names import numbered
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,7 +42,7 @@ def skimming(
     drift: float = 1.0,
     labels: int = 24,
     label_noise: float = 0.0,
-) -> dict[str, pa.Table]:
+) -> dict[str, ArrowTable]:
     """A drawn world; the same seed gives the same world.
 
     Args:

@@ -54,7 +54,10 @@ class TableGroup:
 
     def expect(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """``float64[c]`` expected potential of each contribution under ``float64[m, size]``."""
-        return np.einsum("cs,cs->c", probability[self.table], self.patterns[self.pattern])
+        expected: NDArray[np.float64] = np.einsum(
+            "cs,cs->c", probability[self.table], self.patterns[self.pattern]
+        )
+        return expected
 
 
 @dataclass(frozen=True)

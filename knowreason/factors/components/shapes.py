@@ -158,7 +158,8 @@ class _Sorted:
     def stacked(self, chosen: Array) -> NDArray[np.int64]:
         """``int64[b, k]`` where all chosen components have ``k`` things."""
         k = int(self.starts[chosen[0] + 1] - self.starts[chosen[0]])
-        return self.order[self.starts[chosen][:, None] + np.arange(k)]
+        things: NDArray[np.int64] = self.order[self.starts[chosen][:, None] + np.arange(k)]
+        return things
 
 
 class Shapes:

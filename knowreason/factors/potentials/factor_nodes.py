@@ -43,12 +43,12 @@ class FactorNodes(ABC):
     @property
     def count(self) -> int:
         """Number of ground factors."""
-        return self.offsets.shape[0] - 1
+        return len(self.offsets) - 1
 
     @property
     def edges(self) -> int:
         """Number of edges."""
-        return self.atoms.shape[0]
+        return len(self.atoms)
 
     @property
     def is_hard(self) -> bool:

@@ -21,13 +21,13 @@ from knowreason.factors.potentials.odds_domain import (
 def sweep_clauses(
     begin: int,
     end: int,
-    offsets: NDArray,
-    atoms: NDArray,
-    signs: NDArray,
-    epsilon: NDArray,
-    messages: NDArray,
-    state: NDArray,
-    spill: NDArray,
+    offsets: NDArray[np.int64],
+    atoms: NDArray[np.int32],
+    signs: NDArray[np.bool_],
+    epsilon: NDArray[np.float64],
+    messages: NDArray[np.float64],
+    state: NDArray[np.float64],
+    spill: NDArray[np.float64],
     damping: float,
     maximum: bool,
 ) -> None:
@@ -80,7 +80,12 @@ def _add(left: float, right: float, maximum: bool) -> float:
 
 @compiled
 def _count_forward(
-    size: int, limit: int, true: NDArray, false: NDArray, maximum: bool, before: NDArray
+    size: int,
+    limit: int,
+    true: NDArray[np.float64],
+    false: NDArray[np.float64],
+    maximum: bool,
+    before: NDArray[np.float64],
 ) -> None:
     """``before[j, c]``: weight that ``c`` of the first ``j`` literals are true (``limit``:
     at least so many)."""
@@ -99,17 +104,17 @@ def _count_forward(
 def sweep_counts(
     begin: int,
     end: int,
-    offsets: NDArray,
-    atoms: NDArray,
-    signs: NDArray,
-    lower: NDArray,
-    upper: NDArray,
-    has_target: NDArray,
-    limits: NDArray,
-    epsilon: NDArray,
-    messages: NDArray,
-    state: NDArray,
-    spill: NDArray,
+    offsets: NDArray[np.int64],
+    atoms: NDArray[np.int32],
+    signs: NDArray[np.bool_],
+    lower: NDArray[np.int32],
+    upper: NDArray[np.int32],
+    has_target: NDArray[np.bool_],
+    limits: NDArray[np.int64],
+    epsilon: NDArray[np.float64],
+    messages: NDArray[np.float64],
+    state: NDArray[np.float64],
+    spill: NDArray[np.float64],
     damping: float,
     maximum: bool,
 ) -> None:

@@ -39,7 +39,7 @@ def damped(new: float, old: float, damping: float) -> float:
         return math.sqrt(new * old)
     if damping == 0.0:
         return new
-    return new ** (1.0 - damping) * old**damping
+    return float(new ** (1.0 - damping) * old**damping)
 
 
 @compiled

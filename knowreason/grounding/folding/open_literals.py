@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from sqlglot import exp
 
 from knowreason.errors import GroundingError
 from knowreason.grounding.atom_numbering import Numbering
@@ -125,9 +126,9 @@ class Literals:
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
         """Lower and upper bounds (scalars where they are numbers), and where they are missing."""
         unknown = np.zeros(frame.rows, bool)
-        if not any(_is_term(bound) for bound in (tally.lower, tally.upper)):
-            lower = NO_LOWER if tally.lower is None else np.int32(tally.lower)  # type: ignore[arg-type]
-            upper = NO_UPPER if tally.upper is None else np.int32(tally.upper)  # type: ignore[arg-type]
+        if isinstance(tally.lower, int | None) and isinstance(tally.upper, int | None):
+            lower = NO_LOWER if tally.lower is None else np.int32(tally.lower)
+            upper = NO_UPPER if tally.upper is None else np.int32(tally.upper)
             return np.asarray(lower), np.asarray(upper), unknown
         limits = []
         for bound, default in ((tally.lower, NO_LOWER), (tally.upper, NO_UPPER)):
@@ -165,8 +166,8 @@ class Literals:
         table["key"] = np.arange(len(first), dtype=np.int32)
         return pa.table(table), owner, len(first)
 
-    def _check_size(self, estimate: int, tree: object) -> None:
-        if estimate <= self.limit or self.relations.rows(tree) <= self.limit:  # type: ignore[arg-type]
+    def _check_size(self, estimate: int, tree: exp.Query) -> None:
+        if estimate <= self.limit or self.relations.rows(tree) <= self.limit:
             return
         raise GroundingError(
             f"a quantifier or count of rule `{self.name}` runs over more than {self.limit:,} rows",
@@ -221,7 +222,3 @@ def _grouped(keys: NDArray[np.int32], codes: Codes, count: int) -> Lists:
     lengths = np.bincount(keys, minlength=count)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return Lists(offsets, codes[order])
-
-
-def _is_term(bound: Term | int | None) -> bool:
-    return bound is not None and not isinstance(bound, int)

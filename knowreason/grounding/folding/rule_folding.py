@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +144,7 @@ def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
     if parts is None:
         _fold_table(run, frame, batch, harvest)
     elif run.hard and len(parts) == 1 and _is_demand(parts[0]):
-        _fold_demand(run, parts[0], frame, batch, harvest)  # type: ignore[arg-type]
+        _fold_demand(run, parts[0], frame, batch, harvest)
     elif len(parts) > MAX_CLAUSE or any(isinstance(p, OpenCount) and p.is_exists for p in parts):
         _fold_lists(run, parts, frame, batch, harvest)
     else:
@@ -342,7 +343,7 @@ def _add_single(
             harvest.add_group(((-1,), (positive,)), atoms, batch.take(signed))
 
 
-def _is_demand(part: OpenLiteral | OpenCount | Crisp) -> bool:
+def _is_demand(part: OpenLiteral | OpenCount | Crisp) -> TypeGuard[OpenCount]:
     return isinstance(part, OpenCount) and part.positive and not part.is_exists
 
 

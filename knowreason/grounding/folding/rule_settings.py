@@ -209,12 +209,12 @@ def _crisp_leaves(node: Node) -> tuple[Crisp, ...]:
 def _leaf_terms(node: Node) -> Iterator[Term]:
     """Terms in argument places and bounds of the leaves that need a column."""
     for leaf in _needed_leaves(node):
-        terms: Sequence[object] = ()
+        terms: Sequence[Term | int | None] = ()
         if isinstance(leaf, OpenLiteral):
             terms = leaf.atom.arguments
         elif isinstance(leaf, OpenCount):
             terms = (leaf.lower, leaf.upper)
-        yield from (t for t in terms if not isinstance(t, int | None) and not _is_plain(t))  # type: ignore[misc, arg-type]
+        yield from (t for t in terms if not isinstance(t, int | None) and not _is_plain(t))
 
 
 def _is_plain(term: Term) -> bool:

@@ -98,8 +98,10 @@ def _outranks(result: NDArray[np.integer], state: int, decisive: int) -> NDArray
     if state == decisive:
         return np.zeros(len(result), bool)
     if state == UNKNOWN_STATE:
-        return result == decisive
-    return (result == decisive) | (result == UNKNOWN_STATE)
+        outranks: NDArray[np.bool_] = result == decisive
+    else:
+        outranks = (result == decisive) | (result == UNKNOWN_STATE)
+    return outranks
 
 
 def _truth_table(node: Node, states: Sequence[int], positions: Sequence[int]) -> NDArray[np.bool_]:
@@ -131,7 +133,8 @@ def truth(node: Node, columns: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]
             return result
         case Same(left, right):
             size = len(leaves(left))
-            return truth(left, columns[:size]) == truth(right, columns[size:])
+            same: NDArray[np.bool_] = truth(left, columns[:size]) == truth(right, columns[size:])
+            return same
         case _:
             return columns[0]
 

@@ -36,6 +36,7 @@ from knowreason.logic import (
     Variable,
     Wildcard,
 )
+from knowreason.logic.formulas import ComparisonOperator
 
 
 @dataclass(frozen=True)
@@ -226,13 +227,20 @@ def _completes(one: Node, two: Node) -> bool:
     )
 
 
-_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
+_FLIPPED: dict[ComparisonOperator, ComparisonOperator] = {
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
+    "=": "=",
+    "!=": "!=",
+}
 
 
 def _comparison(comparison: Comparison, program: Program, fresh: Iterator[int]) -> Node:
     left, right, operator = comparison.left, comparison.right, comparison.operator
     if mentions_open(right, program):
-        left, right, operator = right, left, _FLIPPED[operator]  # type: ignore[assignment]
+        left, right, operator = right, left, _FLIPPED[operator]
     if mentions_open(right, program) or not isinstance(left, Aggregate | CountList):
         raise GroundingError(
             "a count over unknowns is compared with an integer over observed things, and stands "

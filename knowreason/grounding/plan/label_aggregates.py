@@ -71,7 +71,7 @@ class _Rewriter:
     def node(self, node: N) -> N:
         """The node over known labels."""
         if isinstance(node, Atom) and node.predicate in self.queries:
-            return self._known(node)  # type: ignore[return-value]
+            return self._known(node)  # type: ignore[return-value]  # a formula for an atom
         changed: dict[str, Any] = {
             field.name: self._part(getattr(node, field.name))
             for field in fields(node)

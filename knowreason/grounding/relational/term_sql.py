@@ -68,7 +68,7 @@ def combined(operator: type[exp.Binary], parts: Sequence[exp.Expr]) -> exp.Expr:
     """One or more expressions under a binary operator."""
     folded = parts[0]
     for part in parts[1:]:
-        folded = operator(this=grouped(folded), expression=grouped(part))  # type: ignore[assignment]
+        folded = operator(this=grouped(folded), expression=grouped(part))
     return grouped(folded)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.factors.components.scope_tables import TableGroup
 from knowreason.factors.components.shapes import Stack
 from knowreason.inference.exact.cliques import Cliques, Eliminated, Link
 from knowreason.inference.exact.elimination import eliminate
@@ -95,7 +96,9 @@ class JunctionSolver:
             _send_down(link, cliques, tables, message)
         return tables
 
-    def _shapes(self, tables: list[Logs]) -> Iterator[tuple]:
+    def _shapes(
+        self, tables: list[Logs]
+    ) -> Iterator[tuple[TableGroup, Logs, NDArray[np.bool_], NDArray[np.int64]]]:
         yield from zip(
             self.cliques.tables, tables, self.cliques.home, self.cliques.component, strict=True
         )

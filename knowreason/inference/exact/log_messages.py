@@ -30,7 +30,8 @@ def exclusive_log_odds(logs: Logs) -> Logs:
     before, after = np.full((m, d), -np.inf), np.full((m, d), -np.inf)
     before[:, 1:] = np.logaddexp.accumulate(logs[:, :-1], axis=1)
     after[:, :-1] = np.logaddexp.accumulate(logs[:, :0:-1], axis=1)[:, ::-1]
-    return logs - np.logaddexp(before, after)
+    odds: Logs = logs - np.logaddexp(before, after)
+    return odds
 
 
 def table_messages(

@@ -76,4 +76,5 @@ def _sample_size(
     spread = length * means.var(0, ddof=1)
     draws = float(chains * kept)
     size = np.divide(draws * within, spread, out=np.full(n, draws), where=spread > 1e-12)
-    return np.minimum(size, draws)
+    bounded: NDArray[np.float64] = np.minimum(size, draws)
+    return bounded

@@ -8,7 +8,8 @@ with the auxiliary atoms it changes, and flipped back where the draw refuses.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from knowreason.factors.potentials.factor_nodes import CLAUSE_ROW as CLAUSE
 from knowreason.factors.potentials.factor_nodes import TABLE_ROW as TABLE
 
+F = TypeVar("F", bound=Callable[..., object])
 HARD_WEIGHT = 1e6  # of hard rows; a chain that satisfies them never leaves
 
 ROW = np.dtype(
@@ -50,13 +52,13 @@ class Network(NamedTuple):
         world: ``int8[n]``.
     """
 
-    rows: NDArray
-    tables: NDArray
-    row_edges: NDArray
-    atom_first: NDArray
-    atom_edges: NDArray
-    unary: NDArray
-    world: NDArray
+    rows: NDArray[np.void]
+    tables: NDArray[np.float64]
+    row_edges: NDArray[np.void]
+    atom_first: NDArray[np.int64]
+    atom_edges: NDArray[np.void]
+    unary: NDArray[np.float64]
+    world: NDArray[np.int8]
 
 
 class GibbsVariables(NamedTuple):
@@ -72,16 +74,16 @@ class GibbsVariables(NamedTuple):
         auxiliary: ``int32`` atoms that counts define.
     """
 
-    singles: NDArray
-    counted_singles: NDArray
-    counted: NDArray
-    block_offsets: NDArray
-    block_atoms: NDArray
-    at_most_one: NDArray
-    set_offsets: NDArray
-    set_atoms: NDArray
-    count_order: NDArray
-    auxiliary: NDArray
+    singles: NDArray[np.int32]
+    counted_singles: NDArray[np.int32]
+    counted: NDArray[np.bool_]
+    block_offsets: NDArray[np.int64]
+    block_atoms: NDArray[np.int32]
+    at_most_one: NDArray[np.bool_]
+    set_offsets: NDArray[np.int64]
+    set_atoms: NDArray[np.int32]
+    count_order: NDArray[np.int64]
+    auxiliary: NDArray[np.int32]
 
 
 class Tally(NamedTuple):
@@ -96,18 +98,18 @@ class Tally(NamedTuple):
         start: ``int8[n]`` the world it changed from.
     """
 
-    chance: NDArray
-    refuse: NDArray
-    square: NDArray
-    truth: NDArray
-    moved: NDArray
-    start: NDArray
+    chance: NDArray[np.float64]
+    refuse: NDArray[np.float64]
+    square: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    moved: NDArray[np.bool_]
+    start: NDArray[np.int8]
 
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")
-inner = njit(  # never called from Python: a third of the compile time saved
+inner: Callable[[F], F] = njit(  # never called from Python: a third of the compile time saved
     cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)  # type: ignore[call-overload]
+)  # type: ignore[call-overload]  # numba's stubs do not know the last two options
 
 
 @inner
@@ -142,7 +144,7 @@ def _log_ratio(mass: float, others: float) -> float:
 
 
 @compiled
-def read_rows(net: Network, count_order: NDArray) -> None:
+def read_rows(net: Network, count_order: NDArray[np.int64]) -> None:
     """Sets auxiliary atoms from their counts, and every row's state from the world."""
     rows, edges, world = net.rows, net.row_edges, net.world
     for row in count_order:
@@ -198,7 +200,8 @@ def flip(atom: int, net: Network) -> float:
 def pull(atom: int, net: Network) -> float:
     """Conditional log-odds of an atom under no count, given all others."""
     rows, tables, edges = net.rows, net.tables, net.atom_edges
-    odds, true = net.unary[atom], net.world[atom] > 0
+    odds: float = net.unary[atom]
+    true = net.world[atom] > 0
     for i in range(net.atom_first[atom], net.atom_first[atom + 1]):
         row, code = edges[i].place, edges[i].code
         now = rows[row].state
@@ -211,7 +214,9 @@ def pull(atom: int, net: Network) -> float:
 
 
 @inner
-def _draw_singles(singles: NDArray, net: Network, chance: NDArray, random: np.uint64) -> np.uint64:
+def _draw_singles(
+    singles: NDArray[np.int32], net: Network, chance: NDArray[np.float64], random: np.uint64
+) -> np.uint64:
     """Draws atoms under no count; written out, because a call costs more than the draw."""
     rows, tables, edges, first = net.rows, net.tables, net.atom_edges, net.atom_first
     for atom in singles:
@@ -240,7 +245,9 @@ def _draw_singles(singles: NDArray, net: Network, chance: NDArray, random: np.ui
 
 
 @inner
-def sweep(variables: GibbsVariables, net: Network, chance: NDArray, random: np.uint64) -> np.uint64:
+def sweep(
+    variables: GibbsVariables, net: Network, chance: NDArray[np.float64], random: np.uint64
+) -> np.uint64:
     """Draws every variable once; ``chance`` (``float64[n]``) gets conditional log-odds.
 
     Returns the generator's state.
@@ -269,7 +276,9 @@ def sweep(variables: GibbsVariables, net: Network, chance: NDArray, random: np.u
 
 
 @inner
-def score_block(block: int, variables: GibbsVariables, net: Network, score: NDArray) -> int:
+def score_block(
+    block: int, variables: GibbsVariables, net: Network, score: NDArray[np.float64]
+) -> int:
     """Turns a block's true atom off (returned, or -1); ``score``: gain of each one alone."""
     chosen = -1
     for i in range(variables.block_offsets[block], variables.block_offsets[block + 1]):
@@ -289,7 +298,7 @@ def score_block(block: int, variables: GibbsVariables, net: Network, score: NDAr
 
 @inner
 def _draw_block(
-    block: int, variables: GibbsVariables, net: Network, chance: NDArray, uniform: float
+    block: int, variables: GibbsVariables, net: Network, chance: NDArray[np.float64], uniform: float
 ) -> None:
     """One state of a block given all else; ``chance`` gets each state's log-odds."""
     score_block(block, variables, net, chance)
@@ -315,7 +324,13 @@ def _draw_block(
 
 
 @inner
-def _record(auxiliary: NDArray, net: Network, chance: NDArray, tally: Tally, batch: int) -> None:
+def _record(
+    auxiliary: NDArray[np.int32],
+    net: Network,
+    chance: NDArray[np.float64],
+    tally: Tally,
+    batch: int,
+) -> None:
     """Adds one sweep to the tally."""
     half = 0 if 2 * batch < tally.chance.shape[0] else 1
     for atom in auxiliary:
@@ -364,7 +379,7 @@ def run_chain(
 
 
 @compiled
-def margins(variables: GibbsVariables, net: Network, odds: NDArray) -> None:
+def margins(variables: GibbsVariables, net: Network, odds: NDArray[np.float64]) -> None:
     """What changing each atom alone would cost, signed by its truth (``float64[n]``).
 
     A block is changed as one variable. Auxiliary atoms get +-700.

@@ -40,11 +40,11 @@ class GibbsLayout:
     """
 
     plan: MessageGraph
-    rows: NDArray
+    rows: NDArray[np.void]
     tables: NDArray[np.float64]
-    row_edges: NDArray
+    row_edges: NDArray[np.void]
     atom_first: NDArray[np.int64]
-    atom_edges: NDArray
+    atom_edges: NDArray[np.void]
     variables: GibbsVariables
 
     def network(

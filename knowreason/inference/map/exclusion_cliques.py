@@ -44,8 +44,11 @@ def clique_cover(
 
 @njit(cache=True)
 def _grow(
-    offsets: NDArray, neighbours: NDArray, needed: NDArray, literals: int
-) -> tuple[NDArray, NDArray]:
+    offsets: NDArray[np.int64],
+    neighbours: NDArray[np.int64],
+    needed: NDArray[np.bool_],
+    literals: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Grows each pair not covered yet by common neighbours, greedily."""
     common = np.zeros(literals, np.int64)
     inside = np.zeros(literals, np.bool_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.potentials.odds_domain import compiled
@@ -13,12 +14,12 @@ BELIEF_LIMIT = 600.0  # beliefs beyond it are not told apart; their cavities exc
 
 @compiled
 def couple_blocks(
-    raw: NDArray,
-    offsets: NDArray,
-    atoms: NDArray,
-    at_most_one: NDArray,
+    raw: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    atoms: NDArray[np.int32],
+    at_most_one: NDArray[np.bool_],
     maximum: bool,
-    belief: NDArray,
+    belief: NDArray[np.float64],
 ) -> None:
     """Beliefs of block atoms: their own log-odds less those of the other states together."""
     for block in range(offsets.shape[0] - 1):
@@ -44,7 +45,12 @@ def couple_blocks(
 
 
 @compiled
-def gather_raw(unary: NDArray, state: NDArray, spill: NDArray, raw: NDArray) -> None:
+def gather_raw(
+    unary: NDArray[np.float64],
+    state: NDArray[np.float64],
+    spill: NDArray[np.float64],
+    raw: NDArray[np.float64],
+) -> None:
     """Log-odds of each atom from its unary part and all messages; products start afresh.
 
     ``state`` is ``float64[t, n, 2]`` and ``spill`` ``float64[t, n]``, one row a thread.
@@ -61,7 +67,9 @@ def gather_raw(unary: NDArray, state: NDArray, spill: NDArray, raw: NDArray) -> 
 
 
 @compiled
-def settle(belief: NDArray, state: NDArray, change: NDArray) -> float:
+def settle(
+    belief: NDArray[np.float64], state: NDArray[np.float64], change: NDArray[np.float64]
+) -> float:
     """Writes odds; ``change`` becomes ``|belief - previous|``, the greatest is returned.
 
     ``belief`` is clipped to what is told apart. ``change`` holds the previous beliefs.

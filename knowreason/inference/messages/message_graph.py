@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowreason.factors import Blocks, FactorGraph
-from knowreason.factors.arrays import array, entries_of, offsets_of, owners
+from knowreason.factors.arrays import Array, array, entries_of, offsets_of, owners
 from knowreason.factors.canonical import canonical
 from knowreason.factors.potentials import potential_of
 from knowreason.factors.potentials.factor_nodes import FactorNodes
@@ -34,7 +34,7 @@ class BlockLayout:
     @property
     def count(self) -> int:
         """Number of blocks."""
-        return self.offsets.shape[0] - 1
+        return len(self.offsets) - 1
 
     def of_atom(self, atoms: int) -> NDArray[np.int32]:
         """``int32[n]``: block of each atom, -1 for none."""
@@ -139,5 +139,5 @@ def shared_blocks(graph: MessageGraph) -> int:
     return int(np.unique(found[many > 1] // graph.blocks.count).size)
 
 
-def _column(tensor: Tensor, dtype: type) -> NDArray:
+def _column(tensor: Tensor, dtype: type) -> Array:
     return np.ascontiguousarray(array(tensor).astype(dtype, copy=False))

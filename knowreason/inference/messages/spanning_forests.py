@@ -168,7 +168,7 @@ def _sampled(offsets: Array, variables: Array, atoms: int, seed: int) -> NDArray
 
 
 @njit(cache=True)
-def _root(parent: NDArray, node: int) -> int:
+def _root(parent: NDArray[np.int64], node: int) -> int:
     while parent[node] != node:
         parent[node] = parent[parent[node]]
         node = parent[node]
@@ -176,7 +176,7 @@ def _root(parent: NDArray, node: int) -> int:
 
 
 @njit(cache=True)
-def _joins(parent: NDArray, scope: NDArray) -> bool:
+def _joins(parent: NDArray[np.int64], scope: NDArray[np.int64]) -> bool:
     """Whether the variables all lie in parts not joined yet."""
     for i in range(scope.shape[0]):
         for j in range(i):
@@ -187,14 +187,14 @@ def _joins(parent: NDArray, scope: NDArray) -> bool:
 
 @njit(cache=True)
 def _grow_by_place(
-    order: NDArray,
+    order: NDArray[np.int64],
     at: int,
-    starts: NDArray,
-    members: NDArray,
-    offsets: NDArray,
-    variables: NDArray,
-    parent: NDArray,
-    counts: NDArray,
+    starts: NDArray[np.int64],
+    members: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    variables: NDArray[np.int64],
+    parent: NDArray[np.int64],
+    counts: NDArray[np.float64],
 ) -> int:
     """Takes factors place by place; returns the first place whose factors make a loop."""
     joined = parent.copy()
@@ -221,7 +221,11 @@ def _grow_by_place(
 
 @njit(cache=True)
 def _grow_forest(
-    order: NDArray, offsets: NDArray, variables: NDArray, parent: NDArray, counts: NDArray
+    order: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    variables: NDArray[np.int64],
+    parent: NDArray[np.int64],
+    counts: NDArray[np.float64],
 ) -> None:
     """Adds 1 to ``counts`` of each factor that the forest takes; kruskal on hyperedges."""
     for factor in order:

@@ -86,7 +86,7 @@ def declare_predicate(
         sorts,
         labels,
         None,
-        name.span,  # type: ignore[arg-type]
+        name.span,
     )
     _check_marks(names, statement)
     if statement.symmetric and (len(sorts) != 2 or sorts[0] != sorts[1]):
@@ -99,13 +99,13 @@ def declare_predicate(
     if None in sorts or not is_capital(name.text):
         return None
     arguments = tuple(
-        lg.Argument(cast(str, sort), label, place.mark)  # type: ignore[arg-type]
+        lg.Argument(cast(str, sort), label, place.mark)
         for sort, label, place in zip(sorts, labels, statement.places, strict=True)
     )
     within = statement.within.text if statement.within else None
     return lg.Predicate(
         name.text,
-        statement.kind,  # type: ignore[arg-type]
+        statement.kind,
         arguments,
         statement.symmetric,
         within,
@@ -170,9 +170,9 @@ def declare_param(
     _check_letter(names, name, capital=False)
     if not places.claim("symbol", "param", name):
         return None
-    sort = literal.kind
+    sort: str = literal.kind
     if literal.kind == "number":
-        sort = "int" if isinstance(literal.value, int) else "float"  # type: ignore[assignment]
+        sort = "int" if isinstance(literal.value, int) else "float"
     names.literals[name.text] = sort
     names.symbols[name.text] = Signature(name.text, "param", result=sort, span=name.span)
     value = lg.Constant(literal.value, sort, span=literal.span)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -109,7 +109,7 @@ class Names:
 
     def declared(self, wanted: str) -> list[str]:
         """Names of ``predicate``s, ``attribute``s or ``param``s, for did-you-mean."""
-        tests = {
+        tests: dict[str, Callable[[Signature], bool]] = {
             "predicate": lambda s: s.is_predicate,
             "attribute": lambda s: not s.is_predicate and s.kind != "param",
             "parameter": lambda s: s.kind == "param",

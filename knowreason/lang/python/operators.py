@@ -65,10 +65,10 @@ class Expression:
     def __invert__(self) -> Expression:
         return Expression(f"!{embed(self, NOT)}", NOT)
 
-    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]  # an equation
         return _infix(self, "=", other, COMPARISON, SUM, SUM)
 
-    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]  # an equation
         return _infix(self, "!=", other, COMPARISON, SUM, SUM)
 
     def __lt__(self, other: Operand) -> Expression:

@@ -40,5 +40,5 @@ def parse_duration(text: str) -> int | None:
 def scale_duration(amount: str, unit: str) -> int:
     """Microseconds of an amount (``"1.5"``) in a unit, rounded to the nearest."""
     whole, _, decimals = amount.partition(".")
-    scale = 10 ** len(decimals)
+    scale: int = 10 ** len(decimals)
     return (int(whole + decimals) * MICROSECONDS[unit] + scale // 2) // scale

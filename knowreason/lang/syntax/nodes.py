@@ -15,10 +15,11 @@ from knowreason.diagnostics import Span
 from knowreason.logic.formulas import AggregateKind, ComparisonOperator
 
 LiteralKind = Choice["number", "duration", "string", "bool"]
+Mark = Choice["", "!", "?"]
 
 
 def _span() -> Span:
-    return field(default=None, compare=False, repr=False)  # type: ignore[return-value]
+    return field(default=None, compare=False, repr=False)  # type: ignore[return-value]  # a field
 
 
 def _start_of(span: Span, text: str) -> Span:
@@ -212,7 +213,7 @@ class Place:
 
     sort: Name
     name: Name | None = None
-    mark: str = ""
+    mark: Mark = ""
     span: Span = _span()
 
 
@@ -345,7 +346,7 @@ class Fact:
 
 def children(node: object) -> Iterator[object]:
     """The nodes directly below a node, in order."""
-    for item in fields(node):  # type: ignore[arg-type]
+    for item in fields(node):  # type: ignore[arg-type]  # nodes are dataclasses
         value = getattr(node, item.name)
         if isinstance(value, tuple):
             yield from value

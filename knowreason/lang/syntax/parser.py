@@ -118,7 +118,8 @@ def _accepted(read: list[Token], start: str) -> set[str]:
     parser = grammar().parser.parse_interactive(start=start)
     for token in read:
         parser.feed_token(token)
-    return parser.accepts()
+    types: set[str] = parser.accepts()  # type: ignore[no-untyped-call]  # of lark, has no types
+    return types
 
 
 def _indented_start(source: Source, end: int) -> list[Diagnostic]:

@@ -53,18 +53,18 @@ def _signature(_: Span, name: Token, _open: Token, *rest: list[sx.Place] | Token
 
 
 @action("place")
-def _place(span: Span, sort: tuple[sx.Name, str]) -> sx.Place:
+def _place(span: Span, sort: tuple[sx.Name, sx.Mark]) -> sx.Place:
     return sx.Place(sort[0], None, sort[1], span)
 
 
 @action("named_place")
-def _named_place(span: Span, name: Token, _: Token, sort: tuple[sx.Name, str]) -> sx.Place:
+def _named_place(span: Span, name: Token, _: Token, sort: tuple[sx.Name, sx.Mark]) -> sx.Place:
     return sx.Place(sort[0], name_of(name), sort[1], span)
 
 
 @action("sort", "exactly_one", "at_most_one")
-def _sort(span: Span, name: Token, mark: Token | None = None) -> tuple[sx.Name, str]:
-    written = "" if mark is None else "!" if mark.type == "NOT" else "?"
+def _sort(span: Span, name: Token, mark: Token | None = None) -> tuple[sx.Name, sx.Mark]:
+    written: sx.Mark = "" if mark is None else "!" if mark.type == "NOT" else "?"
     return name_of(name), written
 
 

@@ -251,7 +251,8 @@ class StochasticNewton:
         """``float64[f, f]``: covariance of the average that sampling causes."""
         bread = np.linalg.inv(self.step_information())
         errors = [batch.error for batch in self.batches[self.kept]]
-        return bread @ np.sum(errors, axis=0) @ bread.T / len(errors) ** 2
+        covariance: Matrix = bread @ np.sum(errors, axis=0) @ bread.T / len(errors) ** 2
+        return covariance
 
     def noise(self) -> float:
         """Greatest Monte-Carlo error, in standard errors."""

@@ -43,7 +43,8 @@ class InstanceNetwork(nn.Module):
         for layer in self.layers:
             spread = layer(hidden)[batch.source] * batch.share[:, None]
             hidden = torch.relu(torch.zeros_like(hidden).index_add(0, batch.target, spread))
-        return self.last(hidden).squeeze(1).double()
+        log_odds: Tensor = self.last(hidden).squeeze(1).double()
+        return log_odds
 
 
 @dataclass(frozen=True)

@@ -157,11 +157,13 @@ def _design(wiring: SiteWiring, world: NDArray[np.int8]) -> _WorldDesign:
     )
 
 
-def _pair_values(wiring: SiteWiring, world: NDArray[np.int8]) -> tuple[NDArray, NDArray]:
+def _pair_values(
+    wiring: SiteWiring, world: NDArray[np.int8]
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Value of each paired atom when its state is true, and when its site is "none"."""
     pairs = wiring.pairs[0]
-    when_true = (pairs.atom == pairs.state).astype(np.int8)
-    when_none = np.zeros(len(pairs.atom), dtype=np.int8)
+    when_true: NDArray[np.int8] = (pairs.atom == pairs.state).astype(np.int8)
+    when_none: NDArray[np.int8] = np.zeros(len(pairs.atom), dtype=np.int8)
     for depth, (rows, join) in enumerate(
         zip(wiring.definitions, wiring.definition_joins, strict=True)
     ):

@@ -63,7 +63,7 @@ class SamplingSchedule:
 
     def gain(self, step: int) -> float:
         """Length of a Newton step: 1 at first, then falling."""
-        return float(max(1, step - self.averaged_from + 1)) ** -0.7
+        return float(max(1, step - self.averaged_from + 1) ** -0.7)
 
     def free_rounds(self, clusters: int, chains: int) -> int:
         """Draws of ``chains`` free worlds each: few where clusters are many."""
@@ -169,14 +169,16 @@ class Rounds:
         complete = np.mean([look.complete for look in recent], axis=0)
         hidden = np.mean([look.hidden for look in recent], axis=0)
         turn = (hidden.T - hidden) / 2
-        return at_least(complete - hidden - turn, complete, LEAST_SHARE) + turn
+        curvature: Matrix = at_least(complete - hidden - turn, complete, LEAST_SHARE) + turn
+        return curvature
 
     def left(self, priors: Vector) -> Matrix:
         """``float64[f, f]``: curvature for standard errors, no direction below the priors'."""
         recent = self.looks[-SMOOTHED:]
         seen = np.mean([look.complete - look.hidden for look in recent], axis=0)
         turn = (seen - seen.T) / 2
-        return at_least(seen - turn, np.diag(priors), 1.0) + turn
+        curvature: Matrix = at_least(seen - turn, np.diag(priors), 1.0) + turn
+        return curvature
 
     def average(self) -> Vector:
         """``float64[f]``: mean of the averaged rounds, or where it is now."""
@@ -278,7 +280,10 @@ def _cross(left: NDArray[np.float64], right: NDArray[np.float64]) -> Matrix:
         ``float64[f, f]``.
     """
     count = max(len(left) - 1, 1)
-    return np.einsum("wci,wcj->ij", left - left.mean(0), right - right.mean(0)) / count
+    covariance: Matrix = (
+        np.einsum("wci,wcj->ij", left - left.mean(0), right - right.mean(0)) / count
+    )
+    return covariance
 
 
 def exact_information(objective: Objective, eta: Vector) -> Matrix:

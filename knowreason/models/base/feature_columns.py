@@ -240,7 +240,10 @@ def _numbers(
 
 
 def _floats(array: pa.Array) -> NDArray[np.float64]:
-    return pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    floats: NDArray[np.float64] = pc.cast(array, pa.float64(), safe=False).to_numpy(
+        zero_copy_only=False
+    )
+    return floats
 
 
 def relation(data: Dataset, name: str) -> pa.Table:

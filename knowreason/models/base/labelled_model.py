@@ -134,7 +134,10 @@ def over_all_states(
 def log_softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Normalised log-probabilities along the last axis."""
     shifted = scores.astype(np.float64) - scores.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    log_probability: NDArray[np.float64] = shifted - np.log(
+        np.exp(shifted).sum(axis=-1, keepdims=True)
+    )
+    return log_probability
 
 
 def label_index(labels: NDArray[np.int32], seen: tuple[int, ...]) -> NDArray[np.int64]:

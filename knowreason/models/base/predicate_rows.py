@@ -64,7 +64,7 @@ class PredicateRows:
     @property
     def count(self) -> int:
         """Number of rows."""
-        return self.things.shape[0]
+        return len(self.things)
 
     @property
     def states(self) -> int:
@@ -107,7 +107,8 @@ class PredicateRows:
                 f"`{model}` gave no number for row {wrong[0][0] + 1} of `{self.predicate}`",
                 code="KR808",
             )
-        return np.clip(output, -LLR_LIMIT, LLR_LIMIT).astype(np.float32)
+        clipped: NDArray[np.float32] = np.clip(output, -LLR_LIMIT, LLR_LIMIT).astype(np.float32)
+        return clipped
 
     def output(
         self,
@@ -140,7 +141,8 @@ def logit(probability: float | NDArray[np.floating]) -> NDArray[np.float64]:
     """Log-odds of probabilities, within +-14."""
     p = np.asarray(probability, np.float64)
     with np.errstate(divide="ignore"):
-        return np.clip(np.log(p) - np.log1p(-p), -LLR_LIMIT, LLR_LIMIT)
+        odds: NDArray[np.float64] = np.clip(np.log(p) - np.log1p(-p), -LLR_LIMIT, LLR_LIMIT)
+    return odds
 
 
 def atoms_of(data: Dataset, predicate: str) -> AtomSpan:

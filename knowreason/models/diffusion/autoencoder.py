@@ -155,7 +155,7 @@ def train_autoencoder(
         for epoch in range(options.epochs):
             optimiser.zero_grad()
             loss = _loss(module, world, blocks, labels, options.beta, generator)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # of torch
             optimiser.step()
             schedule.step()
             losses.append(float(loss.detach()))

@@ -148,11 +148,15 @@ def _reference(present: NDArray[np.float32]) -> NDArray[np.float32]:
 def _normal_scores(cells: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.floating]:
     low, high = (np.searchsorted(values, cells, side) for side in ("left", "right"))
     share = (low + high) / (2 * len(values))
-    return ndtri(np.clip(share, 0.5 / len(values), 1 - 0.5 / len(values)))
+    scores: NDArray[np.floating] = ndtri(np.clip(share, 0.5 / len(values), 1 - 0.5 / len(values)))
+    return scores
 
 
 def _quantiles(share: NDArray[np.floating], values: NDArray[np.float32]) -> NDArray[np.floating]:
     """Values at shares of the reference, between two of them only where few values repeat."""
     if 2 * len(np.unique(values)) < len(values):
         return values[np.minimum((share * len(values)).astype(np.int64), len(values) - 1)]
-    return np.interp(share * len(values) - 0.5, np.arange(len(values)), values)
+    quantiles: NDArray[np.floating] = np.interp(
+        share * len(values) - 0.5, np.arange(len(values)), values
+    )
+    return quantiles

@@ -109,9 +109,8 @@ class Denoiser(nn.Module):
         conditional: Tensor = self(x, sigma, label)
         if guidance == 0:
             return conditional
-        return conditional + guidance * (
-            conditional - self(x, sigma, torch.full_like(label, self.classes))
-        )
+        classless: Tensor = self(x, sigma, torch.full_like(label, self.classes))
+        return conditional + guidance * (conditional - classless)
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def train_denoiser(
         noise = torch.randn(clean.shape, generator=generator).to(device)
         error = denoiser(clean + sigma[:, None] * noise, sigma, label) - clean
         optimiser.zero_grad()
-        (loss_weight(sigma)[:, None] * error**2).mean().backward()  # type: ignore[no-untyped-call]
+        (loss_weight(sigma)[:, None] * error**2).mean().backward()
         optimiser.step()
         schedule.step()
         if progress is not None and (step + 1) % 100 == 0:
@@ -194,7 +193,7 @@ def heun(denoise: Denoise, noise: Tensor, steps: Tensor) -> Tensor:
     Returns:
         Samples ``[n, d]``.
     """
-    levels = steps.tolist()
+    levels: list[float] = steps.tolist()
     x = noise * levels[0]
     for now, then in pairwise(levels):
         slope = (x - denoise(x, now)) / now

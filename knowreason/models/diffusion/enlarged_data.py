@@ -246,8 +246,8 @@ def _labels(data: Dataset, synthetic: Synthetic) -> pa.Table:
     if position is not None:
         columns[position] = synthetic.labels
         value = np.ones(len(synthetic), np.int8)
-    schema = data.labels[synthetic.predicate].schema
-    return id_table(columns, pa.array(value)).cast(schema)
+    labels: pa.Table = data.labels[synthetic.predicate]
+    return id_table(columns, pa.array(value)).cast(labels.schema)
 
 
 def _named(vocabulary: Vocabulary, count: int) -> Vocabulary:
@@ -314,5 +314,6 @@ def _as_kind(
 ) -> NDArray[np.int64] | NDArray[np.float64]:
     """Times in the number type of a column, rounded where it is whole."""
     if np.issubdtype(kind, np.integer):
-        return np.rint(time).astype(np.int64)
+        whole: NDArray[np.int64] = np.rint(time).astype(np.int64)
+        return whole
     return time.astype(np.float64)

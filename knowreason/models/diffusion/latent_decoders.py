@@ -68,7 +68,8 @@ class EdgeDecoder(nn.Module):
             score: Tensor = self.network(pair(source, target))
             return score[:, 0]
         ends = self.ends(torch.cat([source, target], dim=1))[:, 0]
-        return ((source @ self.weight) * target).sum(1) + ends
+        log_odds: Tensor = ((source @ self.weight) * target).sum(1) + ends
+        return log_odds
 
 
 class TimeDecoder(nn.Module):
@@ -90,7 +91,8 @@ class TimeDecoder(nn.Module):
         has = ~time.isnan()
         mean, log_sd = self(source[has], target[has], relation[has])
         each = ((time[has] - mean) * (-log_sd).exp()) ** 2 / 2 + log_sd
-        return each.mean() if len(each) else each.sum()
+        loss: Tensor = each.mean() if len(each) else each.sum()
+        return loss
 
 
 class TypeDecoder(nn.Module):

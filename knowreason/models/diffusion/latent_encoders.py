@@ -146,7 +146,7 @@ class TypedLayer(nn.Module):
 
         normed = self.norm(state)
         parts = [p(normed[s]) for p, s in zip(self.project, self.slices, strict=True)]
-        key, query, value = torch.cat(parts).unflatten(1, (3, self.heads, -1)).unbind(1)
+        key, query, value = torch.unflatten(torch.cat(parts), 1, (3, self.heads, -1)).unbind(1)
         scores, tells = [], []
         for number, kind in enumerate(kinds):
             aged = self.time(sinusoid(kind.age)).unflatten(1, (2, self.heads, -1))

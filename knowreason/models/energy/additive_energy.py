@@ -89,7 +89,8 @@ class AdditiveEnergy:
     ) -> NDArray[np.float32]:
         """The energy, ``float32``; arguments as for :meth:`shares`."""
         shares = self.shares(x, edge_index, centres)
-        return np.sum(list(shares.values()), axis=0, dtype=np.float32)
+        energy: NDArray[np.float32] = np.sum(list(shares.values()), axis=0, dtype=np.float32)
+        return energy
 
     @property
     def history(self) -> EnergyHistory | None:
@@ -241,7 +242,8 @@ def _agreement(observed: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(ranks)))
     leading = np.linalg.eigh(correlation)[1][:, -1]
-    return leading * np.sign(leading.sum())
+    agreement: NDArray[np.float64] = leading * np.sign(leading.sum())
+    return agreement
 
 
 def energy_arrays(

@@ -66,12 +66,14 @@ class Egos:
     @cached_property
     def degree(self) -> NDArray[np.int64]:
         """``int64[k]``, number of neighbours."""
-        return np.diff(self.neighbours.indptr).astype(np.int64)
+        degree: NDArray[np.int64] = np.diff(self.neighbours.indptr).astype(np.int64)
+        return degree
 
     def mean(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mean of ``values`` ``[n, d]`` over the neighbours of each centre, 0 over none."""
         total = self.neighbours @ values
-        return (total / np.maximum(self.degree, 1)[:, None]).astype(np.float32)
+        mean: NDArray[np.float32] = (total / np.maximum(self.degree, 1)[:, None]).astype(np.float32)
+        return mean
 
 
 def perturbed(egos: Egos, kind: Perturbation, share: float, random: np.random.Generator) -> Egos:

@@ -102,7 +102,10 @@ class PrincipalParts:
         centred = np.asarray(x - self.mean, np.float64)
         along = centred @ self.directions
         beyond = np.maximum((centred**2).sum(axis=1) - (along**2).sum(axis=1), 0)
-        return 0.5 * ((along**2 / self.variances).sum(axis=1) + beyond / self.rest[0])
+        energy: NDArray[np.float64] = 0.5 * (
+            (along**2 / self.variances).sum(axis=1) + beyond / self.rest[0]
+        )
+        return energy
 
 
 @dataclass(frozen=True)
@@ -148,4 +151,5 @@ class Standard:
         """Surprise ``[n]``; 0 for ``NaN``."""
         surprise = np.interp(energies, self.knots, self.levels)
         beyond = np.maximum(np.asarray(energies, np.float64) - self.knots[-1], 0)
-        return np.nan_to_num(surprise + self.slope * beyond, nan=0.0)
+        filled: NDArray[np.float64] = np.nan_to_num(surprise + self.slope * beyond, nan=0.0)
+        return filled

@@ -88,7 +88,8 @@ class Attributes:
     def energy(self, egos: Egos, inputs: Inputs) -> NDArray[np.float64]:
         """Sum over columns."""
         bins = _bins(inputs.scores[egos.own])
-        return self.energies[np.arange(bins.shape[1]), bins].sum(axis=1)
+        energy: NDArray[np.float64] = self.energies[np.arange(bins.shape[1]), bins].sum(axis=1)
+        return energy
 
 
 @dataclass(frozen=True)
@@ -218,4 +219,5 @@ def _differences(egos: Egos, inputs: Inputs) -> NDArray[np.float32]:
 
 def _ridge(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     size = np.trace(matrix) / max(len(matrix), 1)
-    return np.eye(len(matrix)) * max(RIDGE * size, 1e-9)
+    ridge: NDArray[np.float64] = np.eye(len(matrix)) * max(RIDGE * size, 1e-9)
+    return ridge

@@ -185,7 +185,10 @@ class GadEBM(KnowledgeModel):
 
     def energies(self, data: Dataset, predicate: str) -> NDArray[np.float32]:
         """The energy of every atom, ``float32[n]``, higher is stranger; not calibrated."""
-        return np.sum(list(self.shares(data, predicate).values()), axis=0, dtype=np.float32)
+        energies: NDArray[np.float32] = np.sum(
+            list(self.shares(data, predicate).values()), axis=0, dtype=np.float32
+        )
+        return energies
 
     def parts(self, data: Dataset, predicate: str) -> dict[str, NDArray[np.float32]]:
         """:meth:`shares`, for explanations."""

@@ -160,7 +160,9 @@ class Net:
         """``float64[len(egos)]``."""
         device = next(self.module.parameters()).device
         rows = torch.from_numpy(summaries(egos, inputs, self.degree))
-        parts = [self.module(block.to(device)).mean(dim=0).cpu() for block in rows.split(BLOCK)]
+        parts = [
+            self.module(block.to(device)).mean(dim=0).cpu() for block in torch.split(rows, BLOCK)
+        ]
         return torch.cat(parts).double().numpy() if parts else np.zeros(0)
 
 
@@ -237,7 +239,7 @@ def _minimise(
         loss = LOSSES[how.loss](_ratios(module, pairs[:, batch])).mean(dim=(1, 2)).sum()
         if not torch.isfinite(loss):
             return False
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # of torch
         optimiser.step()
         if progress is not None:
             progress(step, how.steps, f"step {step}")
@@ -297,7 +299,8 @@ def _ratios(module: EnergyNets, pairs: Tensor) -> Tensor:
     """``r = E(v) - E(u)``, ``[nets, samples, k]``, from ``[1 + samples, k, width]``."""
     layers, count, width = pairs.shape
     energies = module(pairs.reshape(layers * count, width)).reshape(-1, layers, count)
-    return energies[:, :1] - energies[:, 1:]
+    ratios: Tensor = energies[:, :1] - energies[:, 1:]
+    return ratios
 
 
 def _pairs(
@@ -323,7 +326,7 @@ def _standardise(
     rows = torch.from_numpy(summaries(egos, inputs, degree)).to(module.bias.device)
     if not len(rows):
         return
-    energies = torch.cat([module(block) for block in rows.split(BLOCK)], dim=1)
+    energies = torch.cat([module(block) for block in torch.split(rows, BLOCK)], dim=1)
     spread = energies.std(dim=1, keepdim=True, correction=0)
     module.centre = energies.mean(dim=1, keepdim=True)
     module.spread = torch.where(spread > 1e-12, spread, torch.ones_like(spread))

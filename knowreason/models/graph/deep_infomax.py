@@ -167,7 +167,8 @@ def _trained(
 
         def loss(nodes: Tensor) -> Tensor:
             true, false, summary = network(x, edges)
-            return network.loss(true[nodes], false[nodes], summary)
+            mean: Tensor = network.loss(true[nodes], false[nodes], summary)
+            return mean
 
         schedule = TrainingSchedule(options.epochs, options.patience, options.learning_rate, 0.0)
         sentence = train(network, loss, order[count:], order[:count], schedule, progress)

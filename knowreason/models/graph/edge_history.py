@@ -91,4 +91,5 @@ def _before(
 ) -> NDArray[np.float64]:
     """Sum of rows ``start <= i < now`` of each row, by cumulative sums."""
     total = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-    return total[now] - total[start]
+    sums: NDArray[np.float64] = total[now] - total[start]
+    return sums

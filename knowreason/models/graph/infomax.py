@@ -85,7 +85,7 @@ class InfoMax(KnowledgeModel):
         rows = rows_of(data, predicate)
         graph, _ = needed_graph(data, rows, self.name)
         options = EncoderOptions(
-            self.convolution,  # type: ignore[arg-type]
+            self.convolution,
             self.hidden,
             self.layers,
             self.edge_features,

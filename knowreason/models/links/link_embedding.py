@@ -142,7 +142,7 @@ class LinkEmbedding(NeuralModel):
         triples = inputs["triples"][rows]
         flat = triples.flatten(0, 1)
         there = (flat >= 0).all(1)
-        pieces = [module(piece) for piece in flat.clamp(min=0).split(CHUNK)]
+        pieces = [module(piece) for piece in torch.split(flat.clamp(min=0), CHUNK)]
         scores = self.slope_ * torch.cat(pieces) + self.intercept_ if pieces else flat[:, 0].float()
         scores = torch.where(there, scores, scores.new_tensor(self.silent_))
         scores = scores.clamp(-LLR_LIMIT, LLR_LIMIT).reshape(triples.shape[:2])

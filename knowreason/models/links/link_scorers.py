@@ -115,16 +115,18 @@ class Embeddings(nn.Module):
         if self.scorer == "transe":
             return -torch.cdist(expected[:, None], candidates, p=1.0)[:, 0]
         if len(others) == 1:
-            return expected @ candidates[0].T
+            scores: Tensor = expected @ candidates[0].T
+            return scores
         return torch.einsum("bd,bnd->bn", expected, candidates)
 
     def penalty(self, triples: Tensor) -> Tensor:
         """Mean over triples of the sum of cubes of their vectors' entries, phases left out
         (after the nuclear 3-norm of Lacroix et al. 2018)."""
-        cubes = (self.entity(triples[:, [0, 2]]).abs() ** 3).sum((1, 2)).mean()
+        cubes: Tensor = (self.entity(triples[:, [0, 2]]).abs() ** 3).sum((1, 2)).mean()
         if self.scorer == "rotate":
             return cubes
-        return cubes + (self.relation(triples[:, 1]).abs() ** 3).sum(1).mean()
+        both: Tensor = cubes + (self.relation(triples[:, 1]).abs() ** 3).sum(1).mean()
+        return both
 
     def _expected(self, triples: Tensor, side: int) -> Tensor:
         """Where the replaced end is expected, from the other end and the relation."""

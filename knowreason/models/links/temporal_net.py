@@ -124,7 +124,8 @@ class TemporalNet(nn.Module):
         turned = u if self.bilinear is None else self.bilinear(u)
         logit = (turned * v).sum(dim=1) / u.shape[1] ** 0.5
         logit = logit + self.source(u)[:, 0] + self.target(v)[:, 0]
-        return logit if self.memory is None else logit + self.memory(past)[:, 0]
+        score: Tensor = logit if self.memory is None else logit + self.memory(past)[:, 0]
+        return score
 
 
 @dataclass

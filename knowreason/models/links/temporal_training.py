@@ -186,7 +186,8 @@ def train_links(
             with noisy_weights(net, schedule.noise, schedule.relative, generator):
                 rows, logits = sweep.run(chunk, asked)
                 if rows.stop > rows.start:
-                    binary_cross_entropy_with_logits(logits, asked.truth[rows]).backward()  # type: ignore[no-untyped-call]
+                    loss = binary_cross_entropy_with_logits(logits, asked.truth[rows])
+                    loss.backward()  # type: ignore[no-untyped-call]  # of torch
             optimiser.step()
         if held:
             now, now_area = _held_loss(sweep, validation, check)

@@ -189,7 +189,8 @@ class WindowHistory:
             ],
             axis=1,
         )
-        return np.log1p(np.maximum(columns, 0)).astype(np.float32)
+        scaled: NDArray[np.float32] = np.log1p(np.maximum(columns, 0)).astype(np.float32)
+        return scaled
 
 
 class _Firsts:

@@ -126,7 +126,8 @@ class TripleIndex:
     def keys(self, triples: NDArray[np.int64]) -> NDArray[np.int64]:
         """One integer a triple."""
         head, middle, tail = triples.T
-        return (head * len(self.relations) + middle) * self.entity_count + tail
+        keys: NDArray[np.int64] = (head * len(self.relations) + middle) * self.entity_count + tail
+        return keys
 
     def _entity_numbers(self, data: Dataset, domain: str) -> NDArray[np.int64]:
         if domain not in self.domains:

@@ -108,7 +108,7 @@ def train(
         for batch in _batches(rows, schedule.batch_size, generator):
             optimiser.zero_grad()
             with noisy_weights(module, schedule.noise, schedule.relative, generator):
-                loss(batch).backward()  # type: ignore[no-untyped-call]
+                loss(batch).backward()  # type: ignore[no-untyped-call]  # of torch
             optimiser.step()
         if len(held):
             now = _held_loss(module, loss, held)

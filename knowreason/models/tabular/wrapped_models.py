@@ -188,8 +188,9 @@ def mean_rate(log_odds: NDArray[np.floating], rows: PredicateRows) -> float | ND
     ]
     if rows.classes is None:
         return float(np.clip(expit(present).mean(), 1e-6, 1 - 1e-6)) if len(present) else 0.5
-    share = np.exp(present).sum(axis=0) + 1e-6
-    return share / share.sum()
+    mass = np.exp(present).sum(axis=0) + 1e-6
+    share: NDArray[np.float64] = mass / mass.sum()
+    return share
 
 
 def _estimator(name: str, seed: int, params: dict[str, object]) -> Any:
