@@ -10,7 +10,7 @@
 """
 
 from knowreason.data.dataset import Dataset
-from knowreason.data.edges import EdgeList, Edges, GraphTables, Snapshots, snapshots
+from knowreason.data.edges import EdgeList, Edges, GraphTables
 from knowreason.data.features import (
     FeatureSource,
     FeatureTable,
@@ -31,7 +31,6 @@ __all__ = [
     "FeatureTable",
     "GraphTables",
     "ScoreColumns",
-    "Snapshots",
     "Standardisation",
     "Vocabulary",
     "design_matrix",
@@ -39,6 +38,5 @@ __all__ = [
     "folds",
     "known_at",
     "known_labels",
-    "snapshots",
     "to_pyg",
 ]

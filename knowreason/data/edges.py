@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,52 +148,3 @@ class GraphTables:
         if len(named) != 1:
             raise KeyError(f"{len(named)} relations called {name!r}")
         return named[0]
-
-
-class Snapshots(NamedTuple):
-    """Edges cut into windows of time.
-
-    Attributes:
-        order: ``int64[m]``, edges by time (stable).
-        offsets: ``int64[windows + 1]``; window i is ``order[offsets[i]:offsets[i + 1]]``.
-        start: start of each window, in units of ``Edges.time``.
-
-    >>> import knowreason as kr
-    >>> snapshots(kr.testing.example_data(payments=5).graph.edges(), width=2 * 3.6e9).order
-    array([0, 1, 2, 3, 4])
-    """
-
-    order: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    start: NDArray[np.int64] | NDArray[np.floating]
-
-
-def snapshots(edges: Edges, width: float, origin: float | None = None) -> Snapshots:
-    """Edges cut into windows ``[origin + i * width, origin + (i + 1) * width)``.
-
-    Args:
-        edges: with times; edges before ``origin`` are left out.
-        width: of a window, in units of ``edges.time`` (microseconds for times).
-        origin: start of window 0; the earliest edge by default. Empty windows are kept.
-
-    Raises:
-        ValueError: for edges without times or a width that is not positive.
-
-    >>> import knowreason as kr
-    >>> edges = kr.testing.example_data(payments=5).graph.edges()  # one an hour
-    >>> snapshots(edges, width=2 * 3.6e9).offsets
-    array([0, 2, 4, 5])
-    """
-    if edges.time is None:
-        raise ValueError(f"the edges of `{edges.name}` have no times")
-    if not width > 0:
-        raise ValueError(f"a window of width {width} holds nothing")
-    if not len(edges):
-        return Snapshots(np.empty(0, np.int64), np.zeros(1, np.int64), edges.time)
-    first = edges.time.min() if origin is None else origin
-    window = np.floor_divide(edges.time - first, width).astype(np.int64)
-    order = np.argsort(edges.time, kind="stable")
-    order = order[window[order] >= 0]
-    count = int(window.max()) + 1
-    offsets = np.searchsorted(window[order], np.arange(count + 1))
-    return Snapshots(order, offsets, first + np.arange(count) * width)

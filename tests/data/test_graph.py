@@ -1,10 +1,8 @@
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from knowreason.data import Dataset, EdgeList, fit_standardisation, snapshots, to_pyg
+from knowreason.data import Dataset, EdgeList, fit_standardisation, to_pyg
 from knowreason.data.edges import Edges
 from knowreason.data.features import FeatureTable
 from knowreason.errors import DataError
@@ -67,32 +65,6 @@ def test_one_relation_is_asked_for_by_name():
     with pytest.raises(KeyError, match="2 relations"):
         data.graph.edges()
     assert data.graph.edges("other").name == "other"
-
-
-@given(st.lists(st.integers(-50, 50), min_size=1, max_size=30), st.integers(1, 20))
-@settings(max_examples=60)
-def test_snapshots_partition_the_edges(times, width):
-    found = snapshots(edges_at(times), width)
-    assert sorted(found.order.tolist()) == list(range(len(times)))
-    for window, start in enumerate(found.start):
-        rows = found.order[found.offsets[window] : found.offsets[window + 1]]
-        assert all(start <= times[row] < start + width for row in rows)
-
-
-def test_snapshots_from_an_origin_leave_the_past_out():
-    found = snapshots(edges_at([1, 12, 25]), 10, origin=10)
-    assert found.order.tolist() == [1, 2]
-    assert found.offsets.tolist() == [0, 1, 2]
-    assert found.start.tolist() == [10, 20]
-    assert len(snapshots(edges_at([]), 10).order) == 0
-
-
-def test_snapshots_need_times_and_a_width():
-    with pytest.raises(ValueError, match="width"):
-        snapshots(edges_at([1]), 0)
-    data = Dataset.from_frames(people(), graph=meetings(time=None))
-    with pytest.raises(ValueError, match="no times"):
-        snapshots(data.graph.edges(), 10)
 
 
 def test_pyg_gets_a_plain_graph_of_one_relation():

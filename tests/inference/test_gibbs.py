@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.energy import holds
-from knowreason.inference.gibbs.gibbs import gibbs, gibbs_worlds, prepare_gibbs
+from knowreason.inference.gibbs.gibbs import gibbs, prepare_gibbs
 from knowreason.testing.oracle import enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
 
@@ -37,18 +37,18 @@ def test_marginals_within_sampling_error(seed):
 @settings(max_examples=40)
 @given(factor_graphs(9))
 def test_worlds_are_possible(graph):
-    worlds = gibbs_worlds(graph, chains=3, sweeps=3)
+    worlds = prepare_gibbs(graph).sample(chains=3, sweeps=3)
     assert worlds.dtype == torch.int8
     assert holds(graph, worlds).all()
-    again = gibbs_worlds(graph, worlds=worlds, sweeps=2, seed=1)
+    again = prepare_gibbs(graph).sample(worlds=worlds, sweeps=2, seed=1)
     assert holds(graph, again).all()
 
 
 def test_same_seed_same_worlds_whatever_the_threads():
     graph = random_graph(5, atoms=12, hard=1, blocks=1, counts=2)
-    first, second = (gibbs_worlds(graph, sweeps=5, seed=3, threads=t) for t in (1, 2))
+    first, second = (prepare_gibbs(graph).sample(sweeps=5, seed=3, threads=t) for t in (1, 2))
     assert torch.equal(first, second)
-    assert not torch.equal(first, gibbs_worlds(graph, sweeps=5, seed=4))
+    assert not torch.equal(first, prepare_gibbs(graph).sample(sweeps=5, seed=4))
 
 
 def test_warm_chains_follow_theta():
@@ -65,10 +65,10 @@ def test_warm_chains_follow_theta():
 
 def test_evidence_given_with_worlds_wins():
     graph = random_graph(2, atoms=10, blocks=2)
-    worlds = gibbs_worlds(graph, chains=4, sweeps=1)
+    worlds = prepare_gibbs(graph).sample(chains=4, sweeps=1)
     world = enumerate_worlds(graph).world
     clamped = graph.with_evidence(torch.where(torch.arange(10) < 4, world[:10], -1).to(torch.int8))
-    after = gibbs_worlds(clamped, worlds=worlds, sweeps=2)
+    after = prepare_gibbs(clamped).sample(worlds=worlds, sweeps=2)
     assert (after[:, :4] == world[:4]).all()
     assert holds(clamped, after).all()
 
@@ -129,7 +129,7 @@ def test_a_start_is_found_where_hard_rules_are_tight():
     rows = [(i * k + v, j * k + v) for v in range(k) for i in range(k) for j in range(i)]
     apart = GroundFactors.of(torch.tensor(rows, dtype=torch.int32), (False, False), None)
     graph = replace(empty(k * k), blocks=blocks, factors=(apart,))
-    assert holds(graph, gibbs_worlds(graph, chains=3, sweeps=1)).all()
+    assert holds(graph, prepare_gibbs(graph).sample(chains=3, sweeps=1)).all()
 
 
 def test_free_atoms_and_nothing_at_all():

@@ -197,26 +197,6 @@ def prepare_gibbs(graph: FactorGraph) -> GibbsSampler:
     return GibbsSampler(known, gibbs_layout(known))
 
 
-def gibbs_worlds(
-    graph: FactorGraph,
-    *,
-    worlds: Tensor | None = None,
-    chains: int = 20,
-    sweeps: int = 10,
-    seed: int = 0,
-    threads: int = 1,
-) -> Tensor:
-    """``int8[s, n]`` worlds of persistent (``worlds``) or fresh chains.
-
-    Evidence, blocks, hard rows and count definitions hold in each. To call it often,
-    :func:`prepare_gibbs` once and :meth:`GibbsSampler.sample`.
-    """
-    sampler = prepare_gibbs(graph)
-    return sampler.sample(
-        graph.theta, worlds, chains=chains, sweeps=sweeps, seed=seed, threads=threads
-    )
-
-
 def gibbs(
     graph: FactorGraph,
     *,

@@ -13,31 +13,17 @@ from knowreason.models.base.model_protocol import Progress
 
 Denoise = Callable[[Tensor, float], Tensor]
 SIGMA_DATA = 1.0  # latents are standardised
+# noise for data of deviation 1; the paper's values of training, for 0.5, are scaled to it
+LOWEST, HIGHEST = 0.002, 80.0  # at the two ends of sampling
+RHO = 7.0  # how much the steps of sampling crowd at the lower end (eq. 5)
+LOG_MEAN, LOG_SD = -0.5, 1.2  # of the noise in training (Table 1)
 
 
-@dataclass(frozen=True)
-class NoiseLevels:
-    """Noise of training and sampling, for data of deviation 1.
-
-    The paper's values are for data of deviation 0.5; those of training are scaled to 1.
-
-    Attributes:
-        lowest, highest: noise at the two ends of sampling.
-        rho: how much the steps crowd at the lower end (eq. 5).
-        log_mean, log_sd: of the noise in training (Table 1).
-    """
-
-    lowest: float = 0.002
-    highest: float = 80.0
-    rho: float = 7.0
-    log_mean: float = -0.5
-    log_sd: float = 1.2
-
-    def steps(self, count: int) -> Tensor:
-        """``float64[count + 1]``, decreasing, the last 0 (eq. 5)."""
-        places = torch.arange(count, dtype=torch.float64) / max(count - 1, 1)
-        high, low = self.highest ** (1 / self.rho), self.lowest ** (1 / self.rho)
-        return torch.cat([(high + places * (low - high)) ** self.rho, torch.zeros(1).double()])
+def noise_levels(count: int) -> Tensor:
+    """``float64[count + 1]``, decreasing, the last 0 (eq. 5)."""
+    places = torch.arange(count, dtype=torch.float64) / max(count - 1, 1)
+    high, low = HIGHEST ** (1 / RHO), LOWEST ** (1 / RHO)
+    return torch.cat([(high + places * (low - high)) ** RHO, torch.zeros(1).double()])
 
 
 def preconditioning(sigma: Tensor, data: float = SIGMA_DATA) -> tuple[Tensor, Tensor, Tensor]:
@@ -141,7 +127,6 @@ def train_denoiser(
     classes: int,
     options: DenoiserOptions,
     progress: Progress | None = None,
-    levels: NoiseLevels | None = None,
 ) -> Denoiser:
     """Fit a class-conditional denoiser to standardised latents.
 
@@ -151,9 +136,7 @@ def train_denoiser(
         classes: how many.
         options: how.
         progress: called each hundred steps.
-        levels: noise levels of training.
     """
-    levels = levels or NoiseLevels()
     device = latents.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
@@ -168,7 +151,7 @@ def train_denoiser(
         clean, label = latents[rows.to(device)], labels[rows.to(device)]
         drop = (torch.rand(len(rows), generator=generator) < options.drop).to(device)
         label = torch.where(drop, classes, label)
-        sigma = torch.randn(len(rows), generator=generator) * levels.log_sd + levels.log_mean
+        sigma = torch.randn(len(rows), generator=generator) * LOG_SD + LOG_MEAN
         sigma = sigma.exp().to(device)
         noise = torch.randn(clean.shape, generator=generator).to(device)
         error = denoiser(clean + sigma[:, None] * noise, sigma, label) - clean
@@ -188,7 +171,7 @@ def heun(denoise: Denoise, noise: Tensor, steps: Tensor) -> Tensor:
     Args:
         denoise: the expected clean data behind ``x`` at one noise level.
         noise: ``[n, d]`` standard normal.
-        steps: decreasing noise levels that end in 0, from :meth:`NoiseLevels.steps`.
+        steps: decreasing noise levels that end in 0, from :func:`noise_levels`.
 
     Returns:
         Samples ``[n, d]``.
@@ -212,7 +195,6 @@ def sample(
     steps: int,
     guidance: float,
     generator: torch.Generator,
-    levels: NoiseLevels | None = None,
 ) -> Tensor:
     """New latents ``float32[len(labels), latent]`` of given classes."""
     noise = torch.randn((len(labels), latent), generator=generator).to(labels.device)
@@ -220,4 +202,4 @@ def sample(
     def denoise(x: Tensor, sigma: float) -> Tensor:
         return denoiser.guided(x, x.new_full((len(x),), sigma), labels, guidance)
 
-    return heun(denoise, noise, (levels or NoiseLevels()).steps(steps))
+    return heun(denoise, noise, noise_levels(steps))

@@ -6,9 +6,9 @@ import torch
 
 from knowreason.models.diffusion.edm import (
     DenoiserOptions,
-    NoiseLevels,
     heun,
     loss_weight,
+    noise_levels,
     preconditioning,
     sample,
     train_denoiser,
@@ -46,7 +46,7 @@ def test_inputs_and_targets_of_the_network_have_unit_variance():
 
 
 def test_noise_levels_fall_from_highest_to_zero():
-    steps = NoiseLevels().steps(50)
+    steps = noise_levels(50)
     assert float(steps[0]) == pytest.approx(80)
     assert float(steps[-2]) == pytest.approx(0.002)
     assert float(steps[-1]) == 0
@@ -55,7 +55,7 @@ def test_noise_levels_fall_from_highest_to_zero():
 
 def test_heun_recovers_a_gaussian_from_its_denoiser():
     noise = torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0))
-    drawn = heun(optimal, noise, NoiseLevels().steps(50))
+    drawn = heun(optimal, noise, noise_levels(50))
     np.testing.assert_allclose(drawn.mean(0), MEAN, atol=0.02)
     np.testing.assert_allclose(drawn.std(0), SD, rtol=0.02)
 
@@ -66,7 +66,7 @@ def test_heun_is_of_second_order():
     exact = MEAN + (80 * noise - MEAN) * SD / (SD**2 + 80.0**2).sqrt()
 
     def error(count):
-        return float((heun(optimal, noise, NoiseLevels().steps(count)) - exact).abs().max())
+        return float((heun(optimal, noise, noise_levels(count)) - exact).abs().max())
 
     assert error(64) < error(32) / 3
 
