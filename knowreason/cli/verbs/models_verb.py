@@ -46,7 +46,7 @@ def models(
 
 
 def _first_line(model: type[KnowledgeModel]) -> str:
-    return (model.__doc__ or "").strip().splitlines()[0]
+    return (model.__doc__ or "").strip().partition("\n")[0]
 
 
 def _options(model: type[KnowledgeModel]) -> list[tuple[str, str]]:

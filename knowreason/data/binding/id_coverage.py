@@ -30,15 +30,17 @@ def check_ids(
 
     A row of ``others`` (labels, evidence, scores) is unknown where neither a fact nor a
     feature mentions its id, a row of ``features`` where no fact does. Some unknown rows are
-    a warning (KR529); a table of them alone is an error (KR530), or a warning where it is
-    statements of a facts file. A domain that no such table names is enumerated by its
+    a warning (KR529), but for features of things that are labelled: examples may stand
+    outside of all facts. A table of unknown rows alone is an error (KR530), or a warning
+    where it is statements of a facts file. A domain that no such table names is enumerated by its
     labels, which is fine. Facts introduce things of their own, so a table of facts is told
     only where it shares none with any other table (KR529).
     """
-    known = _Mentions(binding)
+    known, labelled = _Mentions(binding), _Mentions(binding)
     known.add(facts)
+    labelled.add(others)
     for encoded in features:
-        _check_rows(binding, encoded, known, "fact")
+        _check_rows(binding, encoded, known, "fact", labelled)
     known.add(features)
     for encoded in others:
         _check_rows(binding, encoded, known, "fact or feature")
@@ -80,18 +82,30 @@ def _columns(binding: TableBinder, encoded: Encoded) -> Iterator[tuple[str, str,
         yield encoded.frame.table.column_names[-1], sort, encoded.value
 
 
-def _check_rows(binding: TableBinder, encoded: Encoded, known: _Mentions, what: str) -> None:
-    """Tell of rows that name a thing which no table of ``known`` mentions."""
+def _check_rows(
+    binding: TableBinder,
+    encoded: Encoded,
+    known: _Mentions,
+    what: str,
+    excused: _Mentions | None = None,
+) -> None:
+    """Tell of rows that name a thing which no table of ``known`` mentions.
+
+    Rows whose thing ``excused`` mentions are told only where no row at all is known.
+    """
     frame = encoded.frame
     for column, domain, coded in _columns(binding, encoded):
         if not known.tables[domain] or binding.vocabularies[domain].enumerated:
             continue
-        strange = known.counts[domain][binding.builders[domain].numbers(coded)] == 0
+        numbers = binding.builders[domain].numbers(coded)
+        strange = known.counts[domain][numbers] == 0
+        every = bool(strange.all())
+        if excused is not None and not every:
+            strange &= excused.counts[domain][numbers] == 0
         if not strange.any():
             continue
         rows = coded.rows_of(strange)
         total = int((coded.indices >= 0).sum())
-        every = len(rows) == total
         names = coded.distinct.filter(pa.array(strange)).slice(0, EXAMPLES + 1).to_pylist()
         message = (
             f"{frame.title}, column `{column}`: {len(rows):,} of {total:,} rows name a `{domain}` "
