@@ -219,7 +219,9 @@ def test_predict(cli, skimming_run, tmp_path):
     assert pq.read_table(tmp_path / "o.parquet").num_rows > 100
     again = ("predict", skimming_run, "-o", tmp_path / "o.parquet")
     assert (cli(*again).code, "KR914" in cli(*again).err) == (2, True)
-    assert cli(*again, "--force").code == 0
+    both = cli(*again, "--force", "--top", "4", "--json")
+    assert (both.code, len(both.json)) == (0, 4)
+    assert pq.read_table(tmp_path / "o.parquet").num_rows == 4
     assert cli("predict", skimming_run, "--map", "--top", "3").code == 0
     adapted = cli("predict", skimming_run, "--adapt", "--top", "3", "--json")
     assert adapted.code == 0

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from knowreason.data import Dataset, EdgeList, folds, known_at, known_labels
 from knowreason.errors import DataError
 from knowreason.logic import Attribute, Domain, Predicate, Program
+from knowreason.testing import example_data
 from tests.strategies_data import arguments, people
 
 MICRO = 1_000_000
@@ -282,6 +283,15 @@ def test_hiding_and_keeping_labels():
     assert data.labels["Smokes"].num_rows == 5
     with pytest.raises(DataError, match="KR519"):
         data.hide("Secret", np.array([0]))
+
+
+def test_labels_are_hidden_where_none_were():
+    data = example_data()
+    for predicate, labels in data.labels.items():
+        hidden = data.hide(predicate, np.ones(labels.num_rows, dtype=bool))
+        before = data.hidden[predicate].num_rows if predicate in data.hidden else 0
+        assert hidden.hidden[predicate].num_rows == before + labels.num_rows
+        assert not hidden.labels[predicate].num_rows
 
 
 @given(st.integers(2, 8), st.integers(2, 120), st.integers(0, 3))

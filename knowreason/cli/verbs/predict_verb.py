@@ -44,12 +44,12 @@ def predict(
             progress=progress,
         )
     table = predictions.table.slice(0, top) if top else predictions.table
+    if output is not None:
+        save_table(table, output)
+        say(f"{table.num_rows:,} rows: {output}")
     if json:
         write_json(table.to_pylist())
     elif output is None:
         write_table(table.column_names, zip(*table.to_pydict().values(), strict=True))
-    else:
-        save_table(table, output)
-        say(f"{table.num_rows:,} rows: {output}")
     for note in predictions.notes:
         say(note)

@@ -119,7 +119,8 @@ def hide(data: D, predicate: str, mask: Rows) -> D:
     moved = _as_mask(mask, table.num_rows)
     if not moved.any():
         return data
-    held = pa.concat_tables([data.hidden[predicate], table.filter(pa.array(moved))])
+    before = [data.hidden[predicate]] if predicate in data.hidden else []
+    held = pa.concat_tables([*before, table.filter(pa.array(moved))])
     visible = with_labels(data, predicate, table.filter(pa.array(~moved)))
     return replace(visible, hidden={**data.hidden, predicate: held.combine_chunks()})
 
