@@ -66,11 +66,12 @@ class _Mentions:
 
     def things(self, encoded: Encoded) -> dict[str, NDArray[np.integer]]:
         """Distinct ids that a table mentions, by domain; domains without any left out."""
-        found: dict[str, list[NDArray[np.int32]]] = {}
+        marks: dict[str, NDArray[np.bool_]] = {}
         for _, domain, coded in _columns(self.binding, encoded):
             ids = self.binding.builders[domain].numbers(coded)
-            found.setdefault(domain, []).append(ids[ids >= 0])
-        whole = {domain: np.unique(np.concatenate(ids)) for domain, ids in found.items()}
+            mark = marks.setdefault(domain, np.zeros(len(self.counts[domain]), np.bool_))
+            mark[ids[ids >= 0]] = True
+        whole = {domain: np.flatnonzero(mark) for domain, mark in marks.items()}
         return {domain: ids for domain, ids in whole.items() if len(ids)}
 
 
