@@ -114,6 +114,10 @@ def _joined(posterior: Posterior, rest: Posterior, atoms: NDArray[Any]) -> Poste
     if posterior.expectations is not None and rest.expectations is not None:
         expectations = posterior.expectations + rest.expectations.cpu()
     known = posterior.log_z is not None and rest.log_z is not None
+    quality = None
+    if posterior.quality is not None and rest.quality is not None:
+        quality = posterior.quality.clone()
+        quality[index] = rest.quality
     return replace(
         posterior,
         log_odds=log_odds,
@@ -121,4 +125,5 @@ def _joined(posterior: Posterior, rest: Posterior, atoms: NDArray[Any]) -> Poste
         log_z_kind=rest.log_z_kind if known else "",
         expectations=expectations,
         reports=(*posterior.reports, *rest.reports),
+        quality=quality,
     )

@@ -5,22 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor
+
+Quality = Literal["exact", "confirmed", "unconfirmed"]
+LogZKind = Literal["exact", "upper bound", "lower bound", "estimate", ""]
+QUALITIES: tuple[Quality, ...] = ("exact", "confirmed", "unconfirmed")
 
 
 @dataclass(frozen=True)
 class EngineReport:
-    """How many components and atoms one inference engine served, and how it ended.
+    """How many components and atoms one inference engine served, and how good that is.
 
     Attributes:
         engine: its name (``exact: template``, ``bp`` ...).
         components: number of connected components.
         atoms: number of atoms in them.
-        converged: number of components that converged (exact ones always do).
+        converged: number of components whose iteration came to rest, which says nothing
+            about accuracy.
         sweeps: sweeps or rounds made, 0 for exact engines.
         residual: greatest change in the last sweep, in log-odds.
         seconds: wall-clock time.
         notes: anything the user should know.
+        quality: ``exact``; ``confirmed`` where a second opinion agrees; else ``unconfirmed``.
+        error: the number behind the quality, in probabilities: 0 for exact, the greatest
+            difference of two opinions or three Monte-Carlo errors; NaN where nothing was
+            compared.
+        checked: what was compared, a sentence; empty without a comparison.
 
     Example:
         >>> import torch
@@ -39,6 +50,9 @@ class EngineReport:
     residual: float = 0.0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    quality: Quality = "unconfirmed"
+    error: float = float("nan")
+    checked: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,13 +63,16 @@ class Posterior:
         log_odds: ``float64[n]`` marginal log-odds, clipped to +-700, never only
             probabilities: saturated floats tie and ruin rankings. Clamped atoms are +-700.
         log_z: log partition function or its estimate, ``None`` where the engine has none.
-        log_z_kind: ``exact``, ``bethe`` or ``lower bound``; empty without ``log_z``.
+        log_z_kind: ``exact``, ``upper bound``, ``lower bound`` or ``estimate`` (Bethe's);
+            empty without ``log_z``.
         expectations: ``float64[p]``: ``E[sum v f]`` per parameter, decided groundings
             (``constant``) included; the gradient of ``log_z`` in ``theta``.
         component: ``int32[n]`` connected component of each atom.
         reports: per engine.
         world: ``int8[n]`` most probable world where the engine makes one (``map``).
         spread: ``float64[n]`` standard deviation of the log-odds, where estimated.
+        quality: ``int8[n]`` index into :data:`QUALITIES`; ``None`` where an engine says
+            nothing of single atoms.
 
     Example:
         >>> import torch
@@ -65,12 +82,13 @@ class Posterior:
 
     log_odds: Tensor
     log_z: float | None
-    log_z_kind: Literal["exact", "bethe", "lower bound", ""]
+    log_z_kind: LogZKind
     expectations: Tensor | None
     component: Tensor | None = None
     reports: tuple[EngineReport, ...] = field(default=())
     world: Tensor | None = None
     spread: Tensor | None = None
+    quality: Tensor | None = None
 
     @property
     def probabilities(self) -> Tensor:
@@ -79,5 +97,26 @@ class Posterior:
 
     @property
     def converged(self) -> bool:
-        """Whether every component did."""
+        """Whether every iteration came to rest; accuracy is what ``quality`` speaks of."""
         return all(report.converged == report.components for report in self.reports)
+
+    @property
+    def unconfirmed(self) -> Tensor:
+        """``bool[n]``: atoms whose marginals nothing has confirmed."""
+        if self.quality is None:
+            return self.log_odds.abs() < 700.0
+        return self.quality == QUALITIES.index("unconfirmed")
+
+
+def quality_of_open(component: Tensor, quality: Quality) -> Tensor:
+    """``int8[n]``: one quality at all open atoms, ``exact`` at decided ones.
+
+    Args:
+        component: ``int32[n]``, negative at decided atoms.
+        quality: of the others.
+
+    Example:
+        >>> quality_of_open(torch.tensor([0, -1, 3]), "unconfirmed")
+        tensor([2, 0, 2], dtype=torch.int8)
+    """
+    return torch.where(component < 0, 0, QUALITIES.index(quality)).to(torch.int8)

@@ -60,7 +60,7 @@ def test_each_component_its_engine():
     ]
     assert posterior.reports[3].atoms == 22
     assert not posterior.reports[3].engine.startswith("exact")
-    assert posterior.log_z_kind == "bethe"
+    assert posterior.log_z_kind == "estimate"
     parts = [infer(part).log_odds for part in (ring(3), star(30), ring(40))]
     torch.testing.assert_close(posterior.log_odds[:74], torch.cat(parts), atol=1e-9, rtol=0)
 

@@ -68,11 +68,14 @@ def test_the_parts_of_auto_are_joined():
     torch.testing.assert_close(found.log_odds[6:8], truth.log_odds[6:8], atol=1e-9, rtol=0)
     assert found.log_odds[8] == 700
     assert found.log_z == pytest.approx(alone.log_z, abs=1e-6)
-    assert found.log_z_kind == "bethe"
+    assert found.log_z_kind == "estimate"
     torch.testing.assert_close(found.expectations, alone.expectations, atol=1e-6, rtol=0)
     shape = [(r.engine, r.components, r.atoms) for r in found.reports]
     assert shape == [("exact: template", 1, 2), ("bp", 1, 6)]
     assert found.component.tolist() == [0] * 6 + [1, 1, -1]
+    assert found.quality.tolist() == [2] * 6 + [0, 0, 0]
+    assert found.unconfirmed.tolist() == [True] * 6 + [False] * 3
+    assert [r.quality for r in found.reports] == ["exact", "unconfirmed"]
 
 
 def test_auto_has_no_log_z_where_the_other_engine_has_none():
@@ -230,7 +233,7 @@ def test_belief_propagation_reports_sweeps_and_residual():
     assert full.reports[0].residual <= 1e-6
     assert 1 < full.reports[0].sweeps <= 40
     assert full.reports[0].notes == ()
-    assert full.log_z_kind == "bethe"
+    assert full.log_z_kind == "estimate"
     assert full.world is None
     assert bp(graph, tolerance=1e-2).reports[0].sweeps < full.reports[0].sweeps
 
@@ -338,3 +341,15 @@ def test_reweighted_expectations_are_the_gradient_of_the_bound():
     found = trw(graph, **options)
     assert (up - down) / 2e-4 == pytest.approx(float(found.expectations[0]), abs=1e-5)
     assert found.log_z > enumerate_worlds(graph).log_z
+
+
+def test_log_z_says_what_it_is():
+    """An upper bound where the convex sweeps came to rest, an estimate elsewhere."""
+    graph = ring_and_pair()
+    truth = enumerate_worlds(graph).log_z
+    bound = trw(graph)
+    assert bound.log_z_kind == "upper bound"
+    assert bound.log_z >= truth - 1e-9
+    assert trw(graph, sweeps=1).log_z_kind == "estimate"
+    assert bp(graph).log_z_kind == "estimate"
+    assert exact(graph).log_z_kind == "exact"

@@ -26,7 +26,7 @@ from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossi
 from knowreason.inference.exact.templates import TemplateSolver
 from knowreason.inference.exact.tree_order import tree_components
 from knowreason.inference.exact.trees import TreeSolver
-from knowreason.inference.posterior import EngineReport, Posterior
+from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior
 
 CLIP = 700.0
 _ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
@@ -81,6 +81,7 @@ class Prepared:
             expectations=torch.from_numpy(expectations),
             component=self.component,
             reports=reports,
+            quality=torch.where(self.tractable, 0, QUALITIES.index("unconfirmed")).to(torch.int8),
         )
 
     def run(self, graph: FactorGraph) -> tuple[ComponentBeliefs, tuple[EngineReport, ...]]:
@@ -107,7 +108,9 @@ class Prepared:
         solvers = [solver for solver in self.solvers if solver.name == name]
         served = sum(len(solver.components) for solver in solvers)
         atoms = sum(solver.atoms for solver in solvers)
-        return EngineReport(name, served, atoms, converged=served, seconds=seconds)
+        return EngineReport(
+            name, served, atoms, served, seconds=seconds, quality="exact", error=0.0
+        )
 
 
 def prepare(

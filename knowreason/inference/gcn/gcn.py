@@ -22,7 +22,7 @@ from knowreason.inference.gcn.weight_noise import Noise, ensemble
 from knowreason.inference.messages.bp import bp
 from knowreason.inference.messages.message_beliefs import decided_clipped
 from knowreason.inference.messages.message_graph import layout
-from knowreason.inference.posterior import EngineReport, Posterior
+from knowreason.inference.posterior import EngineReport, Posterior, quality_of_open
 
 MOST_ATOMS = 40
 SIZES = (12, 20, MOST_ATOMS)  # components are probed together up to these numbers of atoms
@@ -97,7 +97,14 @@ def gcn(
         reports += [_told(report, notes) for report in swept[1].reports]
     component = torch.from_numpy(label)
     return Posterior(
-        log_odds, log_z, "bethe", expectations, component, tuple(reports), spread=spread
+        log_odds,
+        log_z,
+        "estimate",
+        expectations,
+        component,
+        tuple(reports),
+        spread=spread,
+        quality=quality_of_open(component, "unconfirmed"),
     )
 
 

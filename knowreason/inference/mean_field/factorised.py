@@ -13,7 +13,7 @@ from knowreason.factors.components.connected import components
 from knowreason.inference.mean_field.expected_score import ExpectedScore
 from knowreason.inference.messages.message_beliefs import decided_clipped, expected_units
 from knowreason.inference.messages.message_graph import MessageGraph
-from knowreason.inference.posterior import EngineReport, Posterior
+from knowreason.inference.posterior import EngineReport, Posterior, quality_of_open
 
 SMALLEST_STEP = 1e-4
 
@@ -132,4 +132,5 @@ class MeanField:
             expected,
             self.score.label.cpu().int(),
             (report,),
+            quality=quality_of_open(self.score.label.cpu(), "unconfirmed"),
         )

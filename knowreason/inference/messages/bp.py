@@ -25,7 +25,12 @@ from knowreason.inference.messages.sweeps import (
     sweep_on_cpu,
 )
 from knowreason.inference.messages.torch_messages import TorchMessages
-from knowreason.inference.posterior import EngineReport, Posterior
+from knowreason.inference.posterior import (
+    EngineReport,
+    LogZKind,
+    Posterior,
+    quality_of_open,
+)
 
 FIRST_SWEEPS = 40  # after these, only components that still move are swept
 STRONG_DAMPING = 0.9
@@ -233,9 +238,13 @@ class PropagationRun:
         )
 
     def posterior(
-        self, outcome: Outcome, shares: Tensor | None, reports: tuple[EngineReport, ...]
+        self,
+        outcome: Outcome,
+        shares: Tensor | None,
+        reports: tuple[EngineReport, ...],
+        log_z_kind: LogZKind = "estimate",
     ) -> Posterior:
-        """Beliefs at the final messages."""
+        """Beliefs at the final messages; Bethe's log Z is an estimate, no bound."""
         plan = self.torch_plan
         messages = torch.from_numpy(outcome.messages).to(self.device)
         component = torch.from_numpy(self.label)
@@ -243,14 +252,22 @@ class PropagationRun:
             raw = plan.raw(self.unary.to(self.device), messages)
             log_odds = decided_clipped(self.graph, plan.beliefs(raw, maximum=True)).cpu()
             world = decode(self.graph, raw.cpu())
-            return Posterior(log_odds, None, "", None, component, reports, world)
+            unconfirmed = quality_of_open(component, "unconfirmed")
+            return Posterior(
+                log_odds, None, "", None, component, reports, world, quality=unconfirmed
+            )
         if shares is not None:
             shares = shares.to(self.device)
         with torch.no_grad():
             found = beliefs_at(self.graph, plan, messages, shares)
-        expected = found.expectations.cpu()
         return Posterior(
-            found.log_odds.cpu(), float(found.log_z), "bethe", expected, component, reports
+            found.log_odds.cpu(),
+            float(found.log_z),
+            log_z_kind,
+            found.expectations.cpu(),
+            component,
+            reports,
+            quality=quality_of_open(component, "unconfirmed"),
         )
 
     def _sweeps(

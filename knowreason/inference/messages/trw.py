@@ -8,6 +8,7 @@ import numpy as np
 
 from knowreason.factors import FactorGraph
 from knowreason.inference.messages.bp import PropagationRun
+from knowreason.inference.messages.message_graph import shared_blocks
 from knowreason.inference.messages.sweeps import SweepSchedule
 from knowreason.inference.posterior import Posterior
 
@@ -42,4 +43,5 @@ def trw(
     outcome, shares = run.reweighted(run.plan, seed)
     everywhere = np.ones(run.count, dtype=np.bool_)
     report = run.report("trw", outcome, everywhere, run.moving(outcome), begin)
-    return run.posterior(outcome, shares, (report,))
+    bound = report.converged == report.components and not shared_blocks(run.plan)
+    return run.posterior(outcome, shares, (report,), "upper bound" if bound else "estimate")

@@ -77,7 +77,7 @@ class WarmPropagation:
         return replace(
             posterior,
             log_z=posterior.log_z + rest.log_z,
-            log_z_kind="bethe",
+            log_z_kind="estimate",
             expectations=posterior.expectations + rest.expectations,
         )
 
