@@ -13,8 +13,9 @@ only against the tests that execute its statement, quickest first, until one fai
 compiled kernels are not traced: for them, the tests that execute a line with their name, or with
 the name of a kernel that names them. A mutant is a fork of a process that has imported the
 libraries, in a copy of the repository; kernels that may hold the changed line are taken out of
-numba's cache. A statement that no test executes survives without a run. The record lies beside
---out; only changed files of tests are recorded anew, all of them when the package changed.
+numba's cache. A statement that no test executes survives without a run. The record and the copies
+stay in the folder of --out's name; only changed files of tests are recorded anew, all of them when
+the package changed.
 
 Every result is a line of JSON in --out, with the test that failed; a second call runs only what is
 missing there, and ``--again survived`` runs the survivors anew, after tests were written.
@@ -36,7 +37,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -61,13 +61,15 @@ class Copy:
 
     def __init__(self, place: Path) -> None:
         self.root, self.cache = place / "copy", place / "numba"
-        self.cache.mkdir(parents=True)
+        self.cache.mkdir(parents=True, exist_ok=True)
         listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
         files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for file in filter(None, files.split("\0")):
-            if (ROOT / file).is_file():
-                (self.root / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(ROOT / file, self.root / file)
+            new, old = ROOT / file, self.root / file
+            if not new.is_file() or (old.exists() and old.read_bytes() == new.read_bytes()):
+                continue  # the kernels of an earlier run are of this file
+            old.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(new, old)
         # Compiled once and checked by content: a mutant of equal size and second is seen.
         compiled = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash"]
         subprocess.run([*compiled, PACKAGE, "tests"], cwd=self.root, check=True)
@@ -176,7 +178,7 @@ def run_all(missing: list[Mutant], chosen: argparse.Namespace, place: Path) -> N
     copies = [Copy(place / str(number)) for number in range(chosen.workers)]
     for name in LIBRARIES:  # forks need not import them
         importlib.import_module(name)
-    reached = Reached(record(copies[0], chosen.tests, chosen.out.with_suffix(".record")))
+    reached = Reached(record(copies[0], chosen.tests, place / "record.json"))
     workers = [
         forked.Process(
             target=work, args=(missing[number :: chosen.workers], copy, reached, chosen.out)
@@ -222,9 +224,8 @@ def main() -> None:
     stored = read(chosen.out, chosen.again)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     missing = [mutant for mutant in mutants if mutant.key not in stored]
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-        if missing:
-            run_all(missing, chosen, Path(place))
+    if missing:
+        run_all(missing, chosen, chosen.out.with_suffix(""))
     stored = read(chosen.out, "")
     results = [stored[mutant.key] for mutant in mutants]
     print(*(row["diff"] for row in results if row["status"] == "survived"), sep="\n")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from mutations import PACKAGE, ROOT, Mutant
 
 Line = tuple[str, int]
+KERNELS = {"njit", "numba.njit", "compiled", "inner"}  # decorators
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,13 @@ def module(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+def decorators(tree: ast.AST) -> set[str]:
+    """Names in the decorators of a function, or of all functions below."""
+    lists = [n.decorator_list for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    called = [d.func if isinstance(d, ast.Call) else d for decorated in lists for d in decorated]
+    return {ast.unparse(decorator) for decorator in called}
+
+
 def imports(tree: ast.Module) -> set[str]:
     """Modules that a file names in its imports, as dotted names."""
     found = set()
@@ -147,11 +155,11 @@ def imports(tree: ast.Module) -> set[str]:
 
 @dataclass(frozen=True)
 class Place:
-    """The statement that a line belongs to."""
+    """The statement that a line belongs to, and how others call it where it is not traced."""
 
     first: int
     last: int  # of a compound statement: of its head
-    names: frozenset[str]  # of the kernel or the constant; empty inside plain functions
+    names: tuple[str, ...]  # of the kernel, the constants or the class; none in plain functions
 
 
 class Sources:
@@ -166,42 +174,42 @@ class Sources:
         for file, tree in self.trees.items():
             for used in imports(tree) & set(files):
                 self.importers[files[used]].add(file)
+        self.uses: dict[str, set[Line]] = defaultdict(set)
+        for file, tree in self.trees.items():
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Name | ast.Attribute):
+                    self.uses[node.id if isinstance(node, ast.Name) else node.attr].add(
+                        (file, node.lineno)
+                    )
+        self.kernels = {file for file, tree in self.trees.items() if KERNELS & decorators(tree)}
 
+    @cache  # noqa: B019  (one object)
     def place(self, file: str, line: int) -> Place | None:
         """The innermost statement at a line; None for imports."""
         outer: list[ast.stmt] = []
         body: list[ast.AST] = [self.trees[file]]
         while body:
-            node = body.pop()
-            for child in ast.iter_child_nodes(node):
-                if (
-                    getattr(child, "end_lineno", line) < line
-                    or getattr(child, "lineno", line) > line
-                ):
-                    continue
-                if isinstance(child, ast.stmt):
-                    outer.append(child)
-                body.append(child)
+            for child in ast.iter_child_nodes(body.pop()):
+                if getattr(child, "lineno", line) <= line <= getattr(child, "end_lineno", line):
+                    body.append(child)
+                    outer += [child] if isinstance(child, ast.stmt) else []
         if not outer or isinstance(outer[-1], ast.Import | ast.ImportFrom):
             return None
-        inner, last = outer[-1], outer[-1].end_lineno or line
-        if isinstance(getattr(inner, "body", None), list):
+        top, inner = outer[0], outer[-1]
+        last = inner.end_lineno or line
+        if isinstance(getattr(inner, "body", None), list) and not isinstance(
+            inner, ast.FunctionDef
+        ):
             last = max(inner.lineno, inner.body[0].lineno - 1)  # type: ignore[attr-defined]
-        within = [s for s in outer[:-1] if isinstance(s, ast.FunctionDef)]
-        kernels = [s.name for s in within if any("jit" in ast.unparse(d) for d in s.decorator_list)]
-        names = set(kernels[:1])
-        if not within:  # run when the module is imported: a constant, a class, defaults
-            top = outer[0]
-            targets = getattr(top, "targets", [getattr(top, "target", None)])
-            names = {getattr(target, "id", "") for target in targets} | {getattr(top, "name", "")}
-        return Place(inner.lineno, last, frozenset(names - {""}))
-
-    def uses(self, name: str) -> Iterator[Line]:
-        for file, text in self.texts.items():
-            if name in text:
-                for number, line in enumerate(text.splitlines(), 1):
-                    if re.search(rf"\b{name}\b", line):
-                        yield file, number
+        for function in outer[:-1]:
+            if isinstance(function, ast.FunctionDef):
+                kernel = bool(KERNELS & decorators(function))
+                return Place(inner.lineno, last, (function.name,) if kernel else ())
+        if isinstance(top, ast.ClassDef | ast.FunctionDef):  # defaults
+            return Place(inner.lineno, last, (top.name,))
+        targets = getattr(top, "targets", [getattr(top, "target", None)])
+        names = [n.id for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name)]
+        return Place(inner.lineno, last, tuple(names))
 
     def stale(self, mutant: Mutant) -> set[str]:
         """File stems of kernels that the changed line may be compiled into."""
@@ -213,7 +221,7 @@ class Sources:
             if file not in seen:
                 seen.add(file)
                 left += self.importers[file]
-        return {Path(file).stem for file in seen | {mutant.file} if "numba" in self.texts[file]}
+        return {Path(file).stem for file in (seen | {mutant.file}) & self.kernels}
 
 
 class Reached:
@@ -229,7 +237,8 @@ class Reached:
 
     def tests(self, mutant: Mutant) -> dict[str, float]:
         """Tests with their seconds, quickest first."""
-        found, seen, left = set(), set(), [(mutant.file, mutant.line)]
+        found, seen, named = set(), set(), set()
+        left = [(mutant.file, mutant.line)]
         while left:
             file, line = left.pop()
             place = self.sources.place(file, line)
@@ -238,8 +247,9 @@ class Reached:
             seen.add((file, place.first))
             for number in range(place.first, place.last + 1):
                 found |= self.by_line.get((file, number), set())
-            for name in place.names:
-                left += self.sources.uses(name)
+            for name in () if place.names in named else place.names:
+                left += self.sources.uses[name]
+            named.add(place.names)
         return {test: self.seconds[test] for test in sorted(found, key=self.seconds.__getitem__)}
 
     def files(self, tests: dict[str, float]) -> list[str]:
