@@ -1,7 +1,8 @@
 """Do the tests notice a changed program? Mutants of packages, and the tests that reach them.
 
     python .ci/mutants.py factors inference [--count 200] [--seed 0] [--out mutants.jsonl]
-        [--tests factors inference] [--again survived] [--workers 2] [--list]
+        [--tests factors inference] [--again survived] [--workers 2]
+        [--budget SECONDS] [--list]
 
 A mutant differs in one place: a comparison, an operation, a constant, a condition, what a function
 returns, a statement, a bound of a slice. Docstrings, annotations, texts, decorators, arguments of
@@ -13,9 +14,9 @@ only against the tests that execute its statement, quickest first, until one fai
 compiled kernels are not traced: for them, the tests that execute a line with their name, or with
 the name of a kernel that names them. A mutant is a fork of a process that has imported the
 libraries, in a copy of the repository; kernels that may hold the changed line are taken out of
-numba's cache. A statement that no test executes survives without a run. The record and the copies
-stay in the folder of --out's name; only changed files of tests are recorded anew, all of them when
-the package changed.
+numba's cache. A statement that no test executes survives without a run, and so does what passes the
+quickest tests within --budget. The record and the copies stay in the folder of --out's name: only
+changed files of tests are recorded anew, all of them when the package changed.
 
 Every result is a line of JSON in --out, with the test that failed; a second call runs only what is
 missing there, and ``--again survived`` runs the survivors anew, after tests were written.
@@ -41,6 +42,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 
 from mutations import PACKAGE, ROOT, Mutant, drawn
@@ -178,7 +180,7 @@ def run_all(missing: list[Mutant], chosen: argparse.Namespace, place: Path) -> N
     copies = [Copy(place / str(number)) for number in range(chosen.workers)]
     for name in LIBRARIES:  # forks need not import them
         importlib.import_module(name)
-    reached = Reached(record(copies[0], chosen.tests, place / "record.json"))
+    reached = Reached(record(copies[0], chosen.tests, place / "record.json"), chosen.budget)
     workers = [
         forked.Process(
             target=work, args=(missing[number :: chosen.workers], copy, reached, chosen.out)
@@ -214,6 +216,7 @@ def main() -> None:
     parser.add_argument("--tests", nargs="+", help="folders of tests; those of the packages")
     parser.add_argument("--again", default="", help="a status to run anew: survived")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--budget", type=float, default=inf, help="recorded seconds of tests each")
     parser.add_argument("--list", action="store_true", help="show them, run nothing")
     chosen = parser.parse_args()
     chosen.tests, chosen.out = chosen.tests or chosen.packages, chosen.out.absolute()

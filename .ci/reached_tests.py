@@ -227,8 +227,8 @@ class Sources:
 class Reached:
     """The tests that reach a mutant."""
 
-    def __init__(self, record: Record) -> None:
-        self.sources, self.seconds = Sources(), record.seconds
+    def __init__(self, record: Record, budget: float) -> None:
+        self.sources, self.seconds, self.budget = Sources(), record.seconds, budget
         self.by_line: dict[Line, set[str]] = defaultdict(set)
         for test, files in record.lines.items():
             for file, lines in files.items():
@@ -236,7 +236,7 @@ class Reached:
                     self.by_line[file, line].add(test)
 
     def tests(self, mutant: Mutant) -> dict[str, float]:
-        """Tests with their seconds, quickest first."""
+        """Tests with their seconds, quickest first, within the budget."""
         found, seen, named = set(), set(), set()
         left = [(mutant.file, mutant.line)]
         while left:
@@ -250,7 +250,12 @@ class Reached:
             for name in () if place.names in named else place.names:
                 left += self.sources.uses[name]
             named.add(place.names)
-        return {test: self.seconds[test] for test in sorted(found, key=self.seconds.__getitem__)}
+        tests, total = {}, 0.0
+        for test in sorted(found, key=self.seconds.__getitem__):
+            if total <= self.budget:
+                tests[test] = self.seconds[test]
+            total += self.seconds[test]
+        return tests
 
     def files(self, tests: dict[str, float]) -> list[str]:
         return list(dict.fromkeys(test.partition("::")[0] for test in tests))
