@@ -132,6 +132,7 @@ def test_what_if_flips_when_it_is_done():
         name = change.what.split('"')[1]
         predicate = change.what.split("if ")[1].split("(")[0]
         other = grounding.atom_index(predicate, name)
+        assert other != atom  # that it would be so if it were so says nothing
         evidence = grounding.graph.evidence.clone()
         evidence[other] = TRUE if change.after else FALSE
         again = exact(grounding.graph.with_evidence(evidence))[atom]

@@ -143,3 +143,24 @@ def test_a_wide_new_potential_is_refused():
     wide = hinges([list(range(14))], [[True] * 14], [2])
     with pytest.raises(Exception, match="KR705"):
         infer(FactorGraph(graph.log_odds, graph.theta, graph.evidence, (wide,)), "exact")
+
+
+@pytest.mark.parametrize("kind", ["pair", "clause", "count"])
+def test_odds_beyond_all_floats_are_added_up(kind):
+    """Forty rows say 25 each for the first atom, whose own log-odds take most of it away."""
+    rows = torch.tensor([[0, 2 * i + 1, 2 * i + 2] for i in range(40)], dtype=torch.int32)
+    part = {
+        "pair": GroundFactors.of(rows[:, :2], (True, False), 0),
+        "clause": GroundFactors.of(rows, (True, False, False), 0),
+        "count": GroundFactors("interval", rows, 0, signs=torch.ones(3).bool(), lower=3, upper=3),
+    }[kind]
+    graph = FactorGraph(
+        log_odds=torch.tensor([-985.0] + [40.0] * 80),
+        theta=torch.tensor([25.0], dtype=torch.float64),
+        evidence=torch.full((81,), -1, dtype=torch.int8),
+        factors=(part,),
+    )
+    found = infer(graph, "bp", tolerance=1e-10).log_odds
+    expected = infer(graph, "exact").log_odds
+    assert 0 < float(expected[0]) < 30
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-6)

@@ -1,6 +1,7 @@
 """The exact engine against enumeration."""
 
 from dataclasses import replace
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -211,3 +212,9 @@ def test_a_graph_without_atoms():
 
 def test_engines_have_names():
     assert {"auto", "exact", "bp", "gibbs", "map", "mean_field"} <= set(ENGINES)
+
+
+def test_solvers_take_no_longer_than_the_call():
+    begin = perf_counter()
+    reports = infer(random_graph(0, 11, factors=14), "exact").reports
+    assert 0 < sum(report.seconds for report in reports) <= perf_counter() - begin

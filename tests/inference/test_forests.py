@@ -61,3 +61,35 @@ def test_other_numbers_change_nothing(seed):
         scopes = [tuple(sorted(name[part].tolist())) for part in np.split(atoms, offsets[1:-1])]
         found.append(sorted(zip(scopes, share[offsets[:-1]].round(9).tolist(), strict=True)))
     assert found[0] == found[1]
+
+
+GRAPHS = {
+    "wheel": [[i, (i + 1) % 5] for i in range(5)] + [[i, 5] for i in range(5)],
+    "ring with a path across": [[0, 1], [1, 2], [2, 3], [3, 0], [0, 4], [4, 5], [5, 2]],
+    "ladder": [[0, 1], [1, 2], [2, 3], [4, 5], [5, 6], [6, 7], [0, 4], [1, 5], [2, 6], [3, 7]],
+    "bow tie": [[0, 1], [1, 2], [0, 2], [2, 3], [3, 4], [2, 4]],
+    "all pairs of two and three": [[a, b] for a in (0, 1) for b in (2, 3, 4)],
+    "ring with a tail": [[0, 1], [1, 2], [2, 0], [2, 3], [3, 4]],
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_shares_of_pairs_lie_in_the_polytope_of_spanning_trees(name):
+    """``n - 1`` edges in all, at most ``|S| - 1`` within any atoms S (Edmonds 1971)."""
+    edges = GRAPHS[name]
+    atoms = max(max(edge) for edge in edges) + 1
+    share = shares(atoms, edges)
+    assert sum(share) == pytest.approx(atoms - 1)
+    for size in range(2, atoms):
+        for part in combinations(range(atoms), size):
+            inside = [s for s, edge in zip(share, edges, strict=True) if {*edge} <= {*part}]
+            assert sum(inside) <= size - 1 + 1e-9
+    bridges = [s for s, edge in zip(share, edges, strict=True) if edge[1] > 2 and "tail" in name]
+    assert bridges == [1.0] * len(bridges)
+
+
+def test_components_do_not_touch_each_other():
+    rings = [
+        [first + i, first + (i + 1) % size] for first, size in ((0, 3), (3, 5)) for i in range(size)
+    ]
+    assert shares(8, rings) == pytest.approx([2 / 3] * 3 + [4 / 5] * 5)

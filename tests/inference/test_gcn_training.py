@@ -55,3 +55,9 @@ def test_random_components_have_the_sizes_asked_for():
     assert len(potentials_of(2)) == 7
     for group in graph.factors:
         assert (group.atoms // 6 == group.atoms[:, :1] // 6).all()
+
+
+def test_random_components_are_as_many_and_as_large_as_asked():
+    for count in (40, 43):
+        graph = random_components(count, Family(atoms=(6, 6)), np.random.default_rng(2), batches=7)
+        assert graph.atom_count == 6 * count

@@ -136,3 +136,23 @@ def test_free_atoms_and_nothing_at_all():
     assert gibbs(empty(0)).converged
     found = gibbs(empty(3, 2.0))
     assert torch.allclose(found.log_odds, torch.full((3,), 2.0, dtype=torch.float64))
+
+
+def test_atoms_tied_by_tables_of_several_kinds_move_together():
+    """Even atoms are alike, odd ones their opposite, one table a row."""
+    n = 6
+    rows = torch.stack([torch.arange(n - 1), torch.arange(1, n)], 1).to(torch.int32)
+    apart = GroundFactors(
+        "table",
+        rows,
+        None,
+        table=torch.tensor([[1.0, 0, 0, 1], [0, 1.0, 1, 0]], dtype=torch.float64),
+        table_id=torch.ones(n - 1, dtype=torch.int32),
+    )
+    last = torch.tensor([[0, 2]], dtype=torch.int32)
+    factors = (apart, replace(apart, atoms=last, table_id=torch.zeros(1, dtype=torch.int32)))
+    log_odds = torch.tensor([0.5, -0.1] * 3, dtype=torch.float32)
+    graph = replace(empty(n), log_odds=log_odds, factors=factors)
+    truth, found = enumerate_worlds(graph), gibbs(graph, sweeps=2000)
+    assert found.converged
+    assert (found.probabilities - truth.marginals).abs().max() < 0.05

@@ -1,6 +1,7 @@
 """Mean field: below log Z, a fixed point, exact where atoms are independent."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -99,3 +100,17 @@ def test_two_states_of_a_block_in_one_factor_give_no_bound():
     assert found.log_z_kind == ""
     apart = replace(graph, blocks=Blocks.none())
     assert mean_field(apart).log_z is not None
+
+
+def test_no_sweep_lowers_the_bound():
+    """All pairs of six repel each other strongly: all moving at once would overshoot."""
+    pairs = torch.tensor([(i, j) for j in range(6) for i in range(j)], dtype=torch.int32)
+    graph = FactorGraph(
+        log_odds=torch.linspace(2.0, 3.0, 6),
+        theta=torch.tensor([4.0], dtype=torch.float64),
+        evidence=torch.full((6,), -1, dtype=torch.int8),
+        factors=(GroundFactors.of(pairs, (False, False), 0),),
+    )
+    bounds = [mean_field(graph, sweeps=sweeps, damping=0.0).log_z for sweeps in range(1, 12)]
+    assert all(later > earlier - 1e-8 for earlier, later in pairwise(bounds))
+    assert bounds[-1] > bounds[0]

@@ -116,6 +116,7 @@ def test_too_many_neighbours_leave_pairs(monkeypatch):
     triangle = [(0, 1), (1, 2), (0, 2)]  # three degrees of two: squares add up to 12
     monkeypatch.setattr(exclusion_cliques, "WORK_LIMIT", 12)
     assert len(covered(triangle, [], 3)) == 1
+    assert len(covered(triangle * 2, triangle, 3)) == 1  # said again: no more work
     monkeypatch.setattr(exclusion_cliques, "WORK_LIMIT", 11)
     assert covered(triangle, [], 3) == [[0, 1], [1, 2], [0, 2]]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from knowreason.learning import bootstrap, learn
-from knowreason.learning.design_effect import clustered, design_effect
+from knowreason.learning.design_effect import _whitening, clustered, design_effect
 from knowreason.learning.estimators import exact_likelihood as likelihood
 from knowreason.learning.learners import NOT_EXACT
 from tests.known_weights import instances, people
@@ -116,3 +116,24 @@ def test_where_inference_is_not_exact_labels_count_as_independent_and_it_is_said
     fit = learn(replace(problem, clusters=np.zeros(problem.graph.atom_count, np.int64)))
     assert fit.notes[-1] == NOT_EXACT
     assert fit.design_effect == 1.0
+
+
+def test_whitening_turns_any_curvature_into_the_identity():
+    rng = np.random.default_rng(4)
+    scale = np.array([1e-3, 1.0, 50.0, 0.0])
+    root = rng.standard_normal((4, 4)) * scale[:, None]
+    white = _whitening(root @ root.T)
+    assert white.shape == (4, 3)  # nothing is known of the last
+    np.testing.assert_allclose(white.T @ root @ root.T @ white, np.eye(3), atol=1e-9)
+
+
+def test_what_all_clusters_say_alike_is_no_variance():
+    scores = np.random.default_rng(5).standard_normal((300, 3)) * 4
+    information = 300 * np.eye(3)
+    effect = design_effect(scores, information, FLAT)
+    assert effect == pytest.approx(16, rel=0.2)
+    assert design_effect(scores + np.array([5.0, -2.0, 9.0]), information, FLAT) == pytest.approx(
+        effect
+    )
+    with np.errstate(all="raise"):
+        assert design_effect(scores[:1], information, FLAT) == 1.0

@@ -12,7 +12,12 @@ from knowreason.factors.condition import condition
 from knowreason.factors.energy import log_score
 from knowreason.inference.gcn.weight_noise import Noise
 from knowreason.learning import Problem, bootstrap, learn, weight_lines
-from knowreason.learning.estimators.knowgraph import Recipe, train_knowgraph
+from knowreason.learning.estimators.knowgraph import (
+    Recipe,
+    _e_step,
+    _score_function,
+    train_knowgraph,
+)
 from knowreason.learning.estimators.knowgraph_network import (
     InstanceBatch,
     InstanceNetwork,
@@ -255,3 +260,81 @@ def test_what_it_cannot_do_is_said():
     )  # fmt: skip
     with pytest.raises(LearningError, match="hard rules"):
         learn(Problem(hard, problem.parameters, problem.labels * 0), "knowgraph")
+
+
+def test_convolutions_average_over_neighbours_of_a_factor():
+    """``D^-1/2 (A + I) D^-1/2`` (Kipf & Welling 2017, equation 2), longer rows as stars."""
+    scopes = [(0, 1), (2, 1, 3), (4, 5, 6, 7, 8)]
+    graph = FactorGraph(
+        log_odds=torch.zeros(12),
+        theta=torch.ones(1, dtype=torch.float64),
+        evidence=torch.full((12,), -1, dtype=torch.int8),
+        factors=tuple(
+            GroundFactors.of(torch.tensor([scope], dtype=torch.int32), (True,) * len(scope), 0)
+            for scope in scopes
+        ),
+        blocks=Blocks(torch.tensor([0, 3]), torch.tensor([8, 9, 10]).int(), torch.tensor([False])),
+    )
+    batch = batch_of(graph)
+    adjacency = np.eye(12)
+    for scope in (*scopes, (8, 9, 10)):
+        pairs = [(a, b) for a in (scope if len(scope) <= 3 else scope[:1]) for b in scope]
+        for a, b in pairs:
+            adjacency[a, b] = adjacency[b, a] = 1
+    root = np.sqrt(adjacency.sum(0))
+    found = np.zeros((12, 12))
+    np.add.at(found, (batch.target.numpy(), batch.source.numpy()), batch.share.numpy())
+    np.testing.assert_allclose(found, adjacency / np.outer(root, root), rtol=1e-6)
+
+
+def test_states_of_a_block_are_drawn_as_often_as_they_are_probable():
+    graph = FactorGraph(
+        log_odds=torch.zeros(3),
+        theta=torch.zeros(0, dtype=torch.float64),
+        evidence=torch.full((3,), -1, dtype=torch.int8),
+        factors=(),
+        blocks=Blocks(torch.tensor([0, 3]), torch.arange(3).int(), torch.tensor([True])),
+    )
+    batch, generator = batch_of(graph), torch.Generator().manual_seed(0)
+    raw = torch.tensor([0.5, -0.5, 1.0], dtype=torch.float64)
+    worlds = torch.stack([batch.draw(raw, generator) for _ in range(2000)])
+    weight = np.exp([0.5, -0.5, 1.0])
+    expected = weight / (1 + weight.sum())
+    assert worlds.mean(0).numpy() == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 2000))
+    odds = batch.plan.beliefs(raw)
+    for state in range(4):  # the last: none
+        world = torch.arange(3) == state
+        chance = expected[state] if state < 3 else 1 - expected.sum()
+        assert batch.log_worlds(odds, world.double()).exp().numpy() == pytest.approx([chance])
+
+
+def test_a_step_of_the_network_starts_from_no_gradient():
+    batch, network = batch_of(chains(5, 0.0).graph), InstanceNetwork(1)
+    still = torch.optim.SGD(network.parameters(), lr=0.0)
+    found = []
+    for _ in range(2):
+        generator = torch.Generator().manual_seed(0)
+        _e_step(network, still, batch, torch.tensor(TRUTH), Recipe(), generator)
+        found.append([weight.grad.clone() for weight in network.parameters()])
+    assert any(gradient.any() for gradient in found[0])
+    for first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first, second)
+
+
+def test_what_every_world_scores_does_not_move_the_score_function_estimate():
+    """Of a label: its log-odds are a constant of all worlds that are drawn."""
+    problem = chains(4, 0.0)
+    labels = np.full(12, -1, dtype=np.int8)
+    labels[:4] = 1
+    gradients = []
+    for extra in (0.0, 50.0):
+        log_odds = problem.graph.log_odds + extra * (torch.arange(12) < 4)
+        batch = batch_of(replace(problem.graph, log_odds=log_odds), labels)
+        raw = torch.linspace(-1, 1, 12, dtype=torch.float64).requires_grad_()
+        generator = torch.Generator().manual_seed(3)
+        theta = torch.tensor(TRUTH)
+        _, surrogate = _score_function(batch, raw, theta, 3, generator)
+        surrogate.backward()
+        gradients.append(raw.grad)
+    assert gradients[0].any()
+    torch.testing.assert_close(gradients[0], gradients[1])

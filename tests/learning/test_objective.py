@@ -117,3 +117,10 @@ def test_gradients_that_leave_the_bounds_are_zero():
     eta, low, high = np.array([0.0, 0, 1, 1, 0.5]), np.zeros(5), np.ones(5)
     gradient = np.array([-2.0, 3, 4, -5, 6])
     assert projected(eta, gradient, low, high).tolist() == [0, 3, 0, -5, 6]
+
+
+def test_one_parameter_is_learned_like_many():
+    whole = objective(learned=np.array([False, True, False]), start=np.array([3.0, 0.0, 0.5]))
+    end = maximise(whole, np.zeros(1), tolerance=1e-6)
+    assert end.eta == pytest.approx(TARGET[1:2], abs=1e-6)
+    assert end.converged

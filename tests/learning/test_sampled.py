@@ -9,8 +9,12 @@ import torch
 from knowreason.errors import LearningError
 from knowreason.learning import Problem, learn
 from knowreason.learning.estimators.bethe import has_one_fixed_point
-from knowreason.learning.estimators.chains import ChainSchedule, likelihood_by_chains
-from knowreason.learning.estimators.sampled_worlds import large
+from knowreason.learning.estimators.chains import (
+    ChainSchedule,
+    FeatureChains,
+    likelihood_by_chains,
+)
+from knowreason.learning.estimators.sampled_worlds import SamplingSchedule, large
 from knowreason.learning.labelled_components import labelled_components, split
 from knowreason.learning.objective import Objective
 from knowreason.learning.persistent_chains import Chains, chain_count, gibbs_sampler
@@ -30,6 +34,10 @@ def test_pseudo_likelihood_agrees_with_likelihood(hidden):
     ratio = fit.standard_errors / exact.standard_errors
     assert (ratio > 0.85).all()
     assert (ratio < 1.35).all()
+    assert fit.iterations < SamplingSchedule().max_rounds  # it has settled, and ends
+    prior = Coordinates.of(problem.parameters)
+    log_prior = prior.log_prior(prior.eta(fit.theta))[0]
+    assert fit.objective - fit.log_likelihood == pytest.approx(log_prior)
 
 
 @pytest.mark.parametrize("hidden", [0.0, 0.3])
@@ -177,3 +185,24 @@ def test_chains_find_latent_hubs_by_themselves():
     trusted = learn(problem, estimator="bethe")
     assert np.abs(objective.coordinates.theta(solution.eta) - trusted.theta).max() < 3 * error.max()
     assert (error > 0.6 * trusted.standard_errors).all()
+
+
+def test_chains_that_have_not_settled_are_less_sure():
+    """The estimates' drift comes on top of the inverse of the curvature."""
+    world = people(60, seed=0, sweeps=50)
+    labelled = labelled_components(world.hide(0.3, 0))
+    objective = Objective(Coordinates.of(world.parameters), ())
+    hasty = ChainSchedule(warm_up=1, draws=3, thin=1, batches=2, max_batches=2, noise=1e-9)
+    start = world.truth + np.array([2.0, 1.0, -1.0, 1.0, 0.5])
+    solution = likelihood_by_chains(objective, labelled, start, seed=0, plan=hasty)
+    assert not solution.converged
+    added = solution.covariance - np.linalg.inv(solution.information)
+    assert np.linalg.eigvalsh(added).min() > -1e-12
+
+
+def test_chains_start_far_apart_in_possible_worlds():
+    labelled = labelled_components(people(60, seed=0, sweeps=5).hide(0.3, 0))
+    chains = FeatureChains.of(labelled.graph, np.array([1.0, 0.3, 0, 0, 1]), 8, 0)
+    assert chains.worlds[1::4].all()
+    assert not chains.worlds[3::4].any()
+    assert set(np.unique(chains.worlds)) == {0, 1}

@@ -104,3 +104,11 @@ def test_at_least_is_a_share_of_the_reference_in_every_direction():
     assert whitened == pytest.approx(0.25)
     np.testing.assert_allclose(at_least(reference, reference, 1.0), reference)
     assert at_least(np.zeros((0, 0)), np.zeros((0, 0)), 1.0).shape == (0, 0)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+def test_at_least_does_not_depend_on_units(scale):
+    reference = np.array([[4.0, 1.0], [1.0, 3.0]])
+    matrix = np.array([[5.0, 0.0], [0.0, -1.0]])
+    raised = at_least(scale * matrix, scale * reference, 0.25)
+    np.testing.assert_allclose(raised, scale * at_least(matrix, reference, 0.25))
