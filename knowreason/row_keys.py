@@ -70,8 +70,8 @@ class RowKeys:
         key = np.zeros(len(columns[0]) if len(columns) else rows, np.int64)
         digits: list[_Digit] = []
         space = 1
-        for place, column in enumerate(columns):
-            low, size = _range(column) if sizes is None else (0, max(int(sizes[place]), 1))
+        ranges = _ranges(columns) if sizes is None else [(0, max(int(size), 1)) for size in sizes]
+        for (low, size), column in zip(ranges, columns, strict=True):
             prefixes, values = None, None
             if space * size > KEY_LIMIT:
                 prefixes = np.unique(key)
@@ -80,7 +80,8 @@ class RowKeys:
                 values = np.unique(column)
                 low, size = 0, max(len(values), 1)
             digits.append(_Digit(low, size, prefixes, values))
-            key = digits[-1].after(key, column)
+            if size > 1 or prefixes is not None:  # a constant column tells nothing apart
+                key = digits[-1].after(key, column)
             space *= size
         return cls(tuple(digits)), key
 
@@ -165,11 +166,15 @@ def locate(known: Integers, wanted: Integers) -> Keys:
     return np.where(place < 0, UNKNOWN, order[place])
 
 
-def _range(column: Integers) -> tuple[int, int]:
-    if not len(column):
-        return 0, 1
-    low = int(column.min())
-    return low, int(column.max()) - low + 1
+def _ranges(columns: Columns) -> list[tuple[int, int]]:
+    """Least value and number of values of each column; those of a matrix all at once."""
+    if not len(columns) or not len(columns[0]):
+        return [(0, 1)] * len(columns)
+    if isinstance(columns, np.ndarray):
+        low, high = columns.min(1).tolist(), columns.max(1).tolist()
+    else:
+        low, high = [int(c.min()) for c in columns], [int(c.max()) for c in columns]
+    return [(least, most - least + 1) for least, most in zip(low, high, strict=True)]
 
 
 def places_of(ordered: Integers, wanted: Integers) -> Keys:

@@ -217,13 +217,7 @@ def _without_rules(
 
 
 def _marginals(graph: FactorGraph, reasoner: Reasoner) -> NDArray[np.float64]:
-    posterior = infer(
-        graph,
-        reasoner.engine,
-        seed=reasoner.seed,
-        device=reasoner.device,
-        **reasoner.settings.infer,
-    )
+    posterior = infer(graph, reasoner.engine, **reasoner.engine_options(reasoner.engine))
     return np.asarray(posterior.log_odds.to(torch.float64).numpy())
 
 

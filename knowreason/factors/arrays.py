@@ -14,6 +14,8 @@ Array = NDArray[Any]
 
 def array(tensor: Tensor) -> Array:
     """The tensor's values as a numpy array; shares memory on the CPU."""
+    if tensor.is_cpu and not tensor.requires_grad:
+        return tensor.numpy()  # a third of the time of what follows
     return tensor.detach().cpu().numpy()
 
 

@@ -15,6 +15,7 @@ from knowreason.factors.components.connected import subgraph
 from knowreason.factors.factor_graph import FactorGraph
 from knowreason.inference.engine_protocol import ENGINES
 from knowreason.inference.exact.exact import Prepared, prepare
+from knowreason.inference.exact.exact_budget import MEMORY, SECONDS
 from knowreason.inference.posterior import Posterior
 
 
@@ -56,20 +57,30 @@ def divide(
     approximate: str = "bp",
     seed: int = 0,
     device: str = "auto",
+    exact_memory: str | int = MEMORY,
+    exact_seconds: float = SECONDS,
     states: int = 1 << 16,
-    width: int = 18,
+    width: int | None = None,
     **options: Any,
 ) -> Divided:
     """Decides which engine serves each component, once for many ``theta``.
 
-    A component is served by a template (at most ``states`` joint states), as a tree, or
-    by a junction tree (cliques of at most ``2**width`` states); the rest goes to the
-    engine called ``approximate`` with its ``options``.
+    A component is served by a template, as a tree, or by a junction tree where its budget
+    allows that (``exact_memory``, ``exact_seconds``, ``states`` and ``width`` as
+    :func:`knowreason.inference.exact.exact.prepare` has them); the rest goes to the engine
+    called ``approximate`` with its ``options``.
 
     Raises:
         InferenceError: as :func:`knowreason.inference.exact.exact.prepare`.
     """
-    exact = prepare(graph, device=device, states=states, width=width)
+    exact = prepare(
+        graph,
+        device=device,
+        exact_memory=exact_memory,
+        exact_seconds=exact_seconds,
+        states=states,
+        width=width,
+    )
     left = ~array(exact.tractable)
     options = {"seed": seed, "device": device, **options}
     rest, atoms = subgraph(exact.graph, left)

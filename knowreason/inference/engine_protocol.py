@@ -41,6 +41,8 @@ ENGINES: Registry[Engine] = Registry(
     },
 )
 
+BUDGETED = ("auto", "exact", "map")  # engines with `exact_memory` and `exact_seconds`
+
 
 def infer(
     graph: FactorGraph, engine: str = "auto", *, seed: int = 0, device: str = "auto", **options: Any

@@ -6,6 +6,7 @@ and is left out.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,4 +100,7 @@ def split(labelled: Labelled, *, width: int = 18) -> ComponentSplit:
 
 def engines(labelled: Labelled) -> tuple[Prepared, Prepared]:
     """Exact engines of tractable components: with labels clamped, and free."""
-    return prepare(labelled.clamped), prepare(labelled.graph)
+    every = math.inf  # seconds: what `split` found tractable is served, however much there is
+    return prepare(labelled.clamped, exact_seconds=every), prepare(
+        labelled.graph, exact_seconds=every
+    )

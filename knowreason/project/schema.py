@@ -16,6 +16,7 @@ from knowreason.data.binding.table_files import TableSource
 from knowreason.metrics.metrics import DEFAULT_METRICS
 from knowreason.project.settings import (
     CHECKED,
+    ExactLimits,
     GroundingLimits,
     LearnSettings,
     Options,
@@ -151,7 +152,7 @@ class LearnSection(LearnSettings):
 
 
 @dataclass(config=CHECKED, frozen=True)
-class InferSection(Threads):
+class InferSection(Threads, ExactLimits):
     """How marginals are computed."""
 
     engine: str = "auto"
@@ -215,11 +216,12 @@ class Project(GroundingLimits):
     def with_settings(self, settings: Settings) -> Project:
         """The project with a reasoner's settings in their sections."""
         learn = {name: getattr(settings, name) for name in LearnSettings.__dataclass_fields__}
+        exact = {name: getattr(settings, name) for name in ExactLimits.__dataclass_fields__}
         limits = {name: getattr(settings, name) for name in GroundingLimits.__dataclass_fields__}
         return replace(
             self,
             learn=replace(self.learn, **learn, options=settings.learn),
-            infer=replace(self.infer, threads=settings.threads, options=settings.infer),
+            infer=replace(self.infer, threads=settings.threads, options=settings.infer, **exact),
             **limits,
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, StrictInt
+from pydantic import ConfigDict, Field, StrictFloat, StrictInt
 from pydantic.dataclasses import dataclass
 
 Options = Mapping[str, Any]
@@ -33,6 +33,20 @@ class Threads:
     """How many threads the relational engine takes."""
 
     threads: StrictInt = Field(default=2, description="Threads of the relational engine.")
+
+
+@dataclass(config=CHECKED, frozen=True)
+class ExactLimits:
+    """How much exact inference may use; components beyond it are approximated."""
+
+    exact_memory: str = Field(
+        default="1GB", description="Memory of exact inference; ``0`` switches junction trees off."
+    )
+    exact_seconds: StrictFloat = Field(
+        default=60.0,
+        description="Time of exact inference, counted beforehand and not by the clock, so that "
+        "answers are the same on any machine.",
+    )
 
 
 @dataclass(config=CHECKED, frozen=True)
@@ -63,7 +77,7 @@ class LearnSettings:
 
 
 @dataclass(config=CHECKED, frozen=True)
-class Settings(LearnSettings, Threads, GroundingLimits):
+class Settings(LearnSettings, Threads, ExactLimits, GroundingLimits):
     """Settings of a :class:`Reasoner` that most users leave alone.
 
     All are keywords: ``Settings(fold_count=3, clusters="campaign")``. A wrong name or value is

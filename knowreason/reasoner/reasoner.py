@@ -21,6 +21,7 @@ from knowreason.factors import OPEN
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, ground
 from knowreason.inference import infer
+from knowreason.inference.engine_protocol import BUDGETED
 from knowreason.learning import Fit
 from knowreason.logic import Program
 from knowreason.metrics.metrics import Estimate, evaluate
@@ -32,7 +33,7 @@ from knowreason.monitor.readings import Shifts, shifted
 from knowreason.progress import Progress
 from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
-from knowreason.project.settings import Options, Settings
+from knowreason.project.settings import ExactLimits, Options, Settings
 from knowreason.reasoner.fit_steps import (
     fit_models,
     fit_weights,
@@ -250,7 +251,7 @@ class Reasoner(BaseEstimator):
         if self.bootstrap_ is not None and beliefs.posterior.world is None:
             engine_name = engine or self.engine
             beliefs = with_intervals(
-                beliefs, self.fit_, self.bootstrap_, engine_name, self._options()
+                beliefs, self.fit_, self.bootstrap_, engine_name, self.engine_options(engine_name)
             )
         return beliefs
 
@@ -262,11 +263,17 @@ class Reasoner(BaseEstimator):
         engine: str | None = None,
     ) -> Beliefs:
         graph = grounding.graph.with_theta(theta_for(grounding, fit))
-        posterior = infer(graph, engine=engine or self.engine, **self._options())
+        name = engine or self.engine
+        posterior = infer(graph, engine=name, **self.engine_options(name))
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
 
-    def _options(self) -> Options:
-        return {"seed": self.seed, "device": self.device, **self.settings.infer}
+    def engine_options(self, engine: str) -> Options:
+        """Keywords with which :func:`knowreason.infer` is called for an engine."""
+        limits: Options = {}
+        if engine in BUDGETED:
+            names = ExactLimits.__dataclass_fields__
+            limits = {name: getattr(self.settings, name) for name in names}
+        return {"seed": self.seed, "device": self.device, **limits, **self.settings.infer}
 
     def training_grounding(self, data: Dataset) -> Grounding:
         """The grounding that was learned from; grounded again for a reasoner read from disk."""

@@ -51,14 +51,14 @@ def clique(atoms: int) -> FactorGraph:
 
 
 def test_each_component_its_engine():
-    graph = joined(ring(3), star(30), ring(40), clique(22))
+    graph = joined(ring(3), star(30), ring(40), clique(36))
     posterior = infer(graph)
     assert [(r.engine, r.components, r.atoms) for r in posterior.reports[:3]] == [
         ("exact: tree", 1, 31),
         ("exact: template", 1, 3),
         ("exact: junction tree", 1, 40),
     ]
-    assert posterior.reports[3].atoms == 22
+    assert posterior.reports[3].atoms == 36
     assert not posterior.reports[3].engine.startswith("exact")
     assert posterior.log_z_kind == "estimate"
     parts = [infer(part).log_odds for part in (ring(3), star(30), ring(40))]
@@ -72,9 +72,12 @@ def test_what_is_too_wide_is_approximated():
     assert (posterior.probabilities - truth).abs().max() < 0.2
 
 
-def test_dense_components_are_tables_of_states():
-    posterior = infer(clique(14), "exact")
-    assert [report.engine for report in posterior.reports] == ["exact: template"]
+@pytest.mark.parametrize(
+    ("options", "engine"), [({}, "junction tree"), ({"width": 13}, "template")]
+)
+def test_dense_components_are_one_clique_or_a_table_of_states(options, engine):
+    posterior = infer(clique(14), "exact", **options)
+    assert [report.engine for report in posterior.reports] == [f"exact: {engine}"]
     assert posterior.log_z == pytest.approx(enumerate_worlds(clique(14)).log_z, abs=1e-6)
 
 
@@ -86,7 +89,7 @@ def test_all_exact_is_called_exact():
 
 def test_exact_refuses_what_auto_approximates():
     with pytest.raises(InferenceError, match="KR704"):
-        infer(clique(22), "exact")
+        infer(clique(36), "exact")
 
 
 def test_divided_once_called_often():

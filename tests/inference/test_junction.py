@@ -11,7 +11,9 @@ from knowreason.factors.components.shapes import Shapes
 from knowreason.factors.condition import condition
 from knowreason.inference.exact.elimination import eliminate
 from knowreason.inference.exact.exact import Prepared, prepare
-from knowreason.inference.exact.junction import JunctionSolver, eliminated
+from knowreason.inference.exact.exact_budget import ExactBudget
+from knowreason.inference.exact.junction import JunctionSolver
+from knowreason.inference.exact.order_search import eliminated
 from knowreason.inference.posterior import Posterior
 from knowreason.testing.oracle import enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
@@ -22,8 +24,9 @@ def by_junction(graph: FactorGraph) -> Posterior:
     folded = condition(graph)
     labels, count = components(folded)
     shapes = Shapes(folded, labels, count)
-    parts = [eliminated(stack, 1 << 18) for stack in shapes.stacks(np.arange(count))]
-    solvers = JunctionSolver.prepare(parts)
+    budget = ExactBudget.of()
+    parts = [eliminated(stack, budget) for stack in shapes.stacks(np.arange(count))]
+    solvers = [JunctionSolver.prepare(parts)] if parts else []
     everything = torch.ones(folded.atom_count, dtype=torch.bool)
     return Prepared(folded, torch.from_numpy(labels), count, everything, solvers, shapes.rows)()
 

@@ -19,10 +19,16 @@ from knowreason.inference.map import most_probable_world as map_module
 from knowreason.inference.map.annealing import anneal, component_scores
 from knowreason.inference.map.exclusion_cliques import clique_cover
 from knowreason.inference.map.linear_program import LinearProgram, linear_program
-from knowreason.inference.map.most_probable_world import map_
+from knowreason.inference.map.most_probable_world import map_ as most_probable
 from knowreason.inference.messages.message_graph import layout
+from knowreason.inference.posterior import Posterior
 from knowreason.testing.oracle import all_worlds, enumerate_worlds
 from tests.strategies import random_graph
+
+
+def map_(graph: FactorGraph, **options) -> Posterior:
+    """The most probable world without junction trees."""
+    return most_probable(graph, exact_memory=0, **options)
 
 
 def program_of(graph: FactorGraph) -> LinearProgram:

@@ -215,6 +215,8 @@ def test_settings_stand_in_sections_and_come_back():
         "memory_limit": "1GB",
         "ground_limit": 5,
         "threads": 3,
+        "exact_memory": "2GB",
+        "exact_seconds": 5.0,
         "learn": {"a": 1},
         "infer": {"b": 2},
     }

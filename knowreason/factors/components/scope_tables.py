@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.factors.arrays import Array
+from knowreason.factors.arrays import Array, offsets_of
 from knowreason.factors.components.component_variables import Variables
 from knowreason.factors.components.shapes import FlatRows
 from knowreason.factors.factor_graph import FactorGraph
@@ -68,7 +68,19 @@ class _ShortRows:
     tables: NDArray[np.float64]
     table_of: NDArray[np.int64]
     row: NDArray[np.int64]
-    is_hard: bool
+    is_hard: NDArray[np.bool_]
+
+    @staticmethod
+    def joined(parts: list[_ShortRows]) -> _ShortRows:
+        """All rows, one part after another."""
+        first = offsets_of(np.array([len(part.tables) for part in parts])).tolist()
+        return _ShortRows(
+            np.concatenate([part.atoms for part in parts]),
+            np.concatenate([part.tables for part in parts]),
+            np.concatenate([part.table_of + at for part, at in zip(parts, first, strict=False)]),
+            np.concatenate([part.row for part in parts]),
+            np.concatenate([part.is_hard for part in parts]),
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class _Contribution:
     scope: NDArray[np.int64]
     pattern: NDArray[np.int64]
     row: NDArray[np.int64]
-    is_hard: bool
+    is_hard: NDArray[np.bool_]
 
 
 def merged_tables(
@@ -85,8 +97,11 @@ def merged_tables(
     """The short rows of whole components (atoms ``bool[n]``) as tables, by shape."""
     patterns: list[NDArray[np.float64]] = []
     parts: list[_Contribution] = []
+    by_arity: dict[int, list[_ShortRows]] = {}
     for rows in _short_rows(graph, flat, chosen):
-        parts.extend(_contributions(rows, variables, patterns))
+        by_arity.setdefault(rows.atoms.shape[1], []).append(rows)
+    for alike in by_arity.values():  # few calls, however many factors a graph has
+        parts.extend(_contributions(_ShortRows.joined(alike), variables, patterns))
     return _merge(parts, variables, patterns)
 
 
@@ -118,7 +133,8 @@ def _short_rows(graph: FactorGraph, flat: FlatRows, chosen: Array) -> Iterator[_
         potential, mine = potential_of(part), chosen[part.first_atoms()]
         for found in potential.patterns(part, potential.listed_up_to, mine):
             atoms = found.atoms.astype(np.int64)
-            yield _ShortRows(atoms, found.tables, found.table_of, start + found.rows, part.is_hard)
+            hard = np.full(len(atoms), part.is_hard)
+            yield _ShortRows(atoms, found.tables, found.table_of, start + found.rows, hard)
 
 
 def _contributions(
@@ -145,7 +161,7 @@ def _contributions(
             chosen = same[i]
             table_of = rows.tables[rows.table_of[chosen]]
             patterns.append(table_over(table_of, places[chosen], digit[chosen], shape))
-        yield _Contribution(scope, number[inverse], rows.row[same], rows.is_hard)
+        yield _Contribution(scope, number[inverse], rows.row[same], rows.is_hard[same])
 
 
 def _merge(
@@ -156,7 +172,7 @@ def _merge(
         scope = np.concatenate([part.scope for part in same])
         pattern = np.concatenate([part.pattern for part in same])
         row = np.concatenate([part.row for part in same])
-        hard = np.concatenate([np.full(len(part.row), part.is_hard) for part in same])
+        hard = np.concatenate([part.is_hard for part in same])
         shapes, shape_of = distinct_rows(variables.sizes[scope].T)
         for number, representative in enumerate(shapes):
             chosen = np.flatnonzero(shape_of == number)

@@ -93,9 +93,12 @@ def scopes(graph: FactorGraph, labels: NDArray[np.int32], chosen: NDArray[np.boo
     counts: list[IntervalRows] = []
     for start, part in zip(flat.starts.tolist(), graph.couplings, strict=False):
         if part.potential == INTERVAL:
+            longest = potential_of(part).listed_up_to
+            if part.target is None and part.offsets is None and part.atoms.shape[1] <= longest:
+                continue
             long = chosen[part.first_atoms()]
             if part.target is None:
-                long &= np.diff(part.row_offsets) > potential_of(part).listed_up_to
+                long &= np.diff(part.row_offsets) > longest
             rows = np.flatnonzero(long)
             if len(rows):
                 (clauses if part.is_clause else counts).append(IntervalRows.of(part, rows, start))

@@ -65,27 +65,33 @@ class LocalPotential:
         signs: ``bool[k]`` of its literals.
         bounds: ``lower`` and ``upper``.
         weight: ``int64[k]`` what true literals add to its score; ``None`` means 1.
-        key: what tells potentials of as many atoms apart.
     """
 
     factor: GroundFactors
     signs: NDArray[np.bool_]
     bounds: tuple[int, int]
     weight: NDArray[np.int64] | None
-    key: tuple[object, ...]
 
     @staticmethod
-    def of(factor: GroundFactors) -> LocalPotential:
-        """Of one row, or of rows of equal length that share everything but their atoms."""
+    def interned(
+        factor: GroundFactors, known: dict[tuple[object, ...], LocalPotential]
+    ) -> LocalPotential:
+        """Of one row, or of rows of equal length that share everything but their atoms.
+
+        ``known`` keeps one object for all that are alike.
+        """
         signs = factor.row_signs if factor.offsets is None else factor.entry_signs
         lower, upper, table = factor.lower, factor.upper, None
         low = lower if isinstance(lower, int) else int(lower[0])
         high = len(signs) if upper is None else upper if isinstance(upper, int) else int(upper[0])
-        weight = potential_of(factor).entry_weights(factor.take(np.zeros(1, np.int64)))
         if factor.table is not None:
-            table = array(factor.table)[factor.table_ids()[0]].tobytes()
+            which = 0 if factor.table_id is None else int(factor.table_id[0])
+            table = array(factor.table)[which].tobytes()
         key = (factor.potential, factor.is_hard, signs.tobytes(), low, high, table)
-        return LocalPotential(factor, signs, (low, high), weight, key)
+        if key not in known:
+            weight = potential_of(factor).entry_weights(factor.take(np.zeros(1, np.int64)))
+            known[key] = LocalPotential(factor, signs, (low, high), weight)
+        return known[key]
 
 
 @dataclass(frozen=True)
@@ -237,9 +243,10 @@ class Shapes:
         np.add.at(first, self._row_component, self._row_hash)
         second = np.zeros(self._count, dtype=np.uint64)
         np.add.at(second, self._row_component, _mix(self._row_hash ^ _SALT))
-        component, hashes = self._labels[self.graph.blocks.first_atoms()], self._block_hash()
-        np.add.at(first, component, hashes)
-        np.add.at(second, component, _mix(hashes ^ _SALT))
+        if self.graph.blocks.count:
+            component, hashes = self._labels[self.graph.blocks.first_atoms()], self._block_hash()
+            np.add.at(first, component, hashes)
+            np.add.at(second, component, _mix(hashes ^ _SALT))
         order = np.lexsort((second, first))
         changes = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
         shape = np.zeros(self._count, dtype=np.int64)
@@ -309,8 +316,7 @@ class Shapes:
 
     def _interned(self, factor: GroundFactors) -> LocalPotential:
         """Its potential; one object for all that are alike."""
-        found = LocalPotential.of(factor)
-        return self._potential_of_key.setdefault(found.key, found)
+        return LocalPotential.interned(factor, self._potential_of_key)
 
     def _local_blocks(self, component: int) -> tuple[tuple[tuple[int, ...], bool], ...]:
         blocks, found = self.graph.blocks, []

@@ -16,12 +16,14 @@ from knowreason.errors import InferenceError
 from knowreason.factors.arrays import Array, array, sum_by
 from knowreason.factors.components.connected import components, log2_states
 from knowreason.factors.components.scopes import scopes
-from knowreason.factors.components.shapes import FlatRows, Shapes, Stack
+from knowreason.factors.components.shapes import FlatRows, Shapes
 from knowreason.factors.condition import condition
 from knowreason.factors.factor_graph import OPEN, TRUE, FactorGraph
-from knowreason.inference.exact.cliques import Eliminated
+from knowreason.inference.exact.clique_layout import Eliminated
 from knowreason.inference.exact.conflicts import conflict
-from knowreason.inference.exact.junction import JunctionSolver, eliminated
+from knowreason.inference.exact.exact_budget import MEMORY, SECONDS, ExactBudget, ExactCost
+from knowreason.inference.exact.junction import JunctionSolver
+from knowreason.inference.exact.order_search import CHEAP, eliminated
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible, Solver
 from knowreason.inference.exact.templates import TemplateSolver
 from knowreason.inference.exact.tree_order import tree_components
@@ -32,9 +34,7 @@ CLIP = 700.0
 _ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
 _COMMON = 16  # components of one shape that make its template worth building
 _SMALL = 10.0  # log2 of the states up to which it does
-_PRODUCTS = 8  # multiplications in the time a message takes for one entry
-_TABLE_ENTRIES = 1 << 23  # of a table of states that is built where a junction tree would do
-_MOST_ATOMS = 20_000  # of a component for which an elimination order is sought
+MOST_ATOMS = 20_000  # of a component for which an elimination order is sought
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class Prepared:
         component: ``int32[n]`` component of each atom, ``-1`` for decided atoms.
         component_count: number of components.
         tractable: ``bool[n]``, atoms that are decided or in a component served.
+        budget: what junction trees might take.
+        refused: what the dearest component that is not served would cost, ``None`` where all
+            are served or nobody knows.
     """
 
     graph: FactorGraph
@@ -58,6 +61,8 @@ class Prepared:
     tractable: Tensor
     solvers: Sequence[Solver] = field(repr=False)
     rows: FlatRows = field(repr=False)
+    budget: ExactBudget = field(default_factory=ExactBudget.of)
+    refused: ExactCost | None = None
 
     def __call__(self, theta: Tensor | None = None) -> Posterior:
         """The posterior at ``theta``; raises ``InferenceError`` (KR702)."""
@@ -117,16 +122,24 @@ def prepare(
     graph: FactorGraph,
     *,
     device: str = "auto",
+    exact_memory: str | int = MEMORY,
+    exact_seconds: float = SECONDS,
     states: int = 1 << 16,
-    width: int = 18,
+    width: int | None = None,
 ) -> Prepared:
     """Works out everything about a graph that does not depend on ``theta``.
 
     Args:
         graph: its evidence is folded away.
         device: where templates are computed.
+        exact_memory: what junction trees may hold at once (``"1GB"``, or bytes).
+        exact_seconds: what junction trees may take for one posterior, all together, the
+            cheapest first; counted beforehand with the constants of
+            :mod:`knowreason.inference.exact.exact_budget`, not timed. Components that cost
+            next to nothing are always served.
         states: most joint states of a component solved as a template.
-        width: base-2 logarithm of the states of the largest clique of a junction tree.
+        width: base-2 logarithm of the states of the largest clique of a junction tree, for
+            learners, which need many posteriors; by default only the budget limits it.
 
     Raises:
         InferenceError: the evidence contradicts hard rows (KR703), or no world of a
@@ -135,13 +148,20 @@ def prepare(
     folded = condition(graph)
     labels, count = components(folded)
     try:
-        return _prepare(folded, labels, count, device, states, width)
+        budget = ExactBudget.of(exact_memory, exact_seconds)
+        return _prepare(folded, labels, count, device, budget, states, width)
     except Impossible as impossible:
         raise conflict(folded, labels == impossible.component, is_possible) from None
 
 
 def _prepare(
-    graph: FactorGraph, labels: Array, count: int, device: str, states: int, width: int
+    graph: FactorGraph,
+    labels: Array,
+    count: int,
+    device: str,
+    budget: ExactBudget,
+    states: int = 1 << 16,
+    width: int | None = None,
 ) -> Prepared:
     shapes = Shapes(graph, labels, count)
     size = log2_states(graph, labels, count)
@@ -149,18 +169,41 @@ def _prepare(
     template = common & (size <= np.log2(states))
     solvers: list[Solver] = []
     tree = _add_trees(solvers, graph, labels, ~template)
-    parts = []
+    parts: list[Eliminated] = []
+    most = None if width is None else 1 << width
     stacks = shapes.stacks(np.flatnonzero(template))
-    for stack in shapes.stacks(np.flatnonzero(~tree & ~template & (shapes.sizes <= _MOST_ATOMS))):
-        part = eliminated(stack, 1 << width)
-        log2 = size[stack.components[0]]
-        if log2 <= np.log2(states) and _dense(stack, log2, part):
-            stacks.append(stack)
-        elif part is not None:
+    for stack in shapes.stacks(np.flatnonzero(~tree & ~template & (shapes.sizes <= MOST_ATOMS))):
+        part = eliminated(stack, budget, most)
+        if part is not None:
             parts.append(part)
+        elif size[stack.components[0]] <= np.log2(states):
+            stacks.append(stack)
     solvers += [TemplateSolver.prepare(stack, device) for stack in stacks]
-    solvers += JunctionSolver.prepare(parts)
-    return _assemble(graph, labels, count, solvers, shapes.rows)
+    fitting, refused = affordable(parts, budget)
+    if fitting:
+        solvers.append(JunctionSolver.prepare(fitting))
+    return _assemble(graph, labels, count, solvers, shapes.rows, budget, refused)
+
+
+def affordable(
+    parts: Sequence[Eliminated], budget: ExactBudget
+) -> tuple[list[Eliminated], ExactCost | None]:
+    """The parts a budget allows, the cheapest first, and the cost of the dearest it does not."""
+    fitting: list[Eliminated] = []
+    refused = None
+    left = budget.seconds
+    for part in sorted(parts, key=lambda part: part.cost.nanoseconds):
+        copies = len(part.stack.components)
+        if part.cost.nanoseconds > CHEAP:
+            copies = int(min(copies, left / part.cost.seconds))
+        if part.cost.memory > budget.memory:
+            copies = 0
+        left -= copies * part.cost.seconds
+        if copies < len(part.stack.components):
+            refused = part.cost
+        if copies:
+            fitting.append(part.first(copies))
+    return fitting, refused
 
 
 def worth_a_template(shapes: Shapes, size: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -172,14 +215,6 @@ def worth_a_template(shapes: Shapes, size: NDArray[np.float64]) -> NDArray[np.bo
     """
     common = shapes.members[shapes.shape] >= _COMMON
     return (size <= _ALWAYS_TEMPLATE) | (common & (size <= _SMALL))
-
-
-def _dense(stack: Stack, log2: float, part: Eliminated | None) -> bool:
-    """Whether a table of all ``2**log2`` states is less work than the junction tree."""
-    if part is None:
-        return True
-    entries = 2.0**log2 * (stack.shape.atoms + len(stack.shape.rows))
-    return log2 > _SMALL and entries <= min(_PRODUCTS * part.work, _TABLE_ENTRIES)
 
 
 def _add_trees(
@@ -206,7 +241,7 @@ def is_possible(graph: FactorGraph) -> bool:
     """Whether some world satisfies every hard row of a graph without evidence."""
     try:
         folded = condition(graph)
-        prepared = _prepare(folded, *components(folded), "cpu", 1 << 16, 18)
+        prepared = _prepare(folded, *components(folded), "cpu", ExactBudget.of())
         prepared.run(prepared.graph)
     except (Impossible, InferenceError):
         return False
@@ -214,7 +249,13 @@ def is_possible(graph: FactorGraph) -> bool:
 
 
 def _assemble(
-    graph: FactorGraph, labels: Array, count: int, solvers: Sequence[Solver], rows: FlatRows
+    graph: FactorGraph,
+    labels: Array,
+    count: int,
+    solvers: Sequence[Solver],
+    rows: FlatRows,
+    budget: ExactBudget,
+    refused: ExactCost | None,
 ) -> Prepared:
     served = np.zeros(count + 1, dtype=bool)
     served[-1] = True  # label -1: decided atoms
@@ -227,6 +268,8 @@ def _assemble(
         torch.from_numpy(served[labels]),
         solvers,
         rows,
+        budget,
+        refused,
     )
 
 
@@ -247,11 +290,13 @@ def exact(graph: FactorGraph, *, seed: int = 0, device: str = "auto", **options:
     left = ~array(prepared.tractable)
     if left.any():
         labels = array(prepared.component)[left]
+        needed = prepared.refused or "far more"
         raise InferenceError(
             f"{len(np.unique(labels))} components with {left.sum()} atoms are too large for exact "
-            f"inference; the largest has {np.bincount(labels).max()} atoms",
+            f"inference; the largest has {np.bincount(labels).max()} atoms, the dearest needs "
+            f"{needed} and the budget is {prepared.budget}",
             code="KR704",
-            help="engine `auto` serves them by belief propagation",
+            help="raise `exact_memory` or `exact_seconds`, or let engine `auto` approximate them",
         )
     return prepared()
 

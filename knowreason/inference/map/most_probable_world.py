@@ -1,9 +1,10 @@
-"""The most probable world: exact by HiGHS where time allows, else by local search."""
+"""The most probable world: by junction trees, else by HiGHS, else by local search."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,9 +16,11 @@ from knowreason.factors import FactorGraph
 from knowreason.factors.arrays import array
 from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.energy import holds, log_score
+from knowreason.inference.exact.exact_budget import MEMORY, SECONDS, ExactBudget
 from knowreason.inference.gibbs.gibbs import GibbsSampler, prepare_gibbs
 from knowreason.inference.gibbs.gibbs_kernels import margins
 from knowreason.inference.map.annealing import GREEDY, anneal, component_scores
+from knowreason.inference.map.best_of_components import best_of_components
 from knowreason.inference.map.linear_program import LinearProgram, linear_program
 from knowreason.inference.messages.bp import bp
 from knowreason.inference.messages.message_beliefs import decided_clipped
@@ -37,10 +40,13 @@ def map_(
     chains: int = 4,
     device: str = "auto",
     seed: int = 0,
+    exact_memory: str | int = MEMORY,
+    exact_seconds: float = SECONDS,
 ) -> Posterior:
     """Most probable world, by component.
 
-    One linear program first: components whose optimum is integral are done. The others
+    Components that exact inference would serve are solved by max-product on their junction
+    trees. Then one linear program: components whose optimum is integral are done. The others
     are branched on, in batches, while time is left. What remains (and components too
     large for a program) gets the best of max-product beliefs and annealing.
 
@@ -53,6 +59,8 @@ def map_(
         chains: annealed chains of the local search.
         device: always the CPU.
         seed: of the local search.
+        exact_memory, exact_seconds: of junction trees, as for
+            :func:`knowreason.inference.exact.exact.prepare`.
 
     Returns:
         a posterior whose ``world`` is ``int8[n]`` and whose ``log_odds`` are margins: what
@@ -65,12 +73,20 @@ def map_(
     """
     begin = time.perf_counter()
     search = _Search.of(prepare_gibbs(graph), begin + seconds)
-    truths, proven = search.relaxed()
-    world = (truths > 0.5).astype(np.int8)
+    label, count = search.label, search.count
     if relax:
+        proven = np.bincount(label[label >= 0], minlength=count) == 1
+        truths = search.relaxed(proven, search.signs().astype(np.float64))
+        world = (truths > 0.5).astype(np.int8)
         log_odds = np.log(np.maximum(truths, 1e-300)) - np.log(np.maximum(1 - truths, 1e-300))
         return search.posterior(world, log_odds, proven, "map: relaxation", begin)
-    search.branch(world, proven)
+    budget = ExactBudget.of(exact_memory, exact_seconds)
+    world = search.signs()
+    proven = best_of_components(search.sampler.graph, label, count, budget, world)
+    if not proven.all():
+        truths = search.relaxed(proven, world.astype(np.float64))
+        world = (truths > 0.5).astype(np.int8)
+        search.branch(world, proven)
     if not proven.all():
         search.improve(world, proven, chains, seed)
     return search.posterior(world, search.margins(world), proven, "map", begin)
@@ -85,38 +101,49 @@ class _Search:
     count: int
     weights: NDArray[np.float64]
     unary: NDArray[np.float64]
-    program: LinearProgram
     until: float
 
     @staticmethod
     def of(sampler: GibbsSampler, until: float) -> _Search:
-        graph, plan = sampler.graph, sampler.plan
+        graph = sampler.graph
         label, count = components(graph)
         weights, unary = sampler.numbers(graph)
-        parts = [None if mine is None else array(mine) for mine in plan.weights(graph.theta)]
-        program = linear_program(plan, parts, unary)
-        return _Search(sampler, label, count, weights, unary, program, until)
+        return _Search(sampler, label, count, weights, unary, until)
 
-    def relaxed(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """``float64[n]`` truths of the linear program; ``bool[c]`` components it proves."""
+    @cached_property
+    def program(self) -> LinearProgram:
+        """The program of all components."""
+        graph, plan = self.sampler.graph, self.sampler.plan
+        parts = [None if mine is None else array(mine) for mine in plan.weights(graph.theta)]
+        return linear_program(plan, parts, self.unary)
+
+    def signs(self) -> NDArray[np.int8]:
+        """``int8[n]``: the evidence, and of open atoms whether their log-odds are positive."""
+        known = array(self.sampler.graph.evidence)
+        return np.where(self.label < 0, known, self.unary > 0).astype(np.int8)
+
+    def relaxed(
+        self, proven: NDArray[np.bool_], truths: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """``float64[n]`` truths of the linear program, where it is solved instead of ``truths``.
+
+        Components it proves are added to ``proven`` (``bool[c]``).
+        """
         owner = self.label[self.program.owner]
         sizes = np.bincount(owner[owner >= 0], minlength=self.count)
-        truths = np.where(self.label < 0, array(self.sampler.graph.evidence), self.unary > 0)
-        proven = sizes == 1  # an atom on its own takes the sign of its log-odds
         order = np.flatnonzero(~proven)[np.argsort(sizes[~proven], kind="stable")]
         served = np.zeros(self.count, np.bool_)
         served[order[np.cumsum(sizes[order]) <= LARGEST_PROGRAM]] = True
         part, columns = self.program.part(self._atoms(served))
         result = self._solve(part, integral=False)
         if result.x is None:
-            return truths.astype(np.float64), proven
+            return truths
         atoms = columns < self.sampler.graph.atom_count
-        truths = truths.astype(np.float64)
         truths[columns[atoms]] = result.x[atoms]
         torn = part.binary & (np.abs(result.x - np.round(result.x)) > INTEGRAL)
         proven |= served
         proven[self.label[part.owner[torn]]] = False
-        return truths, proven
+        return truths
 
     def branch(self, world: NDArray[np.int8], proven: NDArray[np.bool_]) -> None:
         """Solves batches of unproven components to the end while time is left, in place."""
