@@ -19,19 +19,24 @@ from knowreason.factors.components.scopes import scopes
 from knowreason.factors.components.shapes import FlatRows, Shapes, Stack
 from knowreason.factors.condition import condition
 from knowreason.factors.factor_graph import OPEN, TRUE, FactorGraph
+from knowreason.inference.exact.circuit_compiler import compiled
+from knowreason.inference.exact.circuits import CircuitSolver
 from knowreason.inference.exact.cliques import Eliminated
 from knowreason.inference.exact.conflicts import conflict
 from knowreason.inference.exact.junction import JunctionSolver, eliminated
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible, Solver
-from knowreason.inference.exact.templates import TemplateSolver
+from knowreason.inference.exact.templates import template_solver
 from knowreason.inference.exact.tree_order import tree_components
 from knowreason.inference.exact.trees import TreeSolver
 from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior
 
 CLIP = 700.0
 _ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
-_COMMON = 16  # components of one shape that make its template worth building
-_SMALL = 10.0  # log2 of the states up to which it does
+_COMMON = 16  # components of one shape that make its circuit worth building
+_MOST_COMMON_ATOMS = 1000  # of a component whose shape has a circuit
+_CIRCUIT_STATES = 1 << 16  # of the cliques of such a component
+_OVERLAP = 2  # cliques share variables: up to so many times their states, all states are less work
+_SMALL = 10.0  # log2 of the states up to which passing messages beats a table for one component
 _PRODUCTS = 8  # multiplications in the time a message takes for one entry
 _TABLE_ENTRIES = 1 << 23  # of a table of states that is built where a junction tree would do
 _MOST_ATOMS = 20_000  # of a component for which an elimination order is sought
@@ -145,33 +150,31 @@ def _prepare(
 ) -> Prepared:
     shapes = Shapes(graph, labels, count)
     size = log2_states(graph, labels, count)
-    common = worth_a_template(shapes, size)
-    template = common & (size <= np.log2(states))
+    tiny = size <= min(_ALWAYS_TEMPLATE, np.log2(states))
+    common = (shapes.members[shapes.shape] >= _COMMON) & (shapes.sizes <= _MOST_COMMON_ATOMS)
+    rare = ~tiny & ~common
     solvers: list[Solver] = []
-    tree = _add_trees(solvers, graph, labels, ~template)
+    rare &= ~_add_trees(solvers, graph, labels, rare)
+    solvers += [template_solver(stack, device) for stack in shapes.stacks(np.flatnonzero(tiny))]
     parts = []
-    stacks = shapes.stacks(np.flatnonzero(template))
-    for stack in shapes.stacks(np.flatnonzero(~tree & ~template & (shapes.sizes <= _MOST_ATOMS))):
+    served = (common & ~tiny) | (rare & (shapes.sizes <= _MOST_ATOMS))
+    for stack in shapes.stacks(np.flatnonzero(served)):
+        first = stack.components[0]
         part = eliminated(stack, 1 << width)
-        log2 = size[stack.components[0]]
-        if log2 <= np.log2(states) and _dense(stack, log2, part):
-            stacks.append(stack)
+        dense = _overlapping if common[first] else _dense
+        if size[first] <= np.log2(states) and dense(stack, size[first], part):
+            solvers.append(template_solver(stack, device))
+        elif part is not None and common[first] and part.states <= _CIRCUIT_STATES:
+            solvers.append(CircuitSolver.prepare(stack, compiled(part), device))
         elif part is not None:
             parts.append(part)
-    solvers += [TemplateSolver.prepare(stack, device) for stack in stacks]
     solvers += JunctionSolver.prepare(parts)
     return _assemble(graph, labels, count, solvers, shapes.rows)
 
 
-def worth_a_template(shapes: Shapes, size: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """``bool[c]``: components whose table of states beats passing messages.
-
-    Args:
-        shapes: of the components.
-        size: ``float64[c]`` base-2 logarithm of their joint states.
-    """
-    common = shapes.members[shapes.shape] >= _COMMON
-    return (size <= _ALWAYS_TEMPLATE) | (common & (size <= _SMALL))
+def _overlapping(_: Stack, log2: float, part: Eliminated | None) -> bool:
+    """Whether a table of all ``2**log2`` states is less work than the circuit."""
+    return part is None or 2.0**log2 <= _OVERLAP * part.states
 
 
 def _dense(stack: Stack, log2: float, part: Eliminated | None) -> bool:

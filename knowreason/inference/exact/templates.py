@@ -1,26 +1,17 @@
 """Exact inference on small components: every state of a shape, all its components at once.
 
-A stack of ``b`` components of one shape shares its table of possible states; energies are
-two matrix products and marginals one, in log space relative to the best state.
+A stack of components of one shape shares its table of possible states: a circuit of one layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from knowreason.factors.arrays import Array
 from knowreason.factors.components.shapes import ComponentShape, LocalRow, Stack
-from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible
-
-_CHUNK_ENTRIES = 1 << 18  # energies held at once
-_CHUNK_ENTRIES_GPU = 1 << 26
-_GPU_ENTRIES = 1 << 20  # energies of a stack from which a GPU is worth the trip
+from knowreason.inference.exact.circuits import Circuit, CircuitSolver, layer_of
+from knowreason.inference.exact.partial_beliefs import Impossible
 
 
 def possible_states(shape: ComponentShape) -> NDArray[np.bool_]:
@@ -77,100 +68,32 @@ def _define(atoms: list[Array | None], row: LocalRow) -> list[Array | None]:
     return [None if a is None else a[good] for a in atoms]
 
 
-@dataclass(frozen=True)
-class TemplateSolver:
-    """Solves a stack by its table of states.
+def table_circuit(shape: ComponentShape) -> Circuit | None:
+    """The circuit with every possible state in one layer; ``None`` where there is none."""
+    states = possible_states(shape)
+    if not states.shape[1]:
+        return None
+    soft = [row.of_states(states[list(row.atoms)]) for row in shape.rows if not row.is_hard]
+    table = np.vstack([states.astype(np.float64), *soft])
+    number = np.arange(len(table))
+    first = np.zeros_like(number)
+    places = np.stack([number, first, number])
+    places[0, shape.atoms :] -= shape.atoms
+    layer = layer_of(
+        (table.shape[1],),
+        1,
+        number[None],
+        np.ascontiguousarray(table.T)[None],
+        shape.atoms,
+        len(table),
+        (places[:, : shape.atoms], places[:, shape.atoms :]),
+    )
+    return Circuit((layer,), shape.atoms, len(soft))
 
-    Attributes:
-        stack: the components.
-        table: ``float64[a + r, s]``: truth of atoms, then of soft rows, in each state.
-        soft: ``int64[r]`` positions of the soft rows in ``stack.rows``.
-        hard: positions of the hard ones.
-        device: where the products are computed.
-    """
 
-    stack: Stack
-    table: Tensor
-    soft: NDArray[np.int64]
-    hard: NDArray[np.int64]
-    device: torch.device
-
-    name = "exact: template"
-
-    @staticmethod
-    def prepare(stack: Stack, device: str = "cpu") -> TemplateSolver:
-        """Builds the table of states; raises :class:`Impossible` where it is empty.
-
-        Device ``auto`` is the GPU where there is one and the stack is worth the trip.
-        """
-        states = possible_states(stack.shape)
-        if not states.shape[1]:
-            raise Impossible(int(stack.components[0]))
-        rows = stack.shape.rows
-        is_hard = np.array([row.is_hard for row in rows], dtype=bool)
-        soft = [row.of_states(states[list(row.atoms)]) for row in rows if not row.is_hard]
-        table = torch.from_numpy(np.vstack([states.astype(np.float64), *soft]))
-        if device == "auto":
-            worth = len(stack.components) * states.shape[1] >= _GPU_ENTRIES
-            device = "cuda" if worth and torch.cuda.is_available() else "cpu"
-        return TemplateSolver(
-            stack,
-            table.to(device),
-            np.flatnonzero(~is_hard),
-            np.flatnonzero(is_hard),
-            torch.device(device),
-        )
-
-    @property
-    def components(self) -> NDArray[np.int64]:
-        """Labels of the components served."""
-        return self.stack.components
-
-    @property
-    def atoms(self) -> int:
-        """Number of atoms served."""
-        return self.stack.atoms.size
-
-    def solve(
-        self, unary: NDArray[np.float64], weights: NDArray[np.float64], beliefs: ComponentBeliefs
-    ) -> None:
-        """Fills in beliefs of the stack's components.
-
-        Args:
-            unary: ``float64[n]`` log-odds of every atom of the graph.
-            weights: ``float64[m]`` weight of every flat row.
-            beliefs: what to fill.
-        """
-        for part in self.parts():
-            self._solve_part(part, unary, weights, beliefs)
-
-    def parts(self, copies: int = 1) -> Iterator[slice]:
-        """Slices of the stack whose energies, times ``copies``, are held at once."""
-        most = _CHUNK_ENTRIES if self.device.type == "cpu" else _CHUNK_ENTRIES_GPU
-        step = max(1, most // (self.table.shape[1] * copies))
-        for start in range(0, len(self.stack.components), step):
-            yield slice(start, start + step)
-
-    def energies(
-        self, part: slice, unary: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> Tensor:
-        """``float64[b, s]`` log-score of every state of some of the components."""
-        atoms, soft = self.stack.atoms[part], self.stack.rows[part][:, self.soft]
-        inputs = torch.from_numpy(np.concatenate([unary[atoms], weights[soft]], axis=1))
-        return inputs.to(self.device) @ self.table
-
-    def _solve_part(
-        self, part: slice, unary: Array, weights: Array, beliefs: ComponentBeliefs
-    ) -> None:
-        atoms, rows = self.stack.atoms[part], self.stack.rows[part]
-        a = self.stack.shape.atoms
-        energy = self.energies(part, unary, weights)
-        best = energy.amax(1, keepdim=True)
-        share = (energy - best).exp()
-        total = share.sum(1)
-        sums = share @ self.table.T
-        false = share @ (1 - self.table[:a]).T
-        beliefs.log_odds[atoms] = (sums[:, :a].log() - false.log()).cpu().numpy()
-        beliefs.truth[rows[:, self.soft]] = (sums[:, a:] / total[:, None]).cpu().numpy()
-        beliefs.truth[rows[:, self.hard]] = 1.0
-        beliefs.log_z[self.stack.components[part]] = (best[:, 0] + total.log()).cpu().numpy()
+def template_solver(stack: Stack, device: str = "cpu") -> CircuitSolver:
+    """Solves a stack by its table of states; raises :class:`Impossible` where it is empty."""
+    circuit = table_circuit(stack.shape)
+    if circuit is None:
+        raise Impossible(int(stack.components[0]))
+    return CircuitSolver.prepare(stack, circuit, device, "exact: template")
