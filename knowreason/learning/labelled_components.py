@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.condition import condition
-from knowreason.inference.exact.exact import Prepared, prepare
+from knowreason.inference.exact.exact import prepare
 from knowreason.learning.problem import Problem, clamped_evidence
 from knowreason.learning.sites import factor_rows
 
@@ -95,8 +95,3 @@ def split(labelled: Labelled, *, width: int = 18) -> ComponentSplit:
         labelled.keep(served) if served.any() else None,
         labelled.keep(~served) if not served.all() else None,
     )
-
-
-def engines(labelled: Labelled) -> tuple[Prepared, Prepared]:
-    """Exact engines of tractable components: with labels clamped, and free."""
-    return prepare(labelled.clamped), prepare(labelled.graph)

@@ -67,11 +67,9 @@ class Prepared:
     def __call__(self, theta: Tensor | None = None) -> Posterior:
         """The posterior at ``theta``; raises ``InferenceError`` (KR702)."""
         graph = self.graph if theta is None else self.graph.with_theta(theta.detach().double())
-        try:
-            beliefs, reports = self.run(graph)
-        except Impossible as impossible:
-            keep = array(self.component) == impossible.component
-            raise conflict(self.graph, keep, is_possible) from None
+        beliefs, reports = self.beliefs(
+            array(graph.unary_log_odds()), self.rows.weights(array(graph.theta))
+        )
         served = array(self.tractable)
         log_odds = decided_log_odds(graph)
         log_odds += np.where(served, beliefs.log_odds, 0.0)
@@ -89,17 +87,31 @@ class Prepared:
             quality=torch.where(self.tractable, 0, QUALITIES.index("unconfirmed")).to(torch.int8),
         )
 
-    def run(self, graph: FactorGraph) -> tuple[ComponentBeliefs, tuple[EngineReport, ...]]:
-        """Beliefs of the served components at the graph's ``theta``, and who made them.
+    def beliefs(
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> tuple[ComponentBeliefs, tuple[EngineReport, ...]]:
+        """Beliefs of the served components, and who made them.
+
+        Args:
+            unary: ``float64[n]`` log-odds of every atom, unit features included.
+            weights: ``float64[m]`` weight of every row of :attr:`rows`.
 
         Raises:
-            Impossible: a component has no possible world.
+            InferenceError: a component has no possible world (KR702).
         """
+        try:
+            return self.run(unary, weights)
+        except Impossible as impossible:
+            keep = array(self.component) == impossible.component
+            raise conflict(self.graph, keep, is_possible) from None
+
+    def run(
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> tuple[ComponentBeliefs, tuple[EngineReport, ...]]:
+        """As :meth:`beliefs`; raises :class:`Impossible`, which names no rules."""
         beliefs = ComponentBeliefs.empty(
-            graph.atom_count, len(self.rows.value), self.component_count
+            self.graph.atom_count, len(self.rows.value), self.component_count
         )
-        unary = array(graph.unary_log_odds())
-        weights = self.rows.weights(array(graph.theta))
         seconds: dict[str, float] = {}
         for solver in self.solvers:
             start = time.perf_counter()
@@ -210,7 +222,7 @@ def is_possible(graph: FactorGraph) -> bool:
     try:
         folded = condition(graph)
         prepared = _prepare(folded, *components(folded), "cpu", 1 << 16, 18)
-        prepared.run(prepared.graph)
+        prepared.run(np.zeros(folded.atom_count), np.zeros(len(prepared.rows.value)))
     except (Impossible, InferenceError):
         return False
     return True
