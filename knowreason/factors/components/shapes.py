@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -50,10 +51,18 @@ class FlatRows:
 
     def totals(self, truth: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         """``float64[count]``: sum of value times ``truth`` (``float64[m]``) per parameter."""
-        soft = self.parameter >= 0
-        if not soft.all():
-            return sum_by(self.parameter[soft], (self.value * truth)[soft], count)
-        return sum_by(self.parameter, self.value * truth, count)
+        starts = self._runs
+        if 4 * len(starts) > len(truth):
+            padded = sum_by(self.parameter + 1, self.value * truth, count + 1)
+        else:
+            runs = np.add.reduceat(self.value * truth, starts)
+            padded = sum_by(self.parameter[starts] + 1, runs, count + 1)
+        return padded[1:]
+
+    @cached_property
+    def _runs(self) -> NDArray[np.int64]:
+        """``int64[u]``: where runs of rows of one parameter start."""
+        return np.flatnonzero(np.diff(self.parameter, prepend=-2))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from torch import Tensor
 from knowreason.factors.components.shapes import Stack
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible
 
+_Column: TypeAlias = range | NDArray[np.int64]
 NEVER = -1e30  # log-weight of what is forbidden: finite, for 0 times it is 0
 _CHUNK_ENTRIES = 1 << 17  # states of cliques held at once: about the second cache
 _CHUNK_ENTRIES_GPU = 1 << 26
@@ -146,9 +148,13 @@ class Circuit:
             for link in layer.links:
                 _send_below(link, layer, share, above, given[link.layer])
             sums = (layer.readout @ share).cpu().numpy()
+            width = layer.table.shape[2]
+            if layer.inputs is None:
+                log_odds = np.log(sums[0, : self.atoms] / sums[0, width:])
+                truth = sums[0, self.atoms : width]
+                continue
             atom, clique, column = layer.atoms
-            false = column + layer.table.shape[2]
-            log_odds[atom] = np.log(sums[clique, column] / sums[clique, false])
+            log_odds[atom] = np.log(sums[clique, column] / sums[clique, width + column])
             row, clique, column = layer.rows
             truth[row] = sums[clique, column]
         return CircuitBeliefs(log_z, log_odds, truth)
@@ -256,16 +262,16 @@ class CircuitSolver:
         circuit: of their shape.
         name: for reports.
         device: where layers are computed.
-        atoms_of: ``int64[a, b]`` atoms of the graph.
-        rows_of: ``int64[r, b]`` flat rows, soft ones only.
+        atoms_of: atoms of the graph at each local number.
+        rows_of: flat rows at each soft row of the shape.
     """
 
     stack: Stack
     circuit: Circuit
     name: str
     device: torch.device
-    atoms_of: NDArray[np.int64]
-    rows_of: NDArray[np.int64]
+    atoms_of: tuple[_Column, ...]
+    rows_of: tuple[_Column, ...]
 
     @staticmethod
     def prepare(
@@ -282,8 +288,8 @@ class CircuitSolver:
             circuit.to(at),
             name,
             at,
-            np.ascontiguousarray(stack.atoms.T),
-            np.ascontiguousarray(stack.rows[:, soft].T),
+            tuple(_column(index) for index in stack.atoms.T),
+            tuple(_column(stack.rows[:, number]) for number in soft),
         )
 
     @property
@@ -304,23 +310,42 @@ class CircuitSolver:
         Raises:
             Impossible: they have no possible world.
         """
-        a, r = len(self.atoms_of), len(self.rows_of)
-        for part in self._parts():
-            atoms, rows = self.atoms_of[:, part], self.rows_of[:, part]
-            inputs = np.empty((a + r + 1, atoms.shape[1]))
-            inputs[:a] = unary[atoms]
-            inputs[a:-1] = weights[rows]
-            inputs[-1] = 0.0
+        a, width = len(self.atoms_of), len(self.atoms_of) + len(self.rows_of)
+        for start, stop in self._parts():
+            inputs = np.zeros((width + 1, stop - start))
+            for number, column in enumerate(self.atoms_of):
+                inputs[number] = unary[_within(column, start, stop)]
+            for number, column in enumerate(self.rows_of, start=a):
+                inputs[number] = weights[_within(column, start, stop)]
             found = self.circuit(torch.from_numpy(inputs).to(self.device))
             if found.log_z.min() < NEVER / 2:
-                raise Impossible(int(self.components[part][found.log_z.argmin()]))
-            beliefs.log_odds[atoms] = found.log_odds
-            beliefs.truth[rows] = found.truth
-            beliefs.log_z[self.components[part]] = found.log_z
+                raise Impossible(int(self.components[start + found.log_z.argmin()]))
+            for column, log_odds in zip(self.atoms_of, found.log_odds, strict=True):
+                beliefs.log_odds[_within(column, start, stop)] = log_odds
+            for column, truth in zip(self.rows_of, found.truth, strict=True):
+                beliefs.truth[_within(column, start, stop)] = truth
+            beliefs.log_z[self.components[start:stop]] = found.log_z
 
-    def _parts(self) -> Iterator[slice]:
-        """Slices of the stack whose states are held at once."""
+    def _parts(self) -> Iterator[tuple[int, int]]:
+        """First and last of the components whose states are held at once."""
         most = _CHUNK_ENTRIES if self.device.type == "cpu" else _CHUNK_ENTRIES_GPU
-        step = max(1, most // self.circuit.states)
-        for start in range(0, len(self.stack.components), step):
-            yield slice(start, start + step)
+        step, count = max(1, most // self.circuit.states), len(self.components)
+        for start in range(0, count, step):
+            yield start, min(count, start + step)
+
+
+def _column(index: NDArray[np.int64]) -> _Column:
+    """Places in an array; equal steps up are a range, which numpy reads and writes faster."""
+    steps = np.diff(index[:2])
+    if len(steps) and steps[0] > 0 and (np.diff(index) == steps[0]).all():
+        return range(int(index[0]), int(index[-1]) + 1, int(steps[0]))
+    return np.ascontiguousarray(index)
+
+
+def _within(column: _Column, start: int, stop: int) -> slice | NDArray[np.int64]:
+    """Some of a column's places."""
+    if isinstance(column, range):
+        chosen = column[start:stop]
+        return slice(chosen.start, chosen.stop, chosen.step)
+    chosen_places: NDArray[np.int64] = column[start:stop]
+    return chosen_places

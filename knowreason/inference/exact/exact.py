@@ -70,15 +70,19 @@ class Prepared:
         beliefs, reports = self.beliefs(
             array(graph.unary_log_odds()), self.rows.weights(array(graph.theta))
         )
+        log_odds, share = beliefs.log_odds, _sigmoid(beliefs.log_odds)
         served = array(self.tractable)
-        log_odds = decided_log_odds(graph)
-        log_odds += np.where(served, beliefs.log_odds, 0.0)
-        unit_share = np.where(served, _sigmoid(beliefs.log_odds), 0.0)
+        if not served.all():
+            share[~served] = 0.0
+        decided = array(graph.evidence) != OPEN
+        if decided.any():
+            log_odds[decided] = decided_log_odds(graph)[decided]
+            share[decided] = 0.0
         expectations = self.rows.totals(beliefs.truth, graph.parameter_count)
-        expectations += unit_totals(graph, unit_share) + array(graph.constants)
+        expectations += unit_totals(graph, share) + array(graph.constants)
         log_z = float(beliefs.log_z.sum() + array(graph.constants) @ array(graph.theta))
         return Posterior(
-            log_odds=torch.from_numpy(log_odds.clip(-CLIP, CLIP)),
+            log_odds=torch.from_numpy(log_odds.clip(-CLIP, CLIP, out=log_odds)),
             log_z=log_z + graph.offset,
             log_z_kind="exact",
             expectations=torch.from_numpy(expectations),
@@ -282,9 +286,13 @@ def unit_totals(graph: FactorGraph, share: NDArray[np.float64]) -> NDArray[np.fl
     total = np.zeros(graph.parameter_count)
     for unit in graph.units:
         features = unit.values() * share[unit.entry_atoms]
-        total += sum_by(unit.parameters(), features, len(total))
+        if isinstance(unit.parameter, int):
+            total[unit.parameter] += features.sum()
+        else:
+            total += sum_by(unit.parameters(), features, len(total))
     return total
 
 
 def _sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * log_odds)))
+    with np.errstate(over="ignore"):
+        return np.asarray(1.0 / (1.0 + np.exp(-log_odds)))
