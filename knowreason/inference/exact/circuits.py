@@ -149,12 +149,13 @@ class Circuit:
                 _send_below(link, layer, share, above, given[link.layer])
             sums = (layer.readout @ share).cpu().numpy()
             width = layer.table.shape[2]
+            units = layer.readout.shape[1] - width  # inputs that are atoms
+            odds = np.log(sums[:, :units] / sums[:, width:])
             if layer.inputs is None:
-                log_odds = np.log(sums[0, : self.atoms] / sums[0, width:])
-                truth = sums[0, self.atoms : width]
+                log_odds, truth = odds[0], sums[0, units:width]
                 continue
             atom, clique, column = layer.atoms
-            log_odds[atom] = np.log(sums[clique, column] / sums[clique, width + column])
+            log_odds[atom] = odds[clique, column]
             row, clique, column = layer.rows
             truth[row] = sums[clique, column]
         return CircuitBeliefs(log_z, log_odds, truth)
