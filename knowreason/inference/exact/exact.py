@@ -1,4 +1,4 @@
-"""Exact inference: templates, trees and junction trees, prepared once for many ``theta``."""
+"""Exact inference: circuits, trees and junction trees, prepared once for many ``theta``."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Prepared:
             expectations=torch.from_numpy(expectations),
             component=self.component,
             reports=reports,
-            quality=torch.where(self.tractable, 0, QUALITIES.index("unconfirmed")).to(torch.int8),
+            quality=(~self.tractable).to(torch.int8) * QUALITIES.index("unconfirmed"),
         )
 
     def beliefs(
@@ -145,7 +145,7 @@ def prepare(
 
     Args:
         graph: its evidence is folded away.
-        device: where templates are computed.
+        device: where circuits are computed.
         states: most joint states of a component solved as a template.
         width: base-2 logarithm of the states of the largest clique of a junction tree.
 
@@ -285,11 +285,11 @@ def unit_totals(graph: FactorGraph, share: NDArray[np.float64]) -> NDArray[np.fl
     """``float64[p]``: expected unit features where atoms are true with ``float64[n]`` chance."""
     total = np.zeros(graph.parameter_count)
     for unit in graph.units:
-        features = unit.values() * share[unit.entry_atoms]
+        features = share[unit.entry_atoms]
         if isinstance(unit.parameter, int):
-            total[unit.parameter] += features.sum()
+            total[unit.parameter] += unit.values() @ features
         else:
-            total += sum_by(unit.parameters(), features, len(total))
+            total += sum_by(unit.parameters(), unit.values() * features, len(total))
     return total
 
 

@@ -45,9 +45,11 @@ class LogPartition:
     def of(graph: FactorGraph) -> LogPartition:
         """Works out everything that does not depend on ``theta``.
 
+        Args:
+            graph: of components that exact inference serves (see ``labelled_components.split``).
+
         Raises:
-            InferenceError: no possible world (KR702, KR703), or a component too large for exact
-                inference (KR704).
+            InferenceError: no possible world (KR702, KR703).
         """
         folded = condition(graph)
         distinct, copies_of_atom = _distinct(folded)
