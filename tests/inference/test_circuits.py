@@ -135,29 +135,36 @@ def rings(count: int, atoms: int, device: str = "cpu") -> FactorGraph:
     )
 
 
-def test_common_shapes_get_a_circuit_and_rare_ones_do_not():
-    assert [r.engine for r in infer(rings(16, 20), "exact").reports] == ["exact: circuit"]
-    assert [r.engine for r in infer(rings(15, 20), "exact").reports] == ["exact: junction tree"]
-    few, many = infer(rings(15, 20), "exact"), infer(rings(16, 20), "exact")
-    alone = infer(replace(rings(16, 20), log_odds=rings(16, 20).log_odds.roll(20)), "exact")
-    torch.testing.assert_close(alone.log_odds, many.log_odds.roll(20), atol=1e-9, rtol=1e-9)
-    assert few.log_z_kind == many.log_z_kind == "exact"
+def engines(graph: FactorGraph) -> list[str]:
+    return [report.engine for report in infer(graph, "exact").reports]
+
+
+def test_many_components_of_a_shape_get_what_is_cheapest():
+    assert engines(rings(20, 20)) == ["exact: junction tree"]
+    assert engines(rings(400, 20)) == ["exact: circuit"]
+    assert engines(rings(40, 6)) == ["exact: template"]
+    assert engines(rings(4000, 10)) == ["exact: circuit"]
+
+
+def test_a_circuit_gives_what_the_junction_tree_gives():
+    few, many = infer(rings(20, 20), "exact"), circuits(rings(20, 20))()
+    assert_same(many, few, 1e-9)
+    alone = infer(replace(rings(400, 20), log_odds=rings(400, 20).log_odds.roll(20)), "exact")
+    whole = infer(rings(400, 20), "exact")
+    torch.testing.assert_close(alone.log_odds, whole.log_odds.roll(20), atol=1e-9, rtol=1e-9)
 
 
 def test_parts_of_a_stack_are_put_together(monkeypatch):
-    whole = infer(rings(40, 12), "exact")
-    monkeypatch.setattr("knowreason.inference.exact.circuits._CHUNK_ENTRIES", 300)
-    assert_same(infer(rings(40, 12), "exact"), whole, 1e-10)
+    whole = infer(rings(400, 12), "exact")
+    monkeypatch.setattr("knowreason.inference.exact.circuits._CHUNK_ENTRIES", 3000)
+    assert_same(infer(rings(400, 12), "exact"), whole, 1e-10)
 
 
 def test_an_impossible_shape_names_its_rules():
-    graph = rings(20, 12)
-    pairs = GroundFactors.of(
-        torch.arange(240).int().reshape(20, 12)[:, [0, 6]], torch.tensor([0.0, 1.0, 1.0, 0.0]), None
-    )
-    same = GroundFactors.of(
-        torch.arange(240).int().reshape(20, 12)[:, [0, 6]], torch.tensor([1.0, 0.0, 0.0, 1.0]), None
-    )
+    graph = rings(400, 12)
+    ends = torch.arange(4800).int().reshape(400, 12)[:, [0, 6]]
+    pairs = GroundFactors.of(ends, torch.tensor([0.0, 1.0, 1.0, 0.0]), None)
+    same = GroundFactors.of(ends, torch.tensor([1.0, 0.0, 0.0, 1.0]), None)
     factors = (*graph.factors, replace(pairs, rule=3), replace(same, rule=5))
     with pytest.raises(InferenceError, match="no world satisfies rule 3 and rule 5") as caught:
         infer(replace(graph, factors=factors), "exact")

@@ -208,6 +208,11 @@ class Shapes:
         """``int64[c]`` number of atoms of every component."""
         return np.diff(self._atoms.starts)
 
+    @property
+    def row_counts(self) -> NDArray[np.int64]:
+        """``int64[c]`` number of rows of every component."""
+        return np.diff(self._rows.starts)
+
     def stack(self, chosen: NDArray[np.int64]) -> Stack:
         """The stack of chosen components (``int64[b]``), all of one shape."""
         shape = self._shape(int(chosen[0]))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from knowreason.factors.components.scope_tables import state_digits
 from knowreason.inference.exact.circuits import NEVER, ChildLink, Circuit, Layer, layer_of
 from knowreason.inference.exact.cliques import Eliminated
+from knowreason.inference.exact.elimination import CliqueTree
 
 # by layer of the children and axes of their separator: rows of parent and child
 _Pairs: TypeAlias = dict[tuple[int, tuple[int, ...]], list[tuple[int, int]]]
@@ -60,14 +61,23 @@ def compiled(part: Eliminated) -> Circuit:
     return Circuit(tuple(built), atoms, int(soft[-1]) + 1 if len(soft) else 0)
 
 
+def depth(part: Eliminated) -> int:
+    """Depth of the clique tree: the layers its circuit has at least."""
+    return max(_depths(part.tree)) + 1
+
+
+def _depths(tree: CliqueTree) -> list[int]:
+    found = [0] * len(tree.parents)
+    for i in range(len(found) - 1, -1, -1):
+        up = tree.parents[i]
+        found[i] = found[up] + 1 if up >= 0 else 0
+    return found
+
+
 def _collected(part: Eliminated) -> list[_Clique]:
     model, tree = part.model, part.tree
     cliques: list[_Clique] = []
-    depth = [0] * len(tree.cliques)
-    for i in range(len(depth) - 1, -1, -1):
-        up = tree.parents[i]
-        depth[i] = depth[up] + 1 if up >= 0 else 0
-    atoms = model.atoms
+    depths, atoms = _depths(tree), model.atoms
     for i, variables in enumerate(tree.cliques):
         shape = tuple(model.sizes[v] for v in variables)
         states = state_digits(shape)
@@ -81,7 +91,7 @@ def _collected(part: Eliminated) -> list[_Clique]:
         ]
         axes = tuple(tree.cliques[up].index(v) for v in above)
         allowed = np.zeros(states.shape[1], dtype=np.bool_)
-        cliques.append(_Clique(shape, len(above), depth[i], up, axes, columns, [], allowed))
+        cliques.append(_Clique(shape, len(above), depths[i], up, axes, columns, [], allowed))
     for factor in model.factors:
         clique = cliques[home := tree.home(factor.scope)]
         axes = tuple(tree.cliques[home].index(v) for v in factor.scope)

@@ -19,24 +19,21 @@ from knowreason.factors.components.scopes import scopes
 from knowreason.factors.components.shapes import FlatRows, Shapes, Stack
 from knowreason.factors.condition import condition
 from knowreason.factors.factor_graph import OPEN, TRUE, FactorGraph
-from knowreason.inference.exact.circuit_compiler import compiled
-from knowreason.inference.exact.circuits import CircuitSolver
 from knowreason.inference.exact.cliques import Eliminated
 from knowreason.inference.exact.conflicts import conflict
 from knowreason.inference.exact.junction import JunctionSolver, eliminated
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible, Solver
-from knowreason.inference.exact.templates import template_solver
+from knowreason.inference.exact.templates import (
+    shape_solver,
+    shape_solver_candidates,
+    template_solver,
+)
 from knowreason.inference.exact.tree_order import tree_components
 from knowreason.inference.exact.trees import TreeSolver
 from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior
 
 CLIP = 700.0
-_ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
-_COMMON = 16  # components of one shape that make its circuit worth building
-_MOST_COMMON_ATOMS = 1000  # of a component whose shape has a circuit
-_CIRCUIT_STATES = 1 << 16  # of the cliques of such a component
-_OVERLAP = 2  # cliques share variables: up to so many times their states, all states are less work
-_SMALL = 10.0  # log2 of the states up to which passing messages beats a table for one component
+_SMALL = 10.0  # log2 of the states up to which messages beat a table for one component
 _PRODUCTS = 8  # multiplications in the time a message takes for one entry
 _TABLE_ENTRIES = 1 << 23  # of a table of states that is built where a junction tree would do
 _MOST_ATOMS = 20_000  # of a component for which an elimination order is sought
@@ -166,31 +163,25 @@ def _prepare(
 ) -> Prepared:
     shapes = Shapes(graph, labels, count)
     size = log2_states(graph, labels, count)
-    tiny = size <= min(_ALWAYS_TEMPLATE, np.log2(states))
-    common = (shapes.members[shapes.shape] >= _COMMON) & (shapes.sizes <= _MOST_COMMON_ATOMS)
-    rare = ~tiny & ~common
     solvers: list[Solver] = []
-    rare &= ~_add_trees(solvers, graph, labels, rare)
-    solvers += [template_solver(stack, device) for stack in shapes.stacks(np.flatnonzero(tiny))]
+    served = np.zeros(count, dtype=np.bool_)
+    for stack in shapes.stacks(np.flatnonzero(shape_solver_candidates(shapes, size))):
+        solver = shape_solver(stack, size[stack.components[0]], states, 1 << width, device)
+        if solver is not None:
+            solvers.append(solver)
+            served[solver.components] = True
+    _add_trees(solvers, served, graph, labels)
     parts = []
-    served = (common & ~tiny) | (rare & (shapes.sizes <= _MOST_ATOMS))
-    for stack in shapes.stacks(np.flatnonzero(served)):
-        first = stack.components[0]
+    left = np.flatnonzero(~served & (shapes.sizes <= _MOST_ATOMS))
+    for stack in shapes.stacks(left):
         part = eliminated(stack, 1 << width)
-        dense = _overlapping if common[first] else _dense
-        if size[first] <= np.log2(states) and dense(stack, size[first], part):
+        log2 = size[stack.components[0]]
+        if log2 <= np.log2(states) and _dense(stack, log2, part):
             solvers.append(template_solver(stack, device))
-        elif part is not None and common[first] and part.states <= _CIRCUIT_STATES:
-            solvers.append(CircuitSolver.prepare(stack, compiled(part), device))
         elif part is not None:
             parts.append(part)
     solvers += JunctionSolver.prepare(parts)
     return _assemble(graph, labels, count, solvers, shapes.rows)
-
-
-def _overlapping(_: Stack, log2: float, part: Eliminated | None) -> bool:
-    """Whether a table of all ``2**log2`` states is less work than the circuit."""
-    return part is None or 2.0**log2 <= _OVERLAP * part.states
 
 
 def _dense(stack: Stack, log2: float, part: Eliminated | None) -> bool:
@@ -201,19 +192,17 @@ def _dense(stack: Stack, log2: float, part: Eliminated | None) -> bool:
     return log2 > _SMALL and entries <= min(_PRODUCTS * part.work, _TABLE_ENTRIES)
 
 
-def _add_trees(
-    solvers: list[Solver], graph: FactorGraph, labels: Array, candidates: Array
-) -> NDArray[np.bool_]:
-    """Adds a solver of the candidates (``bool[c]``) that are trees; returns which are."""
-    if not candidates.any():
-        return np.zeros(len(candidates), dtype=bool)
-    ties = scopes(graph, labels, _atoms_of(labels, candidates))
-    tree = tree_components(ties, len(candidates))
+def _add_trees(solvers: list[Solver], served: Array, graph: FactorGraph, labels: Array) -> None:
+    """Adds a solver of the components not ``served`` (``bool[c]``) that are trees: now they are."""
+    if served.all():
+        return
+    ties = scopes(graph, labels, _atoms_of(labels, ~served))
+    tree = tree_components(ties, len(served))
     if tree.any():
-        if not np.array_equal(tree, candidates):
+        if not np.array_equal(tree, ~served):
             ties = scopes(graph, labels, _atoms_of(labels, tree))
-        solvers.append(TreeSolver.prepare(ties))
-    return tree
+        solvers.insert(0, TreeSolver.prepare(ties))
+        served |= tree
 
 
 def _atoms_of(labels: Array, chosen: Array) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
-"""Exact inference on small components: every state of a shape, all its components at once.
+"""Exact inference on components of one shape: a circuit, or a table of every possible state.
 
-A stack of components of one shape shares its table of possible states: a circuit of one layer.
+A table is a circuit of one layer. Which is cheaper, or whether messages that are passed among
+components of all shapes at once are, is counted in states of cliques worked off.
 """
 
 from __future__ import annotations
@@ -9,9 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import Array
-from knowreason.factors.components.shapes import ComponentShape, LocalRow, Stack
+from knowreason.factors.components.shapes import ComponentShape, LocalRow, Shapes, Stack
+from knowreason.inference.exact.circuit_compiler import compiled, depth
 from knowreason.inference.exact.circuits import Circuit, CircuitSolver, layer_of
+from knowreason.inference.exact.junction import eliminated
 from knowreason.inference.exact.partial_beliefs import Impossible
+
+_ALWAYS = 3.0  # log2 of the states up to which a table beats everything
+_COMMON = 16  # components of one shape that make a small table worth building
+_SMALL = 10.0  # log2 of the states of a small one
+_MOST_ATOMS = 1000  # of a component whose shape may have a circuit
+_MOST_STATES = 1 << 16  # of the cliques of such a component
+# costs, in the time in which a circuit works off one state of a clique (about 15 ns)
+_LAYER = 8000  # of the calls that a layer makes
+_ENTRY = 0.4  # of a table, whose states have no separator
+_MESSAGES = 50  # of one row, where messages are passed
 
 
 def possible_states(shape: ComponentShape) -> NDArray[np.bool_]:
@@ -97,3 +110,47 @@ def template_solver(stack: Stack, device: str = "cpu") -> CircuitSolver:
     if circuit is None:
         raise Impossible(int(stack.components[0]))
     return CircuitSolver.prepare(stack, circuit, device, "exact: template")
+
+
+def shape_solver_candidates(shapes: Shapes, log2: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """``bool[c]``: components whose shape may be worth a circuit.
+
+    Args:
+        shapes: of the components.
+        log2: ``float64[c]`` base-2 logarithm of their joint states.
+    """
+    members = shapes.members[shapes.shape]
+    messages = _MESSAGES * members * shapes.row_counts
+    worth = (messages > _LAYER) & (shapes.sizes <= _MOST_ATOMS)
+    return worth | (log2 <= _ALWAYS) | ((members >= _COMMON) & (log2 <= _SMALL))
+
+
+def shape_solver(
+    stack: Stack, log2: float, most_states: int, most_clique_states: int, device: str
+) -> CircuitSolver | None:
+    """The cheapest solver of a stack; ``None`` where that passes messages.
+
+    Args:
+        stack: the components.
+        log2: base-2 logarithm of their joint states.
+        most_states: of a table.
+        most_clique_states: of a clique.
+        device: where circuits are computed.
+    """
+    fits = log2 <= np.log2(most_states)
+    if fits and log2 <= _ALWAYS:
+        return template_solver(stack, device)
+    part = eliminated(stack, most_clique_states)
+    b, never = len(stack.components), float("inf")
+    table = _LAYER + _ENTRY * b * 2.0**log2 if fits else never
+    circuit, messages = never, never
+    if part is not None and part.states <= _MOST_STATES:
+        circuit = _LAYER * depth(part) + b * part.states
+    if part is not None and not (fits and b >= _COMMON and log2 <= _SMALL):
+        messages = _MESSAGES * b * len(stack.shape.rows)
+    cheapest = min(table, circuit, messages)
+    if cheapest == messages:
+        return None
+    if cheapest == table or part is None:
+        return template_solver(stack, device)
+    return CircuitSolver.prepare(stack, compiled(part), device)
