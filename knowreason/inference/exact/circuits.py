@@ -313,7 +313,8 @@ class CircuitSolver:
         """
         a, width = len(self.atoms_of), len(self.atoms_of) + len(self.rows_of)
         for start, stop in self._parts():
-            inputs = np.zeros((width + 1, stop - start))
+            inputs = np.empty((width + 1, stop - start))
+            inputs[-1] = 0.0
             for number, column in enumerate(self.atoms_of):
                 inputs[number] = unary[_within(column, start, stop)]
             for number, column in enumerate(self.rows_of, start=a):
