@@ -1,23 +1,38 @@
-"""Exact inference: components a second, stars, tangled components.
+"""Exact inference: components a second, stars, tangled components, and fits of equal ones.
 
-    python benchmarks/exact_components.py [--scale 1.0] [--out exact_components.json]
+    python benchmarks/exact_components.py [--scale 1.0] [--before CHECKOUT] [--out FILE.json]
 
-``prepare`` is done once a graph, ``posterior`` at every new ``theta``; CPU seconds of one
-thread, best of several.
-The floor of the small templates is one exponential a state (numpy) on the same machine.
+``prepare`` is done once a graph, ``posterior`` (log Z, marginals and expected features) at every
+new ``theta``; ``solve`` is the part of it that fills in log Z and marginals from log-odds and
+weights of rows. CPU seconds of one thread, best of several. Beside them in the same run:
+
+- numpy, on components of three atoms: all states of all of them in plain arrays, no graph; and on
+  the votes of ``votes.py``, EM.
+- an earlier version, from a checkout of it: this file with that package, or that version's own.
+- KLay (``klay_circuits.py``), where it is installed: value and gradient.
 """
 
 import argparse
 import json
+import os
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from knowreason.factors import FactorGraph, GroundFactors
-from knowreason.inference.exact.exact import prepare
+from knowreason.inference.exact.exact import Prepared, prepare
+from knowreason.inference.exact.partial_beliefs import ComponentBeliefs
+from knowreason.learning import learn
+
+sys.path.insert(0, str(Path(__file__).parent))
+import klay_circuits
+import votes
 
 IMPLIES, EITHER = ((False, True)), (True, False)
 AGREE = torch.tensor([1.0, 0.0, 0.0, 1.0])
@@ -82,13 +97,14 @@ def cases(scale: float) -> Iterator[tuple[str, FactorGraph]]:
     yield "rings of 3 atoms", rings(of(1_000_000), 3)
     yield "rings of 9 atoms", rings(of(50_000), 9)
     yield "one star of 100,000 leaves", stars(1, of(100_000))
+    yield "stars of 10 leaves", stars(of(50_000), 10)
     yield "stars of 100 leaves", stars(of(5_000), 100)
     yield "tied stars of 100 leaves", triangles(of(1_000), 100)
     yield "tangles of 8 atoms", tangles(of(2_000), 8)
     yield "rings of 40 atoms", rings(of(5_000), 40)
 
 
-def best(work, repeats: int) -> float:
+def best(work: Callable[[], object], repeats: int = 4) -> float:
     times = []
     for _ in range(repeats):
         begin = time.process_time()
@@ -101,13 +117,15 @@ def measure(name: str, graph: FactorGraph) -> dict[str, object]:
     begin = time.process_time()
     prepared = prepare(graph, device="cpu")
     preparing = time.process_time() - begin
-    seconds = best(prepared, 4)
+    seconds = best(prepared)
+    solving = best(solve_of(prepared))
     components = prepared.component_count
     return {
         "case": name,
         "components": components,
         "atoms": graph.atom_count,
         "prepare_s": round(preparing, 3),
+        "solve_s": round(solving, 4),
         "posterior_s": round(seconds, 4),
         "components_a_second": round(components / seconds),
         "atoms_a_second": round(graph.atom_count / seconds),
@@ -115,27 +133,132 @@ def measure(name: str, graph: FactorGraph) -> dict[str, object]:
     }
 
 
+def solve_of(prepared: Prepared) -> Callable[[], object]:
+    """The solvers of a graph at its ``theta``."""
+    graph, rows = prepared.graph, prepared.rows
+    unary, weights = graph.unary_log_odds().numpy(), rows.weights(graph.theta.numpy())
+    beliefs = ComponentBeliefs.empty(len(unary), len(weights), prepared.component_count)
+
+    def work() -> None:
+        with np.errstate(divide="ignore", over="ignore"):
+            for solver in prepared.solvers:
+                solver.solve(unary, weights, beliefs)
+
+    return work
+
+
+def fitted(name: str, items: int, strengths: bool) -> dict[str, object]:
+    """A fit with standard errors from three starts, and what EM needs for one."""
+    drawn = votes.simulated(items, strengths=strengths)
+    learn(votes.simulated(20, strengths=False).problem)  # imports and compiled kernels
+    begin = time.process_time()
+    fit = learn(drawn.problem)
+    row: dict[str, object] = {
+        "case": name,
+        "components": items,
+        "fit_s": round(time.process_time() - begin, 3),
+        "log_likelihood": round(fit.log_likelihood, 2),
+    }
+    if not strengths:
+        row["numpy_s"] = round(best(lambda: votes.expectation_maximisation(drawn.votes), 2), 3)
+        row["numpy_log_likelihood"] = round(votes.expectation_maximisation(drawn.votes), 2)
+    return row
+
+
+def three_atoms_in_numpy(components: int) -> Callable[[], object]:
+    """log Z, log-odds and expected features of rings of three atoms: 8 states, 6 features."""
+    rng = np.random.default_rng(0)
+    states = np.array([[s >> j & 1 for j in range(3)] for s in range(8)], dtype=np.float64)
+    a, b, c = states.T
+    table = np.stack([a, b, c, a == b, (b <= c), (c <= a)])
+    inputs = rng.normal(size=(components, 6))
+
+    def work() -> object:
+        energy = inputs @ table
+        top = energy.max(axis=1, keepdims=True)
+        share = np.exp(energy - top)
+        total = share.sum(axis=1)
+        sums = share @ table.T
+        log_z = top[:, 0] + np.log(total)
+        return (
+            log_z,
+            np.log(sums[:, :3] / (share @ (1 - table[:3]).T)),
+            sums[:, 3:] / total[:, None],
+        )
+
+    return work
+
+
+def earlier(checkout: Path, scale: float) -> dict[str, dict[str, float]]:
+    """An earlier version's results by case."""
+    for script in (Path(__file__).resolve(), checkout / "benchmarks" / Path(__file__).name):
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "before.json"
+            command = [sys.executable, str(script), "--scale", str(scale), "--out", str(out)]
+            where = {**os.environ, "PYTHONPATH": str(checkout)}
+            if subprocess.run(command, env=where, capture_output=True, check=False).returncode == 0:
+                return {row["case"]: row for row in json.loads(out.read_text())["cases"]}
+    raise SystemExit(f"neither this file nor that of {checkout} runs with its package")
+
+
+def print_table(results: list[dict], before: dict[str, dict[str, float]]) -> None:
+    header = (
+        "case",
+        "components",
+        "prepare s",
+        "solve s",
+        "CPU s",
+        "before",
+        "numpy",
+        "KLay",
+        "a second",
+    )
+    print("".join(f"{word:{'<34' if word == 'case' else '>12'}}" for word in header), " engines")
+    for row in results:
+        old = before.get(row["case"], {})
+        now, was = (found.get("posterior_s", found.get("fit_s")) for found in (row, old))
+        a_second = row.get("components_a_second")
+        print(
+            f"{row['case']:<34}{row['components']:>12,}{_cell(row.get('prepare_s'))}"
+            f"{_cell(row.get('solve_s'))}{_cell(now)}{_cell(was)}{_cell(row.get('numpy_s'))}{_cell(row.get('klay_s'))}"
+            f"{f'{a_second:,}' if a_second else '':>12}  {', '.join(row.get('engines', []))}"
+        )
+        if "log_likelihood" in row:
+            print(
+                f"    log likelihood {row['log_likelihood']:.2f} with priors; EM without "
+                f"{row.get('numpy_log_likelihood', '')}"
+            )
+
+
+def _cell(seconds: float | None) -> str:
+    return f"{seconds:>12.4f}" if seconds is not None else " " * 12
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--scale", type=float, default=1.0, help="share of the components")
+    options.add_argument("--before", type=Path, help="checkout of an earlier version")
     options.add_argument("--out", type=Path)
     chosen = options.parse_args()
     torch.set_num_threads(1)
-    states = np.random.default_rng(0).normal(size=8_000_000)
-    floor = best(lambda: np.exp(states), 4)
     results = [measure(name, graph) for name, graph in cases(chosen.scale)]
-    print(f"floor: one exponential a state of a million 3-atom components {floor:.3f} s")
-    print(
-        f"{'case':28} {'components':>10} {'prepare s':>10} {'posterior s':>12}   a second  engines"
-    )
-    for row in results:
-        print(
-            f"{row['case']:28} {row['components']:>10,} {row['prepare_s']:>10.2f} "
-            f"{row['posterior_s']:>12.3f} {row['components_a_second']:>10,}  "
-            f"{', '.join(row['engines'])}"
-        )
+    results.append(fitted("fit: 1,836 items of 10 votes", 1836, strengths=False))
+    results.append(fitted("fit: the same, no two items alike", 1836, strengths=True))
+    by_case = {row["case"]: row for row in results}
+    rings_of_3 = by_case["rings of 3 atoms"]
+    rings_of_3["numpy_s"] = round(best(three_atoms_in_numpy(rings_of_3["components"])), 4)
+    peers = klay_circuits.evaluators()
+    if isinstance(peers, str):
+        print(f"KLay is left out: {peers}")
+        peers = {}
+    for case, peer in peers.items():
+        row = by_case[case]
+        row["klay_s"] = round(best(peer(row["components"])), 4)
+    before = earlier(chosen.before, chosen.scale) if chosen.before else {}
+    print_table(results, before)
     if chosen.out:
-        chosen.out.write_text(json.dumps({"floor_s": floor, "cases": results}, indent=2))
+        written = {"cases": results, "before": list(before.values())}
+        chosen.out.write_text(json.dumps(written, indent=2))
 
 
 if __name__ == "__main__":

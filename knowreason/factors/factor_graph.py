@@ -155,7 +155,7 @@ class FactorGraph:
 
     def unary_log_odds(self) -> Tensor:
         """``float64[n]``: fixed log-odds plus every unit feature at current ``theta``."""
-        total = self.log_odds.to(torch.float64).clone()
+        total = self.log_odds.to(torch.float64, copy=True)
         for unit in self.units:
-            total.index_add_(0, unit.atoms[:, 0].long(), unit.weights(self.theta))
+            total.index_add_(0, unit.atoms[:, 0], unit.weights(self.theta))
         return total

@@ -6,7 +6,6 @@ and is left out.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.condition import condition
-from knowreason.inference.exact.exact import Prepared, prepare
+from knowreason.inference.exact.exact import prepare
 from knowreason.learning.problem import Problem, clamped_evidence
 from knowreason.learning.sites import factor_rows
 
@@ -95,12 +94,4 @@ def split(labelled: Labelled, *, width: int = 18) -> ComponentSplit:
     return ComponentSplit(
         labelled.keep(served) if served.any() else None,
         labelled.keep(~served) if not served.all() else None,
-    )
-
-
-def engines(labelled: Labelled) -> tuple[Prepared, Prepared]:
-    """Exact engines of tractable components: with labels clamped, and free."""
-    every = math.inf  # seconds: what `split` found tractable is served, however much there is
-    return prepare(labelled.clamped, exact_seconds=every), prepare(
-        labelled.graph, exact_seconds=every
     )

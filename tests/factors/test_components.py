@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.arrays import array
 from knowreason.factors.components.connected import components, log2_states, subgraph
-from knowreason.factors.components.shapes import Shapes
+from knowreason.factors.components.shapes import FlatRows, Shapes
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import features, log_score
-from knowreason.inference.exact.templates import possible_states
+from knowreason.inference.exact.circuits.templates import possible_states
 from knowreason.testing.oracle import all_worlds, enumerate_worlds
 from tests.strategies import factor_graphs, random_graph
 
@@ -75,3 +75,14 @@ def test_shapes_do_not_depend_on_parameters_but_on_signs():
     )
     shape = Shapes(graph, *components(graph)).shape
     assert shape[0] == shape[1] != shape[2]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7, 400])
+@pytest.mark.parametrize("run", [1, 3, 50])
+def test_totals_add_rows_by_parameter_however_they_lie(rows, run):
+    rng = np.random.default_rng(rows + run)
+    parameter = np.repeat(rng.integers(-1, 5, size=rows), run)[:rows]
+    value, truth = rng.normal(size=rows), rng.random(rows)
+    expected = [(value * truth)[parameter == p].sum() for p in range(6)]
+    flat = FlatRows(parameter, value, np.array([0, rows]))
+    np.testing.assert_allclose(flat.totals(truth, 6), expected, atol=1e-12)

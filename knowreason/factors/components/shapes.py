@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -50,10 +51,18 @@ class FlatRows:
 
     def totals(self, truth: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         """``float64[count]``: sum of value times ``truth`` (``float64[m]``) per parameter."""
-        soft = self.parameter >= 0
-        if not soft.all():
-            return sum_by(self.parameter[soft], (self.value * truth)[soft], count)
-        return sum_by(self.parameter, self.value * truth, count)
+        starts = self._runs
+        if 4 * len(starts) > len(truth):
+            padded = sum_by(self.parameter + 1, self.value * truth, count + 1)
+        else:
+            runs = np.add.reduceat(self.value * truth, starts)
+            padded = sum_by(self.parameter[starts] + 1, runs, count + 1)
+        return padded[1:]
+
+    @cached_property
+    def _runs(self) -> NDArray[np.int64]:
+        """``int64[u]``: where runs of rows of one parameter start."""
+        return np.flatnonzero(np.diff(self.parameter, prepend=-2))
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,11 @@ class Shapes:
         """``int64[c]`` number of atoms of every component."""
         return np.diff(self._atoms.starts)
 
+    @property
+    def row_counts(self) -> NDArray[np.int64]:
+        """``int64[c]`` number of rows of every component."""
+        return np.diff(self._rows.starts)
+
     def stack(self, chosen: NDArray[np.int64]) -> Stack:
         """The stack of chosen components (``int64[b]``), all of one shape."""
         shape = self._shape(int(chosen[0]))
@@ -239,19 +253,53 @@ class Shapes:
 
     def _identify(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Shape of every component (``int64[c]``) and members of every shape."""
+        shape = self._classes((self._row_component, self._row_hash))
+        return shape, np.bincount(shape)
+
+    def distributions(self) -> NDArray[np.int64]:
+        """``int64[c]``: number of each component's distribution, whatever ``theta`` is.
+
+        Components of one shape whose rows, units and atoms have the same parameters, values
+        and log-odds at the same places differ in nothing.
+        """
+        rows = _mix(self._row_hash ^ _weight_hash(self.rows.parameter, self.rows.value))
+        log_odds = array(self.graph.log_odds).astype(np.float64)
+        none = np.full(len(log_odds), -1)
+        parts = [
+            (self._row_component, rows),
+            (self._labels, self._place_hash(np.arange(len(log_odds)), none, log_odds)),
+        ]
+        for unit in self.graph.units:
+            atoms = unit.entry_atoms
+            places = self._place_hash(atoms, unit.parameters(), unit.values())
+            parts.append((self._labels[atoms], places))
+        return self._classes(*parts)
+
+    def _place_hash(self, atoms: Array, parameter: Array, value: Array) -> Hash:
+        """``uint64[m]``: features of single atoms, by their place in the component."""
+        local = self._local[atoms].astype(np.uint64)
+        return _mix(_mix(local * _STEP) + _weight_hash(parameter, value))
+
+    def _classes(self, *parts: tuple[Array, Hash]) -> NDArray[np.int64]:
+        """``int64[c]``: components by size, blocks and what hashes of their parts add up to.
+
+        Args:
+            parts: components, ``-1`` for none, and hashes.
+        """
         first = _mix(np.diff(self._atoms.starts).astype(np.uint64))
-        np.add.at(first, self._row_component, self._row_hash)
         second = np.zeros(self._count, dtype=np.uint64)
-        np.add.at(second, self._row_component, _mix(self._row_hash ^ _SALT))
         if self.graph.blocks.count:
-            component, hashes = self._labels[self.graph.blocks.first_atoms()], self._block_hash()
+            parts = (*parts, (self._labels[self.graph.blocks.first_atoms()], self._block_hash()))
+        for component, hashes in parts:
+            if (component < 0).any():
+                component, hashes = component[component >= 0], hashes[component >= 0]
             np.add.at(first, component, hashes)
             np.add.at(second, component, _mix(hashes ^ _SALT))
         order = np.lexsort((second, first))
         changes = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
-        shape = np.zeros(self._count, dtype=np.int64)
-        shape[order[1:]] = np.cumsum(changes)
-        return shape, np.bincount(shape)
+        found = np.zeros(self._count, dtype=np.int64)
+        found[order[1:]] = np.cumsum(changes)
+        return found
 
     def _factor_hash(self, part: GroundFactors) -> Hash:
         """``uint64[m]``: potential, hardness and local atoms of every row."""
@@ -337,3 +385,10 @@ def _mix(values: Hash) -> Hash:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def _weight_hash(parameter: Array, value: Array) -> Hash:
+    """``uint64[m]``: parameters and features; 0 and -0 are one number."""
+    number = parameter.astype(np.int64).view(np.uint64)
+    bits = (value.astype(np.float64) + 0.0).view(np.uint64)
+    return _mix(_mix(number * _STEP + _SALT) ^ bits)

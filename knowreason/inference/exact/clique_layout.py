@@ -46,6 +46,11 @@ class Eliminated:
     tree: CliqueTree
     cost: ExactCost
 
+    @property
+    def states(self) -> int:
+        """States of all cliques of one component."""
+        return self.tree.states(self.model.sizes)
+
     def first(self, copies: int) -> Eliminated:
         """Only so many of the components."""
         whole, cut = self.stack, slice(copies)

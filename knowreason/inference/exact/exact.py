@@ -1,4 +1,4 @@
-"""Exact inference: templates, trees and junction trees, prepared once for many ``theta``."""
+"""Exact inference: circuits, trees and junction trees, prepared once for many ``theta``."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from knowreason.factors.components.scopes import scopes
 from knowreason.factors.components.shapes import FlatRows, Shapes
 from knowreason.factors.condition import condition
 from knowreason.factors.factor_graph import OPEN, TRUE, FactorGraph
+from knowreason.inference.exact.circuits.templates import (
+    shape_solver,
+    shape_solver_candidates,
+    template_solver,
+)
 from knowreason.inference.exact.clique_layout import Eliminated
 from knowreason.inference.exact.conflicts import conflict
 from knowreason.inference.exact.exact_budget import MEMORY, SECONDS, ExactBudget, ExactCost
 from knowreason.inference.exact.junction import JunctionSolver
 from knowreason.inference.exact.order_search import CHEAP, eliminated
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible, Solver
-from knowreason.inference.exact.templates import TemplateSolver
 from knowreason.inference.exact.tree_order import tree_components
 from knowreason.inference.exact.trees import TreeSolver
 from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior
 
 CLIP = 700.0
-_ALWAYS_TEMPLATE = 3.0  # log2 of the states up to which a template beats everything
-_COMMON = 16  # components of one shape that make its template worth building
-_SMALL = 10.0  # log2 of the states up to which it does
 MOST_ATOMS = 20_000  # of a component for which an elimination order is sought
 
 
@@ -67,39 +68,55 @@ class Prepared:
     def __call__(self, theta: Tensor | None = None) -> Posterior:
         """The posterior at ``theta``; raises ``InferenceError`` (KR702)."""
         graph = self.graph if theta is None else self.graph.with_theta(theta.detach().double())
-        try:
-            beliefs, reports = self.run(graph)
-        except Impossible as impossible:
-            keep = array(self.component) == impossible.component
-            raise conflict(self.graph, keep, is_possible) from None
+        beliefs, reports = self.beliefs(
+            array(graph.unary_log_odds()), self.rows.weights(array(graph.theta))
+        )
+        log_odds, share = beliefs.log_odds, _sigmoid(beliefs.log_odds)
         served = array(self.tractable)
-        log_odds = decided_log_odds(graph)
-        log_odds += np.where(served, beliefs.log_odds, 0.0)
-        unit_share = np.where(served, _sigmoid(beliefs.log_odds), 0.0)
+        if not served.all():
+            share[~served] = 0.0
+        decided = array(graph.evidence) != OPEN
+        if decided.any():
+            log_odds[decided] = decided_log_odds(graph)[decided]
+            share[decided] = 0.0
         expectations = self.rows.totals(beliefs.truth, graph.parameter_count)
-        expectations += unit_totals(graph, unit_share) + array(graph.constants)
+        expectations += unit_totals(graph, share) + array(graph.constants)
         log_z = float(beliefs.log_z.sum() + array(graph.constants) @ array(graph.theta))
         return Posterior(
-            log_odds=torch.from_numpy(log_odds.clip(-CLIP, CLIP)),
+            log_odds=torch.from_numpy(log_odds.clip(-CLIP, CLIP, out=log_odds)),
             log_z=log_z + graph.offset,
             log_z_kind="exact",
             expectations=torch.from_numpy(expectations),
             component=self.component,
             reports=reports,
-            quality=torch.where(self.tractable, 0, QUALITIES.index("unconfirmed")).to(torch.int8),
+            quality=(~self.tractable).to(torch.int8) * QUALITIES.index("unconfirmed"),
         )
 
-    def run(self, graph: FactorGraph) -> tuple[ComponentBeliefs, tuple[EngineReport, ...]]:
-        """Beliefs of the served components at the graph's ``theta``, and who made them.
+    def beliefs(
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> tuple[ComponentBeliefs, tuple[EngineReport, ...]]:
+        """Beliefs of the served components, and who made them.
+
+        Args:
+            unary: ``float64[n]`` log-odds of every atom, unit features included.
+            weights: ``float64[m]`` weight of every row of :attr:`rows`.
 
         Raises:
-            Impossible: a component has no possible world.
+            InferenceError: a component has no possible world (KR702).
         """
+        try:
+            return self.run(unary, weights)
+        except Impossible as impossible:
+            keep = array(self.component) == impossible.component
+            raise conflict(self.graph, keep, is_possible) from None
+
+    def run(
+        self, unary: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> tuple[ComponentBeliefs, tuple[EngineReport, ...]]:
+        """As :meth:`beliefs`; raises :class:`Impossible`, which names no rules."""
         beliefs = ComponentBeliefs.empty(
-            graph.atom_count, len(self.rows.value), self.component_count
+            self.graph.atom_count, len(self.rows.value), self.component_count
         )
-        unary = array(graph.unary_log_odds())
-        weights = self.rows.weights(array(graph.theta))
         seconds: dict[str, float] = {}
         for solver in self.solvers:
             start = time.perf_counter()
@@ -131,7 +148,7 @@ def prepare(
 
     Args:
         graph: its evidence is folded away.
-        device: where templates are computed.
+        device: where circuits are computed.
         exact_memory: what junction trees may hold at once (``"1GB"``, or bytes).
         exact_seconds: what junction trees may take for one posterior, all together, the
             cheapest first; counted beforehand with the constants of
@@ -165,20 +182,22 @@ def _prepare(
 ) -> Prepared:
     shapes = Shapes(graph, labels, count)
     size = log2_states(graph, labels, count)
-    common = worth_a_template(shapes, size)
-    template = common & (size <= np.log2(states))
     solvers: list[Solver] = []
-    tree = _add_trees(solvers, graph, labels, ~template)
-    parts: list[Eliminated] = []
+    served = np.zeros(count, dtype=np.bool_)
     most = None if width is None else 1 << width
-    stacks = shapes.stacks(np.flatnonzero(template))
-    for stack in shapes.stacks(np.flatnonzero(~tree & ~template & (shapes.sizes <= MOST_ATOMS))):
+    for stack in shapes.stacks(np.flatnonzero(shape_solver_candidates(shapes, size))):
+        solver = shape_solver(stack, size[stack.components[0]], states, budget, most, device)
+        if solver is not None:
+            solvers.append(solver)
+            served[solver.components] = True
+    _add_trees(solvers, served, graph, labels)
+    parts: list[Eliminated] = []
+    for stack in shapes.stacks(np.flatnonzero(~served & (shapes.sizes <= MOST_ATOMS))):
         part = eliminated(stack, budget, most)
         if part is not None:
             parts.append(part)
         elif size[stack.components[0]] <= np.log2(states):
-            stacks.append(stack)
-    solvers += [TemplateSolver.prepare(stack, device) for stack in stacks]
+            solvers.append(template_solver(stack, device))
     fitting, refused = affordable(parts, budget)
     if fitting:
         solvers.append(JunctionSolver.prepare(fitting))
@@ -206,30 +225,17 @@ def affordable(
     return fitting, refused
 
 
-def worth_a_template(shapes: Shapes, size: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """``bool[c]``: components whose table of states beats passing messages.
-
-    Args:
-        shapes: of the components.
-        size: ``float64[c]`` base-2 logarithm of their joint states.
-    """
-    common = shapes.members[shapes.shape] >= _COMMON
-    return (size <= _ALWAYS_TEMPLATE) | (common & (size <= _SMALL))
-
-
-def _add_trees(
-    solvers: list[Solver], graph: FactorGraph, labels: Array, candidates: Array
-) -> NDArray[np.bool_]:
-    """Adds a solver of the candidates (``bool[c]``) that are trees; returns which are."""
-    if not candidates.any():
-        return np.zeros(len(candidates), dtype=bool)
-    ties = scopes(graph, labels, _atoms_of(labels, candidates))
-    tree = tree_components(ties, len(candidates))
+def _add_trees(solvers: list[Solver], served: Array, graph: FactorGraph, labels: Array) -> None:
+    """Adds a solver of the components not ``served`` (``bool[c]``) that are trees: now they are."""
+    if served.all():
+        return
+    ties = scopes(graph, labels, _atoms_of(labels, ~served))
+    tree = tree_components(ties, len(served))
     if tree.any():
-        if not np.array_equal(tree, candidates):
+        if not np.array_equal(tree, ~served):
             ties = scopes(graph, labels, _atoms_of(labels, tree))
-        solvers.append(TreeSolver.prepare(ties))
-    return tree
+        solvers.insert(0, TreeSolver.prepare(ties))
+        served |= tree
 
 
 def _atoms_of(labels: Array, chosen: Array) -> NDArray[np.bool_]:
@@ -242,7 +248,7 @@ def is_possible(graph: FactorGraph) -> bool:
     try:
         folded = condition(graph)
         prepared = _prepare(folded, *components(folded), "cpu", ExactBudget.of())
-        prepared.run(prepared.graph)
+        prepared.run(np.zeros(folded.atom_count), np.zeros(len(prepared.rows.value)))
     except (Impossible, InferenceError):
         return False
     return True
@@ -311,10 +317,14 @@ def unit_totals(graph: FactorGraph, share: NDArray[np.float64]) -> NDArray[np.fl
     """``float64[p]``: expected unit features where atoms are true with ``float64[n]`` chance."""
     total = np.zeros(graph.parameter_count)
     for unit in graph.units:
-        features = unit.values() * share[unit.entry_atoms]
-        total += sum_by(unit.parameters(), features, len(total))
+        features = share[unit.entry_atoms]
+        if isinstance(unit.parameter, int):
+            total[unit.parameter] += unit.values() @ features
+        else:
+            total += sum_by(unit.parameters(), unit.values() * features, len(total))
     return total
 
 
 def _sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * log_odds)))
+    with np.errstate(over="ignore"):
+        return np.asarray(1.0 / (1.0 + np.exp(-log_odds)))

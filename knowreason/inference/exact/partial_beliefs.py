@@ -15,7 +15,7 @@ class ComponentBeliefs:
 
     Attributes:
         log_odds: ``float64[n]`` marginal log-odds.
-        truth: ``float64[m]`` expected potential of every flat row.
+        truth: ``float64[m]`` expected potential of every soft flat row.
         log_z: ``float64[c]`` log partition function of every component.
     """
 

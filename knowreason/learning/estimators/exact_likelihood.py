@@ -14,8 +14,9 @@ from knowreason.errors import LearningError
 from knowreason.inference.posterior import Posterior
 from knowreason.learning.cluster_parameters import by_cluster
 from knowreason.learning.design_effect import DividedTerm, clustered, design_effect
+from knowreason.learning.estimators.log_partition import LogPartition
 from knowreason.learning.fit import Solution, starts
-from knowreason.learning.labelled_components import Labelled, engines
+from knowreason.learning.labelled_components import Labelled
 from knowreason.learning.objective import Objective, Optimum, Progress, maximise, polish
 from knowreason.learning.priors import Coordinates
 from knowreason.learning.problem import Problem
@@ -51,9 +52,27 @@ class Likelihood:
         return with_labels.log_z - without.log_z, _features(with_labels) - _features(without)
 
 
-def exact_likelihood(labelled: Labelled) -> Likelihood:
+@dataclass(frozen=True)
+class ExactLikelihood:
+    """The likelihood of tractable components: as :class:`Likelihood`, equal components once.
+
+    Attributes:
+        clamped, free: log partition functions with and without the labels.
+    """
+
+    clamped: LogPartition
+    free: LogPartition
+
+    def __call__(self, theta: Vector) -> tuple[float, Vector]:
+        """Log likelihood of the labels and its gradient (``float64[p]``)."""
+        theta = np.ascontiguousarray(theta, dtype=np.float64)
+        (given, with_labels), (log_z, without) = self.clamped(theta), self.free(theta)
+        return given - log_z, with_labels - without
+
+
+def exact_likelihood(labelled: Labelled) -> ExactLikelihood:
     """The likelihood of tractable components."""
-    return Likelihood(*engines(labelled))
+    return ExactLikelihood(LogPartition.of(labelled.clamped), LogPartition.of(labelled.graph))
 
 
 def cluster_scores(

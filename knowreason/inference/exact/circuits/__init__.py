@@ -1,0 +1,1 @@
+"""Circuits of component shapes, and tables of all their states."""
