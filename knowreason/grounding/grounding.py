@@ -41,6 +41,7 @@ from knowreason.grounding.rule_parameters import parameter_table, rule_offsets
 from knowreason.grounding.rule_report import RuleReport, missing_rows, refuse_violated, unidentified
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
 from knowreason.logic import Program
+from knowreason.logic.canonical_text import ground_atom_text
 
 LabelUse = Literal["open", "evidence", "ignore"]
 
@@ -109,9 +110,9 @@ class Grounding:
         columns = ids_of_names(self.data, self.program, predicate, names)
         index = int(self._numbering.find(predicate, columns, 1)[0])
         if index < 0:
-            shown = ", ".join(f'"{name}"' for name in names)
+            shown = ground_atom_text(predicate, map(str, names))
             raise UnknownNameError(
-                f"`{predicate}({shown})` is not among the candidates of `{predicate}`: it is false",
+                f"`{shown}` is not among the candidates of `{predicate}`: it is false",
                 code="KR651",
             )
         return index
@@ -268,9 +269,9 @@ def _known(
         evidence = np.where(evidence == OPEN, labels, evidence)
     if use != "open":
         labels = np.full(table.count, OPEN, np.int8)
-    evidence = spread_over_blocks(evidence, table, program, "the evidence")
-    labels = spread_over_blocks(labels, table, program, "the labels")
-    hidden = spread_over_blocks(hidden, table, program, "the hidden labels")
+    evidence = spread_over_blocks(evidence, table, program, data, "the evidence")
+    labels = spread_over_blocks(labels, table, program, data, "the labels")
+    hidden = spread_over_blocks(hidden, table, program, data, "the hidden labels")
     labels[evidence != OPEN] = OPEN
     return _Known(evidence, labels, hidden, tuple(warnings))
 

@@ -9,6 +9,7 @@ from knowreason.errors import did_you_mean
 from knowreason.lang.check.symbols import Names, Signature, a_sort, is_thing
 from knowreason.lang.syntax import nodes as sx
 from knowreason.lang.syntax.literal_values import parse_time
+from knowreason.logic.canonical_text import string_text
 
 
 def place_arguments(
@@ -65,7 +66,7 @@ def constant(names: Names, node: sx.LiteralNode, expected: str | None) -> lg.Con
         if moment is None:
             names.report(
                 "KR107",
-                f'"{value}" is no time',
+                f"{string_text(cast(str, value))} is no time",
                 span,
                 help='write it as "2026-01-31" or "2026-01-31T08:00:00Z"',
             )
@@ -90,7 +91,7 @@ def _thing(names: Names, node: sx.LiteralNode, domain: str) -> lg.Constant | Non
     if members is not None and text not in members:
         names.report(
             "KR210",
-            f'"{text}" is no {domain}',
+            f"{string_text(text)} is no {domain}",
             node.span,
             "not among the members",
             related=[(names.places.get(domain), "the members are listed here")],

@@ -11,6 +11,7 @@ from knowreason.lang.check.call_arguments import constant
 from knowreason.lang.check.symbols import Names, Signature, a_sort, is_capital
 from knowreason.lang.syntax import nodes as sx
 from knowreason.logic import VALUE_SORTS
+from knowreason.logic.canonical_text import string_text
 
 
 class DeclaredPlaces:
@@ -60,7 +61,7 @@ def _members(names: Names, item: sx.DomainItem) -> tuple[str, ...]:
         elif text in members:
             names.report(
                 "KR207",
-                f'"{text}" is listed twice',
+                f"{string_text(text)} is listed twice",
                 literal.span,
                 related=[(members[text], "first listed here")],
                 help='an integer is its decimal text, so `3` and `"3"` are one thing',
