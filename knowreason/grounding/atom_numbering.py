@@ -242,9 +242,12 @@ def spread_over_blocks(
             (empty, "no value left", "KR642"),
         ):
             if wrong.any():
-                first = span.arguments[starts[:-1][wrong][0] - span.start]
-                names = names_of(data, program.sorts_of(span.predicate), first)
-                raise _impossible(span, names, int(wrong.sum()), f"{problem} in {what}", code)
+                first = block_text(int(starts[:-1][wrong][0]), table, program, data)
+                others = int(wrong.sum()) - 1
+                more = f", and so {'have' if others > 1 else 'has'} {others:,} more"
+                raise GroundingError(
+                    f"`{first}` has {problem} in {what}{more * (others > 0)}", code=code
+                )
         part[(trues[owner] == 1) & (part == OPEN)] = FALSE
         if not optional:
             part[(trues[owner] == 0) & (unknown[owner] == 1) & (part == OPEN)] = TRUE
@@ -259,18 +262,6 @@ def _functional_spans(table: AtomTable, program: Program) -> Iterator[tuple[Atom
         span = table.spans[predicate.name]
         if position is not None and span.count:
             yield span, predicate.arguments[position].functional == "?"
-
-
-def _impossible(
-    span: AtomSpan, names: list[str], blocks: int, problem: str, code: str
-) -> GroundingError:
-    """The error for functional blocks, named by the first of them."""
-    arguments = [string_text(name) for name in names]
-    assert span.functional_position is not None
-    arguments[span.functional_position] = "_"
-    first = f"`{span.predicate}({', '.join(arguments)})`"
-    others = f", and so {'have' if blocks > 2 else 'has'} {blocks - 1:,} more" if blocks > 1 else ""
-    return GroundingError(f"{first} has {problem}{others}", code=code)
 
 
 def open_blocks(
@@ -302,8 +293,18 @@ def atom_text(atom: int, table: AtomTable, program: Program, data: Dataset) -> s
     if span is None:
         return f"auxiliary {atom}"
     row = span.arguments[atom - span.start]
-    sorts = program.sorts_of(span.predicate)
-    return ground_atom_text(span.predicate, names_of(data, sorts, row))
+    return ground_atom_text(span.predicate, names_of(data, program.sorts_of(span.predicate), row))
+
+
+def block_text(atom: int, table: AtomTable, program: Program, data: Dataset) -> str:
+    """``Uses("e1", _)``: all atoms of a functional predicate that differ in its value only."""
+    span = table.owner(atom)
+    assert span is not None
+    assert span.functional_position is not None
+    names = names_of(data, program.sorts_of(span.predicate), span.arguments[atom - span.start])
+    shown = [string_text(name) for name in names]
+    shown[span.functional_position] = "_"
+    return f"{span.predicate}({', '.join(shown)})"
 
 
 def names_of(data: Dataset, sorts: Sequence[str], things: Ids) -> list[str]:

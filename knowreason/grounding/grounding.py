@@ -23,6 +23,7 @@ from knowreason.grounding.atom_numbering import (
     Numbering,
     atom_text,
     atom_values,
+    block_text,
     ids_of_names,
     open_atoms,
     spread_over_blocks,
@@ -120,6 +121,10 @@ class Grounding:
     def atom_name(self, index: int) -> str:
         """``Smokes("anna")``; auxiliary atoms are ``auxiliary 17``."""
         return atom_text(index, self.atoms, self.program, self.data)
+
+    def block_name(self, index: int) -> str:
+        """``Uses("e1", _)`` of an atom of a functional predicate."""
+        return block_text(index, self.atoms, self.program, self.data)
 
     def groundings_of(self, atom: int, limit: int = 1000) -> list[GroundRule]:
         """Ground factors an atom stands in, with names from the data."""

@@ -17,6 +17,7 @@ from knowreason.data import Dataset
 from knowreason.data.splits.attribute_groups import group_codes
 from knowreason.errors import ProjectError
 from knowreason.explanation import Explanation
+from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, ground
@@ -262,7 +263,8 @@ class Reasoner(BaseEstimator):
         engine: str | None = None,
     ) -> Beliefs:
         graph = grounding.graph.with_theta(theta_for(grounding, fit))
-        posterior = infer(graph, engine=engine or self.engine, **self._options())
+        with contradictions_named(grounding):
+            posterior = infer(graph, engine=engine or self.engine, **self._options())
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
 
     def _options(self) -> Options:

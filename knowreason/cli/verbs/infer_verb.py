@@ -40,12 +40,14 @@ def infer(
 
 def _infer_atoms(program: Path, facts: Path, engine: str, seed: int, json: bool) -> None:
     from knowreason.beliefs.beliefs import Beliefs
+    from knowreason.explanation.contradictions import contradictions_named
     from knowreason.inference import infer as infer_marginals
     from knowreason.run.ground_files import ground_files
 
     grounding = ground_files(program, facts)
     show_warnings(grounding.warnings)
-    beliefs = Beliefs(infer_marginals(grounding.graph, engine=engine, seed=seed), grounding)
+    with contradictions_named(grounding):
+        beliefs = Beliefs(infer_marginals(grounding.graph, engine=engine, seed=seed), grounding)
     rows = [
         (grounding.atom_name(int(atom)), float(probability))
         for predicate in grounding.program.open_predicates
