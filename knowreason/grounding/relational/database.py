@@ -78,7 +78,7 @@ class Relations:
             config["threads"] = threads
         self.connection = duckdb.connect(":memory:", config=config)
         self.definitions = Definitions(self)
-        self._tables: dict[str, exp.Table] = {}
+        self._tables: dict[str, exp.Expr] = {}
         self._domains: dict[str, exp.Table] = {}
         self._made = 0
 
@@ -99,7 +99,7 @@ class Relations:
         if self._spill is not None:
             self._spill.cleanup()
 
-    def table(self, name: str) -> exp.Table:
+    def table(self, name: str) -> exp.Expr:
         """Rows of a predicate (``a0 ..``, distinct) or attribute (and ``value``, unique).
 
         Args:
@@ -138,7 +138,7 @@ class Relations:
         return exp.Table(this=exp.to_identifier(f"r{self._made}_{name}", quoted=True))
 
     @contextmanager
-    def standing_for(self, name: str, table: exp.Table) -> Iterator[None]:
+    def standing_for(self, name: str, table: exp.Expr) -> Iterator[None]:
         """A context in which :meth:`table` of ``name`` is the given table."""
         before = self._tables.get(name)
         self._tables[name] = table

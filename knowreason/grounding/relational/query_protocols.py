@@ -20,7 +20,7 @@ class Tables(Protocol):
 
     program: Program
 
-    def table(self, name: str) -> exp.Table:
+    def table(self, name: str) -> exp.Expr:
         """Rows of a predicate (``a0 ..``) or attribute (and ``value``)."""
 
     def domain(self, name: str) -> exp.Table:
@@ -32,7 +32,7 @@ class Tables(Protocol):
     def fresh_table(self, name: str) -> exp.Table:
         """A table name that nothing else has."""
 
-    def standing_for(self, name: str, table: exp.Table) -> AbstractContextManager[None]:
+    def standing_for(self, name: str, table: exp.Expr) -> AbstractContextManager[None]:
         """A context in which :meth:`table` of ``name`` is the given table."""
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
