@@ -38,6 +38,7 @@ from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.provenance import GroundRule, RuleProvenance, groundings_of
 from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.relational.engine_errors import Statement
 from knowreason.grounding.rule_parameters import parameter_table, rule_offsets
 from knowreason.grounding.rule_report import RuleReport, missing_rows, refuse_violated, unidentified
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
@@ -217,7 +218,10 @@ def ground(
                 program, relations, numbering, states, codes, auxiliary, index, name, limit
             )
             run = RuleRun(plan, literals, data, base)
-            harvest, report = _ground_one(run, folder, limit)
+            feature = plan.rule.weight.feature
+            parts = (plan.rule.formula, *([feature] if feature is not None else []))
+            with relations.evaluating(Statement(f"rule `{name}`", parts, plan.rule.span)):
+                harvest, report = _ground_one(run, folder, limit)
             refuse_violated(harvest, plan.rule, data)
             made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))

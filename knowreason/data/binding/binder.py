@@ -218,5 +218,8 @@ class TableBinder:
 
 
 def _show(column: pa.ChunkedArray, row: int) -> str:
-    value = column[row].as_py()
+    try:
+        value = column[row].as_py()
+    except (OverflowError, ValueError):  # a time that Python does not know
+        return f"{column[row].value} ({column.type})"
     return string_text(value) if isinstance(value, str) else str(value)

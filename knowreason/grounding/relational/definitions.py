@@ -10,6 +10,7 @@ from sqlglot import exp
 from knowreason.errors import GroundingError
 from knowreason.grounding.plan.label_aggregates import over_known_labels
 from knowreason.grounding.relational.conjunctive_query import Conjunction
+from knowreason.grounding.relational.engine_errors import Statement
 from knowreason.grounding.relational.query_protocols import Tables
 from knowreason.grounding.relational.recursion import (
     Member,
@@ -52,10 +53,14 @@ class Definitions:
         definition = self._relations.program.definition(name)
         self._computing.append(name)
         try:
-            rows = self._query(definition)
-            in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]
-            tree = exp.select(exp.Star()).from_(aliased(rows, "rows"))
-            return self._relations.materialise(name, tree.order_by(*in_order) if in_order else tree)
+            with self._relations.evaluating(
+                Statement(f"definition `{name}`", (definition.body,), definition.span)
+            ):
+                rows = self._query(definition)
+                in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]
+                tree = exp.select(exp.Star()).from_(aliased(rows, "rows"))
+                tree = tree.order_by(*in_order) if in_order else tree
+                return self._relations.materialise(name, tree)
         finally:
             self._computing.pop()
 

@@ -72,6 +72,16 @@ def constant(names: Names, node: sx.LiteralNode, expected: str | None) -> lg.Con
             )
             return None
         return lg.Constant(moment, "time", span=span)
+    if node.kind in ("number", "duration") and isinstance(value, int) and abs(value) >= 2**63:
+        if expected == "float":
+            return lg.Constant(float(value), "float", span=span)
+        names.report(
+            "KR107",
+            f"this {node.kind} does not fit into 64 bits",
+            span,
+            help="with a decimal point it is a float" if node.kind == "number" else None,
+        )
+        return None
     if node.kind == "number":
         return lg.Constant(value, "int" if isinstance(value, int) else "float", span=span)
     return lg.Constant(value, node.kind, span=span)

@@ -264,16 +264,20 @@ def check_within(names: Names, predicate: lg.Predicate, statement: sx.PredicateS
         )
 
 
+_KINDS: dict[str, sx.LiteralKind] = {"string": "string", "int": "number", "duration": "duration"}
+
+
 def settle_parameters(names: Names, parameters: Iterable[lg.Parameter]) -> list[lg.Parameter]:
     """Parameters, each with the sort that its use asked for."""
     settled = []
     for parameter in parameters:
         use = names.uses.get(parameter.name)
         value: lg.Constant | None = parameter.value
-        if use is not None and value is not None:
-            kind: sx.LiteralKind = "string" if value.sort == "string" else "number"
-            literal = sx.LiteralNode(kind, value.value, cast(Span, value.span))
-            value = constant(names, literal, use[0])
+        if value is not None and (use is not None or value.sort in _KINDS):
+            literal = sx.LiteralNode(
+                _KINDS.get(value.sort, "number"), value.value, cast(Span, value.span)
+            )
+            value = constant(names, literal, None if use is None else use[0])
         if value is not None:
             settled.append(lg.Parameter(parameter.name, value, span=parameter.span))
     return settled
