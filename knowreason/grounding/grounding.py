@@ -38,7 +38,7 @@ from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.provenance import GroundRule, RuleProvenance, groundings_of
 from knowreason.grounding.relational.database import Relations
-from knowreason.grounding.relational.engine_errors import Statement
+from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.grounding.rule_parameters import parameter_table, rule_offsets
 from knowreason.grounding.rule_report import RuleReport, missing_rows, refuse_violated, unidentified
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
@@ -220,7 +220,7 @@ def ground(
             run = RuleRun(plan, literals, data, base)
             feature = plan.rule.weight.feature
             parts = (plan.rule.formula, *([feature] if feature is not None else []))
-            with relations.evaluating(Statement(f"rule `{name}`", parts, plan.rule.span)):
+            with relations.evaluating(Evaluated(f"rule `{name}`", parts, plan.rule.span)):
                 harvest, report = _ground_one(run, folder, limit)
             refuse_violated(harvest, plan.rule, data)
             made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)

@@ -24,7 +24,7 @@ from knowreason.data.splits.label_history import as_of, known_truths
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.grounding.plan.label_aggregates import AS_OF, KNOWN
 from knowreason.grounding.relational.definitions import Definitions
-from knowreason.grounding.relational.engine_errors import Statement, engine_error
+from knowreason.grounding.relational.engine_errors import Evaluated, engine_error
 from knowreason.grounding.relational.term_sql import column
 from knowreason.logic import VALUE_SORTS, Program
 
@@ -82,7 +82,7 @@ class Relations:
         self._tables: dict[str, exp.Expr] = {}
         self._domains: dict[str, exp.Table] = {}
         self._made = 0
-        self._statements = [Statement("a query")]
+        self._statements = [Evaluated("a query")]
 
     def __enter__(self) -> Relations:
         return self
@@ -192,7 +192,7 @@ class Relations:
         return self.arrow(tree.order_by(*arguments) if arguments else tree).read_all()
 
     @contextmanager
-    def evaluating(self, statement: Statement) -> Iterator[None]:
+    def evaluating(self, statement: Evaluated) -> Iterator[None]:
         """A context in which what DuckDB refuses is told as the statement's fault."""
         self._statements.append(statement)
         try:

@@ -10,7 +10,7 @@ from sqlglot import exp
 from knowreason.errors import GroundingError
 from knowreason.grounding.plan.label_aggregates import over_known_labels
 from knowreason.grounding.relational.conjunctive_query import Conjunction
-from knowreason.grounding.relational.engine_errors import Statement
+from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.grounding.relational.query_protocols import Tables
 from knowreason.grounding.relational.recursion import (
     Member,
@@ -54,7 +54,7 @@ class Definitions:
         self._computing.append(name)
         try:
             with self._relations.evaluating(
-                Statement(f"definition `{name}`", (definition.body,), definition.span)
+                Evaluated(f"definition `{name}`", (definition.body,), definition.span)
             ):
                 rows = self._query(definition)
                 in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]

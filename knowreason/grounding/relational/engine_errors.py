@@ -22,7 +22,7 @@ _OPERATION = re.compile(r"\((-?\d+ [-+*] -?\d+)\)")
 
 
 @dataclass(frozen=True)
-class Statement:
+class Evaluated:
     """What is being evaluated: ``definition `total```, its terms and formulas, and its place."""
 
     title: str
@@ -31,7 +31,7 @@ class Statement:
 
 
 def engine_error(
-    error: Exception, statement: Statement, program: Program, data: EncodedTables
+    error: Exception, statement: Evaluated, program: Program, data: EncodedTables
 ) -> GroundingError:
     """The error to raise for one of DuckDB's: which statement, which numbers, whose.
 

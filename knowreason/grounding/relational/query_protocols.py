@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 from sqlglot import exp
 
-from knowreason.grounding.relational.engine_errors import Statement
+from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.logic import Formula, Program, Term, Variable
 
 
@@ -36,7 +36,7 @@ class Tables(Protocol):
     def standing_for(self, name: str, table: exp.Expr) -> AbstractContextManager[None]:
         """A context in which :meth:`table` of ``name`` is the given table."""
 
-    def evaluating(self, statement: Statement) -> AbstractContextManager[None]:
+    def evaluating(self, statement: Evaluated) -> AbstractContextManager[None]:
         """A context in which what DuckDB refuses is told as the statement's fault."""
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
