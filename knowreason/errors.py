@@ -185,5 +185,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 
 def _plain(diagnostic: Diagnostic) -> str:
     place = f"{diagnostic.span.place()}: " if diagnostic.span else ""
-    help_line = f" ({diagnostic.help})" if diagnostic.help else ""
+    gap = "\n" if "\n" in diagnostic.message else " "
+    help_line = f"{gap}({diagnostic.help})" if diagnostic.help else ""
     return f"{place}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}{help_line}"

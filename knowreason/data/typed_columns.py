@@ -27,7 +27,7 @@ DURATION_UNITS = {
     "w": 604_800_000_000,
 }
 EXAMPLES = {
-    "int": "an integer",
+    "int": "an integer within 64 bits",
     "float": "a number",
     "bool": "true, false, 0 or 1",
     "string": "text",
@@ -127,10 +127,8 @@ def _to_string(column: pa.ChunkedArray) -> Converted:
 def _to_time(column: pa.ChunkedArray) -> Converted:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        moment = column.cast(
-            pa.timestamp("us", kind.tz if hasattr(kind, "tz") else None), safe=False
-        )
-        return Converted(moment.cast(pa.int64()), _no_rows())
+        zone = kind.tz if hasattr(kind, "tz") else None
+        return _to_microseconds(column, pa.timestamp("us", zone))
     if not _is_text(kind):
         return _refuse(column, pa.int64())
     parsed = parse_times(column)
@@ -140,7 +138,7 @@ def _to_time(column: pa.ChunkedArray) -> Converted:
 def _to_duration(column: pa.ChunkedArray) -> Converted:
     kind = column.type
     if pa.types.is_duration(kind):
-        return Converted(column.cast(pa.duration("us"), safe=False).cast(pa.int64()), _no_rows())
+        return _to_microseconds(column, pa.duration("us"))
     if not _is_text(kind):
         return _refuse(column, pa.int64())
     parts = pc.extract_regex(column, DURATION)
@@ -150,8 +148,21 @@ def _to_duration(column: pa.ChunkedArray) -> Converted:
     factor = scale.take(
         pc.index_in(pc.struct_field(parts, "unit"), value_set=units).combine_chunks()
     )
-    micros = pc.round(pc.multiply(number, pa.chunked_array([factor]))).cast(pa.int64())
-    return Converted(micros, _rows(pc.and_(micros.is_null(), _present(column))))
+    micros = pc.round(pc.multiply(number, pa.chunked_array([factor])))
+    return _keep(column, _fits(micros), lambda good: good.cast(pa.int64()), micros)
+
+
+def _to_microseconds(column: pa.ChunkedArray, kind: pa.DataType) -> Converted:
+    """Times or durations of any unit, as ``int64``; what does not fit into it is bad."""
+    unit = str(column.type) if pa.types.is_date(column.type) else column.type.unit
+    most = (2**63 - 1) // _MICROSECONDS.get(unit, 1)
+    count = column.cast(pa.int32()) if unit == "date32[day]" else column
+    count = count.cast(pa.int64())
+    good = pc.and_(pc.greater_equal(count, -most), pc.less_equal(count, most))
+    return _keep(column, good, lambda c: c.cast(kind, safe=False).cast(pa.int64()), column)
+
+
+_MICROSECONDS = {"s": 10**6, "ms": 10**3, "date32[day]": 86_400 * 10**6, "date64[ms]": 10**3}
 
 
 def parse_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -169,9 +180,16 @@ def parse_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _integral(column: pa.ChunkedArray) -> Converted:
-    number = column.cast(pa.float64(), safe=False)
-    whole = pc.and_(pc.equal(pc.floor(number), number), pc.less(pc.abs(number), 2.0**63))
-    return _keep(column, whole, lambda good: good.cast(pa.int64()), number)
+    """Floats or decimals that are whole numbers; decimals keep every digit."""
+    whole = pc.and_(
+        pc.equal(pc.floor(column), column), _fits(column.cast(pa.float64(), safe=False))
+    )
+    return _keep(column, whole, lambda good: good.cast(pa.int64()), column)
+
+
+def _fits(number: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether a float is within the range of ``int64``."""
+    return pc.less(pc.abs(number), 2.0**63)
 
 
 def _cast_in_range(column: pa.ChunkedArray, kind: pa.DataType) -> Converted:

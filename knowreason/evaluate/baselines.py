@@ -193,7 +193,7 @@ def derived_features(data: Dataset, predicate: str) -> tuple[str, ...]:
     """Every attribute and definition over one thing of the predicate, and all columns."""
     program = data.program
     sorts = program.sorts_of(predicate)
-    names = [a.name for a in program.attributes if a.sorts[0] in sorts and len(a.sorts) == 1]
+    names = [a.name for a in program.attributes if len(a.sorts) == 1 and a.sorts[0] in sorts]
     names += [
         d.name
         for d in program.definitions

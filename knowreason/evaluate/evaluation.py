@@ -156,7 +156,7 @@ def block_of(
     grounding = beliefs.grounding
     declared = grounding.program.attribute(attribute)
     sorts = grounding.program.sorts_of(predicate)
-    if declared.sorts[0] not in sorts:
+    if len(declared.sorts) != 1 or declared.sorts[0] not in sorts:
         return None
     position = sorts.index(declared.sorts[0])
     table: pa.Table = grounding.data.attributes[attribute]

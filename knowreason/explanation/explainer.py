@@ -24,7 +24,7 @@ from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, GroundRule
 from knowreason.grounding.relational.database import Relations
 from knowreason.inference.posterior import Posterior
-from knowreason.logic import Constant
+from knowreason.logic import Constant, Formula
 from knowreason.logic.canonical_text import formula_text
 from knowreason.logic.traversal import substitute
 
@@ -280,9 +280,14 @@ def _reason(
 
 def grounding_text(grounding: Grounding, ground_rule: GroundRule) -> str:
     """The rule's formula with names from the data in place of its variables."""
+    return formula_text(ground_formula(grounding, ground_rule))
+
+
+def ground_formula(grounding: Grounding, ground_rule: GroundRule) -> Formula:
+    """The rule's formula with constants in place of its variables."""
     rule = grounding.program.rules[ground_rule.rule_index]
     terms = {
         variable.name: Constant(ground_rule.substitution[variable.name], variable.sort)
         for variable in rule.variables
     }
-    return formula_text(substitute(rule.formula, terms))
+    return substitute(rule.formula, terms)

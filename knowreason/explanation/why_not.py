@@ -14,6 +14,7 @@ from knowreason.factors import AtomSpan
 from knowreason.grounding import Grounding, GroundRule
 from knowreason.grounding.relational.conjunctive_query import Conjunction
 from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.logic import Atom, Constant, Formula, Implies, Not, Or, Program, Rule, Variable
 from knowreason.logic.canonical_text import formula_text
 from knowreason.logic.traversal import conjuncts, free_variables, substitute, walk
@@ -57,7 +58,10 @@ def why_not(
         if len(found) == limit:
             break
         for body, binding in _matches(rule, span, names):
-            obstacle = firing.get(rule.name) or _missing(relations, program, rule, body, binding)
+            obstacle = firing.get(rule.name)
+            if obstacle is None:
+                with relations.evaluating(Evaluated(f"rule `{rule.name}`", (body,), rule.span)):
+                    obstacle = _missing(relations, program, rule, body, binding)
             if obstacle is not None and obstacle.probability < LIKELY:
                 found.append(obstacle)
                 break

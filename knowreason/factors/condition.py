@@ -39,8 +39,8 @@ def condition(graph: FactorGraph) -> FactorGraph:
     for part in graph.factors:
         potential_of(part).reduce(part, reduction)
     blocks = _reduce_blocks(reduction, graph.blocks)
-    if reduction.violated:
-        raise _contradiction(reduction.violated)
+    if reduction.violated or reduction.broken_blocks:
+        raise _contradiction(reduction.violated, reduction.broken_blocks)
     _reopen(reduction)
     return _assemble(graph, reduction, blocks)
 
@@ -62,12 +62,14 @@ def _assemble(graph: FactorGraph, reduction: Reduction, blocks: Blocks) -> Facto
     )
 
 
-def _contradiction(violated: Counter[int]) -> InferenceError:
+def _contradiction(violated: Counter[int], blocks: int) -> InferenceError:
     total = sum(violated.values())
     parts = [f"{rows} of {rule_name(rule)}" for rule, rows in sorted(violated.items())]
-    one = total == 1
+    said = [f"{total} hard grounding{'s' * (total != 1)}: {', '.join(parts)}"] if total else []
+    if blocks:
+        said.append(f"{blocks} functional block{'s' * (blocks != 1)} (exactly or at most one true)")
     error = InferenceError(
-        f"the evidence contradicts {total} hard grounding{'' if one else 's'}: {', '.join(parts)}",
+        f"the evidence contradicts {'; and '.join(said)}",
         code="KR703",
         help="evidence alone or what follows from it leaves no possible world",
     )
@@ -76,8 +78,8 @@ def _contradiction(violated: Counter[int]) -> InferenceError:
 
 
 def rule_name(rule: int) -> str:
-    """How messages call a rule label; ``-1`` stands for blocks."""
-    return f"rule {rule}" if rule >= 0 else "the functional predicates"
+    """How messages call a rule label; ``-1`` are rows that no rule made."""
+    return f"rule {rule}" if rule >= 0 else "rows without a rule"
 
 
 def _reopen(reduction: Reduction) -> None:
@@ -96,7 +98,7 @@ def _reduce_blocks(reduction: Reduction, blocks: Blocks) -> Blocks:
     free = segment_sum(states == OPEN, offsets)
     bad = (true > 1) | (~at_most_one & (true + free == 0))
     if bad.any():
-        reduction.violated[-1] += int(bad.sum())
+        reduction.broken_blocks += int(bad.sum())
     stay = (true == 0) & (free > at_most_one)
     kept = (states == OPEN) & stay[owners(offsets)]
     return Blocks(

@@ -23,6 +23,7 @@ class Reduction:
         constant: ``float64[p]`` feature totals of decided rows.
         factors: rows that stay.
         violated: number of hard rows that the evidence makes false, by rule.
+        broken_blocks: number of blocks that the evidence makes false.
         reopened: targets that are false but whose interval does not say on which side.
     """
 
@@ -30,6 +31,7 @@ class Reduction:
     constant: NDArray[np.float64]
     factors: list[GroundFactors] = field(default_factory=list)
     violated: Counter[int] = field(default_factory=Counter)
+    broken_blocks: int = 0
     reopened: list[Array] = field(default_factory=list)
 
     def add_constant(self, part: GroundFactors, rows: Array, f: Array | float = 1.0) -> None:

@@ -22,6 +22,7 @@ from knowreason.factors import FALSE, OPEN, TRUE, AtomSpan, AtomTable
 from knowreason.factors.arrays import owners
 from knowreason.grounding.relational.database import Relations
 from knowreason.logic import Predicate, Program
+from knowreason.logic.canonical_text import ground_atom_text, string_text
 from knowreason.row_keys import RowKeys, distinct_rows, places_of
 
 DEFAULT_LIMIT = 50_000_000  # rows of one rule, atoms of one predicate
@@ -217,7 +218,9 @@ def block_starts(span: AtomSpan) -> NDArray[np.int64]:
     return np.append(np.flatnonzero(changed), span.count).astype(np.int64) + span.start
 
 
-def spread_over_blocks(values: Values, table: AtomTable, program: Program, what: str) -> Values:
+def spread_over_blocks(
+    values: Values, table: AtomTable, program: Program, data: Dataset, what: str
+) -> Values:
     """What known values of a functional predicate say about the rest of their block.
 
     A true value makes the others false; in an exactly-one block the last one left is
@@ -233,12 +236,20 @@ def spread_over_blocks(values: Values, table: AtomTable, program: Program, what:
         owner = owners(starts)
         trues = np.bincount(owner[part == TRUE], minlength=len(starts) - 1)
         unknown = np.bincount(owner[part == OPEN], minlength=len(starts) - 1)
-        _refuse_block(trues > 1, "more than one value", "KR641", span, starts, what)
+        empty = (trues == 0) & (unknown == 0) & (not optional)
+        for wrong, problem, code in (
+            (trues > 1, "more than one value", "KR641"),
+            (empty, "no value left", "KR642"),
+        ):
+            if wrong.any():
+                first = block_text(int(starts[:-1][wrong][0]), table, program, data)
+                others = int(wrong.sum()) - 1
+                more = f", and so {'have' if others > 1 else 'has'} {others:,} more"
+                raise GroundingError(
+                    f"`{first}` has {problem} in {what}{more * (others > 0)}", code=code
+                )
         part[(trues[owner] == 1) & (part == OPEN)] = FALSE
         if not optional:
-            _refuse_block(
-                (trues == 0) & (unknown == 0), "no value left", "KR642", span, starts, what
-            )
             part[(trues[owner] == 0) & (unknown[owner] == 1) & (part == OPEN)] = TRUE
     return values
 
@@ -251,24 +262,6 @@ def _functional_spans(table: AtomTable, program: Program) -> Iterator[tuple[Atom
         span = table.spans[predicate.name]
         if position is not None and span.count:
             yield span, predicate.arguments[position].functional == "?"
-
-
-def _refuse_block(
-    wrong: NDArray[np.bool_],
-    problem: str,
-    code: str,
-    span: AtomSpan,
-    starts: NDArray[np.int64],
-    what: str,
-) -> None:
-    if not wrong.any():
-        return
-    first = span.arguments[starts[:-1][wrong][0] - span.start]
-    raise GroundingError(
-        f"{what} of `{span.predicate}` leaves {problem} to {int(wrong.sum()):,} setting(s) of its "
-        f"functional argument; the first has argument ids {first.tolist()}",
-        code=code,
-    )
 
 
 def open_blocks(
@@ -300,12 +293,25 @@ def atom_text(atom: int, table: AtomTable, program: Program, data: Dataset) -> s
     if span is None:
         return f"auxiliary {atom}"
     row = span.arguments[atom - span.start]
-    sorts = program.sorts_of(span.predicate)
-    names = (
-        f'"{data.vocabularies[sort].name(int(thing))}"'
-        for sort, thing in zip(sorts, row, strict=True)
-    )
-    return f"{span.predicate}({', '.join(names)})"
+    return ground_atom_text(span.predicate, names_of(data, program.sorts_of(span.predicate), row))
+
+
+def block_text(atom: int, table: AtomTable, program: Program, data: Dataset) -> str:
+    """``Uses("e1", _)``: all atoms of a functional predicate that differ in its value only."""
+    span = table.owner(atom)
+    assert span is not None
+    assert span.functional_position is not None
+    names = names_of(data, program.sorts_of(span.predicate), span.arguments[atom - span.start])
+    shown = [string_text(name) for name in names]
+    shown[span.functional_position] = "_"
+    return f"{span.predicate}({', '.join(shown)})"
+
+
+def names_of(data: Dataset, sorts: Sequence[str], things: Ids) -> list[str]:
+    """Names of the things of a row, one a sort."""
+    return [
+        data.vocabularies[sort].name(int(thing)) for sort, thing in zip(sorts, things, strict=True)
+    ]
 
 
 def ids_of_names(

@@ -23,6 +23,7 @@ from knowreason.grounding.atom_numbering import (
     Numbering,
     atom_text,
     atom_values,
+    block_text,
     ids_of_names,
     open_atoms,
     spread_over_blocks,
@@ -37,10 +38,12 @@ from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.provenance import GroundRule, RuleProvenance, groundings_of
 from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.grounding.rule_parameters import parameter_table, rule_offsets
 from knowreason.grounding.rule_report import RuleReport, missing_rows, refuse_violated, unidentified
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
 from knowreason.logic import Program
+from knowreason.logic.canonical_text import ground_atom_text
 
 LabelUse = Literal["open", "evidence", "ignore"]
 
@@ -109,9 +112,9 @@ class Grounding:
         columns = ids_of_names(self.data, self.program, predicate, names)
         index = int(self._numbering.find(predicate, columns, 1)[0])
         if index < 0:
-            shown = ", ".join(f'"{name}"' for name in names)
+            shown = ground_atom_text(predicate, map(str, names))
             raise UnknownNameError(
-                f"`{predicate}({shown})` is not among the candidates of `{predicate}`: it is false",
+                f"`{shown}` is not among the candidates of `{predicate}`: it is false",
                 code="KR651",
             )
         return index
@@ -119,6 +122,10 @@ class Grounding:
     def atom_name(self, index: int) -> str:
         """``Smokes("anna")``; auxiliary atoms are ``auxiliary 17``."""
         return atom_text(index, self.atoms, self.program, self.data)
+
+    def block_name(self, index: int) -> str:
+        """``Uses("e1", _)`` of an atom of a functional predicate."""
+        return block_text(index, self.atoms, self.program, self.data)
 
     def groundings_of(self, atom: int, limit: int = 1000) -> list[GroundRule]:
         """Ground factors an atom stands in, with names from the data."""
@@ -211,7 +218,10 @@ def ground(
                 program, relations, numbering, states, codes, auxiliary, index, name, limit
             )
             run = RuleRun(plan, literals, data, base)
-            harvest, report = _ground_one(run, folder, limit)
+            feature = plan.rule.weight.feature
+            parts = (plan.rule.formula, *([feature] if feature is not None else []))
+            with relations.evaluating(Evaluated(f"rule `{name}`", parts, plan.rule.span)):
+                harvest, report = _ground_one(run, folder, limit)
             refuse_violated(harvest, plan.rule, data)
             made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))
@@ -268,9 +278,9 @@ def _known(
         evidence = np.where(evidence == OPEN, labels, evidence)
     if use != "open":
         labels = np.full(table.count, OPEN, np.int8)
-    evidence = spread_over_blocks(evidence, table, program, "the evidence")
-    labels = spread_over_blocks(labels, table, program, "the labels")
-    hidden = spread_over_blocks(hidden, table, program, "the hidden labels")
+    evidence = spread_over_blocks(evidence, table, program, data, "the evidence")
+    labels = spread_over_blocks(labels, table, program, data, "the labels")
+    hidden = spread_over_blocks(hidden, table, program, data, "the hidden labels")
     labels[evidence != OPEN] = OPEN
     return _Known(evidence, labels, hidden, tuple(warnings))
 

@@ -183,6 +183,22 @@ def _reached(grounding: Grounded, atom: int) -> tuple[list[int], list[GroundRule
     return reached, demands
 
 
+def ground_rule_of(grounding: Grounded, place: int, row: int) -> GroundRule | None:
+    """The (first) grounding that went into a factor row; ``None`` where none is kept: a count.
+
+    Args:
+        grounding: what was grounded.
+        place: of the factors in ``FactorGraph.factors``.
+        row: of these.
+    """
+    for provenance in grounding.provenance:
+        for part in provenance.parts:
+            if part.index == place and part.kind != "unit":
+                rows = np.array([row]) if part.row is None else np.flatnonzero(part.row == row)
+                return next(_named(grounding, provenance.rule, part, rows[:1]))
+    return None
+
+
 def _named(
     grounding: Grounded, rule: int, part: Part, rows: NDArray[np.int64]
 ) -> Iterator[GroundRule]:

@@ -12,6 +12,7 @@ import numpy as np
 from knowreason.data import Dataset
 from knowreason.factors import ParameterKind, ParameterTable
 from knowreason.logic import Atom, Predicate, Program, Rule, Variable
+from knowreason.logic.canonical_text import string_text
 from knowreason.logic.declarations import OPEN_SD
 
 SCALE_SD = 0.5  # of the logarithm of a model's scale
@@ -133,7 +134,7 @@ def _bias_names(predicate: Predicate, program: Program, data: Dataset) -> list[s
 
 
 def _quoted(values: Sequence[str]) -> str:
-    return ", ".join('"' + value.replace('"', '\\"') + '"' for value in values)
+    return ", ".join(map(string_text, values))
 
 
 _ARRAYS = ("start", "prior_mean", "prior_sd", "lower", "upper", "learned", "log_normal", "owner")

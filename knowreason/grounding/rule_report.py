@@ -17,6 +17,7 @@ from knowreason.grounding.folding.rule_columns import Harvest
 from knowreason.grounding.folding.rule_settings import Listing
 from knowreason.grounding.relational.database import Relations
 from knowreason.logic import AttributeTerm, Formula, Operation, Rule
+from knowreason.logic.canonical_text import string_text
 from knowreason.logic.traversal import walk
 
 
@@ -83,7 +84,7 @@ def named_settings(rows: Sequence[NDArray[np.int32]], rule: Rule, data: Dataset)
     """``x = "anna", y = "bob"; ...`` of the first settings."""
     return "; ".join(
         ", ".join(
-            f'{variable.name} = "{data.vocabularies[variable.sort].name(int(thing))}"'
+            f"{variable.name} = {string_text(data.vocabularies[variable.sort].name(int(thing)))}"
             for variable, thing in zip(rule.variables, row, strict=True)
         )
         or "the rule itself"

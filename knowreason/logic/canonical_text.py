@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,10 +67,23 @@ def number_text(value: float) -> str:
 
 
 def string_text(text: str) -> str:
-    """A quoted string."""
-    for char, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t")):
-        text = text.replace(char, escape)
-    return f'"{text}"'
+    """A quoted string; what would break its line or turn its direction is escaped."""
+    return f'"{_ESCAPED.sub(_escape, text)}"'
+
+
+def ground_atom_text(predicate: str, names: Iterable[str]) -> str:
+    """A ground atom as rule and facts files have it: ``Smokes("anna")``."""
+    return f"{predicate}({', '.join(map(string_text, names))})"
+
+
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# control characters, line separators, directions of text
+_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]')
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match.group()
+    return _ESCAPES.get(char) or f"\\u{{{ord(char):x}}}"
 
 
 def duration_text(microseconds: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
+from graphlib import TopologicalSorter
 from typing import Any, TypeVar
 
 from knowreason.logic.formulas import (
@@ -122,3 +123,33 @@ def conjuncts(formula: Formula) -> tuple[Formula, ...]:
     if isinstance(formula, And):
         return tuple(part for operand in formula.operands for part in conjuncts(operand))
     return (formula,)
+
+
+def strong_components(uses: Mapping[str, Collection[str]]) -> list[tuple[str, ...]]:
+    """Names grouped with those they use and are used by, each group after those it uses.
+
+    Args:
+        uses: by name, the names it uses, keys all of them.
+
+    >>> strong_components({"a": ["b"], "b": ["c", "b"], "c": ["b"]})
+    [('b', 'c'), ('a',)]
+    """
+    reached = {name: _reached(name, uses) for name in uses}
+    group = {
+        name: tuple(n for n in uses if n == name or (n in reached[name] and name in reached[n]))
+        for name in uses
+    }
+    order: TopologicalSorter[tuple[str, ...]] = TopologicalSorter()
+    for name, used in uses.items():
+        order.add(group[name], *(group[other] for other in used if group[other] != group[name]))
+    return list(order.static_order())
+
+
+def _reached(name: str, uses: Mapping[str, Collection[str]]) -> set[str]:
+    reached: set[str] = set()
+    pending = [name]
+    while pending:
+        new = set(uses[pending.pop()]) - reached
+        reached |= new
+        pending += new
+    return reached

@@ -16,6 +16,7 @@ from knowreason.data import Dataset
 from knowreason.data.splits.attribute_groups import group_codes
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import DataError
+from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN, ParameterTable
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding
@@ -125,7 +126,8 @@ def fit_weights(
 ) -> Fit:
     """Learn every weight of a grounding that already holds the models' outputs."""
     problem = learning_problem(grounding, models, settings)
-    return learn(problem, method, seed=seed, progress=progress, **settings.learn)
+    with contradictions_named(grounding, problem.labels):
+        return learn(problem, method, seed=seed, progress=progress, **settings.learn)
 
 
 def learning_problem(

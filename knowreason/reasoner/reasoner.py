@@ -17,6 +17,7 @@ from knowreason.data import Dataset
 from knowreason.data.splits.attribute_groups import group_codes
 from knowreason.errors import ProjectError
 from knowreason.explanation import Explanation
+from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, ground
@@ -264,7 +265,8 @@ class Reasoner(BaseEstimator):
     ) -> Beliefs:
         graph = grounding.graph.with_theta(theta_for(grounding, fit))
         name = engine or self.engine
-        posterior = infer(graph, engine=name, **self.engine_options(name))
+        with contradictions_named(grounding):
+            posterior = infer(graph, engine=name, **self.engine_options(name))
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
 
     def engine_options(self, engine: str) -> Options:

@@ -421,3 +421,13 @@ def test_check_needs_no_heavy_library(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_rules_that_contradict_each_other_are_named(cli, smokers):
+    rules = "rule none [hard] : Friends(x, y) => !Smokes(x)\nrule some [hard] : Smokes(x)"
+    (smokers / "hard.kr").write_text(SMOKERS + rules)
+    (smokers / "hard.facts").write_text('Friends("a\\"b", "c")')
+    done = cli("infer", smokers / "hard.kr", smokers / "hard.facts")
+    assert done.code == 2
+    assert "no world satisfies hard rules `none` and `some`:" in done.err
+    assert 'none: Friends("a\\"b", "c") => !Smokes("a\\"b")' in done.err

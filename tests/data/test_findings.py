@@ -71,7 +71,7 @@ CASES = {
     ),
     "KR506 no integer": (
         facts(age={"who": ["a", "b"], "years": ["31", "old"]}),
-        r'`age`, row 2, column `years`: "old" is not a int \(expected an integer\)',
+        r'`age`, row 2, column `years`: "old" is not a int \(expected an integer within 64 bits\)',
     ),
     "KR506 no name": (
         facts(Knows={"x": ["a"], "y": [0.5]}),

@@ -287,7 +287,7 @@ def test_what_kind_rows_are():
     inside = np.arange(7) == 5
     assert demand(1, 2, target=5).holding(inside).tolist() == [False]
     assert rule_name(0) == "rule 0"
-    assert rule_name(-1) == "the functional predicates"
+    assert rule_name(-1) == "rows without a rule"
 
 
 @pytest.mark.parametrize("seed", range(4))

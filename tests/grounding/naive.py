@@ -34,7 +34,7 @@ from knowreason.logic import (
     Variable,
     Wildcard,
 )
-from knowreason.logic.traversal import free_variables
+from knowreason.logic.traversal import free_variables, names_in
 
 
 class NaiveWorld:
@@ -147,7 +147,6 @@ class NaiveWorld:
         """Id tuples for which an observed or defined predicate is true."""
         if any(definition.name == name for definition in self.program.definitions):
             if name not in self._defined:
-                self._defined[name] = set()
                 self._fix(name)
             return self._defined[name]
         return self.facts.get(name, set())
@@ -170,15 +169,38 @@ class NaiveWorld:
         }
 
     def _fix(self, name):
-        definition = self.program.definition(name)
-        names = {parameter.name for parameter in definition.parameters}
-        loose = tuple(v for v in free_variables(definition.body) if v.name not in names)
-        body = Exists(loose, definition.body) if loose else definition.body
-        while True:
-            found = set(self.solutions(body, definition.parameters))
-            if found == self._defined[name]:
-                return
-            self._defined[name] = found
+        """All predicates that this one needs, from nothing on until none grows."""
+        needed, pending = {}, [name]
+        while pending:
+            one = pending.pop()
+            body = next((d.body for d in self.program.definitions if d.name == one), None)
+            if isinstance(body, Formula) and one not in needed:
+                needed[one] = body
+                pending += names_in(body)
+        circles = [n for n in needed if self._needs(n, name)] or [name]
+        for one in circles:
+            self._defined[one] = set()
+        grown = True
+        while grown:
+            grown = False
+            for one in circles:
+                definition = self.program.definition(one)
+                names = {parameter.name for parameter in definition.parameters}
+                loose = tuple(v for v in free_variables(definition.body) if v.name not in names)
+                body = Exists(loose, definition.body) if loose else definition.body
+                found = set(self.solutions(body, definition.parameters))
+                grown |= found != self._defined[one]
+                self._defined[one] = found
+
+    def _needs(self, name, other):
+        """Whether a definition needs another one, through any others."""
+        bodies = {d.name: d.body for d in self.program.definitions}
+        reached, pending = set(), [name]
+        while pending:
+            new = names_in(bodies[pending.pop()]) & set(bodies) - reached
+            reached |= new
+            pending += new
+        return other in reached
 
     def _atom(self, atom, setting):
         places = [i for i, a in enumerate(atom.arguments) if not isinstance(a, Wildcard)]

@@ -88,7 +88,7 @@ def test_values_in_blocks():
         numbering, {"F": crisp.table(rows, 2, [1, 0, 0, 0], pa.int8())}, table.count
     )
     assert outside == {}
-    spread = spread_over_blocks(values, table, program, "the evidence")
+    spread = spread_over_blocks(values, table, program, data, "the evidence")
     assert spread.reshape(4, 3).tolist() == [[0, 1, 0], [0, 1, 0], [0, -1, -1], [-1, -1, -1]]
     offsets, atoms, at_most = open_blocks(spread, table, program)
     assert offsets.tolist() == [0, 2, 5]
@@ -97,18 +97,22 @@ def test_values_in_blocks():
 
 
 @pytest.mark.parametrize(
-    ("rows", "truths", "code"),
-    [([(0, 0), (0, 1)], [1, 1], "KR641"), ([(0, 0), (0, 1)], [0, 0], "KR642")],
+    ("rows", "truths", "code", "problem"),
+    [
+        ([(0, 0), (0, 1)], [1, 1], "KR641", "more than one value in the evidence"),
+        ([(0, 0), (0, 1)], [0, 0], "KR642", "no value left in the evidence"),
+    ],
 )
-def test_impossible_blocks(rows, truths, code):
+def test_impossible_blocks_are_named(rows, truths, code, problem):
     predicate = Predicate("F", "query", (Argument("A"), Argument("B", functional="!")))
     program, data = small(predicate, {"A": 1, "B": 2})
     table = open_atoms(program, data)
     given_rows = crisp.table(rows, 2, truths, pa.int8())
     values, _ = atom_values(Numbering.of(table, program, data), {"F": given_rows}, table.count)
     with pytest.raises(GroundingError) as caught:
-        spread_over_blocks(values, table, program, "the evidence")
+        spread_over_blocks(values, table, program, data, "the evidence")
     assert caught.value.code == code
+    assert f'`F("A0", _)` has {problem}' in str(caught.value)
 
 
 def test_too_many_atoms():

@@ -56,6 +56,20 @@ define Twice() := Rain() | Twice() & Twice() & R()
 define Never(x) := Never(x) & P(x)
 """
 
+MUTUAL = """
+define Even(x) := P(x) | Odd(y) & E(y, x)
+define Odd(x) := exists y. (Even(y) & E(y, x))
+define Ahead(x, y) := E(x, y) | Back(y, x) & Wet()
+define Back(x, y) := Ahead(y, x) & Seen(x) | E(y, x) & n(x) > 2
+define Seen(x) := P(x) & n(x) > 1 | Ahead(x, _)
+define Wet() := Seen(x) & E(x, x) | R() | Back(x, x)
+define Up(x, y) := E(x, y) | Up(x, z) & Down(z, y)
+define Down(x, y) := Up(x, z) & E(z, y) | Coloured(x, b) & Up(x, y)
+define Coloured(x, b) := Q(x, b) | exists y. (Down(x, y) & (Coloured(y, b) | Q(y, b)))
+define Nothing(x) := None(x) & P(x)
+define None(x) := Nothing(x)
+"""
+
 ATTRIBUTES = """
 define degree(x) := count { y : E(x, y) }
 define colours(x) := count { y, b : E(x, y) & Q(y, b) }
@@ -145,6 +159,48 @@ def check(text, name, seeds, sizes=None):
 @pytest.mark.parametrize("name", names(PREDICATES))
 def test_defined_predicates(name):
     check(PREDICATES, name, range(6))
+
+
+@pytest.mark.parametrize("name", names(MUTUAL))
+def test_predicates_that_need_each_other(name):
+    check(MUTUAL, name, range(4))
+
+
+ATOMS = ["P(X)", "E(X, Y)", "Q(X, _)", "R()", "n(X) < n(Y)", "X != Y", "boss(X) = Y"]
+OWN = ["F(X)", "G(X, Y)", "H()", "F(boss(X))", "G(_, X)"]
+
+
+@st.composite
+def positive_bodies(draw):
+    """Disjunctions of conjunctions of positive atoms, the three predicates among them."""
+    atoms = st.sampled_from([*ATOMS, *OWN, *OWN])
+    variables = st.sampled_from(["x", "y", "z"])
+
+    def literal():
+        return draw(atoms).replace("X", draw(variables)).replace("Y", draw(variables))
+
+    branches = []
+    for _ in range(draw(st.integers(1, 3))):
+        parts = [literal() for _ in range(draw(st.integers(1, 3)))]
+        if draw(st.booleans()):
+            parts.append(f"({literal()} | {literal()} & {literal()})")
+        if draw(st.booleans()):
+            parts.append(f"exists w. (E(w, x) & {literal().replace('z', 'w')})")
+        branches.append(" & ".join(parts))
+    return " | ".join(branches)
+
+
+@settings(max_examples=30)
+@given(positive_bodies(), positive_bodies(), positive_bodies(), st.integers(0, 1000))
+def test_random_positive_programs(first, second, third, seed):
+    anchor = "E(x, x) & E(y, y) & E(z, z)"
+    text = (
+        f"define F(x) := {anchor} & P(y) | {first}\n"
+        f"define G(x, y) := {anchor} | {second}\n"
+        f"define H() := {anchor} & Q(x, _) | {third}\n"
+    )
+    for name in ("F", "G", "H"):
+        check(text, name, [seed], {"A": 4, "B": 3})
 
 
 @pytest.mark.parametrize("name", names(ATTRIBUTES))
@@ -243,10 +299,11 @@ def test_definitions_in_a_circle_are_named():
     )
     with (
         Relations(program, crisp.dataset(0)) as relations,
-        pytest.raises(GroundingError, match="`First` needs `Second` needs `First`") as caught,
+        pytest.raises(GroundingError, match="`First` needs `Second` under a negation") as caught,
     ):
         relations.table("First")
     assert caught.value.code == "KR605"
+    assert "they need each other: `First`, `Second`" in str(caught.value)
 
 
 @pytest.mark.parametrize("wrap", [Not, lambda f: Not(Exists((Variable("y", "A"),), f))])

@@ -126,7 +126,7 @@ def test_a_refused_query_is_a_grounding_error():
         total = operation("+", [conjunction.term(n), conjunction.term(n)], "int")
         with pytest.raises(GroundingError) as caught:
             relations.arrow(conjunction.select({"sum": total})).read_all()
-        assert caught.value.code == "KR603"
+        assert caught.value.code == "KR606"
 
 
 def test_definitions_are_computed_once():

@@ -1,14 +1,19 @@
 """Hard rules that cannot hold together: which are named, by every engine that finds them."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from knowreason.errors import InferenceError
 from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.condition import condition
+from knowreason.factors.energy import holds
 from knowreason.inference import infer
-from knowreason.inference.exact.conflicts import conflict
+from knowreason.inference.exact.conflicts import conflict, find_conflict, quick_explain
 from knowreason.inference.exact.exact import is_possible, prepare
 
 
@@ -77,7 +82,7 @@ def test_soft_rules_and_other_components_have_no_part_in_it():
     assert "in a component of 4 atoms" in str(error)
 
 
-def test_rows_without_a_label_are_the_functional_predicates():
+def test_rows_without_a_label_are_called_that():
     blocks = exactly_one([0, 1], [2, 3])
     rows = [
         clause([0, 2], [False, False], 4),
@@ -87,7 +92,7 @@ def test_rows_without_a_label_are_the_functional_predicates():
     ]
     error = caught(infer, graph_of(4, *rows, blocks=blocks), "exact")
     assert error.rules == (-1, 4)
-    assert "no world satisfies rule 4 and the functional predicates together" in str(error)
+    assert "no world satisfies rule 4 and rows without a rule together" in str(error)
 
 
 def test_blocks_alone_cannot_conflict_but_with_one_rule_they_can():
@@ -144,11 +149,107 @@ def test_what_evidence_contradicts_is_counted_by_rule():
 def test_blocks_that_evidence_breaks(states):
     graph = graph_of(3, blocks=exactly_one([0, 1, 2]))
     error = caught(condition, graph.with_evidence(torch.tensor(states, dtype=torch.int8)))
-    assert (error.code, error.rules) == ("KR703", (-1,))
-    assert "1 of the functional predicates" in str(error)
+    assert (error.code, error.rules) == ("KR703", ())
+    assert "contradicts 1 functional block (exactly or at most one true)" in str(error)
+    row = clause([0, 1], [True, True] if not any(states) else [False, False], -1)
+    error = caught(condition, graph_of(3, row).with_evidence(torch.tensor(states).char()))
+    assert "contradicts 1 hard grounding: 1 of rows without a rule" in str(error)
 
 
 def test_possible_and_impossible():
     assert is_possible(graph_of(2, *square()[:3]))
     assert not is_possible(graph_of(2, *square()))
     assert not is_possible(graph_of(1, clause([0], [True], 0), clause([0], [False], 1)))
+
+
+@given(st.integers(1, 12), st.sets(st.frozensets(st.integers(0, 11), min_size=1, max_size=4)))
+def test_quick_explain_finds_items_of_which_none_can_go(count, clashes):
+    asked = set()
+
+    def clash(some: list[int]) -> bool:
+        asked.add(tuple(sorted(some)))
+        return any(one <= set(some) for one in clashes)
+
+    items = list(range(count))
+    if not clash(items):
+        return
+    found = quick_explain(items, clash)
+    assert clash(found)
+    assert not any(clash([i for i in found if i != item]) for item in found)
+
+
+def possible(graph: FactorGraph) -> bool:
+    """By listing every world."""
+    worlds = torch.tensor(list(product([0, 1], repeat=graph.atom_count))).char()
+    return bool(holds(graph, worlds).any())
+
+
+@st.composite
+def hard_graphs(draw):
+    atoms = 5
+    rows = draw(
+        st.lists(
+            st.tuples(st.lists(st.integers(0, 4), min_size=1, max_size=3, unique=True), bools),
+            max_size=9,
+        )
+    )
+    factors = [clause(sorted(a), signs[: len(a)], i % 4) for i, (a, signs) in enumerate(rows)]
+    factors.append(clause([0, 1], [True, True], 9, parameter=0))
+    offsets, inside = torch.tensor([0, 3]), torch.tensor([0, 1, 2]).int()
+    lower, upper = draw(st.sampled_from([(0, 0), (1, 1), (2, 3)]))
+    bounds = torch.tensor([lower]).int(), torch.tensor([upper]).int()
+    factors.append(GroundFactors.counts(offsets, inside, torch.ones(3).bool(), *bounds, rule=5))
+    blocks = exactly_one([2, 3]) if draw(st.booleans()) else None
+    evidence = draw(st.lists(st.sampled_from([-1, -1, 0, 1]), min_size=atoms, max_size=atoms))
+    graph = graph_of(atoms, *factors, blocks=blocks)
+    return graph.with_evidence(torch.tensor(evidence).char())
+
+
+bools = st.lists(st.booleans(), min_size=3, max_size=3)
+
+
+@given(hard_graphs())
+def test_a_conflict_is_one_and_all_of_it_is_needed(graph):
+    found = find_conflict(graph, is_possible)
+    if possible(graph):
+        assert found is None
+        return
+    assert found is not None
+    assert found.minimal
+    parts = [*found.rows, *((-1, block) for block in found.blocks)]
+    assert not possible(only(graph, parts, found.given))
+    for left_out in parts:
+        assert possible(only(graph, [part for part in parts if part != left_out], found.given))
+    for known in found.given:
+        assert possible(only(graph, parts, [atom for atom in found.given if atom != known]))
+
+
+def only(graph: FactorGraph, parts, given) -> FactorGraph:
+    rows = [(place, row) for place, row in parts if place >= 0]
+    evidence = torch.full_like(graph.evidence, -1)
+    evidence[list(given)] = graph.evidence[list(given)]
+    return FactorGraph(
+        graph.log_odds,
+        graph.theta,
+        evidence,
+        tuple(graph.factors[place].take(np.array([row])) for place, row in rows),
+        graph.blocks.take(np.array([row for place, row in parts if place < 0], np.int64)),
+    )
+
+
+def test_few_questions_find_three_rows_among_many():
+    """A chain of implications from what is given, between thousands of other rows."""
+    n = 3_000
+    chain = torch.stack([torch.arange(n - 1), torch.arange(1, n)], 1).int()
+    rows = GroundFactors.of(chain, (True, True), None, rule=1)  # neighbours: one of them holds
+    bans = clause([7], [False], 2), clause([8], [False], 2)
+    asked = []
+
+    def counted(graph: FactorGraph) -> bool:
+        asked.append(graph)
+        return is_possible(graph)
+
+    found = find_conflict(graph_of(n, rows, *bans), counted)
+    assert found is not None
+    assert found.rows == ((0, 7), (1, 0), (2, 0))
+    assert len(asked) < 80

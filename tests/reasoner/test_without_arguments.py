@@ -1,13 +1,19 @@
 """Predicates, attributes and definitions without arguments, from tables to explanations."""
 
+import sys
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from knowreason import Reasoner
+from knowreason.beliefs.beliefs import Beliefs
 from knowreason.beliefs.reasons import explain_atom
+from knowreason.cli import main
 from knowreason.data import Dataset
 from knowreason.errors import DataError, ProjectError
+from knowreason.evaluate.baselines import derived_features
+from knowreason.evaluate.evaluation import block_of
 from knowreason.grounding import ground
 from knowreason.grounding.grounding_store import load, save
 from knowreason.inference import infer
@@ -214,3 +220,58 @@ def change(file, old, new):
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new))
+
+
+def test_what_compares_and_pools_leaves_attributes_without_arguments_out():
+    program = loads(PROGRAM + "attribute size(Sensor): int\n")
+    facts = parse_facts(program, FACTS + ' size("a") = 3')
+    data = Dataset.from_facts(program, facts)
+    assert derived_features(data, "Wet") == ("size",)
+    assert derived_features(data, "Rain") == ()
+    grounding = ground(program, data)
+    beliefs = Beliefs(infer(grounding.graph), grounding)
+    atoms = beliefs.asked("Wet")
+    assert block_of(beliefs, "Wet", atoms, "level") is None
+    assert block_of(beliefs, "Wet", atoms, "size").tolist() == [3, -1]
+
+
+def test_every_verb_takes_them(tmp_path, monkeypatch, capsys):
+    """From the project file to explanations, through what people type."""
+    (tmp_path / "p.kr").write_text(PROGRAM)
+    tables = {
+        "reads": "sensor\na\nb\nc\nd\n",
+        "today": "truth,level,rain\ntrue,3,1\n",
+        "wet": "sensor,wet\na,1\nb,1\nc,0\nd,1\n",
+    }
+    for name, text in tables.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    (tmp_path / "knowreason.toml").write_text(
+        'program = "p.kr"\n[tables]\n'
+        + "".join(f'{name} = {{ path = "{name}.csv" }}\n' for name in tables)
+        + """
+[bind]
+Reads = { table = "reads", columns = ["sensor"] }
+Alarm = { table = "today", columns = [], value = "truth" }
+level = { table = "today", columns = [], value = "level" }
+Rain = { table = "today", columns = [], label = "rain" }
+Wet = { table = "wet", columns = ["sensor"], label = "wet" }
+"""
+    )
+    project, run = str(tmp_path / "knowreason.toml"), str(tmp_path / "run")
+    for words in (
+        ["check", str(tmp_path / "p.kr")],
+        ["plan", project],
+        ["compile", project, "-o", str(tmp_path / "grounding")],
+        ["train", project, "-o", run],
+        ["predict", run, "--predicate", "Rain"],
+        ["explain", run, "Rain()", "Cloudy()"],
+        ["eval", run],
+    ):
+        monkeypatch.setattr(sys, "argv", ["knowreason", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        said = capsys.readouterr()
+        assert not stopped.value.code, (words, said.err)
+        if words[0] == "explain":
+            assert "Rain(): probability" in said.out

@@ -49,12 +49,14 @@ def infer(
 
 def _infer_atoms(program: Path, facts: Path, options: dict[str, Any], json: bool) -> None:
     from knowreason.beliefs.beliefs import Beliefs
+    from knowreason.explanation.contradictions import contradictions_named
     from knowreason.inference import infer as infer_marginals
     from knowreason.run.ground_files import ground_files
 
     grounding = ground_files(program, facts)
     show_warnings(grounding.warnings)
-    beliefs = Beliefs(infer_marginals(grounding.graph, **options), grounding)
+    with contradictions_named(grounding):
+        beliefs = Beliefs(infer_marginals(grounding.graph, **options), grounding)
     rows = [
         (grounding.atom_name(int(atom)), float(probability))
         for predicate in grounding.program.open_predicates

@@ -20,6 +20,7 @@ from knowreason.data.name_encoding import UNKNOWN, one_chunk
 from knowreason.data.typed_columns import EXAMPLES, to_key, to_sort, to_truth
 from knowreason.data.vocabulary import Coded, Vocabulary, VocabularyBuilder
 from knowreason.logic import VALUE_SORTS, Program
+from knowreason.logic.canonical_text import string_text
 
 
 @dataclass(frozen=True)
@@ -217,5 +218,8 @@ class TableBinder:
 
 
 def _show(column: pa.ChunkedArray, row: int) -> str:
-    value = column[row].as_py()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    try:
+        value = column[row].as_py()
+    except (OverflowError, ValueError):  # a time that Python does not know
+        return f"{column[row].value} ({column.type})"
+    return string_text(value) if isinstance(value, str) else str(value)

@@ -126,6 +126,12 @@ def _to_arrow(table: Any, name: str) -> pa.Table:
         raise DataError(
             f"{name}: a column holds values of several types: {error}", code="KR502"
         ) from error
+    except OverflowError as error:
+        raise DataError(
+            f"{name}: a column holds integers beyond 64 bits",
+            code="KR502",
+            help="give them as text",
+        ) from error
     except TypeError as error:
         raise DataError(
             f"{name}: {type(table).__name__} is not a table",
@@ -137,7 +143,10 @@ def _to_arrow(table: Any, name: str) -> pa.Table:
 def _column(values: Any) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
-    return pa.array(values, from_pandas=True)
+    try:
+        return pa.array(values, from_pandas=True)
+    except OverflowError:  # integers beyond 64 bits: names, or told of by row where numbers are due
+        return pa.array([None if value is None else str(value) for value in values])
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from knowreason.data.binding.binder import Encoded, TableBinder
 from knowreason.data.vocabulary import Coded
 from knowreason.errors import did_you_mean
+from knowreason.logic.canonical_text import string_text
 
 EXAMPLES, SUGGESTIONS = 3, 10_000  # ids shown, and names among which a near one is sought
 
@@ -136,7 +137,7 @@ def _check_facts(binding: TableBinder, encoded: Encoded, known: _Mentions) -> No
 
 
 def _quoted(names: Sequence[str]) -> str:
-    shown = ", ".join(f'"{name}"' for name in names[:EXAMPLES])
+    shown = ", ".join(map(string_text, names[:EXAMPLES]))
     return f"{shown} ..." if len(names) > EXAMPLES else shown
 
 
@@ -147,4 +148,6 @@ def _help(binding: TableBinder, domain: str, name: str, known: _Mentions) -> str
     near = did_you_mean(name, names)
     if near is not None:
         return near
-    return f'others are written as "{names[0]}"; names are compared as text: 7 is not 007'
+    return (
+        f"others are written as {string_text(names[0])}; names are compared as text: 7 is not 007"
+    )

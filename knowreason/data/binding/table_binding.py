@@ -17,6 +17,7 @@ from knowreason.data.id_tables import TRUTH, conflicts, id_table, without_repeat
 from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import Attribute, Constant, Predicate, Program
+from knowreason.logic.canonical_text import string_text
 from knowreason.row_keys import row_keys
 
 VALUE_TYPES = {
@@ -280,7 +281,7 @@ def _check_functional(binding: TableBinder, predicate: Predicate, resolved: Reso
     vocabulary = binding.vocabularies[predicate.sorts[position]]
 
     def state(row: int) -> str:
-        return vocabulary.name(int(states[row]))
+        return string_text(vocabulary.name(int(states[row])))
 
     earlier = dict(zip(clashes.rows.tolist(), clashes.earlier.tolist(), strict=True))
     _report(
@@ -289,8 +290,8 @@ def _check_functional(binding: TableBinder, predicate: Predicate, resolved: Reso
         "KR511",
         clashes.rows,
         lambda row: (
-            f'the value is "{state(row)}", but '
-            f'{_at_row(resolved, earlier[row])} says "{state(earlier[row])}"'
+            f"the value is {state(row)}, but "
+            f"{_at_row(resolved, earlier[row])} says {state(earlier[row])}"
         ),
         column=resolved.encoded.columns[position],
     )

@@ -24,6 +24,7 @@ from knowreason.data.splits.label_history import as_of, known_truths
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.grounding.plan.label_aggregates import AS_OF, KNOWN
 from knowreason.grounding.relational.definitions import Definitions
+from knowreason.grounding.relational.engine_errors import Evaluated, engine_error
 from knowreason.grounding.relational.term_sql import column
 from knowreason.logic import VALUE_SORTS, Program
 
@@ -78,9 +79,10 @@ class Relations:
             config["threads"] = threads
         self.connection = duckdb.connect(":memory:", config=config)
         self.definitions = Definitions(self)
-        self._tables: dict[str, exp.Table] = {}
+        self._tables: dict[str, exp.Expr] = {}
         self._domains: dict[str, exp.Table] = {}
         self._made = 0
+        self._statements = [Evaluated("a query")]
 
     def __enter__(self) -> Relations:
         return self
@@ -99,7 +101,7 @@ class Relations:
         if self._spill is not None:
             self._spill.cleanup()
 
-    def table(self, name: str) -> exp.Table:
+    def table(self, name: str) -> exp.Expr:
         """Rows of a predicate (``a0 ..``, distinct) or attribute (and ``value``, unique).
 
         Args:
@@ -138,7 +140,7 @@ class Relations:
         return exp.Table(this=exp.to_identifier(f"r{self._made}_{name}", quoted=True))
 
     @contextmanager
-    def standing_for(self, name: str, table: exp.Table) -> Iterator[None]:
+    def standing_for(self, name: str, table: exp.Expr) -> Iterator[None]:
         """A context in which :meth:`table` of ``name`` is the given table."""
         before = self._tables.get(name)
         self._tables[name] = table
@@ -161,7 +163,7 @@ class Relations:
         """The result of running a tree.
 
         Raises:
-            GroundingError: KR603 where DuckDB refuses (out of memory, overflow, ...).
+            GroundingError: KR606 for a number beyond 64 bits, KR603 for other refusals.
         """
         return self._run(self.sql(tree))
 
@@ -181,7 +183,7 @@ class Relations:
         try:
             return self.connection.sql(self.sql(tree)).to_arrow_reader(batch_rows)
         except duckdb.Error as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
 
     def read(self, name: str) -> pa.Table:
         """Whole table of a predicate, attribute or definition, sorted by its arguments."""
@@ -189,11 +191,27 @@ class Relations:
         tree = exp.select(exp.Star()).from_(exp.alias_(self.table(name), "t", table=True))
         return self.arrow(tree.order_by(*arguments) if arguments else tree).read_all()
 
+    @contextmanager
+    def evaluating(self, statement: Evaluated) -> Iterator[None]:
+        """A context in which what DuckDB refuses is told as the statement's fault."""
+        self._statements.append(statement)
+        try:
+            yield
+        except (duckdb.Error, pa.ArrowException, OSError) as error:  # Arrow's, of rows read late
+            if getattr(error, "errno", None) is not None:
+                raise  # a file of ours
+            raise self._refused(error) from error
+        finally:
+            self._statements.pop()
+
+    def _refused(self, error: Exception) -> GroundingError:
+        return engine_error(error, self._statements[-1], self.program, self.data)
+
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
         try:
             return self.connection.execute(sql)
         except duckdb.Error as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
 
     def _make(self, name: str) -> exp.Table:
         program = self.program
@@ -250,10 +268,3 @@ def _cardinality(node: dict[str, Any]) -> int:
         return int(stated)
     children = node.get("children") or []
     return max((_cardinality(child) for child in children), default=1)
-
-
-def _refused(error: duckdb.Error) -> GroundingError:
-    return GroundingError(
-        f"the relational engine refused a query: {str(error).strip().splitlines()[0]}",
-        code="KR603",
-    )

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 from sqlglot import exp
 
 from knowreason.errors import GroundingError
 from knowreason.grounding.plan.label_aggregates import over_known_labels
 from knowreason.grounding.relational.conjunctive_query import Conjunction
+from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.grounding.relational.query_protocols import Tables
-from knowreason.grounding.relational.recursion import mentions, recursive_query, row_columns
+from knowreason.grounding.relational.recursion import (
+    Member,
+    mentions,
+    recursive_query,
+    row_columns,
+    rows_of_member,
+)
 from knowreason.grounding.relational.term_sql import aliased, column, known, union
 from knowreason.logic import (
     Aggregate,
@@ -23,7 +31,7 @@ from knowreason.logic import (
     Term,
     Variable,
 )
-from knowreason.logic.traversal import conjuncts, free_variables
+from knowreason.logic.traversal import conjuncts, free_variables, names_in, strong_components
 
 
 class Definitions:
@@ -32,22 +40,27 @@ class Definitions:
     def __init__(self, relations: Tables) -> None:
         self._relations = relations
         self._computing: list[str] = []
+        self._groups: dict[str, exp.Table] = {}
 
     def table(self, name: str) -> exp.Table:
         """Table of a definition, in the order of its arguments; what it needs is computed first.
 
         Raises:
-            GroundingError: KR605 for a cycle other than positive self-recursion.
+            GroundingError: KR605 for a circle in which not every step is a positive predicate.
         """
         if name in self._computing:
             raise _cyclic([*self._computing[self._computing.index(name) :], name])
         definition = self._relations.program.definition(name)
         self._computing.append(name)
         try:
-            rows = self._query(definition)
-            in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]
-            tree = exp.select(exp.Star()).from_(aliased(rows, "rows"))
-            return self._relations.materialise(name, tree.order_by(*in_order) if in_order else tree)
+            with self._relations.evaluating(
+                Evaluated(f"definition `{name}`", (definition.body,), definition.span)
+            ):
+                rows = self._query(definition)
+                in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]
+                tree = exp.select(exp.Star()).from_(aliased(rows, "rows"))
+                tree = tree.order_by(*in_order) if in_order else tree
+                return self._relations.materialise(name, tree)
         finally:
             self._computing.pop()
 
@@ -56,9 +69,33 @@ class Definitions:
         definition = over_known_labels(relations.program, definition)
         if not isinstance(definition.body, Formula):
             return _attribute_query(relations, definition, definition.body)
-        if mentions(definition.body, definition.name):
-            return recursive_query(relations, definition, definition.body)
+        members = self._members(definition.name)
+        if len(members) > 1:
+            if definition.name not in self._groups:
+                rows = relations.materialise(definition.name, recursive_query(relations, members))
+                self._groups |= {member.name: rows for member in members}
+            return rows_of_member(self._groups[definition.name], members, definition.name)
+        if mentions(definition.body, (definition.name,)):
+            return recursive_query(relations, members)
         return predicate_query(relations, definition.parameters, definition.body)
+
+    @cached_property
+    def _mutual(self) -> dict[str, tuple[str, ...]]:
+        """By definition, those that it needs and that need it, itself among them."""
+        bodies = {d.name: d.body for d in self._relations.program.definitions}
+        uses = {name: names_in(body) & set(bodies) for name, body in bodies.items()}
+        return {name: group for group in strong_components(uses) for name in group}
+
+    def _members(self, name: str) -> list[Member]:
+        """The predicates that need each other, this one among them."""
+        program = self._relations.program
+        members = []
+        for other in self._mutual[name]:
+            definition = over_known_labels(program, program.definition(other))
+            if not isinstance(definition.body, Formula):
+                raise _cyclic([name, other, name])
+            members.append(Member(other, definition.parameters, definition.body))
+        return members
 
 
 def predicate_query(
@@ -140,5 +177,5 @@ def _cyclic(names: list[str]) -> GroundingError:
     return GroundingError(
         f"definitions need each other in a circle: {chain}",
         code="KR605",
-        help="only a predicate may need itself, and only positively",
+        help="only predicates may need themselves or each other, and only positively",
     )

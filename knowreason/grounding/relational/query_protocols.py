@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from sqlglot import exp
 
+from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.logic import Formula, Program, Term, Variable
 
 
@@ -20,7 +21,7 @@ class Tables(Protocol):
 
     program: Program
 
-    def table(self, name: str) -> exp.Table:
+    def table(self, name: str) -> exp.Expr:
         """Rows of a predicate (``a0 ..``) or attribute (and ``value``)."""
 
     def domain(self, name: str) -> exp.Table:
@@ -32,8 +33,11 @@ class Tables(Protocol):
     def fresh_table(self, name: str) -> exp.Table:
         """A table name that nothing else has."""
 
-    def standing_for(self, name: str, table: exp.Table) -> AbstractContextManager[None]:
+    def standing_for(self, name: str, table: exp.Expr) -> AbstractContextManager[None]:
         """A context in which :meth:`table` of ``name`` is the given table."""
+
+    def evaluating(self, statement: Evaluated) -> AbstractContextManager[None]:
+        """A context in which what DuckDB refuses is told as the statement's fault."""
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
         """A table of the rows of a query, which is run once."""

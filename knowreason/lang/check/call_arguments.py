@@ -9,6 +9,7 @@ from knowreason.errors import did_you_mean
 from knowreason.lang.check.symbols import Names, Signature, a_sort, is_thing
 from knowreason.lang.syntax import nodes as sx
 from knowreason.lang.syntax.literal_values import parse_time
+from knowreason.logic.canonical_text import string_text
 
 
 def place_arguments(
@@ -65,12 +66,22 @@ def constant(names: Names, node: sx.LiteralNode, expected: str | None) -> lg.Con
         if moment is None:
             names.report(
                 "KR107",
-                f'"{value}" is no time',
+                f"{string_text(cast(str, value))} is no time",
                 span,
                 help='write it as "2026-01-31" or "2026-01-31T08:00:00Z"',
             )
             return None
         return lg.Constant(moment, "time", span=span)
+    if node.kind in ("number", "duration") and isinstance(value, int) and abs(value) >= 2**63:
+        if expected == "float":
+            return lg.Constant(float(value), "float", span=span)
+        names.report(
+            "KR107",
+            f"this {node.kind} does not fit into 64 bits",
+            span,
+            help="with a decimal point it is a float" if node.kind == "number" else None,
+        )
+        return None
     if node.kind == "number":
         return lg.Constant(value, "int" if isinstance(value, int) else "float", span=span)
     return lg.Constant(value, node.kind, span=span)
@@ -90,7 +101,7 @@ def _thing(names: Names, node: sx.LiteralNode, domain: str) -> lg.Constant | Non
     if members is not None and text not in members:
         names.report(
             "KR210",
-            f'"{text}" is no {domain}',
+            f"{string_text(text)} is no {domain}",
             node.span,
             "not among the members",
             related=[(names.places.get(domain), "the members are listed here")],

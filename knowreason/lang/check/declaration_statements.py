@@ -11,6 +11,7 @@ from knowreason.lang.check.call_arguments import constant
 from knowreason.lang.check.symbols import Names, Signature, a_sort, is_capital
 from knowreason.lang.syntax import nodes as sx
 from knowreason.logic import VALUE_SORTS
+from knowreason.logic.canonical_text import string_text
 
 
 class DeclaredPlaces:
@@ -60,7 +61,7 @@ def _members(names: Names, item: sx.DomainItem) -> tuple[str, ...]:
         elif text in members:
             names.report(
                 "KR207",
-                f'"{text}" is listed twice',
+                f"{string_text(text)} is listed twice",
                 literal.span,
                 related=[(members[text], "first listed here")],
                 help='an integer is its decimal text, so `3` and `"3"` are one thing',
@@ -263,16 +264,20 @@ def check_within(names: Names, predicate: lg.Predicate, statement: sx.PredicateS
         )
 
 
+_KINDS: dict[str, sx.LiteralKind] = {"string": "string", "int": "number", "duration": "duration"}
+
+
 def settle_parameters(names: Names, parameters: Iterable[lg.Parameter]) -> list[lg.Parameter]:
     """Parameters, each with the sort that its use asked for."""
     settled = []
     for parameter in parameters:
         use = names.uses.get(parameter.name)
         value: lg.Constant | None = parameter.value
-        if use is not None and value is not None:
-            kind: sx.LiteralKind = "string" if value.sort == "string" else "number"
-            literal = sx.LiteralNode(kind, value.value, cast(Span, value.span))
-            value = constant(names, literal, use[0])
+        if value is not None and (use is not None or value.sort in _KINDS):
+            literal = sx.LiteralNode(
+                _KINDS.get(value.sort, "number"), value.value, cast(Span, value.span)
+            )
+            value = constant(names, literal, None if use is None else use[0])
         if value is not None:
             settled.append(lg.Parameter(parameter.name, value, span=parameter.span))
     return settled

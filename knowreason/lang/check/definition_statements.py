@@ -18,6 +18,7 @@ from knowreason.lang.check.variable_scopes import (
     variable,
 )
 from knowreason.lang.syntax import nodes as sx
+from knowreason.logic.traversal import strong_components
 
 
 def declare_definition(names: Names, places: DeclaredPlaces, statement: sx.DefineStatement) -> bool:
@@ -41,20 +42,23 @@ def elaborate_definitions(
         name: [call for call in calls_in(statement.body) if call.name in by_name]
         for name, statement in by_name.items()
     }
-    built: dict[str, lg.Definition] = {}
-    for group in _components({name: [c.name for c in calls] for name, calls in used.items()}):
+    built: dict[str, lg.Definition | None] = {}
+    for group in strong_components({name: [c.name for c in calls] for name, calls in used.items()}):
         if _is_cycle(names, group, by_name, used):
             _spoil(names, group)
             continue
-        definition = _definition(names, by_name[group[0]])
-        if definition is None:
+        _infer_sorts(names, [by_name[name] for name in group])
+        built |= {name: _definition(names, by_name[name]) for name in group}
+        if any(built[name] is None for name in group):
             _spoil(names, group)
-        else:
-            built[definition.name] = definition
-    return [built[name] for name in by_name if name in built]
+    return [
+        definition
+        for name in by_name
+        if name not in names.broken and (definition := built.get(name)) is not None
+    ]
 
 
-def _spoil(names: Names, group: list[str]) -> None:
+def _spoil(names: Names, group: Sequence[str]) -> None:
     """Forget faulty definitions, so that nothing is said about their use."""
     names.broken |= set(group)
     for name in group:
@@ -72,19 +76,28 @@ def calls_in(node: object) -> Iterator[sx.Call]:
             pending.extend(reversed(list(sx.children(here))))
 
 
+def _infer_sorts(names: Names, group: Sequence[sx.DefineStatement]) -> None:
+    """Sorts of the parameters of definitions that use each other: a round may say one more."""
+    before = len(names.found)
+    changed = True
+    while changed:
+        changed = False
+        for statement in group:
+            signature = names.symbols[statement.name.text]
+            scope = _head_scope(names, statement, signature)
+            scope.look(statement.body)
+            sorts = tuple(_sort_of(scope.free.get(p.text)) for p in statement.parameters)
+            if sorts != signature.sorts:
+                names.set_sorts(signature.name, sorts, None)
+                changed = len(group) > 1 or len(sorts) > 1
+        del names.found[before:]
+
+
 def _definition(names: Names, statement: sx.DefineStatement) -> lg.Definition | None:
     signature = names.symbols[statement.name.text]
-    heads = [parameter.text for parameter in statement.parameters]
     before = len(names.found)
-    for _ in range(max(1, len(heads))):  # a recursive body may say one sort a round
-        del names.found[before:]
-        scope = _head_scope(names, statement, signature)
-        scope.look(statement.body)
-        sorts = tuple(_sort_of(scope.free.get(head)) for head in heads)
-        if sorts == signature.sorts:
-            break
-        names.set_sorts(signature.name, sorts, None)
-        signature = names.symbols[signature.name]
+    scope = _head_scope(names, statement, signature)
+    scope.look(statement.body)
     check_binders(scope)
     _check_variables(names, scope, statement)
     builder = Builder(names, scope, "a definition")
@@ -151,30 +164,29 @@ def _check_variables(names: Names, scope: Scope, statement: sx.DefineStatement) 
 
 def _is_cycle(
     names: Names,
-    group: list[str],
+    group: Sequence[str],
     by_name: dict[str, sx.DefineStatement],
     used: dict[str, list[sx.Call]],
 ) -> bool:
     """Whether definitions depend on one another in a way that has no meaning here."""
-    first = group[0]
-    if len(group) == 1:
-        own = [call for call in used[first] if call.name == first]
-        if not own:
-            return False
-        positive = set(map(id, _positive_calls(by_name[first].body)))
-        if is_capital(first) and all(id(call) in positive for call in own):
-            return False
-    path = [*_path(group, used), first]
-    call = next(call for call in used[first] if call.name == path[1])
-    names.report(
-        "KR406",
-        f"these definitions go in a circle: {' -> '.join(path)}",
-        call.name_span,
-        f"`{first}` is defined through itself",
-        related=[(by_name[name].name.span, f"`{name}`") for name in path[1:-1]],
-        help="only a predicate may use itself, not negated and outside of counts",
-    )
-    return True
+    for name in group:
+        positive = set(map(id, _positive_calls(by_name[name].body)))
+        for call in used[name]:
+            told = is_capital(name) and is_capital(call.name) and id(call) in positive
+            if call.name not in group or told:
+                continue
+            path = [name, *_path(call.name, name, used)]
+            names.report(
+                "KR406",
+                f"these definitions go in a circle: {' -> '.join(path)}",
+                call.name_span,
+                f"`{name}` is defined through itself",
+                related=[(by_name[other].name.span, f"`{other}`") for other in path[1:-1]],
+                help="only predicates may use themselves or each other, "
+                "not negated and outside of counts",
+            )
+            return True
+    return False
 
 
 def _positive_calls(node: object) -> Iterator[sx.Call]:
@@ -188,57 +200,15 @@ def _positive_calls(node: object) -> Iterator[sx.Call]:
         yield from _positive_calls(node.body)
 
 
-def _path(group: list[str], used: dict[str, list[sx.Call]]) -> list[str]:
-    """A shortest way round from the first name of the group, breadth first."""
-    members, start = set(group), group[0]
+def _path(start: str, end: str, used: dict[str, list[sx.Call]]) -> list[str]:
+    """A shortest way from one definition to another that it needs, breadth first."""
     paths = [[start]]
-    seen: set[str] = set()
+    seen = {start}
     for path in paths:
+        if path[-1] == end:
+            return path
         for call in used[path[-1]]:
-            if call.name == start:
-                return path
-            if call.name in members and call.name not in seen:
+            if call.name not in seen:
                 seen.add(call.name)
                 paths.append([*path, call.name])
-    return group
-
-
-def _components(graph: dict[str, list[str]]) -> list[list[str]]:
-    """Strongly connected components, each after those it points to (Tarjan, no recursion)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
-    components: list[list[str]] = []
-    for root in graph:
-        if root in index:
-            continue
-        work = [(root, iter(graph[root]))]
-        index[root] = low[root] = len(index)
-        stack.append(root)
-        on_stack.add(root)
-        while work:
-            node, children = work[-1]
-            child = next(children, None)
-            if child is None:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    components.append(_pop_component(node, stack, on_stack, list(graph)))
-            elif child not in index:
-                index[child] = low[child] = len(index)
-                stack.append(child)
-                on_stack.add(child)
-                work.append((child, iter(graph[child])))
-            elif child in on_stack:
-                low[node] = min(low[node], index[child])
-    return components
-
-
-def _pop_component(node: str, stack: list[str], on_stack: set[str], order: list[str]) -> list[str]:
-    group: set[str] = set()
-    while node not in group:
-        group.add(stack.pop())
-    on_stack -= group
-    return [name for name in order if name in group] if len(group) > 1 else [node]
+    raise AssertionError(f"{start} does not need {end}")

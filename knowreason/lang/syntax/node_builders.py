@@ -9,6 +9,7 @@ them is made.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -176,17 +177,15 @@ def _member(span: Span, *tokens: Token) -> sx.LiteralNode:
 
 def unquote(text: str) -> str:
     """Value of a string token."""
-    inner = text[1:-1]
-    if "\\" not in inner:
-        return inner
-    out, escaped = [], False
-    for char in inner:
-        if escaped:
-            out.append({"n": "\n", "t": "\t"}.get(char, char))
-        elif char != "\\":
-            out.append(char)
-        escaped = char == "\\" and not escaped
-    return "".join(out)
+    return _ESCAPE.sub(_unescaped, text[1:-1])
+
+
+_ESCAPE = re.compile(r"\\(?:u\{(\w+)\}|(.))")
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    number, char = match.groups()
+    return chr(int(number, 16)) if number else {"n": "\n", "r": "\r", "t": "\t"}.get(char, char)
 
 
 # ---------------------------------------------------------------- formulas and terms

@@ -158,7 +158,9 @@ def _character(source: Source, token: Token) -> Diagnostic | None:
             if closed
             else "a string is not closed on its line",
             span=Span(source, token.start_pos, token.start_pos + len(rest.rstrip())),
-            help='escapes are `\\"`, `\\\\`, `\\n` and `\\t`' if closed else 'add the closing `"`',
+            help='escapes are `\\"`, `\\\\`, `\\n`, `\\r`, `\\t` and `\\u{1f600}`'
+            if closed
+            else 'add the closing `"`',
         )
     if token.value == "'":
         quoted = re.match(r"'([^'\n]*)'", rest)

@@ -15,6 +15,7 @@ from knowreason.data.features import FeatureTable
 from knowreason.data.id_tables import id_matrix
 from knowreason.data.splits.label_history import sources
 from knowreason.errors import ModelError, did_you_mean
+from knowreason.logic.canonical_text import ground_atom_text
 from knowreason.models.base.predicate_rows import PredicateRows
 from knowreason.row_keys import locate
 
@@ -142,8 +143,7 @@ def row_name(data: Dataset, rows: PredicateRows, row: int) -> str:
         data.vocabularies[sort].name(int(thing))
         for sort, thing in zip(rows.sorts, rows.things[row], strict=True)
     ]
-    quoted = ", ".join(f'"{name}"' for name in names)
-    return f"{rows.predicate}({quoted})"
+    return ground_atom_text(rows.predicate, names)
 
 
 def feature_table(data: Dataset, sort: str) -> FeatureTable:

@@ -82,9 +82,10 @@ def poolable(
             if sort in rows.sorts and domain in graph.offsets and sort != domain:
                 relations[predicate.name] = (sort, domain, f"a{thing}", f"a{node}")
     for attribute in program.attributes:
+        if len(attribute.sorts) != 1:
+            continue
         domain, sort = attribute.sorts[0], str(attribute.sort)
-        of_node = len(attribute.sorts) == 1 and domain in graph.offsets
-        if of_node and sort in rows.sorts and sort != domain:
+        if domain in graph.offsets and sort in rows.sorts and sort != domain:
             relations[attribute.name] = (sort, domain, "value", "a0")
     return relations
 
