@@ -17,6 +17,7 @@ from knowreason.evaluate.baselines import baseline_scores
 from knowreason.evaluate.stability import Stability, stability
 from knowreason.factors import FactorGraph
 from knowreason.inference import infer
+from knowreason.inference.quality_summary import QualitySummary, quality_summary
 from knowreason.metrics.metrics import (
     DEFAULT_METRICS,
     CalibrationCurve,
@@ -53,6 +54,7 @@ class Evaluation:
         curve: calibration of the reasoner.
         notes: what the reader must know.
         stability: how conclusions move when a rule is left out or weights are resampled.
+        quality: how good the marginals of ``atoms`` are.
 
     Example:
         >>> from knowreason.testing import example_data
@@ -77,6 +79,7 @@ class Evaluation:
     slices: tuple[Mapping[str, float], ...] = ()
     notes: tuple[str, ...] = field(default=())
     stability: tuple[Stability, ...] = ()
+    quality: QualitySummary = field(default_factory=QualitySummary)
 
 
 def evaluate_reasoner(
@@ -146,6 +149,7 @@ def evaluate_reasoner(
         slice_table(truth, scores[REASONER], blocks, metrics),
         (*notes, *_pooled_note(truth, blocks)),
         stability(scores[REASONER], without, interval),
+        quality_summary(beliefs.posterior.qualities.numpy()[atoms], beliefs.posterior.reports),
     )
 
 

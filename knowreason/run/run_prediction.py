@@ -13,6 +13,7 @@ from pyarrow import csv, parquet
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
+from knowreason.inference.quality_summary import QualitySummary
 from knowreason.progress import Progress
 from knowreason.project.manifests import holds, not_replaced
 from knowreason.project.partition import parts_of
@@ -24,10 +25,11 @@ from knowreason.run.run_folder import load_run_on_tables, stored_project
 
 @dataclass(frozen=True)
 class Predictions:
-    """Marginals (or true atoms) of one predicate, most probable first."""
+    """Marginals (or true atoms) of one predicate, most probable first, and how good they are."""
 
     table: pa.Table
     notes: tuple[str, ...]
+    quality: QualitySummary
 
 
 def check_output(
@@ -108,10 +110,12 @@ def predict_run(
         progress=progress,
     )
     name = predicate or only_query(beliefs.grounding.program)
+    quality = beliefs.quality(name)
     if most_probable:
-        return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,))
+        return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,), quality)
     table: pa.Table = beliefs.marginals(name, models=True).to_arrow()
-    return Predictions(table.sort_by([("log_odds", "descending")]), (beliefs.info,))
+    notes = (beliefs.info, f"{name}: {quality}")
+    return Predictions(table.sort_by([("log_odds", "descending")]), notes, quality)
 
 
 def beliefs_of_run(

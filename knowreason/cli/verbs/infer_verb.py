@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from knowreason.cli.screen import say, show_warnings, write_json, write_table
+from knowreason.cli.verb_options import StrictOption, require_confirmed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from knowreason.inference.quality_summary import QualitySummary
 
 
 def infer(
@@ -20,9 +28,13 @@ def infer(
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, exact, bp, gibbs, mean_field, map.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Marginals of every asked atom or variable; no project and no tables needed."""
+    """Marginals of every asked atom or variable; no project and no tables needed.
+
+    How good they are is said after them, and in a column where not all are exact.
+    """
     from knowreason.errors import ProjectError
 
     for file in (program, facts, evidence):
@@ -31,44 +43,76 @@ def infer(
     if program.suffix == ".uai":
         if facts is not None:
             raise ProjectError("a .uai network takes --evidence, no facts file", code="KR929")
-        _infer_network(program, evidence, engine, seed, json)
+        quality = _infer_network(program, evidence, engine, seed, json)
+        require_confirmed([quality] if strict else [])
         return
     if facts is None or evidence is not None:
         raise ProjectError("a rule file takes a facts file, no --evidence", code="KR929")
-    _infer_atoms(program, facts, engine, seed, json)
+    quality = _infer_atoms(program, facts, engine, seed, json)
+    require_confirmed([quality] if strict else [])
 
 
-def _infer_atoms(program: Path, facts: Path, engine: str, seed: int, json: bool) -> None:
+def _infer_atoms(program: Path, facts: Path, engine: str, seed: int, json: bool) -> QualitySummary:
+    import numpy as np
+
     from knowreason.beliefs.beliefs import Beliefs
     from knowreason.inference import infer as infer_marginals
+    from knowreason.inference.quality_summary import quality_names, quality_summary
     from knowreason.run.ground_files import ground_files
 
     grounding = ground_files(program, facts)
     show_warnings(grounding.warnings)
     beliefs = Beliefs(infer_marginals(grounding.graph, engine=engine, seed=seed), grounding)
-    rows = [
-        (grounding.atom_name(int(atom)), float(probability))
-        for predicate in grounding.program.open_predicates
-        for atom, probability in zip(*beliefs.probabilities(predicate.name), strict=True)
-    ]
-    if json:
-        write_json([{"atom": atom, "probability": p} for atom, p in rows])
-    else:
-        write_table(["atom", "probability"], rows)
+    predicates = [predicate.name for predicate in grounding.program.open_predicates]
+    asked = [beliefs.probabilities(predicate) for predicate in predicates]
+    atoms = np.concatenate([np.zeros(0, np.int64), *(atoms for atoms, _ in asked)])
+    columns = {
+        "atom": [grounding.atom_name(atom) for atom in atoms.tolist()],
+        "probability": np.concatenate([np.zeros(0), *(found for _, found in asked)]).tolist(),
+    }
+    _show(columns, quality_names(beliefs.posterior, atoms), json)
     say(beliefs.info)
+    return quality_summary(beliefs.posterior.qualities.numpy()[atoms], beliefs.posterior.reports)
 
 
-def _infer_network(path: Path, evidence: Path | None, engine: str, seed: int, json: bool) -> None:
+def _infer_network(
+    path: Path, evidence: Path | None, engine: str, seed: int, json: bool
+) -> QualitySummary:
+    import numpy as np
+
     from knowreason.inference import infer as infer_marginals
+    from knowreason.inference.posterior import QUALITIES
+    from knowreason.inference.quality_summary import posterior_lines, quality_summary
     from knowreason.inference.uai_networks import read_network
 
     network = read_network(path, evidence)
     posterior = infer_marginals(network.graph, engine=engine, seed=seed)
     marginals = [row.tolist() for row in network.marginals(posterior)]
+    quality = network.qualities(posterior)
+    names = np.array(QUALITIES)[quality] if quality.any() else None
     if json:
-        write_json([{"variable": v, "probabilities": row} for v, row in enumerate(marginals)])
-        return
-    rows = [(v, state, p) for v, row in enumerate(marginals) for state, p in enumerate(row)]
-    write_table(["variable", "state", "probability"], rows)
-    for report in posterior.reports:
-        say(f"{report.engine}: {report.atoms:,} atoms in {report.components:,} components")
+        _show({"variable": range(len(marginals)), "probabilities": marginals}, names, json)
+    else:
+        columns = {
+            "variable": [v for v, row in enumerate(marginals) for _ in row],
+            "state": [state for row in marginals for state in range(len(row))],
+            "probability": [p for row in marginals for p in row],
+        }
+        _show(columns, None if names is None else names[columns["variable"]], json)
+    for line in posterior_lines(posterior):
+        say(line)
+    asked = np.setdiff1d(np.arange(len(quality)), list(network.observed))
+    return quality_summary(quality[asked], posterior.reports)
+
+
+def _show(
+    columns: Mapping[str, Sequence[object]], quality: NDArray[np.str_] | None, json: bool
+) -> None:
+    """The columns, with one of qualities where there is one."""
+    if quality is not None:
+        columns = {**columns, "quality": quality.tolist()}
+    rows = list(zip(*columns.values(), strict=True))
+    if json:
+        write_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        write_table(list(columns), rows)
