@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from knowreason.audit.rule_effects import without_rule
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.id_tables import VALUE, id_columns
@@ -195,12 +196,6 @@ def slice_table(
         }
         for which in np.unique(blocks)
     )
-
-
-def without_rule(graph: FactorGraph, rule: int) -> FactorGraph:
-    """The graph without the soft ground factors of a rule."""
-    kept = (part for part in graph.factors if part.rule != rule or part.is_hard)
-    return replace(graph, factors=tuple(kept))
 
 
 def _without_rules(

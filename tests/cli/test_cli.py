@@ -180,6 +180,27 @@ def test_runs_say_how_good_marginals_are(cli, skimming_run, tmp_path):
     assert "this marginal is exact" in cli("explain", skimming_run, atom).out
 
 
+def test_audit(cli, skimming_run, tmp_path):
+    shown = cli("audit", skimming_run)
+    assert shown.code == ("warning[" in shown.err)
+    for word in ("asked marginals", "components are exact", "skimmed", "greatest change"):
+        assert word in shown.out
+    found = cli("audit", skimming_run, "--json")
+    assert found.code == shown.code
+    assert {row["rule"] for row in found.json["rules"]} >= {"skimmed", "betrays"}
+    assert found.json["accuracy"]["checks"] == []
+    run = tmp_path / "run"
+    shutil.copytree(skimming_run, run)
+    change(run, 'engine = "auto"', 'engine = "mean_field"', "project.toml")
+    write_world(tmp_path / "data", seed=9)
+    off = cli("audit", run, "--data", tmp_path / "data", "--components", "2")
+    assert off.code == 1
+    assert "KR760" in off.err
+    assert "error of a marginal against exact inference" in off.out
+    assert "R-hat" in off.out
+    assert cli("audit", tmp_path).code == 2
+
+
 def test_export_and_infer_a_network(cli, smokers, skimming_project, skimming_run):
     net = smokers / "net.uai"
     done = cli("export", smokers / "s.kr", smokers / "s.facts", "-o", net, "--json")
