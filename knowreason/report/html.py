@@ -112,13 +112,13 @@ def _asked(findings: ReportParts) -> str:
     lines = [f"<p class='question'>{question}</p>"] if question else []
     lines.append(f"<p>Asked: {candidates}. {len(program.rules)} rules; models: {models}.</p>")
     lines += [f"<p class='headline'>{escape(headline(e))}</p>" for e in findings.evaluations]
-    notes = [
-        f"{name}: {quality.finding.message}"
-        for name in counts
-        if (quality := findings.beliefs.quality(name)).finding is not None
+    unsure = [(name, findings.beliefs.quality(name).finding) for name in counts]
+    lines += [
+        f"<p><b>{escape(f'{name}: {finding.message}')}</b></p>"
+        for name, finding in unsure
+        if finding is not None
     ]
-    notes += findings.beliefs.notes
-    lines += [f"<p class='note'>{escape(note)}</p>" for note in notes]
+    lines += [f"<p class='note'>{escape(note)}</p>" for note in findings.beliefs.notes]
     return _section("What was asked", "".join(lines))
 
 
@@ -206,7 +206,7 @@ def _accuracy(beliefs: Beliefs) -> str:
     ]
     text = (
         "<p>Exact: the rules and weights leave no other number. Confirmed: a second way of "
-        "computing them agrees. Unconfirmed: an opinion that nothing has checked.</p>"
+        "computing them agrees. Unconfirmed: nothing has checked them, or it does not agree.</p>"
     )
     table = _table(head, rows) if rows else ""
     title = "How exactly the probabilities were computed"
