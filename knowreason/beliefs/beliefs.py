@@ -19,6 +19,12 @@ from knowreason.factors import OPEN, AtomSpan
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding
 from knowreason.inference.posterior import Posterior
+from knowreason.inference.quality_summary import (
+    QualitySummary,
+    posterior_lines,
+    quality_names,
+    quality_summary,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,16 +102,13 @@ class Beliefs:
 
     @property
     def info(self) -> str:
-        """Engines used, components, convergence; a few lines of text."""
-        lines = [
-            f"{report.engine}: {report.atoms:,} atoms in {report.components:,} components, "
-            f"{report.converged:,} converged"
-            + (f", {report.sweeps} sweeps" if report.sweeps else "")
-            + f", {report.seconds:.2f} s"
-            for report in self.posterior.reports
-        ]
-        notes = [note for report in self.posterior.reports for note in report.notes]
-        return "\n".join([*lines, *notes, *self.notes, *self.diagnosis])
+        """Engines used, components, how good their marginals are, log Z; a few lines of text."""
+        return "\n".join([*posterior_lines(self.posterior), *self.notes, *self.diagnosis])
+
+    def quality(self, predicate: str) -> QualitySummary:
+        """How good the marginals of the asked atoms of a predicate are."""
+        quality = self.posterior.qualities.numpy()[self.asked(predicate)]
+        return quality_summary(quality, self.posterior.reports)
 
     @cached_property
     def explainer(self) -> Explainer:
@@ -128,7 +131,7 @@ class Beliefs:
     def marginals(
         self, predicate: str, *, everything: bool = False, models: bool = False
     ) -> MarginalTable:
-        """Marginals of a predicate's atoms.
+        """Marginals of a predicate's atoms; where not all are exact, ``quality`` says which.
 
         Args:
             predicate: a query or latent predicate.
@@ -151,6 +154,9 @@ class Beliefs:
                 for output in self.outputs
                 if output.predicate == predicate
             }
+        quality = quality_names(self.posterior, atoms)
+        if quality is not None:
+            columns["quality"] = pa.array(quality)
         if self.posterior.spread is not None:
             columns["spread"] = pa.array(self.posterior.spread.numpy()[atoms])
         if self.interval is not None:

@@ -1,4 +1,4 @@
-"""The command line: one file a verb in ``verbs/``, and ``screen.py`` for what is common to them."""
+"""The command line: a file a verb in ``run_verbs`` and ``verbs``, what is common in ``screen``."""
 
 from __future__ import annotations
 

@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
+from knowreason.cli.run_verbs import audit_verb as audit
+from knowreason.cli.run_verbs import eval_verb as eval
+from knowreason.cli.run_verbs import explain_verb as explain
+from knowreason.cli.run_verbs import predict_verb as predict
+from knowreason.cli.run_verbs import train_verb as train
 from knowreason.cli.screen import Screen, set_screen, show_error, warnings_as_findings
 from knowreason.cli.verbs import check_verb as check
 from knowreason.cli.verbs import compile_verb as compile
-from knowreason.cli.verbs import eval_verb as eval
 from knowreason.cli.verbs import explain_code_verb as explain_code
-from knowreason.cli.verbs import explain_verb as explain
 from knowreason.cli.verbs import export_verb, schema_verb
 from knowreason.cli.verbs import fmt_verb as fmt
 from knowreason.cli.verbs import infer_verb as infer
 from knowreason.cli.verbs import models_verb as models
 from knowreason.cli.verbs import new_verb as new
 from knowreason.cli.verbs import plan_verb as plan
-from knowreason.cli.verbs import predict_verb as predict
-from knowreason.cli.verbs import train_verb as train
 from knowreason.errors import KnowreasonError, ProjectError
 from knowreason.version import __version__
 
@@ -44,6 +45,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("eval")(eval.evaluate)
+app.command("audit")(audit.audit)
 app.command("models")(models.models)
 app.command("explain-code")(explain_code.explain_code)
 app.command("export")(export_verb.export)

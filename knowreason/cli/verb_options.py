@@ -1,13 +1,17 @@
-"""Options that several verbs take: ``--set a.b=c``, ``--project``."""
+"""Options that several verbs take: ``--set a.b=c``, ``--project``, ``--strict``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from knowreason.errors import ProjectError
+
+if TYPE_CHECKING:
+    from knowreason.inference.quality_summary import QualitySummary
 
 SetOption = Annotated[
     list[str] | None,
@@ -18,6 +22,23 @@ ProjectOption = Annotated[
     Path | None,
     typer.Option("--project", help="Project whose plugins are loaded; for a run that needs them."),
 ]
+
+
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Exit 1 where asked marginals are neither exact nor confirmed."),
+]
+
+
+def require_confirmed(qualities: Iterable[QualitySummary]) -> None:
+    """Exit with 1 where some marginals are unconfirmed, each said as a finding (KR708)."""
+    from knowreason.cli.screen import show_findings
+
+    findings = [quality.finding for quality in qualities]
+    found = [finding for finding in findings if finding is not None]
+    if found:
+        show_findings(found)
+        raise typer.Exit(1)
 
 
 def settings_of(written: list[str] | None) -> dict[str, str]:

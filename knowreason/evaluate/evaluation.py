@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from knowreason.audit.rule_effects import without_rule
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.id_tables import VALUE, id_columns
@@ -17,6 +18,7 @@ from knowreason.evaluate.baselines import baseline_scores
 from knowreason.evaluate.stability import Stability, stability
 from knowreason.factors import FactorGraph
 from knowreason.inference import infer
+from knowreason.inference.quality_summary import QualitySummary, quality_summary
 from knowreason.metrics.metrics import (
     DEFAULT_METRICS,
     CalibrationCurve,
@@ -53,6 +55,7 @@ class Evaluation:
         curve: calibration of the reasoner.
         notes: what the reader must know.
         stability: how conclusions move when a rule is left out or weights are resampled.
+        quality: how good the marginals of ``atoms`` are.
 
     Example:
         >>> from knowreason.testing import example_data
@@ -77,6 +80,7 @@ class Evaluation:
     slices: tuple[Mapping[str, float], ...] = ()
     notes: tuple[str, ...] = field(default=())
     stability: tuple[Stability, ...] = ()
+    quality: QualitySummary = field(default_factory=QualitySummary)
 
 
 def evaluate_reasoner(
@@ -146,6 +150,7 @@ def evaluate_reasoner(
         slice_table(truth, scores[REASONER], blocks, metrics),
         (*notes, *_pooled_note(truth, blocks)),
         stability(scores[REASONER], without, interval),
+        quality_summary(beliefs.posterior.qualities.numpy()[atoms], beliefs.posterior.reports),
     )
 
 
@@ -191,12 +196,6 @@ def slice_table(
         }
         for which in np.unique(blocks)
     )
-
-
-def without_rule(graph: FactorGraph, rule: int) -> FactorGraph:
-    """The graph without the soft ground factors of a rule."""
-    kept = (part for part in graph.factors if part.rule != rule or part.is_hard)
-    return replace(graph, factors=tuple(kept))
 
 
 def _without_rules(

@@ -24,6 +24,7 @@ from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, GroundRule
 from knowreason.grounding.relational.database import Relations
 from knowreason.inference.posterior import Posterior
+from knowreason.inference.quality_summary import atom_quality_text
 from knowreason.logic import Constant, Formula
 from knowreason.logic.canonical_text import formula_text
 from knowreason.logic.traversal import substitute
@@ -53,6 +54,7 @@ class Explainer:
     ) -> None:
         self.grounding = grounding
         self.outputs = tuple(outputs)
+        self.posterior = posterior
         self.log_odds: NDArray[np.float64] = posterior.log_odds.numpy()
 
     @cached_property
@@ -107,6 +109,7 @@ class Explainer:
             self._obstacles(atom, groundings, obstacles) if total < 0 else (),
             changed[0] if changed else (),
             notes,
+            atom_quality_text(self.posterior, atom),
         )
 
     def _obstacles(

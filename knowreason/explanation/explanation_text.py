@@ -94,7 +94,7 @@ class Change:
 class Explanation:
     """Why an atom has the marginal it has, why not another, what would change it.
 
-    ``shares`` add up to ``log_odds``.
+    ``shares`` add up to ``log_odds``; ``quality`` says how good that is.
 
     Example:
         >>> why = Explanation('Smokes("anna")', 0.73, 1.0, (Share("rule", "often", 1.0),))
@@ -110,6 +110,7 @@ class Explanation:
     why_not: tuple[Obstacle, ...] = ()
     what_if: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
+    quality: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -130,6 +131,7 @@ def explanation_lines(explanation: Explanation) -> list[str]:
     lines = [
         f"{explanation.atom}: probability {percent(explanation.probability)} "
         f"(log-odds {explanation.log_odds:+.2f})",
+        *([explanation.quality] if explanation.quality else []),
         "",
         "why (parts of the log-odds; they add up)",
     ]

@@ -101,11 +101,17 @@ class Posterior:
         return all(report.converged == report.components for report in self.reports)
 
     @property
+    def qualities(self) -> Tensor:
+        """``int8[n]``: ``quality``; where an engine says nothing only decided atoms are exact."""
+        if self.quality is not None:
+            return self.quality
+        decided = self.log_odds.abs() >= 700.0
+        return torch.where(decided, 0, QUALITIES.index("unconfirmed")).to(torch.int8)
+
+    @property
     def unconfirmed(self) -> Tensor:
         """``bool[n]``: atoms whose marginals nothing has confirmed."""
-        if self.quality is None:
-            return self.log_odds.abs() < 700.0
-        return self.quality == QUALITIES.index("unconfirmed")
+        return self.qualities == QUALITIES.index("unconfirmed")
 
 
 def quality_of_open(component: Tensor, quality: Quality) -> Tensor:

@@ -36,6 +36,12 @@ class UaiNetwork:
     sizes: NDArray[np.int64]
     observed: dict[int, int]
 
+    def qualities(self, posterior: Posterior) -> NDArray[np.int8]:
+        """``int8[v]``: index into :data:`QUALITIES` of the worst state of each variable."""
+        first = _first_atoms(self.sizes)[:-1]
+        worst: NDArray[np.int8] = np.maximum.reduceat(posterior.qualities.numpy(), first)
+        return worst
+
     def marginals(self, posterior: Posterior) -> list[NDArray[np.float64]]:
         """By variable, ``float64[states]``: the probability of each state."""
         probability = expit(posterior.log_odds.to(torch.float64).numpy())

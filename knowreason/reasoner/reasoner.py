@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.exceptions import NotFittedError
 
+from knowreason.audit import Audit, audit_beliefs, refused
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.splits.attribute_groups import group_codes
-from knowreason.errors import ProjectError
+from knowreason.errors import GroundingError, InferenceError, ProjectError
 from knowreason.explanation import Explanation
 from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN
@@ -346,6 +348,39 @@ class Reasoner(BaseEstimator):
         from knowreason.beliefs.reasons import explain_atom
 
         return explain_atom(beliefs, atom, **options)
+
+    def audit(
+        self,
+        data: Dataset,
+        *,
+        components: int = 8,
+        atoms: int = 20_000,
+        progress: Progress | None = None,
+    ) -> Audit:
+        """What to look at before trusting beliefs about ``data``: engine, rules, weights.
+
+        Args:
+            data: today's data; its visible labels are known truths.
+            components: most components that are compared with exact inference or sampling.
+            atoms: in components where each rule is left out.
+            progress: called as ``progress(done, total, message)``.
+
+        Raises:
+            NotFittedError: before :meth:`fit`.
+        """
+        try:
+            beliefs = self.infer(data)
+        except (GroundingError, InferenceError) as error:
+            return refused(error, self.program)
+        return audit_beliefs(
+            beliefs,
+            self.weights_,
+            partial(infer, engine=self.engine, **self._options()),
+            components=components,
+            atoms=atoms,
+            seed=self.seed,
+            progress=progress,
+        )
 
     def _ground(
         self,

@@ -14,6 +14,7 @@ from knowreason.beliefs.reasons import explain_index
 from knowreason.evaluate.evaluation import REASONER, Evaluation
 from knowreason.explanation import Explanation
 from knowreason.explanation.explanation_text import percent
+from knowreason.inference.quality_summary import EXACTLY, quality_text
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import rule_text
 from knowreason.metrics.metrics import Estimate, metric
@@ -48,6 +49,7 @@ def report_html(findings: ReportParts) -> str:
     parts = [_asked(findings)]
     for evaluation in findings.evaluations:
         parts += [_how_good(evaluation), _pictures(evaluation), _stable(evaluation)]
+    parts.append(_accuracy(findings.beliefs))
     parts += [_weights(findings), _strongest(findings), _rules(findings), _how_made(findings)]
     title = findings.project.name.replace("_", " ")
     return PAGE.format(title=escape(title), style=STYLE, body="\n".join(parts))
@@ -110,6 +112,12 @@ def _asked(findings: ReportParts) -> str:
     lines = [f"<p class='question'>{question}</p>"] if question else []
     lines.append(f"<p>Asked: {candidates}. {len(program.rules)} rules; models: {models}.</p>")
     lines += [f"<p class='headline'>{escape(headline(e))}</p>" for e in findings.evaluations]
+    unsure = [(name, findings.beliefs.quality(name).finding) for name in counts]
+    lines += [
+        f"<p><b>{escape(f'{name}: {finding.message}')}</b></p>"
+        for name, finding in unsure
+        if finding is not None
+    ]
     lines += [f"<p class='note'>{escape(note)}</p>" for note in findings.beliefs.notes]
     return _section("What was asked", "".join(lines))
 
@@ -179,6 +187,32 @@ def _stable(evaluation: Evaluation) -> str:
     return _section(f"How stable: {evaluation.predicate}", text + _table(head, rows))
 
 
+def _accuracy(beliefs: Beliefs) -> str:
+    """What computed the probabilities, and how well they are known to be right."""
+    spans = beliefs.grounding.atoms.spans
+    lines = [f"<li>{escape(f'{name}: {beliefs.quality(name)}')}</li>" for name in spans]
+    head = ["engine", "atoms", "components", "its probabilities are"]
+    rows = [
+        (
+            [
+                report.engine,
+                f"{report.atoms:,}",
+                f"{report.components:,}",
+                quality_text(report.quality, report.error, report.checked),
+            ],
+            False,
+        )
+        for report in beliefs.posterior.reports
+    ]
+    text = (
+        "<p>Exact: the rules and weights leave no other number. Confirmed: a second way of "
+        "computing them agrees. Unconfirmed: nothing has checked them, or it does not agree.</p>"
+    )
+    table = _table(head, rows) if rows else ""
+    title = "How exactly the probabilities were computed"
+    return _section(title, f"{text}<ul>{''.join(lines)}</ul>{table}")
+
+
 def _weights(findings: ReportParts) -> str:
     program, weights = findings.reasoner.program, list(findings.reasoner.weights_)
     rows = [
@@ -231,6 +265,8 @@ def _conclusion(explanation: Explanation) -> str:
     body = f"<table class='shares'>{bars}</table>"
     body += f"<p>Groundings that matter most:</p><ul>{reasons}</ul>" if reasons else ""
     body += f"<p>It would turn around:</p><ul>{changes}</ul>" if changes else ""
+    if explanation.quality and explanation.quality != EXACTLY:
+        body = f"<p class='note'>{escape(explanation.quality)}</p>{body}"
     summary = f"{escape(explanation.atom)}: {percent(explanation.probability)}"
     return f"<details><summary>{summary}</summary>{body}</details>"
 

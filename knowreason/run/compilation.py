@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from knowreason.factors.components.connected import components
 from knowreason.grounding import Grounding, ground
 from knowreason.grounding.grounding_store import save
+from knowreason.inference.exact.exact import prepare
 from knowreason.project.manifests import refuse_existing, run_folder, write_manifest
 from knowreason.project.project_file import paths_of
 from knowreason.project.schema import Project
@@ -18,11 +18,19 @@ from knowreason.run.run_training import load_parts
 
 @dataclass(frozen=True, slots=True)
 class ComponentSizes:
-    """Connected components of about one size (``size`` is a range of atoms, as text)."""
+    """Connected components of about one size.
+
+    Attributes:
+        size: range of atoms, as text.
+        components, atoms: how many.
+        exact: components that exact inference can serve; beliefs about the others will be
+            confirmed by a second opinion, or not.
+    """
 
     size: str
     components: int
     atoms: int
+    exact: int
 
 
 @dataclass(frozen=True)
@@ -61,15 +69,19 @@ def compile_project(project: Project, target: Path | None, *, force: bool = Fals
 
 def component_sizes(grounding: Grounding) -> tuple[ComponentSizes, ...]:
     """Components by powers of ten of their size."""
-    label, _ = components(grounding.graph)
-    sizes = np.bincount(label[label >= 0])
-    sizes = sizes[sizes > 0]
+    prepared = prepare(grounding.graph)
+    label = prepared.component.numpy()
+    count = prepared.component_count
+    sizes = np.bincount(label[label >= 0], minlength=count)
+    exact = np.zeros(count, dtype=bool)
+    exact[label[prepared.tractable.numpy() & (label >= 0)]] = True
     power = np.ceil(np.log10(sizes)).astype(np.int64)
     return tuple(
         ComponentSizes(
             "1" if p == 0 else f"{10 ** (p - 1) + 1:,} to {10**p:,}",
             int((power == p).sum()),
             int(sizes[power == p].sum()),
+            int(exact[power == p].sum()),
         )
         for p in np.unique(power).tolist()
     )

@@ -126,6 +126,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, object]:
         },
         "notes": list(evaluation.notes),
         "stability": [asdict(row) for row in evaluation.stability],
+        "quality": asdict(evaluation.quality),
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from knowreason.errors import ProjectError
+from knowreason.inference.quality_summary import QualitySummary
 from knowreason.lang import loads
 from knowreason.logic import Program
 from knowreason.project.manifests import MANIFEST
@@ -25,6 +26,12 @@ PARTS = (MANIFEST, "program.kr", "project.toml", "weights.json", "weights.safete
 class Run:
     """A finished run: its folder, its project and a fitted reasoner.
 
+    Attributes:
+        folder, project, reasoner: themselves.
+        manifest: versions, times, hashes.
+        quality: how good the marginals of the test part are, by predicate, where ``train``
+            has just computed them.
+
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> from knowreason.testing import example_data
@@ -39,6 +46,7 @@ class Run:
     project: Project
     reasoner: Reasoner
     manifest: Mapping[str, object]
+    quality: Mapping[str, QualitySummary] = field(default_factory=dict)
 
 
 def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:

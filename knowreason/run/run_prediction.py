@@ -10,24 +10,28 @@ from typing import Literal
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from knowreason.audit import Audit
 from knowreason.beliefs.beliefs import Beliefs
+from knowreason.data import Dataset
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
+from knowreason.inference.quality_summary import QualitySummary
 from knowreason.progress import Progress
 from knowreason.project.manifests import holds, not_replaced
 from knowreason.project.partition import parts_of
 from knowreason.project.project_file import paths_of
 from knowreason.project.project_tables import load_data, moved_tables
 from knowreason.reasoner.reasoner import only_query
-from knowreason.run.run_folder import load_run_on_tables, stored_project
+from knowreason.run.run_folder import Run, load_run_on_tables, stored_project
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Marginals (or true atoms) of one predicate, most probable first."""
+    """Marginals (or true atoms) of one predicate, most probable first, and how good they are."""
 
     table: pa.Table
     notes: tuple[str, ...]
+    quality: QualitySummary
 
 
 def check_output(
@@ -108,10 +112,12 @@ def predict_run(
         progress=progress,
     )
     name = predicate or only_query(beliefs.grounding.program)
+    quality = beliefs.quality(name)
     if most_probable:
-        return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,))
+        return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,), quality)
     table: pa.Table = beliefs.marginals(name, models=True).to_arrow()
-    return Predictions(table.sort_by([("log_odds", "descending")]), (beliefs.info,))
+    notes = (beliefs.info, f"{name}: {quality}")
+    return Predictions(table.sort_by([("log_odds", "descending")]), notes, quality)
 
 
 def beliefs_of_run(
@@ -125,12 +131,40 @@ def beliefs_of_run(
 ) -> Beliefs:
     """Beliefs of a run about its test part, or about tables in ``directory``."""
     run = load_run_on_tables(folder, project)
-    program = run.reasoner.program
     if progress:
         progress(0, 2, "reading")
-    data = load_data(run.project, program, directory)
-    if directory is None:
-        data = parts_of(run.project, program, data).test or data
+    data = data_of_run(run, directory)
     if progress:
         progress(1, 2, "reasoning")
     return run.reasoner.infer(data, engine=engine, adapt=adapt)
+
+
+def data_of_run(run: Run, directory: Path | None = None) -> Dataset:
+    """The test part of a run's own data (all of it without one), or tables in ``directory``."""
+    program = run.reasoner.program
+    data = load_data(run.project, program, directory)
+    if directory is None:
+        data = parts_of(run.project, program, data).test or data
+    return data
+
+
+def audit_run(
+    folder: Path,
+    directory: Path | None = None,
+    *,
+    components: int = 8,
+    project: Path | None = None,
+    progress: Progress | None = None,
+) -> Audit:
+    """The audit of a run on its test part, or on tables in ``directory``.
+
+    Args:
+        folder: run folder.
+        directory: as :func:`predict_run` has it.
+        components: most components that are compared with exact inference or sampling.
+        project: as :func:`load_run` has it.
+        progress: called as ``progress(done, total, message)``.
+    """
+    run = load_run_on_tables(folder, project)
+    data = data_of_run(run, directory)
+    return run.reasoner.audit(data, components=components, progress=progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -81,8 +82,10 @@ def train(
     with run_folder(target, replace=force, keep=keep, partial=partial) as folder:
         _start_state(folder, fingerprint, resume)
         reasoner.fit(parts.train, checkpoints=folder / "models", progress=progress)
+        quality = {}
         if parts.test is not None:
-            _write_results(project, reasoner, parts, folder, progress)
+            beliefs = _write_results(project, reasoner, parts, folder, progress)
+            quality = {name: beliefs.quality(name) for name in beliefs.grounding.atoms.spans}
         write_learned(
             reasoner.learned(),
             program,
@@ -95,7 +98,7 @@ def train(
         (folder / STATE).unlink()
     run = load_run(target)
     run.reasoner.grounding_ = reasoner.grounding_
-    return run
+    return replace(run, quality=quality)
 
 
 def _check_names(project: Project) -> None:
@@ -108,7 +111,7 @@ def _check_names(project: Project) -> None:
 
 def _write_results(
     project: Project, reasoner: Reasoner, parts: Parts, folder: Path, progress: Progress | None
-) -> None:
+) -> Beliefs:
     assert parts.test is not None
     if progress:
         progress(0, 3, "reasoning about the test part")
@@ -127,6 +130,7 @@ def _write_results(
         (pictures / name).write_text(svg, encoding="utf-8")
     page = report_html(ReportParts(project, reasoner, beliefs, evaluations))
     (folder / "report.html").write_text(page, encoding="utf-8")
+    return beliefs
 
 
 def write_marginals(beliefs: Beliefs, folder: Path) -> None:

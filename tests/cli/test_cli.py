@@ -126,6 +126,81 @@ def test_infer(cli, smokers):
     assert quiet.out == shown.out
 
 
+def test_infer_says_how_good_marginals_are(cli, smokers):
+    files = (smokers / "s.kr", smokers / "s.facts")
+    sure = cli("infer", *files, "--strict")
+    assert sure.code == 0
+    assert "quality" not in sure.out
+    assert "1 atom in 1 component, exact" in sure.err
+    assert "(exact)" in sure.err
+    unsure = cli("infer", *files, "--engine", "bp")
+    assert unsure.code == 0
+    assert "unconfirmed" in unsure.out
+    strict = cli("infer", *files, "--engine", "bp", "--strict", "--json")
+    assert strict.code == 1
+    assert [row["quality"] for row in strict.json] == ["unconfirmed"]
+    assert "error[KR708]: 1 of 1 asked marginals is unconfirmed" in strict.err
+    assert "converged" not in unsure.err + sure.err
+
+
+def test_infer_says_how_good_marginals_of_a_network_are(cli, tmp_path):
+    net, seen = tmp_path / "n.uai", tmp_path / "n.evid"
+    net.write_text("MARKOV\n2\n2 3\n1\n2 0 1\n6\n 1 2 3 4 5 6\n")
+    seen.write_text("1 0 1")
+    sure = cli("infer", net, "--strict")
+    assert (sure.code, "quality" in sure.out) == (0, False)
+    assert "log Z 3.0445 (exact)" in sure.err  # log 21
+    strict = cli("infer", net, "--engine", "bp", "--evidence", seen, "--strict", "--json")
+    assert strict.code == 1
+    assert [row["quality"] for row in strict.json] == ["exact", "unconfirmed"]
+    assert "log Z 2.7081 (estimate)" in strict.err  # log 15
+    assert "1 of 1 asked marginals is unconfirmed" in strict.err
+    shown = cli("infer", net, "--engine", "bp", "--evidence", seen)
+    assert shown.out.count("unconfirmed") == 3
+
+
+def test_runs_say_how_good_marginals_are(cli, skimming_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(skimming_run, run)
+    for verb in ("predict", "eval"):
+        assert cli(verb, run, "--strict", "--json").code == 0
+    change(run, 'engine = "auto"', 'engine = "bp"', "project.toml")
+    shown = cli("predict", run, "--top", "1", "--json")
+    assert (shown.code, shown.json[0]["quality"]) == (0, "unconfirmed")
+    strict = cli("predict", run, "--strict", "-o", tmp_path / "o.parquet")
+    assert strict.code == 1
+    assert "error[KR708]" in strict.err
+    assert set(pq.read_table(tmp_path / "o.parquet")["quality"].to_pylist()) == {"unconfirmed"}
+    measured = cli("eval", run, "--strict", "--json")
+    assert measured.code == 1
+    assert measured.json[0]["quality"]["unconfirmed"] == measured.json[0]["atoms"]
+    assert "error[KR708]" in measured.err
+    atom = f'Fraud("{shown.json[0]["payment"]}")'
+    assert cli("explain", run, atom).out.splitlines()[1].startswith("this marginal is unconfirmed")
+    assert "this marginal is exact" in cli("explain", skimming_run, atom).out
+
+
+def test_audit(cli, skimming_run, tmp_path):
+    shown = cli("audit", skimming_run)
+    assert shown.code == ("warning[" in shown.err)
+    for word in ("asked marginals", "components are exact", "skimmed", "greatest change"):
+        assert word in shown.out
+    found = cli("audit", skimming_run, "--json")
+    assert found.code == shown.code
+    assert {row["rule"] for row in found.json["rules"]} >= {"skimmed", "betrays"}
+    assert found.json["accuracy"]["checks"] == []
+    run = tmp_path / "run"
+    shutil.copytree(skimming_run, run)
+    change(run, 'engine = "auto"', 'engine = "mean_field"', "project.toml")
+    write_world(tmp_path / "data", seed=9)
+    off = cli("audit", run, "--data", tmp_path / "data", "--components", "2")
+    assert off.code == 1
+    assert "KR760" in off.err
+    assert "error of a marginal against exact inference" in off.out
+    assert "R-hat" in off.out
+    assert cli("audit", tmp_path).code == 2
+
+
 def test_export_and_infer_a_network(cli, smokers, skimming_project, skimming_run):
     net = smokers / "net.uai"
     done = cli("export", smokers / "s.kr", smokers / "s.facts", "-o", net, "--json")
@@ -193,6 +268,8 @@ def test_plan_and_compile(cli, skimming_project, tmp_path):
     assert (tmp_path / "graph" / "grounding").exists()
     assert cli("compile", skimming_project, "-o", tmp_path / "graph").code == 2
     assert "components" in cli("compile", skimming_project).out
+    for row in done.json["components"]:
+        assert row["exact"] == row["components"]
 
 
 def test_train_writes_a_run(cli, skimming_project, tmp_path):
@@ -201,6 +278,8 @@ def test_train_writes_a_run(cli, skimming_project, tmp_path):
     weights = {weight["name"]: weight for weight in done.json["weights"]}
     assert weights["betrays"]["value"] == pytest.approx(5.0)
     assert "run folder" in done.err
+    assert done.json["quality"]["Fraud"]["unconfirmed"] == 0
+    assert "marginals of Fraud in the test part: " in done.err
     assert "Traceback" not in done.err
     again = cli("train", skimming_project, "-o", tmp_path / "run")
     assert again.code == 2

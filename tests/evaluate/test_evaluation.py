@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 
 import knowreason as kr
+from knowreason.audit.rule_effects import without_rule
 from knowreason.evaluate.baselines import neighbour_means
-from knowreason.evaluate.evaluation import evaluate_reasoner, without_rule
+from knowreason.evaluate.evaluation import evaluate_reasoner
 from knowreason.factors.arrays import array
 from knowreason.inference import infer
 from knowreason.metrics.metrics import average_precision

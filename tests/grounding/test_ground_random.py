@@ -1,14 +1,18 @@
 """Grounding is substitution: random programs scored both ways."""
 
 import os
+from copy import copy
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
-from knowreason.errors import GroundingError
+from knowreason.errors import GroundingError, InferenceError
+from knowreason.factors import OPEN
 from knowreason.factors.energy import log_score
 from knowreason.grounding import ground
+from knowreason.inference import infer
 from tests.grounding.programs import naive_of, random_data, random_program, random_worlds
 
 WORLDS = 8
@@ -78,3 +82,35 @@ def test_grounding_equals_substitution(missing, quantifiers):
     ]
     assert results.count("compared") > PROGRAMS // 6
     assert set(results) <= {"compared", "KR644", "KR646"}  # contradictions, too many parts
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_log_z_of_evidence_sums_over_the_states_of_an_atom(seed):
+    """Groundings that evidence decides, satisfied ones and duplicates count at grounding."""
+    program = random_program(seed, missing=False)
+    data = random_data(program, seed)
+    whole, grounding = _log_z(program, data)
+    for name in ("S", "G") if grounding else ():
+        span, given = grounding.atoms.spans[name], data.evidence[name]
+        known = grounding.graph.evidence.numpy()[span.start : span.stop] != OPEN
+        if known.all():
+            continue
+        row = span.arguments[~known][0].tolist()
+        states = []
+        for state in (0, 1):
+            new = dict(zip(given.column_names, [[value] for value in (*row, state)], strict=True))
+            more = copy(data)
+            added = pa.table(new, schema=given.schema)
+            more.evidence = {**data.evidence, name: pa.concat_tables([given, added])}
+            states.append(_log_z(program, more)[0])
+        assert np.logaddexp(*states) == pytest.approx(whole, abs=1e-4), program.rules
+
+
+def _log_z(program, data):
+    """`log Z` at drawn weights and the grounding; minus infinity where no world is possible."""
+    try:
+        grounding = ground(program, data, threads=1)
+        theta = torch.from_numpy(np.random.default_rng(0).normal(size=len(grounding.parameters)))
+        return infer(grounding.graph.with_theta(theta), "exact").log_z, grounding
+    except (GroundingError, InferenceError):
+        return -np.inf, None

@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import nan
 
 from knowreason import lang
-from knowreason.cli.verbs.train_verb import _error
+from knowreason.cli.run_verbs.train_verb import _error
 from knowreason.learning import EstimatorReport
 from knowreason.reasoner.rule_weights import RuleWeight, RuleWeights
 from knowreason.report.html import weight_words

@@ -194,6 +194,7 @@ def test_the_report_is_one_file_that_needs_no_network(skimming_run):
         "What was asked",
         "How good, with and without rules: Fraud",
         "In pictures",
+        "How exactly the probabilities were computed",
         "What the rules weigh",
         "The strongest conclusions, and why",
         "The rules",
@@ -202,6 +203,20 @@ def test_the_report_is_one_file_that_needs_no_network(skimming_run):
         assert part in said
     assert text.count("<details>") == 10
     assert "<svg" in text
+
+
+def test_the_report_says_how_good_its_probabilities_are(skimming_run):
+    run = load_run(skimming_run)
+    parts = load_parts(run.project)
+    assert "unconfirmed: there" not in (skimming_run / "report.html").read_text()
+    beliefs = run.reasoner.infer(parts.test, engine="bp")
+    evaluations = evaluate_parts(run.reasoner, run.project, parts.train, beliefs)
+    text = report_html(ReportParts(run.project, run.reasoner, beliefs, evaluations))
+    asked = len(beliefs.asked("Fraud"))
+    said = f"Fraud: {asked:,} of {asked:,} asked marginals are unconfirmed"
+    assert text.index(said) < text.index("How good, with and without rules")
+    assert text.count("this marginal is unconfirmed") == 10
+    assert "converged" not in text
 
 
 def test_the_report_escapes_names(skimming_run, tmp_path):

@@ -1,1 +1,1 @@
-"""The verbs of the command line, one file each."""
+"""The other verbs of the command line, one file each."""

@@ -18,7 +18,7 @@ def compile(
     force: Annotated[bool, typer.Option(help="Replace what is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
-    """Ground the training part; report per rule and per component."""
+    """Ground the training part; report per rule and per component, and how inference will do."""
     from knowreason.project.project_file import load_project
     from knowreason.run.compilation import compile_project
 
@@ -35,7 +35,7 @@ def compile(
         for r in reports
     ]
     write_table([*columns, "estimated"], rows)
-    columns = ["atoms in a component", "components", "atoms"]
-    write_table(columns, [(c.size, c.components, c.atoms) for c in compiled.components])
+    columns = ["atoms in a component", "components", "atoms", "exact inference serves"]
+    write_table(columns, [(c.size, c.components, c.atoms, c.exact) for c in compiled.components])
     if output is not None:
         say(f"stored: {output}")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from knowreason.cli.screen import say, show_warnings, write_json, write_table
+from knowreason.cli.verb_options import StrictOption, require_confirmed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from knowreason.inference.quality_summary import QualitySummary
 
 
 def infer(
@@ -26,9 +34,13 @@ def infer(
     exact_seconds: Annotated[
         float, typer.Option(help="Time of exact inference, counted beforehand.")
     ] = 60.0,
+    strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Marginals of every asked atom or variable; no project and no tables needed."""
+    """Marginals of every asked atom or variable; no project and no tables needed.
+
+    How good they are is said after them, and in a column where not all are exact.
+    """
     from knowreason.errors import ProjectError
     from knowreason.inference.engine_protocol import BUDGETED
 
@@ -40,46 +52,80 @@ def infer(
     if program.suffix == ".uai":
         if facts is not None:
             raise ProjectError("a .uai network takes --evidence, no facts file", code="KR929")
-        _infer_network(program, evidence, options, json)
+        quality = _infer_network(program, evidence, options, json)
+        require_confirmed([quality] if strict else [])
         return
     if facts is None or evidence is not None:
         raise ProjectError("a rule file takes a facts file, no --evidence", code="KR929")
-    _infer_atoms(program, facts, options, json)
+    quality = _infer_atoms(program, facts, options, json)
+    require_confirmed([quality] if strict else [])
 
 
-def _infer_atoms(program: Path, facts: Path, options: dict[str, Any], json: bool) -> None:
+def _infer_atoms(
+    program: Path, facts: Path, options: dict[str, Any], json: bool
+) -> QualitySummary:
+    import numpy as np
+
     from knowreason.beliefs.beliefs import Beliefs
     from knowreason.explanation.contradictions import contradictions_named
     from knowreason.inference import infer as infer_marginals
+    from knowreason.inference.quality_summary import quality_names, quality_summary
     from knowreason.run.ground_files import ground_files
 
     grounding = ground_files(program, facts)
     show_warnings(grounding.warnings)
     with contradictions_named(grounding):
         beliefs = Beliefs(infer_marginals(grounding.graph, **options), grounding)
-    rows = [
-        (grounding.atom_name(int(atom)), float(probability))
-        for predicate in grounding.program.open_predicates
-        for atom, probability in zip(*beliefs.probabilities(predicate.name), strict=True)
-    ]
-    if json:
-        write_json([{"atom": atom, "probability": p} for atom, p in rows])
-    else:
-        write_table(["atom", "probability"], rows)
+    predicates = [predicate.name for predicate in grounding.program.open_predicates]
+    asked = [beliefs.probabilities(predicate) for predicate in predicates]
+    atoms = np.concatenate([np.zeros(0, np.int64), *(atoms for atoms, _ in asked)])
+    columns = {
+        "atom": [grounding.atom_name(atom) for atom in atoms.tolist()],
+        "probability": np.concatenate([np.zeros(0), *(found for _, found in asked)]).tolist(),
+    }
+    _show(columns, quality_names(beliefs.posterior, atoms), json)
     say(beliefs.info)
+    return quality_summary(beliefs.posterior.qualities.numpy()[atoms], beliefs.posterior.reports)
 
 
-def _infer_network(path: Path, evidence: Path | None, options: dict[str, Any], json: bool) -> None:
+def _infer_network(
+    path: Path, evidence: Path | None, options: dict[str, Any], json: bool
+) -> QualitySummary:
+    import numpy as np
+
     from knowreason.inference import infer as infer_marginals
+    from knowreason.inference.posterior import QUALITIES
+    from knowreason.inference.quality_summary import posterior_lines, quality_summary
     from knowreason.inference.uai_networks import read_network
 
     network = read_network(path, evidence)
     posterior = infer_marginals(network.graph, **options)
     marginals = [row.tolist() for row in network.marginals(posterior)]
+    quality = network.qualities(posterior)
+    names = np.array(QUALITIES)[quality] if quality.any() else None
     if json:
-        write_json([{"variable": v, "probabilities": row} for v, row in enumerate(marginals)])
-        return
-    rows = [(v, state, p) for v, row in enumerate(marginals) for state, p in enumerate(row)]
-    write_table(["variable", "state", "probability"], rows)
-    for report in posterior.reports:
-        say(f"{report.engine}: {report.atoms:,} atoms in {report.components:,} components")
+        _show({"variable": range(len(marginals)), "probabilities": marginals}, names, json)
+    else:
+        columns = {
+            "variable": [v for v, row in enumerate(marginals) for _ in row],
+            "state": [state for row in marginals for state in range(len(row))],
+            "probability": [p for row in marginals for p in row],
+        }
+        _show(columns, None if names is None else names[columns["variable"]], json)
+    for line in posterior_lines(posterior):
+        say(line)
+    asked = np.setdiff1d(np.arange(len(quality)), list(network.observed))
+    return quality_summary(quality[asked], posterior.reports)
+
+
+def _show(
+    columns: Mapping[str, Sequence[object]], quality: NDArray[np.str_] | None, json: bool
+) -> None:
+    """The columns, with one of qualities where there is one."""
+    if quality is not None:
+        columns = {**columns, "quality": quality.tolist()}
+    rows = list(zip(*columns.values(), strict=True))
+    if json:
+        write_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        write_table(list(columns), rows)

@@ -45,11 +45,14 @@ def train(
         for w in run.reasoner.weights_
     ]
     if json:
-        write_json({"run": str(target), "weights": list(run.reasoner.weights_)})
+        weights = list(run.reasoner.weights_)
+        write_json({"run": str(target), "weights": weights, "quality": run.quality})
     else:
         write_table(["weight", "prior", "learned", "+-", "what the data said"], rows)
     for line in (*fit.estimators, *fit.notes, *_model_reports(run)):
         say(str(line))
+    for predicate, quality in run.quality.items():
+        say(f"marginals of {predicate} in the test part: {quality}")
     if (target / "report.html").is_file():
         say(f"report: {target / 'report.html'}")
     say(f"run folder: {target} ({run.manifest['seconds']:.1f} s)")

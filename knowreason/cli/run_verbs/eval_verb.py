@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowreason.cli.screen import say, write_json, write_table
-from knowreason.cli.verb_options import ProjectOption
+from knowreason.cli.verb_options import ProjectOption, StrictOption, require_confirmed
 
 if TYPE_CHECKING:
     from knowreason.evaluate.evaluation import Evaluation
@@ -21,6 +21,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder with other tables, named as in the project.")
     ] = None,
     project: ProjectOption = None,
+    strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Measure a run: each model, baselines, the reasoner, each rule left out."""
@@ -29,9 +30,10 @@ def evaluate(
     evaluations = evaluate_run(run, data, project=project)
     if json:
         write_json([evaluation_record(evaluation) for evaluation in evaluations])
-        return
-    for evaluation in evaluations:
-        show(evaluation)
+    else:
+        for evaluation in evaluations:
+            show(evaluation)
+    require_confirmed(evaluation.quality for evaluation in evaluations if strict)
 
 
 def show(evaluation: Evaluation) -> None:
@@ -60,6 +62,7 @@ def show(evaluation: Evaluation) -> None:
         verdict = "a tie" if difference.low <= 0 <= difference.high else "beyond chance"
         other = evaluation.best_other[metric]
         say(f"{metric}: {difference.value:+.3f} against {other} ({difference}): {verdict}")
+    say(f"marginals measured: {evaluation.quality}")
     for note in evaluation.notes:
         say(note)
 

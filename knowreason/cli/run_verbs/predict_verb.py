@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from knowreason.cli.screen import progress_bar, say, write_json, write_table
-from knowreason.cli.verb_options import ProjectOption
+from knowreason.cli.verb_options import ProjectOption, StrictOption, require_confirmed
 
 
 def predict(
@@ -26,9 +26,10 @@ def predict(
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
     force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
     project: ProjectOption = None,
+    strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Predict with a stored run."""
+    """Predict with a stored run; a column says how good marginals are where not all are exact."""
     from knowreason.run.run_prediction import check_output, predict_run, save_table
 
     if output is not None:
@@ -53,3 +54,4 @@ def predict(
         write_table(table.column_names, zip(*table.to_pydict().values(), strict=True))
     for note in predictions.notes:
         say(note)
+    require_confirmed([predictions.quality] if strict else [])

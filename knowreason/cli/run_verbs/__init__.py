@@ -1,0 +1,1 @@
+"""The verbs that make a run or ask it something, one file each."""
