@@ -3,7 +3,9 @@
 import numpy as np
 import torch
 
+from knowreason.factors.components.connected import components
 from knowreason.inference.exact.exact import exact
+from knowreason.inference.gcn import gcn_training
 from knowreason.inference.gcn.gcn import gcn
 from knowreason.inference.gcn.gcn_graphs import Family, potentials_of, random_components
 from knowreason.inference.gcn.gcn_training import load_gcn, save_gcn, train_gcn
@@ -61,3 +63,23 @@ def test_random_components_are_as_many_and_as_large_as_asked():
     for count in (40, 43):
         graph = random_components(count, Family(atoms=(6, 6)), np.random.default_rng(2), batches=7)
         assert graph.atom_count == 6 * count
+
+
+def test_factors_stay_within_their_window():
+    family = Family(atoms=(60, 60), window=7, blocks=1.0)
+    graph = random_components(3, family, np.random.default_rng(2), batches=1)
+    for group in graph.factors:
+        assert int((group.atoms.amax(1) - group.atoms.amin(1)).max()) < 7
+    assert int((group.atoms // 60 != group.atoms[:, :1] // 60).sum()) == 0
+
+
+def test_cut_outs_to_train_on_are_small(monkeypatch):
+    monkeypatch.setattr(gcn_training, "LARGE", ())
+    family = Family(atoms=(90, 90), window=8)
+    network = random_components(1, family, np.random.default_rng(3), batches=1)
+    first, again = (gcn_training.training_cut_outs([network], seed=5) for _ in range(2))
+    assert len(first) == len(gcn_training.CUT_OUT_SIZES)
+    for graph, same, most in zip(first, again, gcn_training.CUT_OUT_SIZES, strict=True):
+        assert torch.equal(graph.log_odds, same.log_odds)
+        assert int(np.bincount(components(graph)[0]).max()) <= most
+        assert exact(graph).probabilities.shape == graph.log_odds.shape

@@ -20,6 +20,7 @@ from knowreason.inference.gcn.gcn_network import ROUNDS, Corrections, course
 from knowreason.inference.gcn.gcn_training import load_gcn
 from knowreason.inference.gcn.weight_noise import Noise, ensemble
 from knowreason.inference.messages.bp import bp
+from knowreason.inference.messages.cut_outs import corrected_by_cut_outs, in_loops
 from knowreason.inference.messages.message_beliefs import decided_clipped
 from knowreason.inference.messages.message_graph import layout
 from knowreason.inference.posterior import EngineReport, Posterior, quality_of_open
@@ -38,12 +39,14 @@ def gcn(
     noise: Noise | float | None = None,
     **options: Any,
 ) -> Posterior:
-    """Eight damped rounds of belief propagation, corrected by a network of message passing.
+    """Rounds of damped belief propagation, corrected by a network of message passing.
 
-    It serves components with loops and at most ``most_atoms`` atoms. Trees, where belief
-    propagation is exact, and larger components, where the network was not shown to help,
-    are left to converged ``bp``, and the report says so. ``log_z`` and ``expectations``
-    are those of ``bp`` everywhere (gradients of one another).
+    The network serves components with loops and at most ``most_atoms`` atoms. Trees, where
+    belief propagation is exact, are left to ``bp``; so are larger components, whose beliefs
+    are then corrected on cut-outs (:func:`.corrected_by_cut_outs`): exactly, since exact
+    inference on a cut-out is nearer to the truth than the network, and faster. The reports
+    say so. ``log_z`` and ``expectations`` are those of ``bp`` everywhere (gradients of one
+    another).
 
     Args:
         graph: any factor graph, at its ``theta``.
@@ -51,7 +54,7 @@ def gcn(
         device: of ``bp``; the network runs on the CPU.
         network: trained by :func:`~knowreason.inference.gcn.gcn_training.train_gcn`; the
             package's own by default.
-        most_atoms: of a component that the network serves.
+        most_atoms: of a component that the network serves whole.
         noise: an ensemble of passes with noise on the network's weights: the mean of
             their log-odds, the standard deviation in ``spread`` (0 where ``bp`` served). A
             number is relative noise of that scale, ten passes. Absolute noise of 0.1 ruins
@@ -82,7 +85,7 @@ def gcn(
         reports.append(
             EngineReport("gcn", done, int(here.sum()), done, ROUNDS, 0.0, seconds, notes)
         )
-    swept = _swept(known, (label >= 0) & ~here, seed, device, options)
+    swept = _swept(known, (label >= 0) & ~here, seed, device, options, correct=True)
     beside = _swept(known, here, seed, device, options)
     log_z, expectations = known.offset, torch.zeros(known.parameter_count, dtype=torch.float64)
     if known.constant is not None:
@@ -132,18 +135,15 @@ def _served(
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """``bool[c]``: components for the network, and why the others are not among them."""
     size = np.bincount(label[label >= 0], minlength=count)
-    loops = 1 - size
-    plan = layout(graph)
-    for offsets, atoms in (plan.incidence, (plan.blocks.offsets, plan.blocks.atoms)):
-        owner = label[atoms[offsets[:-1]]]
-        loops += np.bincount(owner, np.diff(offsets) - 1, minlength=count).astype(np.int64)
-    small, looped = size <= most_atoms, loops > 0
+    looped = np.zeros(count, dtype=np.bool_)
+    looped[label[in_loops(graph, layout(graph))]] = True
+    small = size <= most_atoms
     trees, large = int((~looped).sum()), int((looped & ~small).sum())
     notes = []
     if trees:
         notes.append(f"{trees} components without loops left to bp, which is exact there")
     if large:
-        notes.append(f"{large} components of more than {most_atoms} atoms left to bp")
+        notes.append(f"{large} components of more than {most_atoms} atoms left to bp and cut-outs")
     return looped & small, tuple(notes)
 
 
@@ -164,13 +164,25 @@ def _corrected(
 
 
 def _swept(
-    graph: FactorGraph, keep: NDArray[np.bool_], seed: int, device: str, options: dict[str, Any]
+    graph: FactorGraph,
+    keep: NDArray[np.bool_],
+    seed: int,
+    device: str,
+    options: dict[str, Any],
+    correct: bool = False,
 ) -> tuple[Tensor, Posterior] | None:
     """Belief propagation on some components, ``None`` without any."""
     if not keep.any():
         return None
     part, atoms = subgraph(graph, keep)
-    return torch.from_numpy(atoms), bp(part, seed=seed, device=device, **options)
+    found = bp(part, seed=seed, device=device, **options)
+    better = corrected_by_cut_outs(part, found) if correct else None
+    if better is not None:
+        moved = int((better != found.log_odds).sum())
+        note = f"beliefs of {moved} atoms are corrected on cut-outs"
+        reports = tuple(_told(report, (note,)) for report in found.reports)
+        found = replace(found, log_odds=better, reports=reports)
+    return torch.from_numpy(atoms), found
 
 
 def _told(report: EngineReport, notes: tuple[str, ...]) -> EngineReport:

@@ -34,6 +34,8 @@ class Family:
         blocks: share of components with a block of three atoms.
         rules: number of rules of a batch, each one potential and one weight; 0 for a
             potential and a weight of its own for every factor.
+        window: atoms of a factor are no further apart than so many numbers, so that exact
+            inference serves large components; 0 for any atoms of the component.
     """
 
     atoms: tuple[int, int] = (8, 20)
@@ -44,6 +46,7 @@ class Family:
     tables: float = 0.25
     blocks: float = 0.3
     rules: int = 0
+    window: int = 0
 
 
 def random_components(
@@ -62,9 +65,10 @@ def random_components(
         rows = max(1, round(float(n * factors)))
         wide = int(rng.binomial(rows, family.triples))
         start = first + n * np.arange(components)[:, None]
-        pairs.append(_scopes(start, n, rows - wide, 2, rng))
-        triples.append(_scopes(start, n, wide, 3, rng))
-        blocks.append(_scopes(start[rng.random(components) < family.blocks], n, 1, 3, rng))
+        pairs.append(_scopes(start, n, rows - wide, 2, rng, family.window))
+        triples.append(_scopes(start, n, wide, 3, rng, family.window))
+        blocked = start[rng.random(components) < family.blocks]
+        blocks.append(_scopes(blocked, n, 1, 3, rng, family.window))
         first += int(components * n)
     block = np.concatenate(blocks)
     return FactorGraph(
@@ -83,9 +87,14 @@ def random_components(
     )
 
 
-def _scopes(start: Array, n: int, rows: int, arity: int, rng: np.random.Generator) -> Array:
+def _scopes(
+    start: Array, n: int, rows: int, arity: int, rng: np.random.Generator, window: int
+) -> Array:
     """``int64[components * rows, arity]`` distinct atoms of each component."""
-    order = rng.random((len(start), rows, n)).argsort(2)[:, :, :arity]
+    span = min(window or n, n)
+    order = rng.random((len(start), rows, span)).argsort(2)[:, :, :arity]
+    if span < n:
+        order += rng.integers(n - span + 1, size=(len(start), rows, 1))
     return (start[:, :, None] + order).reshape(-1, arity)
 
 

@@ -23,6 +23,7 @@ from knowreason.inference.messages.message_graph import MessageGraph, layout
 from knowreason.inference.messages.torch_messages import TorchMessages
 
 WIDTH = 24
+SETTLING = 24  # rounds before those that the network corrects
 ROUNDS = 8
 PROBE_ROUNDS = 3
 OPINION = 4.0  # second opinions differ by no more than this in log-odds
@@ -144,6 +145,11 @@ def course(graph: FactorGraph, component: Tensor, rounds: int = ROUNDS) -> Cours
     messages = unary.new_zeros(plan.graph.edge_count)
     raw = plan.raw(unary, messages)
     belief = plan.beliefs(raw)
+    for _ in range(SETTLING):
+        new = plan.update(belief, messages, weights)
+        messages = DAMPING * messages + (1 - DAMPING) * new
+        raw = plan.raw(unary, messages)
+        belief = plan.beliefs(raw)
     beliefs, moving = [(belief, raw)], []
     for _ in range(rounds):
         new = plan.update(belief, messages, weights)
