@@ -37,7 +37,11 @@ from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.provenance import GroundRule, RuleProvenance, groundings_of
 from knowreason.grounding.relational.database import Relations
-from knowreason.grounding.rule_parameters import parameter_table, rule_offsets
+from knowreason.grounding.rule_parameters import (
+    parameter_table,
+    rule_offsets,
+    with_feature_units,
+)
 from knowreason.grounding.rule_report import RuleReport, missing_rows, refuse_violated, unidentified
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
 from knowreason.logic import Program
@@ -220,6 +224,7 @@ def ground(
             if not made.open and not plan.decided and not run.hard:
                 warnings.append(unidentified(plan.rule, report.candidate))
     assemble.add_biases(pieces, program, table, parameters, given.evidence)
+    parameters = with_feature_units(parameters, program, pieces.factors)
     graph = assemble.factor_graph(pieces, program, table, parameters, given.evidence, auxiliary)
     return Grounding(
         program,

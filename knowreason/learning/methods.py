@@ -21,11 +21,13 @@ from knowreason.learning.labelled_components import labelled_components, split
 from knowreason.learning.objective import Progress
 from knowreason.learning.persistent_chains import is_complete
 from knowreason.learning.problem import EstimatorReport, Fit, Problem
+from knowreason.learning.scaled_columns import in_scaled_columns
 
 WIDTH = 12  # of junction trees: wider ones take longer, a hundred times over, than sampling
 AUTO = "auto"
 
 
+@in_scaled_columns
 def variational_em(
     problem: Problem,
     *,
@@ -78,6 +80,7 @@ def variational_em(
     return _fit(problem, estimate, (*small.report("exact"), *large.report(name)))
 
 
+@in_scaled_columns
 def likelihood(
     problem: Problem,
     *,
@@ -111,6 +114,7 @@ def likelihood(
     return _fit(problem, exact(task), task.report("exact"))
 
 
+@in_scaled_columns
 def pseudo_likelihood(
     problem: Problem,
     *,
