@@ -335,5 +335,6 @@ def _solution(
         converged=settled,
         history=tuple(run.history),
         covariance=covariance,
+        drawn=True,
         notes=tuple(notes),
     )
