@@ -19,6 +19,7 @@ from knowreason.learning.estimators.exact_likelihood import (
     exact_solution,
     exact_solutions,
 )
+from knowreason.learning.estimators.moment_matching import matched
 from knowreason.learning.estimators.sampled_worlds import SamplingSchedule, large, sampled_solution
 from knowreason.learning.fit import Solution, starts
 from knowreason.learning.labelled_components import Labelled
@@ -168,7 +169,7 @@ def chains(task: EstimationTask) -> EstimatorResult:
         )
         best = task.start
         corrected = replace(
-            end,
+            _matched(task, end),
             objective=best.objective,
             log_likelihood=best.log_likelihood,
             notes=(*best.notes, *end.notes),
@@ -182,6 +183,7 @@ def chains(task: EstimationTask) -> EstimatorResult:
         solution = likelihood_by_chains(
             objective, labelled, eta, seed=task.seed + index, progress=task.progress
         )
+        solution = _matched(task, solution)
         value = whole(solution.eta)[0]
         log_prior = objective.coordinates.log_prior(solution.eta)[0]
         solutions.append(replace(solution, objective=value, log_likelihood=value - log_prior))
@@ -197,13 +199,16 @@ def pseudo_likelihood(task: EstimationTask) -> EstimatorResult:
     labelled, objective = task.served, task.objective
     sampled = large(labelled, gibbs_sampler(labelled.clamped), gibbs_sampler(labelled.graph))
     solutions = [
-        sampled_solution(
-            objective,
-            sampled,
-            start,
-            seed=task.seed + index,
-            schedule=task.sampling,
-            progress=task.progress,
+        _matched(
+            task,
+            sampled_solution(
+                objective,
+                sampled,
+                start,
+                seed=task.seed + index,
+                schedule=task.sampling,
+                progress=task.progress,
+            ),
         )
         for index, start in enumerate(starts(task.problem, task.seed))
     ]
@@ -222,14 +227,18 @@ def composite(task: EstimationTask) -> EstimatorResult:
     whole = replace(task.objective, terms=(*task.objective.terms, term))
     return EstimatorResult(
         tuple(
-            composite_solution(
-                whole,
-                copies,
-                exact_solution(whole, start, task.tolerance, task.max_iterations, task.progress),
+            _matched(task, composite_solution(whole, copies, found))
+            for found in (
+                exact_solution(whole, start, task.tolerance, task.max_iterations, task.progress)
+                for start in starts(task.problem, task.seed)
             )
-            for start in starts(task.problem, task.seed)
         )
     )
+
+
+def _matched(task: EstimationTask, solution: Solution) -> Solution:
+    """The solution, moved to where moments match if they do not."""
+    return matched(task.objective, task.served, solution, seed=task.seed)
 
 
 ESTIMATORS: Mapping[str, Callable[[EstimationTask], EstimatorResult]] = {
