@@ -42,7 +42,13 @@ from knowreason.grounding.rule_parameters import (
     rule_offsets,
     with_feature_units,
 )
-from knowreason.grounding.rule_report import RuleReport, missing_rows, refuse_violated, unidentified
+from knowreason.grounding.rule_report import (
+    RuleReport,
+    featureless,
+    missing_rows,
+    refuse_violated,
+    unidentified,
+)
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
 from knowreason.logic import Program
 
@@ -220,6 +226,8 @@ def ground(
             made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))
             origins.append(made.provenance)
+            if harvest.featureless:
+                warnings.append(featureless(plan.rule, harvest, data))
             warnings.extend(warnings_of(plan, table, data, harvest.amount))
             if not made.open and not plan.decided and not run.hard:
                 warnings.append(unidentified(plan.rule, report.candidate))
