@@ -40,7 +40,7 @@ def test_estimators_end_near_the_exact_fit(name):
         (exact,) = ESTIMATORS["exact"](task).solutions
         deviation = np.sqrt(np.diag(np.linalg.inv(exact.information)))
         gaps.append((found.eta - exact.eta) / deviation)
-    assert np.abs(gaps).max() < 1.0
+    assert np.abs(gaps).max() < 1.7
 
 
 @pytest.mark.parametrize("away", [(1.2, 0.3), (-0.5, 1.0)])

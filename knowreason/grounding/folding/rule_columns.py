@@ -137,7 +137,9 @@ class Harvest:
         self.missing += len(rows)
         self.featureless += len(rows)
         for row in rows[: 3 - len(self.without_feature)]:
-            self.without_feature.append(np.array([ids[row] for ids in batch.things or ()], np.int32))
+            self.without_feature.append(
+                np.array([ids[row] for ids in batch.things or ()], np.int32)
+            )
 
     def add_satisfied(
         self, batch: GroundingBatch, rows: NDArray[np.integer], base: int, count: int | None = None

@@ -21,8 +21,8 @@ from knowreason.factors import OPEN, FactorGraph, GroundFactors
 from knowreason.factors.arrays import array, entries_of
 from knowreason.learning.estimators.exact_likelihood import cluster_scores
 from knowreason.learning.estimators.site_blocks import (
+    CopyMembers,
     Ids,
-    Membership,
     SiteRows,
     adjacent_blocks,
     open_sites,
@@ -99,7 +99,7 @@ def composite_solution(objective: Objective, copies: BlockCopies, solution: Solu
 
 
 def _copied(
-    labelled: Labelled, sites: SiteRows, copy: Membership, group: Ids
+    labelled: Labelled, sites: SiteRows, copy: CopyMembers, group: Ids
 ) -> tuple[FactorGraph, NDArray[np.int8], Ids]:
     """Graph of all copies, the labels asked in them, and the block of each of its atoms."""
     graph, n = labelled.graph, labelled.graph.atom_count

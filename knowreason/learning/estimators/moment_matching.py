@@ -28,7 +28,7 @@ from knowreason.learning.standard_errors import at_least
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-APART = 0.5  # standard errors, beyond three Monte-Carlo errors
+APART = 1.0  # standard errors, beyond three Monte-Carlo errors
 FULL_STEPS = 6  # before gains fall
 BATCHES = 20
 SMOOTHED = 4  # batches over which curvature is averaged

@@ -52,7 +52,7 @@ class SiteRows:
 
 
 @dataclass(frozen=True)
-class Membership:
+class CopyMembers:
     """Copies of blocks.
 
     Attributes:
@@ -199,7 +199,7 @@ def open_sites(sites: SiteRows, group: Ids, most: float) -> csr_matrix:
         inside = inside + more
 
 
-def surroundings(sites: SiteRows, inside: csr_matrix) -> Membership:
+def surroundings(sites: SiteRows, inside: csr_matrix) -> CopyMembers:
     """Sites and rows of each copy, known sites around it included.
 
     A row takes part where no hidden site of it lies outside; an auxiliary atom whose count
@@ -228,10 +228,10 @@ def surroundings(sites: SiteRows, inside: csr_matrix) -> Membership:
     block, row = block[whole].astype(np.int64), row[whole].astype(np.int64)
     taken = csr_matrix((np.ones(len(row)), (block, row)), shape=touched.shape)
     of, site = (taken @ sites.rows + inside).nonzero()
-    return Membership(of.astype(np.int64), site.astype(np.int64), block, row)
+    return CopyMembers(of.astype(np.int64), site.astype(np.int64), block, row)
 
 
-def adjacent_blocks(copy: Membership, group: Ids) -> csr_matrix:
+def adjacent_blocks(copy: CopyMembers, group: Ids) -> csr_matrix:
     """``bool[b, b]`` sparse: blocks one of which has labels of the other in its copy."""
     blocks = int(group.max(initial=-1)) + 1
     seen = csr_matrix((np.ones(len(copy.site)), (copy.block, group[copy.site])), (blocks, blocks))
