@@ -193,3 +193,32 @@ def draw_people(pairs: np.ndarray, odds: np.ndarray, sweeps: int, rng) -> np.nda
         gaps = odds[count:] + harm * smokes
         cancer = rng.random(count) < 1 / (1 + np.exp(-gaps))
     return np.concatenate([smokes, cancer]).astype(np.int8)
+
+
+def torus(rows: int, columns: int, seed: int, coupling: float, sweeps: int = 300) -> World:
+    """An Ising model with four neighbours each: ``S(x) => S(y)`` both ways, and a bias."""
+    rng = np.random.default_rng([seed, 5])
+    count = rows * columns
+    place = np.arange(count).reshape(rows, columns)
+    pairs = np.concatenate(
+        [np.stack([place, np.roll(place, 1, axis)], -1).reshape(-1, 2) for axis in (0, 1)]
+    )
+    one, other = (torch.from_numpy(side) for side in pairs.T)
+    graph = FactorGraph(
+        log_odds=torch.zeros(count),
+        theta=torch.zeros(2, dtype=torch.float64),
+        evidence=torch.full((count,), -1, dtype=torch.int8),
+        factors=(
+            implications(torch.cat([one, other]), torch.cat([other, one]), 0),
+            GroundFactors.units(torch.arange(count, dtype=torch.int32), 1),
+        ),
+    )
+    near = np.concatenate([pairs[np.argsort(pairs[:, side], kind="stable")][:, 1 - side]
+                           .reshape(count, 2) for side in (0, 1)], 1)  # fmt: skip
+    world = (rng.random(count) < 0.5).astype(np.int8)
+    for _ in range(sweeps):
+        for x in range(count):
+            odds = coupling * (2 * world[near[x]].sum() - 4)
+            world[x] = rng.random() < 1 / (1 + np.exp(-odds))
+    parameters = table(["link"], ["S"], [])
+    return World(graph, parameters, np.array([coupling, 0.0]), world)

@@ -19,7 +19,7 @@ from knowreason.factors.condition import condition
 from knowreason.inference import Posterior, infer
 from knowreason.inference.posterior import QUALITIES
 
-EXACT = {"width": 22}  # what an audit pays for: cliques of 2**22 states
+EXACT = {"exact_memory": "2GB", "exact_seconds": 120.0}  # what an audit pays for
 EDGES = (1e-6, 1e-3, 1e-2, 1e-1)  # of the histogram of errors
 BINS = ("0", "up to .001", ".001 to .01", ".01 to .1", "over .1")
 WRONG = 1e-2  # an error of a probability that is a finding

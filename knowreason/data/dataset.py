@@ -90,7 +90,8 @@ class Dataset(EncodedTables):
             DataError: with up to ten findings (KR5xx) that name table, row and column.
 
         Warns:
-            DataWarning: of ids that no other table knows (KR529).
+            DataWarning: of ids that no other table knows (KR529), of features that are not
+                finite (KR531).
         """
         binding = TableBinder(program)
         pending_things = bind.encode_things(binding, things or {})
@@ -125,7 +126,7 @@ class Dataset(EncodedTables):
         warn_of_constants()
         bind.warn_of_silence(binding, tables)
         for finding in binding.findings.warnings:
-            if finding.code == "KR529":
+            if finding.code in ("KR529", "KR531"):
                 warnings.warn(DataWarning(finding), stacklevel=2)
 
         def complete(found: Mapping[str, pa.Table], names: Sequence[str]) -> dict[str, pa.Table]:

@@ -39,8 +39,18 @@ from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.provenance import GroundRule, RuleProvenance, groundings_of
 from knowreason.grounding.relational.database import Relations
 from knowreason.grounding.relational.engine_errors import Evaluated
-from knowreason.grounding.rule_parameters import parameter_table, rule_offsets
-from knowreason.grounding.rule_report import RuleReport, missing_rows, refuse_violated, unidentified
+from knowreason.grounding.rule_parameters import (
+    parameter_table,
+    rule_offsets,
+    with_feature_units,
+)
+from knowreason.grounding.rule_report import (
+    RuleReport,
+    featureless,
+    missing_rows,
+    refuse_violated,
+    unidentified,
+)
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import ground_atom_text
@@ -226,10 +236,13 @@ def ground(
             made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))
             origins.append(made.provenance)
+            if harvest.featureless:
+                warnings.append(featureless(plan.rule, harvest, data))
             warnings.extend(warnings_of(plan, table, data, harvest.amount))
             if not made.open and not plan.decided and not run.hard:
                 warnings.append(unidentified(plan.rule, report.candidate))
     assemble.add_biases(pieces, program, table, parameters, given.evidence)
+    parameters = with_feature_units(parameters, program, pieces.factors)
     graph = assemble.factor_graph(pieces, program, table, parameters, given.evidence, auxiliary)
     return Grounding(
         program,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
 import numpy as np
 
 from knowreason.data import Dataset
-from knowreason.factors import ParameterKind, ParameterTable
+from knowreason.factors import GroundFactors, ParameterKind, ParameterTable
 from knowreason.logic import Atom, Predicate, Program, Rule, Variable
 from knowreason.logic.canonical_text import string_text
 from knowreason.logic.declarations import OPEN_SD
@@ -39,6 +39,45 @@ def parameter_table(program: Program, data: Dataset) -> ParameterTable:
                 _Row(name, "bias", 0.0, OPEN_SD) for name in _bias_names(predicate, program, data)
             )
     return _table(rows)
+
+
+def with_feature_units(
+    table: ParameterTable, program: Program, factors: Sequence[GroundFactors]
+) -> ParameterTable:
+    """The same table with the priors of numeric features in the units of those features.
+
+    A prior is stated per standard deviation of the feature, about zero, so that it does not
+    matter whether an amount is in cents or in millions. A mean that was written is a weight in
+    the feature's units, as a given one is, and never held tighter than its own size.
+    """
+    mean, sd = table.prior_mean.copy(), table.prior_sd.copy()
+    for index, rule in enumerate(program.rules):
+        if not rule.weight.is_learned or rule.weight.feature is None:
+            continue
+        size = _feature_size([part for part in factors if part.rule == index])
+        own, written = table.owner == index, rule.weight.value
+        sd[own] = rule.weight.prior_sd / size
+        if written is None:
+            mean[own] = rule.weight.prior_mean / size
+        else:
+            sd[own] = np.maximum(sd[own], min(abs(written), rule.weight.prior_sd))
+    start = np.where(table.prior_mean == mean, table.start, mean)
+    return replace(table, start=start, prior_mean=mean, prior_sd=sd)
+
+
+def _feature_size(factors: Sequence[GroundFactors]) -> float:
+    """Root mean square, over atoms, of what a rule's features add up to at one.
+
+    Atoms of a grounding share its feature: a count of neighbours that each grounding is
+    divided by has size 1, as a rule that speaks of one atom once. 1 where nothing is open.
+    """
+    last = max((int(part.entry_atoms.max(initial=-1)) for part in factors), default=-1)
+    totals = np.zeros(last + 1)
+    for part in factors:
+        share = np.abs(part.values()) / np.maximum(np.diff(part.row_offsets), 1)
+        totals += np.bincount(part.entry_atoms, share[part.owners()], minlength=len(totals))
+    some = totals[totals > 0]
+    return float(np.sqrt(np.mean(np.square(some)))) if some.size else 1.0
 
 
 def with_scales(table: ParameterTable, names: Sequence[str]) -> ParameterTable:

@@ -80,6 +80,21 @@ def unidentified(rule: Rule, candidates: int) -> Diagnostic:
     )
 
 
+def featureless(rule: Rule, harvest: Harvest, data: Dataset) -> Diagnostic:
+    """Groundings that were dropped because their feature is no number."""
+    parts = () if rule.weight.feature is None else walk(rule.weight.feature)
+    read = sorted({part.name for part in parts if isinstance(part, AttributeTerm)})
+    reads = f", which reads {', '.join(f'`{name}`' for name in read)}," if read else ""
+    return Diagnostic(
+        "KR664",
+        f"the feature of rule `{rule.name}`{reads} is missing or not finite in "
+        f"{harvest.featureless:,} of {harvest.candidate:,} grounding(s), which were dropped: "
+        f"{named_settings(harvest.without_feature, rule, data)}",
+        "warning",
+        rule.span,
+    )
+
+
 def named_settings(rows: Sequence[NDArray[np.int32]], rule: Rule, data: Dataset) -> str:
     """``x = "anna", y = "bob"; ...`` of the first settings."""
     return "; ".join(

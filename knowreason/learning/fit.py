@@ -43,6 +43,7 @@ class Solution:
         notes: what the user should know.
         rank: what to choose among starts by, ``objective`` where it is ``None`` (mean
             pseudo-likelihoods of worlds drawn at different weights do not compare).
+        drawn: whether it was estimated from drawn worlds, and so maximises no posterior.
     """
 
     eta: Vector
@@ -56,6 +57,7 @@ class Solution:
     covariance: Matrix | None = None
     notes: tuple[str, ...] = field(default=())
     rank: float | None = None
+    drawn: bool = False
 
     @property
     def goodness(self) -> float:
@@ -112,11 +114,11 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
     coordinates = Coordinates.of(problem.parameters)
     ends = np.stack([coordinates.theta(solution.eta) for solution in solutions])
     edge = _at_bound(coordinates, best)
-    if best.covariance is not None and not best.converged:
+    if best.drawn and not best.converged:
         edge[:] = False  # nothing pushes for sure
     others = _other_optima(best, solutions)
     covariance = _covariance(best, edge)
-    if best.covariance is not None:
+    if best.drawn:
         best, covariance = _unsaid_to_prior(coordinates, best, covariance, ~edge)
     covariance = covariance + others
     apart = _apart(others, covariance)

@@ -64,15 +64,28 @@ class Labelled:
 
 def labelled_components(problem: Problem) -> Labelled:
     """The components that hold a label; empty without labels."""
-    free = condition(problem.graph)
-    evidence = clamped_evidence(problem)
+    return with_labels(problem.graph, clamped_evidence(problem))
+
+
+def with_labels(
+    graph: FactorGraph, evidence: NDArray[np.int8], component: NDArray[np.int64] | None = None
+) -> Labelled:
+    """The components of a graph that hold a label.
+
+    Args:
+        graph: labels are open in it.
+        evidence: ``int8[n]``: labels where known.
+        component: ``int64[n]``: what counts as one component; the connected ones by default.
+    """
+    free = condition(graph)
     is_open = free.evidence.numpy() == OPEN
-    component = np.asarray(components(free)[0]).astype(np.int64)
+    connected = np.asarray(components(free)[0]).astype(np.int64)
     labelled = is_open & (evidence != OPEN)
-    keep = is_open & np.isin(component, component[labelled])
-    graph, atoms = subgraph(free, keep)
-    number = np.unique(component[keep], return_inverse=True)[1].astype(np.int64)
-    return Labelled(graph, atoms, evidence[keep], number)
+    keep = is_open & np.isin(connected, connected[labelled])
+    chosen, atoms = subgraph(free, keep)
+    of = (connected if component is None else component)[keep]
+    number = np.unique(of, return_inverse=True)[1].astype(np.int64)
+    return Labelled(chosen, atoms, evidence[keep], number)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ LEARNERS: Registry[Learner] = Registry(
         "variational_em": "knowreason.learning.methods:variational_em",
         "likelihood": "knowreason.learning.methods:likelihood",
         "pseudo_likelihood": "knowreason.learning.methods:pseudo_likelihood",
+        "composite": "knowreason.learning.methods:composite",
         "knowgraph": "knowreason.learning.estimators.knowgraph:knowgraph",
     },
 )
@@ -46,8 +47,8 @@ def learn(
 
     Args:
         problem: graph, parameters and labels.
-        method: ``variational_em``, ``likelihood``, ``pseudo_likelihood``, ``knowgraph`` or
-            another registered learner.
+        method: ``variational_em``, ``likelihood``, ``pseudo_likelihood``, ``composite``,
+            ``knowgraph`` or another registered learner.
         seed: of everything random.
         progress: called as ``progress(step, total, note)``.
         **options: of the learner; the fields of its schedule or recipe by their own names.

@@ -13,6 +13,7 @@ from knowreason.learning.estimators.estimators import (
     chains,
     exact,
 )
+from knowreason.learning.estimators.estimators import composite as by_composite
 from knowreason.learning.estimators.estimators import pseudo_likelihood as by_pseudo_likelihood
 from knowreason.learning.estimators.exact_likelihood import exact_likelihood
 from knowreason.learning.estimators.sampled_worlds import SamplingSchedule
@@ -21,11 +22,13 @@ from knowreason.learning.labelled_components import labelled_components, split
 from knowreason.learning.objective import Progress
 from knowreason.learning.persistent_chains import is_complete
 from knowreason.learning.problem import EstimatorReport, Fit, Problem
+from knowreason.learning.scaled_columns import in_scaled_columns
 
 WIDTH = 12  # of junction trees: wider ones take longer, a hundred times over, than sampling
 AUTO = "auto"
 
 
+@in_scaled_columns
 def variational_em(
     problem: Problem,
     *,
@@ -41,15 +44,16 @@ def variational_em(
     Components exact inference can serve have their unlabelled atoms summed out at every
     gradient evaluation. The others go to the likelihood by Gibbs chains, started at the
     optimum of belief propagation, where that is to be trusted; else to chains alone where
-    rules hold a latent predicate, and to the pseudo-likelihood of joint worlds elsewhere, as
-    where nothing is hidden. The fit says which served which (``Fit.estimators``).
+    rules hold a latent predicate, and to the composite likelihood of small blocks elsewhere;
+    where nothing is hidden to the pseudo-likelihood. The fit says which served which
+    (``Fit.estimators``).
 
     Args:
         problem: what to learn.
         seed: of the chains and of the starts.
         progress: called as ``progress(step, total, note)``.
         estimator: of components too large for exact inference: ``auto``, or ``bethe``,
-            ``chains``, ``pseudo_likelihood``; ``exact`` asks that there be none.
+            ``chains``, ``pseudo_likelihood``, ``composite``; ``exact`` asks that there be none.
         tolerance, max_iterations: of L-BFGS.
         sampling: how long worlds are drawn for the pseudo-likelihood.
 
@@ -78,6 +82,7 @@ def variational_em(
     return _fit(problem, estimate, (*small.report("exact"), *large.report(name)))
 
 
+@in_scaled_columns
 def likelihood(
     problem: Problem,
     *,
@@ -111,6 +116,7 @@ def likelihood(
     return _fit(problem, exact(task), task.report("exact"))
 
 
+@in_scaled_columns
 def pseudo_likelihood(
     problem: Problem,
     *,
@@ -133,10 +139,39 @@ def pseudo_likelihood(
     return _fit(problem, by_pseudo_likelihood(task), task.report("pseudo_likelihood"))
 
 
+@in_scaled_columns
+def composite(
+    problem: Problem,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    tolerance: float = 1e-3,
+    max_iterations: int = 200,
+) -> Fit:
+    """Maximum of the composite likelihood of small blocks and the priors.
+
+    Each block is exact given the labels around it, with what is unlabelled in it and near it
+    summed out: nothing is drawn, and couplings within a block are seen whole. Between the
+    pseudo-likelihood (blocks of one atom) and the likelihood (one block).
+
+    Args:
+        problem: what to learn.
+        seed: of the starts.
+        progress: called as ``progress(step, total, note)``.
+        tolerance: greatest entry of the projected gradient.
+        max_iterations: of L-BFGS.
+    """
+    labelled = labelled_components(problem)
+    task = EstimationTask(problem, labelled, (), seed, tolerance, max_iterations, progress=progress)
+    if not len(labelled.atoms):
+        return _fit(problem, exact(replace(task, labelled=None)), ())
+    return _fit(problem, by_composite(task), task.report("composite"))
+
+
 def _large(task: EstimationTask, estimator: str) -> tuple[str, EstimatorResult]:
     """The estimator that served components too large for exact inference, and its estimate."""
     labelled = task.served
-    if estimator in ("chains", "pseudo_likelihood"):
+    if estimator in ("chains", "pseudo_likelihood", "composite"):
         return estimator, ESTIMATORS[estimator](task)
     if estimator == AUTO and is_complete(labelled.evidence, labelled.graph.auxiliary):
         return "pseudo_likelihood", by_pseudo_likelihood(task)
@@ -148,7 +183,7 @@ def _large(task: EstimationTask, estimator: str) -> tuple[str, EstimatorResult]:
         corrected = chains(replace(task, start=best))
         others = (solution for solution in first.solutions if solution is not best)
         return "chains", replace(corrected, solutions=(*corrected.solutions, *others))
-    name = "chains" if task.problem.latent.any() else "pseudo_likelihood"
+    name = "chains" if task.problem.latent.any() else "composite"
     estimate = ESTIMATORS[name](task)
     return name, replace(estimate, notes=(*first.notes, *estimate.notes))
 
@@ -175,9 +210,9 @@ def _refuse_wrong(estimator: str, sampling: SamplingSchedule) -> None:
         )
     usual = SamplingSchedule()
     changed = [f.name for f in fields(usual) if getattr(sampling, f.name) != getattr(usual, f.name)]
-    if changed and estimator in ("exact", "chains"):
+    if changed and estimator in ("exact", "chains", "composite"):
         raise LearningError(
             f"`{changed[0]}` has no effect where estimator `{estimator}` serves everything",
             code="KR858",
-            help="it belongs to estimators auto, bethe, pseudo_likelihood",
+            help="it belongs to estimators auto and pseudo_likelihood",
         )

@@ -89,7 +89,8 @@ class EstimatorReport:
     """How many components, atoms and parameters one estimator served.
 
     Attributes:
-        estimator: ``exact``, ``bethe``, ``chains``, ``pseudo_likelihood`` or ``knowgraph``.
+        estimator: ``exact``, ``bethe``, ``chains``, ``pseudo_likelihood``, ``composite`` or
+            ``knowgraph``.
         components: connected components with labels.
         atoms: open atoms in them, labelled ones included.
         parameters: learned parameters that have a ground factor there.

@@ -11,6 +11,7 @@ from knowreason.data import (
     design_matrix,
     fit_standardisation,
 )
+from knowreason.errors import DataWarning
 from tests.strategies_data import people
 
 NAN = float("nan")
@@ -128,3 +129,14 @@ def test_inputs_are_finite_and_standard(values, rows):
     assert inputs.shape[1] == len(fitted.input_names)
     named = [i for i, name in enumerate(fitted.input_names) if "missing" not in name]
     assert (abs(inputs[:rows, named].mean(axis=0)) < 1e-2).all()
+
+
+def test_infinite_numbers_are_missing_and_told():
+    features = {"Person": {"who": ["a", "b", "c"], "debt": [1.0, float("-inf"), 1e39]}}
+    with pytest.warns(DataWarning, match=r"KR531.*column `debt`: 2 of 3 .* first in row 2"):
+        data = Dataset.from_frames(
+            people(), facts={"Knows": {"x": ["a", "b"], "y": ["b", "c"]}}, features=features
+        )
+    found = data.features["Person"].values[:, 0]
+    assert np.isnan(found).tolist() == [False, True, True]
+    assert np.isfinite(fit_standardisation(data.features["Person"]).mean).all()

@@ -406,3 +406,23 @@ def test_a_constant_that_a_data_set_lacks_has_no_atom():
     assert not grounding.graph.couplings  # `T("b")` is not the atom before the first of `T`
     for predicate in ("S", "T"):
         assert marginal(grounding, predicate, "a") == pytest.approx(0.5)
+
+
+def test_groundings_without_a_finite_feature_are_counted_in_a_warning():
+    program = loads(
+        "domain P\nquery S(P)\nattribute amount(P): float\n"
+        "rule noisy [? * amount(x)] : S(x)\nrule plain [1] : S(x)\n"
+    )
+    values = [1.0, float("inf"), 1e39, -2.0, None]
+    frame = {"p": list("abcde"), "value": values}
+    things = {"P": {"p": list("abcdef")}}
+    data = Dataset.from_frames(program, facts={"amount": frame}, things=things)
+    grounding = ground(program, data)
+    (warning,) = [w for w in grounding.warnings if w.code == "KR664"]
+    assert "rule `noisy`, which reads `amount`" in warning.message
+    assert "4 of 6 grounding(s)" in warning.message
+    assert 'x = "b"; x = "c"; x = "e"' in warning.message
+    assert [report.missing for report in grounding.reports] == [4, 0]
+    whole = {"p": list("abcdef"), "value": [1.0] * 6}
+    fine = ground(program, Dataset.from_frames(program, facts={"amount": whole}))
+    assert not [w for w in fine.warnings if w.code == "KR664"]

@@ -17,8 +17,8 @@ from knowreason.learning.estimators.chains import (
     FeatureChains,
     GradientEstimate,
     StochasticNewton,
-    _batch,
     _newton,
+    gradient_estimate,
     likelihood_by_chains,
 )
 from knowreason.learning.estimators.exact_likelihood import exact_likelihood, exact_solution
@@ -168,7 +168,7 @@ def test_a_batch_is_in_free_coordinates():
         graphs = labelled.clamped, labelled.graph
         return [FeatureChains.of(graph, theta, 8, seed) for seed, graph in enumerate(graphs)]
 
-    batch = _batch(objective, sides(), eta, information, schedule)
+    batch = gradient_estimate(objective, sides(), eta, information, schedule)
     clamped, loose = (side.moments(theta, schedule) for side in sides())
     slope = np.array([1.0] * 6 + [3.0])
     free = np.array([0, 2, 3, 4, 5, 6, 7])

@@ -8,13 +8,19 @@ import pytest
 from knowreason import codes
 from knowreason.errors import LearningError
 from knowreason.learning import Problem, learn
-from knowreason.learning.estimators.estimators import FARTHEST, EstimationTask, bethe, farthest
+from knowreason.learning.estimators.estimators import (
+    FARTHEST,
+    EstimationTask,
+    _why_not,
+    bethe,
+    farthest,
+)
 from knowreason.learning.estimators.sampled_worlds import SamplingSchedule
 from knowreason.learning.fit import Solution
 from knowreason.learning.labelled_components import labelled_components, split
 from knowreason.learning.learners import LEARNERS, learner_options
 from knowreason.learning.priors import Coordinates
-from tests.known_weights import hubs, instances, people
+from tests.known_weights import hubs, instances, people, torus
 from tests.learning.test_sampled import _side_by_side
 
 QUICK = {"sweeps": 2, "warm_up": 5, "rounds": 9, "max_rounds": 9, "free_draws": 10}
@@ -60,7 +66,7 @@ def test_two_estimators_share_a_problem():
     assert exact.parameters >= 8
 
 
-@pytest.mark.parametrize("name", ["bethe", "chains", "pseudo_likelihood"])
+@pytest.mark.parametrize("name", ["bethe", "chains", "pseudo_likelihood", "composite"])
 def test_an_estimator_that_is_asked_for_serves(name):
     problem = people(60, seed=0, sweeps=50).hide(0.2, 0)
     fit = learn(problem, estimator=name)
@@ -86,12 +92,43 @@ def test_a_solution_far_from_its_priors_is_refused():
     assert "KR859" in refused.notes[0]
     assert "`bias Smokes`" in refused.notes[0]
     assert "KR859" in codes.catalogue()
-    fit = learn(problem, estimator="bethe", **QUICK)
-    assert fit.estimators[-1].estimator == "pseudo_likelihood"
+    fit = learn(problem, estimator="bethe")
+    assert fit.estimators[-1].estimator == "composite"
     assert any("KR859" in note for note in fit.notes)
     table, coordinates = problem.parameters, Coordinates.of(problem.parameters)
     gap = np.abs(coordinates.eta(fit.theta) - table.prior_mean) / table.prior_sd
     assert gap.max() < FARTHEST
+
+
+@pytest.mark.parametrize(
+    ("coupling", "seed", "why"), [(0.5, 0, "no optimum"), (0.7, 3, "prior standard deviations")]
+)
+def test_belief_propagation_steps_aside_at_strong_couplings(coupling, seed, why):
+    """400 people with four friends each, 120 labels: messages jump between fixed points."""
+    world = torus(20, 20, seed=seed, coupling=coupling, sweeps=60)
+    problem = world.hide(0.7, seed)
+    task = EstimationTask(problem, labelled_components(problem))
+    refused = bethe(task)
+    assert refused.solutions == ()
+    assert why in refused.notes[0]
+    fit = learn(problem)
+    assert fit.estimators[-1].estimator == "composite"
+    assert refused.notes[0] in fit.notes
+    assert np.abs((fit.theta - world.truth) / fit.standard_errors).max() < 3
+    drawn = learn(problem, "pseudo_likelihood")
+    apart = np.hypot(fit.standard_errors, drawn.standard_errors)
+    assert np.abs((fit.theta - drawn.theta) / apart).max() < 1.5
+
+
+def test_labels_are_never_more_than_certain():
+    problem = people(60, seed=0, sweeps=50).hide(0.2, 0)
+    task = EstimationTask(problem, labelled_components(problem))
+    solution = bethe(task).solutions[0]
+    assert _why_not(task, lambda theta: (-3.0, theta), solution) == ""
+    assert "more than certain" in _why_not(task, lambda theta: (0.1, theta), solution)
+    assert "no optimum" in _why_not(
+        task, lambda theta: (-3.0, theta), replace(solution, converged=False)
+    )
 
 
 def test_distance_is_that_of_the_prior_or_of_the_base_rate():

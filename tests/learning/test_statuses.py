@@ -108,7 +108,7 @@ def test_at_rest_on_a_bound_though_sampling_is_not_sure():
     for status, covariance in ((AT_BOUND, told), (SAID_NOTHING, untold)):
         solution = Solution(
             np.array([0.0, 1.0]), 0.0, 0.0, np.array([-2.0, 0]), np.eye(2), 1, False,
-            covariance=covariance,
+            covariance=covariance, drawn=True,
         )  # fmt: skip
         fit = summarise(problem, [solution])
         assert fit.status == (status, LEARNED)

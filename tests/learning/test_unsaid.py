@@ -24,6 +24,7 @@ def _summary(problem, share, eta, converged=True):
         iterations=1,
         converged=converged,
         covariance=np.diag(np.asarray(share) * sd**2),
+        drawn=True,
     )
     return summarise(problem, [solution])
 

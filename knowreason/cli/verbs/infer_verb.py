@@ -61,9 +61,7 @@ def infer(
     require_confirmed([quality] if strict else [])
 
 
-def _infer_atoms(
-    program: Path, facts: Path, options: dict[str, Any], json: bool
-) -> QualitySummary:
+def _infer_atoms(program: Path, facts: Path, options: dict[str, Any], json: bool) -> QualitySummary:
     import numpy as np
 
     from knowreason.beliefs.beliefs import Beliefs

@@ -69,6 +69,7 @@ def read_features(
         number = None if name in categorical else _numbers(column)
         if number is not None:
             categories.append(None)
+            number = _finite(binding, frame, name, number)
         else:
             text = to_sort(column, "string")
             binding.findings.add_rows(
@@ -82,6 +83,21 @@ def read_features(
             categories.append(names)
         values[:, place] = number
     return FeatureTable(tuple(columns), values, tuple(categories))
+
+
+def _finite(
+    binding: TableBinder, frame: NamedTable, name: str, values: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The numbers of a column, infinite ones missing and counted."""
+    wrong = np.isinf(values)
+    if wrong.any():
+        binding.findings.warn(
+            "KR531",
+            f"{frame.title}, column `{name}`: {int(wrong.sum()):,} of {len(values):,} numbers are "
+            f"not finite and count as missing, first in row {int(wrong.argmax()) + 1}",
+        )
+        values = np.where(wrong, np.float32(np.nan), values)
+    return values
 
 
 def finish_features(binding: TableBinder, encoded: Encoded, table: FeatureTable) -> FeatureTable:
@@ -298,7 +314,8 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float32] | None:
     converted = to_sort(column, "float")
     if len(converted.bad):
         return None
-    numbers: NDArray[np.float32] = converted.values.to_numpy().astype(np.float32)
+    with np.errstate(over="ignore"):
+        numbers: NDArray[np.float32] = converted.values.to_numpy().astype(np.float32)
     return numbers
 
 

@@ -97,6 +97,8 @@ class Harvest:
         amount: sum of their absolute feature values.
         constant: feature total of the groundings decided true, by parameter.
         broken: substitutions of the first three groundings decided false.
+        featureless: groundings dropped because their feature is missing or not finite.
+        without_feature: substitutions of the first three of them.
     """
 
     store: ColumnStore
@@ -112,6 +114,8 @@ class Harvest:
     amount: float = 0.0
     constant: NDArray[np.float64] = field(init=False)
     broken: list[NDArray[np.int32]] = field(default_factory=list)
+    featureless: int = 0
+    without_feature: list[NDArray[np.int32]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.units = Bucket.new(self.store)
@@ -127,6 +131,15 @@ class Harvest:
         if key not in self.groups:
             self.groups[key] = Bucket.new(self.store)
         self.groups[key].add(atoms, batch)
+
+    def drop_featureless(self, batch: GroundingBatch, rows: NDArray[np.integer]) -> None:
+        """Groundings whose feature is missing or not finite."""
+        self.missing += len(rows)
+        self.featureless += len(rows)
+        for row in rows[: 3 - len(self.without_feature)]:
+            self.without_feature.append(
+                np.array([ids[row] for ids in batch.things or ()], np.int32)
+            )
 
     def add_satisfied(
         self, batch: GroundingBatch, rows: NDArray[np.integer], base: int, count: int | None = None

@@ -133,7 +133,7 @@ def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
     harvest.candidate += frame.rows
     batch, usable = _batch(run, frame)
     if usable is not None:
-        harvest.missing += frame.rows - len(usable)
+        harvest.drop_featureless(batch, np.setdiff1d(np.arange(frame.rows), usable))
         frame = replace(frame, rows=len(usable), columns=frame.columns.take(usable))
         batch = batch.take(usable)
     if not frame.rows:

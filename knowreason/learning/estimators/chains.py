@@ -181,18 +181,12 @@ def likelihood_by_chains(
     trusted = start.information if isinstance(start, Solution) else None
     eta = start.eta if isinstance(start, Solution) else start
     theta = objective.coordinates.theta(eta)
-    chains = chain_count(labelled.graph)
-    sides = [
-        FeatureChains.of(graph, theta, chains, seed * 2 + index)
-        for index, graph in enumerate((labelled.clamped, labelled.graph))
-    ]
-    for side in sides:
-        side.advance(theta, plan.warm_up)
+    sides = feature_chains(labelled, theta, seed, plan)
     run = StochasticNewton(
         exact_information(objective, eta), objective.coordinates.precision(), trusted
     )
     for step in range(plan.max_batches):
-        run.batches.append(_batch(objective, sides, eta, run.exact, plan))
+        run.batches.append(gradient_estimate(objective, sides, eta, run.exact, plan))
         run.ends.append(_newton(objective, run.batches[-1], run.step_information()))
         eta = run.average()
         noise, gap = run.noise(), run.gap()
@@ -274,13 +268,36 @@ class StochasticNewton:
         return noise <= plan.noise and self.gap() <= 2 * (plan.noise + noise)
 
 
-def _batch(
+def feature_chains(
+    labelled: Labelled, theta: Vector, seed: int, plan: ChainSchedule
+) -> list[FeatureChains]:
+    """Chains with labels clamped and free ones, warmed up at ``theta`` (``float64[p]``)."""
+    chains = chain_count(labelled.graph)
+    sides = [
+        FeatureChains.of(graph, theta, chains, seed * 2 + index)
+        for index, graph in enumerate((labelled.clamped, labelled.graph))
+    ]
+    for side in sides:
+        side.advance(theta, plan.warm_up)
+    return sides
+
+
+def gradient_estimate(
     objective: Objective,
     sides: list[FeatureChains],
     eta: Vector,
     exact: Matrix,
     plan: ChainSchedule,
 ) -> GradientEstimate:
+    """A batch of clamped and free worlds at ``eta`` (``float64[f]``).
+
+    Args:
+        objective: exact terms and priors.
+        sides: clamped and free chains.
+        eta: where.
+        exact: ``float64[f, f]``, curvature of the objective.
+        plan: how long the chains run.
+    """
     coordinates = objective.coordinates
     free, slope = coordinates.free, coordinates.slope(eta)
     theta = coordinates.theta(eta)
@@ -335,5 +352,6 @@ def _solution(
         converged=settled,
         history=tuple(run.history),
         covariance=covariance,
+        drawn=True,
         notes=tuple(notes),
     )

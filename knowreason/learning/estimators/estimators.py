@@ -13,7 +13,13 @@ import numpy as np
 
 from knowreason.learning.estimators.bethe import bethe_likelihood, bethe_solutions
 from knowreason.learning.estimators.chains import likelihood_by_chains
-from knowreason.learning.estimators.exact_likelihood import exact_solutions
+from knowreason.learning.estimators.composite import block_copies, composite_solution
+from knowreason.learning.estimators.exact_likelihood import (
+    exact_likelihood,
+    exact_solution,
+    exact_solutions,
+)
+from knowreason.learning.estimators.moment_matching import matched
 from knowreason.learning.estimators.sampled_worlds import SamplingSchedule, large, sampled_solution
 from knowreason.learning.fit import Solution, starts
 from knowreason.learning.labelled_components import Labelled
@@ -24,7 +30,8 @@ from knowreason.learning.problem import EstimatorReport, Problem
 
 REFUSED = "KR859"
 FARTHEST = 5.0  # prior standard deviations: odds of one in two million under the prior
-SEVERAL = "belief propagation has no single fixed point here: worlds were drawn"
+CERTAIN = 1e-3  # log likelihood of labels above which there is none: probabilities are at most 1
+SEVERAL = "belief propagation has no single fixed point here and was left out"
 
 
 @dataclass(frozen=True)
@@ -112,12 +119,15 @@ def exact(task: EstimationTask) -> EstimatorResult:
 def bethe(task: EstimationTask) -> EstimatorResult:
     """The Bethe likelihood of belief propagation; nothing where it is not to be trusted.
 
-    It is refused where belief propagation has several fixed points at the weights found, and
-    where the best solution lies more than five prior standard deviations from the priors: on
-    the way messages did not settle, and the optimiser was thrown where nothing is to be known.
+    It is refused where belief propagation has several fixed points at the weights found, where
+    the optimiser found no rest, where labels would be more than certain, and where the best
+    solution lies more than five prior standard deviations from the priors: on the way messages
+    did not settle, or the free and the clamped run took fixed points that do not belong
+    together, and the optimiser was thrown where nothing is to be known.
     """
     labelled = task.served
-    whole = replace(task.objective, terms=(*task.objective.terms, bethe_likelihood(labelled)))
+    term = bethe_likelihood(labelled)
+    whole = replace(task.objective, terms=(*task.objective.terms, term))
     solutions = bethe_solutions(
         whole,
         labelled,
@@ -129,11 +139,24 @@ def bethe(task: EstimationTask) -> EstimatorResult:
     if not solutions:
         return EstimatorResult((), (SEVERAL,))
     best = max(solutions, key=lambda solution: solution.goodness)
-    name, distance = farthest(task.problem, best)
+    why = _why_not(task, term, best)
+    if why:
+        return EstimatorResult((), (why,))
+    return EstimatorResult(tuple(s for s in solutions if not _why_not(task, term, s)))
+
+
+def _why_not(task: EstimationTask, term: LikelihoodTerm, solution: Solution) -> str:
+    """Why a solution of belief propagation is not to be trusted; empty where it is."""
+    name, distance = farthest(task.problem, solution)
     if distance > FARTHEST:
-        return EstimatorResult((), (_refusal(name, distance),))
-    near = (s for s in solutions if farthest(task.problem, s)[1] <= FARTHEST)
-    return EstimatorResult(tuple(near))
+        why = f"`{name}` would lie {distance:.0f} prior standard deviations from its prior"
+    elif not solution.converged:
+        why = "its likelihood jumps from one fixed point to another, so that it has no optimum"
+    elif term(task.objective.coordinates.theta(solution.eta))[0] > CERTAIN:
+        why = "labels would be more than certain"
+    else:
+        return ""
+    return f"belief propagation's solution was refused ({REFUSED}): {why}"
 
 
 def chains(task: EstimationTask) -> EstimatorResult:
@@ -146,7 +169,7 @@ def chains(task: EstimationTask) -> EstimatorResult:
         )
         best = task.start
         corrected = replace(
-            end,
+            _matched(task, end),
             objective=best.objective,
             log_likelihood=best.log_likelihood,
             notes=(*best.notes, *end.notes),
@@ -160,6 +183,7 @@ def chains(task: EstimationTask) -> EstimatorResult:
         solution = likelihood_by_chains(
             objective, labelled, eta, seed=task.seed + index, progress=task.progress
         )
+        solution = _matched(task, solution)
         value = whole(solution.eta)[0]
         log_prior = objective.coordinates.log_prior(solution.eta)[0]
         solutions.append(replace(solution, objective=value, log_likelihood=value - log_prior))
@@ -175,13 +199,16 @@ def pseudo_likelihood(task: EstimationTask) -> EstimatorResult:
     labelled, objective = task.served, task.objective
     sampled = large(labelled, gibbs_sampler(labelled.clamped), gibbs_sampler(labelled.graph))
     solutions = [
-        sampled_solution(
-            objective,
-            sampled,
-            start,
-            seed=task.seed + index,
-            schedule=task.sampling,
-            progress=task.progress,
+        _matched(
+            task,
+            sampled_solution(
+                objective,
+                sampled,
+                start,
+                seed=task.seed + index,
+                schedule=task.sampling,
+                progress=task.progress,
+            ),
         )
         for index, start in enumerate(starts(task.problem, task.seed))
     ]
@@ -193,11 +220,33 @@ def pseudo_likelihood(task: EstimationTask) -> EstimatorResult:
     )
 
 
+def composite(task: EstimationTask) -> EstimatorResult:
+    """The composite likelihood of small blocks, each exact given the labels around it."""
+    copies = block_copies(task.served)
+    term = exact_likelihood(copies.labelled)
+    whole = replace(task.objective, terms=(*task.objective.terms, term))
+    return EstimatorResult(
+        tuple(
+            _matched(task, composite_solution(whole, copies, found))
+            for found in (
+                exact_solution(whole, start, task.tolerance, task.max_iterations, task.progress)
+                for start in starts(task.problem, task.seed)
+            )
+        )
+    )
+
+
+def _matched(task: EstimationTask, solution: Solution) -> Solution:
+    """The solution, moved to where moments match if they do not."""
+    return matched(task.objective, task.served, solution, seed=task.seed)
+
+
 ESTIMATORS: Mapping[str, Callable[[EstimationTask], EstimatorResult]] = {
     "exact": exact,
     "bethe": bethe,
     "chains": chains,
     "pseudo_likelihood": pseudo_likelihood,
+    "composite": composite,
 }
 
 
@@ -218,10 +267,3 @@ def farthest(problem: Problem, solution: Solution) -> tuple[str, float]:
     distance = np.where(np.isfinite(solution.eta), distance, np.inf)
     worst = int(distance.argmax())
     return coordinates.table.names[coordinates.free[worst]], float(distance[worst])
-
-
-def _refusal(name: str, distance: float) -> str:
-    return (
-        f"belief propagation's solution was refused ({REFUSED}): `{name}` would lie {distance:.0f} "
-        "prior standard deviations from its prior; worlds were drawn"
-    )

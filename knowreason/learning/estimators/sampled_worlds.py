@@ -334,6 +334,7 @@ def _finish(
         converged=converged,
         history=tuple(state.history),
         covariance=_godambe(objective, sampled, eta, information, hidden, schedule, seed),
+        drawn=True,
         notes=notes,
     )
 
@@ -372,6 +373,7 @@ def _complete_solution(
         converged=optimum.converged,
         history=optimum.history,
         covariance=_godambe(objective, sampled, optimum.eta, information, nothing, schedule, seed),
+        drawn=True,
     )
 
 
