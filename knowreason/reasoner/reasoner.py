@@ -375,7 +375,7 @@ class Reasoner(BaseEstimator):
         return audit_beliefs(
             beliefs,
             self.weights_,
-            partial(infer, engine=self.engine, **self._options()),
+            partial(infer, engine=self.engine, **self.engine_options(self.engine)),
             components=components,
             atoms=atoms,
             seed=self.seed,
