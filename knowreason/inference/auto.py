@@ -92,13 +92,14 @@ def auto(
     *,
     seed: int = 0,
     device: str = "auto",
-    approximate: str = "gcn",
+    approximate: str = "checked",
     **options: Any,
 ) -> Posterior:
     """Exact beliefs where a component allows it, approximate ones elsewhere.
 
-    Components too tangled for exact inference are corrected by the GCN posterior where
-    they are small, and left to converged belief propagation where they are not.
+    Components too tangled for exact inference are served by belief propagation and by
+    sampling, each of which checks the other (:func:`.checked`): their beliefs are confirmed,
+    or the report says how far the two are apart.
 
     The reports say how many components and atoms each engine served; ``log_z`` is exact
     or, with any component approximated, of that engine's kind.
@@ -129,6 +130,10 @@ def _joined(posterior: Posterior, rest: Posterior, atoms: NDArray[Any]) -> Poste
     if posterior.quality is not None and rest.quality is not None:
         quality = posterior.quality.clone()
         quality[index] = rest.quality
+    spread = None
+    if rest.spread is not None:
+        spread = torch.zeros_like(log_odds)
+        spread[index] = rest.spread
     return replace(
         posterior,
         log_odds=log_odds,
@@ -137,4 +142,5 @@ def _joined(posterior: Posterior, rest: Posterior, atoms: NDArray[Any]) -> Poste
         expectations=expectations,
         reports=(*posterior.reports, *rest.reports),
         quality=quality,
+        spread=spread,
     )

@@ -32,6 +32,7 @@ ENGINES: Registry[Engine] = Registry(
     lazy={
         "auto": "knowreason.inference.auto:auto",
         "exact": "knowreason.inference.exact.exact:exact",
+        "checked": "knowreason.inference.checked:checked",
         "bp": "knowreason.inference.messages.bp:bp",
         "gcn": "knowreason.inference.gcn.gcn:gcn",
         "gibbs": "knowreason.inference.gibbs.gibbs:gibbs",

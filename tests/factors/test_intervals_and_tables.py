@@ -113,7 +113,7 @@ def test_engines_agree_with_enumeration(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_gibbs_agrees(seed):
     graph = mixed(seed, 0.2)
-    truth, found = enumerate_worlds(graph), infer(graph, "gibbs", sweeps=3000, seed=seed)
+    truth, found = enumerate_worlds(graph), infer(graph, "gibbs", updates=20_000_000, seed=seed)
     assert (found.probabilities - truth.marginals).abs().max() < 0.03
     torch.testing.assert_close(found.expectations, truth.expectations, atol=0.12, rtol=0)
 

@@ -87,7 +87,7 @@ def test_mean_field_knows_it():
 
 def test_gibbs_knows_it():
     graph = a_net()
-    found = infer(graph, "gibbs", chains=4, sweeps=4000, seed=1)
+    found = infer(graph, "gibbs", chains=4, updates=20_000_000, seed=1)
     answer = enumerate_worlds(graph)
     assert (found.probabilities - answer.marginals).abs().max() < 0.02
     torch.testing.assert_close(found.expectations, answer.expectations, atol=0.05, rtol=0)
@@ -120,7 +120,7 @@ def test_a_soft_count_is_a_factor_like_any_other(size):
         torch.testing.assert_close(found.log_odds, answer.log_odds, atol=1e-7, rtol=1e-7)
         assert found.log_z == pytest.approx(answer.log_z, abs=1e-7)
         torch.testing.assert_close(found.expectations, answer.expectations, atol=1e-6, rtol=0)
-    sampled = infer(graph, "gibbs", sweeps=4000)
+    sampled = infer(graph, "gibbs", updates=20_000_000)
     torch.testing.assert_close(sampled.expectations, answer.expectations, atol=0.05, rtol=0)
     best = infer(graph, "map").world
     assert best.tolist() == answer.world.tolist()

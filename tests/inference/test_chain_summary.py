@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from knowreason.inference.gibbs.chain_kernels import Tally
 from knowreason.inference.gibbs.chain_summary import ChainSummary, summarise
-from knowreason.inference.gibbs.gibbs_kernels import Tally
 
 BATCHES = 4
 

@@ -109,9 +109,9 @@ def test_the_form_changes_nothing(engine, form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_form_changes_gibbs_by_its_noise(form):
-    after, posterior = beliefs(FORMS[form], "gibbs", sweeps=2000, seed=3)
+    after, posterior = beliefs(FORMS[form], "gibbs", updates=20_000_000, seed=3)
     truth = before("exact")
-    size = float(re.search(r"at least (\d+)", posterior.reports[0].notes[0])[1])
+    size = float(re.search(r"at least (\d+)", posterior.reports[0].checked)[1])
     p, q = 1 / (1 + np.exp(-truth)), 1 / (1 + np.exp(-after))
     assert (np.abs(p - q) <= 4 * np.sqrt(p * (1 - p) / size)).all()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.inference.gibbs.gibbs_kernels import Tally
+from knowreason.inference.gibbs.chain_kernels import Tally
 
 LIMIT = 700.0
 
@@ -21,6 +21,8 @@ class ChainSummary:
         r_hat: ``float64[n]`` split R-hat of the conditional probabilities; 1 where they
             never vary, infinite where chains are stuck apart.
         sample_size: ``float64[n]`` effective, by batch means.
+        error: ``float64[n]`` Monte-Carlo standard error of the probability, by batch means.
+        between: ``float64[n]`` the same from the differences between chains.
         truth: ``float64[f]`` mean potential of every row.
         moved: ``bool[n]`` whether any chain ever changed the atom.
     """
@@ -28,6 +30,8 @@ class ChainSummary:
     log_odds: NDArray[np.float64]
     r_hat: NDArray[np.float64]
     sample_size: NDArray[np.float64]
+    error: NDArray[np.float64]
+    between: NDArray[np.float64]
     truth: NDArray[np.float64]
     moved: NDArray[np.bool_]
 
@@ -40,7 +44,7 @@ def summarise(tallies: list[Tally], kept: int) -> ChainSummary:
     batch = np.stack([tally.chance for tally in tallies])  # [chains, batches, n]
     total = batch.sum((0, 1))
     refuse = np.sum([tally.refuse for tally in tallies], axis=0)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN where nothing was recorded
         log_odds = np.clip(np.log(total) - np.log(refuse), -LIMIT, LIMIT)
     square = np.stack([tally.square for tally in tallies])
     within, between = _variances(batch, square, kept)
@@ -51,6 +55,7 @@ def summarise(tallies: list[Tally], kept: int) -> ChainSummary:
         log_odds,
         r_hat,
         _sample_size(batch, within, kept),
+        *_errors(batch, kept),
         np.mean([tally.truth for tally in tallies], axis=0) / kept,
         np.any([tally.moved for tally in tallies], axis=0),
     )
@@ -78,3 +83,14 @@ def _sample_size(
     size = np.divide(draws * within, spread, out=np.full(n, draws), where=spread > 1e-12)
     bounded: NDArray[np.float64] = np.minimum(size, draws)
     return bounded
+
+
+def _errors(
+    batch: NDArray[np.float64], kept: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standard errors of the mean, from all batches and from whole chains."""
+    chains, batches, n = batch.shape
+    means = batch.reshape(chains * batches, n) * (batches / kept)
+    whole = batch.sum(1) / kept
+    between = np.zeros(n) if chains == 1 else np.sqrt(whole.var(0, ddof=1) / chains)
+    return np.sqrt(means.var(0, ddof=1) / (chains * batches)), between

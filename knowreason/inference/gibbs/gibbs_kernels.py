@@ -86,26 +86,6 @@ class GibbsVariables(NamedTuple):
     auxiliary: NDArray[np.int32]
 
 
-class Tally(NamedTuple):
-    """What a chain records; all of length 0 where nothing is recorded.
-
-    Attributes:
-        chance: ``float64[batches, n]`` sums of conditional probabilities.
-        refuse: ``float64[n]`` sums of one less them (kept apart for accuracy).
-        square: ``float64[2, n]`` sums of their squares, by half of the chain.
-        truth: ``float64[f]`` sums of every row's potential.
-        moved: ``bool[n]`` whether the atom ever changed.
-        start: ``int8[n]`` the world it changed from.
-    """
-
-    chance: NDArray[np.float64]
-    refuse: NDArray[np.float64]
-    square: NDArray[np.float64]
-    truth: NDArray[np.float64]
-    moved: NDArray[np.bool_]
-    start: NDArray[np.int8]
-
-
 compiled = njit(cache=True, nogil=True, error_model="numpy")
 inner: Callable[[F], F] = njit(  # never called from Python: a third of the compile time saved
     cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
@@ -113,13 +93,13 @@ inner: Callable[[F], F] = njit(  # never called from Python: a third of the comp
 
 
 @inner
-def _next(state: np.uint64) -> np.uint64:
+def next_random(state: np.uint64) -> np.uint64:
     """Advances a splitmix64 generator."""
     return state + np.uint64(0x9E3779B97F4A7C15)
 
 
 @inner
-def _uniform(state: np.uint64) -> float:
+def uniform(state: np.uint64) -> float:
     """The number in [0, 1) of a generator state."""
     z = state
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -129,7 +109,8 @@ def _uniform(state: np.uint64) -> float:
 
 
 @inner
-def _sigmoid(x: float) -> float:
+def sigmoid(x: float) -> float:
+    """Logistic function."""
     if x >= 0:
         return 1.0 / (1.0 + math.exp(-x))
     e = math.exp(x)
@@ -137,7 +118,8 @@ def _sigmoid(x: float) -> float:
 
 
 @inner
-def _log_ratio(mass: float, others: float) -> float:
+def log_ratio(mass: float, others: float) -> float:
+    """Log-odds, at most 700 in size."""
     if mass <= 0.0:
         return -700.0
     return math.log(mass / others) if others > 0.0 else 700.0
@@ -220,7 +202,7 @@ def _draw_singles(
     """Draws atoms under no count; written out, because a call costs more than the draw."""
     rows, tables, edges, first = net.rows, net.tables, net.atom_edges, net.atom_first
     for atom in singles:
-        random = _next(random)
+        random = next_random(random)
         odds, true = net.unary[atom], net.world[atom] > 0
         for i in range(first[atom], first[atom + 1]):
             row, code = edges[i].place, edges[i].code
@@ -232,7 +214,7 @@ def _draw_singles(
             elif now == (true == (code > 0)):  # no other literal is true
                 odds += rows[row].weight if code > 0 else -rows[row].weight
         chance[atom] = odds
-        wanted = _uniform(random) < _sigmoid(odds)
+        wanted = uniform(random) < sigmoid(odds)
         if wanted != true:
             net.world[atom] = wanted
             for i in range(first[atom], first[atom + 1]):
@@ -254,22 +236,22 @@ def sweep(
     """
     random = _draw_singles(variables.singles, net, chance, random)
     for atom in variables.counted_singles:
-        random = _next(random)
+        random = next_random(random)
         true = net.world[atom] > 0
         gain = flip(atom, net)
         chance[atom] = -gain if true else gain
-        if (_uniform(random) < _sigmoid(chance[atom])) == true:
+        if (uniform(random) < sigmoid(chance[atom])) == true:
             flip(atom, net)
     for block in range(variables.block_offsets.shape[0] - 1):
-        random = _next(random)
-        _draw_block(block, variables, net, chance, _uniform(random))
+        random = next_random(random)
+        _draw_block(block, variables, net, chance, uniform(random))
     for i in range(variables.set_offsets.shape[0] - 1):
-        random = _next(random)
+        random = next_random(random)
         gain, back = 0.0, False
         while True:
             for j in range(variables.set_offsets[i], variables.set_offsets[i + 1]):
                 gain += flip(variables.set_atoms[j], net)
-            if back or _uniform(random) < _sigmoid(gain):
+            if back or uniform(random) < sigmoid(gain):
                 break
             back = True
     return random
@@ -318,92 +300,6 @@ def _draw_block(
         if left >= 0.0 and mass > 0.0:
             chosen = atom
             left -= mass
-        chance[atom] = _log_ratio(mass, total - mass)
+        chance[atom] = log_ratio(mass, total - mass)
     if chosen >= 0:
         flip(chosen, net)
-
-
-@inner
-def _record(
-    auxiliary: NDArray[np.int32],
-    net: Network,
-    chance: NDArray[np.float64],
-    tally: Tally,
-    batch: int,
-) -> None:
-    """Adds one sweep to the tally."""
-    half = 0 if 2 * batch < tally.chance.shape[0] else 1
-    for atom in auxiliary:
-        chance[atom] = 700.0 if net.world[atom] else -700.0
-    for atom in range(chance.shape[0]):
-        p = _sigmoid(chance[atom])
-        tally.chance[batch, atom] += p
-        tally.refuse[atom] += _sigmoid(-chance[atom])
-        tally.square[half, atom] += p * p
-        tally.moved[atom] |= net.world[atom] != tally.start[atom]
-    rows = net.rows
-    for row in range(rows.shape[0] - 1):
-        if rows[row].kind == TABLE:
-            tally.truth[row] += net.tables[rows[row].table_at + rows[row].state]
-        elif rows[row].kind == CLAUSE:
-            tally.truth[row] += rows[row].state > 0
-        else:
-            tally.truth[row] += rows[row].lower <= rows[row].state <= rows[row].upper
-
-
-@compiled
-def run_chain(
-    variables: GibbsVariables, net: Network, burn_in: int, kept: int, seed: int, tally: Tally
-) -> None:
-    """Runs one chain from ``net.world``; the world and the rows' states change in place.
-
-    Args:
-        variables: what is drawn.
-        net: the network of this chain; auxiliary atoms and states are read afresh.
-        burn_in: sweeps that are not recorded.
-        kept: sweeps recorded in ``tally``, spread evenly over its batches.
-        seed: of this chain.
-        tally: where to record.
-    """
-    chance = np.zeros(net.world.shape[0])
-    read_rows(net, variables.count_order)
-    random = _next(np.uint64(seed))
-    batches = tally.chance.shape[0]
-    for step in range(burn_in + kept):
-        random = sweep(variables, net, chance, random)
-        if step == burn_in - 1 or step == 0:
-            for atom in range(tally.start.shape[0]):
-                tally.start[atom] = net.world[atom]
-        if step >= burn_in:
-            _record(variables.auxiliary, net, chance, tally, (step - burn_in) * batches // kept)
-
-
-@compiled
-def margins(variables: GibbsVariables, net: Network, odds: NDArray[np.float64]) -> None:
-    """What changing each atom alone would cost, signed by its truth (``float64[n]``).
-
-    A block is changed as one variable. Auxiliary atoms get +-700.
-    """
-    read_rows(net, variables.count_order)
-    for atom in variables.singles:
-        odds[atom] = pull(atom, net)
-    for atom in variables.counted_singles:
-        true = net.world[atom] > 0
-        gain = flip(atom, net)
-        flip(atom, net)
-        odds[atom] = -gain if true else gain
-    for atom in variables.auxiliary:
-        odds[atom] = 700.0 if net.world[atom] else -700.0
-    for block in range(variables.block_offsets.shape[0] - 1):
-        chosen = score_block(block, variables, net, odds)
-        best, second = 0.0 if variables.at_most_one[block] else -math.inf, -math.inf
-        first, last = variables.block_offsets[block], variables.block_offsets[block + 1]
-        for i in range(first, last):
-            score = odds[variables.block_atoms[i]]
-            second = max(second, min(score, best))
-            best = max(best, score)
-        for i in range(first, last):
-            atom = variables.block_atoms[i]
-            odds[atom] -= second if odds[atom] == best else best
-        if chosen >= 0:
-            flip(chosen, net)

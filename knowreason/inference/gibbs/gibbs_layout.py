@@ -14,13 +14,13 @@ from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.arrays import Array, array, offsets_of, owners
 from knowreason.factors.potentials.factor_nodes import COUNT_ROW, FactorNodes
 from knowreason.factors.potentials.table_nodes import TableNodes
+from knowreason.inference.gibbs.chain_kernels import Tally
 from knowreason.inference.gibbs.gibbs_kernels import (
     EDGE,
     HARD_WEIGHT,
     ROW,
     GibbsVariables,
     Network,
-    Tally,
 )
 from knowreason.inference.messages.message_graph import MessageGraph, layout
 from knowreason.row_keys import distinct_rows
@@ -46,6 +46,12 @@ class GibbsLayout:
     atom_first: NDArray[np.int64]
     atom_edges: NDArray[np.void]
     variables: GibbsVariables
+
+    def row_label(self, label: NDArray[np.int32]) -> NDArray[np.int64]:
+        """``int64[f]``: component of each row, from those of atoms (``int32[n]``)."""
+        first = self.rows["first"][:-1]
+        owner: NDArray[np.int64] = label[self.row_edges["place"][first]].astype(np.int64)
+        return owner
 
     def network(
         self, weights: NDArray[np.float64], unary: NDArray[np.float64], world: NDArray[np.int8]

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.potentials.factor_nodes import COUNT_ROW, TABLE_ROW
-from knowreason.inference.gibbs.gibbs_kernels import HARD_WEIGHT, Network, read_rows, run_chain
+from knowreason.inference.gibbs.chain_kernels import run_chain
+from knowreason.inference.gibbs.gibbs_kernels import HARD_WEIGHT, Network, read_rows
 from knowreason.inference.gibbs.gibbs_layout import GibbsLayout, no_tally
 
 TEMPERATURES = (4.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)

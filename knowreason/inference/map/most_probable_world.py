@@ -17,8 +17,8 @@ from knowreason.factors.arrays import array
 from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.energy import holds, log_score
 from knowreason.inference.exact.exact_budget import MEMORY, SECONDS, ExactBudget
+from knowreason.inference.gibbs.chain_kernels import margins
 from knowreason.inference.gibbs.gibbs import GibbsSampler, prepare_gibbs
-from knowreason.inference.gibbs.gibbs_kernels import margins
 from knowreason.inference.map.annealing import GREEDY, anneal, component_scores
 from knowreason.inference.map.best_of_components import best_of_components
 from knowreason.inference.map.linear_program import LinearProgram, linear_program
