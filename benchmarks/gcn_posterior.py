@@ -102,7 +102,7 @@ def graphs(quick: bool) -> Iterator[tuple[str, list[FactorGraph], int]]:
 
 def by_cut_outs(graph: FactorGraph, swept: Posterior) -> torch.Tensor:
     """Log-odds corrected on cut-outs of 16 atoms."""
-    found = corrected_by_cut_outs(graph, swept, (16,))
+    found = corrected_by_cut_outs(graph, swept.log_odds, (16,))
     return swept.log_odds if found is None else found
 
 
@@ -174,7 +174,7 @@ def measure_large(
         centres = np.flatnonzero(opened)
         add(rest=around.correctable.sum(), atoms=len(centres))
         began = time.process_time()
-        found = corrected_by_cut_outs(known, swept)
+        found = corrected_by_cut_outs(known, swept.log_odds)
         add(cut_seconds=time.process_time() - began)
         began = time.process_time()
         cut = around.cut(centres, 24)

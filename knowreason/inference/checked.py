@@ -28,6 +28,7 @@ from knowreason.inference.gibbs.gibbs import (
 from knowreason.inference.gibbs.replicas import SampledBeliefs
 from knowreason.inference.gibbs.verdicts import Verdicts, verdicts
 from knowreason.inference.messages.bp import bp
+from knowreason.inference.messages.cut_outs import corrected_by_cut_outs
 from knowreason.inference.messages.message_beliefs import decided_clipped
 from knowreason.inference.posterior import (
     QUALITIES,
@@ -57,11 +58,13 @@ def checked(
     Chains start from dispersed worlds: what ``bp`` and max-product decode to, and random
     ones. Where they tell the marginals within .01 (see :func:`.gibbs`) a component gets
     theirs, *confirmed*; where chains that mixed and ``bp`` are within .01 of each other,
-    four Monte-Carlo errors included, it gets ``bp``'s, *confirmed*. Elsewhere it gets the
-    chains' at a split R-hat of at most 1.2, else ``bp``'s, *unconfirmed*, and the report
-    says by how much the two differ.
+    four Monte-Carlo errors included, it gets ``bp``'s, *confirmed*. What is undecided then
+    is compared once more, with ``bp`` corrected by exact inference on cut-outs around each
+    atom. Elsewhere a component gets the chains' at a split R-hat of at most 1.2, else
+    ``bp``'s, *unconfirmed*, and the report says by how much the two differ.
 
-    ``log_z`` is Bethe's estimate; ``expectations`` are those of the beliefs.
+    ``log_z`` is Bethe's estimate; ``expectations`` are those of the beliefs, of chains where
+    cut-outs corrected ``bp``'s.
 
     Args:
         graph: any factor graph.
@@ -89,7 +92,11 @@ def checked(
         seconds=seconds,
     )
     said = verdicts(found, label, told, other)
-    both = _Opinions(sampler, opinion, found, said, label, begin)
+    corrected = np.zeros(len(said.settled), np.bool_)
+    if not said.settled.all():
+        opinion, corrected = _corrected(known, opinion, label, ~said.settled)
+        said = verdicts(found, label, told, array(opinion.log_odds))
+    both = _Opinions(sampler, opinion, found, said, label, corrected, begin)
     return both.posterior(seed=seed, device=device, **options)
 
 
@@ -107,6 +114,21 @@ def dispersed(
     return worlds
 
 
+def _corrected(
+    graph: FactorGraph, opinion: Posterior, label: NDArray[np.int32], chosen: NDArray[np.bool_]
+) -> tuple[Posterior, NDArray[np.bool_]]:
+    """The opinion of ``bp`` with chosen components (``bool[c]``) corrected, and which were."""
+    part, atoms = subgraph(graph, np.append(chosen, False)[label])
+    found = corrected_by_cut_outs(part, opinion.log_odds[atoms])
+    corrected = np.zeros_like(chosen)
+    if found is None:
+        return opinion, corrected
+    corrected[label[atoms[array(found != opinion.log_odds[atoms])]]] = True
+    log_odds = opinion.log_odds.clone()
+    log_odds[atoms] = found
+    return replace(opinion, log_odds=log_odds), corrected
+
+
 @dataclass(frozen=True)
 class _Opinions:
     """Both opinions about a conditioned graph."""
@@ -116,6 +138,7 @@ class _Opinions:
     found: SampledBeliefs
     said: Verdicts
     label: NDArray[np.int32]
+    corrected: NDArray[np.bool_]
     begin: float
 
     def posterior(self, **options: Any) -> Posterior:
@@ -137,13 +160,16 @@ class _Opinions:
                 log_odds[here] = torch.from_numpy(self.found.log_odds)[here]
                 expectations += self._sampled(by_chains, here)
                 reports.append(self._of_chains(by_chains, name))
-            if by_bp.any():
-                part, _ = subgraph(known, self._atoms(by_bp).numpy())
-                alone = bp(part, **options)
+            changed = self.corrected & said.usable  # their expectations would be another's
+            for sampled, mine in ((False, by_bp & ~changed), (True, by_bp & changed)):
+                if not mine.any():
+                    continue
+                here = self._atoms(mine)
+                alone = bp(subgraph(known, here.numpy())[0], **options)
                 assert alone.expectations is not None
-                expectations += alone.expectations
+                expectations += self._sampled(mine, here) if sampled else alone.expectations
                 served = [report for report in alone.reports if report.components]
-                reports += [self._of_bp(report, by_bp, name) for report in served]
+                reports += [self._of_bp(report, mine, name) for report in served]
         log_odds = decided_clipped(known, log_odds)
         apart = expit(array(log_odds)) - expit(self.found.log_odds)
         error = np.where(self.label >= 0, np.hypot(self.found.error, apart), 0.0)
@@ -180,7 +206,8 @@ class _Opinions:
         apart, told = self._apart(chosen), self._told(chosen)
         if quality == "confirmed":
             told = f"bp and sampling agree within {apart:.4f}"
-        return replace(report, quality=quality, error=apart, checked=told)
+        engine = report.engine + ", cut-outs" * bool((chosen & self.corrected).any())
+        return replace(report, engine=engine, quality=quality, error=apart, checked=told)
 
     def _apart(self, chosen: NDArray[np.bool_]) -> float:
         return float(self.said.difference[chosen].max(initial=0.0))

@@ -82,7 +82,7 @@ def test_a_cut_out_of_a_whole_component_is_the_component():
 @given(factor_graphs(9))
 def test_small_components_become_exact(graph):
     swept = bp(graph)
-    found = corrected_by_cut_outs(graph, swept)
+    found = corrected_by_cut_outs(graph, swept.log_odds)
     if found is None:
         return
     truth = enumerate_worlds(graph).marginals
@@ -105,7 +105,7 @@ def test_at_most_half_the_error_of_belief_propagation(family):
     for seed in range(3):
         graph = long_graph(seed, family)
         truth, swept = exact(graph).probabilities, bp(graph)
-        found = corrected_by_cut_outs(graph, swept)
+        found = corrected_by_cut_outs(graph, swept.log_odds)
         pair = [(p.sigmoid() - truth).abs().mean() for p in (swept.log_odds, found)]
         errors.append([float(error) for error in pair])
     theirs, mine = np.mean(errors, axis=0)
@@ -114,7 +114,7 @@ def test_at_most_half_the_error_of_belief_propagation(family):
 
 def test_trees_and_components_that_do_not_come_to_rest_keep_their_beliefs():
     tree = random_components(5, Family(atoms=(2, 2), blocks=0.0), np.random.default_rng(0), 1)
-    assert corrected_by_cut_outs(tree, bp(tree)) is None
+    assert corrected_by_cut_outs(tree, bp(tree).log_odds) is None
     n = 36
     side = np.arange(n).reshape(6, 6)
     pairs = [np.stack([side[:, :-1], side[:, 1:]], 2), np.stack([side[:-1], side[1:]], 2)]
@@ -129,7 +129,7 @@ def test_trees_and_components_that_do_not_come_to_rest_keep_their_beliefs():
         factors=(GroundFactors.of(torch.from_numpy(atoms), agree, 0, weight),),
     )
     assert not CutOutSource.of(glass).correctable.any()
-    assert corrected_by_cut_outs(glass, bp(glass)) is None
+    assert corrected_by_cut_outs(glass, bp(glass).log_odds) is None
 
 
 def test_small_components_are_served_first(monkeypatch):
@@ -140,9 +140,9 @@ def test_small_components_are_served_first(monkeypatch):
     sizes = np.bincount(label[around.correctable], minlength=count)
     largest = label == sizes.argmax()
     swept = bp(graph)
-    assert np.asarray(corrected_by_cut_outs(graph, swept) != swept.log_odds)[largest].any()
+    assert np.asarray(corrected_by_cut_outs(graph, swept.log_odds) != swept.log_odds)[largest].any()
     monkeypatch.setattr(cut_outs, "MOST_ATOMS", 16 * (int(around.correctable.sum()) - 1))
-    changed = np.asarray(corrected_by_cut_outs(graph, swept) != swept.log_odds)
+    changed = np.asarray(corrected_by_cut_outs(graph, swept.log_odds) != swept.log_odds)
     assert changed[~largest].any()
     assert not changed[largest].any()
 
@@ -151,13 +151,13 @@ def test_too_tangled_cut_outs_are_made_smaller(monkeypatch):
     graph = long_graph(4, replace(LONG, density=(2.0, 2.5), weight=0.6))
     truth, swept = exact(graph).probabilities, bp(graph)
     monkeypatch.setattr(cut_outs, "WIDTH", 5)
-    found = corrected_by_cut_outs(graph, swept, (24, 5))
+    found = corrected_by_cut_outs(graph, swept.log_odds, (24, 5))
     assert (found.sigmoid() - truth).abs().mean() < (swept.probabilities - truth).abs().mean()
 
 
 def test_blocks_stay_distributions():
     graph = random_graph(7, atoms=30, factors=45, blocks=4)
-    found = corrected_by_cut_outs(graph, bp(graph)).sigmoid()
+    found = corrected_by_cut_outs(graph, bp(graph).log_odds).sigmoid()
     blocks = graph.blocks
     owner = torch.repeat_interleave(torch.arange(blocks.count), blocks.offsets.diff())
     total = torch.zeros(blocks.count, dtype=torch.float64)

@@ -87,7 +87,7 @@ def test_better_on_graphs_of_other_making():
 
 def test_large_components_are_left_to_bp_and_cut_outs():
     graph = random_graph(3, atoms=60, factors=90, clause_lists=0)
-    found, swept = gcn(graph), corrected_by_cut_outs(graph, bp(graph))
+    found, swept = gcn(graph), corrected_by_cut_outs(graph, bp(graph).log_odds)
     label = found.component.numpy()
     large = np.bincount(label[label >= 0]).argmax()
     here = torch.from_numpy(label == large)

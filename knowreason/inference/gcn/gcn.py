@@ -176,7 +176,7 @@ def _swept(
         return None
     part, atoms = subgraph(graph, keep)
     found = bp(part, seed=seed, device=device, **options)
-    better = corrected_by_cut_outs(part, found) if correct else None
+    better = corrected_by_cut_outs(part, found.log_odds) if correct else None
     if better is not None:
         moved = int((better != found.log_odds).sum())
         note = f"beliefs of {moved} atoms are corrected on cut-outs"

@@ -30,7 +30,6 @@ from knowreason.inference.messages.bp import PropagationRun
 from knowreason.inference.messages.message_graph import MessageGraph, layout
 from knowreason.inference.messages.sweeps import SweepSchedule
 from knowreason.inference.messages.torch_messages import TorchMessages
-from knowreason.inference.posterior import Posterior
 
 HARD = 12.0  # what a hard factor weighs when neighbours are chosen
 SIZES = (40, 24, 16)  # atoms of a cut-out; the smaller ones where the larger is too tangled
@@ -144,7 +143,7 @@ class CutOutSource:
 
 
 def corrected_by_cut_outs(
-    graph: FactorGraph, posterior: Posterior, sizes: Sequence[int] = SIZES
+    graph: FactorGraph, log_odds: Tensor, sizes: Sequence[int] = SIZES
 ) -> Tensor | None:
     """Log-odds of belief propagation, those of loopy components corrected by cut-outs.
 
@@ -155,7 +154,7 @@ def corrected_by_cut_outs(
 
     Args:
         graph: any factor graph, at its ``theta``.
-        posterior: of ``bp`` on it.
+        log_odds: ``float64[n]``, those of ``bp`` on it.
         sizes: most atoms of a cut-out; later ones where exact inference does not serve it.
 
     Returns:
@@ -175,7 +174,7 @@ def corrected_by_cut_outs(
     if not len(centres):
         return None
     sizes = [size for size in sizes if size * len(centres) <= MOST_ATOMS]
-    log_odds = posterior.log_odds.numpy().copy()
+    corrected = log_odds.numpy().copy()
     for start in range(0, len(centres), AT_ONCE):
         left = centres[start : start + AT_ONCE]
         for size in sizes:
@@ -183,11 +182,11 @@ def corrected_by_cut_outs(
             exact = prepare(cut.graph, device="cpu", width=WIDTH)
             served = array(exact.tractable)
             told = cut.central & served
-            log_odds[index[cut.atoms[told]]] = array(exact().log_odds)[told]
+            corrected[index[cut.atoms[told]]] = array(exact().log_odds)[told]
             left = left[np.bincount(cut.component, ~served & cut.central) > 0]
             if not len(left):
                 break
-    return torch.from_numpy(log_odds)
+    return torch.from_numpy(corrected)
 
 
 def canonical_graph(graph: FactorGraph) -> FactorGraph:
