@@ -89,6 +89,7 @@ class KnownWorld(NaiveWorld):
 
     def _fix(self, name):
         definition = PROGRAM.definition(name)
+        self._defined[name] = set()
         for s in self.settings(definition.parameters):
             self.now.append(self._by_then(definition, s))
             if self.truth(definition.body, s):
