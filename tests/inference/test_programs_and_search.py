@@ -240,9 +240,9 @@ def test_the_relaxation_of_what_is_frustrated_is_one_half():
     np.testing.assert_allclose(soft.probabilities[:3], 0.5, atol=1e-6)
     assert soft.log_odds[3:].tolist() == pytest.approx([690.775527898, -690.775527898])
     assert soft.world[3:].tolist() == [1, 0]
-    report = soft.reports[0]
-    assert (report.components, report.converged) == (3, 2)
-    assert "2 components proven best" in report.notes[0]
+    assert [(r.quality, r.components) for r in soft.reports] == [("exact", 2), ("unconfirmed", 1)]
+    assert soft.unconfirmed.tolist() == [True] * 3 + [False] * 2
+    assert "2 components proven best" in soft.reports[0].notes[0]
 
 
 def test_what_the_relaxation_leaves_open_is_branched_on(monkeypatch):

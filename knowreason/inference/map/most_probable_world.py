@@ -24,7 +24,7 @@ from knowreason.inference.map.best_of_components import best_of_components
 from knowreason.inference.map.linear_program import LinearProgram, linear_program
 from knowreason.inference.messages.bp import bp
 from knowreason.inference.messages.message_beliefs import decided_clipped
-from knowreason.inference.posterior import EngineReport, Posterior
+from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior, Quality
 
 LARGEST_PROGRAM = 300_000  # columns that HiGHS is given; smallest components first
 BATCH = 300  # binary columns branched on together, whole components
@@ -212,22 +212,38 @@ class _Search:
                 help="give `map` more `seconds`, or make a hard rule soft",
             )
         score = float(log_score(graph, found[None])[0])
-        report = EngineReport(
-            engine=engine,
-            components=self.count,
-            atoms=int((self.label >= 0).sum()),
-            converged=int(proven.sum()),
-            seconds=time.perf_counter() - begin,
-            notes=(f"log-score {score:.6g}; {int(proven.sum())} components proven best",),
-        )
+        note = f"log-score {score:.6g}; {int(proven.sum())} components proven best"
+        seconds = time.perf_counter() - begin
+        quality = torch.zeros(len(found), dtype=torch.int8)
+        reports: list[EngineReport] = []
+        served: tuple[tuple[Quality, NDArray[np.bool_]], ...]
+        served = (("exact", proven), ("unconfirmed", ~proven))
+        for name, here in served:
+            if not here.any() and (reports or self.count):
+                continue
+            atoms = self._atoms(here)
+            quality[torch.from_numpy(atoms)] = QUALITIES.index(name)
+            reports.append(
+                EngineReport(
+                    engine=engine,
+                    components=int(here.sum()),
+                    atoms=int(atoms.sum()),
+                    converged=int((here & proven).sum()),
+                    seconds=seconds,
+                    notes=() if reports else (note,),
+                    quality=name,
+                    error=0.0 if name == "exact" else float("nan"),
+                )
+            )
         return Posterior(
             decided_clipped(graph, torch.from_numpy(log_odds)),
             None,
             "",
             None,
             torch.from_numpy(self.label),
-            (report,),
+            tuple(reports),
             found,
+            quality=quality,
         )
 
     def left(self) -> float:
