@@ -102,14 +102,11 @@ def quality_text(quality: Quality, error: float, checked: str) -> str:
     if quality == "exact":
         return "exact"
     number = f"{error:.2g}" if isfinite(error) else ""
-    if number and number in checked:
-        number = ""
     if quality == "confirmed":
-        within = f" within {number}" if number else ""
+        within = f" within {number}" if number and number not in checked else ""
         return f"confirmed{within}" + (f": {checked}" if checked else "")
     differ = f"two opinions differ by up to {number}" if number else ""
-    said = [part for part in (checked, differ) if part]
-    return f"unconfirmed: {', '.join(said) or 'there is no second opinion'}"
+    return f"unconfirmed: {checked or differ or 'there is no second opinion'}"
 
 
 def atom_quality_text(posterior: Posterior, atom: int) -> str:
@@ -164,7 +161,8 @@ def posterior_lines(posterior: Posterior) -> list[str]:
         >>> posterior_lines(Posterior(zero, 0.6931472, "exact", None))
         ['log Z 0.6931 (exact)']
     """
-    lines = [report_text(report) for report in posterior.reports]
+    served = [report for report in posterior.reports if report.components]
+    lines = [report_text(report) for report in served]
     notes = [note for report in posterior.reports for note in report.notes]
     return [line for line in (*lines, log_z_text(posterior), *notes) if line]
 
