@@ -19,6 +19,7 @@ from knowreason.factors.arrays import array
 from knowreason.inference import infer
 
 FactorKey = int  # place in FactorGraph.factors
+WIDTH = 18  # base-2 logarithm of the states of a clique up to which variants are exact
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ def solve(graph: FactorGraph, variants: Sequence[Variant], seed: int = 0) -> NDA
     if not variants:
         return np.zeros((0, graph.atom_count))
     try:
-        posterior = infer(side_by_side(graph, variants), seed=seed)
+        # Variants are compared with each other: an engine that draws would show its noise as
+        # reasons, and orders that are searched for long would be searched for in each.
+        posterior = infer(side_by_side(graph, variants), seed=seed, approximate="bp", width=WIDTH)
     except InferenceError:
         if len(variants) == 1:
             return np.full((1, graph.atom_count), np.nan)

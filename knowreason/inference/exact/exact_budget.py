@@ -72,6 +72,10 @@ class ExactBudget:
             float(seconds),
         )
 
+    def times(self, factor: int) -> ExactBudget:
+        """A multiple of it."""
+        return ExactBudget(factor * self.memory, factor * self.seconds)
+
     def allows(self, cost: ExactCost) -> bool:
         """Whether one component of this cost may be served."""
         return cost.memory <= self.memory and cost.seconds <= self.seconds

@@ -19,6 +19,7 @@ from knowreason.inference.exact.local_factors import local_model
 CHEAP = 1e7  # nanoseconds below which no better order is sought
 _STEP = 2e7  # nanoseconds of counted work that pay for one more order
 _ORDERS = 40  # most orders tried
+_NEAR, _FEW = 8, 8  # so many times the budget at most, else so few orders are tried
 _ORDERED = 20_000  # variables ordered, all orders together
 _MANY = 400  # variables above which the first order does not count fill
 _GAIN = 1 << 10  # what other orders may gain: beyond it, none is tried
@@ -66,7 +67,9 @@ def clique_tree(
     cost = best.cost(sizes)
     if cost.nanoseconds <= CHEAP and budget.allows(cost):
         return best
-    tries = _ORDERS if not budget.allows(cost) else int(cost.nanoseconds / _STEP)
+    tries = int(cost.nanoseconds / _STEP)
+    if not budget.allows(cost):
+        tries = _ORDERS if budget.times(_NEAR).allows(cost) else _FEW
     tries = min(tries, _ORDERS, _ORDERED // len(sizes))
     weighted = max(sizes) > 2
     kinds = ("fill", "weighted", "fill", "states") if weighted else ("fill", "fill", "states")

@@ -147,7 +147,8 @@ def shape_solver(
     fits = log2 <= np.log2(most_states)
     if fits and log2 <= _ALWAYS:
         return template_solver(stack, device)
-    part = eliminated(stack, budget, most_clique_states)
+    most = _MOST_STATES if most_clique_states is None else min(_MOST_STATES, most_clique_states)
+    part = eliminated(stack, budget, most)
     b, never = len(stack.components), float("inf")
     table = _LAYER + _ENTRY * b * 2.0**log2 if fits else never
     circuit, messages = never, never
