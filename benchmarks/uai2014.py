@@ -274,7 +274,7 @@ def main() -> int:
         bars.append(f"only {served} networks are exact or confirmed")
     for bar in bars:
         print(f"broken: {bar}")
-    write(chosen.out, "uai2014.json", {"networks": rows, "broken": bars})
+    write(chosen.out, "uai2014", {"networks": rows, "broken": bars})
     return 1 if bars else 0
 
 
