@@ -27,6 +27,7 @@ Vector = NDArray[np.float64]
 Method = Literal["none", "platt", "temperature", "isotonic"]
 LOG_SLOPE_SD, INTERCEPT_SD = 0.5, 1.0  # priors of Platt's two numbers for log-odds
 SCORE_LOG_SLOPE_SD, SCORE_INTERCEPT_SD = 1.5, 2.0  # for scores without a unit
+ROUNDS = 30  # of calibration and design effect
 SEPARATION_BOUNDS = (0.5, 3.0)  # standard deviations between components
 
 
@@ -192,13 +193,14 @@ def _fitted(
     dependence: Callable[[Vector], float],
     bounds: list[tuple[float, float]],
 ) -> tuple[Vector, float]:
-    """The optimum of a loss whose likelihood is divided by the design effect found without."""
-    start, effect = np.zeros(len(bounds)), 1.0
-    for _ in range(2):
-        found = minimize(loss, start, args=(effect,), jac=True, method="L-BFGS-B", bounds=bounds)
-        if effect > 1 or (effect := dependence(found.x)) <= 1:
+    """The optimum of a loss whose likelihood is divided by its design effect at that optimum."""
+    optimum, effect = np.zeros(len(bounds)), 1.0
+    for _ in range(ROUNDS):
+        found = minimize(loss, optimum, args=(effect,), jac=True, method="L-BFGS-B", bounds=bounds)
+        optimum, before, effect = found.x, effect, dependence(found.x)
+        if abs(effect - before) <= 0.01 * before:
             break
-    return found.x, effect
+    return optimum, effect
 
 
 def _design_effect(
