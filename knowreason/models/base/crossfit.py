@@ -156,6 +156,7 @@ def cross_fit(
         if not models or against is None:
             models.append(model)
             scores.append((log_odds, spread))
+    known = kind == "random" and groups is not None  # labels depend whatever the folds are
     held = HeldOutScores(
         rows,
         labels.fold_of_row,
@@ -164,7 +165,7 @@ def cross_fit(
         forward,
         ratios,
         spreads,
-        None if forward else row_groups(data, rows, kind, groups),
+        None if forward else row_groups(data, rows, "grouped" if known else kind, groups),
     )
     learned = len(scores) < 2 or any((scores[0][0] != said).any() for said, _ in scores[1:])
     if against is None and learned:
