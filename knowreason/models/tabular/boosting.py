@@ -131,6 +131,13 @@ class Trees(LabelledModel):
         return undo_weights(scores, np.array(self.weights_))
 
     def _inputs(self, data: Dataset, rows: PredicateRows) -> FeatureTable:
+        """Gathered once for all folds, unless definitions read labels."""
+        if data.program.label_readers:
+            return self._gathered(data, rows)
+        key = ("inputs of trees", rows.predicate, self.features, self.hops)
+        return data.computed(key, lambda: self._gathered(data, rows), data.features, data.graph)
+
+    def _gathered(self, data: Dataset, rows: PredicateRows) -> FeatureTable:
         graph = node_graph(data) if self.hops > 0 else None
         nodes = nodes_of_rows(graph, rows) if graph is not None else None
         own = self.columns(data, rows, self.features, empty=nodes is not None)
