@@ -88,7 +88,6 @@ class Bench:
         )
         known = method in LEARNERS
         settings = kr.Settings(
-            fold_count=4,
             labels="none" if method == "prior" else "all",
             clusters=CLUSTERS if method == "variational_em" else "",
         )
@@ -146,7 +145,7 @@ def bench(setting: str, noise: bool, out: Path, seed: int, people: int) -> Bench
     models.pop("trees", None)
     store = out / "models" / f"{setting}{'-noise' * noise}-{people}-{seed}"
     store.mkdir(parents=True, exist_ok=True)
-    folds = "random" if setting == "transductive" else "forward"
+    folds = "random" if setting == "transductive" else f"group:{CLUSTERS}"
     return Bench(name, past, future, folds, models, store, {}, [])
 
 

@@ -21,11 +21,12 @@ from knowreason.data.id_tables import as_matrix
 from knowreason.data.splits.clocks import LATEST, Moment, thing_values, to_moment
 from knowreason.errors import ProjectError
 from knowreason.models import atoms_of, make
+from knowreason.models.base.fold_mean import FoldMean
 from knowreason.models.base.model_protocol import fit_model
 from knowreason.models.base.predicate_rows import UNKNOWN, rows_of
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
-from knowreason.reasoner.fit_steps import fit_weights
+from knowreason.reasoner.fit_steps import FoldGroups, fit_weights
 from knowreason.reasoner.reasoner import Reasoner, hidden_truth, only_query
 from knowreason.reasoner.stored_reasoner import Learned
 from knowreason.row_keys import locate
@@ -264,11 +265,12 @@ class _Walker:
         carried = tuple(
             carry(model, reasoner.grounding_.data, labelled) for model in reasoner.models_
         )
+        bare = reasoner._ground(labelled, ())
         if refit_models:
-            carried = tuple(_again(model, labelled) for model in carried)
+            groups = FoldGroups.by(bare, reasoner.settings.clusters)
+            carried = tuple(_again(model, labelled, groups) for model in carried)
         reasoner.models_ = carried
-        outputs = tuple(model.fitted.output for model in carried)
-        reasoner.grounding_ = reasoner._ground(labelled, outputs)
+        reasoner.grounding_ = bare.with_models(model.fitted.output for model in carried)
         if refit_weights:
             fit = fit_weights(
                 reasoner.grounding_,
@@ -312,9 +314,13 @@ def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:
     )
 
 
-def _again(model: FittedModel, labelled: Dataset) -> FittedModel:
+def _again(model: FittedModel, labelled: Dataset, groups: FoldGroups) -> FittedModel:
     """The same model fitted on all labels known by now; its past scores stay."""
-    fresh = fit_model(make(model.fitted.model), labelled, model.predicate)
+    fresh = make(model.fitted.model)
+    if isinstance(fresh, FoldMean):
+        fresh.fit_in_groups(labelled, model.predicate, groups.of(labelled, model.predicate)[0])
+    else:
+        fresh = fit_model(fresh, labelled, model.predicate)
     return replace(model, fitted=replace(model.fitted, model=fresh))
 
 

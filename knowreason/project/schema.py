@@ -146,7 +146,8 @@ class LearnSection(LearnSettings):
     method: str = "variational_em"
     """A learner by name."""
     folds: str = ""
-    """``random``, ``forward``, ``group:ATTRIBUTE``; empty chooses by the clock."""
+    """``grouped``, ``random``, ``forward``, ``group:ATTRIBUTE``; empty: ``forward`` where
+    definitions read labels by a clock, else ``grouped``."""
     options: Options = field(default_factory=dict)
     """Further options of the learner."""
 

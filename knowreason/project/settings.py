@@ -53,7 +53,13 @@ class ExactLimits:
 class LearnSettings:
     """How weights are learned, apart from the learner's own options."""
 
-    fold_count: StrictInt = Field(default=5, description="Cross-fitting folds.")
+    fold_count: StrictInt = Field(default=6, description="Cross-fitting folds.")
+    deploy: Literal["auto", "mean", "refit"] = Field(
+        default="auto",
+        description="The final model: ``mean`` of the fold models (where there are labels enough), "
+        "or one fitted on all labels (``refit``), which is stronger than those that calibration "
+        "and rules learn from. ``auto``: the mean, but for models too heavy to keep several of.",
+    )
     labels: Literal["all", "none"] = Field(
         default="all", description="``none`` keeps every weight at its prior mean."
     )
@@ -64,7 +70,8 @@ class LearnSettings:
         default="",
         description="An attribute; labels of things with one value of it are not independent "
         "(a campaign, a customer), and weights are learned as if there were as many fewer of "
-        "them as whole clusters vouch for. Empty: labels of different components are independent.",
+        "them as whole clusters vouch for; folds keep clusters whole. Empty: labels of different "
+        "components are independent, and folds keep components whole.",
     )
     bootstrap: StrictInt = Field(
         default=0, description="Resamples for intervals on weights and conclusions, 0 for none."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +18,16 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.errors import DataError
 from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN, ParameterTable
+from knowreason.factors.components.connected import components
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding
 from knowreason.learning import Fit, Problem, learn
 from knowreason.logic import Formula, ModelDeclaration, Program
 from knowreason.logic.traversal import walk
 from knowreason.models import MODELS, KnowledgeModel, cross_fit, make
+from knowreason.models.base.crossfit import Deploy
 from knowreason.models.base.model_options import options_table
+from knowreason.models.base.predicate_rows import rows_of
 from knowreason.models.base.stored_models import (
     FittedModel,
     folder_name,
@@ -34,6 +37,8 @@ from knowreason.models.base.stored_models import (
 )
 from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
+
+FAR = 1.0  # log-odds by which a calibration moves a model before a warning
 
 
 def fit_models(
@@ -45,6 +50,8 @@ def fit_models(
     fold_count: int,
     seed: int,
     device: str,
+    deploy: Deploy = "auto",
+    groups: FoldGroups | None = None,
     checkpoints: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[FittedModel, ...]:
@@ -54,9 +61,12 @@ def fit_models(
         program: declares the models.
         data: visible labels are learned from.
         options: by model name: options over those of the rule file, or a ready model.
-        folds: ``random``, ``forward`` or ``group:ATTRIBUTE``; empty chooses by the clock.
-        fold_count: how many folds.
+        folds: ``grouped``, ``random``, ``forward`` or ``group:ATTRIBUTE``; empty: forward where
+            definitions read labels and atoms have a clock, else grouped.
+        fold_count: how many folds at most.
         seed, device: handed to models that take them.
+        deploy: ``auto``, ``mean`` or ``refit``; see :func:`knowreason.models.cross_fit`.
+        groups: rows that no fold tells apart; each row on its own where there are none.
         checkpoints: folder for finished fits; one that is there is read, not made again.
         progress: ``progress(done, total, message)``.
     """
@@ -65,6 +75,7 @@ def fit_models(
         folder = checkpoints and checkpoints / folder_name(declaration.name, predicate)
         if folder and is_finished(folder):
             return load_fitted(folder)
+        group, groups_are = (groups or FoldGroups()).of(data, predicate)
         model = FittedModel(
             declaration.name,
             predicate,
@@ -75,6 +86,9 @@ def fit_models(
                 name=declaration.name,
                 folds=fold_count,
                 kind=folds or fold_kind(program, predicate),
+                groups=group,
+                groups_are=groups_are,
+                deploy=deploy,
                 seed=seed,
                 progress=progress,
             ),
@@ -110,9 +124,54 @@ def _make(
 
 
 def fold_kind(program: Program, predicate: str) -> str:
-    """``forward`` where atoms of the predicate have a clock, else ``random``."""
+    """``forward`` where definitions read labels and atoms of the predicate have a clock, else
+    ``grouped``."""
     clocked = any(program.clock_of(sort) for sort in program.sorts_of(predicate))
-    return "forward" if clocked else "random"
+    return "forward" if clocked and program.label_readers else "grouped"
+
+
+@dataclass(frozen=True)
+class FoldGroups:
+    """Atoms that share a cause: no fold may tell them apart, or its model knows the answer.
+
+    Attributes:
+        atoms: ``int64[n]`` by predicate: atoms of one number belong together.
+        named: what the groups are; empty where they are ties by rules.
+    """
+
+    atoms: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    named: str = ""
+
+    @staticmethod
+    def by(grounding: Grounding, clusters: str) -> FoldGroups:
+        """Groups by the attribute ``clusters``; where that is empty, by what rules tie to each
+        other: a hub's payments, a chain's links."""
+        if clusters:
+            codes = label_clusters(grounding, clusters)
+        else:
+            component, count = components(grounding.graph)
+            alone = count + np.arange(len(component))
+            codes = np.where(component >= 0, component, alone).astype(np.int64)
+        spans = grounding.atoms.spans.items()
+        return FoldGroups({p: codes[span.start : span.stop] for p, span in spans}, clusters)
+
+    def of(self, data: Dataset, predicate: str) -> tuple[NDArray[np.int64] | None, str]:
+        """``int64[n_rows]`` for the rows of a predicate, ``None`` where each is alone, and what
+        the groups are called.
+
+        Rules that tie more than half of the labelled rows to each other make no groups.
+        """
+        if predicate not in self.atoms:
+            return None, "rows"
+        rows = rows_of(data, predicate)
+        group = np.zeros(rows.count, np.int64)
+        group[rows.row_of_atom] = self.atoms[predicate]
+        labelled = np.unique(group[rows.labelled], return_counts=True)[1]
+        if self.named:
+            return group, f"values of `{self.named}`"
+        if len(labelled) == len(rows.labelled) or 2 * labelled.max() > len(rows.labelled):
+            return None, "rows"
+        return group, "groups of rows that rules tie together"
 
 
 def fit_weights(
@@ -224,6 +283,24 @@ def mentions_latent(program: Program, formula: Formula) -> bool:
 def model_outputs(models: tuple[FittedModel, ...], data: Dataset) -> tuple[ModelOutput, ...]:
     """What the final models say on data."""
     return tuple(model.fitted.predict(data) for model in models)
+
+
+def with_calibration_warnings(grounding: Grounding, models: tuple[FittedModel, ...]) -> Grounding:
+    """The grounding with a warning for every model whose calibration had to move it far."""
+    warnings = tuple(
+        Diagnostic(
+            "KR843",
+            f"`{model.name}` for `{model.predicate}` is off by {moved:+.1f} log-odds on rows it was"
+            " not fitted on",
+            "warning",
+            help="name what labels share (`clusters`), undo `class_weight`, or look for a feature "
+            "that knows the label",
+        )
+        for model in models
+        if abs(moved := model.fitted.calibration.intercept) > FAR
+        and model.fitted.calibration.method == "platt"
+    )
+    return replace(grounding, warnings=(*grounding.warnings, *warnings))
 
 
 def with_label_warnings(grounding: Grounding) -> Grounding:

@@ -16,7 +16,6 @@ from sklearn.exceptions import NotFittedError
 from knowreason.audit import Audit, audit_beliefs, refused
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
-from knowreason.data.splits.attribute_groups import group_codes
 from knowreason.errors import GroundingError, InferenceError, ProjectError
 from knowreason.explanation import Explanation
 from knowreason.explanation.contradictions import contradictions_named
@@ -38,10 +37,12 @@ from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
 from knowreason.project.settings import ExactLimits, Options, Settings
 from knowreason.reasoner.fit_steps import (
+    FoldGroups,
     fit_models,
     fit_weights,
     learning_problem,
     model_outputs,
+    with_calibration_warnings,
     with_label_warnings,
 )
 from knowreason.reasoner.replicates import bootstrap_fit, with_intervals
@@ -67,8 +68,9 @@ class Reasoner(BaseEstimator):
         method: learner: ``variational_em``, ``likelihood``, ``pseudo_likelihood``,
             ``knowgraph``.
         engine: inference engine, ``auto`` by default.
-        folds: cross-fitting of models: ``random``, ``forward``, ``group:ATTRIBUTE``; empty
-            chooses ``forward`` where the data was split by a clock, else ``random``.
+        folds: cross-fitting of models: ``grouped``, ``random``, ``forward``,
+            ``group:ATTRIBUTE``; empty chooses ``forward`` where definitions read labels and
+            atoms have a clock, else ``grouped`` (by ``clusters``, or by what rules tie together).
         models: by model name, options over those of the rule file or a ready model.
         settings: everything else.
         seed: of everything random.
@@ -132,10 +134,7 @@ class Reasoner(BaseEstimator):
         Raises:
             DataError, ModelError, GroundingError, LearningError: as their parts do.
         """
-        if self.settings.clusters:
-            group_codes(
-                data, self.settings.clusters
-            )  # a wrong name is told before models are fitted
+        bare = self._ground(data, ())
         self.models_ = fit_models(
             self.program,
             data,
@@ -144,11 +143,14 @@ class Reasoner(BaseEstimator):
             fold_count=self.settings.fold_count,
             seed=self.seed,
             device=self.device,
+            deploy=self.settings.deploy,
+            groups=FoldGroups.by(bare, self.settings.clusters),
             checkpoints=checkpoints,
             progress=progress,
         )
         outputs = tuple(model.fitted.output for model in self.models_)
-        self.grounding_ = with_label_warnings(self._ground(data, outputs))
+        grounding = with_label_warnings(bare.with_models(outputs))
+        self.grounding_ = with_calibration_warnings(grounding, self.models_)
         fit = fit_weights(
             self.grounding_,
             self.models_,

@@ -79,7 +79,7 @@ def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
     program = loads((folder / "program.kr").read_text(encoding="utf-8"), str(folder / "program.kr"))
     reasoner, learned = reasoner_of(stored, program), read_learned(folder)
     ready = manifest.get("ready_models", ())
-    given = {model.name: model.fitted.model for model in learned.models if model.name in ready}
+    given = {model.name: model.fitted.prototype for model in learned.models if model.name in ready}
     reasoner.models = {**stored.models, **given}
     return Run(folder, stored, reasoner.adopt(learned), manifest)
 

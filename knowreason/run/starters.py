@@ -49,7 +49,7 @@ test = ">= 30"
 
 [learn]
 fold_count = 3
-folds = "random"           # forward folds would cost half of two dozen labels
+folds = "random"           # a dozen frauds are too few for folds of whole terminals
 
 [report]
 question = "Which payments are fraud, and which terminals were skimmed on which days?"

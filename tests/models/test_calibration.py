@@ -111,3 +111,44 @@ def test_survives_json():
     found = fit_contamination(np.arange(5.0), 0.2)
     assert Calibration.from_values(found.to_values()) == found
     assert np.isnan(found(np.array([np.nan]))).all()
+
+
+def test_the_gradients_agree_with_differences_and_temperature_with_a_grid():
+    random = np.random.default_rng(1)
+    logits = random.normal(size=(300, 3)) * 2
+    labels = (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
+    found = calibrate(2 * logits, labels, "platt", np.zeros(3))
+
+    def loss(log_slope):
+        margin = np.exp(log_slope) * 2 * logits
+        margin -= np.logaddexp.reduce(margin, axis=1, keepdims=True)
+        return -margin[np.arange(300), labels].sum() + 0.5 * (log_slope / 0.5) ** 2
+
+    grid = np.linspace(-2, 1, 3001)
+    assert np.log(found.slope) == pytest.approx(grid[np.argmin([*map(loss, grid)])], abs=2e-3)
+
+
+def test_a_label_repeated_in_its_cluster_counts_once():
+    """Ten copies of every row in a cluster tell what one row tells."""
+    ratios, labels = sample(40, slope=0.3, intercept=2.0, seed=4)
+    once = fit_platt(ratios, labels)
+    copied = [np.repeat(values, 10) for values in (ratios, labels)]
+    clusters = np.repeat(np.arange(40), 10)
+    counted, naive = fit_platt(*copied, clusters=clusters), fit_platt(*copied)
+    assert abs(counted.intercept - once.intercept) < 0.4 * abs(naive.intercept - once.intercept)
+    assert "count as" in counted.note
+
+
+def test_one_cluster_that_differs_does_not_move_the_others():
+    ratios, labels = sample(400, seed=2)
+    odd, ones = np.full(300, -3.0), np.ones(300, int)
+    ratios, labels = np.concatenate([ratios, odd]), np.concatenate([labels, ones])
+    clusters = np.concatenate([np.arange(400), np.full(300, 400)])
+    counted, naive = fit_platt(ratios, labels, clusters=clusters), fit_platt(ratios, labels)
+    assert abs(np.log(counted.slope)) < 0.3 * abs(np.log(naive.slope))
+    assert abs(counted.intercept) < 0.6 * abs(naive.intercept)
+
+
+def test_rows_of_their_own_are_independent():
+    ratios, labels = sample(300, slope=0.4, intercept=0.8)
+    assert fit_platt(ratios, labels, clusters=np.arange(300)) == fit_platt(ratios, labels)

@@ -5,7 +5,18 @@ import pytest
 
 from knowreason.data.splits.holdout import folds
 from knowreason.errors import ModelError
-from knowreason.models import Calibration, KnowledgeModel, cross_fit, make, predicted, rows_of
+from knowreason.models import (
+    Calibration,
+    KnowledgeModel,
+    cross_fit,
+    load_model,
+    make,
+    predicted,
+    rows_of,
+    save_model,
+)
+from knowreason.models.base.fold_mean import FoldMean
+from knowreason.models.base.label_rows import LabelRows
 from knowreason.models.base.predicate_rows import logit
 from knowreason.testing.example_world import example_data, with_label_values
 
@@ -36,8 +47,7 @@ def test_no_row_is_scored_by_a_model_that_saw_its_label(data):
     SEEN.clear()
     found = cross_fit(Memory, data, "Bad", calibration="none")
     assert np.abs(found.output.llr).max() < 1e-6
-    assert len(SEEN) == 6
-    assert [len(rows) for rows in SEEN] == [48] * 5 + [60]
+    assert [len(rows) for rows in SEEN] == [50] * 6
     assert found.out_of_fold.sum() == 60
     assert not found.silent.any()
 
@@ -45,22 +55,23 @@ def test_no_row_is_scored_by_a_model_that_saw_its_label(data):
 def test_forward_folds_see_only_the_past(data):
     SEEN.clear()
     found = cross_fit(Memory, data, "Fraud", kind="forward", calibration="none")
-    fold = folds(data, "Fraud", 5, kind="forward", seed=0)
+    fold = folds(data, "Fraud", 6, kind="forward", seed=0)
     for j, rows in enumerate(SEEN[:-1], start=1):
         assert set(fold[rows]) == set(range(j))
     assert found.silent.tolist() == (fold == 0).tolist()
     assert (found.output.llr[found.silent] == 0).all()
     assert "forward in time" in found.report[-1]
+    assert not isinstance(found.model, FoldMean)
 
 
-def test_unlabelled_rows_get_the_final_model(data):
+def test_unlabelled_rows_alone_get_the_final_model(data):
     found = cross_fit(lambda: make("trees", {"max_iter": 10}), data, "Bad")
     np.testing.assert_array_equal(found.output.llr[60:], found.predict(data).llr[60:])
     assert (found.output.llr[:60] != found.predict(data).llr[:60]).any()
 
 
 def test_forward_folds_score_unlabelled_rows_by_the_model_of_their_time(data):
-    fold = folds(data, "Fraud", 5, kind="forward", seed=0)
+    fold = folds(data, "Fraud", 6, kind="forward", seed=0)
     blind = data.labels_only("Fraud", np.flatnonzero(np.arange(len(fold)) % 3 > 0))
     found = cross_fit(lambda: make("trees", {"max_iter": 10}), blind, "Fraud", kind="forward")
     unlabelled = rows_of(blind, "Fraud").labels < 0
@@ -117,7 +128,7 @@ def test_forward_folds_are_not_calibrated_and_random_ones_are(data):
     assert forward.calibration.to_values() == Calibration().to_values()
     raw = forward.model.log_odds(data, "Fraud") - logit(forward.model.base_rate_)
     np.testing.assert_allclose(forward.predict(data).llr, raw, atol=1e-5)
-    seen = folds(data, "Fraud", 5, kind="forward", seed=0)
+    seen = folds(data, "Fraud", 6, kind="forward", seed=0)
     newest = seen == seen.max()
     past = data.labels_only("Fraud", np.flatnonzero(~newest))
     model = make("trees", {"max_iter": 10}).fit(past, "Fraud")
@@ -147,6 +158,10 @@ def test_labels_alike_say_nothing(data):
 def test_progress_counts_the_fits(data):
     steps = []
     cross_fit(Memory, data, "Bad", folds=3, progress=lambda *step: steps.append(step[:2]))
+    assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    steps.clear()
+    refit = {"deploy": "refit", "progress": lambda *step: steps.append(step[:2])}
+    cross_fit(Memory, data, "Bad", folds=3, **refit)
     assert steps == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -162,6 +177,86 @@ def test_predicts_other_data(data):
 
 def test_groups_stay_together(data):
     SEEN.clear()
-    cross_fit(Memory, data, "Bad", kind="group:tag", calibration="none")
+    found = cross_fit(Memory, data, "Bad", kind="group:tag", calibration="none")
     labels = rows_of(data, "Bad").labels
     assert [set(labels[rows]) for rows in SEEN[:-1]] in ([{0}, {1}], [{1}, {0}])
+    assert "1 group holds the rarest label" in found.report[0]
+
+
+def trees():
+    return make("trees", {"max_iter": 10})
+
+
+def test_what_is_deployed_is_the_mean_of_what_was_judged(data):
+    found = cross_fit(trees, data, "Bad", calibration="none")
+    rows = rows_of(data, "Bad")
+    labels = LabelRows.of(data, rows, 6, "grouped", 0)
+    fitted = [
+        trees().fit(labels.restricted(data, "Bad", labels.fold != fold), "Bad")
+        for fold in labels.order
+    ]
+    other = example_data(nodes=40, payments=60, seed=3, first=500)
+    each = [predicted(model, other, "Bad", "one").llr for model in fitted]
+    assert len({scores.tobytes() for scores in each}) > 3
+    np.testing.assert_allclose(found.predict(other).llr, np.mean(each, axis=0), atol=1e-5)
+    for fold, model in zip(labels.order, fitted, strict=True):
+        own = labels.scored_with == fold
+        judged = predicted(model, data, "Bad", "one").llr[own]
+        np.testing.assert_allclose(found.output.llr[own], judged, atol=1e-5)
+    assert found.report[0] == "final model: mean of 6, each without a sixth of the 15 rows with Bad"
+
+
+def test_rows_of_a_group_are_scored_by_a_model_that_saw_none_of_it(data):
+    groups = np.arange(120) % 40
+    SEEN.clear()
+    found = cross_fit(Memory, data, "Bad", groups=groups, groups_are="sources")
+    rows = rows_of(data, "Bad")
+    labels = LabelRows.of(data, rows, 6, "grouped", 0, groups)
+    for fold, seen in zip(labels.order, SEEN, strict=True):
+        assert not set(groups[seen]) & set(groups[labels.scored_with == fold])
+    assert (labels.scored_with >= 0).all()  # unlabelled rows go with their group
+    assert "sources with Bad" in found.report[0]
+
+
+def test_few_labels_or_groups_make_one_model_of_all_and_it_is_not_calibrated(data):
+    few = data.labels_only("Bad", np.arange(24))
+    for found, why in (
+        (cross_fit(trees, few, "Bad"), "6 labels are of the rarest kind"),
+        (cross_fit(trees, data, "Bad", groups=np.arange(120) // 4 % 2), "2 groups hold"),
+        (cross_fit(trees, data, "Bad", deploy="refit"), "asks for it"),
+    ):
+        assert not isinstance(found.model, FoldMean)
+        assert found.calibration == Calibration()
+        assert why in found.report[0]
+
+
+def test_a_given_score_is_calibrated_and_kept_once(data):
+    """Its fold models are as strong as the final one: there is nothing to fit."""
+    few = data.labels_only("Bad", np.arange(24))
+    for shown in (data, few):
+        found = cross_fit(lambda: make("column", {"column": "p"}), shown, "Bad")
+        assert not isinstance(found.model, FoldMean)
+        assert found.calibration.method == "platt"
+
+
+@pytest.mark.parametrize("predicate", ["Bad", "Has"])
+def test_a_mean_survives_storage(data, predicate, tmp_path):
+    model = FoldMean((trees(), trees(), trees())).fit(data, predicate)
+    save_model(model, tmp_path)
+    again = load_model(tmp_path)
+    said = model.log_odds(data, predicate)
+    np.testing.assert_array_equal(again.log_odds(data, predicate), said)
+    np.testing.assert_array_equal(again.base_rate_, model.base_rate_)
+    if said.ndim == 2:
+        np.testing.assert_allclose(np.exp(said).sum(axis=1), 1, atol=1e-5)
+
+
+def test_parts_of_a_mean_are_means_of_parts(data):
+    class Parted(Memory):
+        def parts(self, data, predicate):
+            return {"known": (self.labels_ >= 0).astype(np.float32)}
+
+    mean = cross_fit(Parted, data, "Bad", folds=3).model
+    parts = mean.parts(data, "Bad")["known"]
+    np.testing.assert_allclose(parts[:60], 2 / 3, atol=1e-6)
+    assert (parts[60:] == 0).all()

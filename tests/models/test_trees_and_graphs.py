@@ -210,3 +210,17 @@ def test_wrong_estimators_are_refused(data, estimator, params, code):
 def test_estimators_without_probabilities_give_decisions(data):
     model = make("sklearn", {"estimator": "sklearn.svm.LinearSVC"}).fit(data, "Bad")
     assert hidden_auc(data, model) > 0.9
+
+
+def test_columns_are_gathered_once_for_all_folds(monkeypatch):
+    """And again for other data, other features and other hops."""
+    gathered = []
+    plain = Trees._gathered
+    monkeypatch.setattr(Trees, "_gathered", lambda *given: (gathered.append(1), plain(*given))[1])
+    fresh = example_data()
+    found = cross_fit(lambda: make("trees", {"max_iter": 3}), fresh, "Bad")
+    found.predict(fresh)
+    assert len(gathered) == 1
+    make("trees", {"max_iter": 3, "hops": 1}).fit(fresh, "Bad")
+    found.predict(example_data(nodes=40, payments=60, seed=3, first=500))
+    assert len(gathered) == 3

@@ -212,6 +212,7 @@ def test_settings_stand_in_sections_and_come_back():
         "clusters": "source",
         "bootstrap": 9,
         "adapt": "reliability",
+        "deploy": "refit",
         "memory_limit": "1GB",
         "ground_limit": 5,
         "threads": 3,

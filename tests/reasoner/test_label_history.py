@@ -6,8 +6,8 @@ import pytest
 
 from knowreason import Dataset, Reasoner, lang
 from knowreason.evaluate.prequential import RefitSchedule, prequential
-from knowreason.models.base.crossfit import LabelRows
 from knowreason.models.base.feature_columns import evaluated
+from knowreason.models.base.label_rows import LabelRows
 from knowreason.models.base.predicate_rows import rows_of
 
 PROGRAM = lang.loads("""

@@ -1,12 +1,13 @@
 """Scores to log-odds: with labels, or from an assumed share of positives.
 
 Platt 1999 with priors in place of his target smoothing; isotonic regression (Zadrozny &
-Elkan 2002); temperature (Guo et al. 2017).
+Elkan 2002); temperature (Guo et al. 2017). Where labels depend on each other the likelihood is
+divided by its design effect (:mod:`knowreason.learning.design_effect`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,9 +23,11 @@ from knowreason.factors.model_output import LLR_LIMIT
 if TYPE_CHECKING:
     from knowreason.models.base.predicate_rows import PredicateRows
 
+Vector = NDArray[np.float64]
 Method = Literal["none", "platt", "temperature", "isotonic"]
 LOG_SLOPE_SD, INTERCEPT_SD = 0.5, 1.0  # priors of Platt's two numbers for log-odds
 SCORE_LOG_SLOPE_SD, SCORE_INTERCEPT_SD = 1.5, 2.0  # for scores without a unit
+ROUNDS = 30  # of calibration and design effect
 SEPARATION_BOUNDS = (0.5, 3.0)  # standard deviations between components
 
 
@@ -74,6 +77,7 @@ def calibrate(
     labels: NDArray[np.integer],
     method: Method,
     offset: float | NDArray[np.float64],
+    clusters: NDArray[np.integer] | None = None,
 ) -> Calibration:
     """Fit held-out log-likelihood ratios to labels; the result maps ratios to ratios.
 
@@ -87,17 +91,20 @@ def calibrate(
         method: how.
         offset: log-odds of the base rate (``[K]`` log-probabilities) to which the ratios
             are added.
+        clusters: ``int[n]``, rows of one number share a cause: the likelihood counts for as
+            much as whole clusters vouch for (not that of steps, which is none). ``None``:
+            rows are independent.
     """
     if method == "none" or len(np.unique(labels)) < 2:
         return Calibration()
     if np.asarray(ratios).ndim == 2:
-        return fit_temperature(ratios, labels, np.asarray(offset))
+        return fit_temperature(ratios, labels, np.asarray(offset), clusters)
     assert not isinstance(offset, np.ndarray) or offset.ndim == 0
     if method == "isotonic":
         return fit_isotonic(ratios, labels, float(offset))
     if method == "temperature":
-        return fit_platt(ratios, labels, float(offset), intercept_sd=0.0)
-    return fit_platt(ratios, labels, float(offset))
+        return fit_platt(ratios, labels, float(offset), intercept_sd=0.0, clusters=clusters)
+    return fit_platt(ratios, labels, float(offset), clusters=clusters)
 
 
 def fit_platt(
@@ -106,51 +113,135 @@ def fit_platt(
     offset: float = 0.0,
     log_slope_sd: float = LOG_SLOPE_SD,
     intercept_sd: float = INTERCEPT_SD,
+    clusters: NDArray[np.integer] | None = None,
 ) -> Calibration:
     """``offset + slope * score + intercept`` by maximum posterior, slope positive.
 
     Targets are ``(n1 + 1) / (n1 + 2)`` and ``1 / (n0 + 2)``, as in Platt's paper: scores that
     separate the labels perfectly do not become certainties. The priors are normal, of the
     logarithm of the slope and of the intercept; an ``intercept_sd`` of 0 leaves it at 0.
+    With ``clusters`` the likelihood is divided by its design effect.
     """
     x, y = np.asarray(scores, np.float64), np.asarray(labels)
     positives = int(np.sum(y))
     target = np.where(y == 1, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
-    precision = intercept_sd**-2 if intercept_sd else 0.0
+    free = 2 if intercept_sd else 1
+    precision = np.array([log_slope_sd**-2, intercept_sd**-2 if intercept_sd else 0.0])
 
-    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        log_slope, intercept = parameters
-        scaled = np.exp(log_slope) * x
-        margin = offset + scaled + intercept
-        error = expit(margin) - target
-        penalty = 0.5 * (log_slope / log_slope_sd) ** 2 + 0.5 * precision * intercept**2
-        slope_gradient = (error * scaled).sum() + log_slope / log_slope_sd**2
-        gradient = np.array([slope_gradient, error.sum() + precision * intercept])
+    def loss(parameters: Vector, effect: float) -> tuple[float, Vector]:
+        scaled = np.exp(parameters[0]) * x
+        margin = offset + scaled + parameters[1]
+        error = (expit(margin) - target) / effect
         surprise = target * log_expit(margin) + (1 - target) * log_expit(-margin)
-        return float(penalty - surprise.sum()), gradient
+        gradient = np.array([(error * scaled).sum(), error.sum()]) + precision * parameters
+        penalty = 0.5 * (precision * parameters**2).sum()
+        return float(penalty - surprise.sum() / effect), gradient
+
+    def dependence(parameters: Vector) -> float:
+        scaled = np.exp(parameters[0]) * x
+        probability = expit(offset + scaled + parameters[1])
+        slopes = np.stack([scaled, np.ones_like(x)], axis=1)[:, :free]
+        varied = probability * (1 - probability)
+        return _design_effect(slopes, target - probability, varied, precision[:free], clusters)
 
     bound = LLR_LIMIT if intercept_sd else 0.0
-    bounds = [(-5.0, 5.0), (-bound, bound)]
-    optimum = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=bounds)
-    slope, intercept = float(np.exp(optimum.x[0])), float(optimum.x[1])
-    note = f"calibrated on {len(x)} labels: {slope:.3g} * score {intercept:+.3g}"
+    optimum, effect = _fitted(loss, dependence, [(-5.0, 5.0), (-bound, bound)])
+    slope, intercept = float(np.exp(optimum[0])), float(optimum[1])
+    note = f"calibrated on {_counted(len(x), effect)}: {slope:.3g} * score {intercept:+.3g}"
     return Calibration("platt", slope, intercept, note=note)
 
 
 def fit_temperature(
-    ratios: NDArray[np.floating], labels: NDArray[np.integer], offset: NDArray[np.float64]
+    ratios: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    offset: NDArray[np.float64],
+    clusters: NDArray[np.integer] | None = None,
 ) -> Calibration:
     """One slope for the ratios ``[n, K]`` of all states."""
     z, rows = np.asarray(ratios, np.float64), np.arange(len(labels))
+    precision = np.array([LOG_SLOPE_SD**-2])
 
-    def loss(log_slope: NDArray[np.float64]) -> float:
-        log_likelihood = log_softmax(offset + np.exp(log_slope[0]) * z, axis=1)[rows, labels]
-        return float(-log_likelihood.sum() + 0.5 * (log_slope[0] / LOG_SLOPE_SD) ** 2)
+    def scaled_and_mean(parameters: Vector) -> tuple[Vector, Vector, Vector]:
+        scaled = np.exp(parameters[0]) * z
+        log_probability = log_softmax(offset + scaled, axis=1)
+        probability = np.exp(log_probability)
+        mean = (probability * scaled).sum(axis=1)
+        return (
+            log_probability[rows, labels],
+            scaled[rows, labels] - mean,
+            (probability * (scaled - mean[:, None]) ** 2).sum(axis=1),
+        )
 
-    optimum = minimize(loss, np.zeros(1), method="L-BFGS-B", bounds=[(-5.0, 5.0)])
-    slope = float(np.exp(optimum.x[0]))
-    note = f"calibrated on {len(rows)} labels: temperature {1 / slope:.3g}"
+    def loss(parameters: Vector, effect: float) -> tuple[float, Vector]:
+        log_likelihood, error, _ = scaled_and_mean(parameters)
+        gradient = precision * parameters - error.sum() / effect
+        penalty = 0.5 * (precision * parameters**2).sum()
+        return float(penalty - log_likelihood.sum() / effect), gradient
+
+    def dependence(parameters: Vector) -> float:
+        _, error, varied = scaled_and_mean(parameters)
+        return _design_effect(np.ones((len(z), 1)), error, varied, precision, clusters)
+
+    optimum, effect = _fitted(loss, dependence, [(-5.0, 5.0)])
+    slope = float(np.exp(optimum[0]))
+    note = f"calibrated on {_counted(len(rows), effect)}: temperature {1 / slope:.3g}"
     return Calibration("temperature", slope, note=note)
+
+
+def _fitted(
+    loss: Callable[[Vector, float], tuple[float, Vector]],
+    dependence: Callable[[Vector], float],
+    bounds: list[tuple[float, float]],
+) -> tuple[Vector, float]:
+    """The optimum of a loss whose likelihood is divided by its design effect at that optimum."""
+    optimum, effect = np.zeros(len(bounds)), 1.0
+    for _ in range(ROUNDS):
+        found = minimize(loss, optimum, args=(effect,), jac=True, method="L-BFGS-B", bounds=bounds)
+        optimum, before, effect = found.x, effect, dependence(found.x)
+        if abs(effect - before) <= 0.01 * before:
+            break
+    return optimum, effect
+
+
+def _design_effect(
+    slopes: Vector,
+    errors: Vector,
+    varied: Vector,
+    precision: Vector,
+    clusters: NDArray[np.integer] | None,
+) -> float:
+    """Of a logistic likelihood, in closed form.
+
+    Args:
+        slopes: ``float64[n, f]``, of each row's margin by the parameters.
+        errors: ``float64[n]``, label less expectation.
+        varied: ``float64[n]``, variance of the label.
+        precision: ``float64[f]``, of the priors.
+        clusters: ``int[n]``.
+    """
+    if clusters is None:
+        return 1.0
+    from knowreason.learning.design_effect import design_effect
+
+    _, cluster = np.unique(clusters, return_inverse=True)
+    count, width = int(cluster.max(initial=-1)) + 1, slopes.shape[1]
+    if count == len(cluster):
+        return 1.0
+
+    def by_cluster(values: Vector) -> Vector:
+        return np.asarray(np.bincount(cluster, values, minlength=count), np.float64)
+
+    scores = np.stack([by_cluster(errors * slopes[:, f]) for f in range(width)], axis=1)
+    entries = [
+        by_cluster(varied * slopes[:, f] * slopes[:, g]) for f in range(width) for g in range(width)
+    ]
+    information = np.stack(entries, axis=1).reshape(count, width, width)
+    return design_effect(scores, information.sum(axis=0), precision, information)
+
+
+def _counted(count: int, effect: float) -> str:
+    alone = f" that count as {count / effect:.3g} independent ones" if effect > 1 else ""
+    return f"{count} labels{alone}"
 
 
 def fit_isotonic(

@@ -1,55 +1,53 @@
 """Models judged only on rows they were not fitted on.
 
 An overconfident model on its own training rows teaches the rules nothing, so the
-reasoner learns from out-of-fold log-odds; where the split is by time the folds go
-forward, because random folds overstate every model that knows the past.
+reasoner learns from out-of-fold log-odds. What is deployed must be as strong as what those
+were made with: it is the mean of the fold models where that can be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
-from knowreason.data.id_tables import id_matrix
 from knowreason.factors.model_output import ModelOutput
 from knowreason.models.base.calibration import Calibration, Method, calibrate
+from knowreason.models.base.fold_mean import FoldMean, mean_scores
+from knowreason.models.base.label_rows import LabelRows, row_groups
 from knowreason.models.base.model_protocol import KnowledgeModel, Progress, fit_model
-from knowreason.models.base.predicate_rows import (
-    UNKNOWN,
-    PredicateRows,
-    atoms_of,
-    logit,
-    rows_of,
-)
-from knowreason.row_keys import locate
+from knowreason.models.base.predicate_rows import UNKNOWN, PredicateRows, logit, rows_of
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
 
-NO_FOLD = -1
+Deploy = Literal["auto", "mean", "refit"]
+Scores = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+FOLDS = 6
+FEWEST_OF_A_KIND, FEWEST_GROUPS = 15, 3  # below, a mean of fold models loses to one of all labels
+SHARES = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth"}
 NOT_CALIBRATED = (
-    "not calibrated: the models of forward folds saw less than the final one, and a step that "
-    "corrects theirs would inflate its log-odds"
+    "not calibrated: fold models saw less than the final one, which a step that corrects theirs "
+    "would inflate"
 )
 
 
 @dataclass(frozen=True)
 class CrossFit:
-    """A model fitted on all labels, and what it would have said without each row's own.
+    """A model to deploy, and what it would have said without each row's own label.
 
     Attributes:
-        output: out-of-fold ratios at labelled rows, the final model's elsewhere; 0 where
-            a labelled row has no out-of-fold score. Where folds go forward, unlabelled rows
-            are scored by the model of their time too: the final one has seen labels of their
-            neighbours, and would make rules trust it more than it deserves. Those older than
-            any fold's model are left to the final one: 0 would deny what is known of them.
-        model: the final model, fitted on all visible labels.
+        output: out-of-fold ratios at labelled rows and those of their groups, the final
+            model's elsewhere; 0 where a labelled row has no out-of-fold score. Where folds go
+            forward, unlabelled rows are scored by the model of their time too: the final one
+            has seen labels of their neighbours, and would make rules trust it more than it
+            deserves. Those older than any fold's model are left to the final one: 0 would deny
+            what is known of them.
+        model: the final model: the mean of the fold models, or one fitted on all labels.
         calibration: what the final model's log-odds go through.
         out_of_fold: ``bool[n_atoms]``, atoms whose ratio is out of fold.
         silent: ``bool[n_atoms]``, labelled atoms without an out-of-fold score: the rows of
@@ -73,6 +71,11 @@ class CrossFit:
     report: tuple[str, ...]
     refitting: float = 0.0
 
+    @property
+    def prototype(self) -> KnowledgeModel:
+        """A model with the options of the final one, to be fitted again."""
+        return self.model.models[0] if isinstance(self.model, FoldMean) else self.model
+
     def predict(self, data: Dataset) -> ModelOutput:
         """The final model's ratios on other data."""
         return predicted(
@@ -86,27 +89,37 @@ def cross_fit(
     predicate: str,
     *,
     name: str = "model",
-    folds: int = 5,
-    kind: str = "random",
+    folds: int = FOLDS,
+    kind: str = "grouped",
+    groups: NDArray[np.integer] | None = None,
+    groups_are: str = "rows",
+    deploy: Deploy = "auto",
     calibration: Method = "platt",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CrossFit:
-    """A model fitted on all labels, and the out-of-fold log-likelihood ratios of its atoms.
+    """A fitted model, and the out-of-fold log-likelihood ratios of its atoms.
 
     Args:
         make: gives a new, unfitted model.
         data: with visible labels of the predicate; hidden ones are never read.
         predicate: what the model speaks of.
         name: the model's name in the program.
-        folds: how many; fewer where there are fewer labelled rows.
-        kind: ``"random"``, ``"forward"`` (in time: a fold's model sees earlier folds only,
-            and the first fold has none) or ``"group:ATTRIBUTE"``.
+        folds: how many; fewer where fewer groups hold the rarer label.
+        kind: ``"grouped"`` (by ``groups``), ``"random"`` (each row on its own),
+            ``"group:ATTRIBUTE"``, or ``"forward"`` (in time: a fold's model sees earlier folds
+            only, and the first fold has none).
+        groups: ``int[n_rows]``, rows of one number are never told apart by a fold, labelled or
+            not; ``None``: each row is a group.
+        groups_are: what the report calls ``groups``.
+        deploy: ``"mean"``: the final model is the mean of the fold models, unless folds go
+            forward, or under 15 labels of a kind or under 3 groups with the rarer one are
+            known; ``"refit"``: it is fitted once more, on all labels; ``"auto"``: the mean,
+            unless the model is too heavy (:attr:`KnowledgeModel.heavy`).
         calibration: how log-odds are calibrated on out-of-fold rows; each fold by the other
-            folds, the final model by all. Where folds go forward nothing is calibrated: their
-            models saw less than the final one, so that an intercept which corrects them would
-            inflate what it says.
-        seed: of random folds.
+            folds, the final model by all. A model fitted once more is not calibrated: those
+            of the folds saw less, so that an intercept which corrects them would inflate it.
+        seed: of the dealing.
         progress: called with fits done, fits to do, and a message.
 
     Returns:
@@ -119,13 +132,20 @@ def cross_fit(
     'platt'
     """
     rows = rows_of(data, predicate)
-    labels = LabelRows.of(data, rows, folds, kind, seed)
+    labels = LabelRows.of(data, rows, folds, kind, seed, groups)
+    _, _, attribute = kind.partition(":")
+    groups_are = f"values of `{attribute}`" if attribute else groups_are
     forward = kind == "forward"
     tested = labels.order[1:] if forward or len(labels.order) == 1 else labels.order
+    blank = make()
+    against = why_refitted(labels, deploy == "refit" or (deploy == "auto" and blank.heavy))
+    fits = len(tested) + (against is not None)
     ratios, spreads = np.full(shape_of(rows), np.nan), np.full(shape_of(rows), np.nan)
+    models: list[KnowledgeModel] = []
+    scores: list[Scores] = []
     for done, fold in enumerate(tested):
         if progress is not None:
-            progress(done, len(tested) + 1, f"{name}: fold {done + 1} of {len(tested)}")
+            progress(done, fits, f"{name}: fold {done + 1} of {len(tested)}")
         seen = labels.fold < fold if forward else labels.fold != fold
         model = fit_model(make(), labels.restricted(data, predicate, seen), predicate)
         in_fold = labels.scored_with == fold
@@ -133,15 +153,63 @@ def cross_fit(
         ratios[in_fold] = (log_odds - base_log_odds(model.base_rate_))[in_fold]
         if spread is not None:
             spreads[in_fold] = spread[in_fold]
-    if progress is not None:
-        progress(len(tested), len(tested) + 1, f"{name}: on all labels")
-    final = fit_model(make(), data, predicate)
-    if progress is not None:
-        progress(len(tested) + 1, len(tested) + 1, f"{name}: done")
-    held_out = HeldOutScores(
-        rows, labels.fold_of_row, labels.scored_with, tested, forward, ratios, spreads
+        if not models or against is None:
+            models.append(model)
+            scores.append((log_odds, spread))
+    known = kind == "random" and groups is not None  # labels depend whatever the folds are
+    held = HeldOutScores(
+        rows,
+        labels.fold_of_row,
+        labels.scored_with,
+        tested,
+        forward,
+        ratios,
+        spreads,
+        None if forward else row_groups(data, rows, "grouped" if known else kind, groups),
     )
-    return _assembled(held_out, final, data, "none" if forward else calibration, name)
+    learned = len(scores) < 2 or any((scores[0][0] != said).any() for said, _ in scores[1:])
+    if against is None and learned:
+        final: KnowledgeModel = FoldMean(tuple(models))
+        said = mean_scores(scores)
+        dealt = f"final model: mean of {len(models)}, {_without(labels, groups_are, rows)}"
+    else:
+        if progress is not None:
+            progress(len(tested), fits, f"{name}: on all labels")
+        final = fit_model(blank, data, predicate)
+        said = final.log_odds_and_spread(data, predicate)
+        dealt = f"final model: fitted on all labels{against and f' ({against})'}"
+    if scores and (scores[0][0] == said[0]).all():  # models say the same whatever the labels
+        dealt, against = "", None
+    if progress is not None:
+        progress(fits, fits, f"{name}: done")
+    method = "none" if forward or against is not None else calibration
+    return _assembled(held, final, said, data, method, name, dealt)
+
+
+def why_refitted(labels: LabelRows, asked: bool) -> str | None:
+    """Why the final model is not the mean of the fold models; ``None`` where it is, empty where
+    there is nothing to say."""
+    dealt = labels.dealt
+    if dealt is None or len(labels.order) < 2:
+        return ""
+    if asked:
+        return "`deploy` or the model's size asks for it"
+    if dealt.rows < FEWEST_OF_A_KIND:
+        return f"{dealt.rows} labels are of the rarest kind, a mean asks for {FEWEST_OF_A_KIND}"
+    if dealt.groups < FEWEST_GROUPS:
+        hold = "group holds" if dealt.groups == 1 else "groups hold"
+        return f"{dealt.groups} {hold} the rarest label, a mean asks for {FEWEST_GROUPS}"
+    return None
+
+
+def _without(labels: LabelRows, groups_are: str, rows: PredicateRows) -> str:
+    """``each without a sixth of the 36 groups with Malicious``."""
+    dealt = labels.dealt
+    assert dealt is not None
+    share = SHARES.get(dealt.count, f"1/{dealt.count}")
+    states = [f"!{rows.predicate}", rows.predicate] if rows.classes is None else [*rows.classes]
+    state = [*states, "none"][dealt.rarest]
+    return f"each without {share} of the {dealt.groups:,} {groups_are} with {state}"
 
 
 def predicted(
@@ -193,73 +261,17 @@ def shape_of(rows: PredicateRows) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class LabelRows:
-    """Visible labels of a predicate and the fold of each.
-
-    Attributes:
-        fold: ``int32[n_labels]`` by row of the label table.
-        fold_of_row: ``int32[n_rows]``, ``-1`` for a row without a label.
-        scored_with: ``int32[n_rows]``, the fold whose model speaks of the row: its own, or
-            where folds go forward that of its time; ``-1`` for the final model.
-        order: folds that hold a labelled row, ascending.
-    """
-
-    fold: NDArray[np.int32]
-    fold_of_row: NDArray[np.int32]
-    scored_with: NDArray[np.int32]
-    order: list[int]
-
-    @staticmethod
-    def of(data: Dataset, rows: PredicateRows, count: int, kind: str, seed: int) -> LabelRows:
-        """Folds of the labels; a row of a functional predicate is never cut."""
-        from knowreason.data.splits.holdout import folds
-
-        fold_of_row = np.full(rows.count, NO_FOLD, np.int32)
-        table = data.labels.get(rows.predicate)
-        if table is None or not table.num_rows:
-            return LabelRows(np.zeros(0, np.int32), fold_of_row, fold_of_row, [])
-        span = atoms_of(data, rows.predicate)
-        atoms = locate(span.arguments, id_matrix(table))
-        fold = np.asarray(folds(data, rows.predicate, count, kind=kind, seed=seed), np.int32)
-        row = np.where(atoms >= 0, rows.row_of_atom[atoms], -1)
-        fold_of_row[row[row >= 0]] = fold[row >= 0]
-        fold_of_row[rows.labels == UNKNOWN] = NO_FOLD
-        fold = np.where(row >= 0, fold_of_row[row], fold)
-        scored_with = by_time(rows, fold_of_row) if kind == "forward" else fold_of_row
-        order = np.unique(fold_of_row[fold_of_row >= 0]).tolist()
-        return LabelRows(fold, fold_of_row, scored_with, order)
-
-    def restricted(self, data: Dataset, predicate: str, seen: NDArray[np.bool_]) -> Dataset:
-        """The data with only the labels of the rows ``seen``.
-
-        Definitions go on reading all of them: each reads labels from before its own time.
-        """
-        table = data.labels[predicate].filter(pa.array(seen))
-        readable = data.labels if data.readable is None else data.readable
-        return replace(data, labels={**data.labels, predicate: table}, readable=readable)
-
-
-def by_time(rows: PredicateRows, fold_of_row: NDArray[np.int32]) -> NDArray[np.int32]:
-    """``int32[n_rows]``: the fold of each row, for unlabelled ones the fold of their time."""
-    if rows.time is None or len(np.unique(fold_of_row[fold_of_row >= 0])) < 2:
-        return fold_of_row
-    folds_seen = np.unique(fold_of_row[fold_of_row >= 0])
-    starts = np.array([rows.time[fold_of_row == fold].min() for fold in folds_seen])
-    latest_start = np.searchsorted(starts, rows.time, side="right") - 1
-    return np.where(fold_of_row >= 0, fold_of_row, folds_seen[np.maximum(latest_start, 0)])
-
-
-@dataclass(frozen=True)
 class HeldOutScores:
     """What the fold models said of the rows they had not seen.
 
     Attributes:
         rows: the rows.
         fold_of_row: ``int32[n]`` of labelled rows, else ``-1``.
-        scored_with: ``int32[n]``, see :class:`LabelRows`.
+        scored_with: ``int32[n]``, see :class:`.LabelRows`.
         tested: folds with out-of-fold scores, in order.
         forward: whether folds go forward in time.
         ratios, spreads: ``float64[n]`` or ``[n, K]``, NaN where there is none.
+        groups: ``int[n]``, rows of one number depend on each other.
     """
 
     rows: PredicateRows
@@ -269,6 +281,7 @@ class HeldOutScores:
     forward: bool
     ratios: NDArray[np.float64]
     spreads: NDArray[np.float64]
+    groups: NDArray[np.integer] | None = None
 
     def calibrations(
         self, method: Method, offset: NDArray[np.float64]
@@ -286,15 +299,22 @@ class HeldOutScores:
     def _fitted(
         self, rows: NDArray[np.bool_], method: Method, offset: NDArray[np.float64]
     ) -> Calibration:
-        return calibrate(self.ratios[rows], self.rows.labels[rows], method, offset)
+        groups = None if self.groups is None else self.groups[rows]
+        return calibrate(self.ratios[rows], self.rows.labels[rows], method, offset, groups)
 
 
 def _assembled(
-    held: HeldOutScores, final: KnowledgeModel, data: Dataset, method: Method, name: str
+    held: HeldOutScores,
+    final: KnowledgeModel,
+    said: Scores,
+    data: Dataset,
+    method: Method,
+    name: str,
+    dealt: str,
 ) -> CrossFit:
     rows, base = held.rows, final.base_rate_
     changed, calibration = held.calibrations(method, base_log_odds(base))
-    log_odds, spread = final.log_odds_and_spread(data, rows.predicate)
+    log_odds, spread = said
     ratios = calibrated(log_odds - base_log_odds(base), base, calibration)
     labelled = rows.labels != UNKNOWN
     tested = np.isin(held.fold_of_row, held.tested)
@@ -307,8 +327,9 @@ def _assembled(
     ratios[silent] = 0.0
     if spread is not None:
         spread = np.where(np.isnan(held.spreads), spread, held.spreads)
-    note = NOT_CALIBRATED if held.forward and held.tested else calibration.note
-    report = [*final.report_, *([note] if note else [])]
+    report = list(final.report_)
+    note = NOT_CALIBRATED if method == "none" and held.tested else calibration.note
+    report += filter(None, [dealt, note])
     report.append(
         f"{int(tested.sum())} labelled rows scored out of {len(held.tested)} folds"
         + (", forward in time" if held.forward else "")

@@ -57,6 +57,7 @@ class KnowledgeModel(ABC):
         handles_missing: whether missing feature values are accepted; if not, ``fit`` and
             ``log_odds`` refuse them by row and column.
         needs_labels: whether ``fit`` refuses data without visible labels.
+        heavy: whether one fit is kept instead of the mean of those of the folds.
         base_rate_: share of true atoms in the training data, ``float64[K]`` over the
             states of a functional predicate.
         report_: sentences about the fit (assumptions, early stopping ...).
@@ -76,6 +77,7 @@ class KnowledgeModel(ABC):
     level: ClassVar[Level | Literal["any"]] = "any"
     handles_missing: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
+    heavy: ClassVar[bool] = False
     base_rate_: float | NDArray[np.float64]
     report_: tuple[str, ...] = ()
 

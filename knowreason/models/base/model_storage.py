@@ -1,4 +1,7 @@
-"""Fitted models on disk: ``model.json``, ``arrays.safetensors``, ``*.skops``; no pickle."""
+"""Fitted models on disk: ``model.json``, ``arrays.safetensors``, ``*.skops``; no pickle.
+
+The mean of several is a folder of folders ``fold0``, ``fold1`` ...
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from knowreason.errors import ModelError
+from knowreason.models.base.fold_mean import FoldMean
 from knowreason.models.base.model_protocol import KnowledgeModel, ModelState, options_of
 from knowreason.models.base.model_registry import MODELS, make
 
 FORMAT = 2
+MEAN_FORMAT = 3  # of the mean of several, each in a folder of its own
 TRUSTED = (  # compiled parts of scikit-learn, which hold arrays; a partial of what is trusted
     "functools.partial",
     "sklearn._loss.link.Interval",
@@ -51,6 +56,12 @@ def save_model(model: KnowledgeModel, folder: Path | str) -> None:
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, FoldMean):
+        for number, of_fold in enumerate(model.models):
+            save_model(of_fold, folder / f"fold{number}")
+        mean = json.dumps({"format": MEAN_FORMAT, "mean_of": len(model.models)})
+        (folder / "model.json").write_text(mean + "\n", encoding="utf-8")
+        return
     state = model.state()
     document = {
         "format": FORMAT,
@@ -93,12 +104,16 @@ def load_model(folder: Path | str, trusted: tuple[str, ...] = ()) -> KnowledgeMo
     folder = Path(folder)
     try:
         document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        if document.get("format") == MEAN_FORMAT:
+            numbers = range(document["mean_of"])
+            return FoldMean(tuple(load_model(folder / f"fold{n}", trusted) for n in numbers))
         arrays = load_file(folder / "arrays.safetensors")
     except (OSError, ValueError) as error:
         raise ModelError(f"`{folder}` holds no stored model: {error}", code="KR841") from error
     if document.get("format") != FORMAT:
         raise ModelError(
-            f"`{folder}` is of format {document.get('format')}, this version reads {FORMAT}",
+            f"`{folder}` is of format {document.get('format')}, this version reads {FORMAT}"
+            f" and {MEAN_FORMAT}",
             code="KR841",
         )
     estimators = {}

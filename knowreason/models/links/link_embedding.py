@@ -71,6 +71,7 @@ class LinkEmbedding(NeuralModel):
     """
 
     registered_as = "link_embedding"
+    heavy = True
     level: ClassVar[Level] = "tuple"
     class_weight = "none"
 

@@ -26,6 +26,7 @@ from knowreason.models.base.labelled_model import (
     undo_weights,
     validation_slice,
 )
+from knowreason.models.base.model_options import Share
 from knowreason.models.base.model_protocol import Progress
 from knowreason.models.base.predicate_rows import PredicateRows
 from knowreason.models.graph.edge_history import history
@@ -67,6 +68,8 @@ class Trees(LabelledModel):
             smaller steps and trees (they hold up better where data drift) and some shrinkage
             of leaves: without, a leaf of nearly pure rows has next to no curvature and steps
             far too wide where positives are rare.
+        max_features: share of the columns that each node chooses among, drawn at random: half
+            of them holds up better where data drift or labels are few.
         class_weight: ``"balanced"`` weighs rows inversely to their state's frequency; the
             log-odds are moved back to the true base rate.
         undersample: how many rows of a state are learned from for each row of the rarest one,
@@ -84,6 +87,7 @@ class Trees(LabelledModel):
     max_leaf_nodes: int = 15
     min_samples_leaf: int = 20
     l2: float = 1.0
+    max_features: Share = 0.5
     class_weight: ClassWeight = "none"
     undersample: float = 0.0
     seed: int = 0
@@ -127,6 +131,13 @@ class Trees(LabelledModel):
         return undo_weights(scores, np.array(self.weights_))
 
     def _inputs(self, data: Dataset, rows: PredicateRows) -> FeatureTable:
+        """Gathered once for all folds, unless definitions read labels."""
+        if data.program.label_readers:
+            return self._gathered(data, rows)
+        key = ("inputs of trees", rows.predicate, self.features, self.hops)
+        return data.computed(key, lambda: self._gathered(data, rows), data.features, data.graph)
+
+    def _gathered(self, data: Dataset, rows: PredicateRows) -> FeatureTable:
         graph = node_graph(data) if self.hops > 0 else None
         nodes = nodes_of_rows(graph, rows) if graph is not None else None
         own = self.columns(data, rows, self.features, empty=nodes is not None)
@@ -157,6 +168,7 @@ class Trees(LabelledModel):
             max_leaf_nodes=self.max_leaf_nodes,
             min_samples_leaf=leaf,
             l2_regularization=self.l2,
+            max_features=self.max_features,
             categorical_features=categorical if categorical.any() else None,
             early_stopping=False,
             random_state=self.seed,
