@@ -29,14 +29,25 @@ from knowreason.factors import (
     ParameterTable,
 )
 from knowreason.grounding.grounding import Grounding
+from knowreason.grounding.neutral_pairs import NeutralPairs
 from knowreason.grounding.provenance import Part, RuleProvenance
 from knowreason.grounding.rule_report import RuleReport
 from knowreason.logic import Program
 
-FORMAT = 2
+FORMAT = 3
 ALIGNMENT = 64
 COLUMNS, STRUCTURE = "columns.bin", "grounding.json"
-_STORED = ("atoms", "parameters", "graph", "labels", "hidden", "reports", "provenance", "warnings")
+_STORED = (
+    "atoms",
+    "parameters",
+    "graph",
+    "labels",
+    "hidden",
+    "reports",
+    "provenance",
+    "associations",
+    "warnings",
+)
 _CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
@@ -46,6 +57,7 @@ _CLASSES: dict[str, type[Any]] = {
         Diagnostic,
         FactorGraph,
         GroundFactors,
+        NeutralPairs,
         ParameterTable,
         Part,
         RuleProvenance,

@@ -178,6 +178,7 @@ def _call(name: str, arguments: Iterable[fm.Term]) -> tuple[int, str]:
 
 _PRINTERS: dict[type, Callable[[Any], tuple[int, str]]] = {
     fm.Iff: lambda n: (_IFF, f"{_text(n.left, _IFF)} <=> {_text(n.right, _IMPLIES)}"),
+    fm.Neutral: lambda n: (_IFF, f"{_text(n.left, _IFF)} <~> {_text(n.right, _IMPLIES)}"),
     fm.Implies: lambda n: (_IMPLIES, f"{_text(n.left, _OR)} => {_text(n.right, _IMPLIES)}"),
     fm.Or: lambda n: (_OR, _joined(n.operands, " | ", _AND)),
     fm.And: lambda n: (_AND, _joined(n.operands, " & ", _NOT)),

@@ -311,6 +311,20 @@ class Iff:
 
 
 @dataclass(frozen=True, slots=True)
+class Neutral:
+    """Association that leaves the base rates of its two sides where they are.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "Bad(x) <~> Secret(x)").left.predicate
+    'Bad'
+    """
+
+    left: Formula
+    right: Formula
+    span: Span | None = span_field()
+
+
+@dataclass(frozen=True, slots=True)
 class ForAll:
     """Universal quantifier over the bound variables.
 
@@ -339,4 +353,17 @@ class Exists:
     span: Span | None = span_field()
 
 
-Formula = Truth | Atom | BooleanTerm | Comparison | Not | And | Or | Implies | Iff | ForAll | Exists
+Formula = (
+    Truth
+    | Atom
+    | BooleanTerm
+    | Comparison
+    | Not
+    | And
+    | Or
+    | Implies
+    | Iff
+    | Neutral
+    | ForAll
+    | Exists
+)

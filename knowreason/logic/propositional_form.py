@@ -111,7 +111,7 @@ def _clause(node: fm.Formula, positive: bool, leaves: Leaves, found: list[Litera
         return positive == isinstance(node, fm.Or) and all(
             _clause(operand, positive, leaves, found) for operand in node.operands
         )
-    if isinstance(node, fm.Iff | fm.Truth):
+    if isinstance(node, fm.Iff | fm.Neutral | fm.Truth):
         return False
     sign, leaf = leaves.literal(node)
     found.append((sign == positive, leaf))
@@ -174,7 +174,7 @@ def _shape(
         return ("&" if isinstance(node, fm.And) else "|", *map(below, node.operands))
     if isinstance(node, fm.Implies):
         return ("|", ("!", below(node.left)), below(node.right))
-    if isinstance(node, fm.Iff):
+    if isinstance(node, fm.Iff | fm.Neutral):
         return ("=", below(node.left), below(node.right))
     if isinstance(node, fm.Truth):
         return ("true" if node.value else "false",)
@@ -251,6 +251,8 @@ def canonical_text(formula: fm.Formula, leaves: Leaves, names: Mapping[str, str]
             return f"({text(node.left)} => {text(node.right)})"
         if isinstance(node, fm.Iff):
             return f"({' <=> '.join(sorted((text(node.left), text(node.right))))})"
+        if isinstance(node, fm.Neutral):
+            return f"({' <~> '.join(sorted((text(node.left), text(node.right))))})"
         if isinstance(node, fm.Truth):
             return str(node.value)
         positive, leaf = leaves.literal(node)
@@ -340,6 +342,7 @@ _TEMPLATES: dict[type, Callable[[Any, list[str], tuple[str, ...]], str]] = {
     fm.Or: _listed("|"),
     fm.Implies: _infix("=>"),
     fm.Iff: _infix("<=>"),
+    fm.Neutral: _infix("<~>"),
     fm.ForAll: _binder,
     fm.Exists: _binder,
 }

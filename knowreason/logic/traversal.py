@@ -20,6 +20,7 @@ from knowreason.logic.formulas import (
     Formula,
     Iff,
     Implies,
+    Neutral,
     Not,
     Operation,
     Or,
@@ -39,7 +40,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return node.arguments
         case BooleanTerm():
             return (node.term,)
-        case Comparison() | Implies() | Iff():
+        case Comparison() | Implies() | Iff() | Neutral():
             return (node.left, node.right)
         case Not():
             return (node.operand,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,8 @@ from knowreason.models.base.stored_models import (
 )
 from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
+
+ROUNDS, SETTLED = 12, 0.01  # of tangents; how near, in prior standard deviations
 
 
 def fit_models(
@@ -126,8 +128,45 @@ def fit_weights(
 ) -> Fit:
     """Learn every weight of a grounding that already holds the models' outputs."""
     problem = learning_problem(grounding, models, settings)
+
+    def at(theta: NDArray[np.float64]) -> Fit:
+        graph = grounding.at(torch.from_numpy(theta))
+        moved = replace(problem, graph=graph)
+        return learn(moved, method, seed=seed, progress=progress, **settings.learn)
+
     with contradictions_named(grounding, problem.labels):
-        return learn(problem, method, seed=seed, progress=progress, **settings.learn)
+        theta = problem.graph.theta.numpy()
+        fit = at(theta)
+        return settled(at, theta, fit) if grounding.associations else fit
+
+
+def settled(at: Callable[[NDArray[np.float64]], Fit], theta: NDArray[np.float64], fit: Fit) -> Fit:
+    """A fit whose tangents were taken where it ended.
+
+    Rules with ``<~>`` are not linear in their weights. They are learned along tangents, and these
+    are taken anew, half of the way to what was learned, until that stays within a hundredth of
+    the prior standard deviations: there the gradient is that of the tables themselves.
+
+    Args:
+        at: learns with tangents taken at weights (``float64[p]``).
+        theta: where the tangents of the first fit were taken.
+        fit: the first fit.
+    """
+    sd = fit.parameters.prior_sd
+    unit = SETTLED * np.where(np.isfinite(sd) & (sd > 0), sd, 1.0)
+    for _ in range(ROUNDS):
+        gap = fit.theta - theta
+        if (np.abs(gap) <= unit).all():
+            return fit
+        theta = theta + gap / 2  # whole steps can go to and fro between two places
+        fit = at(theta)
+    worst = int(np.argmax(np.abs(fit.theta - theta) / unit))
+    away = abs(float(fit.theta[worst] - theta[worst]))
+    note = (
+        f"weights beside `<~>` have not settled: `{fit.parameters.names[worst]}` still moves by "
+        f"{away:.2g}"
+    )
+    return replace(fit, notes=(*fit.notes, note), converged=False)
 
 
 def learning_problem(
@@ -137,7 +176,7 @@ def learning_problem(
     labels = training_labels(grounding, models, settings)
     table = starting_biases(grounding, models, labels)
     return Problem(
-        grounding.graph.with_theta(torch.from_numpy(table.start.copy())),
+        grounding.at(torch.from_numpy(table.start.copy())),
         table,
         labels,
         latent_rules(grounding),

@@ -140,6 +140,9 @@ def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
         return
     value = batch.value
     harvest.amount += frame.rows if value is None else float(np.abs(value).sum(dtype=np.float64))
+    if run.plan.neutral is not None:
+        _fold_pairs(run, frame, batch, harvest)
+        return
     parts = clause_parts(run.plan.residual)
     if parts is None:
         _fold_table(run, frame, batch, harvest)
@@ -269,6 +272,26 @@ def _fold_table(run: RuleRun, frame: Frame, batch: GroundingBatch, harvest: Harv
             shape = left.table.tobytes() if left.signs is None else left.signs
             atoms = take_atoms(codes, rows, left.positions)
             harvest.add_group((left.positions, shape), atoms, groundings)
+
+
+def _fold_pairs(run: RuleRun, frame: Frame, batch: GroundingBatch, harvest: Harvest) -> None:
+    """The two atoms of an association, known ones too: what is known of one tells of the other.
+
+    The atoms of a pair stand in order, so that settings which tie the same two are merged: their
+    features add up within one table, which stays neutral (a product of tables would not).
+    """
+    atoms = np.empty((frame.rows, 2), np.int32)
+    for column, side in enumerate(leaves(run.plan.residual)):
+        assert isinstance(side, OpenLiteral)
+        atoms[:, column] = run.literals.index(side, frame)
+        for argument in side.atom.arguments:
+            if argument in frame.listing.terms:
+                atoms[frame.ids(argument) < 0, column] = -1
+    rows = np.flatnonzero((atoms >= 0).all(1) & (atoms[:, 0] != atoms[:, 1]))
+    harvest.satisfied += frame.rows - len(rows)
+    if len(rows):
+        shape = np.array([0, 0, 0, 1], np.float32).tobytes()
+        harvest.add_group(((-1, -1), shape), np.sort(atoms[rows], axis=1), batch.take(rows))
 
 
 def _fold_lists(

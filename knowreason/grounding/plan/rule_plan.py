@@ -22,6 +22,7 @@ from knowreason.grounding.plan.formula_tree import (
     variables_of,
 )
 from knowreason.logic import Atom, Formula, Program, Rule, Variable
+from knowreason.logic.rule_forms import NeutralForm, neutral_form
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class RulePlan:
         guards: crisp formulas that hold in every listed setting of its free variables.
         residual: the formula of a listed setting.
         decided: whether nothing open is left (a weight that cannot be learned).
+        neutral: of an association (`<~>`) its parts; the residual then holds its two atoms.
     """
 
     index: int
@@ -41,6 +43,7 @@ class RulePlan:
     guards: tuple[Formula, ...]
     residual: Node
     decided: bool = field(default=False)
+    neutral: NeutralForm | None = field(default=None)
 
 
 def plan_rule(program: Program, index: int) -> RulePlan:
@@ -50,10 +53,22 @@ def plan_rule(program: Program, index: int) -> RulePlan:
     only a true grounding may go unlisted.
     """
     rule = program.rules[index]
+    form = neutral_form(rule.formula)
+    if form is not None:
+        return _plan_neutral(program, index, form)
     hard = rule.weight.kind == "hard"
     root = skeleton(rule.formula, program)
     residual, guards = peel(root, program, skip_true=True, skip_false=not hard)
     return RulePlan(index, rule, guards, residual, decided=is_crisp(residual))
+
+
+def _plan_neutral(program: Program, index: int, form: NeutralForm) -> RulePlan:
+    """An association: everything observed guards it, no side is folded away."""
+    sides = (OpenLiteral(form.left), OpenLiteral(form.right))
+    guards = list(form.given)
+    for side in sides:  # what is no candidate is false, and tells nothing about the other side
+        guards += _candidate_guard(side, program, deciding=False)
+    return RulePlan(index, program.rules[index], _flat(guards), All(sides), neutral=form)
 
 
 def peel(

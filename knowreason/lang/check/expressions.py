@@ -27,7 +27,11 @@ from knowreason.lang.check.variable_scopes import (
 )
 from knowreason.lang.syntax import nodes as sx
 
-_CONNECTED: dict[str, type[lg.Implies] | type[lg.Iff]] = {"=>": lg.Implies, "<=>": lg.Iff}
+_CONNECTED: dict[str, type[lg.Implies] | type[lg.Iff] | type[lg.Neutral]] = {
+    "=>": lg.Implies,
+    "<=>": lg.Iff,
+    "<~>": lg.Neutral,
+}
 
 
 @dataclass
@@ -71,6 +75,14 @@ class Builder:
     def _connective(self, node: sx.Connective) -> lg.Formula | None:
         left, right = self.formula(node.left), self.formula(node.right)
         if left is None or right is None:
+            return None
+        if node.operator == "<~>" and self.crisp:
+            self.names.report(
+                "KR414",
+                f"`<~>` is no part of {self.crisp}: it ties unknowns, in a rule",
+                node.span,
+                help="write `<=>` between what is observed",
+            )
             return None
         if node.operator in _CONNECTED:
             return _CONNECTED[node.operator](left, right, span=node.span)

@@ -20,7 +20,7 @@ _ASCII = {
     "EXISTS_SIGN": "exists",
 }
 _OPENERS, _CLOSERS = ("LPAR", "LBRACE", "LBRACKET"), ("RPAR", "RBRACE", "RBRACKET")
-_CONNECTIVES = ("IFF", "IMPLIES", "OR", "AND")
+_CONNECTIVES = ("IFF", "NEUTRAL", "IMPLIES", "OR", "AND")
 _OPERANDS = (
     "NAME",
     "NUMBER",

@@ -129,6 +129,11 @@ def iff(left: Operand, right: Operand) -> Expression:
     return _infix(left, "<=>", right, IFF, IFF, IMPLIES)
 
 
+def neutral(left: Operand, right: Operand) -> Expression:
+    """``left <~> right``: an association that leaves base rates where they are."""
+    return _infix(left, "<~>", right, IFF, IFF, IMPLIES)
+
+
 def embed(value: object, strength: int) -> str:
     """Text of an operand, in parentheses where it binds weaker than ``strength``."""
     if not isinstance(value, Expression):

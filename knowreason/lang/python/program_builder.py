@@ -32,6 +32,7 @@ from knowreason.lang.python.operators import (
     function,
     iff,
     implies,
+    neutral,
     plain,
 )
 from knowreason.logic import Program
@@ -67,6 +68,7 @@ __all__ = [
     "log",
     "log1p",
     "model",
+    "neutral",
     "observed",
     "param",
     "program",

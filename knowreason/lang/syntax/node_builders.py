@@ -190,7 +190,13 @@ def _unescaped(match: re.Match[str]) -> str:
 
 # ---------------------------------------------------------------- formulas and terms
 
-_CONNECTIVES = {"disjunction": "|", "conjunction": "&", "implies": "=>", "iff": "<=>"}
+_CONNECTIVES = {
+    "disjunction": "|",
+    "conjunction": "&",
+    "implies": "=>",
+    "iff": "<=>",
+    "neutral": "<~>",
+}
 Compared = tuple[ComparisonOperator, sx.Expression]  # a comparator and what follows it
 Last = tuple[sx.Expression, sx.Expression]  # how many rows, by what
 _COMPARATORS: dict[str, ComparisonOperator] = {
