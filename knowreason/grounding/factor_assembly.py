@@ -25,12 +25,10 @@ from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding.atom_numbering import open_blocks
 from knowreason.grounding.folding.auxiliary_atoms import Auxiliary, Lists
 from knowreason.grounding.folding.rule_columns import Bucket, Harvest, Key, merged
-from knowreason.grounding.folding.rule_folding import RuleRun
-from knowreason.grounding.neutral_pairs import NeutralPairs
+from knowreason.grounding.folding.rule_run import RuleRun
 from knowreason.grounding.provenance import Part, RuleProvenance
-from knowreason.grounding.rule_parameters import bias_parameters, with_fixed, with_scales
+from knowreason.grounding.rule_parameters import bias_parameters, with_scales
 from knowreason.logic import Program
-from knowreason.logic.rule_forms import neutral_form
 from knowreason.row_keys import distinct_rows, row_keys
 
 UNIT_ROWS = 4_000_000  # summed at once
@@ -291,28 +289,6 @@ def add_biases(
             weight = indices[0] if len(indices) == 1 else _tensor(parameter[rows].astype(np.int32))
             atoms_of_rows = _tensor((rows + span.start).astype(np.int32))
             pieces.add(GroundFactors.units(atoms_of_rows, weight))
-
-
-def add_associations(
-    pieces: Pieces,
-    program: Program,
-    parameters: ParameterTable,
-    origins: Sequence[RuleProvenance],
-) -> tuple[ParameterTable, tuple[NeutralPairs, ...]]:
-    """Makes room for the fixed tables of rules with ``<~>``, and says where they stand."""
-    forms = {made.rule: neutral_form(program.rules[made.rule].formula) for made in origins}
-    places = {made.rule: made.parts[0].index for made in origins if made.parts}
-    tied = [rule for rule, form in forms.items() if form is not None and rule in places]
-    names = {f"fixed {program.rules[rule].name}": rule for rule in tied}
-    table = with_fixed(parameters, names)
-    pieces.constant = np.append(pieces.constant, np.zeros(len(names)))
-    found = []
-    for name, rule in names.items():
-        form, fixed = forms[rule], table.index(name)
-        assert form is not None
-        rest = pieces.add(replace(pieces.factors[places[rule]], parameter=fixed, value=None))
-        found.append(NeutralPairs(rule, places[rule], rest, fixed, form.sign))
-    return table, tuple(found)
 
 
 def factor_graph(

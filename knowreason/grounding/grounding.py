@@ -30,12 +30,14 @@ from knowreason.grounding.atom_numbering import (
     spread_over_blocks,
 )
 from knowreason.grounding.base_rates import BaseRates
+from knowreason.grounding.conditionals import Conditionals
 from knowreason.grounding.folding.auxiliary_atoms import Auxiliary, atom_codes
 from knowreason.grounding.folding.column_files import ColumnStore
 from knowreason.grounding.folding.fold_kernels import literal_states
 from knowreason.grounding.folding.open_literals import Literals
 from knowreason.grounding.folding.rule_columns import Harvest
-from knowreason.grounding.folding.rule_folding import RuleRun, ground_rule
+from knowreason.grounding.folding.rule_folding import ground_rule
+from knowreason.grounding.folding.rule_run import RuleRun
 from knowreason.grounding.neutral_pairs import NeutralPairs
 from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.rule_plan import plan_rule
@@ -55,6 +57,7 @@ from knowreason.grounding.rule_report import (
     unidentified,
 )
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
+from knowreason.grounding.tangent_rows import add_associations, add_conditionals
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import ground_atom_text
 
@@ -76,6 +79,7 @@ class Grounding:
         reports: one a rule.
         provenance: one a rule: where its ground factors came from.
         associations: where the tables of each rule with ``<~>`` stand, which follow the weights.
+        conditionals: where the normalisers of rules with ``~>`` stand, which do so too.
         warnings: what the user should know.
 
     Example:
@@ -96,6 +100,7 @@ class Grounding:
     reports: tuple[RuleReport, ...] = ()
     provenance: tuple[RuleProvenance, ...] = ()
     associations: tuple[NeutralPairs, ...] = ()
+    conditionals: tuple[Conditionals, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 
     def __repr__(self) -> str:
@@ -146,6 +151,11 @@ class Grounding:
         """Ground factors an atom stands in, with names from the data."""
         return groundings_of(self, atom, limit)
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the score of a world is linear in the weights: no rule has ``<~>`` or ``~>``."""
+        return not self.associations and not self.conditionals
+
     def at(self, theta: Tensor) -> FactorGraph:
         """The graph at other weights (``float64[p]``).
 
@@ -153,7 +163,7 @@ class Grounding:
         weights; this takes the tangents anew.
         """
         graph = self.graph.with_theta(theta)
-        if not self.associations:
+        if self.is_linear:
             return graph
         weights = theta.detach().cpu().numpy()
         rates = BaseRates.of(self.program, self.data, self._named_atoms, self.parameters)
@@ -162,6 +172,9 @@ class Grounding:
         for pairs in self.associations:
             tables = pairs.tangent(factors[pairs.place], weights, known)
             factors[pairs.place], factors[pairs.rest] = tables
+        for heads in self.conditionals:
+            for place, normaliser in heads.tangents(weights, rates):
+                factors[place] = normaliser
         return replace(graph, factors=tuple(factors))
 
     def with_models(self, outputs: Mapping[str, ModelOutput] | Iterable[ModelOutput]) -> Grounding:
@@ -272,7 +285,11 @@ def ground(
                 warnings.append(unidentified(plan.rule, report.candidate))
     assemble.add_biases(pieces, program, table, parameters, given.evidence)
     parameters = with_feature_units(parameters, program, pieces.factors)
-    parameters, associations = assemble.add_associations(pieces, program, parameters, origins)
+    parameters, associations = add_associations(pieces, program, parameters, origins)
+    rates = BaseRates.of(program, data, table, parameters)
+    parameters, conditionals = add_conditionals(
+        pieces, program, parameters, origins, rates, auxiliary.next_atom
+    )
     graph = assemble.factor_graph(pieces, program, table, parameters, given.evidence, auxiliary)
     grounding = Grounding(
         program,
@@ -285,6 +302,7 @@ def ground(
         tuple(reports),
         tuple(origins),
         associations,
+        conditionals,
         tuple(warnings),
     )
     return replace(grounding, graph=grounding.at(graph.theta))

@@ -28,6 +28,7 @@ from knowreason.factors import (
     GroundFactors,
     ParameterTable,
 )
+from knowreason.grounding.conditionals import Bodies, Conditionals
 from knowreason.grounding.grounding import Grounding
 from knowreason.grounding.neutral_pairs import NeutralPairs
 from knowreason.grounding.provenance import Part, RuleProvenance
@@ -46,6 +47,7 @@ _STORED = (
     "reports",
     "provenance",
     "associations",
+    "conditionals",
     "warnings",
 )
 _CLASSES: dict[str, type[Any]] = {
@@ -54,6 +56,8 @@ _CLASSES: dict[str, type[Any]] = {
         AtomSpan,
         AtomTable,
         Blocks,
+        Bodies,
+        Conditionals,
         Diagnostic,
         FactorGraph,
         GroundFactors,

@@ -19,7 +19,7 @@ from knowreason.grounding.plan.formula_tree import Node, OpenCount, OpenLiteral
 from knowreason.grounding.plan.rule_plan import RulePlan, leaves, outer_variables, plan_rule
 from knowreason.grounding.relational.database import Relations
 from knowreason.grounding.relational.term_sql import column
-from knowreason.logic import Program
+from knowreason.logic import Program, Term
 from knowreason.logic.canonical_text import formula_text
 
 SECONDS_A_ROW = 2e-7
@@ -129,7 +129,9 @@ def plan(
 def rule_query(relations: Relations, rule: RulePlan) -> Listing:
     """The query for a rule's groundings."""
     feature = rule.rule.weight.feature
-    terms = () if feature is None else (feature,)
+    terms: tuple[Term, ...] = () if feature is None else (feature,)
+    if rule.directed is not None:
+        terms += rule.directed.right.arguments
     return listing(relations, rule.guards, rule.rule.variables, rule.residual, terms)
 
 

@@ -15,6 +15,7 @@ from knowreason.logic.formulas import (
     BooleanTerm,
     Comparison,
     CountList,
+    Directed,
     Exists,
     ForAll,
     Formula,
@@ -40,7 +41,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return node.arguments
         case BooleanTerm():
             return (node.term,)
-        case Comparison() | Implies() | Iff() | Neutral():
+        case Comparison() | Implies() | Iff() | Neutral() | Directed():
             return (node.left, node.right)
         case Not():
             return (node.operand,)

@@ -36,6 +36,7 @@ from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
 
 ROUNDS, SETTLED = 12, 0.01  # of tangents; how near, in prior standard deviations
+MEMORY = 5  # rounds that say where the next tangents are taken
 
 
 def fit_models(
@@ -137,15 +138,16 @@ def fit_weights(
     with contradictions_named(grounding, problem.labels):
         theta = problem.graph.theta.numpy()
         fit = at(theta)
-        return settled(at, theta, fit) if grounding.associations else fit
+        return fit if grounding.is_linear else settled(at, theta, fit)
 
 
 def settled(at: Callable[[NDArray[np.float64]], Fit], theta: NDArray[np.float64], fit: Fit) -> Fit:
     """A fit whose tangents were taken where it ended.
 
-    Rules with ``<~>`` are not linear in their weights. They are learned along tangents, and these
-    are taken anew, half of the way to what was learned, until that stays within a hundredth of
-    the prior standard deviations: there the gradient is that of the tables themselves.
+    Rules with ``<~>`` or ``~>`` are not linear in their weights. They are learned along tangents,
+    and these are taken anew where the result of the last rounds points to (Anderson 1965: whole
+    steps can go to and fro, half ones creep), until it stays within a hundredth of the prior
+    standard deviations: there the gradient is that of the tables themselves.
 
     Args:
         at: learns with tangents taken at weights (``float64[p]``).
@@ -154,17 +156,27 @@ def settled(at: Callable[[NDArray[np.float64]], Fit], theta: NDArray[np.float64]
     """
     sd = fit.parameters.prior_sd
     unit = SETTLED * np.where(np.isfinite(sd) & (sd > 0), sd, 1.0)
+    table = fit.parameters
+    points, gaps = [theta / unit], [(fit.theta - theta) / unit]
     for _ in range(ROUNDS):
-        gap = fit.theta - theta
-        if (np.abs(gap) <= unit).all():
+        if (np.abs(gaps[-1]) <= 1).all():
             return fit
-        theta = theta + gap / 2  # whole steps can go to and fro between two places
+        ahead = points[-1] + gaps[-1]
+        if len(gaps) > 1:
+            turns = np.diff(gaps[-MEMORY:], axis=0).T
+            steps = np.diff(points[-MEMORY:], axis=0).T
+            ahead -= (steps + turns) @ np.linalg.lstsq(turns, gaps[-1], rcond=1e-6)[0]
+        theta = np.clip(ahead * unit, table.lower, table.upper)
         fit = at(theta)
+        points.append(theta / unit)
+        gaps.append((fit.theta - theta) / unit)
+    if (np.abs(gaps[-1]) <= 1).all():
+        return fit
     worst = int(np.argmax(np.abs(fit.theta - theta) / unit))
     away = abs(float(fit.theta[worst] - theta[worst]))
     note = (
-        f"weights beside `<~>` have not settled: `{fit.parameters.names[worst]}` still moves by "
-        f"{away:.2g}"
+        "weights of rules with `<~>` or `~>` have not settled: "
+        f"`{fit.parameters.names[worst]}` still moves by {away:.2g}"
     )
     return replace(fit, notes=(*fit.notes, note), converged=False)
 

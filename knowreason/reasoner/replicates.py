@@ -88,6 +88,6 @@ def load_bootstrap(folder: Path) -> Bootstrap | None:
 
 def _prepared(beliefs: Beliefs, engine: str, options: Options) -> Callable[[Tensor], Posterior]:
     grounding = beliefs.grounding
-    if engine == "auto" and not grounding.associations:
+    if engine == "auto" and grounding.is_linear:
         return divide(grounding.graph, **options)
     return lambda theta: infer(grounding.at(theta), engine=engine, **options)

@@ -134,6 +134,12 @@ def neutral(left: Operand, right: Operand) -> Expression:
     return _infix(left, "<~>", right, IFF, IFF, IMPLIES)
 
 
+def directed(body: Operand, head: Operand, how: str = "") -> Expression:
+    """``body ~> head``; ``how`` is ``"mean"`` or ``"any"`` where bodies do not add up."""
+    word = f"{how} " if how else ""
+    return Expression(f"{embed(body, IFF)} ~> {word}{embed(head, PRIMARY)}", IFF)
+
+
 def embed(value: object, strength: int) -> str:
     """Text of an operand, in parentheses where it binds weaker than ``strength``."""
     if not isinstance(value, Expression):
