@@ -232,11 +232,11 @@ def _weight_an_atom(rule: RulePlan, atoms: AtomTable, amount: float) -> tuple[st
     if rule.rule.weight.kind == "hard":
         return None
     total = abs(rule.rule.weight.prior_mean) * amount
-    counts = {
-        leaf.atom.predicate: atoms.spans[leaf.atom.predicate].count
-        for leaf in leaves(rule.residual)
-        if isinstance(leaf, OpenLiteral)
-    }
+    if rule.directed is not None:  # bodies carry nothing
+        loaded = [rule.directed.right]
+    else:
+        loaded = [leaf.atom for leaf in leaves(rule.residual) if isinstance(leaf, OpenLiteral)]
+    counts = {atom.predicate: atoms.spans[atom.predicate].count for atom in loaded}
     loads = {name: total / count for name, count in counts.items() if count}
     return min(loads.items(), key=lambda item: item[1]) if loads else None
 

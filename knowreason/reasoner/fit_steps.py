@@ -130,15 +130,24 @@ def fit_weights(
     """Learn every weight of a grounding that already holds the models' outputs."""
     problem = learning_problem(grounding, models, settings)
 
+    table = problem.parameters
+
     def at(theta: NDArray[np.float64]) -> Fit:
-        graph = grounding.at(torch.from_numpy(theta))
-        moved = replace(problem, graph=graph)
+        moved = replace(
+            problem,
+            graph=grounding.at(torch.from_numpy(theta)),
+            parameters=replace(table, start=theta),
+            latent_rules=None,  # the best of several starts is known by then
+        )
         return learn(moved, method, seed=seed, progress=progress, **settings.learn)
 
     with contradictions_named(grounding, problem.labels):
-        theta = problem.graph.theta.numpy()
-        fit = at(theta)
-        return fit if grounding.is_linear else settled(at, theta, fit)
+        first = learn(problem, method, seed=seed, progress=progress, **settings.learn)
+        if grounding.is_linear:
+            return first
+        last = settled(at, problem.graph.theta.numpy(), first)
+    notes = tuple(dict.fromkeys((*first.notes, *last.notes)))
+    return replace(last, parameters=table, spread=first.spread, notes=notes)
 
 
 def settled(at: Callable[[NDArray[np.float64]], Fit], theta: NDArray[np.float64], fit: Fit) -> Fit:
