@@ -162,11 +162,14 @@ def settled(at: Callable[[NDArray[np.float64]], Fit], theta: NDArray[np.float64]
         at: learns with tangents taken at weights (``float64[p]``).
         theta: where the tangents of the first fit were taken.
         fit: the first fit.
+
+    Returns:
+        The settled fit, or the one that moved least, not converged and with a note that says so.
     """
     sd = fit.parameters.prior_sd
     unit = SETTLED * np.where(np.isfinite(sd) & (sd > 0), sd, 1.0)
     table = fit.parameters
-    points, gaps = [theta / unit], [(fit.theta - theta) / unit]
+    points, gaps, fits = [theta / unit], [(fit.theta - theta) / unit], [fit]
     for _ in range(ROUNDS):
         if (np.abs(gaps[-1]) <= 1).all():
             return fit
@@ -177,12 +180,15 @@ def settled(at: Callable[[NDArray[np.float64]], Fit], theta: NDArray[np.float64]
             ahead -= (steps + turns) @ np.linalg.lstsq(turns, gaps[-1], rcond=1e-6)[0]
         theta = np.clip(ahead * unit, table.lower, table.upper)
         fit = at(theta)
+        fits.append(fit)
         points.append(theta / unit)
         gaps.append((fit.theta - theta) / unit)
     if (np.abs(gaps[-1]) <= 1).all():
         return fit
-    worst = int(np.argmax(np.abs(fit.theta - theta) / unit))
-    away = abs(float(fit.theta[worst] - theta[worst]))
+    nearest = int(np.argmin([np.abs(gap).max() for gap in gaps]))
+    fit, away_of = fits[nearest], np.abs(gaps[nearest])
+    worst = int(np.argmax(away_of))
+    away = float(away_of[worst] * unit[worst])
     note = (
         "weights of rules with `<~>` or `~>` have not settled: "
         f"`{fit.parameters.names[worst]}` still moves by {away:.2g}"

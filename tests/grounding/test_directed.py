@@ -1,5 +1,6 @@
 """Rules with ``~>``: chances of heads given bodies, against products of them by hand."""
 
+from dataclasses import replace
 from random import Random
 from textwrap import dedent
 
@@ -363,3 +364,42 @@ def test_written_in_python_formatted_and_printed():
     assert format_text("rule t[2]:S(x)&N(x)~>any   T(x)\n") == (
         "rule t [2] : S(x) & N(x) ~> any T(x)\n"
     )
+
+
+@pytest.mark.parametrize("how", ["", "mean", "any"])
+def test_trees_stay_exact_for_messages(how):
+    """Heads with three bodies each: one table a head."""
+    text = f"""
+    domain H
+    domain E
+    observed On(H, E)
+    latent C(H)
+    query F(E)
+    rule hubs [-1.5] : C(h)
+    rule heads [-0.5] : F(e)
+    rule through [2] : On(h, e) & C(h) ~> {how} F(e)
+    """
+    facts = " ".join(f'On("h{2 * e + i}", "e{e}")' for e in range(4) for i in range(3))
+    grounding = grounded(text, facts + ' F("e1") !F("e3")')
+    exact = infer(grounding.graph, engine="exact").log_odds.numpy()
+    assert infer(grounding.graph, engine="bp").log_odds.numpy() == pytest.approx(exact, abs=1e-4)
+    assert grounding.graph.evidence[grounding.atom_index("F", "e1")] == 1
+
+
+@pytest.mark.parametrize("engine", ["map", "gibbs", "mean_field", "trw"])
+def test_every_engine_takes_them(engine):
+    case = Case(3)
+    graph = grounded(case.text, case.facts).graph
+    assert torch.isfinite(infer(graph, engine=engine, seed=1).log_odds).all()
+
+
+def test_a_fit_that_does_not_settle_says_so():
+    grounding, labels = learned_grounding("")
+    fit = learn(Problem(grounding.graph, grounding.parameters, labels), "likelihood")
+
+    def away(theta):
+        return replace(fit, theta=theta + np.where(grounding.parameters.learned, 1.0, 0.0))
+
+    found = settled(away, fit.theta - 1, fit)
+    assert not found.converged
+    assert "have not settled" in found.notes[-1]
