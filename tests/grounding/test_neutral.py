@@ -1,5 +1,9 @@
-"""Rules with ``<~>``: tables that leave base rates alone, against worlds weighed by hand."""
+"""Rules with ``<~>``: tables that leave base rates alone, against worlds weighed by hand.
 
+`KNOWREASON_PROGRAMS=1000 pytest` weighs the worlds of a thousand random programs instead of 60.
+"""
+
+import os
 from random import Random
 from textwrap import dedent
 
@@ -27,6 +31,7 @@ from knowreason.learning.problem import Problem
 from knowreason.reasoner.fit_steps import settled
 from knowreason.testing.oracle import enumerate_worlds
 
+PROGRAMS = int(os.environ.get("KNOWREASON_PROGRAMS", "60"))
 PEOPLE = "abcdef"
 
 
@@ -69,7 +74,7 @@ def random_program(seed, *, tree=False):
     return people, pairs, bias, -weight if sign else weight, text, draw
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(PROGRAMS))
 def test_worlds_are_weighed_as_by_hand(seed):
     people, pairs, bias, odds, text, draw = random_program(seed)
     known = {name: draw.choice([0, 1]) for name in people if draw.random() < 0.3}
