@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -192,6 +192,8 @@ def _shares(grounding: Grounding, parts: Split, total: float) -> tuple[Share, ..
         elif kind == "bias":
             shares.append(Share("prior", f"prior ({name})", value))
         else:
+            if kind == "fixed":  # the rest of a rule that is not linear in its weight
+                name = grounding.program.rules[grounding.parameters.owner[parameter]].name
             rules[name] = rules.get(name, 0.0) + value
     shares += [Share("rule", name, value) for name, value in rules.items()]
     beyond = total - sum(share.log_odds for share in shares)
@@ -249,19 +251,28 @@ def ask_reasons(
             _reason(grounding, near, log_odds, chosen[i], float(effects[i])) for i in order.tolist()
         )
 
-    return Question(tuple(_leave_one_out(near, candidates)), answer)
+    rests = {pairs.place: pairs.rest for pairs in grounding.associations}
+    return Question(tuple(_leave_one_out(near, candidates, rests)), answer)
 
 
 def _leave_one_out(
-    near: Neighbourhood, candidates: dict[tuple[int, int], GroundRule]
+    near: Neighbourhood,
+    candidates: dict[tuple[int, int], GroundRule],
+    rests: Mapping[int, int],
 ) -> list[Variant]:
+    """All factors, and each candidate's left out; ``rests`` are places of fixed tables."""
     if not candidates:
         return []
     variants = [Variant()]
-    for local, row in candidates:
+    local_of = {whole: local for local, (whole, _) in enumerate(near.rows)}
+    for (local, row), ground_rule in candidates.items():
         mask = np.zeros(near.graph.factors[local].rows, dtype=bool)
         mask[row] = True
-        variants.append(Variant({local: mask}))
+        masks = {local: mask}
+        rest = local_of.get(rests.get(ground_rule.place, -1))
+        if rest is not None:  # a fixed table a pair, in the same order
+            masks[rest] = mask
+        variants.append(Variant(masks))
     return variants
 
 

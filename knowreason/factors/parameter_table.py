@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-ParameterKind = Literal["rule", "bias", "scale"]
+ParameterKind = Literal["rule", "bias", "scale", "fixed"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class ParameterTable:
 
     Attributes:
         names: ``pivot``, ``per_protocol["NTLM"]``, ``bias Malicious``, ``scale euler``.
-        kinds: a rule's weight, a predicate's base rate in log-odds, a model's scale.
+        kinds: a rule's weight, a predicate's base rate in log-odds, a model's scale, or the
+            number 1 by which tables without a weight are multiplied (``fixed``).
         start: ``float64``, value before learning (a given weight's value).
         prior_mean, prior_sd: ``float64``; of ``log theta`` where ``log_normal``.
         lower, upper: ``float64`` bounds.

@@ -25,7 +25,7 @@ from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding.atom_numbering import open_blocks
 from knowreason.grounding.folding.auxiliary_atoms import Auxiliary, Lists
 from knowreason.grounding.folding.rule_columns import Bucket, Harvest, Key, merged
-from knowreason.grounding.folding.rule_folding import RuleRun
+from knowreason.grounding.folding.rule_run import RuleRun
 from knowreason.grounding.provenance import Part, RuleProvenance
 from knowreason.grounding.rule_parameters import bias_parameters, with_scales
 from knowreason.logic import Program

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from knowreason.data import Dataset
 from knowreason.data.arrow_types import ArrowTable
@@ -28,12 +29,16 @@ from knowreason.grounding.atom_numbering import (
     open_atoms,
     spread_over_blocks,
 )
+from knowreason.grounding.base_rates import BaseRates
+from knowreason.grounding.conditionals import Conditionals
 from knowreason.grounding.folding.auxiliary_atoms import Auxiliary, atom_codes
 from knowreason.grounding.folding.column_files import ColumnStore
 from knowreason.grounding.folding.fold_kernels import literal_states
 from knowreason.grounding.folding.open_literals import Literals
 from knowreason.grounding.folding.rule_columns import Harvest
-from knowreason.grounding.folding.rule_folding import RuleRun, ground_rule
+from knowreason.grounding.folding.rule_folding import ground_rule
+from knowreason.grounding.folding.rule_run import RuleRun
+from knowreason.grounding.neutral_pairs import NeutralPairs
 from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.provenance import GroundRule, RuleProvenance, groundings_of
@@ -52,6 +57,7 @@ from knowreason.grounding.rule_report import (
     unidentified,
 )
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
+from knowreason.grounding.tangent_rows import add_associations, add_conditionals
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import ground_atom_text
 
@@ -72,6 +78,8 @@ class Grounding:
         hidden: ``int8[n]`` labels held back.
         reports: one a rule.
         provenance: one a rule: where its ground factors came from.
+        associations: where the tables of each rule with ``<~>`` stand, which follow the weights.
+        conditionals: where the normalisers of rules with ``~>`` stand, which do so too.
         warnings: what the user should know.
 
     Example:
@@ -91,6 +99,8 @@ class Grounding:
     hidden: NDArray[np.int8]
     reports: tuple[RuleReport, ...] = ()
     provenance: tuple[RuleProvenance, ...] = ()
+    associations: tuple[NeutralPairs, ...] = ()
+    conditionals: tuple[Conditionals, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 
     def __repr__(self) -> str:
@@ -141,6 +151,32 @@ class Grounding:
         """Ground factors an atom stands in, with names from the data."""
         return groundings_of(self, atom, limit)
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the score of a world is linear in the weights: no rule has ``<~>`` or ``~>``."""
+        return not self.associations and not self.conditionals
+
+    def at(self, theta: Tensor) -> FactorGraph:
+        """The graph at other weights (``float64[p]``).
+
+        ``graph.with_theta`` moves along the tangents of rules that are not linear in their
+        weights; this takes the tangents anew.
+        """
+        graph = self.graph.with_theta(theta)
+        if self.is_linear:
+            return graph
+        weights = theta.detach().cpu().numpy()
+        rates = BaseRates.of(self.program, self.data, self._named_atoms, self.parameters)
+        known = rates.probabilities(weights)
+        factors = list(graph.factors)
+        for pairs in self.associations:
+            tables = pairs.tangent(factors[pairs.place], weights, known)
+            factors[pairs.place], factors[pairs.rest] = tables
+        for heads in self.conditionals:
+            for place, normaliser in heads.tangents(weights, rates):
+                factors[place] = normaliser
+        return replace(graph, factors=tuple(factors))
+
     def with_models(self, outputs: Mapping[str, ModelOutput] | Iterable[ModelOutput]) -> Grounding:
         """The same grounding with models' log-likelihood ratios as unary features.
 
@@ -161,6 +197,12 @@ class Grounding:
         declared = (model for model in self.program.models if model.name == output.model)
         several = any(len(model.predicates) > 1 for model in declared)
         return f"scale {output.model}" + (f" for {output.predicate}" if several else "")
+
+    @property
+    def _named_atoms(self) -> AtomTable:
+        """The atoms without auxiliary ones."""
+        stop = max((span.stop for span in self.atoms.spans.values()), default=0)
+        return AtomTable(self.atoms.spans, stop)
 
     @cached_property
     def _numbering(self) -> Numbering:
@@ -243,8 +285,13 @@ def ground(
                 warnings.append(unidentified(plan.rule, report.candidate))
     assemble.add_biases(pieces, program, table, parameters, given.evidence)
     parameters = with_feature_units(parameters, program, pieces.factors)
+    parameters, associations = add_associations(pieces, program, parameters, origins)
+    rates = BaseRates.of(program, data, table, parameters)
+    parameters, conditionals = add_conditionals(
+        pieces, program, parameters, origins, rates, auxiliary.next_atom
+    )
     graph = assemble.factor_graph(pieces, program, table, parameters, given.evidence, auxiliary)
-    return Grounding(
+    grounding = Grounding(
         program,
         data,
         AtomTable(table.spans, auxiliary.next_atom),
@@ -254,8 +301,11 @@ def ground(
         _padded(given.hidden, auxiliary.next_atom),
         tuple(reports),
         tuple(origins),
+        associations,
+        conditionals,
         tuple(warnings),
     )
+    return replace(grounding, graph=grounding.at(graph.theta))
 
 
 @dataclass(frozen=True)

@@ -28,24 +28,40 @@ from knowreason.factors import (
     GroundFactors,
     ParameterTable,
 )
+from knowreason.grounding.conditionals import Bodies, Conditionals
 from knowreason.grounding.grounding import Grounding
+from knowreason.grounding.neutral_pairs import NeutralPairs
 from knowreason.grounding.provenance import Part, RuleProvenance
 from knowreason.grounding.rule_report import RuleReport
 from knowreason.logic import Program
 
-FORMAT = 2
+FORMAT = 3
 ALIGNMENT = 64
 COLUMNS, STRUCTURE = "columns.bin", "grounding.json"
-_STORED = ("atoms", "parameters", "graph", "labels", "hidden", "reports", "provenance", "warnings")
+_STORED = (
+    "atoms",
+    "parameters",
+    "graph",
+    "labels",
+    "hidden",
+    "reports",
+    "provenance",
+    "associations",
+    "conditionals",
+    "warnings",
+)
 _CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
         AtomSpan,
         AtomTable,
         Blocks,
+        Bodies,
+        Conditionals,
         Diagnostic,
         FactorGraph,
         GroundFactors,
+        NeutralPairs,
         ParameterTable,
         Part,
         RuleProvenance,

@@ -87,12 +87,24 @@ def with_scales(table: ParameterTable, names: Sequence[str]) -> ParameterTable:
         for name in dict.fromkeys(names)
         if name not in table.names
     ]
-    more = _table(rows)
+    return _joined(table, _table(rows))
+
+
+def _joined(table: ParameterTable, more: ParameterTable) -> ParameterTable:
     return ParameterTable(
         names=table.names + more.names,
         kinds=table.kinds + more.kinds,
         **{name: np.concatenate([getattr(table, name), getattr(more, name)]) for name in _ARRAYS},
     )
+
+
+def with_fixed(table: ParameterTable, names: Mapping[str, int]) -> ParameterTable:
+    """The same table with a parameter that is always 1 for each name, owned by a rule."""
+    rows = [
+        _Row(name, "fixed", 1.0, 0.0, (1.0, 1.0), learned=False, owner=owner)
+        for name, owner in names.items()
+    ]
+    return _joined(table, _table(rows))
 
 
 def is_base_rate(rule: Rule, program: Program, predicate: Predicate | None = None) -> bool:

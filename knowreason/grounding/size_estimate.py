@@ -19,7 +19,7 @@ from knowreason.grounding.plan.formula_tree import Node, OpenCount, OpenLiteral
 from knowreason.grounding.plan.rule_plan import RulePlan, leaves, outer_variables, plan_rule
 from knowreason.grounding.relational.database import Relations
 from knowreason.grounding.relational.term_sql import column
-from knowreason.logic import Program
+from knowreason.logic import Program, Term
 from knowreason.logic.canonical_text import formula_text
 
 SECONDS_A_ROW = 2e-7
@@ -129,7 +129,9 @@ def plan(
 def rule_query(relations: Relations, rule: RulePlan) -> Listing:
     """The query for a rule's groundings."""
     feature = rule.rule.weight.feature
-    terms = () if feature is None else (feature,)
+    terms: tuple[Term, ...] = () if feature is None else (feature,)
+    if rule.directed is not None:
+        terms += rule.directed.right.arguments
     return listing(relations, rule.guards, rule.rule.variables, rule.residual, terms)
 
 
@@ -230,11 +232,11 @@ def _weight_an_atom(rule: RulePlan, atoms: AtomTable, amount: float) -> tuple[st
     if rule.rule.weight.kind == "hard":
         return None
     total = abs(rule.rule.weight.prior_mean) * amount
-    counts = {
-        leaf.atom.predicate: atoms.spans[leaf.atom.predicate].count
-        for leaf in leaves(rule.residual)
-        if isinstance(leaf, OpenLiteral)
-    }
+    if rule.directed is not None:  # bodies carry nothing
+        loaded = [rule.directed.right]
+    else:
+        loaded = [leaf.atom for leaf in leaves(rule.residual) if isinstance(leaf, OpenLiteral)]
+    counts = {atom.predicate: atoms.spans[atom.predicate].count for atom in loaded}
     loads = {name: total / count for name, count in counts.items() if count}
     return min(loads.items(), key=lambda item: item[1]) if loads else None
 

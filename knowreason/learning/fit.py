@@ -161,6 +161,8 @@ def weight_lines(fit: Fit) -> tuple[str, ...]:
     """
     lines = []
     for index, name in enumerate(fit.parameters.names):
+        if fit.parameters.kinds[index] == "fixed":
+            continue
         prior = _prior_text(fit, index)
         here = f"{fit.theta[index]:.2f}"
         if fit.status[index] != GIVEN:

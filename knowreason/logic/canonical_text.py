@@ -161,6 +161,11 @@ def _operation(node: fm.Operation) -> tuple[int, str]:
     return _PRIMARY, f"{operator}({_joined(node.operands, ', ', _SUM)})"
 
 
+def _directed(node: fm.Directed) -> tuple[int, str]:
+    how = "" if node.how == "sum" else f"{node.how} "
+    return _IFF, f"{_text(node.left, _IFF)} ~> {how}{_text(node.right, _PRIMARY)}"
+
+
 def _aggregate(node: fm.Aggregate) -> tuple[int, str]:
     names, body = _names(node.variables), _text(node.body, 0)
     value = "" if node.value is None else f"{_text(node.value, 0)} for "
@@ -178,6 +183,8 @@ def _call(name: str, arguments: Iterable[fm.Term]) -> tuple[int, str]:
 
 _PRINTERS: dict[type, Callable[[Any], tuple[int, str]]] = {
     fm.Iff: lambda n: (_IFF, f"{_text(n.left, _IFF)} <=> {_text(n.right, _IMPLIES)}"),
+    fm.Neutral: lambda n: (_IFF, f"{_text(n.left, _IFF)} <~> {_text(n.right, _IMPLIES)}"),
+    fm.Directed: _directed,
     fm.Implies: lambda n: (_IMPLIES, f"{_text(n.left, _OR)} => {_text(n.right, _IMPLIES)}"),
     fm.Or: lambda n: (_OR, _joined(n.operands, " | ", _AND)),
     fm.And: lambda n: (_AND, _joined(n.operands, " & ", _NOT)),

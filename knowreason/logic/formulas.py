@@ -19,6 +19,7 @@ INTEGER_SORTS = ("int", "time", "duration")  # their values are Python ints
 
 Value = bool | int | float | str
 AggregateKind = Literal["count", "sum", "avg", "min", "max", "rate"]
+Combination = Literal["sum", "mean", "any"]
 ComparisonOperator = Literal["=", "!=", "<", "<=", ">", ">="]
 
 
@@ -311,6 +312,40 @@ class Iff:
 
 
 @dataclass(frozen=True, slots=True)
+class Neutral:
+    """Association that leaves the base rates of its two sides where they are.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "Bad(x) <~> Secret(x)").left.predicate
+    'Bad'
+    """
+
+    left: Formula
+    right: Formula
+    span: Span | None = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Directed:
+    """A body that changes the chance of a head, and is not changed by it: ``left ~> right``.
+
+    Attributes:
+        left: the body.
+        right: the head, an open atom.
+        how: what many groundings of the body do: add up, average, or a noisy or.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), "Bad(x) ~> mean Secret(x)").how
+    'mean'
+    """
+
+    left: Formula
+    right: Atom
+    how: Combination = "sum"
+    span: Span | None = span_field()
+
+
+@dataclass(frozen=True, slots=True)
 class ForAll:
     """Universal quantifier over the bound variables.
 
@@ -339,4 +374,18 @@ class Exists:
     span: Span | None = span_field()
 
 
-Formula = Truth | Atom | BooleanTerm | Comparison | Not | And | Or | Implies | Iff | ForAll | Exists
+Formula = (
+    Truth
+    | Atom
+    | BooleanTerm
+    | Comparison
+    | Not
+    | And
+    | Or
+    | Implies
+    | Iff
+    | Neutral
+    | Directed
+    | ForAll
+    | Exists
+)

@@ -111,7 +111,7 @@ def _clause(node: fm.Formula, positive: bool, leaves: Leaves, found: list[Litera
         return positive == isinstance(node, fm.Or) and all(
             _clause(operand, positive, leaves, found) for operand in node.operands
         )
-    if isinstance(node, fm.Iff | fm.Truth):
+    if isinstance(node, fm.Iff | fm.Neutral | fm.Directed | fm.Truth):
         return False
     sign, leaf = leaves.literal(node)
     found.append((sign == positive, leaf))
@@ -172,9 +172,9 @@ def _shape(
         return ("!", below(node.operand))
     if isinstance(node, fm.And | fm.Or):
         return ("&" if isinstance(node, fm.And) else "|", *map(below, node.operands))
-    if isinstance(node, fm.Implies):
+    if isinstance(node, fm.Implies | fm.Directed):
         return ("|", ("!", below(node.left)), below(node.right))
-    if isinstance(node, fm.Iff):
+    if isinstance(node, fm.Iff | fm.Neutral):
         return ("=", below(node.left), below(node.right))
     if isinstance(node, fm.Truth):
         return ("true" if node.value else "false",)
@@ -249,8 +249,12 @@ def canonical_text(formula: fm.Formula, leaves: Leaves, names: Mapping[str, str]
             return f"({sign.join(sorted(map(text, node.operands)))})"
         if isinstance(node, fm.Implies):
             return f"({text(node.left)} => {text(node.right)})"
+        if isinstance(node, fm.Directed):
+            return f"({text(node.left)} ~> {node.how} {text(node.right)})"
         if isinstance(node, fm.Iff):
             return f"({' <=> '.join(sorted((text(node.left), text(node.right))))})"
+        if isinstance(node, fm.Neutral):
+            return f"({' <~> '.join(sorted((text(node.left), text(node.right))))})"
         if isinstance(node, fm.Truth):
             return str(node.value)
         positive, leaf = leaves.literal(node)
@@ -340,6 +344,8 @@ _TEMPLATES: dict[type, Callable[[Any, list[str], tuple[str, ...]], str]] = {
     fm.Or: _listed("|"),
     fm.Implies: _infix("=>"),
     fm.Iff: _infix("<=>"),
+    fm.Neutral: _infix("<~>"),
+    fm.Directed: lambda n, v, b: _infix(f"~> {n.how} ")(n, v, b),
     fm.ForAll: _binder,
     fm.Exists: _binder,
 }

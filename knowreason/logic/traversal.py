@@ -15,11 +15,13 @@ from knowreason.logic.formulas import (
     BooleanTerm,
     Comparison,
     CountList,
+    Directed,
     Exists,
     ForAll,
     Formula,
     Iff,
     Implies,
+    Neutral,
     Not,
     Operation,
     Or,
@@ -39,7 +41,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return node.arguments
         case BooleanTerm():
             return (node.term,)
-        case Comparison() | Implies() | Iff():
+        case Comparison() | Implies() | Iff() | Neutral() | Directed():
             return (node.left, node.right)
         case Not():
             return (node.operand,)

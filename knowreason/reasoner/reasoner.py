@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.exceptions import NotFittedError
@@ -162,6 +163,7 @@ class Reasoner(BaseEstimator):
         replicates = None
         if self.settings.bootstrap:
             problem = learning_problem(self.grounding_, self.models_, self.settings)
+            problem = replace(problem, graph=self.grounding_.at(torch.from_numpy(fit.theta)))
             replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
         if progress:
             progress(0, 1, "keeping what holds on the training data")
@@ -267,7 +269,7 @@ class Reasoner(BaseEstimator):
         fit: Fit,
         engine: str | None = None,
     ) -> Beliefs:
-        graph = grounding.graph.with_theta(theta_for(grounding, fit))
+        graph = grounding.at(theta_for(grounding, fit))
         name = engine or self.engine
         with contradictions_named(grounding):
             posterior = infer(graph, engine=name, **self.engine_options(name))

@@ -87,7 +87,7 @@ def load_bootstrap(folder: Path) -> Bootstrap | None:
 
 
 def _prepared(beliefs: Beliefs, engine: str, options: Options) -> Callable[[Tensor], Posterior]:
-    graph = beliefs.grounding.graph
-    if engine == "auto":
-        return divide(graph, **options)
-    return lambda theta: infer(graph.with_theta(theta), engine=engine, **options)
+    grounding = beliefs.grounding
+    if engine == "auto" and grounding.is_linear:
+        return divide(grounding.graph, **options)
+    return lambda theta: infer(grounding.at(theta), engine=engine, **options)

@@ -62,7 +62,7 @@ class RuleWeights:
     """All parameters of a fitted reasoner, in order; iterable and printable.
 
     Attributes:
-        weights: one a parameter.
+        weights: one a parameter; not the constants of kind ``fixed``.
         estimators: which estimator served which components.
 
     Example:
@@ -94,6 +94,7 @@ class RuleWeights:
                     float(high[i]),
                 )
                 for i in range(len(table))
+                if table.kinds[i] != "fixed"
             ),
             fit.estimators,
         )

@@ -17,6 +17,7 @@ from knowreason.logic import (
     Constant,
     CountList,
     Definition,
+    Directed,
     Domain,
     Exists,
     ForAll,
@@ -24,6 +25,7 @@ from knowreason.logic import (
     Implies,
     ModelCall,
     ModelDeclaration,
+    Neutral,
     Not,
     Operation,
     Or,
@@ -213,6 +215,14 @@ ANCHOR = (
 def rules(draw, name):
     formula = joined(And, (*ANCHOR, draw(formulas())))
     weight = draw(weights())
+    kind = draw(st.sampled_from(["formula", "formula", "neutral", "directed"]))
+    if kind != "formula" and weight.kind != "hard":
+        if kind == "directed":
+            given = joined(And, (ANCHOR[1], ANCHOR[2], draw(formulas(observed=True))))
+            formula = Directed(given, ANCHOR[0], draw(st.sampled_from(["sum", "mean"])))
+        elif not weight.per:
+            given = (Atom("P", FREE[:2]), ANCHOR[2], draw(formulas(FREE[:3], observed=True)))
+            formula = joined(And, (*given, Neutral(ANCHOR[0], Not(Atom("Q", (FREE[1],))))))
     if weight.kind == "hard":  # some world satisfies it
         formula = joined(Or, (ANCHOR[0], formula))
     return Rule(name, weight, formula, free_variables(formula))

@@ -90,10 +90,20 @@ def _agrees(index: Array, state: Array) -> NDArray[np.bool_]:
     return np.asarray(((state == OPEN) | (bits == state)).all(1))
 
 
+def _depends(tables: NDArray[np.float64], place: int) -> bool:
+    """Whether some table depends on the atom of a column."""
+    split = tables.reshape(len(tables), -1, 2, 1 << place)
+    return not np.array_equal(split[:, :, 0], split[:, :, 1])
+
+
 def _restrict(factors: GroundFactors, rows: Array, state: Array, reduction: Reduction) -> None:
-    """Keeps open positions on which some table of the rows still depends."""
+    """Drops open positions on which no table of the rows depends any longer.
+
+    One on which none ever did stays: it makes a scope that holds those of other factors.
+    """
     which, tables = np.unique(factors.table_ids()[rows], return_inverse=True)
-    values = _values(factors)[which][:, _agrees(np.arange(1 << len(state)), state)]
+    whole = _values(factors)[which]
+    values = whole[:, _agrees(np.arange(1 << len(state)), state)]
     places = np.flatnonzero(state == OPEN).tolist()
     cube: Array = values.reshape(
         len(values), *(2,) * len(places)
@@ -101,7 +111,8 @@ def _restrict(factors: GroundFactors, rows: Array, state: Array, reduction: Redu
     j = 0
     while j < len(places):
         axis = len(places) - j
-        if np.array_equal(cube.take(0, axis), cube.take(1, axis)):
+        idle = np.array_equal(cube.take(0, axis), cube.take(1, axis))
+        if idle and _depends(whole, places[j]):
             cube = np.take(cube, 0, axis)
             del places[j]
         else:

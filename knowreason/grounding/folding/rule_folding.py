@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import replace
 from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.data import Dataset
 from knowreason.errors import GroundingError
 from knowreason.grounding.folding.auxiliary_atoms import (
     FALSE_LITERAL,
@@ -36,67 +34,17 @@ from knowreason.grounding.folding.fold_kernels import (
     take_atoms,
     take_columns,
 )
-from knowreason.grounding.folding.open_literals import Literals
 from knowreason.grounding.folding.rule_columns import GroundingBatch, Harvest
+from knowreason.grounding.folding.rule_run import RuleRun
 from knowreason.grounding.folding.rule_settings import Frame, Listing
+from knowreason.grounding.folding.tie_folding import fold_directed, fold_pairs
 from knowreason.grounding.folding.truth_tables import residual
 from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.formula_tree import Crisp, OpenCount, OpenLiteral
-from knowreason.grounding.plan.rule_plan import RulePlan, clause_parts, leaves
+from knowreason.grounding.plan.rule_plan import clause_parts, leaves
 from knowreason.grounding.rule_parameters import per_sizes
-from knowreason.logic import Rule, Variable
 
 BATCH_ROWS = 1_000_000
-
-
-@dataclass(frozen=True)
-class RuleRun:
-    """What grounding one rule needs.
-
-    Attributes:
-        plan: the rule's plan.
-        literals: evaluates its formulas.
-        data: for the sizes of domains.
-        base: index of its first parameter, ``-1`` for a hard rule.
-    """
-
-    plan: RulePlan
-    literals: Literals
-    data: Dataset
-    base: int
-
-    @property
-    def rule(self) -> Rule:
-        """The rule."""
-        return self.plan.rule
-
-    @property
-    def hard(self) -> bool:
-        """Whether the rule must hold."""
-        return self.rule.weight.kind == "hard"
-
-    @property
-    def parameters(self) -> int:
-        """Number of the rule's weights."""
-        return 0 if self.hard else prod(per_sizes(self.rule, self.data))
-
-    def origins(self, positions: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
-        """Where the open atoms at some leaves tell what each variable stands for.
-
-        Returns:
-            For each variable of the rule the column of an atom and the argument place in
-            it; ``None`` where a variable stands in none of them.
-        """
-        formula_leaves = leaves(self.plan.residual)
-        places: dict[str, tuple[int, int]] = {}
-        for column, position in enumerate(positions):
-            leaf = formula_leaves[position] if position >= 0 else None
-            if isinstance(leaf, OpenLiteral):
-                for place, argument in enumerate(leaf.atom.arguments):
-                    if isinstance(argument, Variable):
-                        places.setdefault(argument.name, (column, place))
-        names = [variable.name for variable in self.rule.variables]
-        return tuple(places[n] for n in names) if all(n in places for n in names) else None
 
 
 def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
@@ -126,6 +74,8 @@ def _check_grown(run: RuleRun, harvest: Harvest) -> None:
 
 def _streams(run: RuleRun) -> bool:
     """Lists are made once for all settings, so rules with counts come in one piece."""
+    if run.plan.directed is not None and run.plan.directed.how == "mean":
+        return False  # over all settings of a head
     return not any(isinstance(leaf, OpenCount) for leaf in leaves(run.plan.residual))
 
 
@@ -140,6 +90,12 @@ def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
         return
     value = batch.value
     harvest.amount += frame.rows if value is None else float(np.abs(value).sum(dtype=np.float64))
+    if run.plan.directed is not None:
+        fold_directed(run, run.plan.directed, frame, batch, harvest)
+        return
+    if run.plan.neutral is not None:
+        fold_pairs(run, frame, batch, harvest)
+        return
     parts = clause_parts(run.plan.residual)
     if parts is None:
         _fold_table(run, frame, batch, harvest)

@@ -21,7 +21,8 @@ from knowreason.grounding.plan.formula_tree import (
     skeleton,
     variables_of,
 )
-from knowreason.logic import Atom, Formula, Program, Rule, Variable
+from knowreason.logic import Atom, Directed, Formula, Program, Rule, Variable
+from knowreason.logic.rule_forms import NeutralForm, neutral_form
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class RulePlan:
         guards: crisp formulas that hold in every listed setting of its free variables.
         residual: the formula of a listed setting.
         decided: whether nothing open is left (a weight that cannot be learned).
+        directed: of a directed rule (`~>`) its formula; the residual is then its body.
+        neutral: of an association (`<~>`) its parts; the residual then holds its two atoms.
     """
 
     index: int
@@ -41,6 +44,8 @@ class RulePlan:
     guards: tuple[Formula, ...]
     residual: Node
     decided: bool = field(default=False)
+    neutral: NeutralForm | None = field(default=None)
+    directed: Directed | None = field(default=None)
 
 
 def plan_rule(program: Program, index: int) -> RulePlan:
@@ -50,10 +55,40 @@ def plan_rule(program: Program, index: int) -> RulePlan:
     only a true grounding may go unlisted.
     """
     rule = program.rules[index]
+    form = neutral_form(rule.formula)
+    if form is not None:
+        return _plan_neutral(program, index, form)
+    if isinstance(rule.formula, Directed):
+        return _plan_directed(program, index, rule.formula)
     hard = rule.weight.kind == "hard"
     root = skeleton(rule.formula, program)
     residual, guards = peel(root, program, skip_true=True, skip_false=not hard)
     return RulePlan(index, rule, guards, residual, decided=is_crisp(residual))
+
+
+def _plan_directed(program: Program, index: int, formula: Directed) -> RulePlan:
+    """A directed rule: observed parts of the body guard it, and only what holds counts."""
+    body = skeleton(formula.left, program)
+    rest: Node
+    if formula.how != "mean":
+        rest, guards = peel(body, program, skip_true=False, skip_false=True)
+    elif isinstance(body, Crisp):  # a mean is over all bodies whose observed part holds
+        rest, guards = All(()), _flat([body.formula])
+    else:
+        parts = body.parts if isinstance(body, All) else (body,)
+        rest = All(tuple(part for part in parts if not isinstance(part, Crisp)))
+        guards = _flat([part.formula for part in parts if isinstance(part, Crisp)])
+    within = _candidate_guard(OpenLiteral(formula.right), program, deciding=False)
+    return RulePlan(index, program.rules[index], _flat([*guards, *within]), rest, directed=formula)
+
+
+def _plan_neutral(program: Program, index: int, form: NeutralForm) -> RulePlan:
+    """An association: everything observed guards it, no side is folded away."""
+    sides = (OpenLiteral(form.left), OpenLiteral(form.right))
+    guards = list(form.given)
+    for side in sides:  # what is no candidate is false, and tells nothing about the other side
+        guards += _candidate_guard(side, program, deciding=False)
+    return RulePlan(index, program.rules[index], _flat(guards), All(sides), neutral=form)
 
 
 def peel(

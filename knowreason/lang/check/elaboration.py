@@ -21,6 +21,12 @@ from knowreason.lang.check.declaration_statements import (
 from knowreason.lang.check.definition_statements import declare_definition, elaborate_definitions
 from knowreason.lang.check.expressions import Builder
 from knowreason.lang.check.label_times import check_label_times
+from knowreason.lang.check.neutral_and_directed import (
+    check_circles,
+    check_directed,
+    check_heads,
+    check_neutral,
+)
 from knowreason.lang.check.symbols import Names
 from knowreason.lang.check.variable_scopes import (
     UNKNOWN_SORT,
@@ -76,6 +82,8 @@ def elaborate(
         rules=tuple(rules),
     )
     check_label_times(names, program)
+    check_heads(names, program)
+    check_circles(names, program)
     return program, names.found
 
 
@@ -91,6 +99,9 @@ def _rule(names: Names, places: DeclaredPlaces, statement: sx.RuleStatement) -> 
     scope = _scope(names, statement.body)
     formula = Builder(names, scope).formula(statement.body)
     weight = elaborate_weight(names, scope, statement.weight)
+    if formula is not None and weight is not None:
+        check_neutral(names, formula, weight)
+        check_directed(names, formula, weight)
     if formula is None or weight is None or len(names.found) > before:
         return None
     variables = tuple(variable(bound) for bound in scope.free.values())

@@ -26,8 +26,13 @@ from knowreason.lang.check.variable_scopes import (
     variable,
 )
 from knowreason.lang.syntax import nodes as sx
+from knowreason.logic.formulas import Combination
 
-_CONNECTED: dict[str, type[lg.Implies] | type[lg.Iff]] = {"=>": lg.Implies, "<=>": lg.Iff}
+_CONNECTED: dict[str, type[lg.Implies] | type[lg.Iff] | type[lg.Neutral]] = {
+    "=>": lg.Implies,
+    "<=>": lg.Iff,
+    "<~>": lg.Neutral,
+}
 
 
 @dataclass
@@ -72,6 +77,16 @@ class Builder:
         left, right = self.formula(node.left), self.formula(node.right)
         if left is None or right is None:
             return None
+        if node.operator.startswith("~>"):
+            return self._directed(node, left, right)
+        if node.operator == "<~>" and self.crisp:
+            self.names.report(
+                "KR414",
+                f"`<~>` is no part of {self.crisp}: it ties unknowns, in a rule",
+                node.span,
+                help="write `<=>` between what is observed",
+            )
+            return None
         if node.operator in _CONNECTED:
             return _CONNECTED[node.operator](left, right, span=node.span)
         kind = lg.And if node.operator == "&" else lg.Or
@@ -83,6 +98,20 @@ class Builder:
                 else [side]
             )
         return kind(tuple(parts), span=node.span)
+
+    def _directed(
+        self, node: sx.Connective, body: lg.Formula, head: lg.Formula
+    ) -> lg.Formula | None:
+        if self.crisp or not isinstance(head, lg.Atom):
+            what = f"no part of {self.crisp}" if self.crisp else "followed by an atom"
+            self.names.report(
+                "KR415",
+                f"`~>` is {what}: it says what a body does to an unknown, in a rule",
+                node.span,
+            )
+            return None
+        how = node.operator.removeprefix("~>").strip() or "sum"
+        return lg.Directed(body, head, cast(Combination, how), span=node.span)
 
     def _quantified(self, node: sx.Quantified) -> lg.Formula | None:
         frame = self.scope.binders[id(node)]

@@ -217,7 +217,10 @@ def _given(formula: lg.Formula) -> tuple[lg.Formula, ...]:
     """Conjuncts of a formula and of what its implications start from."""
     parts = conjuncts(formula)
     return parts + tuple(
-        given for part in parts if isinstance(part, lg.Implies) for given in conjuncts(part.left)
+        given
+        for part in parts
+        if isinstance(part, lg.Implies | lg.Directed)
+        for given in conjuncts(part.left)
     )
 
 
@@ -238,8 +241,7 @@ def _is_no_later(
     """Whether one of the terms ``at`` is ``own``, or is said to happen no later."""
     given = tuple(given)
     return any(
-        term == own
-        or any(_compares(program, part, term, own) in ("<", "<=", "=") for part in given)
+        term == own or any(compares(program, part, term, own) in ("<", "<=", "=") for part in given)
         for term in at
     )
 
@@ -249,11 +251,11 @@ def _asks_for_later(
 ) -> bool:
     """Whether a condition leaves only labels of a head's own time or later."""
     return any(
-        _compares(program, part, term, head) in ("=", ">=", ">") for term in own for head in heads
+        compares(program, part, term, head) in ("=", ">=", ">") for term in own for head in heads
     )
 
 
-def _compares(program: lg.Program, part: lg.Formula, one: lg.Term, two: lg.Term) -> str:
+def compares(program: lg.Program, part: lg.Formula, one: lg.Term, two: lg.Term) -> str:
     """The operator between two things or their clocks, ``one`` on its left; or nothing."""
     if not isinstance(part, lg.Comparison):
         return ""

@@ -129,6 +129,17 @@ def iff(left: Operand, right: Operand) -> Expression:
     return _infix(left, "<=>", right, IFF, IFF, IMPLIES)
 
 
+def neutral(left: Operand, right: Operand) -> Expression:
+    """``left <~> right``: an association that leaves base rates where they are."""
+    return _infix(left, "<~>", right, IFF, IFF, IMPLIES)
+
+
+def directed(body: Operand, head: Operand, how: str = "") -> Expression:
+    """``body ~> head``; ``how`` is ``"mean"`` or ``"any"`` where bodies do not add up."""
+    word = f"{how} " if how else ""
+    return Expression(f"{embed(body, IFF)} ~> {word}{embed(head, PRIMARY)}", IFF)
+
+
 def embed(value: object, strength: int) -> str:
     """Text of an operand, in parentheses where it binds weaker than ``strength``."""
     if not isinstance(value, Expression):

@@ -28,10 +28,12 @@ from knowreason.lang.python.operators import (
     Operand,
     Plain,
     anything,
+    directed,
     embed,
     function,
     iff,
     implies,
+    neutral,
     plain,
 )
 from knowreason.logic import Program
@@ -50,6 +52,7 @@ __all__ = [
     "count",
     "count_of",
     "define",
+    "directed",
     "domain",
     "exactly_one",
     "exists",
@@ -67,6 +70,7 @@ __all__ = [
     "log",
     "log1p",
     "model",
+    "neutral",
     "observed",
     "param",
     "program",

@@ -190,7 +190,13 @@ def _unescaped(match: re.Match[str]) -> str:
 
 # ---------------------------------------------------------------- formulas and terms
 
-_CONNECTIVES = {"disjunction": "|", "conjunction": "&", "implies": "=>", "iff": "<=>"}
+_CONNECTIVES = {
+    "disjunction": "|",
+    "conjunction": "&",
+    "implies": "=>",
+    "iff": "<=>",
+    "neutral": "<~>",
+}
 Compared = tuple[ComparisonOperator, sx.Expression]  # a comparator and what follows it
 Last = tuple[sx.Expression, sx.Expression]  # how many rows, by what
 _COMPARATORS: dict[str, ComparisonOperator] = {
@@ -211,6 +217,28 @@ def _connective(operator: str) -> Callable[..., sx.Connective]:
 
 
 ACTIONS |= {action: _connective(operator) for action, operator in _CONNECTIVES.items()}
+
+
+@action("directed")
+def _directed(span: Span, body: sx.Expression, _: Token, head: sx.Expression) -> sx.Connective:
+    return sx.Connective("~>", body, head, span)
+
+
+@action("directed_by")
+def _directed_by(
+    span: Span, body: sx.Expression, _: Token, how: Token, head: sx.Expression
+) -> sx.Connective:
+    if how.value not in ("mean", "any"):
+        raise SyntaxFault(
+            Diagnostic(
+                "KR101",
+                f"`{how.value}` stands where the conclusion is expected",
+                span=Span(span.source, how.start_pos, how.end_pos),
+                help="`~> H(x)` adds bodies up, `~> mean H(x)` averages them, `~> any H(x)` is a"
+                " noisy or",
+            )
+        )
+    return sx.Connective(f"~> {how.value}", body, head, span)
 
 
 @action("negation")

@@ -119,7 +119,7 @@ class NotNode:
 
 @dataclass(frozen=True, slots=True)
 class Connective:
-    """``left operator right`` with one of ``& | => <=>``."""
+    """``left operator right`` with one of ``& | => <=> <~> ~>``, the last also with a word."""
 
     operator: str
     left: Expression

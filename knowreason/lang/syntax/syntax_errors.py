@@ -11,6 +11,8 @@ from knowreason.lang.syntax.node_builders import Token
 
 _SPELLING = {
     "IFF": "`<=>`",
+    "NEUTRAL": "`<~>`",
+    "DIRECTED": "`~>`",
     "IMPLIES": "`=>`",
     "ASSIGN": "`:=`",
     "OR": "`|`",
@@ -37,7 +39,20 @@ _SPELLING = {
     END: "the end of the statement",
 }
 _EXPRESSION = {"NAME", "LPAR", "STRING", "NUMBER", "COUNT"}
-_OPERATORS = {"IFF", "IMPLIES", "OR", "AND", "EQ", "NE", "LT", "LE", "GT", "GE"} | {
+_OPERATORS = {
+    "IFF",
+    "NEUTRAL",
+    "DIRECTED",
+    "IMPLIES",
+    "OR",
+    "AND",
+    "EQ",
+    "NE",
+    "LT",
+    "LE",
+    "GT",
+    "GE",
+} | {
     "PLUS",
     "MINUS",
     "STAR",

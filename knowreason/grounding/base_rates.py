@@ -1,0 +1,92 @@
+"""The base rate of every ground atom, as a function of the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from knowreason.data import Dataset
+from knowreason.factors import OPEN, AtomTable, ParameterTable
+from knowreason.factors.arrays import owners, segment_sum
+from knowreason.grounding.atom_numbering import open_blocks
+from knowreason.grounding.rule_parameters import (
+    bias_parameters,
+    is_base_rate,
+    per_sizes,
+    rule_offsets,
+)
+from knowreason.logic import Atom, Program, Variable
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BaseRates:
+    """Which parameters make up the prior log-odds of each atom, before models and rules.
+
+    Attributes:
+        parameters: ``int64[n]`` arrays; the log-odds of an atom are the sum of these
+            parameters, ``-1`` for none.
+        offsets, atoms, at_most_one: functional blocks (CSR), whose states are normalised.
+    """
+
+    parameters: tuple[NDArray[np.int64], ...]
+    offsets: NDArray[np.int64]
+    atoms: NDArray[np.int32]
+    at_most_one: NDArray[np.bool_]
+
+    @staticmethod
+    def of(
+        program: Program, data: Dataset, table: AtomTable, parameters: ParameterTable
+    ) -> BaseRates:
+        """Biases of predicates, and the rules that stand in their place."""
+        found: list[NDArray[np.int64]] = []
+        bias = np.full(table.count, -1, np.int64)
+        for predicate in program.open_predicates:
+            span = table.spans[predicate.name]
+            indices = list(bias_parameters(predicate, parameters).values())
+            if not indices:
+                continue
+            state: NDArray[np.int64] = np.zeros(span.count, np.int64)
+            if len(indices) > 1:
+                assert span.functional_position is not None
+                state = span.arguments[:, span.functional_position].astype(np.int64)
+            bias[span.start : span.stop] = indices[0] + state
+        found.append(bias)
+        for rule, base in zip(program.rules, rule_offsets(program, data), strict=True):
+            if not is_base_rate(rule, program):
+                continue
+            assert isinstance(rule.formula, Atom)
+            span = table.spans[rule.formula.predicate]
+            names = [a.name for a in rule.formula.arguments if isinstance(a, Variable)]
+            state = np.zeros(span.count, np.int64)
+            for variable, size in zip(rule.weight.per, per_sizes(rule, data), strict=True):
+                state = state * size + span.arguments[:, names.index(variable.name)]
+            own = np.full(table.count, -1, np.int64)
+            own[span.start : span.stop] = base + state
+            found.append(own)
+        nothing_known = np.full(table.count, OPEN, np.int8)
+        return BaseRates(tuple(found), *open_blocks(nothing_known, table, program))
+
+    def log_odds(self, theta: Vector) -> Vector:
+        """``float64[n]``: sums of parameters; of a state of a block its score."""
+        padded = np.append(theta, 0.0)  # the last one for those without a parameter
+        return np.asarray(sum(padded[which] for which in self.parameters), np.float64)
+
+    def probabilities(self, theta: Vector) -> Vector:
+        """``float64[n]``: strictly between 0 and 1."""
+        score = self.log_odds(theta)
+        rates = expit(score)
+        if len(self.atoms):
+            own = score[self.atoms]
+            top = np.maximum.reduceat(own, self.offsets[:-1])
+            top = np.where(self.at_most_one, np.maximum(top, 0.0), top)
+            block = owners(self.offsets)
+            mass = np.exp(own - top[block])
+            whole = segment_sum(mass, self.offsets) + np.where(self.at_most_one, np.exp(-top), 0)
+            rates[self.atoms] = mass / whole[block]
+        inside: Vector = np.clip(rates, 1e-12, 1 - 1e-12)
+        return inside
