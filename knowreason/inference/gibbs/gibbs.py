@@ -22,7 +22,6 @@ from knowreason.inference.gibbs.gibbs_kernels import HARD_WEIGHT
 from knowreason.inference.gibbs.gibbs_layout import (
     GibbsLayout,
     gibbs_layout,
-    new_tally,
     no_tally,
     row_weights_of,
 )
@@ -42,7 +41,6 @@ from knowreason.progress import Progress
 
 ANNEALING = (1.0, 2.0, 4.0, 8.0, 16.0, HARD_WEIGHT)  # weights of hard rows, for a start
 ANNEALING_SWEEPS = 20
-BATCHES = 20  # of every chain; an even number
 UPDATES = 600_000_000
 STATES = 64  # of the largest clique that is drawn at once
 NANOSECONDS = 7.0  # that an update takes
@@ -174,15 +172,6 @@ class GibbsSampler:
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(run, range(len(worlds))))
-
-    def record(self, chains: int, burn_in: int, kept: int, seed: int, threads: int) -> list[Tally]:
-        """Tallies of fresh chains at the graph's own theta."""
-        weights, unary = self.numbers(self.graph)
-        worlds = self.start(self.graph, chains, seed)
-        rows = len(self.wiring.rows) - 1
-        tallies = [new_tally(BATCHES, self.graph.atom_count, rows) for _ in range(chains)]
-        self._run(worlds, weights, unary, (burn_in, kept), seed, tallies, threads)
-        return tallies
 
     def expectations(self, log_odds: Tensor, truth: NDArray[np.float64]) -> Tensor:
         """``float64[p]`` from marginals and the mean potential of every row."""
