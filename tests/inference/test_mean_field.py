@@ -114,3 +114,15 @@ def test_no_sweep_lowers_the_bound():
     bounds = [mean_field(graph, sweeps=sweeps, damping=0.0).log_z for sweeps in range(1, 12)]
     assert all(later > earlier - 1e-8 for earlier, later in pairwise(bounds))
     assert bounds[-1] > bounds[0]
+
+
+def test_a_hard_table_that_excludes_nothing_asks_for_nothing():
+    rows = torch.tensor([[0], [0]]).int()
+    graph = FactorGraph(
+        torch.tensor([0.3]),
+        torch.zeros(0).double(),
+        torch.tensor([-1]).char(),
+        (GroundFactors.of(rows, torch.tensor([1.0, 1.0]), None),),
+    )
+    found = mean_field(graph)
+    assert found.log_z == pytest.approx(enumerate_worlds(graph).log_z, abs=1e-6)

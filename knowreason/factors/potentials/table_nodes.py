@@ -146,6 +146,11 @@ class TableNodes(FactorNodes):
         """Bits."""
         return np.tile(1 << np.arange(self.arity), self.count).astype(np.int32)
 
+    @property
+    def demands(self) -> bool:
+        """Whether some world breaks a row: a table that excludes nothing asks for nothing."""
+        return super().demands and bool(self.excluded(slice(None)).any())
+
     def settling(self, world: Array, logits: Array) -> NDArray[np.int32]:
         """One literal of each row that excludes a single state, else all atoms."""
         atoms = self.atoms.reshape(-1, self.arity)
