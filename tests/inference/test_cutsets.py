@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from knowreason.factors.energy import log_score
+from knowreason.factors.kernel_decorators import compiled
 from knowreason.inference.gibbs.cutset_kernels import States, draw_cutset
 from knowreason.inference.gibbs.cutset_plans import cutset_plans
 from knowreason.inference.gibbs.gibbs import prepare_gibbs
-from knowreason.inference.gibbs.gibbs_kernels import compiled, read_rows
+from knowreason.inference.gibbs.gibbs_kernels import read_rows
 from knowreason.testing.oracle import enumerate_worlds
 from tests.strategies import random_graph
 

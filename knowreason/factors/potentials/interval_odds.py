@@ -7,11 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.factors.kernel_decorators import compiled
 from knowreason.factors.potentials.odds_domain import (
     SPILL_BOTTOM,
     SPILL_TOP,
     TINY,
-    compiled,
     damped,
     literal_weights,
 )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from knowreason.factors.kernel_decorators import compiled
 
 LIMIT = 88.0  # messages are clamped to +-LIMIT in log-odds; hard factors are exact up to it
 TOP = math.exp(LIMIT)
@@ -25,8 +25,6 @@ BOTTOM = math.exp(-LIMIT)
 SPILL_TOP = 1e260
 SPILL_BOTTOM = 1e-260
 TINY = 1e-300  # both sides of a ratio may underflow; then the message says nothing
-
-compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @compiled

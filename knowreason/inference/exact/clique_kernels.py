@@ -14,14 +14,14 @@ Source: Koller & Friedman 2009, chapters 10 (sum-product) and 13 (max-product, t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., object])
+from knowreason.factors.kernel_decorators import compiled, inner
+
 HARD, SOFT, ATOM = -1, 0, 1  # kinds of contributions to a table
 VANISHED = -745.0  # the exponential is 0 below
 
@@ -118,10 +118,6 @@ class KernelBeliefs(NamedTuple):
     log_z: NDArray[np.float64]
 
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
-inner: Callable[[Function], Function] = njit(  # never called from Python: compiled faster
-    cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)  # type: ignore[call-overload]  # numba's stubs do not know the last two options
 inlined = njit(inline="always", error_model="numpy")
 
 

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.factors.kernel_decorators import compiled, inner
 from knowreason.factors.potentials.factor_nodes import CLAUSE_ROW as CLAUSE
 from knowreason.factors.potentials.factor_nodes import TABLE_ROW as TABLE
 from knowreason.inference.gibbs.gibbs_kernels import (
     GibbsVariables,
     Network,
-    compiled,
     flip,
-    inner,
     next_random,
     pull,
     read_rows,

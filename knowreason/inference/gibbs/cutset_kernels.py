@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.factors.kernel_decorators import inner
 from knowreason.factors.potentials.factor_nodes import TABLE_ROW as TABLE
 from knowreason.inference.gibbs.cutset_plans import CutsetPlan
 from knowreason.inference.gibbs.gibbs_kernels import (
     Network,
-    inner,
     log_ratio,
     next_random,
     uniform,

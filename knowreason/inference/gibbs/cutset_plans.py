@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import offsets_of, owners
-from knowreason.inference.gibbs.gibbs_kernels import compiled
+from knowreason.factors.kernel_decorators import compiled
 from knowreason.inference.gibbs.variable_tables import VariableTables
 
 WIDEST = 16  # variables of a clique

@@ -13,14 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.factors.kernel_decorators import compiled, inner
 from knowreason.inference.gibbs.chain_kernels import Tally, row_value
 from knowreason.inference.gibbs.cutset_kernels import States, draw_cutset
 from knowreason.inference.gibbs.cutset_plans import CutsetPlan
 from knowreason.inference.gibbs.gibbs_kernels import (
     GibbsVariables,
     Network,
-    compiled,
-    inner,
     next_random,
     read_rows,
     sigmoid,

@@ -8,17 +8,15 @@ with the auxiliary atoms it changes, and flipped back where the draw refuses.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from knowreason.factors.kernel_decorators import compiled, inner
 from knowreason.factors.potentials.factor_nodes import CLAUSE_ROW as CLAUSE
 from knowreason.factors.potentials.factor_nodes import TABLE_ROW as TABLE
 
-F = TypeVar("F", bound=Callable[..., object])
 HARD_WEIGHT = 1e6  # of hard rows; a chain that satisfies them never leaves
 
 ROW = np.dtype(
@@ -84,12 +82,6 @@ class GibbsVariables(NamedTuple):
     set_atoms: NDArray[np.int32]
     count_order: NDArray[np.int64]
     auxiliary: NDArray[np.int32]
-
-
-compiled = njit(cache=True, nogil=True, error_model="numpy")
-inner: Callable[[F], F] = njit(  # never called from Python: a third of the compile time saved
-    cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)  # type: ignore[call-overload]  # numba's stubs do not know the last two options
 
 
 @inner

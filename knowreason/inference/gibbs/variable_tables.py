@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.arrays import Array, array, offsets_of, owners
 from knowreason.factors.components.component_variables import Variables
+from knowreason.factors.kernel_decorators import compiled
 from knowreason.factors.potentials.factor_nodes import CLAUSE_ROW as CLAUSE
 from knowreason.factors.potentials.factor_nodes import COUNT_ROW
 from knowreason.factors.potentials.factor_nodes import TABLE_ROW as TABLE
-from knowreason.inference.gibbs.gibbs_kernels import compiled
 from knowreason.inference.gibbs.gibbs_layout import GibbsLayout
 from knowreason.row_keys import distinct_rows
 

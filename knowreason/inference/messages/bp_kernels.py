@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.factors.potentials.odds_domain import compiled
+from knowreason.factors.kernel_decorators import compiled
 
 BELIEF_LIMIT = 600.0  # beliefs beyond it are not told apart; their cavities exceed LIMIT anyway
 
