@@ -102,7 +102,7 @@ class Copy:
         import numba
         import pytest
 
-        numba.config.CACHE_DIR = str(cache)  # type: ignore[attr-defined]
+        numba.config.CACHE_DIR = str(cache)  # type: ignore[attr-defined]  # made when imported
         code = pytest.main([*OPTIONS, *arguments], plugins=[plugin])
         sys.stdout.flush()
         os._exit(code)

@@ -200,7 +200,7 @@ class Sources:
         if isinstance(getattr(inner, "body", None), list) and not isinstance(
             inner, ast.FunctionDef
         ):
-            last = max(inner.lineno, inner.body[0].lineno - 1)  # type: ignore[attr-defined]
+            last = max(inner.lineno, inner.body[0].lineno - 1)  # type: ignore[attr-defined]  # asked above
         for function in outer[:-1]:
             if isinstance(function, ast.FunctionDef):
                 kernel = bool(KERNELS & decorators(function))

@@ -33,7 +33,7 @@ from knowreason.data.splits.clocks import thing_values
 from knowreason.data.worlds import intrusion, marketplace
 from knowreason.data.worlds.marketplace_data import bind
 from knowreason.monitor.adaptation import NOTHING_TO_ADAPT
-from knowreason.reasoner.reasoner import hidden_truth
+from knowreason.reasoner.asked_labels import hidden_truth
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets"
 INTRUSION_MODELS = """

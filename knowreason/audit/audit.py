@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from math import exp, isfinite, nan
 from typing import Protocol
 
@@ -11,11 +12,22 @@ import numpy as np
 
 from knowreason.audit.accuracy import WRONG, Accuracy, accuracy
 from knowreason.audit.audit_report import Audit, Pair, RuleRow
-from knowreason.audit.rule_effects import NEEDED, Infer, oppositions, rule_effects, sampled_part
+from knowreason.audit.rule_effects import (
+    NEEDED,
+    Infer,
+    oppositions,
+    rule_effects,
+    sampled_part,
+    without_rule,
+    without_rules,
+)
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError, InferenceError
+from knowreason.factors import FactorGraph
 from knowreason.factors.components.connected import components as count_components
+from knowreason.factors.components.connected import subgraph
+from knowreason.factors.condition import condition
 from knowreason.grounding.rule_report import RuleReport
 from knowreason.inference.quality_summary import QualitySummary, quality_summary
 from knowreason.logic import Atom, Not, Program, Rule
@@ -91,7 +103,16 @@ def audit_beliefs(
         for index, report in enumerate(grounding.reports)
         if report.open and rules[index].weight.kind != "hard"
     ]
-    effects = rule_effects(part, asked[places], soft, infer, progress)
+    here = np.zeros(graph.atom_count, dtype=bool)
+    here[places] = True
+
+    def without(rule: int) -> FactorGraph:
+        if grounding.is_linear:
+            return without_rule(part, rule)
+        return subgraph(condition(without_rules(grounding, [rule])), here)[0]
+
+    variants = {rule: partial(without, rule) for rule in soft}
+    effects = rule_effects(part, asked[places], variants, infer, progress)
     greatest = {effect.rule: effect.greatest for effect in effects if effect.atoms}
     rows = tuple(
         RuleRow(r.rule, r.candidate, r.open, int(asked[places].sum()), greatest.get(i, nan))

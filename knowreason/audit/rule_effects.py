@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -14,6 +16,7 @@ from knowreason.factors import FactorGraph
 from knowreason.factors.arrays import array
 from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.condition import condition
+from knowreason.grounding import Grounding
 from knowreason.inference import Posterior
 from knowreason.progress import Progress
 
@@ -64,8 +67,20 @@ class Opposition:
 
 def without_rule(graph: FactorGraph, rule: int) -> FactorGraph:
     """The graph without the soft ground factors of a rule."""
-    kept = (part for part in graph.factors if part.rule != rule or part.is_hard)
-    return replace(graph, factors=tuple(kept))
+    kept = tuple(part for part in graph.factors if part.rule != rule or part.is_hard)
+    return graph if len(kept) == len(graph.factors) else replace(graph, factors=kept)
+
+
+def without_rules(grounding: Grounding, rules: Sequence[int]) -> FactorGraph:
+    """The graph of a grounding without soft rules, weights of the others kept.
+
+    Rules with ``<~>`` or ``~>`` share normalisers, whose parts cannot be dropped one by one: their
+    weights become 0, and the tangents are taken there.
+    """
+    if grounding.is_linear:
+        return functools.reduce(without_rule, rules, grounding.graph)
+    left_out = torch.from_numpy(np.isin(grounding.parameters.owner, rules))
+    return grounding.at(torch.where(left_out, 0.0, grounding.graph.theta))
 
 
 def sampled_part(
@@ -104,7 +119,7 @@ def sampled_part(
 def rule_effects(
     graph: FactorGraph,
     asked: NDArray[np.bool_],
-    rules: Sequence[int],
+    rules: Mapping[int, Callable[[], FactorGraph]],
     infer: Infer,
     progress: Progress | None = None,
 ) -> tuple[RuleEffect, ...]:
@@ -113,17 +128,17 @@ def rule_effects(
     Args:
         graph: of some components.
         asked: ``bool[n]``, its atoms that are looked at.
-        rules: indices of soft rules.
+        rules: by index of a soft rule, the same components without it.
         infer: the engine that is used.
         progress: called as ``progress(done, total, message)``.
     """
     with_all = expit(array(infer(graph).log_odds)[asked])
     effects = []
-    for done, rule in enumerate(rules):
+    for done, (rule, leave_out) in enumerate(rules.items()):
         if progress:
             progress(done, len(rules), "leaving rules out")
-        without = without_rule(graph, rule)
-        same = len(without.factors) == len(graph.factors)
+        without = leave_out()
+        same = without is graph
         then = with_all if same else expit(array(infer(without).log_odds)[asked])
         effects.append(RuleEffect(rule, len(then), with_all - then))
     return tuple(effects)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from knowreason.audit.rule_effects import without_rule
+from knowreason.audit.rule_effects import without_rules
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.id_tables import VALUE, id_columns
@@ -29,8 +29,9 @@ from knowreason.metrics.metrics import (
     metric,
     paired_difference,
 )
+from knowreason.reasoner.asked_labels import hidden_truth
 from knowreason.reasoner.fit_steps import training_labels
-from knowreason.reasoner.reasoner import Reasoner, hidden_truth
+from knowreason.reasoner.reasoner import Reasoner
 
 REASONER = "reasoner"
 UNADAPTED = "reasoner, unadapted"
@@ -202,15 +203,13 @@ def _without_rules(
     beliefs: Beliefs, reasoner: Reasoner, atoms: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
     scores = {}
-    program = beliefs.grounding.program
+    grounding, program = beliefs.grounding, beliefs.grounding.program
     for index, rule in enumerate(program.rules):
-        graph = without_rule(beliefs.grounding.graph, index)
+        graph = without_rules(grounding, [index])
         scores[f"without {rule.name}"] = _marginals(graph, reasoner)[atoms]
     if program.rules:
-        graph = beliefs.grounding.graph
-        for index, rule in enumerate(program.rules):
-            if rule.weight.kind != "hard":
-                graph = without_rule(graph, index)
+        soft = [i for i, rule in enumerate(program.rules) if rule.weight.kind != "hard"]
+        graph = without_rules(grounding, soft)
         scores["without any soft rule"] = _marginals(graph, reasoner)[atoms]
     return scores
 

@@ -26,8 +26,9 @@ from knowreason.models.base.model_protocol import fit_model
 from knowreason.models.base.predicate_rows import UNKNOWN, rows_of
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
+from knowreason.reasoner.asked_labels import hidden_truth, only_query
 from knowreason.reasoner.fit_steps import FoldGroups, fit_weights
-from knowreason.reasoner.reasoner import Reasoner, hidden_truth, only_query
+from knowreason.reasoner.reasoner import Reasoner
 from knowreason.reasoner.stored_reasoner import Learned
 from knowreason.row_keys import locate
 

@@ -25,7 +25,7 @@ from knowreason.grounding import Grounding, GroundRule
 from knowreason.grounding.relational.database import Relations
 from knowreason.inference.posterior import Posterior
 from knowreason.inference.quality_summary import atom_quality_text
-from knowreason.logic import Constant, Formula
+from knowreason.logic import Constant, Directed, Formula
 from knowreason.logic.canonical_text import formula_text
 from knowreason.logic.traversal import substitute
 
@@ -237,7 +237,10 @@ def ask_reasons(
     """
     place = {whole: local for local, (whole, _) in enumerate(near.rows)}
     candidates: dict[tuple[int, int], GroundRule] = {}
+    centre = int(near.atoms[near.centre])
     for ground_rule in groundings if limit else ():
+        if _at_a_body(grounding, ground_rule, centre):
+            continue
         local = place.get(ground_rule.place) if ground_rule.kind == "group" else None
         if local is not None:
             row = int(np.searchsorted(near.rows[local][1], ground_rule.row))
@@ -253,6 +256,16 @@ def ask_reasons(
 
     rests = {pairs.place: pairs.rest for pairs in grounding.associations}
     return Question(tuple(_leave_one_out(near, candidates, rests)), answer)
+
+
+def _at_a_body(grounding: Grounding, ground_rule: GroundRule, atom: int) -> bool:
+    """Whether the atom is a body of a directed rule: what the head says of it is not said by one
+    grounding, whose table alone would push an unobserved head's bodies."""
+    formula = grounding.program.rules[ground_rule.rule_index].formula
+    if ground_rule.kind != "group" or not isinstance(formula, Directed):
+        return False
+    head = grounding.graph.factors[ground_rule.place].atoms[ground_rule.row, -1]
+    return int(head) != atom
 
 
 def _leave_one_out(

@@ -37,6 +37,7 @@ from knowreason.progress import Progress
 from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
 from knowreason.project.settings import ExactLimits, Options, Settings
+from knowreason.reasoner.asked_labels import hidden_truth, only_query, with_hidden_labels
 from knowreason.reasoner.fit_steps import (
     FoldGroups,
     fit_models,
@@ -425,28 +426,3 @@ class Reasoner(BaseEstimator):
         if not hasattr(self, "fit_"):
             raise NotFittedError("this Reasoner is not fitted: call `fit` first")
         return self.models_
-
-
-def only_query(program: Program) -> str:
-    """The query predicate, where there is only one; raises :class:`ProjectError` KR912."""
-    names = [p.name for p in program.predicates if p.kind == "query"]
-    if len(names) != 1:
-        raise ProjectError(f"say which predicate: one of {', '.join(names)}", code="KR912")
-    return names[0]
-
-
-def with_hidden_labels(data: Dataset) -> Dataset:
-    """The data itself where some labels are held back, else with all of them hidden."""
-    if any(table.num_rows for table in data.hidden.values()):
-        return data
-    for predicate, table in data.labels.items():
-        data = data.hide(predicate, np.ones(table.num_rows, dtype=bool))
-    return data
-
-
-def hidden_truth(beliefs: Beliefs, predicate: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Asked atoms with a held-back label, and the labels."""
-    atoms = beliefs.asked(predicate)
-    hidden = beliefs.grounding.hidden[atoms]
-    held_back = hidden != OPEN
-    return atoms[held_back], hidden[held_back] == 1

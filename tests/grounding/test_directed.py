@@ -13,11 +13,13 @@ import pytest
 import torch
 from scipy.special import expit, logsumexp
 
+from knowreason.audit.audit import audit_beliefs
+from knowreason.audit.rule_effects import without_rule, without_rules
+from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.errors import GroundingError, ProgramError
 from knowreason.explanation import explain
 from knowreason.factors import OPEN
-from knowreason.factors.condition import clamp
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import ground
 from knowreason.grounding.grounding_store import load, save
@@ -27,8 +29,9 @@ from knowreason.lang.layout.formatter import format_text
 from knowreason.lang.python import program_builder as build
 from knowreason.learning import learn
 from knowreason.learning.problem import Problem
-from knowreason.reasoner.fit_steps import settled
+from knowreason.reasoner.tangent_rounds import settled
 from knowreason.testing.oracle import enumerate_worlds
+from tests.grounding.tangents import assert_learning_settles, likelihood
 
 PROGRAMS = int(os.environ.get("KNOWREASON_PROGRAMS", "60"))
 HUBS, HEADS, STATES = "ab", "uvw", "kl"
@@ -248,11 +251,6 @@ def learned_grounding(how):
     return grounding, labels
 
 
-def likelihood(grounding, theta, labels):
-    graph = grounding.at(torch.from_numpy(theta))
-    return enumerate_worlds(clamp(graph, torch.from_numpy(labels))), enumerate_worlds(graph)
-
-
 @pytest.mark.parametrize("how", ["", "mean", "any"])
 def test_the_gradient_is_that_of_finite_differences(how):
     grounding, labels = learned_grounding(how)
@@ -273,21 +271,7 @@ def test_the_gradient_is_that_of_finite_differences(how):
 
 
 def test_learning_ends_where_the_tangent_no_longer_moves():
-    grounding, labels = learned_grounding("")
-
-    def at(theta):
-        graph = grounding.at(torch.from_numpy(theta))
-        return learn(Problem(graph, grounding.parameters, labels), "likelihood", tolerance=1e-6)
-
-    start = grounding.graph.theta.numpy()
-    fit = settled(at, start, at(start))
-    assert not any("settled" in note for note in fit.notes)
-    table = grounding.parameters
-    clamped, free = likelihood(grounding, fit.theta, labels)
-    gradient = (clamped.expectations - free.expectations).numpy()
-    learned = np.flatnonzero(table.learned)
-    pull = (fit.theta - table.prior_mean)[learned] / table.prior_sd[learned] ** 2
-    assert gradient[learned] == pytest.approx(pull, abs=0.02)
+    assert_learning_settles(*learned_grounding(""), 0.02)
 
 
 def test_a_stored_grounding_still_follows_its_weights(tmp_path):
@@ -408,3 +392,47 @@ def test_a_fit_that_does_not_settle_says_so():
     found = settled(away, fit.theta - 1, fit)
     assert not found.converged
     assert "have not settled" in found.notes[-1]
+
+
+TWO_CAUSES = """
+domain P
+observed On(P, P)
+query F(P)
+latent C(P)
+latent D(P)
+rule usual [-1] : F(x)
+rule hubs [0.5] : C(x)
+rule dens [-0.5] : D(x)
+rule skims [2] : C(y) & On(x, y) ~> F(x)
+rule spreads [1.5] : D(y) & On(x, y) ~> F(x)
+"""
+
+
+@pytest.mark.parametrize("rule", ["skims", "spreads"])
+def test_a_rule_left_out_leaves_no_normaliser_behind(rule):
+    facts = 'On("a", "b") On("c", "b") F("a")'
+    whole = grounded(TWO_CAUSES, facts, labels="evidence")
+    kept = "".join(f"{row}\n" for row in TWO_CAUSES.splitlines() if f"rule {rule} " not in row)
+    index = [r.name for r in whole.program.rules].index(rule)
+    less = enumerate_worlds(without_rules(whole, [index]))
+    truth = enumerate_worlds(grounded(kept, facts, labels="evidence").graph)
+    torch.testing.assert_close(less.log_odds, truth.log_odds, atol=1e-9, rtol=0)
+    if rule == "skims":  # normalisers are a telescoping sum: all but the last rule's are shared
+        dropped = enumerate_worlds(without_rule(whole.graph, index))
+        assert (dropped.log_odds - truth.log_odds).abs().max() > 0.1
+    beliefs = Beliefs(infer(whole.graph, "exact"), whole)
+    (row,) = (r for r in audit_beliefs(beliefs, (), infer).rules if r.rule == rule)
+    asked = np.concatenate([beliefs.asked(predicate) for predicate in "FCD"])
+    change = beliefs.posterior.probabilities.numpy() - expit(truth.log_odds.numpy())
+    assert row.effect == pytest.approx(np.abs(change[asked]).max(), abs=1e-9)
+
+
+def test_no_single_grounding_is_a_reason_at_a_body():
+    """Its table alone would say that an unobserved head speaks for its bodies."""
+    grounding = grounded(TWO_CAUSES, 'On("a", "b") On("c", "b") F("a")', labels="evidence")
+    posterior = infer(grounding.graph, "exact")
+    at_body = explain(grounding, posterior, grounding.atom_index("C", "b"))
+    assert not [reason for reason in at_body.reasons if reason.rule == "skims"]
+    assert any(share.name == "skims" for share in at_body.shares)
+    at_head = explain(grounding, posterior, grounding.atom_index("F", "c"))
+    assert {reason.rule for reason in at_head.reasons} >= {"skims", "spreads"}

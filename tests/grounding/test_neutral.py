@@ -19,17 +19,14 @@ from knowreason.data import Dataset
 from knowreason.errors import ProgramError
 from knowreason.explanation import explain
 from knowreason.factors import OPEN
-from knowreason.factors.condition import clamp
 from knowreason.grounding import ground
 from knowreason.grounding.grounding_store import load, save
 from knowreason.inference import infer
 from knowreason.lang import loads, parse_facts
 from knowreason.lang.layout.formatter import format_text
 from knowreason.lang.python import program_builder as build
-from knowreason.learning import learn
-from knowreason.learning.problem import Problem
-from knowreason.reasoner.fit_steps import settled
 from knowreason.testing.oracle import enumerate_worlds
+from tests.grounding.tangents import assert_learning_settles, likelihood
 
 PROGRAMS = int(os.environ.get("KNOWREASON_PROGRAMS", "60"))
 PEOPLE = "abcdef"
@@ -158,12 +155,6 @@ LEARNED = """
 """
 
 
-def likelihood(grounding, theta, labels):
-    graph = grounding.at(torch.from_numpy(theta))
-    clamped = enumerate_worlds(clamp(graph, torch.from_numpy(labels)))
-    return clamped, enumerate_worlds(graph)
-
-
 def learned_grounding():
     facts = " ".join(f'Near("{a}", "{b}")' for a, b in ("ab", "bc", "cd", "ad", "ef"))
     facts += " ".join(f' strength("{name}") = {0.5 + i}' for i, name in enumerate(PEOPLE))
@@ -190,21 +181,7 @@ def test_the_gradient_is_that_of_finite_differences():
 
 
 def test_learning_ends_where_the_tangent_no_longer_moves():
-    grounding, labels = learned_grounding()
-
-    def at(theta):
-        graph = grounding.at(torch.from_numpy(theta))
-        return learn(Problem(graph, grounding.parameters, labels), "likelihood", tolerance=1e-6)
-
-    start = grounding.graph.theta.numpy()
-    fit = settled(at, start, at(start))
-    assert not any("settled" in note for note in fit.notes)
-    table_of = grounding.parameters
-    clamped, free = likelihood(grounding, fit.theta, labels)
-    gradient = (clamped.expectations - free.expectations).numpy()
-    learned = np.flatnonzero(table_of.learned)
-    pull = (fit.theta - table_of.prior_mean)[learned] / table_of.prior_sd[learned] ** 2
-    assert gradient[learned] == pytest.approx(pull, abs=0.05)
+    assert_learning_settles(*learned_grounding(), 0.05)
 
 
 def test_a_stored_grounding_still_follows_its_weights(tmp_path):

@@ -26,7 +26,9 @@ def infer(
     evidence: Annotated[
         Path | None, typer.Option(help="Evidence file of a .uai network: observed states.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="auto, exact, bp, gibbs, mean_field, map.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, exact, checked, bp, trw, gibbs, mean_field, gcn, map.")
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     exact_memory: Annotated[
         str, typer.Option(help="Memory of exact inference; larger components are approximated.")
