@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -25,6 +26,7 @@ from knowreason.inference.quality_summary import (
     quality_names,
     quality_summary,
 )
+from knowreason.models.base.pool import PooledAtoms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +77,8 @@ class Beliefs:
         notes: what the user should know (drift, adaptation, engines that stepped aside).
         diagnosis: how reliable each model was in training and is today.
         unadapted: the beliefs before adaptation, where models passed channels.
+        answers: by predicate, how conclusions are made of rules and models; where there is none,
+            they are those of the rules.
         interval: ``float32[2, n]`` log-odds between which each conclusion lies in 95 % of
             bootstrap replicates of the weights.
 
@@ -93,6 +97,7 @@ class Beliefs:
     diagnosis: tuple[str, ...] = field(default=())
     unadapted: Beliefs | None = None
     interval: NDArray[np.float32] | None = None
+    answers: Mapping[str, PooledAtoms] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         spans = self.grounding.atoms.spans
@@ -113,7 +118,23 @@ class Beliefs:
     @cached_property
     def explainer(self) -> Explainer:
         """Explains these beliefs; kept, so that the second explanation is quick."""
-        return Explainer(self.grounding, self.posterior, self.outputs)
+        return Explainer(self.grounding, self.posterior, self.outputs, self.answers)
+
+    @cached_property
+    def log_odds(self) -> NDArray[np.float64]:
+        """``float64[n]``: conclusions about all atoms; ``posterior`` has what rules alone say."""
+        return self.answer_at(self.posterior.log_odds.numpy())
+
+    def answer_at(self, rules: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``float64[n]``: what the conclusions are where the rules say ``rules``."""
+        log_odds = rules.astype(np.float64)
+        known = self.grounding.graph.evidence.numpy() != OPEN
+        for predicate, pooled in self.answers.items():
+            span = self.grounding.span(predicate)
+            inside = slice(span.start, span.stop)
+            answer = pooled.answer(slice(None), log_odds[inside])
+            log_odds[inside] = np.where(known[inside], log_odds[inside], answer)
+        return log_odds
 
     def asked(self, predicate: str) -> NDArray[np.int64]:
         """Atoms that are asked: open, without known truth, about things in scope."""
@@ -126,7 +147,7 @@ class Beliefs:
     def probabilities(self, predicate: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Asked atoms of a predicate and their marginals."""
         atoms = self.asked(predicate)
-        return atoms, expit(self.posterior.log_odds.numpy()[atoms])
+        return atoms, expit(self.log_odds[atoms])
 
     def marginals(
         self, predicate: str, *, everything: bool = False, models: bool = False
@@ -144,7 +165,7 @@ class Beliefs:
         """
         span = _span(self.grounding, predicate)
         atoms = np.arange(span.start, span.stop) if everything else self.asked(predicate)
-        log_odds = self.posterior.log_odds.numpy()[atoms]
+        log_odds = self.log_odds[atoms]
         columns = _names(self.grounding, predicate, span.arguments[atoms - span.start])
         columns["probability"] = pa.array(expit(log_odds))
         columns["log_odds"] = pa.array(log_odds)
@@ -158,9 +179,10 @@ class Beliefs:
         if quality is not None:
             columns["quality"] = pa.array(quality)
         if self.posterior.spread is not None:
-            columns["spread"] = pa.array(self.posterior.spread.numpy()[atoms])
+            steepness = self.answers[predicate].pool.steepness if predicate in self.answers else 1.0
+            columns["spread"] = pa.array(self.posterior.spread.numpy()[atoms] * steepness)
         if self.interval is not None:
-            low, high = expit(self.interval[:, atoms].astype(np.float64))
+            low, high = expit([self.answer_at(end)[atoms] for end in self.interval])
             columns |= {"low": pa.array(low), "high": pa.array(high)}
         return MarginalTable(pa.table(columns))
 

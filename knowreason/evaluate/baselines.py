@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from knowreason.beliefs.beliefs import Beliefs, said
@@ -16,8 +15,10 @@ from knowreason.errors import KnowreasonError
 from knowreason.factors import OPEN, AtomSpan
 from knowreason.factors.factor_graph import FactorGraph
 from knowreason.factors.model_output import ModelOutput
+from knowreason.factors.neighbours import neighbour_means
 from knowreason.grounding import Grounding
 from knowreason.models import make, predicted
+from knowreason.models.base.feature_columns import derived_features
 
 Scores = NDArray[np.float64]
 
@@ -114,51 +115,6 @@ def stacked(past: SplitSide, now: SplitSide) -> dict[str, Scores]:
     }
 
 
-def neighbour_means(
-    graph: FactorGraph, span: AtomSpan, values: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """``float64[n, m]``: means over atoms of the span that share a factor with each atom.
-
-    Atoms tied through an unknown of another predicate (a hub) are neighbours as well; they
-    enter as the mean over the hub's atoms.
-    """
-    adjacency = atom_adjacency(graph)
-    inside = slice(span.start, span.stop)
-    direct = adjacency[inside, inside]
-    total = direct @ values
-    count = np.asarray(direct.sum(axis=1)).ravel()
-    outside = np.ones(graph.atom_count, dtype=bool)
-    outside[inside] = False
-    to_hubs = adjacency[inside][:, np.flatnonzero(outside)]
-    of_hub = np.asarray(to_hubs.sum(axis=0)).ravel()
-    hub_mean = (to_hubs.T @ values) / np.maximum(of_hub, 1)[:, None]
-    total = total + to_hubs @ hub_mean
-    count = count + np.asarray(to_hubs.sum(axis=1)).ravel()
-    return np.asarray(total / np.maximum(count, 1)[:, None])
-
-
-def atom_adjacency(graph: FactorGraph) -> sparse.csr_matrix:
-    """``[n, n]`` 0/1: atoms that stand in one ground factor."""
-    rows, columns = [], []
-    for part in graph.couplings:
-        if part.offsets is not None:
-            continue
-        atoms = part.atoms.numpy()
-        for one in range(atoms.shape[1]):
-            for two in range(atoms.shape[1]):
-                if one != two:
-                    rows.append(atoms[:, one])
-                    columns.append(atoms[:, two])
-    if not rows:
-        return sparse.csr_matrix((graph.atom_count, graph.atom_count))
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    matrix = sparse.coo_matrix(
-        (np.ones(len(row), dtype=np.float32), (row, column)), shape=(graph.atom_count,) * 2
-    ).tocsr()
-    matrix.data[:] = 1.0
-    return matrix
-
-
 def _logistic(
     past: NDArray[np.float64], truth: NDArray[np.bool_], now: NDArray[np.float64]
 ) -> Scores:
@@ -187,16 +143,3 @@ def _trees(
         except KnowreasonError as error:
             notes.append(f"{name}: not made, {error.diagnostics[0].message}")
     return scores
-
-
-def derived_features(data: Dataset, predicate: str) -> tuple[str, ...]:
-    """Every attribute and definition over one thing of the predicate, and all columns."""
-    program = data.program
-    sorts = program.sorts_of(predicate)
-    names = [a.name for a in program.attributes if len(a.sorts) == 1 and a.sorts[0] in sorts]
-    names += [
-        d.name
-        for d in program.definitions
-        if len(d.sorts) == 1 and d.sorts[0] in sorts and not d.is_predicate
-    ]
-    return ("*", *names) if any(sort in data.features for sort in sorts) else tuple(names)

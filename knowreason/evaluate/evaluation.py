@@ -124,8 +124,8 @@ def evaluate_reasoner(
     plain = beliefs.unadapted or beliefs
     scores, notes = baseline_scores(predicate, grounding, labels, outputs, plain, atoms)
     if beliefs.unadapted is not None:
-        scores[UNADAPTED] = plain.posterior.log_odds.numpy()[atoms]
-    scores[REASONER] = beliefs.posterior.log_odds.numpy()[atoms]
+        scores[UNADAPTED] = plain.log_odds[atoms]
+    scores[REASONER] = beliefs.log_odds[atoms]
     blocks = block_of(beliefs, predicate, atoms, by) if by else None
     table = evaluate(truth, scores, metrics, blocks=blocks, seed=seed)
     best = {name: _best_other(table, name) for name in metrics}
@@ -206,11 +206,11 @@ def _without_rules(
     grounding, program = beliefs.grounding, beliefs.grounding.program
     for index, rule in enumerate(program.rules):
         graph = without_rules(grounding, [index])
-        scores[f"without {rule.name}"] = _marginals(graph, reasoner)[atoms]
+        scores[f"without {rule.name}"] = beliefs.answer_at(_marginals(graph, reasoner))[atoms]
     if program.rules:
         soft = [i for i, rule in enumerate(program.rules) if rule.weight.kind != "hard"]
         graph = without_rules(grounding, soft)
-        scores["without any soft rule"] = _marginals(graph, reasoner)[atoms]
+        scores["without any soft rule"] = beliefs.answer_at(_marginals(graph, reasoner))[atoms]
     return scores
 
 

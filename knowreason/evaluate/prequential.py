@@ -246,7 +246,7 @@ class _Walker:
         }
         return _ScoredSlice(
             pa.table(names),
-            beliefs.posterior.log_odds.numpy()[atoms],
+            beliefs.log_odds[atoms],
             {
                 output.model: output.llr[local]
                 for output in beliefs.outputs
@@ -280,7 +280,7 @@ class _Walker:
                 settings=reasoner.settings,
                 seed=reasoner.seed,
             )
-            reasoner.adopt(Learned(carried, fit))
+            reasoner.adopt(Learned(carried, fit, answers=reasoner.answers_))
 
 
 def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:

@@ -13,6 +13,7 @@ from knowreason.explanation.factor_index import Incidence
 from knowreason.explanation.graph_questions import Question
 from knowreason.explanation.graph_variants import Variant
 from knowreason.explanation.neighbourhood import Neighbourhood
+from knowreason.explanation.pooled_shares import AnswerLine
 from knowreason.factors import OPEN
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding
@@ -24,6 +25,7 @@ def ask_changes(
     grounding: Grounding,
     near: Neighbourhood,
     log_odds: NDArray[np.float64],
+    answer_at: AnswerLine,
     outputs: Sequence[ModelOutput],
     limit: int = 3,
 ) -> Question[tuple[Change, ...]]:
@@ -35,21 +37,22 @@ def ask_changes(
         grounding: what is explained.
         near: neighbourhood of the atom.
         log_odds: ``float64[n]`` marginals of all atoms.
+        answer_at: the atom's answer where rules say otherwise.
         outputs: what the models said.
         limit: most changes.
     """
     atom = int(near.atoms[near.centre])
-    now = float(log_odds[atom])
+    now = answer_at(float(log_odds[atom]))
     others = [local for local in _nearest(near) if grounding.atoms.owner(int(near.atoms[local]))]
     tried = [(local, truth) for local in others for truth in (0, 1)]
 
     def answer(results: NDArray[np.float64]) -> tuple[Change, ...]:
         changes = [
-            _known(grounding, int(near.atoms[local]), truth, log_odds, result)
+            _known(grounding, int(near.atoms[local]), truth, log_odds, answer_at(result))
             for (local, truth), result in zip(tried, results.tolist(), strict=True)
-            if result * now < 0
+            if answer_at(result) * now < 0
         ]
-        changes += _model_outputs(grounding, atom, now, outputs)
+        changes += _model_outputs(grounding, atom, now, answer_at, outputs)
         return tuple(sorted(changes, key=lambda c: abs(c.after - c.before))[:limit])
 
     return Question(tuple(Variant(clamped={local: truth}) for local, truth in tried), answer)
@@ -76,9 +79,13 @@ def _nearest(near: Neighbourhood) -> list[int]:
 
 
 def _model_outputs(
-    grounding: Grounding, atom: int, now: float, outputs: Sequence[ModelOutput]
+    grounding: Grounding,
+    atom: int,
+    now: float,
+    answer_at: AnswerLine,
+    outputs: Sequence[ModelOutput],
 ) -> list[Change]:
-    """An atom's log-odds move by ``scale`` a unit of its own models' log-odds."""
+    """An atom's log-odds move by the same amount for every unit of its own models' log-odds."""
     span = grounding.atoms.owner(atom)
     if span is None or span.functional_position is not None:
         return []
@@ -89,12 +96,12 @@ def _model_outputs(
             continue
         full = f"scale {output.model} for {output.predicate}"
         name = full if full in names else f"scale {output.model}"
-        scale = float(grounding.graph.theta[names.index(name)])
-        if scale <= 1e-6:
+        rate = answer_at.rate(output.model, float(grounding.graph.theta[names.index(name)]))
+        if rate <= 1e-6:
             continue
         base = float(np.log(output.base_rate) - np.log1p(-np.asarray(output.base_rate)))
         said = base + float(output.llr[atom - span.start])
-        needed = said - now / scale
+        needed = said - now / rate
         words = f"if model {output.model} said otherwise"
         margin = 0.01 if now < 0 else -0.01
         changes.append(Change(words, float(expit(said)), float(expit(needed)), margin))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from knowreason.explanation.factor_index import Incidence
 from knowreason.explanation.graph_questions import Question
 from knowreason.explanation.graph_variants import Variant, solve
 from knowreason.explanation.neighbourhood import Neighbourhood, neighbourhood
+from knowreason.explanation.pooled_shares import AnswerLine
 from knowreason.explanation.shares import Split, ask_shares
 from knowreason.explanation.why_not import why_not
 from knowreason.factors import OPEN
@@ -28,6 +30,7 @@ from knowreason.inference.quality_summary import atom_quality_text
 from knowreason.logic import Constant, Directed, Formula
 from knowreason.logic.canonical_text import formula_text
 from knowreason.logic.traversal import substitute
+from knowreason.models.base.pool import PooledAtoms
 
 MOST_GROUNDINGS = 64  # whose effect is asked for
 T = TypeVar("T")
@@ -40,6 +43,7 @@ class Explainer:
         grounding: the factor graph at the weights that were used, and where it came from.
         posterior: beliefs about it.
         outputs: what the models said.
+        answers: by predicate, how conclusions are made of rules and stacked models.
 
     Example:
         >>> import knowreason as kr
@@ -50,10 +54,15 @@ class Explainer:
     """
 
     def __init__(
-        self, grounding: Grounding, posterior: Posterior, outputs: Sequence[ModelOutput] = ()
+        self,
+        grounding: Grounding,
+        posterior: Posterior,
+        outputs: Sequence[ModelOutput] = (),
+        answers: Mapping[str, PooledAtoms] | None = None,
     ) -> None:
         self.grounding = grounding
         self.outputs = tuple(outputs)
+        self.answers = answers or {}
         self.posterior = posterior
         self.log_odds: NDArray[np.float64] = posterior.log_odds.numpy()
 
@@ -89,8 +98,9 @@ class Explainer:
         effects = ask_reasons(
             self.grounding, near, self.log_odds, groundings[:MOST_GROUNDINGS], reasons
         )
+        answer = self._answer(atom)
         flips = ask_changes(
-            self.grounding, near, self.log_odds, self.outputs if changes else (), changes
+            self.grounding, near, self.log_odds, answer, self.outputs if changes else (), changes
         )
         asked: list[Question[Any]] = [splitting, effects, *([flips] if changes else [])]
         parts, found, *changed = _answers(near, asked, seed)
@@ -100,17 +110,26 @@ class Explainer:
         if not near.whole:
             notes = (*notes, f"solved within {len(near.atoms)} atoms around it")
         notes += tuple(parts_notes(self.grounding, atom, self.outputs))
+        shares = answer.shares(_shares(self.grounding, parts, total))
+        found = tuple(replace(reason, effect=reason.effect * answer.slope) for reason in found)
+        total = answer(total)
         return Explanation(
             self.grounding.atom_name(atom),
             float(expit(total)),
             total,
-            _shares(self.grounding, parts, total),
+            shares,
             found,
             self._obstacles(atom, groundings, obstacles) if total < 0 else (),
             changed[0] if changed else (),
             notes,
             atom_quality_text(self.posterior, atom),
         )
+
+    def _answer(self, atom: int) -> AnswerLine:
+        span = self.grounding.atoms.owner(atom)
+        if span is None or span.predicate not in self.answers:
+            return AnswerLine()
+        return AnswerLine(self.answers[span.predicate], atom - span.start)
 
     def _obstacles(
         self, atom: int, groundings: Sequence[GroundRule], limit: int

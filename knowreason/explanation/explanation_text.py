@@ -10,8 +10,8 @@ from typing import Literal
 class Share:
     """A part of an atom's log-odds.
 
-    ``kind`` is ``base``, ``prior``, ``model``, ``rule`` or ``beyond`` (what lies outside
-    the neighbourhood that was solved).
+    ``kind`` is ``base``, ``prior``, ``model``, ``rule``, ``beyond`` (what lies outside the
+    neighbourhood that was solved) or ``stacked`` (a model in the half that knows no rules).
 
     Example:
         >>> why = Explanation('Smokes("anna")', 0.73, 1.0, (Share("rule", "often", 1.0),))
@@ -19,7 +19,7 @@ class Share:
         '  rule often   +1.00  ++++'
     """
 
-    kind: Literal["base", "prior", "model", "rule", "beyond"]
+    kind: Literal["base", "prior", "model", "rule", "beyond", "stacked"]
     name: str
     log_odds: float
 

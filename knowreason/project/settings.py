@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, StrictFloat, StrictInt
+from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 from pydantic.dataclasses import dataclass
 
 Options = Mapping[str, Any]
@@ -59,6 +59,18 @@ class LearnSettings:
         description="The final model: ``mean`` of the fold models (where there are labels enough), "
         "or one fitted on all labels (``refit``), which is stronger than those that calibration "
         "and rules learn from. ``auto``: the mean, but for models too heavy to keep several of.",
+    )
+    answer: Literal["auto", "mean", "rules", "models"] = Field(
+        default="auto",
+        description="Where conclusions come from: the ``mean`` of the stacked models' and the "
+        "rules' log-odds, the ``rules`` (over models) alone as inference gives them, or the "
+        "``models`` alone. ``auto``: the mean, but where whole clusters of labels show that one "
+        "half is better, or hard, functional or counting rules tie conclusions to each other.",
+    )
+    auto_trees: StrictBool = Field(
+        default=True,
+        description="Whether trees over columns and definitions join the stacked models by "
+        "themselves, where the program declares none.",
     )
     labels: Literal["all", "none"] = Field(
         default="all", description="``none`` keeps every weight at its prior mean."

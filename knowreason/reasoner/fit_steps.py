@@ -256,7 +256,29 @@ def training_labels(
     for model in models:
         span = grounding.atoms.spans[model.predicate]
         labels[span.start : span.stop][model.fitted.silent] = OPEN
-    return labels
+    return beside_the_asked(grounding, labels)
+
+
+def beside_the_asked(grounding: Grounding, labels: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The labels (``int8[n]``) less those of components that hold an unlabelled asked atom and
+    no labelled one.
+
+    Asked is the query predicate that is declared first. Labels of others that stand alone would
+    fit the rules between them to things of which nothing asked is known.
+    """
+    queries = (p.name for p in grounding.program.predicates if p.kind == "query")
+    spans = grounding.atoms.spans
+    first = next((name for name in queries if name in spans), None)
+    if first is None:
+        return labels
+    inside = slice(spans[first].start, spans[first].stop)
+    if (labels[inside] == OPEN).all() or (labels != OPEN).sum() == (labels[inside] != OPEN).sum():
+        return labels
+    component, _ = components(grounding.graph)
+    of_asked = component[inside]
+    known = np.unique(of_asked[(labels[inside] != OPEN) & (of_asked >= 0)])
+    without = np.setdiff1d(of_asked[of_asked >= 0], known)
+    return np.where(np.isin(component, without), OPEN, labels).astype(np.int8)
 
 
 def label_clusters(grounding: Grounding, attribute: str) -> NDArray[np.int64]:

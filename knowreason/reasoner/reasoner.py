@@ -20,12 +20,12 @@ from knowreason.data import Dataset
 from knowreason.errors import GroundingError, InferenceError, ProjectError
 from knowreason.explanation import Explanation
 from knowreason.explanation.contradictions import contradictions_named
-from knowreason.factors import OPEN
+from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, ground
 from knowreason.inference import infer
 from knowreason.inference.engine_protocol import BUDGETED
-from knowreason.learning import Fit
+from knowreason.inference.posterior import Posterior
 from knowreason.logic import Program
 from knowreason.metrics.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
@@ -37,11 +37,13 @@ from knowreason.progress import Progress
 from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
 from knowreason.project.settings import ExactLimits, Options, Settings
+from knowreason.reasoner.answers import fit_answers, with_trees
 from knowreason.reasoner.asked_labels import hidden_truth, only_query, with_hidden_labels
 from knowreason.reasoner.fit_steps import (
     FoldGroups,
     fit_models,
     fit_weights,
+    fold_kind,
     learning_problem,
     model_outputs,
     with_calibration_warnings,
@@ -83,6 +85,7 @@ class Reasoner(BaseEstimator):
             said about it.
         models_: fitted models.
         fit_: the learner's result.
+        answers_: how conclusions are made of models and rules, and with whose weights.
         grounding_: what was learned from.
         snapshot_: what held on the training data; today's is compared with it.
         bootstrap_: replicates of the parameters, where the settings ask for them.
@@ -137,19 +140,21 @@ class Reasoner(BaseEstimator):
             DataError, ModelError, GroundingError, LearningError: as their parts do.
         """
         bare = self._ground(data, ())
-        self.models_ = fit_models(
-            self.program,
-            data,
-            self.models or {},
+        groups = FoldGroups.by(bare, self.settings.clusters)
+        fitted = partial(
+            fit_models,
+            data=data,
+            options=self.models or {},
             folds=self.folds,
             fold_count=self.settings.fold_count,
             seed=self.seed,
             device=self.device,
             deploy=self.settings.deploy,
-            groups=FoldGroups.by(bare, self.settings.clusters),
+            groups=groups,
             checkpoints=checkpoints,
             progress=progress,
         )
+        self.models_ = fitted(self.program)
         outputs = tuple(model.fitted.output for model in self.models_)
         grounding = with_label_warnings(bare.with_models(outputs))
         self.grounding_ = with_calibration_warnings(grounding, self.models_)
@@ -161,6 +166,20 @@ class Reasoner(BaseEstimator):
             seed=self.seed,
             progress=progress,
         )
+        if progress:
+            progress(0, 1, "comparing rules and models on labels they were not learned from")
+        self.answers_ = fit_answers(
+            self.grounding_,
+            self.models_,
+            fitted(with_trees(self.program, data, self.settings)),
+            fit,
+            groups,
+            self._posterior,
+            kind=lambda predicate: self.folds or fold_kind(self.program, predicate),
+            method=self.method,
+            settings=self.settings,
+            seed=self.seed,
+        )
         replicates = None
         if self.settings.bootstrap:
             problem = learning_problem(self.grounding_, self.models_, self.settings)
@@ -168,14 +187,16 @@ class Reasoner(BaseEstimator):
             replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
         if progress:
             progress(0, 1, "keeping what holds on the training data")
-        beliefs = self._believe(self.grounding_, outputs, fit)
+        self.fit_ = fit
+        beliefs = self._believe(self.grounding_, outputs)
         snapshot = training_snapshot(beliefs, self.models_)
-        return self.adopt(Learned(self.models_, fit, snapshot, replicates))
+        return self.adopt(Learned(self.models_, fit, snapshot, replicates, self.answers_))
 
     def adopt(self, learned: Learned) -> Self:
         """Take over what was learned (of a stored run)."""
         self.models_ = learned.models
         self.fit_ = learned.fit
+        self.answers_ = learned.answers
         self.snapshot_ = learned.snapshot
         self.bootstrap_ = learned.replicates
         self.weights_ = RuleWeights.of(learned.fit, learned.replicates)
@@ -183,7 +204,7 @@ class Reasoner(BaseEstimator):
 
     def learned(self) -> Learned:
         """What :meth:`fit` learned, as it is stored."""
-        return Learned(self._fitted(), self.fit_, self.snapshot_, self.bootstrap_)
+        return Learned(self._fitted(), self.fit_, self.snapshot_, self.bootstrap_, self.answers_)
 
     def save(self, folder: Path | str, *, force: bool = False) -> None:
         """Write a run folder that :func:`knowreason.load_run` and the command line read.
@@ -246,17 +267,24 @@ class Reasoner(BaseEstimator):
         if data.label_refresh:  # labels are as old as they are
             data = replace(data, label_refresh=0)
         outputs = model_outputs(models, data)
+        beside = model_outputs(self.answers_.beside, data)
         bare = self._ground(data, (), labels="evidence")
 
         def believe(outputs: tuple[ModelOutput, ...], shifts: Shifts) -> Beliefs:
             grounding = shifted(bare.with_models(outputs), shifts)
-            return self._believe(grounding, outputs, self.fit_, engine)
+            beliefs = self._believe(grounding, outputs, engine)
+            if beliefs.posterior.world is not None:
+                return beliefs
+            answers = self.answers_.pooled(beliefs.grounding, (*outputs, *beside), shifts)
+            return replace(beliefs, answers=answers)
 
         beliefs = believe(outputs, {})
         if self.snapshot_ is not None and beliefs.posterior.world is None:
             adapt = self.settings.adapt if adapt is None else adapt
             beliefs = watched(beliefs, self.snapshot_, believe, adapt=bool(adapt))
-        if self.bootstrap_ is not None and beliefs.posterior.world is None:
+        intervals = self.bootstrap_ is not None and self.answers_.stated is None
+        if intervals and beliefs.posterior.world is None:
+            assert self.bootstrap_ is not None
             engine_name = engine or self.engine
             beliefs = with_intervals(
                 beliefs, self.fit_, self.bootstrap_, engine_name, self.engine_options(engine_name)
@@ -267,14 +295,16 @@ class Reasoner(BaseEstimator):
         self,
         grounding: Grounding,
         outputs: tuple[ModelOutput, ...],
-        fit: Fit,
         engine: str | None = None,
     ) -> Beliefs:
-        graph = grounding.at(theta_for(grounding, fit))
-        name = engine or self.engine
+        graph = grounding.at(theta_for(grounding, self.answers_.stated or self.fit_))
         with contradictions_named(grounding):
-            posterior = infer(graph, engine=name, **self.engine_options(name))
+            posterior = self._posterior(graph, engine)
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
+
+    def _posterior(self, graph: FactorGraph, engine: str | None = None) -> Posterior:
+        name = engine or self.engine
+        return infer(graph, engine=name, **self.engine_options(name))
 
     def engine_options(self, engine: str) -> Options:
         """Keywords with which :func:`knowreason.infer` is called for an engine."""
@@ -301,7 +331,7 @@ class Reasoner(BaseEstimator):
         """
         beliefs = self.infer(data)
         atoms = beliefs.asked(predicate or only_query(self.program))
-        probability = expit(beliefs.posterior.log_odds.numpy()[atoms])
+        probability = expit(beliefs.log_odds[atoms])
         return np.column_stack([1 - probability, probability])
 
     def predict(self, data: Dataset, predicate: str | None = None) -> NDArray[np.int8]:
@@ -345,7 +375,7 @@ class Reasoner(BaseEstimator):
         self, beliefs: Beliefs, predicate: str, metrics: Sequence[str]
     ) -> dict[str, Estimate]:
         atoms, truth = hidden_truth(beliefs, predicate)
-        log_odds = beliefs.posterior.log_odds.numpy()[atoms]
+        log_odds = beliefs.log_odds[atoms]
         return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]
 
     def explain(self, beliefs: Beliefs, atom: str, **options: int) -> Explanation:

@@ -18,8 +18,10 @@ from knowreason.monitor.period_snapshot import Snapshot
 from knowreason.project.manifests import write_manifest
 from knowreason.project.project_file import project_toml
 from knowreason.project.schema import Project
+from knowreason.reasoner.answers import Answers
 from knowreason.reasoner.replicates import load_bootstrap, save_bootstrap
 from knowreason.reasoner.rule_weights import RuleWeights
+from knowreason.reasoner.stored_answers import load_answers, save_answers
 from knowreason.reasoner.stored_fit import load_fit, save_fit
 
 SNAPSHOT = "drift.json"  # what held on the training data
@@ -35,12 +37,14 @@ class Learned:
         fit: the learner's result.
         snapshot: what held on the training data, where that is known.
         replicates: of the parameters, where a bootstrap was asked for.
+        answers: how conclusions are made of models and rules.
     """
 
     models: tuple[FittedModel, ...]
     fit: Fit
     snapshot: Snapshot | None = None
     replicates: Bootstrap | None = None
+    answers: Answers = Answers()
 
 
 def write_learned(
@@ -74,7 +78,8 @@ def write_learned(
     if learned.snapshot is not None:
         values = json.dumps(learned.snapshot.to_values(), indent=1)
         (folder / SNAPSHOT).write_text(values, encoding="utf-8")
-    for model in learned.models:
+    save_answers(learned.answers, folder)
+    for model in (*learned.models, *learned.answers.beside):
         save_fitted(model, folder / "models" / folder_name(model.name, model.predicate))
     rows = [asdict(report) for report in reports]
     (folder / "grounding.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
@@ -104,7 +109,7 @@ def read_learned(folder: Path) -> Learned:
     path, snapshot = folder / SNAPSHOT, None
     if path.is_file():
         snapshot = Snapshot.from_values(json.loads(path.read_text(encoding="utf-8")))
-    return Learned(models, load_fit(folder), snapshot, load_bootstrap(folder))
+    return Learned(models, load_fit(folder), snapshot, load_bootstrap(folder), load_answers(folder))
 
 
 def check_plain(value: object, name: str) -> None:

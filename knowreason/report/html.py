@@ -236,7 +236,7 @@ def _strongest(findings: ReportParts) -> str:
         if predicate.kind != "query":
             continue
         atoms = findings.beliefs.asked(predicate.name)
-        log_odds = findings.beliefs.posterior.log_odds.numpy()[atoms]
+        log_odds = findings.beliefs.log_odds[atoms]
         for rank in np.argsort(-log_odds, kind="stable")[:STRONGEST].tolist():
             explanation = explain_index(findings.beliefs, int(atoms[rank]), obstacles=0)
             blocks.append(_conclusion(explanation))

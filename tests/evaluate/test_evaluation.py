@@ -6,9 +6,9 @@ import pytest
 
 import knowreason as kr
 from knowreason.audit.rule_effects import without_rule
-from knowreason.evaluate.baselines import neighbour_means
 from knowreason.evaluate.evaluation import evaluate_reasoner
 from knowreason.factors.arrays import array
+from knowreason.factors.neighbours import neighbour_means
 from knowreason.inference import infer
 from knowreason.metrics.metrics import average_precision
 from knowreason.report.html import headline

@@ -12,12 +12,12 @@ from knowreason.beliefs.reasons import explain_atom
 from knowreason.cli import main
 from knowreason.data import Dataset
 from knowreason.errors import DataError, ProjectError
-from knowreason.evaluate.baselines import derived_features
 from knowreason.evaluate.evaluation import block_of
 from knowreason.grounding import ground
 from knowreason.grounding.grounding_store import load, save
 from knowreason.inference import infer
 from knowreason.lang import loads, parse_facts
+from knowreason.models.base.feature_columns import derived_features
 from knowreason.project.project_file import load_project
 from knowreason.run.run_prediction import beliefs_of_run
 from knowreason.run.run_training import train

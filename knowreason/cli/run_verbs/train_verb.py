@@ -49,7 +49,7 @@ def train(
         write_json({"run": str(target), "weights": weights, "quality": run.quality})
     else:
         write_table(["weight", "prior", "learned", "+-", "what the data said"], rows)
-    for line in (*fit.estimators, *fit.notes, *_model_reports(run)):
+    for line in (*run.reasoner.answers_.notes, *fit.estimators, *fit.notes, *_model_reports(run)):
         say(str(line))
     for predicate, quality in run.quality.items():
         say(f"marginals of {predicate} in the test part: {quality}")

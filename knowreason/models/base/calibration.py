@@ -142,10 +142,10 @@ def fit_platt(
         probability = expit(offset + scaled + parameters[1])
         slopes = np.stack([scaled, np.ones_like(x)], axis=1)[:, :free]
         varied = probability * (1 - probability)
-        return _design_effect(slopes, target - probability, varied, precision[:free], clusters)
+        return likelihood_effect(slopes, target - probability, varied, precision[:free], clusters)
 
     bound = LLR_LIMIT if intercept_sd else 0.0
-    optimum, effect = _fitted(loss, dependence, [(-5.0, 5.0), (-bound, bound)])
+    optimum, effect = fitted_map(loss, dependence, [(-5.0, 5.0), (-bound, bound)])
     slope, intercept = float(np.exp(optimum[0])), float(optimum[1])
     note = f"calibrated on {_counted(len(x), effect)}: {slope:.3g} * score {intercept:+.3g}"
     return Calibration("platt", slope, intercept, note=note)
@@ -180,15 +180,15 @@ def fit_temperature(
 
     def dependence(parameters: Vector) -> float:
         _, error, varied = scaled_and_mean(parameters)
-        return _design_effect(np.ones((len(z), 1)), error, varied, precision, clusters)
+        return likelihood_effect(np.ones((len(z), 1)), error, varied, precision, clusters)
 
-    optimum, effect = _fitted(loss, dependence, [(-5.0, 5.0)])
+    optimum, effect = fitted_map(loss, dependence, [(-5.0, 5.0)])
     slope = float(np.exp(optimum[0]))
     note = f"calibrated on {_counted(len(rows), effect)}: temperature {1 / slope:.3g}"
     return Calibration("temperature", slope, note=note)
 
 
-def _fitted(
+def fitted_map(
     loss: Callable[[Vector, float], tuple[float, Vector]],
     dependence: Callable[[Vector], float],
     bounds: list[tuple[float, float]],
@@ -203,7 +203,7 @@ def _fitted(
     return optimum, effect
 
 
-def _design_effect(
+def likelihood_effect(
     slopes: Vector,
     errors: Vector,
     varied: Vector,

@@ -200,6 +200,17 @@ def _known_names(data: Dataset, rows: PredicateRows) -> list[str]:
     return sorted({*names, *fitting})
 
 
+def derived_features(data: Dataset, predicate: str) -> tuple[str, ...]:
+    """What the data say of a predicate's things by themselves: all columns, every attribute and
+    definition over one of them or over all."""
+    program = data.program
+    sorts = program.sorts_of(predicate)
+    declared = [(attribute.name, attribute.sorts) for attribute in program.attributes]
+    declared += [(definition.name, definition.sorts) for definition in program.definitions]
+    names = [n for n, own in declared if own == sorts or (len(own) == 1 and own[0] in sorts)]
+    return ("*", *names) if any(sort in data.features for sort in sorts) else tuple(names)
+
+
 def looked_up(
     data: Dataset, name: str, things: NDArray[np.int32], prefix: str = ""
 ) -> FeatureTable:

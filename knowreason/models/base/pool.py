@@ -1,0 +1,99 @@
+"""Stacked models and rules as one answer: the mean of their log-odds.
+
+The mean is the normalised geometric pool: ``-log p(y) <= (-log p_S(y) - log p_R(y)) / 2`` row by
+row, so it loses to the better half at most half of what lies between them (Genest & Zidek 1986).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.models.base.stacking import Stacking
+
+Vector = NDArray[np.float64]
+PoolKind = Literal["mean", "rules", "models"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How the answer for a predicate's atoms is made of what rules and models say.
+
+    Attributes:
+        predicate: which; Boolean.
+        kind: ``mean`` of both, ``rules`` or ``models`` alone.
+        base: log-odds of the base rate.
+        slope, intercept: the calibration of what rules say, about ``base``.
+        stacking: the models' half; ``None`` for ``rules``.
+    """
+
+    predicate: str
+    kind: PoolKind
+    base: float
+    slope: float = 1.0
+    intercept: float = 0.0
+    stacking: Stacking | None = None
+
+    @property
+    def share_of_rules(self) -> float:
+        """1, one half, or 0."""
+        return {"mean": 0.5, "rules": 1.0, "models": 0.0}[self.kind]
+
+    @property
+    def steepness(self) -> float:
+        """By how much the answer moves where the rules' log-odds move by 1."""
+        return self.share_of_rules * self.slope
+
+    @property
+    def constant(self) -> float:
+        """What the calibration of the rules adds to the answer."""
+        return self.share_of_rules * ((1 - self.slope) * self.base + self.intercept)
+
+    def to_values(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_values(values: Mapping[str, Any]) -> Pool:
+        """Inverse of :meth:`to_values`."""
+        stacking = values["stacking"]
+        if stacking is not None:
+            names = ("models", "own", "around")
+            stacking = Stacking(**{**stacking, **{name: tuple(stacking[name]) for name in names}})
+        return Pool(**{**values, "stacking": stacking})
+
+
+@dataclass(frozen=True)
+class PooledAtoms:
+    """A pool, and what models say of the atoms of a span.
+
+    Attributes:
+        pool: how they are combined.
+        ratios: ``float64[n, m]``, one column a stacked model.
+        means: ``float64[n, m]``, over neighbours.
+        shift: log-odds by which the base rate moved since training.
+    """
+
+    pool: Pool
+    ratios: NDArray[np.float64]
+    means: NDArray[np.float64]
+    shift: float = 0.0
+
+    def of_models(self, rows: NDArray[np.integer] | slice) -> Vector:
+        """``float64[k]``: the models' part of the answer for some atoms of the span."""
+        stacking = self.pool.stacking
+        if stacking is None:
+            return np.zeros(len(self.ratios[rows]))
+        stacked = stacking(self.ratios[rows], self.means[rows]) + self.shift
+        return np.asarray((1 - self.pool.share_of_rules) * stacked)
+
+    def answer(self, rows: NDArray[np.integer] | slice, log_odds: Vector) -> Vector:
+        """``float64[k]``: the answer where rules say ``log_odds``; what they decide stays."""
+        made = self.of_models(rows) + self.pool.constant
+        if self.pool.steepness:
+            made = made + self.pool.steepness * np.where(np.isfinite(log_odds), log_odds, 0.0)
+        return np.where(np.isfinite(log_odds), made, log_odds)

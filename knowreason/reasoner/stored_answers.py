@@ -1,0 +1,41 @@
+"""How conclusions are made, on disk: ``answers.json``, and the stated weights where used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from knowreason.models.base.pool import Pool
+from knowreason.models.base.stored_models import folder_name, load_fitted
+from knowreason.reasoner.answers import Answers
+from knowreason.reasoner.stored_fit import load_fit, save_fit
+
+FILE, STATED = "answers.json", "stated"
+
+
+def save_answers(answers: Answers, folder: Path) -> None:
+    """Write ``answers.json``, and ``stated/`` where conclusions rest on stated weights."""
+    document = {
+        "pools": [pool.to_values() for pool in answers.pools],
+        "beside": [[model.name, model.predicate] for model in answers.beside],
+        "stated": answers.stated is not None,
+        "notes": answers.notes,
+    }
+    (folder / FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
+    if answers.stated is not None:
+        (folder / STATED).mkdir(exist_ok=True)
+        save_fit(answers.stated, folder / STATED)
+
+
+def load_answers(folder: Path) -> Answers:
+    """What :func:`save_answers` wrote; models beside the program's are read from ``models/``."""
+    document = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    return Answers(
+        load_fit(folder / STATED) if document["stated"] else None,
+        tuple(Pool.from_values(values) for values in document["pools"]),
+        tuple(
+            load_fitted(folder / "models" / folder_name(name, predicate))
+            for name, predicate in document["beside"]
+        ),
+        tuple(document["notes"]),
+    )
