@@ -184,7 +184,7 @@ def run(world: World, sources: Callable[[str], kr.Dataset], known: int, seed: in
 def _scores(reasoner: kr.Reasoner, data: kr.Dataset, predicate: str) -> NDArray[np.float32]:
     beliefs = reasoner.infer(data)
     span = beliefs.grounding.atoms.spans[predicate]
-    return beliefs.posterior.log_odds.numpy()[span.start : span.stop]
+    return beliefs.log_odds[span.start : span.stop]
 
 
 def _has(program: kr.Program, name: str) -> bool:

@@ -150,7 +150,7 @@ class Bench:
         """Log-odds of the asked atoms by a fitted reasoner."""
         beliefs = reasoner.infer(self.future)
         start = beliefs.grounding.span("Fraud").start
-        return beliefs.posterior.log_odds.numpy()[start + self.yard.local]
+        return beliefs.log_odds[start + self.yard.local]
 
 
 def frozen(bench: Bench, quick: bool) -> None:
@@ -285,7 +285,7 @@ def timings(bench: Bench) -> Iterator[tuple[str, float]]:
     beliefs = reasoner.infer(today)
     yield "score slice 34, definitions known", time.perf_counter() - start
     asked = beliefs.asked("Fraud")
-    top = asked[np.argsort(-beliefs.posterior.log_odds.numpy()[asked])[:20]]
+    top = asked[np.argsort(-beliefs.log_odds[asked])[:20]]
     start = time.perf_counter()
     for atom in top:
         explain_index(beliefs, int(atom))

@@ -84,7 +84,7 @@ def measured(world: World) -> list[Row]:
         plain = beliefs.unadapted
         assert plain is not None
         atoms, truth = hidden_truth(beliefs, world.predicate)
-        before, after = (b.posterior.log_odds.numpy()[atoms] for b in (plain, beliefs))
+        before, after = (b.log_odds[atoms] for b in (plain, beliefs))
         row = compared(world.name, name, truth, before, after)
         rows.append(row | said(beliefs, plain))
         scores.append((truth, before, after))

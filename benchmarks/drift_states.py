@@ -104,7 +104,7 @@ def dataset(frame: pl.DataFrame, kind: NDArray[Any] | None) -> Dataset:
 def accuracy(beliefs: Beliefs, kind: NDArray[Any]) -> tuple[float, float]:
     """Share of cases whose likeliest kind is theirs, and the mean log-probability of theirs."""
     span = beliefs.grounding.span("Is")
-    state = beliefs.posterior.log_odds.numpy()[span.start : span.stop].reshape(-1, len(KINDS))
+    state = beliefs.log_odds[span.start : span.stop].reshape(-1, len(KINDS))
     probability = 1 / (1 + np.exp(-np.clip(state, -40, 40)))
     own = probability[np.arange(len(kind)), kind]
     return float((state.argmax(1) == kind).mean()), float(np.log(np.clip(own, 1e-9, 1)).mean())

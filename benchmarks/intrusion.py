@@ -217,7 +217,7 @@ def run(one: Bench) -> dict[str, Any]:
             atoms, truth = hidden_truth(beliefs, "Malicious")
             days = days_of(beliefs, atoms)
             spent = time.perf_counter() - start
-            score = beliefs.posterior.log_odds.numpy()[atoms]
+            score = beliefs.log_odds[atoms]
             one.add(name + suffix, score, truth, days, spent)
             weights[name + suffix] = str(reasoner.weights_)
             if name + suffix == "three models, all rules":

@@ -42,7 +42,7 @@ def measure(folder: Path, program: kr.Program) -> dict[str, float]:
     beliefs = kr.Reasoner(program).fit(data).infer(data)
     seconds = time.process_time() - start
     atoms, truth = hidden_truth(beliefs, "Male")
-    scores = beliefs.posterior.log_odds.numpy()[atoms].round(6)
+    scores = beliefs.log_odds[atoms].round(6)
     draw = np.random.default_rng(0)
     broken = [
         average_precision_score(truth, scores + 1e-9 * draw.random(len(scores))) for _ in range(200)

@@ -171,7 +171,7 @@ def run(graph: Graph, scorer: str, seed: int) -> dict[str, dict[str, Any]]:
     asked = graph.to_ask(program)
     beliefs = reasoner.infer(asked)
     span = beliefs.grounding.atoms.spans["Holds"]
-    together = beliefs.posterior.log_odds.numpy()[span.start : span.stop]
+    together = beliefs.log_odds[span.start : span.stop]
     found = {"both" if scorer else "rules": figures(graph.ranks(asked, together))}
     for model in reasoner.models_:
         ratios = model.fitted.predict(asked).llr

@@ -69,7 +69,7 @@ def frozen(delay: int) -> dict[str, Scores]:
         beliefs = reasoner.infer(future)
         span = beliefs.grounding.span("Fraud")
         found[f"model {name}"] = beliefs.outputs[0].llr.astype(np.float64)
-        found[f"reasoner {name}"] = beliefs.posterior.log_odds.numpy()[span.start : span.stop]
+        found[f"reasoner {name}"] = beliefs.log_odds[span.start : span.stop]
         print(f"{name}\n{reasoner.weights_}", flush=True)
     return found
 

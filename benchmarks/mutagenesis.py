@@ -101,7 +101,7 @@ def reasoner(*models: str) -> Score:
         found.fit(replace(data, program=program))
         beliefs = found.infer(replace(data, program=program))
         span = beliefs.grounding.span(ASKED)
-        return beliefs.posterior.log_odds.numpy()[span.start : span.start + span.count]
+        return beliefs.log_odds[span.start : span.start + span.count]
 
     return score
 

@@ -135,8 +135,8 @@ def run(change: Change, knowledge: bool, labels: int, seed: int, n: int) -> dict
     seconds = time.perf_counter() - start
     atoms, truth = hidden_truth(beliefs, "Bad")
     plain = beliefs.unadapted
-    before = average_precision_score(truth, plain.posterior.log_odds.numpy()[atoms])
-    after = average_precision_score(truth, beliefs.posterior.log_odds.numpy()[atoms])
+    before = average_precision_score(truth, plain.log_odds[atoms])
+    after = average_precision_score(truth, beliefs.log_odds[atoms])
     named = [m for m in MODELS if any(f"model `{m}` sees" in note for note in beliefs.notes)]
     return {
         "before": float(before),

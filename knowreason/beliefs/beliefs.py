@@ -26,7 +26,7 @@ from knowreason.inference.quality_summary import (
     quality_names,
     quality_summary,
 )
-from knowreason.models.base.pool import PooledAtoms
+from knowreason.models.stacked.pool import PooledAtoms
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,7 +27,7 @@ from knowreason.models.base.predicate_rows import UNKNOWN, rows_of
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
 from knowreason.reasoner.asked_labels import hidden_truth, only_query
-from knowreason.reasoner.fit_steps import FoldGroups, fit_weights
+from knowreason.reasoner.fit_steps import FoldGroups
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.reasoner.stored_reasoner import Learned
 from knowreason.row_keys import locate
@@ -263,24 +263,20 @@ class _Walker:
         refit_weights = self.schedule.weights and slices % self.schedule.weights == 0
         reasoner = self.reasoner
         labelled = known_at(upto, after, self.delay)
-        carried = tuple(
-            carry(model, reasoner.grounding_.data, labelled) for model in reasoner.models_
-        )
         bare = reasoner._ground(labelled, ())
-        if refit_models:
-            groups = FoldGroups.by(bare, reasoner.settings.clusters)
-            carried = tuple(_again(model, labelled, groups) for model in carried)
-        reasoner.models_ = carried
-        reasoner.grounding_ = bare.with_models(model.fitted.output for model in carried)
+        groups = FoldGroups.by(bare, reasoner.settings.clusters)
+
+        def carried(models: tuple[FittedModel, ...]) -> tuple[FittedModel, ...]:
+            known = (carry(model, reasoner.grounding_.data, labelled) for model in models)
+            return tuple(_again(m, labelled, groups) if refit_models else m for m in known)
+
+        models, beside = carried(reasoner.models_), carried(reasoner.answers_.beside)
+        reasoner.models_ = models
+        reasoner.grounding_ = bare.with_models(model.fitted.output for model in models)
+        reasoner.answers_ = replace(reasoner.answers_, beside=beside)
         if refit_weights:
-            fit = fit_weights(
-                reasoner.grounding_,
-                carried,
-                method=reasoner.method,
-                settings=reasoner.settings,
-                seed=reasoner.seed,
-            )
-            reasoner.adopt(Learned(carried, fit, answers=reasoner.answers_))
+            fit, answers = reasoner._learned(reasoner.grounding_, models, beside, groups)
+            reasoner.adopt(Learned(models, fit, answers=answers))
 
 
 def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:

@@ -30,7 +30,7 @@ from knowreason.inference.quality_summary import atom_quality_text
 from knowreason.logic import Constant, Directed, Formula
 from knowreason.logic.canonical_text import formula_text
 from knowreason.logic.traversal import substitute
-from knowreason.models.base.pool import PooledAtoms
+from knowreason.models.stacked.pool import PooledAtoms
 
 MOST_GROUNDINGS = 64  # whose effect is asked for
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from knowreason.explanation.explanation_text import Share
-from knowreason.models.base.pool import PooledAtoms
+from knowreason.models.stacked.pool import PooledAtoms
 
 LEAST = 1e-9  # log-odds below which a part is left out
 

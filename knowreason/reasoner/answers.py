@@ -19,17 +19,17 @@ from knowreason.factors.neighbours import neighbour_means
 from knowreason.grounding import Grounding
 from knowreason.inference.posterior import Posterior
 from knowreason.learning import Fit, learn
-from knowreason.learning.left_out import without_folds
+from knowreason.learning.estimators.left_out import without_folds
 from knowreason.logic import Aggregate, CountList, ModelCall, ModelDeclaration, Program
 from knowreason.logic.traversal import walk
 from knowreason.metrics.cluster_test import ClusterTest, cluster_test
 from knowreason.models.base.calibration import Calibration, calibrate
 from knowreason.models.base.feature_columns import derived_features
 from knowreason.models.base.label_rows import LabelRows, row_groups
-from knowreason.models.base.pool import Pool, PooledAtoms, PoolKind
 from knowreason.models.base.predicate_rows import rows_of
-from knowreason.models.base.stacking import Stacking, fit_stacking
 from knowreason.models.base.stored_models import FittedModel
+from knowreason.models.stacked.pool import Pool, PooledAtoms, PoolKind
+from knowreason.models.stacked.stacking import Stacking, fit_stacking
 from knowreason.project.settings import Settings
 from knowreason.reasoner.fit_steps import FoldGroups, fit_weights, learning_problem
 

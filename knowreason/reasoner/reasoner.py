@@ -26,6 +26,7 @@ from knowreason.grounding import Grounding, ground
 from knowreason.inference import infer
 from knowreason.inference.engine_protocol import BUDGETED
 from knowreason.inference.posterior import Posterior
+from knowreason.learning import Fit
 from knowreason.logic import Program
 from knowreason.metrics.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
@@ -37,7 +38,7 @@ from knowreason.progress import Progress
 from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
 from knowreason.project.settings import ExactLimits, Options, Settings
-from knowreason.reasoner.answers import fit_answers, with_trees
+from knowreason.reasoner.answers import Answers, fit_answers, with_trees
 from knowreason.reasoner.asked_labels import hidden_truth, only_query, with_hidden_labels
 from knowreason.reasoner.fit_steps import (
     FoldGroups,
@@ -158,28 +159,8 @@ class Reasoner(BaseEstimator):
         outputs = tuple(model.fitted.output for model in self.models_)
         grounding = with_label_warnings(bare.with_models(outputs))
         self.grounding_ = with_calibration_warnings(grounding, self.models_)
-        fit = fit_weights(
-            self.grounding_,
-            self.models_,
-            method=self.method,
-            settings=self.settings,
-            seed=self.seed,
-            progress=progress,
-        )
-        if progress:
-            progress(0, 1, "comparing rules and models on labels they were not learned from")
-        self.answers_ = fit_answers(
-            self.grounding_,
-            self.models_,
-            fitted(with_trees(self.program, data, self.settings)),
-            fit,
-            groups,
-            self._posterior,
-            kind=lambda predicate: self.folds or fold_kind(self.program, predicate),
-            method=self.method,
-            settings=self.settings,
-            seed=self.seed,
-        )
+        beside = fitted(with_trees(self.program, data, self.settings))
+        fit, self.answers_ = self._learned(self.grounding_, self.models_, beside, groups, progress)
         replicates = None
         if self.settings.bootstrap:
             problem = learning_problem(self.grounding_, self.models_, self.settings)
@@ -191,6 +172,38 @@ class Reasoner(BaseEstimator):
         beliefs = self._believe(self.grounding_, outputs)
         snapshot = training_snapshot(beliefs, self.models_)
         return self.adopt(Learned(self.models_, fit, snapshot, replicates, self.answers_))
+
+    def _learned(
+        self,
+        grounding: Grounding,
+        models: tuple[FittedModel, ...],
+        beside: tuple[FittedModel, ...],
+        groups: FoldGroups,
+        progress: Progress | None = None,
+    ) -> tuple[Fit, Answers]:
+        """Weights, and whose conclusions are the answer, from a grounding with models."""
+        fit = fit_weights(
+            grounding,
+            models,
+            method=self.method,
+            settings=self.settings,
+            seed=self.seed,
+            progress=progress,
+        )
+        if progress:
+            progress(0, 1, "comparing rules and models on labels they were not learned from")
+        return fit, fit_answers(
+            grounding,
+            models,
+            beside,
+            fit,
+            groups,
+            self._posterior,
+            kind=lambda predicate: self.folds or fold_kind(self.program, predicate),
+            method=self.method,
+            settings=self.settings,
+            seed=self.seed,
+        )
 
     def adopt(self, learned: Learned) -> Self:
         """Take over what was learned (of a stored run)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from knowreason.models.base.pool import Pool
 from knowreason.models.base.stored_models import folder_name, load_fitted
+from knowreason.models.stacked.pool import Pool
 from knowreason.reasoner.answers import Answers
 from knowreason.reasoner.stored_fit import load_fit, save_fit
 

@@ -88,7 +88,7 @@ def test_without_refits_it_is_the_frozen_reasoner_with_labels_clamped(fitted):
     atoms = first.asked("Theft")
     span = first.grounding.span("Theft")
     aligned = found.aligned(first.grounding.data, span.arguments[atoms - span.start])
-    np.testing.assert_allclose(aligned, first.posterior.log_odds.numpy()[atoms])
+    np.testing.assert_allclose(aligned, first.log_odds[atoms])
 
 
 def test_rules_that_look_back_need_no_cutting(fitted):

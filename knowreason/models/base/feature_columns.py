@@ -202,12 +202,21 @@ def _known_names(data: Dataset, rows: PredicateRows) -> list[str]:
 
 def derived_features(data: Dataset, predicate: str) -> tuple[str, ...]:
     """What the data say of a predicate's things by themselves: all columns, every attribute and
-    definition over one of them or over all."""
+    definition over one of them or over all.
+
+    Clocks and attributes whose values are things of an open domain are left out: when it was, and
+    which merchant, tell nothing of later days and new merchants, and trees learn them by heart.
+    """
     program = data.program
     sorts = program.sorts_of(predicate)
-    declared = [(attribute.name, attribute.sorts) for attribute in program.attributes]
+    things = {domain.name for domain in program.domains if domain.members is None}
+    declared = [
+        (attribute.name, attribute.sorts)
+        for attribute in program.attributes
+        if not attribute.clock and attribute.sort not in (*things, "time")
+    ]
     declared += [(definition.name, definition.sorts) for definition in program.definitions]
-    names = [n for n, own in declared if own == sorts or (len(own) == 1 and own[0] in sorts)]
+    names = [n for n, own in declared if own and (own == sorts or own in [(s,) for s in sorts])]
     return ("*", *names) if any(sort in data.features for sort in sorts) else tuple(names)
 
 

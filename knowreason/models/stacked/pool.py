@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.models.base.stacking import Stacking
+from knowreason.models.stacked.stacking import Stacking
 
 Vector = NDArray[np.float64]
 PoolKind = Literal["mean", "rules", "models"]
