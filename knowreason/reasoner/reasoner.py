@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.exceptions import NotFittedError
@@ -46,6 +45,12 @@ from knowreason.reasoner.fit_steps import (
     model_outputs,
     with_calibration_warnings,
     with_label_warnings,
+)
+from knowreason.reasoner.label_selection import (
+    label_selections,
+    with_matched_biases,
+    with_population_rates,
+    with_prevalence_notes,
 )
 from knowreason.reasoner.replicates import bootstrap_fit, with_intervals
 from knowreason.reasoner.rule_weights import RuleWeights, theta_for
@@ -150,6 +155,8 @@ class Reasoner(BaseEstimator):
             checkpoints=checkpoints,
             progress=progress,
         )
+        selections = label_selections(data, self.models_, self.settings)
+        self.models_ = with_population_rates(self.models_, selections)
         outputs = tuple(model.fitted.output for model in self.models_)
         grounding = with_label_warnings(bare.with_models(outputs))
         self.grounding_ = with_calibration_warnings(grounding, self.models_)
@@ -163,12 +170,13 @@ class Reasoner(BaseEstimator):
         )
         replicates = None
         if self.settings.bootstrap:
-            problem = learning_problem(self.grounding_, self.models_, self.settings)
-            problem = replace(problem, graph=self.grounding_.at(torch.from_numpy(fit.theta)))
+            problem = learning_problem(self.grounding_, self.models_, self.settings, fit.theta)
             replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
         if progress:
             progress(0, 1, "keeping what holds on the training data")
-        beliefs = self._believe(self.grounding_, outputs, fit)
+        believe = partial(self._believe, self.grounding_, outputs)
+        fit, beliefs = with_matched_biases(fit, believe(fit), selections, believe)
+        self.grounding_, fit = with_prevalence_notes(self.grounding_, beliefs, fit, selections)
         snapshot = training_snapshot(beliefs, self.models_)
         return self.adopt(Learned(self.models_, fit, snapshot, replicates))
 
