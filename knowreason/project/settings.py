@@ -9,13 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StrictFloat, StrictInt
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 Options = Mapping[str, Any]
 """Options of a model, learner or engine: which there are and of what kind is for it to say."""
 Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
+
+
+def _in_one_sentence(value: object, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        kinds = 'a share above 0 and below 1, "estimate", or a table of these by predicate'
+        raise PydanticCustomError("prevalence", kinds) from None
+
+
 Prevalence = Share | Literal["estimate"]
+Prevalences = Annotated[
+    Prevalence | Mapping[str, Prevalence] | None, WrapValidator(_in_one_sentence)
+]
 CHECKED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 # pydantic hands down descriptions of inherited fields only where they are written as `Field`
 
@@ -89,7 +111,7 @@ class LearnSettings:
 class LabelSettings:
     """Where labels come from."""
 
-    prevalence: Prevalence | Mapping[str, Prevalence] | None = Field(
+    prevalence: Prevalences = Field(
         default=None,
         description="Share of true atoms among all atoms of the query predicate, where labels were "
         "chosen by their outcome and hold another share (cases that were looked into): a number, "

@@ -64,7 +64,7 @@ else:
     from sklearn.base import BaseEstimator
 
 
-HEADLINE_METRICS = ("average_precision", "roc_auc", "ece")
+HEADLINE_METRICS = ("average_precision", "roc_auc", "log_loss", "ece")
 
 
 class Reasoner(BaseEstimator):
