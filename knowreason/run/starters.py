@@ -42,9 +42,11 @@ home   = { table = "cards", columns = ["card"], value = "region" }
 region = { table = "terminals", columns = ["terminal"], value = "region" }
 Fraud  = { table = "labels", columns = ["id"], label = "fraud" }
 
-[labels]                   # frauds get looked into, other payments hardly ever: half of the two dozen
-prevalence = 0.02          # labels are fraud, of all payments 2 % (a bank knows from its books). Without
-                           # this line (try it) the program has to believe the labels, and warns
+# Frauds get looked into, other payments hardly ever: half of the two dozen labels are fraud, of all
+# payments some 2 % (a bank knows from its books). Without this line probabilities would be many
+# times too high, and `train` would say so (try it).
+[labels]
+prevalence = 0.02
 
 [split]                    # weights are learned on the past, measured on the future
 by = "day"
