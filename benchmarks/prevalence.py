@@ -46,8 +46,7 @@ def starter(seed: int, labels: int) -> tuple[Parts, dict[str, bool], Settings]:
                 pq.write_table(table, Path(folder) / "project" / "data" / f"{name}.parquet")
         project = load_project(Path(folder) / "project")
         parts = load_parts(project)
-    truth = world["truth"].to_pydict()
-    fraud = dict(zip(truth["id"], map(bool, truth["fraud"]), strict=True))
+    fraud = {str(row["id"]): bool(row["fraud"]) for row in world["truth"].to_pylist()}
     return parts, fraud, replace(project.settings(), prevalence=None)
 
 

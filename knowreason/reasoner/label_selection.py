@@ -10,26 +10,22 @@ given true and given false (:func:`with_selection`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit, logit
+from scipy.special import expit, logit
 
-from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.id_tables import VALUE, id_matrix
-from knowreason.diagnostics import Diagnostic
 from knowreason.errors import ProjectError
 from knowreason.factors import OPEN
 from knowreason.grounding import Grounding
-from knowreason.learning import Fit
-from knowreason.metrics.intervals import share_interval
-from knowreason.models.base.calibration import INTERCEPT_SD, LOG_SLOPE_SD
 from knowreason.models.base.predicate_rows import UNKNOWN, PredicateRows, atoms_of, rows_of
+from knowreason.models.base.prior_shift import estimated_prevalence
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.project.settings import Settings
 from knowreason.reasoner.asked_labels import only_query
@@ -37,11 +33,6 @@ from knowreason.row_keys import locate
 
 Vector = NDArray[np.float64]
 Origin = Literal["declared", "weights", "estimate"]
-APART = 4.0  # times that two shares differ before the program asks
-ROUNDS, CLOSE = 8, 0.02  # of moving a bias, log-odds to which its mean belief is met
-GRID = np.linspace(-10.0, 10.0, 161)  # log-odds of prevalences that are weighed
-SLOPES = np.linspace(-1.2, 1.2, 9)  # logarithms of slopes of ratios that are weighed
-BINS, HALVINGS = 400, 40  # of unlabelled ratios; of the search for an intercept
 
 
 @dataclass(frozen=True)
@@ -193,118 +184,6 @@ def with_population_rates(
     return tuple(map(rated, models))
 
 
-def with_matched_biases(
-    fit: Fit,
-    beliefs: Beliefs,
-    selections: Mapping[str, Selection],
-    believe: Callable[[Fit], Beliefs],
-) -> tuple[Fit, Beliefs]:
-    """The fit with biases at which beliefs about the training data sum to the prevalence, and
-    those beliefs.
-
-    Few labels leave the intercept open by more than a factor of two; where the share of true
-    atoms is known, unlabelled atoms say it (Anderson 1979; Qin 1999). Where most atoms are
-    labelled there is no population to sum over, and the bias is left as it was learned.
-
-    Args:
-        fit: of the weights.
-        beliefs: at the fit, labels left open.
-        selections: whose predicates' biases are moved.
-        believe: beliefs at another fit.
-    """
-    names = fit.parameters.names
-    for predicate, selection in selections.items():
-        if f"bias {predicate}" not in names:
-            continue
-        index = names.index(f"bias {predicate}")
-        span, rows = beliefs.grounding.span(predicate), rows_of(beliefs.grounding.data, predicate)
-        population = _population(beliefs.grounding, predicate, rows)
-        if 2 * (rows.labels[population] == UNKNOWN).sum() < population.sum():
-            continue
-        wanted, ends = float(logit(selection.prevalence)), [-np.inf, np.inf]
-        before = None
-        for _ in range(ROUNDS):
-            log_odds = beliefs.posterior.log_odds.numpy()[span.start : span.stop]
-            excess = float(logit(expit(log_odds[population]).mean())) - wanted
-            here = fit.theta[index]
-            ends[int(excess > 0)] = here
-            if abs(excess) < CLOSE:
-                break
-            slope = 1.0 if before is None else (excess - before[1]) / (here - before[0])
-            there = here - excess / np.clip(slope, 0.2, 5.0)
-            if not ends[0] < there < ends[1]:
-                there = (ends[0] + ends[1]) / 2
-            before = here, excess
-            theta = fit.theta.copy()
-            theta[index] = there
-            fit = replace(fit, theta=theta)
-            beliefs = believe(fit)
-    return fit, beliefs
-
-
-def _population(grounding: Grounding, predicate: str, rows: PredicateRows) -> NDArray[np.bool_]:
-    """``bool[n]``: atoms of the predicate in scope of which no evidence is given."""
-    span = grounding.span(predicate)
-    evidence = grounding.graph.evidence.numpy()[span.start : span.stop]
-    return np.asarray((evidence == OPEN) & (True if rows.asked is None else rows.asked))
-
-
-def prevalence_warnings(
-    grounding: Grounding, log_odds: NDArray[np.floating], selections: Mapping[str, Selection]
-) -> tuple[Diagnostic, ...]:
-    """Warnings where labels and unlabelled atoms cannot both be of one population.
-
-    Args:
-        grounding: of the training data.
-        log_odds: ``float[n]``, beliefs with its labels left open.
-        selections: that are known.
-    """
-    found = []
-    for predicate in grounding.program.predicates:
-        if predicate.kind != "query" or predicate.functional_position is not None:
-            continue
-        name = predicate.name
-        span = grounding.span(name)
-        rows = rows_of(grounding.data, name)
-        unlabelled = (rows.labels == UNKNOWN) & _population(grounding, name, rows)
-        count, true = len(rows.labelled), int((rows.labels == 1).sum())
-        selection = selections.get(name)
-        if selection is not None and selection.origin == "estimate":
-            found += _unidentified(selection)
-        if selection is not None or not count or not unlabelled.any():
-            continue
-        predicted = float(expit(log_odds[span.start : span.stop][unlabelled]).mean())
-        low, high = share_interval(true, count)
-        if low <= predicted <= high or not _apart((true + 0.5) / (count + 1), predicted):
-            continue
-        found.append(
-            Diagnostic(
-                "KR844",
-                f"{true / count:.0%} of the {count:,} labels of `{name}` are true, but of the "
-                f"{int(unlabelled.sum()):,} atoms without a label {predicted:.2g} is expected to be"
-                ": labels seem to be drawn by their outcome, and probabilities are then far off",
-                "warning",
-                help="say what share of all atoms is true: `[labels] prevalence = "
-                f'{predicted:.1g}` (the number you know, or "estimate"), or bind sampling weights',
-            )
-        )
-    return tuple(found)
-
-
-def with_prevalence_notes(
-    grounding: Grounding, beliefs: Beliefs, fit: Fit, selections: Mapping[str, Selection]
-) -> tuple[Grounding, Fit]:
-    """The grounding of the training data with :func:`prevalence_warnings`, and the fit with the
-    same in its notes, which are stored, beside what was assumed of labels."""
-    warnings = prevalence_warnings(grounding, beliefs.posterior.log_odds.numpy(), selections)
-    notes = [selection.note for selection in selections.values()]
-    notes += [f"{warning.message} ({warning.help})" for warning in warnings]
-    return (
-        replace(grounding, warnings=(*grounding.warnings, *warnings)),
-        replace(fit, notes=(*fit.notes, *notes)),
-    )
-
-
 def _refuse_unknown(data: Dataset, wanted: Mapping[str, object]) -> None:
     queries = [p.name for p in data.program.predicates if p.kind == "query"]
     for name in wanted:
@@ -314,28 +193,6 @@ def _refuse_unknown(data: Dataset, wanted: Mapping[str, object]) -> None:
                 code="KR847",
                 help=f"query predicates: {', '.join(queries)}",
             )
-
-
-def _apart(one: float, two: float) -> bool:
-    ratios = (one / two, two / one, (1 - one) / (1 - two), (1 - two) / (1 - one))
-    return max(ratios) > APART
-
-
-def _unidentified(selection: Selection) -> list[Diagnostic]:
-    low, high = selection.interval
-    if logit(high) - logit(low) <= 2 * np.log(APART):
-        return []
-    return [
-        Diagnostic(
-            "KR846",
-            f"the prevalence of `{selection.predicate}` is estimated as "
-            f"{selection.prevalence:.2g}, but scores and {selection.labels:,} labels fit anything "
-            f"from {low:.2g} to {high:.2g}",
-            "warning",
-            help="say what you know: `[labels] prevalence = 0.02`, or label some atoms drawn at "
-            "random",
-        )
-    ]
 
 
 def _weights(data: Dataset, predicate: str) -> Vector | None:
@@ -385,50 +242,3 @@ def _estimated(
         said[unlabelled], said[labelled], truth == 1, found.share
     )
     return replace(found, prevalence=prevalence, origin="estimate", interval=(low, high))
-
-
-def estimated_prevalence(
-    unlabelled: Vector, labelled: Vector, truth: NDArray[np.bool_], share: float
-) -> tuple[float, float, float]:
-    """Share of true atoms among unlabelled ones, and the ends of a 95 % interval.
-
-    EM takes ratios at their word: its fixed point is ``p = mean(expit(logit(p) + ratio))``
-    (Saerens, Latinne & Decaestecker 2002), and a ratio that is off by half a unit moves it by
-    several times itself. So here each ``p`` is weighed by how well labels put up with the
-    intercept of ``ratio = slope * score + intercept`` of which it is the fixed point (the
-    exponential tilt of Anderson 1979 and Qin 1999), slope and intercept with the priors of a
-    calibration, ``p`` with that of Jeffreys: the median, and what holds 95 %.
-
-    Args:
-        unlabelled: ``float64[n]`` log-likelihood ratios.
-        labelled: ``float64[m]`` ratios of atoms whose truth is known, out of fold.
-        truth: ``bool[m]``, both kinds.
-        share: of true ones among the labels.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> def ratios(true):  # two normal distributions, two standard deviations apart
-        ...     return 2 * (rng.standard_normal(len(true)) + np.where(true, 1, -1))
-        >>> truth, known = rng.random(20_000) < 0.05, np.arange(400) < 200
-        >>> found = estimated_prevalence(ratios(truth), ratios(known), known, 0.5)
-        >>> [round(share, 2) for share in found]
-        [0.05, 0.01, 0.11]
-    """
-    count, edges = np.histogram(unlabelled, BINS)
-    score = np.histogram(unlabelled, edges, weights=unlabelled)[0][count > 0] / count[count > 0]
-    part = count[count > 0] / count.sum()
-    slope, p = np.exp(SLOPES)[:, None], expit(GRID)
-    tilted = slope[:, :, None] * score
-    low, high = np.full((len(SLOPES), len(GRID)), -40.0), np.full((len(SLOPES), len(GRID)), 40.0)
-    for _ in range(HALVINGS):
-        intercept = (low + high) / 2
-        excess = np.expm1(np.minimum(tilted + intercept[:, :, None], 40.0))
-        above = (excess / (1 + p[:, None] * excess)) @ part > 0  # of the fixed point
-        low, high = np.where(above, low, intercept), np.where(above, intercept, high)
-    margin = logit(share) + intercept[:, :, None] + slope[:, :, None] * labelled
-    fits = log_expit(np.where(truth, margin, -margin)).sum(axis=2)
-    fits -= 0.5 * ((SLOPES / LOG_SLOPE_SD) ** 2)[:, None] + 0.5 * (intercept / INTERCEPT_SD) ** 2
-    weight = np.exp(fits - fits.max()).sum(axis=0) * np.sqrt(p * (1 - p))
-    below = (np.cumsum(weight) - weight / 2) / weight.sum()
-    middle, least, most = expit(np.interp([0.5, 0.025, 0.975], below, GRID))
-    return float(middle), float(least), float(most)

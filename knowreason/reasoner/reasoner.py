@@ -46,13 +46,9 @@ from knowreason.reasoner.fit_steps import (
     with_calibration_warnings,
     with_label_warnings,
 )
-from knowreason.reasoner.label_selection import (
-    label_selections,
-    with_matched_biases,
-    with_population_rates,
-    with_prevalence_notes,
-)
-from knowreason.reasoner.replicates import bootstrap_fit, with_intervals
+from knowreason.reasoner.label_selection import label_selections, with_population_rates
+from knowreason.reasoner.population_share import with_matched_biases, with_prevalence_notes
+from knowreason.reasoner.replicates import bootstrap_fit, moved, with_intervals
 from knowreason.reasoner.rule_weights import RuleWeights, theta_for
 from knowreason.reasoner.stored_reasoner import Learned, check_plain, write_learned
 
@@ -175,7 +171,10 @@ class Reasoner(BaseEstimator):
         if progress:
             progress(0, 1, "keeping what holds on the training data")
         believe = partial(self._believe, self.grounding_, outputs)
+        learned = fit.theta
         fit, beliefs = with_matched_biases(fit, believe(fit), selections, believe)
+        if replicates is not None:
+            replicates = moved(replicates, fit.theta - learned)
         self.grounding_, fit = with_prevalence_notes(self.grounding_, beliefs, fit, selections)
         snapshot = training_snapshot(beliefs, self.models_)
         return self.adopt(Learned(self.models_, fit, snapshot, replicates))

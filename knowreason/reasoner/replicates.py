@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from knowreason.beliefs.beliefs import Beliefs
@@ -26,6 +27,14 @@ FILE = "bootstrap.safetensors"
 def bootstrap_fit(problem: Problem, fit: Fit, replicates: int, seed: int) -> Bootstrap:
     """Replicates of every parameter; see :func:`knowreason.learning.bootstrap.bootstrap`."""
     return bootstrap(problem, fit, replicates=replicates, level=LEVEL, seed=seed)
+
+
+def moved(replicates: Bootstrap, by: NDArray[np.float64]) -> Bootstrap:
+    """The replicates with parameters moved (``float64[p]``), as those of the fit were."""
+    theta, lower, upper = (
+        part + by for part in (replicates.theta, replicates.lower, replicates.upper)
+    )
+    return replace(replicates, theta=theta, lower=lower, upper=upper)
 
 
 def with_intervals(

@@ -256,7 +256,7 @@ def test_edges_of_a_graph_need_a_fitting_predicate():
 
 @pytest.mark.parametrize("weight", [0, -1.0, float("inf")])
 def test_a_sampling_weight_is_a_number_above_zero(weight):
-    weights = {"Smokes": {"x": ["a", "b"], "w": [2.0, weight]}}
+    weights = {"Smokes": {"x": ["a", "a"], "w": [2.0, weight]}}
     with pytest.raises(DataError, match=r"KR532.*is no sampling weight"):
         Dataset.from_frames(
             people(mentions("Smokes", "a"), mentions("Smokes", "b")), label_weights=weights

@@ -11,13 +11,13 @@ from knowreason.errors import ProjectError
 from knowreason.grounding import ground
 from knowreason.lang import loads
 from knowreason.learning import learn
+from knowreason.models.base.prior_shift import estimated_prevalence
 from knowreason.reasoner.fit_steps import learning_problem
 from knowreason.reasoner.label_selection import (
-    estimated_prevalence,
     label_selection,
     label_selections,
-    prevalence_warnings,
 )
+from knowreason.reasoner.population_share import prevalence_warnings
 
 PLAIN = """
 domain Thing
@@ -286,3 +286,24 @@ def test_where_all_atoms_are_labelled_there_is_no_population_to_sum_over():
     reasoner = fitted(data, prevalence=float(truth.mean()))
     whole = fitted(labelled(program, truth, tables, np.arange(len(truth))))
     assert weight(reasoner, "bias Bad") == pytest.approx(weight(whole, "bias Bad"), abs=0.6)
+
+
+def test_a_given_base_rate_that_denies_the_prevalence_is_told():
+    text = PLAIN + "rule base [-0.5] : Bad(t)\n"
+    program, truth, tables = world(text)
+    data = labelled(program, truth, tables, by_outcome(truth, 40))
+    reasoner = fitted(data, prevalence=0.02)
+    (warning,) = [w for w in reasoner.grounding_.warnings if w.code == "KR844"]
+    assert "0.02" in warning.message
+
+
+def test_intervals_of_a_bootstrap_move_with_the_bias():
+    program, truth, tables = world(PLAIN)
+    data = labelled(program, truth, tables, by_outcome(truth, 60))
+    reasoner = fitted(data, prevalence=0.005, bootstrap=60)
+    weight_of = {w.name: w for w in reasoner.weights_}["bias Bad"]
+    assert weight_of.interval[0] < weight_of.value < weight_of.interval[1]
+    beliefs = reasoner.infer(data)
+    middle = beliefs.posterior.log_odds.numpy()[beliefs.asked("Bad")]
+    low, high = beliefs.interval[:, beliefs.asked("Bad")]
+    assert ((low <= middle) & (middle <= high)).mean() > 0.9
