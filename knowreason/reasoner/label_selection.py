@@ -33,6 +33,7 @@ from knowreason.row_keys import locate
 
 Vector = NDArray[np.float64]
 Origin = Literal["declared", "weights", "estimate"]
+UNEVEN = 0.1  # range of weights of one outcome over their mean, from which it is said
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ class Selection:
         share: of true ones among the labels, half a label of each kind added.
         labels: how many there are.
         origin: whence the prevalence is known.
-        interval: about 95 % for it; where it is declared both ends are the number itself.
+        interval: about 95 % for it; where it is no estimate both ends are the number itself.
         weights: ``float64[n]``, the sampling weight of each atom of the predicate, NaN where there
             is none; ``None`` where none were given.
+        uneven: whether weights of one outcome differ; their mean is then used.
     """
 
     predicate: str
@@ -57,6 +59,7 @@ class Selection:
     origin: Origin = "declared"
     interval: tuple[float, float] = (0.0, 1.0)
     weights: Vector | None = None
+    uneven: bool = False
 
     @property
     def shift(self) -> float:
@@ -70,7 +73,8 @@ class Selection:
         low, high = self.interval
         how = {
             "declared": "as declared",
-            "weights": "by the labels' sampling weights",
+            "weights": "by the labels' sampling weights"
+            + ", which differ within an outcome, so that their means are used" * self.uneven,
             "estimate": f"estimated from unlabelled scores, 95 % interval {low:.2g} to {high:.2g}",
         }
         return (
@@ -129,8 +133,8 @@ def label_selection(
     weights = _weights(data, predicate)
     found = Selection(predicate, share, share, len(truth), weights=weights)
     if wanted is None:
-        prevalence = _weighted(share, truth, weights[rows.labelled]) if weights is not None else 1.0
-        return replace(found, prevalence=prevalence, origin="weights")
+        assert weights is not None
+        return _weighted(found, truth, weights[rows.labelled])
     if not isinstance(wanted, str):
         return replace(found, prevalence=float(wanted), interval=(wanted, wanted))
     return _estimated(found, rows, ratios)
@@ -207,16 +211,20 @@ def _weights(data: Dataset, predicate: str) -> Vector | None:
     return weights
 
 
-def _weighted(share: float, truth: NDArray[np.bool_], weights: Vector) -> float:
-    """Share of true atoms when each label counts for those it stands for.
+def _weighted(found: Selection, truth: NDArray[np.bool_], weights: Vector) -> Selection:
+    """The share of true atoms when each label counts for those it stands for.
 
     The odds among labels are divided by ``r1 / r0``, the mean weight of false labels over that of
     true ones; labels of one kind say nothing of it.
     """
-    true, false = weights[truth & ~np.isnan(weights)], weights[~truth & ~np.isnan(weights)]
-    if not len(true) or not len(false):
-        return share
-    return float(expit(logit(share) - np.log(false.mean() / true.mean())))
+    known = ~np.isnan(weights)
+    true, false = weights[truth & known], weights[~truth & known]
+    prevalence = found.share
+    if len(true) and len(false):
+        prevalence = float(expit(logit(found.share) - np.log(false.mean() / true.mean())))
+    uneven = any(len(kind) and np.ptp(kind) > UNEVEN * kind.mean() for kind in (true, false))
+    interval = (prevalence, prevalence)
+    return replace(found, prevalence=prevalence, origin="weights", interval=interval, uneven=uneven)
 
 
 def _estimated(

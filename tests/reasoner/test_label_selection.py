@@ -176,6 +176,10 @@ def test_weights_say_what_a_declared_share_says():
     assert found.prevalence == pytest.approx(truth.mean(), rel=1e-6)
     declared = fitted(labelled(program, truth, tables, rows), prevalence=found.prevalence)
     np.testing.assert_allclose(fitted(weighted).fit_.theta, declared.fit_.theta, atol=1e-9)
+    assert not found.uneven
+    differing = stands_for * np.where(np.arange(len(rows)) % 2, 0.5, 1.5)
+    other = labelled(program, truth, tables, rows, differing.tolist())
+    assert "differ within an outcome" in label_selection(other, "Bad", kr.Settings()).note
     # a factor common to all weights says nothing, and a number goes before weights
     doubled = labelled(program, truth, tables, rows, (2 * stands_for).tolist())
     assert label_selection(doubled, "Bad", kr.Settings()).prevalence == pytest.approx(
