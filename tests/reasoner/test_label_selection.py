@@ -8,6 +8,7 @@ from scipy.special import expit, logit
 
 import knowreason as kr
 from knowreason.errors import ProjectError
+from knowreason.evaluate.evaluation import evaluate_reasoner
 from knowreason.grounding import ground
 from knowreason.lang import loads
 from knowreason.learning import learn
@@ -311,3 +312,21 @@ def test_intervals_of_a_bootstrap_move_with_the_bias():
     middle = beliefs.posterior.log_odds.numpy()[beliefs.asked("Bad")]
     low, high = beliefs.interval[:, beliefs.asked("Bad")]
     assert ((low <= middle) & (middle <= high)).mean() > 0.9
+
+
+def test_baselines_that_learn_from_labels_are_shifted_too():
+    text = SCORED.replace("\nmodel m", "\nattribute y(Thing): float\nmodel m")
+    program, truth, tables = world(text, count=600)
+    tables["facts"]["y"] = {"t": names(600), "y": np.arange(600.0)}
+    rows = np.concatenate([by_outcome(truth, 20), np.arange(560, 600)])
+    data = labelled(program, truth, tables, np.unique(rows))
+    past, future = data.split_by("y", before=560.0)
+    scores = {}
+    for prevalence in (None, 0.04):
+        reasoner = fitted(past, prevalence=prevalence)
+        beliefs = reasoner.infer(future)
+        found = evaluate_reasoner(reasoner, past, beliefs, "Bad", metrics=["log_loss"])
+        scores[prevalence] = found.scores
+    shift = label_selection(past, "Bad", kr.Settings(prevalence=0.04)).shift
+    for name in ("stacking (logistic)", "model m"):
+        np.testing.assert_allclose(scores[None][name] - scores[0.04][name], shift, atol=0.01)
