@@ -95,7 +95,7 @@ def study(seed: int, labels: int) -> list[dict[str, object]]:
                     "part": part,
                     "way": name,
                     "prevalence": None if used is None else used.prevalence,
-                    "interval": None if used is None else used.interval,
+                    "interval": "" if used is None else "{:.2g} to {:.2g}".format(*used.interval),
                     "warned": ", ".join(told),
                     **measured(reasoner.infer(asked), fraud),
                 }
