@@ -129,8 +129,8 @@ def _unfair(rows: PredicateRows, probability: NDArray[np.floating]) -> list[Diag
             f"the {len(probability):,} atoms without a label {predicted:.2g} is expected to be: "
             "labels seem to be drawn by their outcome, and probabilities are then far off",
             "warning",
-            help="say what share of all atoms is true: `[labels] prevalence = "
-            f'{predicted:.1g}` (the number you know, or "estimate"), or bind sampling weights',
+            help="say what share of all atoms is true, `[labels] prevalence = 0.02` if it is 2 % "
+            '(or "estimate"), or bind sampling weights',
         )
     ]
 
