@@ -64,6 +64,7 @@ class Dataset(EncodedTables):
         things: Mapping[str, TableLike] | None = None,
         label_delay: float | str = 0,
         label_refresh: float | str = 0,
+        label_weights: Mapping[str, TableLike] | None = None,
     ) -> Dataset:
         """The data set of tables bound to a program.
 
@@ -85,6 +86,8 @@ class Dataset(EncodedTables):
                 (``"2d"``), or a number in the clock's own units.
             label_refresh: for how long labels will not be gathered anew in use; a split by a
                 clock takes the length of its later part.
+            label_weights: query predicates, the arguments and a sampling weight: 1 over the chance
+                that such an atom was labelled, up to a factor.
 
         Raises:
             DataError: with up to ten findings (KR5xx) that name table, row and column.
@@ -98,6 +101,7 @@ class Dataset(EncodedTables):
         pending_facts = bind.encode_facts(binding, facts or {})
         pending_evidence = bind.encode_truths(binding, evidence or {}, "evidence")
         pending_labels = bind.encode_truths(binding, labels or {}, "labels")
+        pending_weights = bind.encode_weights(binding, label_weights or {})
         pending_features = bind_inputs.encode_features(binding, features or {})
         pending_scores = bind_inputs.encode_scores(binding, scores or {})
         pending_edges = bind_inputs.encode_edges(binding, graph or ())
@@ -107,7 +111,12 @@ class Dataset(EncodedTables):
             binding,
             facts=[*pending_things, *pending_facts, *(e.encoded for e in pending_edges)],
             features=[e for e, _ in pending_features],
-            others=[*pending_evidence, *pending_labels, *(e for e, _ in pending_scores)],
+            others=[
+                *pending_evidence,
+                *pending_labels,
+                *pending_weights,
+                *(e for e, _ in pending_scores),
+            ],
         )
 
         attributes = {attribute.name for attribute in program.attributes}
@@ -119,6 +128,7 @@ class Dataset(EncodedTables):
         }
         evidence_tables = {e.name: bind.finish_truths(binding, e) for e in pending_evidence}
         labelled = {e.name: bind.finish_truths(binding, e) for e in pending_labels}
+        weights = {e.name: bind.finish_weights(binding, e) for e in pending_weights}
         inputs = {e.name: bind_inputs.finish_features(binding, e, t) for e, t in pending_features}
         columns = {e.name: bind_inputs.finish_scores(binding, e, v) for e, v in pending_scores}
         edges = bind_inputs.finish_edges(binding, pending_edges)
@@ -142,6 +152,7 @@ class Dataset(EncodedTables):
             evidence=complete(evidence_tables, [p.name for p in program.open_predicates]),
             labels=complete(labelled, queries),
             hidden=complete({}, queries),
+            label_weights=weights,
             features=inputs,
             scores=columns,
             graph=edges,

@@ -40,6 +40,8 @@ class EncodedTables:
         labels: per query predicate the visible labels, same columns. A row of a functional
             predicate with value 1 says which state its setting is in.
         hidden: labels held back: what a prediction is scored against.
+        label_weights: per query predicate sampling weights of labels, visible or held back:
+            ``a0 ..`` and ``value`` float64; absent where none were given.
         features: per domain what models (never rules) may see, one row a thing.
         scores: per predicate named columns of scores made elsewhere.
         graph: edges for graph models.
@@ -61,6 +63,7 @@ class EncodedTables:
     evidence: Mapping[str, ArrowTable]
     labels: Mapping[str, ArrowTable]
     hidden: Mapping[str, ArrowTable]
+    label_weights: Mapping[str, ArrowTable] = field(default_factory=dict)
     features: Mapping[str, FeatureTable] = field(default_factory=dict)
     scores: Mapping[str, ScoreColumns] = field(default_factory=dict)
     graph: GraphTables | None = None

@@ -47,6 +47,7 @@ def baseline_scores(
     training_outputs: tuple[ModelOutput, ...],
     beliefs: Beliefs,
     asked: NDArray[np.int64],
+    drawn: float = 0.0,
 ) -> tuple[dict[str, Scores], tuple[str, ...]]:
     """Log-odds of each baseline for the asked atoms.
 
@@ -57,6 +58,8 @@ def baseline_scores(
         training_outputs: out-of-fold outputs on the training data.
         beliefs: about the test data.
         asked: atoms to score.
+        drawn: log-odds that labelled atoms have more than others by how they were drawn; taken
+            off baselines that learn from them.
 
     Returns:
         Scores by name, and notes about baselines that could not be made.
@@ -72,14 +75,16 @@ def baseline_scores(
     labels = training_labels[training.span(predicate).start : training.span(predicate).stop]
     labelled = np.flatnonzero(labels != OPEN)
     notes: list[str] = []
+    learned: dict[str, Scores] = {}
     if len(np.unique(labels[labelled])) == 2:
         if fitted:
             past = side(
                 training.graph, training.span(predicate), fitted, labelled, labels[labelled] == 1
             )
             now = side(beliefs.grounding.graph, span, outputs, local, np.zeros(len(local), bool))
-            scores |= stacked(past, now)
-        scores |= _trees(training.data, beliefs.grounding.data, span, local, notes)
+            learned |= stacked(past, now)
+        learned |= _trees(training.data, beliefs.grounding.data, span, local, notes)
+    scores |= {name: score - drawn for name, score in learned.items()}
     return scores, tuple(notes)
 
 

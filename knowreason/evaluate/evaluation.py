@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from knowreason.audit.rule_effects import without_rules
 from knowreason.beliefs.beliefs import Beliefs
@@ -31,6 +32,7 @@ from knowreason.metrics.metrics import (
 )
 from knowreason.reasoner.asked_labels import hidden_truth
 from knowreason.reasoner.fit_steps import training_labels
+from knowreason.reasoner.label_selection import label_selections
 from knowreason.reasoner.reasoner import Reasoner
 
 REASONER = "reasoner"
@@ -122,7 +124,9 @@ def evaluate_reasoner(
     outputs = tuple(model.fitted.output for model in reasoner.models_)
     labels = training_labels(grounding, reasoner.models_, reasoner.settings)
     plain = beliefs.unadapted or beliefs
-    scores, notes = baseline_scores(predicate, grounding, labels, outputs, plain, atoms)
+    selection = label_selections(training, reasoner.models_, reasoner.settings).get(predicate)
+    drawn = 0.0 if selection is None else selection.shift
+    scores, notes = baseline_scores(predicate, grounding, labels, outputs, plain, atoms, drawn)
     if beliefs.unadapted is not None:
         scores[UNADAPTED] = plain.log_odds[atoms]
     scores[REASONER] = beliefs.log_odds[atoms]
@@ -149,7 +153,7 @@ def evaluate_reasoner(
         calibration_curve(truth, scores[REASONER]),
         blocks,
         slice_table(truth, scores[REASONER], blocks, metrics),
-        (*notes, *_pooled_note(truth, blocks)),
+        (*notes, expected_note(truth, scores[REASONER]), *_pooled_note(truth, blocks)),
         stability(scores[REASONER], without, interval),
         quality_summary(beliefs.posterior.qualities.numpy()[atoms], beliefs.posterior.reports),
     )
@@ -226,6 +230,17 @@ def _best_other(table: Mapping[str, Mapping[str, Estimate]], name: str) -> str:
         return ""
     choose = min if metric(name).lower_is_better else max
     return choose(figures, key=figures.__getitem__)
+
+
+def expected_note(truth: NDArray[np.bool_], log_odds: NDArray[np.float64]) -> str:
+    """How many atoms are expected to be true, beside how many are.
+
+    >>> expected_note(np.array([True, False]), np.array([1.1, -1.1]))
+    '1.0 of 2 were expected to be true, 1 are'
+    """
+    return f"{expit(log_odds).sum():,.1f} of {len(truth):,} were expected to be true, " + (
+        f"{int(truth.sum()):,} are"
+    )
 
 
 def _pooled_note(truth: NDArray[np.bool_], blocks: NDArray[np.int64] | None) -> tuple[str, ...]:

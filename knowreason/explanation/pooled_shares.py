@@ -63,7 +63,7 @@ class AnswerLine:
             return tuple(shares)
         pool = self.pooled.pool
         found = [Share(s.kind, s.name, s.log_odds * self.slope) for s in shares]
-        found.append(Share("prior", "calibration of what rules say", pool.constant))
+        found.append(Share("prior", "calibration", pool.constant))
         if pool.stacking is not None:
             stacking, half = pool.stacking, 1 - pool.share_of_rules
             prior = stacking.base + stacking.intercept + self.pooled.shift

@@ -22,7 +22,7 @@ class ModelOutput:
             +-:data:`LLR_LIMIT`: ``logit z - logit base`` for a Boolean predicate,
             ``log z_k - log base_k`` for a functional one. 0 is "says nothing".
         base_rate: share of true atoms (or of each state, ``float64[K]``) in the data the
-            model was fitted on.
+            model was fitted on; of the population, where that is known to be another.
         spread: ``float32[n]`` standard deviation of ``llr``, where the model has one.
         parts: named parts of the model's own score, ``float32[n]`` each in its own unit, where
             the score is a sum.

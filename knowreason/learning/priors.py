@@ -78,20 +78,21 @@ class Coordinates:
 def start_values(problem: Problem) -> Vector:
     """``float64[p]``: the table's start, each bias at the base rate of its labels.
 
-    The rate of a bias is that of the labelled atoms its unit features touch; in log-odds
-    for a Boolean atom, in log-probability less the mean over the states for an
-    exactly-one block, and against "no value" for an at-most-one block.
+    The rate of a bias is that of the labelled atoms its unit features touch; in log-odds for a
+    Boolean atom, less the fixed log-odds of those atoms (of how they were drawn), in
+    log-probability less the mean over the states for an exactly-one block, and against "no
+    value" for an at-most-one block.
     """
     table = problem.parameters
     start = np.clip(table.start.astype(np.float64), table.lower, table.upper)
     biases = table.learned & np.array([kind == "bias" for kind in table.kinds], dtype=np.bool_)
     if not biases.any():
         return start
-    true, total = _label_counts(problem)
+    true, total, fixed = _label_counts(problem)
     seen = biases & (total > 0)
     rate = (true + 0.5) / (total + 1.0)
     free, exactly_one, owner = _bias_shape(problem)
-    log_odds = np.log(rate) - np.log1p(-rate)
+    log_odds = np.log(rate) - np.log1p(-rate) - fixed / np.maximum(total, 1)
     start[seen & free] = log_odds[seen & free]
     blocked = seen & ~free
     for shape in np.unique(owner[blocked]):
@@ -103,16 +104,18 @@ def start_values(problem: Problem) -> Vector:
     return np.clip(start, table.lower, table.upper)
 
 
-def _label_counts(problem: Problem) -> tuple[Vector, Vector]:
-    """True and all labels under each parameter's unit features, ``float64[p]`` each."""
-    p = len(problem.parameters)
-    true, total = np.zeros(p), np.zeros(p)
+def _label_counts(problem: Problem) -> tuple[Vector, Vector, Vector]:
+    """True and all labels under each parameter's unit features, and the sum of those atoms' fixed
+    log-odds, ``float64[p]`` each."""
+    p, log_odds = len(problem.parameters), problem.graph.log_odds.numpy()
+    true, total, fixed = np.zeros(p), np.zeros(p), np.zeros(p)
     for atoms, parameter in _unit_rows(problem):
         label = problem.labels[atoms]
         labelled = label != OPEN
         true += np.bincount(parameter[labelled], label[labelled], minlength=p)
         total += np.bincount(parameter[labelled], minlength=p)
-    return true, total
+        fixed += np.bincount(parameter[labelled], log_odds[atoms[labelled]], minlength=p)
+    return true, total, fixed
 
 
 def _bias_shape(problem: Problem) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 CELLS = 4_000_000  # weights in memory at a time
+Z = 1.96  # standard deviations to either side that hold 95 %
 LEAST_RESAMPLES = 20  # with a finite figure, for an interval
 
 
@@ -45,6 +46,20 @@ def draw(size: int, blocks: ArrayLike | None, resamples: int, seed: int) -> Draw
     for resample in counts:
         resample += np.bincount(rng.integers(0, count, count), minlength=count).astype(np.int32)
     return Draws(counts, block)
+
+
+def share_interval(
+    true: ArrayLike, count: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of the 95 % interval of a share of which ``true`` in ``count`` were seen (Wilson 1927).
+
+    >>> [float(end.round(3)) for end in share_interval(0, 10)]
+    [0.0, 0.278]
+    """
+    k, n = np.asarray(true, np.float64), np.asarray(count, np.float64)
+    centre = (k + Z**2 / 2) / (n + Z**2)
+    half = Z / (n + Z**2) * np.sqrt(k * (n - k) / n + Z**2 / 4)
+    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from knowreason.errors import KnowreasonError
-from knowreason.metrics.intervals import Draws, draw
+from knowreason.metrics.intervals import Draws, draw, share_interval
 from knowreason.metrics.intervals import Estimate as Estimate
 from knowreason.registry import Registry
 
@@ -393,6 +393,7 @@ class CalibrationCurve:
         predicted: ``float64[b]`` mean probability of each bin that is not empty.
         observed: ``float64[b]`` share of true.
         count: ``int64[b]``.
+        low, high: ``float64[b]`` ends of 95 % intervals of the shares, atoms independent.
 
     >>> calibration_curve([1, 0, 1, 0], [2.0, 2.0, 3.0, -3.0], bins=2).count
     array([1, 3])
@@ -401,6 +402,8 @@ class CalibrationCurve:
     predicted: Floats
     observed: Floats
     count: NDArray[np.int64]
+    low: Floats
+    high: Floats
 
 
 def calibration_curve(truth: ArrayLike, log_odds: ArrayLike, bins: int = BINS) -> CalibrationCurve:
@@ -414,9 +417,8 @@ def calibration_curve(truth: ArrayLike, log_odds: ArrayLike, bins: int = BINS) -
     filled = count > 0
     total = np.bincount(bin_of, weights=probability, minlength=bins)
     true = np.bincount(bin_of, weights=np.asarray(truth).astype(float), minlength=bins)
-    return CalibrationCurve(
-        total[filled] / count[filled], true[filled] / count[filled], count[filled]
-    )
+    total, true, count = total[filled], true[filled], count[filled]
+    return CalibrationCurve(total / count, true / count, count, *share_interval(true, count))
 
 
 def _binned(log_odds: Floats, bins: int) -> tuple[Floats, NDArray[np.int64]]:

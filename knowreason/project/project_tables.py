@@ -55,6 +55,7 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
         facts=_facts(project, program, tables),
         labels=_truths(labelled, program, tables, "label"),
         evidence=_truths(project, program, tables, "evidence"),
+        label_weights=_weights(labelled, tables),
         features={
             domain: FeatureSource(
                 pick(tables, f.table, (f.key, *f.columns)),
@@ -129,6 +130,20 @@ def _truths(
     return truths
 
 
+def _weights(project: Project, tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Sampling weights of the labels that are known."""
+    weights = {}
+    for name, binding in project.bind.items():
+        if binding.weight is None:
+            continue
+        truth = () if binding.label is None else (binding.label,)
+        known = _known(
+            pick(tables, binding.table, (*binding.columns, binding.weight, *truth)), binding
+        )
+        weights[name] = known.select(range(len(binding.columns) + 1))
+    return weights
+
+
 def _is_functional(program: Program, name: str) -> bool:
     return any(
         predicate.name == name and predicate.functional_position is not None
@@ -181,7 +196,8 @@ def _with_known_labels(
         if not _is_asked(program, name) or binding.evidence is not None:
             return True
         columns = tables[binding.table].column_names if binding.table in tables else ()
-        return all(c in columns for c in (*binding.columns, binding.label) if c is not None)
+        named = (*binding.columns, binding.label, binding.weight)
+        return all(c in columns for c in named if c is not None)
 
     return replace(project, bind={n: b for n, b in project.bind.items() if known(n, b)})
 
@@ -200,6 +216,12 @@ def moved_tables(project: Project, directory: Path) -> dict[str, TableSource]:
     }
 
 
+def _by_predicate(project: Project) -> Mapping[str, object]:
+    """The table of prevalences, empty where it is one number or word."""
+    prevalence = project.labels.prevalence
+    return prevalence if isinstance(prevalence, Mapping) else {}
+
+
 def _check_names(project: Project, program: Program) -> None:
     predicates = {predicate.name for predicate in program.predicates}
     attributes = {attribute.name for attribute in program.attributes}
@@ -210,6 +232,7 @@ def _check_names(project: Project, program: Program) -> None:
         ("scores", project.scores, predicates),
         ("models", project.models, {model.name for model in program.models}),
         ("split", {project.split.by: 0} if project.split.by else {}, attributes),
+        ("labels.prevalence", _by_predicate(project), predicates),
         ("report", {project.report.by: 0} if project.report.by else {}, attributes),
     ]
     for section, entries, declared in places:

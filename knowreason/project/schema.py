@@ -18,6 +18,7 @@ from knowreason.project.settings import (
     CHECKED,
     ExactLimits,
     GroundingLimits,
+    LabelSettings,
     LearnSettings,
     Options,
     Settings,
@@ -54,6 +55,8 @@ class TableBinding:
     """Column with 0/1 labels of a query predicate."""
     unknown: tuple[Scalar, ...] = ()
     """Label values that mean "unlabelled"."""
+    weight: str | None = None
+    """Column of the labels' sampling weights: 1 over the chance that such an atom was labelled."""
     evidence: str | None = None
     """Column with 0/1 truth known whenever predicting."""
 
@@ -140,6 +143,11 @@ class SplitSection:
 
 
 @dataclass(config=CHECKED, frozen=True)
+class LabelsSection(LabelSettings):
+    """Where labels come from."""
+
+
+@dataclass(config=CHECKED, frozen=True)
 class LearnSection(LearnSettings):
     """How weights are learned."""
 
@@ -202,6 +210,7 @@ class Project(GroundingLimits):
     graph: GraphSection = field(default_factory=GraphSection)
     time: TimeSection = field(default_factory=TimeSection)
     split: SplitSection = field(default_factory=SplitSection)
+    labels: LabelsSection = field(default_factory=LabelsSection)
     models: Mapping[str, Options] = field(default_factory=dict)
     """Options of models the rule file declares, by model name."""
     learn: LearnSection = field(default_factory=LearnSection)
@@ -210,7 +219,7 @@ class Project(GroundingLimits):
 
     def settings(self) -> Settings:
         """What the file says of a reasoner's settings."""
-        shared = vars(self.learn) | vars(self.infer) | vars(self)
+        shared = vars(self) | vars(self.labels) | vars(self.learn) | vars(self.infer)
         shared |= {"learn": self.learn.options, "infer": self.infer.options}
         return Settings(**{name: shared[name] for name in Settings.__dataclass_fields__})
 
@@ -222,6 +231,7 @@ class Project(GroundingLimits):
         return replace(
             self,
             learn=replace(self.learn, **learn, options=settings.learn),
+            labels=LabelsSection(settings.prevalence),
             infer=replace(self.infer, threads=settings.threads, options=settings.infer, **exact),
             **limits,
         )

@@ -7,13 +7,38 @@ setting is one field of one class below.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 Options = Mapping[str, Any]
 """Options of a model, learner or engine: which there are and of what kind is for it to say."""
+Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
+
+
+def _in_one_sentence(value: object, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        kinds = 'a share above 0 and below 1, "estimate", or a table of these by predicate'
+        raise PydanticCustomError("prevalence", kinds) from None
+
+
+Prevalence = Share | Literal["estimate"]
+Prevalences = Annotated[
+    Prevalence | Mapping[str, Prevalence] | None, WrapValidator(_in_one_sentence)
+]
 CHECKED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 # pydantic hands down descriptions of inherited fields only where they are written as `Field`
 
@@ -96,7 +121,20 @@ class LearnSettings:
 
 
 @dataclass(config=CHECKED, frozen=True)
-class Settings(LearnSettings, Threads, ExactLimits, GroundingLimits):
+class LabelSettings:
+    """Where labels come from."""
+
+    prevalence: Prevalences = Field(
+        default=None,
+        description="Share of true atoms among all atoms of the query predicate, where labels were "
+        "chosen by their outcome and hold another share (cases that were looked into): a number, "
+        "or ``estimate`` from the models' scores of unlabelled atoms; a table by predicate where "
+        "there are several. Left out: labels are a fair sample, unless they have a ``weight``.",
+    )
+
+
+@dataclass(config=CHECKED, frozen=True)
+class Settings(LearnSettings, LabelSettings, Threads, ExactLimits, GroundingLimits):
     """Settings of a :class:`Reasoner` that most users leave alone.
 
     All are keywords: ``Settings(fold_count=3, clusters="campaign")``. A wrong name or value is

@@ -32,6 +32,7 @@ from knowreason.models.stacked.pool import Pool, PooledAtoms, PoolKind
 from knowreason.models.stacked.stacking import Stacking, fit_stacking
 from knowreason.project.settings import Settings
 from knowreason.reasoner.fit_steps import FoldGroups, fit_weights, learning_problem
+from knowreason.reasoner.label_selection import Selection, label_selections
 
 Vector = NDArray[np.float64]
 Infer = Callable[[FactorGraph], Posterior]
@@ -89,7 +90,8 @@ class LabelledAtoms:
         labels: ``int[n]``, 0 or 1.
         fold, cluster: ``int[n]``.
         clusters_are: what a cluster is called.
-        base: log-odds of the base rate.
+        base: log-odds of the base rate in the population.
+        drawn: log-odds that labelled atoms have more than others by how they were drawn.
         matched: whether out-of-fold scores come from models as strong as the deployed ones.
         models: all that speak of it.
     """
@@ -101,6 +103,7 @@ class LabelledAtoms:
     cluster: NDArray[np.int64]
     clusters_are: str
     base: float
+    drawn: float
     matched: bool
     models: tuple[FittedModel, ...]
 
@@ -141,12 +144,20 @@ def fit_answers(
         settings: everything else.
         seed: of everything random.
     """
+    selections = label_selections(grounding.data, models, settings)
     asked = [
         found
         for predicate in _boolean_queries(grounding.program)
         if (
             found := labelled_atoms(
-                grounding, predicate, (*models, *beside), groups, kind(predicate), settings, seed
+                grounding,
+                predicate,
+                (*models, *beside),
+                groups,
+                kind(predicate),
+                settings,
+                seed,
+                selections.get(predicate),
             )
         )
     ]
@@ -215,6 +226,7 @@ def labelled_atoms(
     kind: str,
     settings: Settings,
     seed: int,
+    selection: Selection | None = None,
 ) -> LabelledAtoms | None:
     """The labelled atoms of a predicate, ``None`` without both kinds in two folds and clusters."""
     data, span = grounding.data, grounding.span(predicate)
@@ -237,7 +249,7 @@ def labelled_atoms(
     if len(dealt.order) < 2 or len(np.unique(cluster)) < FEWEST_CLUSTERS:
         return None
     rates = [model.fitted.output.base_rate for model in speaking]
-    share = labels[chosen].mean()
+    share = labels[chosen].mean() if selection is None else selection.prevalence
     base = float(np.mean(logit(np.asarray(rates)))) if rates else float(logit(share))
     matched = all(
         model.fitted.calibration.method != "none" or not model.fitted.out_of_fold.any()
@@ -252,6 +264,7 @@ def labelled_atoms(
         cluster.astype(np.int64),
         groups_are,
         base,
+        0.0 if selection is None else selection.shift,
         matched,
         speaking,
     )
@@ -316,14 +329,14 @@ def _losses(one: LabelledAtoms, log_odds: Vector) -> Vector:
     for fold in one.folds:
         own = one.fold == fold
         changed[own] = _calibration(one, log_odds, ~own)(log_odds[own] - one.base) + one.base
-    return surprise(one.labels, changed)
+    return surprise(one.labels, changed + one.drawn)
 
 
 def _calibration(
     one: LabelledAtoms, log_odds: Vector, rows: NDArray[np.bool_] | slice
 ) -> Calibration:
     ratios, labels = log_odds[rows] - one.base, one.labels[rows]
-    return calibrate(ratios, labels, "platt", one.base, one.cluster[rows])
+    return calibrate(ratios, labels, "platt", one.base + one.drawn, one.cluster[rows])
 
 
 def surprise(labels: NDArray[np.integer], log_odds: Vector) -> Vector:
@@ -342,9 +355,9 @@ def _stacked(grounding: Grounding, one: LabelledAtoms) -> tuple[Stacking, Vector
     ratios, means = ratios[one.atoms - start], means[one.atoms - start]
 
     def fitted(rows: NDArray[np.bool_]) -> Stacking:
-        return fit_stacking(
-            names, ratios[rows], means[rows], one.labels[rows], one.base, one.cluster[rows]
-        )
+        at, clusters = one.base + one.drawn, one.cluster[rows]
+        found = fit_stacking(names, ratios[rows], means[rows], one.labels[rows], at, clusters)
+        return replace(found, base=one.base)
 
     held = np.empty(len(ratios))
     for fold in one.folds:
@@ -382,7 +395,7 @@ def _pool(
     kind: PoolKind = "models" if asked == "models" else "mean"
     line = f"{name}: half of every conclusion is the models', half the rules'"
     if asked == "auto":
-        apart = surprise(one.labels, of_models) - _losses(one, rules)
+        apart = surprise(one.labels, of_models + one.drawn) - _losses(one, rules)
         for_rules, for_models = cluster_test(apart, one.cluster), cluster_test(-apart, one.cluster)
         if for_rules.wins:
             kind = "rules"

@@ -37,6 +37,7 @@ from knowreason.models.base.stored_models import (
 )
 from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
+from knowreason.reasoner.label_selection import Selection, label_selections, with_selection
 from knowreason.reasoner.tangent_rounds import settled
 
 FAR = 1.0  # log-odds by which a calibration moves a model before a warning
@@ -192,7 +193,7 @@ def fit_weights(
     def at(theta: NDArray[np.float64]) -> Fit:
         moved = replace(
             problem,
-            graph=grounding.at(torch.from_numpy(theta)),
+            graph=replace(grounding.at(torch.from_numpy(theta)), log_odds=problem.graph.log_odds),
             parameters=replace(table, start=theta),
             latent_rules=None,  # the best of several starts is known by then
         )
@@ -208,13 +209,22 @@ def fit_weights(
 
 
 def learning_problem(
-    grounding: Grounding, models: tuple[FittedModel, ...], settings: Settings
+    grounding: Grounding,
+    models: tuple[FittedModel, ...],
+    settings: Settings,
+    theta: NDArray[np.float64] | None = None,
 ) -> Problem:
-    """What is to be learned from a grounding that already holds the models' outputs."""
+    """What is to be learned from a grounding that already holds the models' outputs.
+
+    The graph is at the weights ``theta`` (``float64[p]``), by default at its start.
+    """
     labels = training_labels(grounding, models, settings)
-    table = starting_biases(grounding, models, labels)
+    selections = label_selections(grounding.data, models, settings)
+    table = starting_biases(grounding, models, labels, selections)
     return Problem(
-        grounding.at(torch.from_numpy(table.start.copy())),
+        with_selection(grounding, selections).at(
+            torch.from_numpy(table.start.copy() if theta is None else theta)
+        ),
         table,
         labels,
         latent_rules(grounding),
@@ -223,23 +233,30 @@ def learning_problem(
 
 
 def starting_biases(
-    grounding: Grounding, models: tuple[FittedModel, ...], labels: NDArray[np.int8]
+    grounding: Grounding,
+    models: tuple[FittedModel, ...],
+    labels: NDArray[np.int8],
+    selections: Mapping[str, Selection],
 ) -> ParameterTable:
-    """Biases of predicates without a label start at the base rate their models know.
+    """Biases start at what is known of base rates without labels.
 
-    Models enter as likelihood ratios, so without labels nothing else says how rare an atom
-    is; where there are labels the learner starts at their share.
+    Models enter as likelihood ratios, so without labels nothing but the base rate that models
+    know says how rare an atom is; where there are labels the learner starts at their share.
+    Where the prevalence is known, the prior of the bias has its mean there.
     """
     table = grounding.parameters
-    start = table.start.copy()
+    start, mean = table.start.copy(), table.prior_mean.copy()
     for predicate, span in grounding.atoms.spans.items():
         rates = [m.fitted.output.base_rate for m in models if m.predicate == predicate]
         name = f"bias {predicate}"
-        if not rates or name not in table.names or np.ndim(rates[0]):
+        if name not in table.names:
             continue
-        if (labels[span.start : span.stop] == OPEN).all():
+        if predicate in selections:
+            rest = float(logit(selections[predicate].prevalence))
+            start[table.index(name)] = mean[table.index(name)] = rest
+        elif rates and not np.ndim(rates[0]) and (labels[span.start : span.stop] == OPEN).all():
             start[table.index(name)] = float(np.mean(logit(np.asarray(rates))))
-    return replace(table, start=start)
+    return replace(table, start=start, prior_mean=mean)
 
 
 def training_labels(

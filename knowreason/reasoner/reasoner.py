@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.exceptions import NotFittedError
@@ -50,6 +49,8 @@ from knowreason.reasoner.fit_steps import (
     with_calibration_warnings,
     with_label_warnings,
 )
+from knowreason.reasoner.label_selection import label_selections, with_population_rates
+from knowreason.reasoner.population_share import with_matched_pools, with_prevalence_notes
 from knowreason.reasoner.replicates import bootstrap_fit, with_intervals
 from knowreason.reasoner.rule_weights import RuleWeights, theta_for
 from knowreason.reasoner.stored_reasoner import Learned, check_plain, write_learned
@@ -62,7 +63,7 @@ else:
     from sklearn.base import BaseEstimator
 
 
-HEADLINE_METRICS = ("average_precision", "roc_auc", "ece")
+HEADLINE_METRICS = ("average_precision", "roc_auc", "log_loss", "ece")
 
 
 class Reasoner(BaseEstimator):
@@ -155,21 +156,28 @@ class Reasoner(BaseEstimator):
             checkpoints=checkpoints,
             progress=progress,
         )
-        self.models_ = fitted(self.program)
+        selections = label_selections(data, models := fitted(self.program), self.settings)
+        self.models_ = with_population_rates(models, selections)
         outputs = tuple(model.fitted.output for model in self.models_)
         grounding = with_label_warnings(bare.with_models(outputs))
         self.grounding_ = with_calibration_warnings(grounding, self.models_)
-        beside = fitted(with_trees(self.program, data, self.settings))
+        beside = with_population_rates(
+            fitted(with_trees(self.program, data, self.settings)), selections
+        )
         fit, self.answers_ = self._learned(self.grounding_, self.models_, beside, groups, progress)
         replicates = None
         if self.settings.bootstrap:
-            problem = learning_problem(self.grounding_, self.models_, self.settings)
-            problem = replace(problem, graph=self.grounding_.at(torch.from_numpy(fit.theta)))
+            problem = learning_problem(self.grounding_, self.models_, self.settings, fit.theta)
             replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
         if progress:
             progress(0, 1, "keeping what holds on the training data")
         self.fit_ = fit
+        said = (*outputs, *(model.fitted.output for model in self.answers_.beside))
         beliefs = self._believe(self.grounding_, outputs)
+        beliefs = replace(beliefs, answers=self.answers_.pooled(beliefs.grounding, said, {}))
+        self.answers_ = with_matched_pools(self.answers_, beliefs, selections)
+        beliefs = replace(beliefs, answers=self.answers_.pooled(beliefs.grounding, said, {}))
+        self.grounding_, fit = with_prevalence_notes(self.grounding_, beliefs, fit, selections)
         snapshot = training_snapshot(beliefs, self.models_)
         return self.adopt(Learned(self.models_, fit, snapshot, replicates, self.answers_))
 

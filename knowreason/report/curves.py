@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def calibration_figure(curve: CalibrationCurve, title: str = "Calibration") -> Figure:
-    """A figure of predicted probability against observed share; dots as large as their bins.
+    """A figure of predicted probability against observed share with 95 % intervals; dots as large
+    as their bins.
 
     >>> from knowreason.metrics import calibration_curve
     >>> figure = calibration_figure(calibration_curve([1, 0, 1], [2.0, -1.0, 0.5]))
@@ -28,7 +29,9 @@ def calibration_figure(curve: CalibrationCurve, title: str = "Calibration") -> F
     figure, axes = _axes(title, "predicted probability", "observed share")
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle="--", label="perfect")
     size = 20 + 180 * np.sqrt(curve.count / max(curve.count.max(), 1))
-    axes.plot(curve.predicted, curve.observed, color=ACCENT, linewidth=1.4)
+    axes.vlines(
+        curve.predicted, curve.low, curve.high, color=ACCENT, linewidth=1.4, label="95 % interval"
+    )
     axes.scatter(curve.predicted, curve.observed, s=size, color=ACCENT, alpha=0.75, zorder=3)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     axes.legend(frameon=False, fontsize=9, loc="upper left")

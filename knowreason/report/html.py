@@ -158,8 +158,9 @@ def _pictures(evaluation: Evaluation) -> str:
         figures.append(slices_figure(evaluation.slices, ranking[0]))
     pictures = "".join(f"<figure>{svg_text(figure)}</figure>" for figure in figures)
     text = (
-        "<p>On the left: of the cases given a probability, how many were true; on the dashed "
-        "line the probabilities can be taken at their word.</p>"
+        "<p>On the left: of the cases given a probability, how many were true, with 95 % intervals "
+        "for cases that do not depend on each other; where these hold the dashed line, the "
+        "probabilities can be taken at their word.</p>"
     )
     return _section("In pictures", f"{text}<div class='figures'>{pictures}</div>")
 

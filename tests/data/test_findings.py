@@ -254,6 +254,15 @@ def test_edges_of_a_graph_need_a_fitting_predicate():
         networkx_tables(people(), nx.path_graph(2), edges="Wears")
 
 
+@pytest.mark.parametrize("weight", [0, -1.0, float("inf")])
+def test_a_sampling_weight_is_a_number_above_zero(weight):
+    weights = {"Smokes": {"x": ["a", "a"], "w": [2.0, weight]}}
+    with pytest.raises(DataError, match=r"KR532.*is no sampling weight"):
+        Dataset.from_frames(
+            people(mentions("Smokes", "a"), mentions("Smokes", "b")), label_weights=weights
+        )
+
+
 def test_warnings_do_not_stop_the_binding():
     data = Dataset.from_frames(
         people(mentions("Smokes", "zoe")), facts={"Knows": {"x": ["a"], "y": ["b"]}}

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
+from scipy.stats import binomtest
 from sklearn import metrics as sk
 
 from knowreason.errors import KnowreasonError, UnknownNameError
@@ -23,6 +24,14 @@ def test_hand_counted():
     assert metrics.recall_at(TRUTH, SCORES, 3) == pytest.approx(1.0)
 
 
+@given(st.integers(1, 500), st.floats(0, 1))
+def test_intervals_of_shares_are_wilsons(count, share):
+    true = round(share * count)
+    low, high = intervals.share_interval(true, count)
+    theirs = binomtest(true, count).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=1e-4)
+
+
 def test_ties_share_the_last_places():
     assert metrics.precision_at(TRUTH, np.zeros(5), 2) == pytest.approx(0.4)
 
@@ -36,6 +45,8 @@ def test_calibrated_scores_have_small_error():
     curve = metrics.calibration_curve(truth, logit(probability))
     assert np.abs(curve.predicted - curve.observed).max() < 0.02
     assert curve.count.sum() == 200_000
+    inside = (curve.low <= curve.predicted) & (curve.predicted <= curve.high)
+    assert inside.mean() > 0.8
 
 
 def test_log_loss_of_saturated_log_odds_is_finite():

@@ -170,3 +170,29 @@ def test_a_project_written_out_reads_the_same(tmp_path, skimming_project):
     again = load_project(tmp_path / "project.toml")
     assert replace(again, directory=project.directory) == project
     assert pq.read_schema(again.tables["cards"].path).names == ["card", "region"]
+
+
+def test_a_column_of_sampling_weights_goes_with_the_labels(tmp_path):
+    table = write(tmp_path)
+    bound = 'label = "good", weight = "age", unknown'
+    path = tmp_path / "knowreason.toml"
+    path.write_text(PROJECT.replace('label = "good", unknown', bound))
+    data = loaded(tmp_path)
+    weights = data.label_weights["Good"]
+    known = np.asarray(table["good"]) != -1
+    assert weights["value"].to_pylist() == np.asarray(table["age"])[known].tolist()
+    assert weights["a0"].to_pylist() == data.labels["Good"]["a0"].to_pylist()
+    assert 'weight = "age"' in project_toml(load_project(path))
+    past = data.split_by("day", before=5)[0]
+    assert past.label_weights["Good"].num_rows == past.labels["Good"].num_rows
+    path.write_text(PROJECT.replace('label = "good", unknown', bound.replace("age", "agee")))
+    with pytest.raises(ProjectError, match="agee"):
+        loaded(tmp_path)
+
+
+def test_a_weight_is_above_zero(tmp_path):
+    write(tmp_path)
+    path = tmp_path / "knowreason.toml"
+    path.write_text(PROJECT.replace('label = "good"', 'label = "good", weight = "day"'))
+    with pytest.raises(DataError, match="0 is no sampling weight"):
+        loaded(tmp_path)

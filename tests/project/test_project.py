@@ -1,6 +1,7 @@
 """The project file: read whole, or refused with a place for every fault."""
 
 import json
+import tomllib
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -213,6 +214,7 @@ def test_settings_stand_in_sections_and_come_back():
         "bootstrap": 9,
         "adapt": "reliability",
         "deploy": "refit",
+        "prevalence": {"Fraud": 0.02, "Mule": "estimate"},
         "memory_limit": "1GB",
         "ground_limit": 5,
         "threads": 3,
@@ -229,6 +231,21 @@ def test_settings_stand_in_sections_and_come_back():
     assert project.with_settings(settings).learn.fold_count == 7
     with pytest.raises(ValueError, match="fold_cuont"):
         Settings(fold_cuont=3)
+
+
+@pytest.mark.parametrize("text", ["0.02", '"estimate"', '{ Fraud = 0.02, Mule = "estimate" }'])
+def test_a_prevalence_comes_back(tmp_path, text):
+    project = load_project(write(tmp_path, f"{GOOD}\n[labels]\nprevalence = {text}\n"))
+    assert project.settings().prevalence == tomllib.loads(f"p = {text}")["p"]
+    assert load_project(write(tmp_path, project_toml(project))) == project
+
+
+@pytest.mark.parametrize("text", ["2", "0.0", "1.0", '"guess"', "{ Fraud = 3.0 }", "[0.1]"])
+def test_a_wrong_prevalence_is_one_finding(tmp_path, text):
+    with pytest.raises(ProjectError) as caught:
+        load_project(write(tmp_path, f"{GOOD}\n[labels]\nprevalence = {text}\n"))
+    (finding,) = caught.value.diagnostics
+    assert (finding.code, "a share above 0 and below 1" in finding.message) == ("KR907", True)
 
 
 def test_the_schema_knows_every_key_and_no_other():

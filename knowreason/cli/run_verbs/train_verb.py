@@ -49,7 +49,9 @@ def train(
         write_json({"run": str(target), "weights": weights, "quality": run.quality})
     else:
         write_table(["weight", "prior", "learned", "+-", "what the data said"], rows)
-    for line in (*run.reasoner.answers_.notes, *fit.estimators, *fit.notes, *_model_reports(run)):
+    told = tuple(warning.message for warning in grounding.warnings)
+    notes = (note for note in fit.notes if not note.startswith(told))
+    for line in (*run.reasoner.answers_.notes, *fit.estimators, *notes, *_model_reports(run)):
         say(str(line))
     for predicate, quality in run.quality.items():
         say(f"marginals of {predicate} in the test part: {quality}")

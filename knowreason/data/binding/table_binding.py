@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from knowreason.data.binding.binder import Encoded, Resolved, TableBinder
 from knowreason.data.binding.data_findings import NamedTable
@@ -101,6 +102,36 @@ def encode_truths(
     return encoded
 
 
+def encode_weights(binding: TableBinder, tables: Mapping[str, TableLike]) -> list[Encoded]:
+    """Tables of sampling weights of labels: one row an atom, the last column its weight."""
+    declared = {p.name: p for p in binding.program.predicates if p.kind == "query"}
+    encoded = []
+    for name in _in_order(binding, tables, declared, "query predicate"):
+        sorts = declared[name].sorts
+        frame = read_frame(tables[name], f"label weights of `{name}`")
+        columns, value = _columns(binding, frame, sorts, (1,))
+        if columns is None or value is None:
+            continue
+        table = binding.encode(frame, name, sorts, columns, value_column=value, value_sort="float")
+        assert isinstance(table.value, pa.ChunkedArray)
+        _check_positive(binding, frame, value, table.value.to_numpy())
+        encoded.append(table)
+    return encoded
+
+
+def _check_positive(
+    binding: TableBinder, frame: NamedTable, column: str, weights: NDArray[np.float64]
+) -> None:
+    binding.findings.add_rows(
+        "KR532",
+        frame,
+        np.flatnonzero(~(np.isnan(weights) | ((weights > 0) & (weights < np.inf)))),
+        lambda row: f"{weights[row]:g} is no sampling weight",
+        column=column,
+        help="a weight is 1 over the chance of being labelled: a number above 0",
+    )
+
+
 def finish_facts(binding: TableBinder, encoded: Encoded) -> pa.Table:
     """A distinct table of an observed predicate, symmetric closure added."""
     predicate = binding.program.predicate(encoded.name)
@@ -114,13 +145,22 @@ def finish_facts(binding: TableBinder, encoded: Encoded) -> pa.Table:
 
 def finish_attribute(binding: TableBinder, encoded: Encoded) -> pa.Table:
     """A table of an attribute, one row a setting; missing values are no rows."""
-    resolved = binding.resolve(encoded)
+    return _one_value_a_key(binding, binding.resolve(encoded))
+
+
+def finish_weights(binding: TableBinder, encoded: Encoded) -> pa.Table:
+    """A table of sampling weights: ``a0 ..`` and ``value`` float64, one row an atom."""
+    predicate = binding.program.predicate(encoded.name)
+    return _one_value_a_key(binding, _closed(predicate, binding.resolve(encoded)))
+
+
+def _one_value_a_key(binding: TableBinder, resolved: Resolved) -> pa.Table:
     _check_conflicts(
         binding,
         resolved,
         "KR510",
         lambda row, earlier: (
-            f"`{encoded.name}` is {_value(resolved, row)}, "
+            f"`{resolved.encoded.name}` is {_value(resolved, row)}, "
             f"but {_at_row(resolved, earlier)} says {_value(resolved, earlier)}"
         ),
     )

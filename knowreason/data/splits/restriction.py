@@ -49,6 +49,7 @@ def restrict(data: D, keep: Mapping[str, Mask], *, until: tuple[str, Moment] | N
         evidence=tables(data.evidence),
         labels=tables(data.labels),
         hidden=tables(data.hidden),
+        label_weights=tables(data.label_weights),
         readable=None if data.readable is None else tables(data.readable),
         features={
             domain: table.take(gone[domain]) if domain in gone else table

@@ -8,7 +8,7 @@ were made with: it is the mean of the fold models where that can be.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -77,10 +77,11 @@ class CrossFit:
         return self.model.models[0] if isinstance(self.model, FoldMean) else self.model
 
     def predict(self, data: Dataset) -> ModelOutput:
-        """The final model's ratios on other data."""
-        return predicted(
+        """The final model's ratios on other data, beside the base rate of ``output``."""
+        said = predicted(
             self.model, data, self.output.predicate, self.output.model, self.calibration
         )
+        return replace(said, base_rate=self.output.base_rate)
 
 
 def cross_fit(

@@ -29,6 +29,7 @@ class Pool:
         base: log-odds of the base rate.
         slope, intercept: the calibration of what rules say, about ``base``.
         stacking: the models' half; ``None`` for ``rules``.
+        offset: log-odds by which answers about the population sum to its prevalence.
     """
 
     predicate: str
@@ -37,6 +38,7 @@ class Pool:
     slope: float = 1.0
     intercept: float = 0.0
     stacking: Stacking | None = None
+    offset: float = 0.0
 
     @property
     def share_of_rules(self) -> float:
@@ -50,8 +52,9 @@ class Pool:
 
     @property
     def constant(self) -> float:
-        """What the calibration of the rules adds to the answer."""
-        return self.share_of_rules * ((1 - self.slope) * self.base + self.intercept)
+        """What the calibration of the rules, and of the whole, add to the answer."""
+        of_rules = (1 - self.slope) * self.base + self.intercept
+        return self.share_of_rules * of_rules + self.offset
 
     def to_values(self) -> dict[str, object]:
         """Plain values for JSON."""
