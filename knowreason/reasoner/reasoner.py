@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.exceptions import NotFittedError
@@ -164,7 +163,6 @@ class Reasoner(BaseEstimator):
         replicates = None
         if self.settings.bootstrap:
             problem = learning_problem(self.grounding_, self.models_, self.settings)
-            problem = replace(problem, graph=self.grounding_.at(torch.from_numpy(fit.theta)))
             replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
         if progress:
             progress(0, 1, "keeping what holds on the training data")
