@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, identity
 
 from knowreason.factors import FactorGraph
 from knowreason.factors.components.connected import components
@@ -24,7 +25,6 @@ from knowreason.learning.fit import Solution
 from knowreason.learning.labelled_components import Labelled
 from knowreason.learning.objective import Objective, Progress, projected
 from knowreason.learning.persistent_chains import chain_count
-from knowreason.learning.priors import Coordinates
 from knowreason.learning.sites import ScoredRows, factor_rows, feature_totals
 from knowreason.learning.standard_errors import at_least
 
@@ -116,9 +116,11 @@ class FeatureChains:
         self.worlds = self.sampler.sample(at, start, sweeps=sweeps, seed=seed).numpy()
         return self.worlds
 
-    def moments(self, coordinates: Coordinates, eta: Vector, plan: ChainSchedule) -> Moments:
-        """A batch of worlds at ``eta`` (``float64[f]``), features as of the coordinates."""
-        theta, jacobian = coordinates.theta(eta), coordinates.jacobian(eta)
+    def moments(
+        self, theta: Vector, plan: ChainSchedule, jacobian: csr_matrix | None = None
+    ) -> Moments:
+        """A batch of worlds at ``theta``; in coordinates with a ``jacobian`` (``float64[p, f]``)."""
+        jacobian = identity(len(theta), format="csr") if jacobian is None else jacobian
         constant = self.sampler.graph.constant
         fixed = np.zeros(len(theta)) if constant is None else constant.numpy()
         fixed = fixed @ jacobian
@@ -304,7 +306,8 @@ def gradient_estimate(
         exact: ``float64[f, f]``, curvature of the objective.
         plan: how long the chains run.
     """
-    clamped, loose = (side.moments(objective.coordinates, eta, plan) for side in sides)
+    theta, jacobian = objective.coordinates.theta(eta), objective.coordinates.jacobian(eta)
+    clamped, loose = (side.moments(theta, plan, jacobian) for side in sides)
     gradient = objective(eta)[1] + clamped.mean - loose.mean
     complete = loose.covariance + exact
     seen = complete - clamped.covariance
