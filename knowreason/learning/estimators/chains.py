@@ -119,7 +119,7 @@ class FeatureChains:
     def moments(
         self, theta: Vector, plan: ChainSchedule, jacobian: csr_matrix | None = None
     ) -> Moments:
-        """A batch of worlds at ``theta``; in coordinates with a ``jacobian`` (``float64[p, f]``)."""
+        """A batch of worlds at ``theta``, as seen through a ``jacobian`` (``float64[p, f]``)."""
         jacobian = identity(len(theta), format="csr") if jacobian is None else jacobian
         constant = self.sampler.graph.constant
         fixed = np.zeros(len(theta)) if constant is None else constant.numpy()
