@@ -25,8 +25,15 @@ def log_likelihood(grounding, labels, theta):
 
 
 def assert_same_worlds(grounding, theta):
-    """What weights are learned from says of every atom what the tables say."""
+    """What weights are learned from says of every atom what the tables say, and slopes are those
+    of finite differences."""
     graph, curve = grounding.curved()
+    slopes = curve(theta)[1].toarray()
+    for index in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[index] = 1e-5
+        found = (curve(theta + step)[0] - curve(theta - step)[0]) / 2e-5
+        assert slopes[:, index] == pytest.approx(found, abs=1e-5)
     both = torch.from_numpy(np.concatenate([theta, curve(theta)[0]]))
     found = enumerate_worlds(graph.with_theta(both)).marginals.numpy()
     tables = enumerate_worlds(grounding.at(torch.from_numpy(theta))).marginals.numpy()

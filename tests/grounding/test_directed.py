@@ -157,6 +157,11 @@ def test_worlds_are_products_of_chances(seed):
     assert found == pytest.approx(case.chances(names), abs=1e-6)
     exact = expit(infer(graph, engine="exact").log_odds.numpy().astype(float))[: len(names)]
     assert exact == pytest.approx(found, abs=1e-5)
+    if seed < 20 and not grounding.is_linear:
+        draw = np.random.default_rng(seed)
+        fixed = grounding.parameters.kinds == np.array("fixed")
+        moved = np.where(fixed, 0.0, draw.uniform(0, 1, len(theta)))
+        assert_same_worlds(grounding, theta.numpy() + moved)
 
 
 HUB = """

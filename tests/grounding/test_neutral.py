@@ -107,6 +107,15 @@ def test_a_tree_keeps_its_base_rates(seed):
         assert found == pytest.approx(expit(bias), abs=1e-6), engine
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_what_is_learned_from_is_the_same(seed):
+    _, pairs, _, _, text, draw = random_program(seed)
+    grounding = grounded(text, " ".join(f'Near("{a}", "{b}")' for a, b in pairs))
+    fixed = grounding.parameters.kinds == np.array("fixed")
+    factor = np.where(fixed, 1.0, draw.uniform(0.5, 1.5))
+    assert_same_worlds(grounding, grounding.graph.theta.numpy() * factor)
+
+
 def test_a_tree_of_functional_atoms_keeps_its_base_rates():
     text = """
     domain P = { "a", "b", "c" }
@@ -127,6 +136,7 @@ def test_a_tree_of_functional_atoms_keeps_its_base_rates():
     span = grounding.span("F")
     assert found[span.start : span.stop] == pytest.approx(np.tile(states, 3), abs=1e-6)
     assert found[grounding.atom_index("S", "b")] == pytest.approx(expit(-2), abs=1e-6)
+    assert_same_worlds(grounding, theta.numpy())
 
 
 def test_both_directions_of_a_pair_are_one_table():
