@@ -166,6 +166,18 @@ def locate(known: Integers, wanted: Integers) -> Keys:
     return np.where(place < 0, UNKNOWN, order[place])
 
 
+def scattered(numbers: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
+    """Each number as 64 bits that look random: their sum (modulo 2^64) stands for a multiset.
+
+    Two multisets have one sum with a chance of 2^-64. Source: Steele, Lea & Flood 2014
+    (SplitMix64); Clarke et al. 2003 (multiset hashes).
+    """
+    bits = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
 def _ranges(columns: Columns) -> list[tuple[int, int]]:
     """Least value and number of values of each column; those of a matrix all at once."""
     if not len(columns) or not len(columns[0]):

@@ -75,7 +75,7 @@ def without_rules(grounding: Grounding, rules: Sequence[int]) -> FactorGraph:
     """The graph of a grounding without soft rules, weights of the others kept.
 
     Rules with ``<~>`` or ``~>`` share normalisers, whose parts cannot be dropped one by one: their
-    weights become 0, and the tangents are taken there.
+    weights become 0, and the tables are those at 0.
     """
     if grounding.is_linear:
         return functools.reduce(without_rule, rules, grounding.graph)

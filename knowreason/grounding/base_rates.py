@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.special import expit
 
 from knowreason.data import Dataset
 from knowreason.factors import OPEN, AtomTable, ParameterTable
-from knowreason.factors.arrays import owners, segment_sum
+from knowreason.factors.arrays import entries_of, owners, segment_sum
 from knowreason.grounding.atom_numbering import open_blocks
 from knowreason.grounding.rule_parameters import (
     bias_parameters,
@@ -19,6 +20,7 @@ from knowreason.grounding.rule_parameters import (
     rule_offsets,
 )
 from knowreason.logic import Atom, Program, Variable
+from knowreason.row_keys import distinct_rows, scattered
 
 Vector = NDArray[np.float64]
 
@@ -90,3 +92,41 @@ class BaseRates:
             rates[self.atoms] = mass / whole[block]
         inside: Vector = np.clip(rates, 1e-12, 1 - 1e-12)
         return inside
+
+    def slopes(self, theta: Vector, atoms: NDArray[np.int64]) -> csr_matrix:
+        """``float64[m, p]``: how the base rates of some atoms (``int64[m]``) change.
+
+        In a block each rate falls as another's score rises.
+        """
+        rates = self.probabilities(theta)
+        row = np.arange(len(atoms))
+        entries = [(row, atoms, rates[atoms])]
+        block = np.full(len(rates), -1, np.int64)
+        block[self.atoms] = owners(self.offsets)
+        inside = np.flatnonzero(block[atoms] >= 0)
+        alone = np.setdiff1d(row, inside)
+        entries.append((alone, atoms[alone], -(rates[atoms[alone]] ** 2)))
+        member, bounds = entries_of(self.offsets, block[atoms[inside]])
+        by = np.repeat(inside, np.diff(bounds))
+        others = self.atoms[member].astype(np.int64)
+        entries.append((by, others, -rates[atoms[by]] * rates[others]))
+        row, of, slope = (np.concatenate(column) for column in zip(*entries, strict=True))
+        rows, columns, values = [], [], []
+        for which in self.parameters:
+            some = which[of] >= 0
+            rows.append(row[some])
+            columns.append(which[of][some])
+            values.append(slope[some])
+        places = (np.concatenate(rows), np.concatenate(columns))
+        return csr_matrix((np.concatenate(values), places), (len(atoms), len(theta)))
+
+    def kinds(self) -> NDArray[np.int64]:
+        """``int64[n]``: atoms of one number have one base rate, whatever the weights."""
+        kind = distinct_rows(self.parameters)[1]
+        if not len(self.atoms):
+            return kind
+        own = scattered(kind[self.atoms])
+        whole = np.add.reduceat(own, self.offsets[:-1]) + self.at_most_one
+        together = np.zeros(len(kind), np.uint64)
+        together[self.atoms] = scattered(whole)[owners(self.offsets)]
+        return distinct_rows([kind, together.view(np.int64)])[1]

@@ -5,7 +5,8 @@ conditional; relational logistic regression, Kazemi et al. 2014); a functional h
 over its states. What the bodies add to a head is linear in the weights, and stands in the graph as
 a feature table a grounding. What keeps an unobserved head from saying anything about its bodies is
 the normaliser, ``-log sum exp(z)`` less the same with no body: a function of the bodies that is not
-linear in the weights, so the graph holds its tangent, as :mod:`knowreason.grounding.neutral_pairs`.
+linear in the weights, so the graph holds its value at the weights in use. How it changes with them
+is worked out in :mod:`knowreason.grounding.normaliser_cells`.
 
 With several rules on a head the normaliser is a telescoping sum, rule by rule, so that its parts
 bear the label of the rule that changes it.
@@ -23,7 +24,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from knowreason.errors import GroundingError
 from knowreason.factors import GroundFactors
@@ -36,7 +36,6 @@ Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
 MOST_BODIES = 10  # unknown ones of one head
 ALWAYS = -1  # slot of a body that is known to hold
-FIXED = -1  # stands for the fixed parameter of a rule
 
 
 @dataclass(frozen=True)
@@ -102,10 +101,8 @@ class Conditionals:
         own: ``bool[m]``, all alike: whether the head's atom is in the scope.
         order: rules, those of noisy ors last.
         noisy: number of noisy ors among them.
-        steps: ``int64[s, 2]``: rule and parameter of each group of tables, ``FIXED`` for those
-            without a weight.
-        places: ``int64[s]`` their places in ``FactorGraph.factors``.
-        fixed: ``int64[s]`` parameter of each group.
+        places: ``int64[r]`` where the tables of each rule stand in ``FactorGraph.factors``.
+        fixed: ``int64[r]`` their parameters, always 1.
     """
 
     bodies: Bodies
@@ -118,23 +115,16 @@ class Conditionals:
     own: bool
     order: tuple[int, ...]
     noisy: int
-    steps: Index
     places: Index
     fixed: Index
 
-    def tangents(self, theta: Vector, rates: BaseRates) -> Iterator[tuple[int, GroundFactors]]:
+    def tables(self, theta: Vector, rates: BaseRates) -> Iterator[tuple[int, GroundFactors]]:
         """Places in the graph, and the tables there at the weights ``theta``."""
-        found = dict[tuple[int, int], Vector]()
-        for rule, change, slopes in self._changes(theta, rates):
-            rest = change
-            for parameter, slope in slopes.items():
-                found[rule, parameter] = slope
-                rest = rest - theta[parameter] * slope
-            found[rule, FIXED] = rest
-        for (rule, parameter), place, which in zip(
-            self.steps.tolist(), self.places.tolist(), self.fixed.tolist(), strict=True
+        changes = self._changes(theta, rates)
+        for rule, change, place, which in zip(
+            self.order, changes, self.places.tolist(), self.fixed.tolist(), strict=True
         ):
-            yield place, self._tables(found[rule, parameter], which, rule)
+            yield place, self._tables(change, which, rule)
 
     def _tables(self, values: Vector, parameter: int, rule: int) -> GroundFactors:
         """One table a head, equal ones once."""
@@ -149,82 +139,61 @@ class Conditionals:
             rule=rule,
         )
 
-    def _changes(
-        self, theta: Vector, rates: BaseRates
-    ) -> Iterator[tuple[int, Vector, dict[int, Vector]]]:
-        """Rule by rule: how it changes ``log p(head | bodies)`` beyond its features, and slopes.
+    def _changes(self, theta: Vector, rates: BaseRates) -> Iterator[Vector]:
+        """Rule by rule: how it changes ``log p(head | bodies)`` beyond its features.
 
-        Values are ``float64[m, 2**k]``; the slopes are by parameter.
+        Values are ``float64[m, 2**k]``.
         """
-        width = self.scopes.shape[1] - self.own
-        states = np.arange(1 << width)
+        holds, score = self.truths(), self.base_scores(theta, rates)
+        norm, _ = self.normalised(score)
+        for rule in self.order[: len(self.order) - self.noisy]:
+            self.add_scores(score, theta, holds, self.bodies.rule == rule)
+            before = norm
+            norm, _ = self.normalised(score)
+            change = before - norm
+            yield np.concatenate([change, change], axis=1) if self.own else change
+        fails = -np.logaddexp(0, score)  # log p(head is false); cells are heads here
+        for rule in self.order[len(self.order) - self.noisy :]:
+            mine = np.flatnonzero(self.bodies.rule == rule)
+            before, fails = fails, fails.copy()
+            cell, active, alone = self.causes(theta, score, holds, mine)
+            failing = np.logaddexp(0, score[cell]) - np.logaddexp(0, alone)
+            np.add.at(fails, cell, active * failing)
+            yield np.concatenate(
+                [fails - before, log_complement(fails) - log_complement(before)], axis=1
+            )
+
+    def truths(self) -> Vector:
+        """``float64[e, 2**k]``: feature value of each body where it holds, else 0."""
+        states = np.arange(1 << (self.scopes.shape[1] - self.own))
         truth = (states >> np.maximum(self.entry_slot, 0)[:, None] & 1) == self.bodies.positive[
             :, None
         ]
         truth |= (self.entry_slot == ALWAYS)[:, None]
-        holds = truth * self.bodies.value[:, None]
-        score = np.repeat(rates.log_odds(theta)[self.cell_atom][:, None], len(states), 1)
-        base = [which[self.cell_atom] for which in rates.parameters]
-        ones = np.ones_like(score)
-        terms: list[tuple[Index, Index, Vector]] = [
-            (np.flatnonzero(which >= 0), which[which >= 0], ones[which >= 0]) for which in base
-        ]
-        norm, share = self._normalised(score)
-        slopes = self._by_parameter(terms, share)
-        for rule in self.order[: len(self.order) - self.noisy]:
-            mine = np.flatnonzero(self.bodies.rule == rule)
-            cell, weight = self.entry_cell[mine], theta[self.bodies.parameter[mine]]
-            np.add.at(score, cell, weight[:, None] * holds[mine])
-            terms.append((cell, self.bodies.parameter[mine], holds[mine]))
-            before, was = norm, slopes
-            norm, share = self._normalised(score)
-            slopes = self._by_parameter(terms, share)
-            change = {name: was.get(name, 0.0) - slope for name, slope in slopes.items()}
-            yield rule, self._whole(before - norm), {n: self._whole(s) for n, s in change.items()}
-        yield from self._noisy(theta, score, holds, terms)
+        return np.asarray(truth * self.bodies.value[:, None], np.float64)
 
-    def _noisy(
-        self, theta: Vector, score: Vector, holds: Vector, terms: list[tuple[Index, Index, Vector]]
-    ) -> Iterator[tuple[int, Vector, dict[int, Vector]]]:
-        """Noisy ors: cells are heads here, and what they add is no feature either."""
-        fails = -np.logaddexp(0, score)  # log p(head is false)
-        by = self._by_parameter(terms, expit(score))
-        slopes = {name: -slope for name, slope in by.items()}
-        for rule in self.order[len(self.order) - self.noisy :]:
-            mine = np.flatnonzero(self.bodies.rule == rule)
-            cell, parameter = self.entry_cell[mine], self.bodies.parameter[mine]
-            added = theta[parameter][:, None] * self.bodies.value[mine][:, None]
-            alone = score[cell] + added
-            active = (holds[mine] != 0).astype(np.float64)
-            before, was = fails, slopes
-            fails, slopes = fails.copy(), {name: slope.copy() for name, slope in slopes.items()}
-            np.add.at(fails, cell, active * (np.logaddexp(0, score[cell]) - np.logaddexp(0, alone)))
-            # through the score of the head without noisy ors, and through the weight itself
-            through = np.zeros_like(score)
-            np.add.at(through, cell, active * (expit(score[cell]) - expit(alone)))
-            for name, slope in self._by_parameter(terms, through).items():
-                slopes[name] = slopes.get(name, 0.0) + slope
-            own = -active * expit(alone) * self.bodies.value[mine][:, None]
-            for name in np.unique(parameter).tolist():
-                total = np.zeros_like(score)
-                np.add.at(total, cell[parameter == name], own[parameter == name])
-                slopes[name] = slopes.get(name, 0.0) + total
-            yield (
-                rule,
-                np.concatenate([fails - before, _holds(fails) - _holds(before)], axis=1),
-                {
-                    name: np.concatenate(
-                        [
-                            slope - was.get(name, 0.0),
-                            _odds(before) * was.get(name, 0.0) - _odds(fails) * slope,
-                        ],
-                        axis=1,
-                    )
-                    for name, slope in slopes.items()
-                },
-            )
+    def base_scores(self, theta: Vector, rates: BaseRates) -> Vector:
+        """``float64[c, 2**k]``: log-odds of each cell without bodies."""
+        width = self.scopes.shape[1] - self.own
+        return np.repeat(rates.log_odds(theta)[self.cell_atom][:, None], 1 << width, 1)
 
-    def _normalised(self, score: Vector) -> tuple[Vector, Vector]:
+    def add_scores(
+        self, score: Vector, theta: Vector, holds: Vector, entries: NDArray[np.bool_]
+    ) -> None:
+        """Adds what bodies (``bool[e]``) add to the log-odds of their cells."""
+        mine = np.flatnonzero(entries)
+        weight = theta[self.bodies.parameter[mine]]
+        np.add.at(score, self.entry_cell[mine], weight[:, None] * holds[mine])
+
+    def causes(
+        self, theta: Vector, score: Vector, holds: Vector, mine: Index
+    ) -> tuple[Index, Vector, Vector]:
+        """Of bodies of noisy ors: their cells, where they hold, log-odds with one alone."""
+        cell, added = self.entry_cell[mine], theta[self.bodies.parameter[mine]]
+        alone = score[cell] + (added * self.bodies.value[mine])[:, None]
+        return cell, (holds[mine] != 0).astype(np.float64), alone
+
+    def normalised(self, score: Vector) -> tuple[Vector, Vector]:
         """``log sum exp`` over the cells of each head, and each cell's share in it."""
         starts = np.flatnonzero(np.diff(self.cell_head, prepend=-1))
         top = np.maximum.reduceat(score, starts)
@@ -233,32 +202,10 @@ class Conditionals:
         whole = np.add.reduceat(mass, starts) + self.spare[:, None] * np.exp(-top)
         return top + np.log(whole), mass / whole[self.cell_head]
 
-    def _by_parameter(
-        self, terms: Sequence[tuple[Index, Index, Vector]], share: Vector
-    ) -> dict[int, Vector]:
-        """Slopes of a sum over cells in each parameter, summed by head."""
-        found = dict[int, Vector]()
-        for cell, parameter, holds in terms:
-            moved = share[cell] * holds
-            for name in np.unique(parameter).tolist():
-                mine = parameter == name
-                total = found.setdefault(name, np.zeros((len(self.scopes), share.shape[1])))
-                np.add.at(total, self.cell_head[cell[mine]], moved[mine])
-        return found
 
-    def _whole(self, values: Vector) -> Vector:
-        """Values over the bodies as values over the scope: the same for both truths of the head."""
-        return np.concatenate([values, values], axis=1) if self.own else values
-
-
-def _holds(fails: Vector) -> Vector:
+def log_complement(fails: Vector) -> Vector:
     """Logarithm of one less the probability whose logarithm is given."""
     return np.asarray(np.log(-np.expm1(fails)), np.float64)
-
-
-def _odds(fails: Vector) -> Vector:
-    """``p / (1 - p)`` of a probability given as its logarithm."""
-    return np.asarray(np.exp(fails) / -np.expm1(fails), np.float64)
 
 
 def conditionals_of(
@@ -267,8 +214,8 @@ def conditionals_of(
     noisy: Sequence[int],
     name: Mapping[int, str],
     atoms: int,
-) -> Iterator[tuple[Conditionals, list[tuple[int, int]]]]:
-    """Heads by number of unknown bodies, and for each the groups of tables it needs.
+) -> Iterator[Conditionals]:
+    """Heads by number of unknown bodies, without their places in a graph.
 
     Args:
         bodies: of all directed rules.
@@ -331,7 +278,7 @@ def conditionals_of(
             rules = np.unique(mine.rule).tolist()
             last = [rule for rule in rules if rule in noisy]
             plain = [rule for rule in rules if rule not in noisy]
-            made = Conditionals(
+            yield Conditionals(
                 mine,
                 cell_of[mine.head],
                 slot[entry],
@@ -342,14 +289,5 @@ def conditionals_of(
                 not functional,
                 (*plain, *last),
                 len(last),
-                *(np.zeros(0, np.int64) for _ in range(3)),
+                *(np.zeros(0, np.int64) for _ in range(2)),
             )
-            theta = np.zeros(
-                1 + max(int(p.max(initial=0)) for p in (mine.parameter, *rates.parameters))
-            )
-            groups = [
-                (rule, parameter)
-                for rule, _, slopes in made._changes(theta, rates)
-                for parameter in (*slopes, FIXED)
-            ]
-            yield made, groups

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,6 +32,8 @@ from knowreason.grounding.atom_numbering import (
 )
 from knowreason.grounding.base_rates import BaseRates
 from knowreason.grounding.conditionals import Conditionals
+from knowreason.grounding.curve import Curve
+from knowreason.grounding.curved_rows import add_associations, add_conditionals
 from knowreason.grounding.folding.auxiliary_atoms import Auxiliary, atom_codes
 from knowreason.grounding.folding.column_files import ColumnStore
 from knowreason.grounding.folding.fold_kernels import literal_states
@@ -38,7 +41,8 @@ from knowreason.grounding.folding.open_literals import Literals
 from knowreason.grounding.folding.rule_columns import Harvest
 from knowreason.grounding.folding.rule_folding import ground_rule
 from knowreason.grounding.folding.rule_run import RuleRun
-from knowreason.grounding.neutral_pairs import NeutralPairs
+from knowreason.grounding.neutral_pairs import NeutralPairs, PairCells
+from knowreason.grounding.normaliser_cells import NormaliserCells, normaliser_cells
 from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.provenance import GroundRule, RuleProvenance, groundings_of
@@ -57,7 +61,6 @@ from knowreason.grounding.rule_report import (
     unidentified,
 )
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
-from knowreason.grounding.tangent_rows import add_associations, add_conditionals
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import ground_atom_text
 
@@ -159,23 +162,52 @@ class Grounding:
     def at(self, theta: Tensor) -> FactorGraph:
         """The graph at other weights (``float64[p]``).
 
-        ``graph.with_theta`` moves along the tangents of rules that are not linear in their
-        weights; this takes the tangents anew.
+        ``graph.with_theta`` is the same where the grounding is linear in them.
         """
         graph = self.graph.with_theta(theta)
         if self.is_linear:
             return graph
         weights = theta.detach().cpu().numpy()
-        rates = BaseRates.of(self.program, self.data, self._named_atoms, self.parameters)
+        rates = self._rates
         known = rates.probabilities(weights)
         factors = list(graph.factors)
         for pairs in self.associations:
-            tables = pairs.tangent(factors[pairs.place], weights, known)
-            factors[pairs.place], factors[pairs.rest] = tables
+            factors[pairs.rest] = pairs.tables(factors[pairs.place], weights, known)
         for heads in self.conditionals:
-            for place, normaliser in heads.tangents(weights, rates):
+            for place, normaliser in heads.tables(weights, rates):
                 factors[place] = normaliser
         return replace(graph, factors=tuple(factors))
+
+    def curved(self) -> tuple[FactorGraph, Curve | None]:
+        """What weights are learned from: a graph whose worlds' scores are linear in its ``theta``.
+
+        Returns:
+            The graph, with the weights (``float64[p]``) and then the cells of rules with ``<~>``
+            and ``~>`` as ``theta``, and how the cells follow from the weights; ``None`` where
+            the grounding is linear in them.
+        """
+        if self.is_linear:
+            return self.graph, None
+        rates, factors = self._rates, list(self.graph.factors)
+        cells: list[PairCells | NormaliserCells] = []
+        used = len(self.parameters)
+        for pairs in self.associations:
+            factors[pairs.rest], made = pairs.cells(factors[pairs.place], rates, used)
+            cells.append(made)
+            used += len(made)
+        for heads in self.conditionals:
+            for place in heads.places[1:].tolist():
+                factors[place] = factors[place].take(np.zeros(0, np.int64))
+            factors[heads.places[0]], normaliser = normaliser_cells(heads, rates, used)
+            cells.append(normaliser)
+            used += len(normaliser)
+        curve = Curve(rates, tuple(cells))
+        values = torch.from_numpy(curve(self.graph.theta.numpy())[0])
+        constant = self.graph.constant
+        if constant is not None:
+            constant = torch.cat([constant, torch.zeros_like(values)])
+        theta = torch.cat([self.graph.theta, values])
+        return replace(self.graph, theta=theta, factors=tuple(factors), constant=constant), curve
 
     def with_models(self, outputs: Mapping[str, ModelOutput] | Iterable[ModelOutput]) -> Grounding:
         """The same grounding with models' log-likelihood ratios as unary features.
@@ -197,6 +229,10 @@ class Grounding:
         declared = (model for model in self.program.models if model.name == output.model)
         several = any(len(model.predicates) > 1 for model in declared)
         return f"scale {output.model}" + (f" for {output.predicate}" if several else "")
+
+    @property
+    def _rates(self) -> BaseRates:
+        return BaseRates.of(self.program, self.data, self._named_atoms, self.parameters)
 
     @property
     def _named_atoms(self) -> AtomTable:

@@ -90,12 +90,13 @@ def bootstrap(
     rng = np.random.default_rng([seed, 7])
     labelled = labelled_components(problem)
     parts = split(labelled) if len(labelled.evidence) else None
-    coordinates = Coordinates.of(problem.parameters)
+    coordinates = Coordinates.of(problem.parameters, problem.curve)
     if parts is None or parts.large is not None or parts.tractable is None:
         theta = _normal(coordinates, fit, replicates, rng)
         return _summary(theta, level, 0, ("replicates are draws from the normal approximation",))
     groups = problem.clusters if groups is None else groups
-    scores = cluster_scores(parts.tractable, groups)(fit.theta) / fit.design_effect
+    theta = coordinates.theta(coordinates.eta(fit.theta))
+    scores = cluster_scores(parts.tractable, groups)(theta) / fit.design_effect
     theta = _reweighted(coordinates, fit, scores, replicates, rng)
     notes = (f"only {len(scores)} clusters: intervals are rough",) if len(scores) < FEW else ()
     return _summary(theta, level, len(scores), notes)
@@ -115,7 +116,7 @@ def _reweighted(
     free = coordinates.free
     bread = fit.covariance[np.ix_(free, free)] / np.outer(slope, slope)
     bread = bread * np.outer(_inside(coordinates, fit), _inside(coordinates, fit))
-    step = (weight - 1.0) @ scores[:, free] * slope @ bread
+    step = (weight - 1.0) @ coordinates.chain(eta, scores) @ bread
     return _within(coordinates, eta + step)
 
 
@@ -132,7 +133,7 @@ def _normal(
 
 def _within(coordinates: Coordinates, eta: Vector) -> Vector:
     low, high = coordinates.bounds()
-    return np.stack([coordinates.theta(row) for row in np.clip(eta, low, high)])
+    return np.stack([coordinates.parameters(row) for row in np.clip(eta, low, high)])
 
 
 def _inside(coordinates: Coordinates, fit: Fit) -> NDArray[np.float64]:

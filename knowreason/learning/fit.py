@@ -112,7 +112,7 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
     """The best of several solutions, with standard errors, statuses and the spread."""
     best = max(solutions, key=lambda solution: solution.goodness)
     coordinates = Coordinates.of(problem.parameters)
-    ends = np.stack([coordinates.theta(solution.eta) for solution in solutions])
+    ends = np.stack([coordinates.parameters(solution.eta) for solution in solutions])
     edge = _at_bound(coordinates, best)
     if best.drawn and not best.converged:
         edge[:] = False  # nothing pushes for sure
@@ -131,7 +131,7 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
     errors[free[unseen]] = np.nan
     status = _statuses(coordinates, best.eta, np.sqrt(np.diag(covariance)), edge, unseen)
     return Fit(
-        theta=coordinates.theta(best.eta),
+        theta=coordinates.parameters(best.eta),
         standard_errors=errors,
         status=status,
         objective=best.objective,

@@ -32,8 +32,8 @@ class Objective:
     terms: tuple[LikelihoodTerm, ...]
 
     def log_likelihood(self, theta: Vector) -> tuple[float, Vector]:
-        """Sum of the terms and its gradient (``float64[p]``)."""
-        value, gradient = 0.0, np.zeros(len(self.coordinates.table))
+        """Sum of the terms and its gradient, both at and in the graph's ``theta``."""
+        value, gradient = 0.0, np.zeros(len(theta))
         for term in self.terms:
             term_value, slope = term(theta)
             value, gradient = value + term_value, gradient + slope
@@ -43,8 +43,7 @@ class Objective:
         """Value and gradient (``float64[f]``) at ``eta`` (``float64[f]``)."""
         value, gradient = self.log_likelihood(self.coordinates.theta(eta))
         prior, slope = self.coordinates.log_prior(eta)
-        chained = gradient[self.coordinates.free] * self.coordinates.slope(eta)
-        return value + prior, chained + slope
+        return value + prior, self.coordinates.chain(eta, gradient) + slope
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
 
 from knowreason.factors import OPEN, ParameterTable
-from knowreason.learning.problem import Problem
+from knowreason.learning.problem import Curve, Problem
 
 Vector = NDArray[np.float64]
 SMALLEST_SCALE = 1e-4  # log-normal parameters stay above this
@@ -25,15 +26,17 @@ class Coordinates:
     Attributes:
         table: all parameters.
         free: ``int64[f]`` indices of the learned ones.
+        curve: of a problem whose graph has more than these (:class:`Problem`).
     """
 
     table: ParameterTable
     free: NDArray[np.int64]
+    curve: Curve | None = None
 
     @staticmethod
-    def of(table: ParameterTable) -> Coordinates:
+    def of(table: ParameterTable, curve: Curve | None = None) -> Coordinates:
         """Coordinates of every learned parameter."""
-        return Coordinates(table, np.flatnonzero(table.learned))
+        return Coordinates(table, np.flatnonzero(table.learned), curve)
 
     def eta(self, theta: Vector) -> Vector:
         """``float64[f]`` coordinates of ``theta`` (``float64[p]``)."""
@@ -43,12 +46,39 @@ class Coordinates:
             scale, np.log(np.maximum(np.where(scale, value, 1.0), SMALLEST_SCALE)), value
         )
 
-    def theta(self, eta: Vector) -> Vector:
+    def parameters(self, eta: Vector) -> Vector:
         """``float64[p]``, given values at their start."""
         theta = self.table.start.astype(np.float64).copy()
         scale = self.table.log_normal[self.free]
         theta[self.free] = np.where(scale, np.exp(np.where(scale, eta, 0.0)), eta)
         return theta
+
+    def theta(self, eta: Vector) -> Vector:
+        """``float64[q]``: the parameters, and what follows from them, as the graph holds them."""
+        theta = self.parameters(eta)
+        return theta if self.curve is None else np.concatenate([theta, self.curve(theta)[0]])
+
+    def jacobian(self, eta: Vector) -> csr_matrix:
+        """``float64[q, f]``: how the graph's ``theta`` changes with ``eta``."""
+        slope, p = self.slope(eta), len(self.table)
+        direct = csr_matrix((slope, (self.free, np.arange(len(slope)))), (p, len(slope)))
+        if self.curve is None:
+            return direct
+        return vstack([direct, self.curve(self.parameters(eta))[1] @ direct]).tocsr()
+
+    def chain(self, eta: Vector, gradient: Vector) -> Vector:
+        """``float64[..., f]``: gradients in the graph's ``theta`` (``[..., q]``) as in ``eta``."""
+        jacobian = self.jacobian(eta)
+        flat = gradient.reshape(-1, gradient.shape[-1]) @ jacobian
+        return np.asarray(flat).reshape(*gradient.shape[:-1], jacobian.shape[1])
+
+    def concerned(self, named: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """``bool[p]``: parameters that some of the graph's (``bool[q]``) are or follow from."""
+        if self.curve is None:
+            return named
+        bent = abs(self.curve(self.table.start)[1])[named[len(self.table) :]]
+        followed = np.asarray(bent.sum(axis=0)).ravel() > 0
+        return np.asarray(named[: len(self.table)] | followed, np.bool_)
 
     def slope(self, eta: Vector) -> Vector:
         """``float64[f]``: ``d theta / d eta`` of each free parameter."""
@@ -135,5 +165,7 @@ def _bias_shape(problem: Problem) -> tuple[NDArray[np.bool_], NDArray[np.bool_],
 
 
 def _unit_rows(problem: Problem) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Atoms and parameters of every unit row."""
-    return [(unit.entry_atoms.astype(np.int64), unit.parameters()) for unit in problem.graph.units]
+    """Atoms and parameters of every unit row, less what follows from parameters."""
+    rows = [(unit.entry_atoms.astype(np.int64), unit.parameters()) for unit in problem.graph.units]
+    p = len(problem.parameters)
+    return [(atoms[which < p], which[which < p]) for atoms, which in rows]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from knowreason.errors import LearningError
 from knowreason.factors import FALSE, OPEN, TRUE, FactorGraph, ParameterTable
@@ -19,6 +21,7 @@ WITHOUT_ERROR = "trained: this method gives no standard error"
 ON_BOUND_WITHOUT_ERROR = "trained, ended on its bound: this method gives no standard error"
 HELD = "held at its start: this method does not learn it"
 
+Curve = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], csr_matrix]]
 Record = dict[str, float]  # what an optimiser wrote down at one step
 
 
@@ -35,6 +38,9 @@ class Problem:
         clusters: ``int64[n]``: atoms of one value share a cause that no rule speaks of, so
             their labels are not independent; the likelihood is divided by the design
             effect. ``None``: labels of different components are independent.
+        curve: where the score of a world is not linear in the parameters: the further entries
+            of ``graph.theta`` (``float64[c]``), and their slopes ``float64[c, p]``, at the
+            parameters (``float64[p]``).
 
     Raises:
         LearningError: KR850 where lengths or values do not fit, KR851 where a label
@@ -55,10 +61,12 @@ class Problem:
     labels: NDArray[np.int8]
     latent_rules: NDArray[np.bool_] | None = None
     clusters: NDArray[np.int64] | None = None
+    curve: Curve | None = None
 
     def __post_init__(self) -> None:
         n, p = self.graph.atom_count, self.graph.parameter_count
-        if self.labels.shape != (n,) or len(self.parameters) != p:
+        counted = len(self.parameters) == p if self.curve is None else len(self.parameters) <= p
+        if self.labels.shape != (n,) or not counted:
             raise LearningError(
                 f"{n} atoms and {p} parameters in the graph, but {self.labels.shape[0]} labels "
                 f"and {len(self.parameters)} rows in the parameter table",

@@ -14,9 +14,10 @@ from typing import Concatenate, ParamSpec
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from knowreason.factors import FactorGraph, GroundFactors, ParameterTable
-from knowreason.learning.problem import Fit, Problem
+from knowreason.learning.problem import Curve, Fit, Problem
 
 Vector = NDArray[np.float64]
 Options = ParamSpec("Options")
@@ -37,6 +38,7 @@ def in_scaled_columns(
                 problem,
                 graph=_graph(problem.graph, scale),
                 parameters=_table(problem.parameters, scale),
+                curve=None if problem.curve is None else _curve(problem.curve, scale),
             ),
             *args,
             **options,
@@ -60,13 +62,15 @@ def column_scales(problem: Problem) -> Vector:
     (learned as logarithms, which have no unit).
     """
     table = problem.parameters
-    square, count = np.zeros(len(table)), np.zeros(len(table))
+    beyond = problem.graph.parameter_count
+    square, count = np.zeros(beyond), np.zeros(beyond)
     for part in problem.graph.factors:
         if part.is_hard:
             continue
         parameter = part.parameters()
-        square += np.bincount(parameter, np.square(part.values()), minlength=len(table))
-        count += np.bincount(parameter, minlength=len(table))
+        square += np.bincount(parameter, np.square(part.values()), minlength=beyond)
+        count += np.bincount(parameter, minlength=beyond)
+    square, count = square[: len(table)], count[: len(table)]
     scale = np.sqrt(square / np.maximum(count, 1))
     usable = table.learned & ~table.log_normal & (scale > 0) & np.isfinite(scale)
     return np.where(usable, scale, 1.0)
@@ -74,6 +78,7 @@ def column_scales(problem: Problem) -> Vector:
 
 def _graph(graph: FactorGraph, scale: Vector) -> FactorGraph:
     """Features divided by their column's scale, weights times it."""
+    scale = np.append(scale, np.ones(graph.parameter_count - len(scale)))
     by = torch.from_numpy(scale)
 
     def divided(part: GroundFactors) -> GroundFactors:
@@ -90,6 +95,16 @@ def _graph(graph: FactorGraph, scale: Vector) -> FactorGraph:
         factors=tuple(divided(part) for part in graph.factors),
         constant=None if graph.constant is None else graph.constant / by,
     )
+
+
+def _curve(curve: Curve, scale: Vector) -> Curve:
+    """What follows from the parameters, as a function of the scaled ones."""
+
+    def scaled(theta: Vector) -> tuple[Vector, csr_matrix]:
+        value, slopes = curve(theta / scale)
+        return value, slopes.multiply(1 / scale).tocsr()
+
+    return scaled
 
 
 def _table(table: ParameterTable, scale: Vector) -> ParameterTable:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import logit
 
@@ -38,7 +37,6 @@ from knowreason.models.base.stored_models import (
 from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
 from knowreason.reasoner.label_selection import Selection, label_selections, with_selection
-from knowreason.reasoner.tangent_rounds import settled
 
 FAR = 1.0  # log-odds by which a calibration moves a model before a warning
 
@@ -187,48 +185,27 @@ def fit_weights(
 ) -> Fit:
     """Learn every weight of a grounding that already holds the models' outputs."""
     problem = learning_problem(grounding, models, settings)
-
-    table = problem.parameters
-
-    def at(theta: NDArray[np.float64]) -> Fit:
-        moved = replace(
-            problem,
-            graph=replace(grounding.at(torch.from_numpy(theta)), log_odds=problem.graph.log_odds),
-            parameters=replace(table, start=theta),
-            latent_rules=None,  # the best of several starts is known by then
-        )
-        return learn(moved, method, seed=seed, progress=progress, **settings.learn)
-
     with contradictions_named(grounding, problem.labels):
-        first = learn(problem, method, seed=seed, progress=progress, **settings.learn)
-        if grounding.is_linear:
-            return first
-        last = settled(at, problem.graph.theta.numpy(), first)
-    notes = tuple(dict.fromkeys((*first.notes, *last.notes)))
-    return replace(last, parameters=table, spread=first.spread, notes=notes)
+        return learn(problem, method, seed=seed, progress=progress, **settings.learn)
 
 
 def learning_problem(
     grounding: Grounding,
     models: tuple[FittedModel, ...],
     settings: Settings,
-    theta: NDArray[np.float64] | None = None,
 ) -> Problem:
-    """What is to be learned from a grounding that already holds the models' outputs.
-
-    The graph is at the weights ``theta`` (``float64[p]``), by default at its start.
-    """
+    """What is to be learned from a grounding that already holds the models' outputs."""
     labels = training_labels(grounding, models, settings)
     selections = label_selections(grounding.data, models, settings)
     table = starting_biases(grounding, models, labels, selections)
+    graph, curve = with_selection(grounding, selections).curved()
     return Problem(
-        with_selection(grounding, selections).at(
-            torch.from_numpy(table.start.copy() if theta is None else theta)
-        ),
+        graph,
         table,
         labels,
         latent_rules(grounding),
         label_clusters(grounding, settings.clusters) if settings.clusters else None,
+        curve,
     )
 
 

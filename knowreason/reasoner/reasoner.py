@@ -167,7 +167,7 @@ class Reasoner(BaseEstimator):
         fit, self.answers_ = self._learned(self.grounding_, self.models_, beside, groups, progress)
         replicates = None
         if self.settings.bootstrap:
-            problem = learning_problem(self.grounding_, self.models_, self.settings, fit.theta)
+            problem = learning_problem(self.grounding_, self.models_, self.settings)
             replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
         if progress:
             progress(0, 1, "keeping what holds on the training data")

@@ -187,7 +187,7 @@ def test_audit(cli, skimming_run, tmp_path):
         assert word in shown.out
     found = cli("audit", skimming_run, "--json")
     assert found.code == shown.code
-    assert {row["rule"] for row in found.json["rules"]} >= {"skimmed", "betrays"}
+    assert {row["rule"] for row in found.json["rules"]} >= {"skimmed", "goes_on"}
     assert found.json["accuracy"]["checks"] == []
     run = tmp_path / "run"
     shutil.copytree(skimming_run, run)
@@ -257,7 +257,7 @@ def test_new_lists_and_makes(cli, tmp_path):
 def test_plan_and_compile(cli, skimming_project, tmp_path):
     planned = cli("plan", skimming_project, "--json")
     assert planned.code == 0
-    assert {rule["rule"] for rule in planned.json["rules"]} >= {"skimmed", "betrays"}
+    assert {rule["rule"] for rule in planned.json["rules"]} >= {"skimmed", "goes_on"}
     assert "skimmed" in cli("plan", skimming_project).out
     refused = cli("plan", skimming_project, "--limit", "3")
     assert refused.code == 2
@@ -276,7 +276,7 @@ def test_train_writes_a_run(cli, skimming_project, tmp_path):
     done = cli("train", skimming_project, "-o", tmp_path / "run", "--labels", "none", "--json")
     assert done.code == 0
     weights = {weight["name"]: weight for weight in done.json["weights"]}
-    assert weights["betrays"]["value"] == pytest.approx(5.0)
+    assert weights["skimmed"]["value"] == pytest.approx(4.0)
     assert "run folder" in done.err
     assert done.json["quality"]["Fraud"]["unconfirmed"] == 0
     assert "marginals of Fraud in the test part: " in done.err

@@ -4,7 +4,6 @@
 """
 
 import os
-from dataclasses import replace
 from random import Random
 from textwrap import dedent
 
@@ -27,11 +26,12 @@ from knowreason.inference import infer
 from knowreason.lang import loads, parse_facts
 from knowreason.lang.layout.formatter import format_text
 from knowreason.lang.python import program_builder as build
-from knowreason.learning import learn
-from knowreason.learning.problem import Problem
-from knowreason.reasoner.tangent_rounds import settled
 from knowreason.testing.oracle import enumerate_worlds
-from tests.grounding.tangents import assert_learning_settles, likelihood
+from tests.grounding.curved import (
+    assert_gradient,
+    assert_learns_the_optimum,
+    assert_same_worlds,
+)
 
 PROGRAMS = int(os.environ.get("KNOWREASON_PROGRAMS", "60"))
 HUBS, HEADS, STATES = "ab", "uvw", "kl"
@@ -157,6 +157,11 @@ def test_worlds_are_products_of_chances(seed):
     assert found == pytest.approx(case.chances(names), abs=1e-6)
     exact = expit(infer(graph, engine="exact").log_odds.numpy().astype(float))[: len(names)]
     assert exact == pytest.approx(found, abs=1e-5)
+    if seed < 20 and not grounding.is_linear:
+        draw = np.random.default_rng(seed)
+        fixed = grounding.parameters.kinds == np.array("fixed")
+        moved = np.where(fixed, 0.0, draw.uniform(0, 1, len(theta)))
+        assert_same_worlds(grounding, theta.numpy() + moved)
 
 
 HUB = """
@@ -257,21 +262,13 @@ def test_the_gradient_is_that_of_finite_differences(how):
     table = grounding.parameters
     draw = np.random.default_rng(5)
     theta = np.where(table.kinds == np.array("fixed"), 1.0, draw.uniform(-1, 1.5, len(table)))
-    clamped, free = likelihood(grounding, theta, labels)
-    gradient = (clamped.expectations - free.expectations).numpy()
-    for index in np.flatnonzero(table.learned):
-        ends = []
-        for step in (1e-4, -1e-4):
-            moved = theta.copy()
-            moved[index] += step
-            given, whole = likelihood(grounding, moved, labels)
-            ends.append(given.log_z - whole.log_z)
-        found = (ends[0] - ends[1]) / 2e-4
-        assert gradient[index] == pytest.approx(found, abs=1e-5), table.names[index]
+    assert_same_worlds(grounding, theta)
+    assert_gradient(grounding, labels, theta)
 
 
-def test_learning_ends_where_the_tangent_no_longer_moves():
-    assert_learning_settles(*learned_grounding(""), 0.02)
+@pytest.mark.parametrize("how", ["", "mean", "any"])
+def test_learning_ends_at_the_optimum(how):
+    assert_learns_the_optimum(*learned_grounding(how))
 
 
 def test_a_stored_grounding_still_follows_its_weights(tmp_path):
@@ -380,18 +377,6 @@ def test_every_engine_takes_them(engine):
     case = Case(3)
     graph = grounded(case.text, case.facts).graph
     assert torch.isfinite(infer(graph, engine=engine, seed=1).log_odds).all()
-
-
-def test_a_fit_that_does_not_settle_says_so():
-    grounding, labels = learned_grounding("")
-    fit = learn(Problem(grounding.graph, grounding.parameters, labels), "likelihood")
-
-    def away(theta):
-        return replace(fit, theta=theta + np.where(grounding.parameters.learned, 1.0, 0.0))
-
-    found = settled(away, fit.theta - 1, fit)
-    assert not found.converged
-    assert "have not settled" in found.notes[-1]
 
 
 TWO_CAUSES = """

@@ -109,7 +109,7 @@ def test_the_command_line_says_that_it_has_no_tables(fitted, tmp_path):
 
 def test_runs_of_train_are_read_too(skimming_run):
     run = kr.load_run(skimming_run)
-    assert run.reasoner.weights_["betrays"].kind == "rule"
+    assert run.reasoner.weights_["goes_on"].kind == "rule"
     assert run.project.tables
 
 

@@ -47,7 +47,7 @@ def test_a_run_folder_holds_everything(skimming_run):
     assert manifest["models"] == [["signs", "Fraud"], ["amount", "Fraud"]]
     weights = tomllib.loads((skimming_run / "weights.toml").read_text())
     assert weights["seldom"]["status"] == "given"
-    assert weights["skimmed"]["prior_mean"] == pytest.approx(1.0)
+    assert weights["skimmed"]["prior_mean"] == pytest.approx(4.0)
     marginals = pq.read_table(skimming_run / "marginals" / "Fraud.parquet")
     assert {"payment", "probability", "log_odds", "signs", "amount"} <= set(marginals.column_names)
     for line in (skimming_run / "history.jsonl").read_text().splitlines():

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, identity
 
 from knowreason.factors import FactorGraph
 from knowreason.factors.components.connected import components
@@ -61,9 +62,9 @@ class Moments:
     """Feature totals of a batch.
 
     Attributes:
-        mean: ``float64[p]``.
-        error: ``float64[p, p]`` covariance of that mean, from the spread between chains.
-        covariance: ``float64[p, p]`` of totals between worlds.
+        mean: ``float64[f]``.
+        error: ``float64[f, f]`` covariance of that mean, from the spread between chains.
+        covariance: ``float64[f, f]`` of totals between worlds.
     """
 
     mean: Vector
@@ -115,17 +116,24 @@ class FeatureChains:
         self.worlds = self.sampler.sample(at, start, sweeps=sweeps, seed=seed).numpy()
         return self.worlds
 
-    def moments(self, theta: Vector, plan: ChainSchedule) -> Moments:
-        """A batch of worlds at ``theta``."""
+    def moments(
+        self, theta: Vector, plan: ChainSchedule, jacobian: csr_matrix | None = None
+    ) -> Moments:
+        """A batch of worlds at ``theta``, as seen through a ``jacobian`` (``float64[p, f]``)."""
+        jacobian = identity(len(theta), format="csr") if jacobian is None else jacobian
         constant = self.sampler.graph.constant
         fixed = np.zeros(len(theta)) if constant is None else constant.numpy()
-        totals = np.zeros((plan.draws, len(self.worlds), len(theta)))
-        first = np.zeros((self.clusters, len(theta)))
-        second = np.zeros((len(theta), len(theta)))
+        fixed = fixed @ jacobian
+        totals = np.zeros((plan.draws, len(self.worlds), len(fixed)))
+        first = np.zeros((self.clusters, len(fixed)))
+        second = np.zeros((len(fixed), len(fixed)))
         for draw in range(plan.draws):
-            for chain, world in enumerate(self.advance(theta, plan.thin)):
-                features = feature_totals(self.rows, world, self.cluster, self.clusters, len(theta))
-                totals[draw, chain] = features.sum(0)
+            for number, world in enumerate(self.advance(theta, plan.thin)):
+                features = (
+                    feature_totals(self.rows, world, self.cluster, self.clusters, len(theta))
+                    @ jacobian
+                )
+                totals[draw, number] = features.sum(0)
                 first += features
                 second += features.T @ features
         count = plan.draws * len(self.worlds)
@@ -298,18 +306,12 @@ def gradient_estimate(
         exact: ``float64[f, f]``, curvature of the objective.
         plan: how long the chains run.
     """
-    coordinates = objective.coordinates
-    free, slope = coordinates.free, coordinates.slope(eta)
-    theta = coordinates.theta(eta)
-    clamped, loose = (side.moments(theta, plan) for side in sides)
-    chain = np.outer(slope, slope)
-    free_pairs = np.ix_(free, free)
-    gradient = objective(eta)[1] + (clamped.mean - loose.mean)[free] * slope
-    complete = loose.covariance[free_pairs] * chain + exact
-    seen = complete - clamped.covariance[free_pairs] * chain
-    return GradientEstimate(
-        eta, gradient, (clamped.error + loose.error)[free_pairs] * chain, seen, complete
-    )
+    theta, jacobian = objective.coordinates.theta(eta), objective.coordinates.jacobian(eta)
+    clamped, loose = (side.moments(theta, plan, jacobian) for side in sides)
+    gradient = objective(eta)[1] + clamped.mean - loose.mean
+    complete = loose.covariance + exact
+    seen = complete - clamped.covariance
+    return GradientEstimate(eta, gradient, clamped.error + loose.error, seen, complete)
 
 
 def _newton(objective: Objective, batch: GradientEstimate, information: Matrix) -> Vector:

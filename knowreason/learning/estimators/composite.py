@@ -84,8 +84,8 @@ def composite_solution(objective: Objective, copies: BlockCopies, solution: Solu
         solution: the optimum, with the curvature of the whole objective.
     """
     coordinates = objective.coordinates
-    theta, slope = coordinates.theta(solution.eta), coordinates.slope(solution.eta)
-    scores = cluster_scores(copies.labelled)(theta)[:, coordinates.free] * slope
+    theta = coordinates.theta(solution.eta)
+    scores = coordinates.chain(solution.eta, cluster_scores(copies.labelled)(theta))
     alone = scores.T @ scores
     together = alone
     if len(scores) == copies.sees.shape[0]:

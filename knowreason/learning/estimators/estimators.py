@@ -62,7 +62,12 @@ class EstimationTask:
     @property
     def objective(self) -> Objective:
         """The terms and the priors, as a function of the free coordinates."""
-        return Objective(Coordinates.of(self.problem.parameters), self.terms)
+        return Objective(self.coordinates, self.terms)
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """In which parameters are optimised."""
+        return Coordinates.of(self.problem.parameters, self.problem.curve)
 
     @property
     def served(self) -> Labelled:
@@ -76,7 +81,8 @@ class EstimationTask:
         labelled = self.labelled
         if labelled is None or not len(labelled.atoms):
             return ()
-        free = labelled.parameters() & self.problem.parameters.learned
+        spoken_of = self.coordinates.concerned(labelled.parameters())
+        free = spoken_of & self.problem.parameters.learned
         return (EstimatorReport(estimator, labelled.count, len(labelled.atoms), int(free.sum())),)
 
 

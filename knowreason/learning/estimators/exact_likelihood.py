@@ -129,7 +129,7 @@ def exact_solutions(
     L-BFGS until the projected gradient is small, then Newton steps; where components are
     many, from the optimum of a sample of them.
     """
-    coordinates = Coordinates.of(problem.parameters)
+    coordinates = Coordinates.of(problem.parameters, problem.curve)
     terms = () if labelled is None else (exact_likelihood(labelled),)
     objective = Objective(coordinates, terms)
     sample = None if labelled is None else _sample(labelled, seed)
@@ -170,12 +170,11 @@ def _dependence(
     width = len(inside) if len(inside) <= MANY else 1
 
     of_theta = cluster_scores(
-        labelled, groups, MOST_SCORES // max(1, width * len(coordinates.table))
+        labelled, groups, MOST_SCORES // max(1, width * len(labelled.graph.theta))
     )
 
     def scores(eta: Vector) -> Matrix:
-        of_parameters = of_theta(coordinates.theta(eta))
-        return (of_parameters[:, coordinates.free] * coordinates.slope(eta))[:, inside]
+        return coordinates.chain(eta, of_theta(coordinates.theta(eta)))[:, inside]
 
     here, precision = scores(best.eta), coordinates.precision()
     information = best.information - np.diag(precision)

@@ -157,7 +157,8 @@ def knowgraph(
         start. ``converged`` only says that all epochs ran.
 
     Raises:
-        LearningError: KR857 for hard rules, KR858 for a value the recipe does not know.
+        LearningError: KR857 for hard rules and for ``~>`` and ``<~>``, KR858 for a value the
+            recipe does not know.
     """
     trained = train_knowgraph(problem, seed=seed, progress=progress, recipe=recipe)
     table = problem.parameters
@@ -201,6 +202,12 @@ def train_knowgraph(
 ) -> KnowGraph:
     """Network and weights of a problem; arguments and errors as :func:`knowgraph`."""
     _check(recipe)
+    if problem.curve is not None:
+        raise LearningError(
+            "method `knowgraph` does not know rules with `~>` or `<~>`",
+            code="KR857",
+            help="use method `variational_em`",
+        )
     graph = condition(problem.graph)
     _without_hard_rules(graph)
     kind = predicates(graph, problem.parameters)

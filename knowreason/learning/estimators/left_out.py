@@ -52,7 +52,7 @@ def without_folds(
 
 
 def _by_newton(part: Problem, fit: Fit) -> Vector:
-    coordinates = Coordinates.of(fit.parameters)
+    coordinates = Coordinates.of(fit.parameters, part.curve)
     labelled = labelled_components(part)
     term = DividedTerm(exact_likelihood(labelled), fit.design_effect)
     objective = Objective(coordinates, (term,))
@@ -62,4 +62,4 @@ def _by_newton(part: Problem, fit: Fit) -> Vector:
     covariance = fit.covariance[np.ix_(free, free)] / np.outer(slope, slope)
     value, gradient = objective(eta)
     here = Optimum(eta, value, gradient, 0, False, ())
-    return coordinates.theta(polish(objective, here, inverse(covariance), TOLERANCE).eta)
+    return coordinates.parameters(polish(objective, here, inverse(covariance), TOLERANCE).eta)

@@ -50,14 +50,18 @@ class PseudoLikelihood:
         residual = self.chosen - np.exp(logit - log_norm[self.site])
         return value / self.worlds, self.design.T @ residual / self.worlds
 
-    def information(self, theta: Vector) -> NDArray[np.float64]:
-        """``float64[p, p]``: minus the Hessian at ``theta``."""
+    def information(self, theta: Vector, jacobian: csr_matrix | None = None) -> NDArray[np.float64]:
+        """``float64[p, p]``: minus the Hessian at ``theta``.
+
+        With a ``jacobian`` (``float64[p, f]``): in coordinates, but for how these bend.
+        """
         logit, log_norm = self._states(theta)
         probability = np.exp(logit - log_norm[self.site])
-        weighted = self.design.multiply(probability[:, None]).tocsr()
+        design = self.design if jacobian is None else self.design @ jacobian
+        weighted = design.multiply(probability[:, None]).tocsr()
         of_site = csr_matrix((np.ones(len(self.site)), (self.site, np.arange(len(self.site)))))
         mean = of_site @ weighted
-        second = self.design.T @ weighted - mean.T @ mean
+        second = design.T @ weighted - mean.T @ mean
         return np.asarray(second.todense(), dtype=np.float64) / self.worlds
 
     def cluster_scores(self, theta: Vector, cluster: Ids, clusters: int) -> NDArray[np.float64]:

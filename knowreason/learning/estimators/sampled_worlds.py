@@ -27,6 +27,7 @@ from knowreason.learning.standard_errors import at_least, inverse_of_any, observ
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 MOST_CLUSTERS = 1000
+MOST_SCORES = 1_000_000  # of clusters in one world
 SMOOTHED = 10  # rounds over which curvature is averaged
 FARTHEST = 1.0  # standard errors that a full step may still go
 LEAST_SHARE = 0.1  # of the complete curvature that is left, at least: no step over 10 EM steps
@@ -88,7 +89,8 @@ class Large:
     @cached_property
     def clusters(self) -> int:
         """Number of independent clusters: components, many of them together if need be."""
-        return min(self.labelled.count, MOST_CLUSTERS)
+        room = MOST_SCORES // max(1, self.wiring.parameter_count)
+        return max(1, min(self.labelled.count, MOST_CLUSTERS, room))
 
     @cached_property
     def cluster(self) -> NDArray[np.int64]:
@@ -253,13 +255,11 @@ def _look(
     eta: Vector,
     exact: Matrix,
 ) -> Look:
-    coordinates = objective.coordinates
-    free, slope = coordinates.free, coordinates.slope(eta)
-    theta = coordinates.theta(eta)
+    coordinates, theta = objective.coordinates, objective.coordinates.theta(eta)
     value, gradient = replace(objective, terms=(*objective.terms, term))(eta)
-    scores = sampled.scores(term, theta)[:, :, free] * slope
-    totals = sampled.features(worlds)[:, :, free] * slope
-    information = term.information(theta)[np.ix_(free, free)] * np.outer(slope, slope)
+    scores = coordinates.chain(eta, sampled.scores(term, theta))
+    totals = coordinates.chain(eta, sampled.features(worlds))
+    information = term.information(theta, coordinates.jacobian(eta))
     return Look(
         value,
         gradient,
@@ -391,8 +391,7 @@ def _godambe(
     The variance of the gradient over labels is that over whole free worlds less what is
     left once the labels are known (``hidden``).
     """
-    coordinates = objective.coordinates
-    free, slope, theta = coordinates.free, coordinates.slope(eta), coordinates.theta(eta)
+    theta = objective.coordinates.theta(eta)
     chains = Chains(sampled.free, seed + 1)
     drawn = len(chains.advance(theta, schedule.warm_up))
     scores = [
@@ -401,7 +400,7 @@ def _godambe(
         )
         for _ in range(schedule.free_rounds(sampled.clusters, drawn))
     ]
-    spread = np.concatenate(scores)[:, :, free] * slope
+    spread = objective.coordinates.chain(eta, np.concatenate(scores))
     exact = exact_information(objective, eta)
     symmetric = (information + information.T) / 2
     meat = at_least(_cross(spread, spread) - hidden + exact, symmetric, LEAST_SHARE)

@@ -25,7 +25,7 @@ def add_associations(
     parameters: ParameterTable,
     origins: Sequence[RuleProvenance],
 ) -> tuple[ParameterTable, tuple[NeutralPairs, ...]]:
-    """Makes room for the fixed tables of rules with ``<~>``, and says where they stand."""
+    """Gives rules with ``<~>`` their features and room for the rest, and says where both stand."""
     forms = {made.rule: neutral_form(program.rules[made.rule].formula) for made in origins}
     places = {made.rule: made.parts[0].index for made in origins if made.parts}
     tied = [rule for rule, form in forms.items() if form is not None and rule in places]
@@ -36,7 +36,10 @@ def add_associations(
     for name, rule in names.items():
         form, fixed = forms[rule], table.index(name)
         assert form is not None
-        rest = pieces.add(replace(pieces.factors[places[rule]], parameter=fixed, value=None))
+        pairs = pieces.factors[places[rule]]
+        both = torch.tensor([[0.0, 0.0, 0.0, form.sign]], dtype=torch.float64)
+        pieces.factors[places[rule]] = replace(pairs, table=both, table_id=None)
+        rest = pieces.add(replace(pairs, parameter=fixed, value=None))
         found.append(NeutralPairs(rule, places[rule], rest, fixed, form.sign))
     return table, tuple(found)
 
@@ -71,25 +74,17 @@ def add_conditionals(
     table = with_fixed(parameters, {f"fixed {name}": rule for rule, name in names.items()})
     pieces.constant = np.append(pieces.constant, np.zeros(len(names)))
     found = []
-    for heads, groups in conditionals_of(bodies, rates, noisy, names, atom_count):
-        which = [
-            table.index(f"fixed {names[rule]}") if parameter < 0 else parameter
-            for rule, parameter in groups
-        ]
+    for heads in conditionals_of(bodies, rates, noisy, names, atom_count):
+        which = [table.index(f"fixed {names[rule]}") for rule in heads.order]
         room = GroundFactors.of(
             torch.from_numpy(heads.scopes), torch.zeros(1 << heads.scopes.shape[1]), 0
         )
         places = [
             pieces.add(replace(room, parameter=parameter, rule=rule))
-            for (rule, _), parameter in zip(groups, which, strict=True)
+            for rule, parameter in zip(heads.order, which, strict=True)
         ]
         found.append(
-            replace(
-                heads,
-                steps=np.array(groups, np.int64).reshape(-1, 2),
-                places=np.array(places, np.int64),
-                fixed=np.array(which, np.int64),
-            )
+            replace(heads, places=np.array(places, np.int64), fixed=np.array(which, np.int64))
         )
     return table, tuple(found)
 
