@@ -17,7 +17,9 @@ from knowreason.data import Dataset
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.evaluate.baselines import baseline_scores
 from knowreason.evaluate.stability import Stability, stability
+from knowreason.evaluate.verdict import Verdict, verdict
 from knowreason.factors import FactorGraph
+from knowreason.factors.components.connected import components
 from knowreason.inference import infer
 from knowreason.inference.quality_summary import QualitySummary, quality_summary
 from knowreason.metrics.metrics import (
@@ -31,7 +33,7 @@ from knowreason.metrics.metrics import (
     paired_difference,
 )
 from knowreason.reasoner.asked_labels import hidden_truth
-from knowreason.reasoner.fit_steps import training_labels
+from knowreason.reasoner.fit_steps import label_clusters, training_labels
 from knowreason.reasoner.label_selection import label_selections
 from knowreason.reasoner.reasoner import Reasoner
 
@@ -46,12 +48,14 @@ class Evaluation:
 
     Attributes:
         predicate: which.
+        verdict: what to do.
         atoms: ``int64[n]`` asked atoms with a held-back label.
         truth: ``bool[n]``.
         scores: log-odds by name; ``reasoner`` is ours.
         table: ``table[name][metric]``.
         ablation: the reasoner with one rule left out, weights kept.
-        difference: reasoner less the best other row, by metric, paired.
+        difference: reasoner less the best other row, by metric, paired, over what the verdict
+            takes for clusters.
         best_other: that row's name, by metric.
         blocks: ``int64[n]`` slice of each atom, where intervals are by slice.
         slices: per slice the first metric of the reasoner, count and positives.
@@ -71,6 +75,7 @@ class Evaluation:
     """
 
     predicate: str
+    verdict: Verdict
     atoms: NDArray[np.int64]
     truth: NDArray[np.bool_]
     scores: Mapping[str, NDArray[np.float64]]
@@ -117,7 +122,7 @@ def evaluate_reasoner(
         >>> beliefs = reasoner.infer(data)
         >>> found = evaluate_reasoner(reasoner, data, beliefs, "Bad", metrics=["brier"])
         >>> round(found.table["reasoner"]["brier"].value, 2)
-        0.19
+        0.23
     """
     atoms, truth = hidden_truth(beliefs, predicate)
     grounding = reasoner.training_grounding(training)
@@ -131,12 +136,15 @@ def evaluate_reasoner(
         scores[UNADAPTED] = plain.log_odds[atoms]
     scores[REASONER] = beliefs.log_odds[atoms]
     blocks = block_of(beliefs, predicate, atoms, by) if by else None
+    together = clusters_of(reasoner, beliefs, atoms) if blocks is None else blocks
+    others = {name: score for name, score in scores.items() if name not in OURS}
     table = evaluate(truth, scores, metrics, blocks=blocks, seed=seed)
     best = {name: _best_other(table, name) for name in metrics}
     without = _without_rules(beliefs, reasoner, atoms) if ablate else {}
     interval = None if beliefs.interval is None else beliefs.interval[:, atoms]
     return Evaluation(
         predicate,
+        verdict(truth, scores[REASONER], others, together, _ranking(metrics), seed),
         atoms,
         truth,
         scores,
@@ -144,7 +152,7 @@ def evaluate_reasoner(
         evaluate(truth, without, metrics, blocks=blocks, resamples=0),
         {
             name: paired_difference(
-                truth, scores[REASONER], scores[other], name, blocks=blocks, seed=seed
+                truth, scores[REASONER], scores[other], name, blocks=together, seed=seed
             )
             for name, other in best.items()
             if other
@@ -179,6 +187,25 @@ def block_of(
     span = grounding.span(predicate)
     blocks: NDArray[np.int64] = of_thing[span.arguments[atoms - span.start, position]]
     return blocks
+
+
+def clusters_of(
+    reasoner: Reasoner, beliefs: Beliefs, atoms: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """``int64[n]``: atoms that share a cause: a value of the attribute ``clusters``, else what
+    rules tie to each other; where these tie more than half of the atoms, each is alone."""
+    attribute = reasoner.settings.clusters
+    if attribute:
+        return label_clusters(beliefs.grounding, attribute)[atoms]
+    component, count = components(beliefs.grounding.graph)
+    codes = np.where(component < 0, count + np.arange(len(component)), component)[atoms]
+    largest = np.unique(codes, return_counts=True)[1].max(initial=0)
+    return np.arange(len(atoms)) if 2 * largest > len(atoms) else codes.astype(np.int64)
+
+
+def _ranking(metrics: Sequence[str]) -> str:
+    ranking = [name for name in metrics if not metric(name).lower_is_better]
+    return ranking[0] if ranking else "average_precision"
 
 
 def slice_table(

@@ -55,27 +55,6 @@ def report_html(findings: ReportParts) -> str:
     return PAGE.format(title=escape(title), style=STYLE, body="\n".join(parts))
 
 
-def headline(evaluation: Evaluation) -> str:
-    """One sentence: with rules against the best row without."""
-    name = next(iter(evaluation.difference), "")
-    if not name:
-        return "No other row to compare with."
-    difference, other = evaluation.difference[name], evaluation.best_other[name]
-    ours = evaluation.table[REASONER][name].value
-    theirs = evaluation.table[other][name].value
-    words = metric(name).title or name
-    if difference.low <= 0 <= difference.high:
-        verdict = "a tie within chance"
-    else:
-        better = (difference.value > 0) != metric(name).lower_is_better
-        verdict = "better than chance explains" if better else "worse than chance explains"
-    return (
-        f"With rules, {words} is {ours:.3f}; the best without them ({other}) has {theirs:.3f}: "
-        f"{verdict} (difference {difference.value:+.3f}, 95 % interval {difference.low:+.3f} to "
-        f"{difference.high:+.3f})."
-    )
-
-
 def weight_words(weight: RuleWeight, program: Program) -> str:
     """A weight and its interval in words."""
     low, high = weight.interval
@@ -111,7 +90,10 @@ def _asked(findings: ReportParts) -> str:
     question = escape(findings.project.report.question)
     lines = [f"<p class='question'>{question}</p>"] if question else []
     lines.append(f"<p>Asked: {candidates}. {len(program.rules)} rules; models: {models}.</p>")
-    lines += [f"<p class='headline'>{escape(headline(e))}</p>" for e in findings.evaluations]
+    lines += [
+        f"<p class='headline'>{escape(f'{e.predicate}: {e.verdict}')}</p>"
+        for e in findings.evaluations
+    ]
     unsure = [(name, findings.beliefs.quality(name).finding) for name in counts]
     lines += [
         f"<p><b>{escape(f'{name}: {finding.message}')}</b></p>"

@@ -111,6 +111,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, object]:
     """An evaluation as plain values, for ``metrics.json``."""
     return {
         "predicate": evaluation.predicate,
+        "verdict": asdict(evaluation.verdict),
         "atoms": len(evaluation.truth),
         "true": int(evaluation.truth.sum()),
         "table": _plain(evaluation.table),

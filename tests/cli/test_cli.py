@@ -331,6 +331,7 @@ def test_eval(cli, skimming_run):
         assert word in shown.out
     (record,) = cli("eval", skimming_run, "--json").json
     assert record["predicate"] == "Fraud"
+    assert shown.out.splitlines()[0] == f"Fraud: {record['verdict']['sentence']}"
     assert set(record["table"]) >= {"reasoner", "model signs", "average of models"}
 
 

@@ -1,17 +1,18 @@
 """What stands beside the reasoner, what each rule adds, and what is said about it."""
 
+from copy import copy
+
 import numpy as np
 import polars as pl
 import pytest
 
 import knowreason as kr
 from knowreason.audit.rule_effects import without_rule
-from knowreason.evaluate.evaluation import evaluate_reasoner
+from knowreason.evaluate.evaluation import clusters_of, evaluate_reasoner
 from knowreason.factors.arrays import array
 from knowreason.factors.neighbours import neighbour_means
 from knowreason.inference import infer
 from knowreason.metrics.metrics import average_precision
-from knowreason.report.html import headline
 from knowreason.run.run_evaluation import evaluation_record
 
 RULES = """
@@ -120,11 +121,37 @@ def test_differences_are_against_the_best_other_row(evaluation):
     difference = evaluation.difference["roc_auc"]
     ours = evaluation.table["reasoner"]["roc_auc"].value
     assert difference.value == pytest.approx(ours - others[best])
-    assert best in headline(evaluation) or "average" in headline(evaluation)
+
+
+def test_the_verdict_is_about_the_answer_and_every_other_row(evaluation):
+    found = evaluation.verdict
+    assert found.row == evaluation.best_other["average_precision"]
+    difference = evaluation.difference["average_precision"]
+    assert found.difference.value == pytest.approx(difference.value)
+    assert (found.labels, found.true) == (len(evaluation.truth), evaluation.truth.sum())
+    assert found.clusters == 6  # slices
+
+
+def test_what_shares_a_cause_is_a_cluster(with_models):
+    """Without slices: what rules tie together, or the attribute that is named."""
+    reasoner, _, beliefs = with_models
+    span = beliefs.grounding.span("Good")
+    atoms = beliefs.asked("Good")
+    tied = clusters_of(reasoner, beliefs, atoms)
+    person, team_of = (c.to_numpy() for c in beliefs.grounding.data.facts["In"].columns[:2])
+    team = dict(zip(person.tolist(), team_of.tolist(), strict=True))
+    team = np.array([team[who] for who in span.arguments[atoms - span.start, 0].tolist()])
+    assert (tied[:, None] == tied)[team[:, None] == team].all()
+    assert len(np.unique(tied)) == len(np.unique(team))
+    by_day = copy(reasoner)
+    by_day.settings = kr.Settings(clusters="day")
+    assert len(np.unique(clusters_of(by_day, beliefs, atoms))) == 6
 
 
 def test_the_record_is_plain(evaluation):
     record = evaluation_record(evaluation)
+    assert record["verdict"]["sentence"] == str(evaluation.verdict)
+    assert list(record)[:2] == ["predicate", "verdict"]
     assert record["atoms"] == len(evaluation.truth)
     assert record["calibration"]["count"]
     assert set(record["table"]["reasoner"]) == {"average_precision", "roc_auc", "ece"}
@@ -142,7 +169,7 @@ def test_a_program_without_models_is_measured_too():
     found = evaluate_reasoner(reasoner, train, beliefs, "Good", metrics=["roc_auc"])
     assert "reasoner" in found.table
     assert found.table["reasoner"]["roc_auc"].value > 0.5
-    assert headline(found)
+    assert str(found.verdict)
 
 
 def test_means_over_neighbours(with_models):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowreason.cli.screen import say, write_json, write_table
+from knowreason.cli.screen import say, write, write_json, write_table
 from knowreason.cli.verb_options import ProjectOption, StrictOption, require_confirmed
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def evaluate(
     strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
-    """Measure a run: each model, baselines, the reasoner, each rule left out."""
+    """What to do with a run, and why: each model, baselines, the reasoner, rules left out."""
     from knowreason.run.run_evaluation import evaluate_run, evaluation_record
 
     evaluations = evaluate_run(run, data, project=project)
@@ -37,7 +37,8 @@ def evaluate(
 
 
 def show(evaluation: Evaluation) -> None:
-    """The tables of one predicate."""
+    """The verdict and the tables of one predicate."""
+    write(f"{evaluation.predicate}: {evaluation.verdict}")
     metrics = list(next(iter(evaluation.table.values())))
     positives = int(evaluation.truth.sum())
     title = (
@@ -59,9 +60,9 @@ def show(evaluation: Evaluation) -> None:
         columns = list(evaluation.slices[0])
         write_table(columns, [tuple(row.values()) for row in evaluation.slices], title="By slice")
     for metric, difference in evaluation.difference.items():
-        verdict = "a tie" if difference.low <= 0 <= difference.high else "beyond chance"
+        told = "a tie" if difference.low <= 0 <= difference.high else "beyond chance"
         other = evaluation.best_other[metric]
-        say(f"{metric}: {difference.value:+.3f} against {other} ({difference}): {verdict}")
+        say(f"{metric}: {difference.value:+.3f} against {other} ({difference}): {told}")
     say(f"marginals measured: {evaluation.quality}")
     for note in evaluation.notes:
         say(note)
