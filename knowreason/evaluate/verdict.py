@@ -96,7 +96,9 @@ def verdict(
     if beaten:
         kind = "use another"
         taken = f"{-high:.2f} to {-low:.2f} {words}"
-        sentence = f"use `{name}` alone: what is combined with it takes away {taken}"
+        sentence = f"use `{name}` instead: it is {taken} above the answer"
+        if name != row:
+            sentence = f"use `{name}` alone: what is combined with it takes away {taken}"
     elif not np.nanpercentile(area, 2.5) > 0.5:
         sentence = f"cannot be told: the ranking may be chance; {rests_on}"
     elif where:

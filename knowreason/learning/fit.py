@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.diagnostics import Diagnostic
 from knowreason.learning.objective import projected
 from knowreason.learning.priors import Coordinates, start_values
 from knowreason.learning.problem import (
@@ -26,6 +27,7 @@ Matrix = NDArray[np.float64]
 STARTS = 3  # for rules with a latent predicate
 NOTHING = 0.9  # of the prior's standard deviation left: the data said nothing
 PRIOR = 0.7  # of it left: set by the prior
+MOST_NAMES = 3  # listed in a sentence
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
         best, covariance = _unsaid_to_prior(coordinates, best, covariance, ~edge)
     covariance = covariance + others
     apart = _apart(others, covariance)
+    names = [problem.parameters.names[i] for i in coordinates.free[apart]]
     slope = coordinates.slope(best.eta)
     p, free = len(problem.parameters), coordinates.free
     whole = np.zeros((p, p))
@@ -137,14 +140,13 @@ def summarise(problem: Problem, solutions: list[Solution]) -> Fit:
         objective=best.objective,
         log_likelihood=best.log_likelihood,
         iterations=best.iterations,
-        converged=best.converged and not apart,
+        converged=best.converged and not names,
         history=best.history,
         parameters=problem.parameters,
         covariance=whole,
         spread=np.ptp(ends, axis=0),
-        notes=best.notes
-        + (("starts end at different weights that are about as likely: errors say so",) * apart)
-        + _start_notes(problem, np.ptp(ends, axis=0), len(solutions)),
+        notes=best.notes + _start_notes(problem, np.ptp(ends, axis=0), len(solutions)),
+        findings=_starts_apart(names, len(solutions)),
     )
 
 
@@ -244,9 +246,26 @@ def _other_optima(best: Solution, solutions: list[Solution]) -> Matrix:
     return np.asarray((gap * (share / share.sum())[:, None]).T @ gap)
 
 
-def _apart(others: Matrix, covariance: Matrix) -> bool:
-    """Whether half of some parameter's variance or more comes from other optima."""
-    return bool((2 * np.diag(others) > np.diag(covariance)).any())
+def _apart(others: Matrix, covariance: Matrix) -> NDArray[np.bool_]:
+    """``bool[f]``: whether half of a parameter's variance or more comes from other optima."""
+    return np.asarray(2 * np.diag(others) > np.diag(covariance))
+
+
+def _starts_apart(names: list[str], count: int) -> tuple[Diagnostic, ...]:
+    if not names:
+        return ()
+    listed = ", ".join(f"`{name}`" for name in names[:MOST_NAMES])
+    listed += f" and {len(names) - MOST_NAMES} more" * (len(names) > MOST_NAMES)
+    return (
+        Diagnostic(
+            "KR835",
+            f"{count} starts end at different values of {listed} that are about as likely: labels "
+            "fit several readings of the rules, of which the likeliest is used",
+            "warning",
+            help="state the sign or the value of one of these weights (`[? 1 >= 0]`, `[1.5]`), or "
+            "label cases in which the readings differ",
+        ),
+    )
 
 
 def _statuses(

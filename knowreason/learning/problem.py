@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from knowreason.diagnostics import Diagnostic
 from knowreason.errors import LearningError
 from knowreason.factors import FALSE, OPEN, TRUE, FactorGraph, ParameterTable
 
@@ -139,6 +140,7 @@ class Fit:
         covariance: ``float64[p, p]``.
         spread: ``float64[p]``: greatest less smallest value over the starts.
         notes: what the user should know.
+        findings: what labels leave open, with what to do.
         design_effect: what the log likelihood was divided by; 1 where labels count as
             independent.
         clusters: of labels that were allowed to depend on each other, 0 for none.
@@ -168,6 +170,7 @@ class Fit:
     design_effect: float = 1.0
     clusters: int = 0
     estimators: tuple[EstimatorReport, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
 
 
 def clamped_evidence(problem: Problem) -> NDArray[np.int8]:

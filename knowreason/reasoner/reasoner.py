@@ -25,7 +25,7 @@ from knowreason.grounding import Grounding, ground
 from knowreason.inference import infer
 from knowreason.inference.engine_protocol import BUDGETED
 from knowreason.inference.posterior import Posterior
-from knowreason.learning import Fit
+from knowreason.learning import Fit, learn
 from knowreason.logic import Program
 from knowreason.metrics.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
@@ -49,6 +49,7 @@ from knowreason.reasoner.fit_steps import (
     with_calibration_warnings,
     with_label_warnings,
 )
+from knowreason.reasoner.identification import with_identification
 from knowreason.reasoner.label_selection import label_selections, with_population_rates
 from knowreason.reasoner.population_share import with_matched_pools, with_prevalence_notes
 from knowreason.reasoner.replicates import bootstrap_fit, with_intervals
@@ -165,9 +166,11 @@ class Reasoner(BaseEstimator):
             fitted(with_trees(self.program, data, self.settings)), selections
         )
         fit, self.answers_ = self._learned(self.grounding_, self.models_, beside, groups, progress)
+        problem = learning_problem(self.grounding_, self.models_, self.settings)
+        refit = partial(learn, method=self.method, seed=self.seed, **self.settings.learn)
+        self.grounding_, fit = with_identification(self.grounding_, fit, problem, groups, refit)
         replicates = None
         if self.settings.bootstrap:
-            problem = learning_problem(self.grounding_, self.models_, self.settings)
             replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
         if progress:
             progress(0, 1, "keeping what holds on the training data")
@@ -436,6 +439,7 @@ class Reasoner(BaseEstimator):
             atoms=atoms,
             seed=self.seed,
             progress=progress,
+            also=self.fit_.findings,
         )
 
     def _ground(

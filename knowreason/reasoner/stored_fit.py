@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from knowreason.diagnostics import Diagnostic
 from knowreason.errors import ProjectError
 from knowreason.factors import ParameterTable
 from knowreason.learning import EstimatorReport, Fit
@@ -23,6 +24,7 @@ _TABLE = (
     "log_normal",
     "owner",
 )
+_FINDING = ("code", "message", "severity", "help")
 
 
 def save_fit(fit: Fit, folder: Path, weights: RuleWeights | None = None) -> None:
@@ -51,6 +53,7 @@ def save_fit(fit: Fit, folder: Path, weights: RuleWeights | None = None) -> None
         "iterations": fit.iterations,
         "converged": fit.converged,
         "notes": fit.notes,
+        "findings": [{name: getattr(one, name) for name in _FINDING} for one in fit.findings],
         "design_effect": fit.design_effect,
         "clusters": fit.clusters,
         "estimators": [asdict(report) for report in fit.estimators],
@@ -96,6 +99,7 @@ def load_fit(folder: Path) -> Fit:
         design_effect=document.get("design_effect", 1.0),
         clusters=document.get("clusters", 0),
         estimators=tuple(EstimatorReport(**one) for one in document.get("estimators", ())),
+        findings=tuple(Diagnostic(**one) for one in document.get("findings", ())),
     )
 
 

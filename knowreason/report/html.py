@@ -267,6 +267,7 @@ def _how_made(findings: ReportParts) -> str:
         ),
         *map(str, findings.reasoner.fit_.estimators),
         *findings.reasoner.fit_.notes,
+        *(f"{one.message} ({one.help})" for one in findings.reasoner.fit_.findings),
         *findings.beliefs.info.splitlines(),
     ]
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)

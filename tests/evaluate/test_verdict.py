@@ -37,6 +37,8 @@ def test_a_part_that_is_better_beyond_chance_is_named_with_what_is_lost():
     low, high = found.difference.low, found.difference.high
     assert low < found.difference.value < high < 0
     assert f"{-high:.2f} to {-low:.2f} average precision" in str(found)
+    found = verdict(truth, answer, {**noise, "stacking (logistic)": right}, cluster)
+    assert str(found).startswith("use `stacking (logistic)` instead: it is")
 
 
 def test_the_best_of_many_equals_is_no_better():

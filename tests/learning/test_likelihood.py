@@ -256,4 +256,6 @@ def test_optima_that_are_as_likely_widen_the_errors():
     fit = summarise(problem, [one, far])
     assert not fit.converged
     assert fit.standard_errors[0] > 0.8
-    assert any("as likely" in note for note in fit.notes)
+    (finding,) = fit.findings
+    assert finding.code == "KR835"
+    assert f"`{problem.parameters.names[0]}`" in finding.message
