@@ -1,0 +1,237 @@
+"""What to doubt about a fit to votes: majority vote, other readings, functions that copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from knowreason.models.labelling.dawid_skene import (
+    EDGE,
+    UNKNOWN,
+    AccuracyPrior,
+    FittedVotes,
+    fit_votes,
+    softmax,
+)
+from knowreason.models.labelling.vote_matrix import ABSTAINS, Votes
+
+Vector = NDArray[np.float64]
+FOLDS = 5
+FEWEST_LABELS = 30  # from here on labels judge, before them the votes held back
+TOLD_APART = 3.0  # log-likelihood between two readings that the votes can tell apart
+LEVEL = 0.01  # of the test for dependence, divided by the number of pairs
+
+
+@dataclass(frozen=True)
+class MajorityCheck:
+    """Accuracies of their own against one accuracy for all, on what neither was fitted to.
+
+    Attributes:
+        gain: nats a case by which functions' own accuracies are ahead; negative: below.
+        error: its standard error over rows.
+        by_labels: whether labels judged; else each vote, predicted from the other functions'.
+        cases: labels or votes.
+    """
+
+    gain: float
+    error: float
+    by_labels: bool
+    cases: int
+
+    @property
+    def below(self) -> bool:
+        """Whether majority vote explains better what neither saw."""
+        return self.gain < 0
+
+    def __str__(self) -> str:
+        what = f"{self.cases:,} {'labels' if self.by_labels else 'votes'} held back"
+        if self.below:
+            return (
+                f"below majority vote: the functions' own accuracies explain {what} worse than one "
+                f"accuracy for all, by {-self.gain:.4f} ± {self.error:.4f} nats each; every "
+                "function counts the same"
+            )
+        return (
+            f"above majority vote: the functions' own accuracies explain {what} better than one "
+            f"accuracy for all, by {self.gain:.4f} ± {self.error:.4f} nats each"
+        )
+
+
+def against_majority(
+    votes: Votes,
+    shares: Vector,
+    labels: NDArray[np.integer],
+    accuracy: AccuracyPrior,
+    seed: int = 0,
+) -> MajorityCheck:
+    """Cross-fitted comparison of accuracies of their own with one for all.
+
+    With :data:`FEWEST_LABELS` labels or more each is judged by its log-probability of labels it
+    has not seen. Without, each vote is predicted from the others' on its row, through how the
+    function votes given such beliefs on the rows fitted to: neither is told a vote by the
+    function itself.
+    """
+    by_labels = int((labels != UNKNOWN).sum()) >= FEWEST_LABELS
+    rng = np.random.default_rng(seed)
+    judged = labels != UNKNOWN if by_labels else (votes.values != ABSTAINS).sum(1) > 1
+    fold = rng.permutation(len(labels)) % FOLDS
+    ahead, cases = np.zeros(len(labels)), np.zeros(len(labels))
+    for number in range(FOLDS):
+        here, rest = fold == number, fold != number
+        hidden = np.where(here, UNKNOWN, labels)
+        seen = np.ones(len(labels), bool) if by_labels else rest
+        own, common = (
+            fit_votes(
+                votes.take(seen), shares=shares, labels=hidden[seen], accuracy=accuracy, shared=one
+            )
+            for one in (False, True)
+        )
+        mine = np.flatnonzero(here & judged)
+        if by_labels:
+            difference = _at(own, votes, labels, mine) - _at(common, votes, labels, mine)
+            count = np.ones(len(mine))
+        else:
+            gain, count = (
+                sum(pair) for pair in zip(*_predicted(own, common, votes, rest, mine), strict=True)
+            )
+            difference = gain
+        ahead[mine], cases[mine] = difference, count
+    total = max(int(cases.sum()), 1)
+    gain = float(ahead.sum() / total)
+    spread = ahead[judged] - gain * cases[judged]
+    return MajorityCheck(gain, float(np.sqrt((spread**2).sum()) / total), by_labels, total)
+
+
+def _at(
+    fitted: FittedVotes, votes: Votes, labels: NDArray[np.integer], rows: NDArray[np.int64]
+) -> Vector:
+    belief = softmax(fitted.scores(votes.take(rows)))
+    return np.asarray(np.log(belief[np.arange(len(rows)), labels[rows]] + EDGE))
+
+
+def _predicted(
+    own: FittedVotes,
+    common: FittedVotes,
+    votes: Votes,
+    rest: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+) -> list[tuple[Vector, Vector]]:
+    """By function: nats by which ``own`` predicts its votes better, and how many there are."""
+    found = []
+    for function in range(len(votes.functions)):
+        spoken = (votes.values[rows, function] != ABSTAINS).astype(np.float64)
+        logs = [
+            _vote_log_probability(fitted, votes, function, rest, rows) for fitted in (own, common)
+        ]
+        found.append((spoken * (logs[0] - logs[1]), spoken))
+    return found
+
+
+def _vote_log_probability(
+    fitted: FittedVotes,
+    votes: Votes,
+    function: int,
+    rest: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+) -> Vector:
+    """``float64[rows]``; the same channel for both fits: right or wrong, from the rest's rows."""
+    belief = softmax(fitted.scores(votes, (function,)))
+    vote = votes.values[:, function]
+    spoken = np.flatnonzero(rest & (vote != ABSTAINS))
+    states = belief.shape[1]
+    right = belief[spoken, vote[spoken]].sum()
+    a = (right + 1) / (len(spoken) + 2)
+    agrees = belief[rows, np.maximum(vote[rows], 0)]
+    return np.asarray(np.log(agrees * a + (1 - agrees) * (1 - a) / (states - 1)))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Another set of beliefs that the votes allow.
+
+    Attributes:
+        fitted: the other fit.
+        behind: log-likelihood (prior of the sides included) by which it is behind; negative:
+            ahead.
+        share: of the rows on which it says something else.
+    """
+
+    fitted: FittedVotes
+    behind: float
+    share: float
+
+
+def other_reading(
+    votes: Votes,
+    fitted: FittedVotes,
+    shares: Vector,
+    labels: NDArray[np.integer],
+    accuracy: AccuracyPrior,
+) -> Reading | None:
+    """The reading with states in turn that is about as likely; ``None`` where the signs of the
+    functions, or labels, tell them apart."""
+    best: Reading | None = None
+    states = len(votes.states)
+    for turn in range(1, states):
+        start = np.roll(fitted.posterior, turn, axis=1)
+        other = fit_votes(votes, shares=shares, labels=labels, start=start, accuracy=accuracy)
+        differs = other.posterior.argmax(1) != fitted.posterior.argmax(1)
+        behind = fitted.objective[-1] - other.objective[-1]
+        share = float(differs[votes.covered].mean())
+        if share > 0.1 and behind < TOLD_APART and (best is None or behind < best.behind):
+            best = Reading(other, behind, share)
+    return best
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Two functions that say the same more often than their accuracies explain.
+
+    Attributes:
+        one, other: their names.
+        observed, expected: rows on which they say the same, less those on which they differ.
+        deviations: standard errors between the two.
+    """
+
+    one: str
+    other: str
+    observed: int
+    expected: float
+    deviations: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.one} and {self.other} (the same {self.observed:,} times more often than not, "
+            f"{self.expected:,.0f} expected)"
+        )
+
+
+def dependences(votes: Votes, fitted: FittedVotes) -> tuple[Dependence, ...]:
+    """Pairs that are not independent given the state, most certain first.
+
+    What each says given the state is counted from the fit, the state of a row is judged by
+    all functions but the two: a score test of an interaction between their votes, at
+    :data:`LEVEL` divided by the number of pairs.
+    """
+    hot, posterior = votes.one_hot, fitted.posterior
+    rates = np.einsum("nmv,ny->myv", hot, posterior) / posterior.sum(0)[None, :, None]
+    pairs = list(combinations(range(len(votes.functions)), 2))
+    limit = float(norm.isf(LEVEL / max(len(pairs), 1)))
+    found = []
+    for one, other in pairs:
+        belief = softmax(fitted.scores(votes, (one, other)))
+        both = (votes.values[:, [one, other]] != ABSTAINS).all(1)
+        same = votes.values[:, one] == votes.values[:, other]
+        net = both * np.where(same, 1.0, -1.0)
+        agree = (rates[one] * rates[other]).sum(1)
+        expected = belief @ (2 * agree - rates[one].sum(1) * rates[other].sum(1))
+        error = float(np.sqrt(np.square(net - expected).sum())) or 1.0
+        deviations = float((net - expected).sum()) / error
+        if deviations > limit and net.sum() > 0:
+            names = votes.functions[one], votes.functions[other]
+            found.append(Dependence(*names, int(net.sum()), float(expected.sum()), deviations))
+    return tuple(sorted(found, key=lambda pair: -pair.deviations))
