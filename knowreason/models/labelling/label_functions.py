@@ -39,6 +39,7 @@ from knowreason.models.labelling.function_table import (
     function_table,
 )
 from knowreason.models.labelling.vote_checks import (
+    Dependence,
     against_majority,
     dependences,
     other_reading,
@@ -107,13 +108,10 @@ class LabelFunctions(KnowledgeModel):
         votes = votes_on(data, rows, self.votes, self.true, self.false)
         labels, prior = rows.labels, AccuracyPrior()
         shares = self._shares(votes)
-        check = against_majority(votes, shares, labels, prior, self.seed)
-        options: dict[str, Any] = {
-            "shares": shares,
-            "labels": labels,
-            "accuracy": prior,
-            "shared": check.below,
-        }
+        options: dict[str, Any] = {"shares": shares, "labels": labels, "accuracy": prior}
+        pairs = dependences(votes, fit_votes(votes, shared=True, **options))
+        check = against_majority(votes, shares, labels, prior, pairs, self.seed)
+        options["shared"] = check.below
         fitted = fit_votes(votes, **options)
         alone = fitted
         self.functions_, self.states_ = votes.functions, votes.states
@@ -130,7 +128,7 @@ class LabelFunctions(KnowledgeModel):
             str(check),
             *self._assumed(votes, shares),
             *self._readings(votes, alone, options),
-            *_dependent(votes, fitted),
+            *_dependent(pairs),
             *self._agreement(votes, said),
         )
         if progress is not None:
@@ -255,7 +253,11 @@ class LabelFunctions(KnowledgeModel):
         if options["shared"]:
             return ()
         found = other_reading(
-            votes, fitted, options["shares"], options["labels"], options["accuracy"]
+            votes,
+            fitted,
+            options["shares"],
+            options["labels"],
+            options["accuracy"],
         )
         if found is None:
             return ()
@@ -283,8 +285,7 @@ def _trusted(votes: Votes, fitted: FittedVotes) -> str:
     return text + (f" and {', '.join(wrong)} mostly wrong" if wrong else "")
 
 
-def _dependent(votes: Votes, fitted: FittedVotes) -> tuple[str, ...]:
-    pairs = dependences(votes, fitted)
+def _dependent(pairs: tuple[Dependence, ...]) -> tuple[str, ...]:
     if not pairs:
         return ()
     named = "; ".join(map(str, pairs[:SHOWN]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,167 +26,6 @@ FOLDS = 5
 FEWEST_LABELS = 30  # from here on labels judge, before them the votes held back
 TOLD_APART = 3.0  # log-likelihood between two readings that the votes can tell apart
 LEVEL = 0.01  # of the test for dependence, divided by the number of pairs
-
-
-@dataclass(frozen=True)
-class MajorityCheck:
-    """Accuracies of their own against one accuracy for all, on what neither was fitted to.
-
-    Attributes:
-        gain: nats a case by which functions' own accuracies are ahead; negative: below.
-        error: its standard error over rows.
-        by_labels: whether labels judged; else each vote, predicted from the other functions'.
-        cases: labels or votes.
-    """
-
-    gain: float
-    error: float
-    by_labels: bool
-    cases: int
-
-    @property
-    def below(self) -> bool:
-        """Whether majority vote explains better what neither saw."""
-        return self.gain < 0
-
-    def __str__(self) -> str:
-        what = f"{self.cases:,} {'labels' if self.by_labels else 'votes'} held back"
-        if self.below:
-            return (
-                f"below majority vote: the functions' own accuracies explain {what} worse than one "
-                f"accuracy for all, by {-self.gain:.4f} ± {self.error:.4f} nats each; every "
-                "function counts the same"
-            )
-        return (
-            f"above majority vote: the functions' own accuracies explain {what} better than one "
-            f"accuracy for all, by {self.gain:.4f} ± {self.error:.4f} nats each"
-        )
-
-
-def against_majority(
-    votes: Votes,
-    shares: Vector,
-    labels: NDArray[np.integer],
-    accuracy: AccuracyPrior,
-    seed: int = 0,
-) -> MajorityCheck:
-    """Cross-fitted comparison of accuracies of their own with one for all.
-
-    With :data:`FEWEST_LABELS` labels or more each is judged by its log-probability of labels it
-    has not seen. Without, each vote is predicted from the others' on its row, through how the
-    function votes given such beliefs on the rows fitted to: neither is told a vote by the
-    function itself.
-    """
-    by_labels = int((labels != UNKNOWN).sum()) >= FEWEST_LABELS
-    rng = np.random.default_rng(seed)
-    judged = labels != UNKNOWN if by_labels else (votes.values != ABSTAINS).sum(1) > 1
-    fold = rng.permutation(len(labels)) % FOLDS
-    ahead, cases = np.zeros(len(labels)), np.zeros(len(labels))
-    for number in range(FOLDS):
-        here, rest = fold == number, fold != number
-        hidden = np.where(here, UNKNOWN, labels)
-        seen = np.ones(len(labels), bool) if by_labels else rest
-        own, common = (
-            fit_votes(
-                votes.take(seen), shares=shares, labels=hidden[seen], accuracy=accuracy, shared=one
-            )
-            for one in (False, True)
-        )
-        mine = np.flatnonzero(here & judged)
-        if by_labels:
-            difference = _at(own, votes, labels, mine) - _at(common, votes, labels, mine)
-            count = np.ones(len(mine))
-        else:
-            gain, count = (
-                sum(pair) for pair in zip(*_predicted(own, common, votes, rest, mine), strict=True)
-            )
-            difference = gain
-        ahead[mine], cases[mine] = difference, count
-    total = max(int(cases.sum()), 1)
-    gain = float(ahead.sum() / total)
-    spread = ahead[judged] - gain * cases[judged]
-    return MajorityCheck(gain, float(np.sqrt((spread**2).sum()) / total), by_labels, total)
-
-
-def _at(
-    fitted: FittedVotes, votes: Votes, labels: NDArray[np.integer], rows: NDArray[np.int64]
-) -> Vector:
-    belief = softmax(fitted.scores(votes.take(rows)))
-    return np.asarray(np.log(belief[np.arange(len(rows)), labels[rows]] + EDGE))
-
-
-def _predicted(
-    own: FittedVotes,
-    common: FittedVotes,
-    votes: Votes,
-    rest: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-) -> list[tuple[Vector, Vector]]:
-    """By function: nats by which ``own`` predicts its votes better, and how many there are."""
-    found = []
-    for function in range(len(votes.functions)):
-        spoken = (votes.values[rows, function] != ABSTAINS).astype(np.float64)
-        logs = [
-            _vote_log_probability(fitted, votes, function, rest, rows) for fitted in (own, common)
-        ]
-        found.append((spoken * (logs[0] - logs[1]), spoken))
-    return found
-
-
-def _vote_log_probability(
-    fitted: FittedVotes,
-    votes: Votes,
-    function: int,
-    rest: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-) -> Vector:
-    """``float64[rows]``; the same channel for both fits: right or wrong, from the rest's rows."""
-    belief = softmax(fitted.scores(votes, (function,)))
-    vote = votes.values[:, function]
-    spoken = np.flatnonzero(rest & (vote != ABSTAINS))
-    states = belief.shape[1]
-    right = belief[spoken, vote[spoken]].sum()
-    a = (right + 1) / (len(spoken) + 2)
-    agrees = belief[rows, np.maximum(vote[rows], 0)]
-    return np.asarray(np.log(agrees * a + (1 - agrees) * (1 - a) / (states - 1)))
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Another set of beliefs that the votes allow.
-
-    Attributes:
-        fitted: the other fit.
-        behind: log-likelihood (prior of the sides included) by which it is behind; negative:
-            ahead.
-        share: of the rows on which it says something else.
-    """
-
-    fitted: FittedVotes
-    behind: float
-    share: float
-
-
-def other_reading(
-    votes: Votes,
-    fitted: FittedVotes,
-    shares: Vector,
-    labels: NDArray[np.integer],
-    accuracy: AccuracyPrior,
-) -> Reading | None:
-    """The reading with states in turn that is about as likely; ``None`` where the signs of the
-    functions, or labels, tell them apart."""
-    best: Reading | None = None
-    states = len(votes.states)
-    for turn in range(1, states):
-        start = np.roll(fitted.posterior, turn, axis=1)
-        other = fit_votes(votes, shares=shares, labels=labels, start=start, accuracy=accuracy)
-        differs = other.posterior.argmax(1) != fitted.posterior.argmax(1)
-        behind = fitted.objective[-1] - other.objective[-1]
-        share = float(differs[votes.covered].mean())
-        if share > 0.1 and behind < TOLD_APART and (best is None or behind < best.behind):
-            best = Reading(other, behind, share)
-    return best
 
 
 @dataclass(frozen=True)
@@ -235,3 +76,174 @@ def dependences(votes: Votes, fitted: FittedVotes) -> tuple[Dependence, ...]:
             names = votes.functions[one], votes.functions[other]
             found.append(Dependence(*names, int(net.sum()), float(expected.sum()), deviations))
     return tuple(sorted(found, key=lambda pair: -pair.deviations))
+
+
+def copies_of(votes: Votes, pairs: Sequence[Dependence]) -> list[tuple[int, ...]]:
+    """For each function those that depend on it."""
+    place = {name: index for index, name in enumerate(votes.functions)}
+    copies: list[tuple[int, ...]] = [()] * len(place)
+    for pair in pairs:
+        one, other = place[pair.one], place[pair.other]
+        copies[one], copies[other] = (*copies[one], other), (*copies[other], one)
+    return copies
+
+
+@dataclass(frozen=True)
+class MajorityCheck:
+    """Accuracies of their own against one accuracy for all, on what neither was fitted to.
+
+    Attributes:
+        gain: nats a case by which functions' own accuracies are ahead; negative: below.
+        error: its standard error over rows.
+        by_labels: whether labels judged; else each vote, predicted from the other functions'.
+        cases: labels or votes.
+    """
+
+    gain: float
+    error: float
+    by_labels: bool
+    cases: int
+
+    @property
+    def below(self) -> bool:
+        """Whether majority vote explains better what neither saw."""
+        return self.gain < 0
+
+    def __str__(self) -> str:
+        what = f"{self.cases:,} {'labels' if self.by_labels else 'votes'} held back"
+        if self.below:
+            return (
+                f"below majority vote: the functions' own accuracies explain {what} worse than one "
+                f"accuracy for all, by {-self.gain:.4f} ± {self.error:.4f} nats each; every "
+                "function counts the same"
+            )
+        return (
+            f"above majority vote: the functions' own accuracies explain {what} better than one "
+            f"accuracy for all, by {self.gain:.4f} ± {self.error:.4f} nats each"
+        )
+
+
+def against_majority(
+    votes: Votes,
+    shares: Vector,
+    labels: NDArray[np.integer],
+    accuracy: AccuracyPrior,
+    pairs: tuple[Dependence, ...] = (),
+    seed: int = 0,
+) -> MajorityCheck:
+    """Cross-fitted comparison of accuracies of their own with one for all.
+
+    With :data:`FEWEST_LABELS` labels or more each is judged by its log-probability of labels it
+    has not seen. Without, each vote is predicted from the others' on its row, through how the
+    function votes given such beliefs on the rows fitted to: neither is told a vote by the
+    function itself, nor by those that copy it (``pairs``).
+    """
+    by_labels = int((labels != UNKNOWN).sum()) >= FEWEST_LABELS
+    rng = np.random.default_rng(seed)
+    copies = copies_of(votes, pairs)
+    judged = labels != UNKNOWN if by_labels else (votes.values != ABSTAINS).sum(1) > 1
+    fold = rng.permutation(len(labels)) % FOLDS
+    ahead, cases = np.zeros(len(labels)), np.zeros(len(labels))
+    for number in range(FOLDS):
+        here, rest = fold == number, fold != number
+        hidden = np.where(here, UNKNOWN, labels)
+        seen = np.ones(len(labels), bool) if by_labels else rest
+        given: dict[str, Any] = {"shares": shares, "labels": hidden[seen], "accuracy": accuracy}
+        own = fit_votes(votes.take(seen), **given)
+        common = fit_votes(votes.take(seen), shared=True, **given)
+        mine = np.flatnonzero(here & judged)
+        if by_labels:
+            difference = _at(own, votes, labels, mine) - _at(common, votes, labels, mine)
+            count = np.ones(len(mine))
+        else:
+            by_function = _predicted(own, common, votes, copies, rest, mine)
+            difference, count = (sum(part) for part in zip(*by_function, strict=True))
+        ahead[mine], cases[mine] = difference, count
+    total = max(int(cases.sum()), 1)
+    gain = float(ahead.sum() / total)
+    spread = ahead[judged] - gain * cases[judged]
+    return MajorityCheck(gain, float(np.sqrt((spread**2).sum()) / total), by_labels, total)
+
+
+def _at(
+    fitted: FittedVotes, votes: Votes, labels: NDArray[np.integer], rows: NDArray[np.int64]
+) -> Vector:
+    belief = softmax(fitted.scores(votes.take(rows)))
+    return np.asarray(np.log(belief[np.arange(len(rows)), labels[rows]] + EDGE))
+
+
+def _predicted(
+    own: FittedVotes,
+    common: FittedVotes,
+    votes: Votes,
+    copies: list[tuple[int, ...]],
+    rest: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+) -> list[tuple[Vector, Vector]]:
+    """By function: nats by which ``own`` predicts its votes better, and how many there are."""
+    found = []
+    for function in range(len(votes.functions)):
+        spoken = (votes.values[rows, function] != ABSTAINS).astype(np.float64)
+        logs = [
+            _vote_log_probability(fitted, votes, function, copies[function], rest, rows)
+            for fitted in (own, common)
+        ]
+        found.append((spoken * (logs[0] - logs[1]), spoken))
+    return found
+
+
+def _vote_log_probability(
+    fitted: FittedVotes,
+    votes: Votes,
+    function: int,
+    copies: tuple[int, ...],
+    rest: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+) -> Vector:
+    """``float64[rows]``; the same channel for both fits: right or wrong, from the rest's rows."""
+    belief = softmax(fitted.scores(votes, (function, *copies)))
+    vote = votes.values[:, function]
+    spoken = np.flatnonzero(rest & (vote != ABSTAINS))
+    states = belief.shape[1]
+    right = belief[spoken, vote[spoken]].sum()
+    a = (right + 1) / (len(spoken) + 2)
+    agrees = belief[rows, np.maximum(vote[rows], 0)]
+    return np.asarray(np.log(agrees * a + (1 - agrees) * (1 - a) / (states - 1)))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Another set of beliefs that the votes allow.
+
+    Attributes:
+        fitted: the other fit.
+        behind: log-likelihood (prior of the sides included) by which it is behind; negative:
+            ahead.
+        share: of the rows on which it says something else.
+    """
+
+    fitted: FittedVotes
+    behind: float
+    share: float
+
+
+def other_reading(
+    votes: Votes,
+    fitted: FittedVotes,
+    shares: Vector,
+    labels: NDArray[np.integer],
+    accuracy: AccuracyPrior,
+) -> Reading | None:
+    """The reading with states in turn that is about as likely; ``None`` where the signs of the
+    functions, or labels, tell them apart."""
+    best: Reading | None = None
+    states = len(votes.states)
+    for turn in range(1, states):
+        start = np.roll(fitted.posterior, turn, axis=1)
+        other = fit_votes(votes, shares=shares, labels=labels, start=start, accuracy=accuracy)
+        differs = other.posterior.argmax(1) != fitted.posterior.argmax(1)
+        behind = fitted.objective[-1] - other.objective[-1]
+        share = float(differs[votes.covered].mean())
+        if share > 0.1 and behind < TOLD_APART and (best is None or behind < best.behind):
+            best = Reading(other, behind, share)
+    return best
