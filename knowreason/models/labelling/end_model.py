@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float64]
 FOLDS = 5
-LEAST = 1e-4  # beliefs below count for nothing
+LEAST = 1e-4  # of a belief, so that classifiers know every state
 TEXT_LIMIT = 50_000  # features of a text
 
 
@@ -60,29 +60,21 @@ def texts_of(data: Dataset, rows: PredicateRows, name: str) -> list[str]:
 def fit_beliefs(make: Any, matrix: Any, belief: Vector) -> Any:
     """A classifier fitted to beliefs: each row once a state, weighted by its belief."""
     stack: Any = partial(sparse.vstack, format="csr") if sparse.issparse(matrix) else np.vstack
-    rows, states = [], []
-    weights = []
-    for state in range(belief.shape[1]):
-        counted = np.flatnonzero(belief[:, state] > LEAST)
-        rows.append(matrix[counted])
-        states.append(np.full(len(counted), state))
-        weights.append(belief[counted, state])
+    states = belief.shape[1]
     classifier = make()
     classifier.fit(
-        stack(rows),
-        np.concatenate(states),
-        sample_weight=np.concatenate(weights),
+        stack([matrix] * states),
+        np.repeat(np.arange(states), len(belief)),
+        sample_weight=np.maximum(belief, LEAST).T.ravel(),
     )
     return classifier
 
 
 def class_scores(classifier: Any, matrix: Any, states: int) -> Vector:
-    """``float64[n, K]`` log-probabilities; states it never saw have its least."""
-    known = np.asarray(classifier.classes_, int)
-    said = np.log(np.clip(classifier.predict_proba(matrix), 1e-9, 1.0))
-    scores = np.full((matrix.shape[0], states), said.min() if said.size else 0.0)
-    scores[:, known] = said
-    return scores
+    """``float64[n, K]`` log-probabilities."""
+    if not matrix.shape[0]:
+        return np.zeros((0, states))
+    return np.asarray(np.log(np.clip(classifier.predict_proba(matrix), 1e-9, 1.0)))
 
 
 def held_out_scores(make: Any, matrix: Any, belief: Vector, seed: int) -> Vector:

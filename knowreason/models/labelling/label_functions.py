@@ -41,6 +41,7 @@ from knowreason.models.labelling.function_table import (
 from knowreason.models.labelling.vote_checks import (
     Dependence,
     against_majority,
+    best_reading,
     dependences,
     other_reading,
 )
@@ -112,7 +113,10 @@ class LabelFunctions(KnowledgeModel):
         pairs = dependences(votes, fit_votes(votes, shared=True, **options))
         check = against_majority(votes, shares, labels, prior, pairs, self.seed)
         options["shared"] = check.below
-        fitted = fit_votes(votes, **options)
+        if check.below:
+            fitted = fit_votes(votes, **options)
+        else:
+            fitted = best_reading(votes, shares, labels, prior)
         alone = fitted
         self.functions_, self.states_ = votes.functions, votes.states
         self.has_classifier_ = bool(self.text or self.features)
@@ -132,7 +136,10 @@ class LabelFunctions(KnowledgeModel):
             *self._agreement(votes, said),
         )
         if progress is not None:
-            progress(1, 1, f"{len(votes.functions)} functions fitted on {rows.count:,} rows")
+            total = self.rounds + 1 if self.has_classifier_ else 1
+            progress(
+                total, total, f"{len(votes.functions)} functions fitted on {rows.count:,} rows"
+            )
         return self
 
     @property
@@ -205,7 +212,7 @@ class LabelFunctions(KnowledgeModel):
         make = partial(estimator_named, self.estimator, self.seed, {})
         for number in range(self.rounds + 1):
             if progress is not None:
-                progress(number, self.rounds + 2, "classifier beside the votes")
+                progress(number, self.rounds + 1, "classifier beside the votes")
             scores = held_out_scores(make, matrix, fitted.posterior, self.seed)
             if number < self.rounds:
                 fitted = fit_votes(votes, prior=scores, start=fitted.posterior, **options)
@@ -236,6 +243,8 @@ class LabelFunctions(KnowledgeModel):
         blocks = []
         if self.text:
             texts = texts_of(data, rows, self.text)
+            if fit and not any(texts):
+                raise ModelError(f"every `{self.text}` is empty", code="KR868")
             if fit:
                 self.vectoriser_ = text_features().fit(texts)
             blocks.append(self.vectoriser_.transform(texts))

@@ -227,6 +227,21 @@ class Reading:
     share: float
 
 
+def best_reading(
+    votes: Votes,
+    shares: Vector,
+    labels: NDArray[np.integer],
+    accuracy: AccuracyPrior,
+) -> FittedVotes:
+    """The fit from the majority on, whose names are those the functions' signs give; where labels
+    say that most functions are on the other side, the reading the labels choose."""
+    fitted = fit_votes(votes, shares=shares, labels=labels, accuracy=accuracy)
+    if (labels == UNKNOWN).all():
+        return fitted
+    other = other_reading(votes, fitted, shares, labels, accuracy)
+    return other.fitted if other is not None and other.behind < 0 else fitted
+
+
 def other_reading(
     votes: Votes,
     fitted: FittedVotes,
