@@ -24,7 +24,7 @@ from knowreason.models.labelling.vote_checks import (
     against_majority,
     best_reading,
     dependences,
-    other_reading,
+    two_readings,
 )
 from knowreason.models.labelling.vote_matrix import ABSTAINS, Votes, votes_on
 from knowreason.resources import rulesets_path
@@ -69,7 +69,7 @@ def dawid_skene(values, states, steps=2000):
 @pytest.mark.parametrize("states", [2, 3])
 def test_em_is_dawid_and_skenes(states):
     votes, _ = drawn([0.9, 0.8, 0.7, 0.85], n=400, states=states)
-    ours = fit_votes(votes, accuracy=WEAK, tolerance=1e-10, steps=5000)
+    ours = fit_votes(votes, accuracy=WEAK, sides=False, tolerance=1e-10, steps=5000)
     belief, share, confusion = dawid_skene(votes.values, states)
     np.testing.assert_allclose(ours.posterior, belief, atol=1e-5)
     np.testing.assert_allclose(
@@ -153,33 +153,43 @@ def test_functions_of_one_side_do_not_make_everything_true():
         fires = rng.random(3000) < np.where(truth == side, 0.3, 0.1 if side else 0.25)
         values[fires, j] = side
     votes = Votes(tuple("abcdefgh"), values)
-    collapsed = fit_votes(votes, accuracy=WEAK).posterior[:, 1].mean()
+    collapsed = fit_votes(votes, accuracy=WEAK, sides=False).posterior[:, 1].mean()
     assert not 0.05 < collapsed < 0.95
     said = fit_votes(votes, shares=HALF).posterior[:, 1] > 0.5
     assert (said == truth).mean() > 0.7
 
 
 def test_a_label_and_the_signs_of_a_majority_fix_the_name():
-    """Five of six functions are on the side they say; those of one that is not are turned."""
+    """Five of six functions are on the side they say; the one that is not counts for nothing."""
     votes, truth = drawn([0.9, 0.85, 0.8, 0.85, 0.8, 0.15], n=3000)
     fitted = fit_votes(votes, shares=HALF, accuracy=AccuracyPrior(cases=10))
     assert (fitted.posterior.argmax(1) == truth).mean() > 0.85
-    assert fitted.accuracy[5] < 0.3
-    assert other_reading(votes, fitted, HALF, none(votes), AccuracyPrior(cases=10)) is None
+    assert np.ptp(fitted.log_likelihoods[5], axis=0) == pytest.approx(0.0, abs=1e-9)
+    turned = fit_votes(votes, shares=HALF, accuracy=AccuracyPrior(cases=10), sides=False)
+    assert turned.accuracy[5] < 0.3
+    assert two_readings(votes, HALF, none(votes), AccuracyPrior(cases=10)) is None
 
 
 def test_two_readings_are_both_said_until_a_label_decides():
     votes, truth = drawn([0.85, 0.85, 0.15, 0.15], n=2000, covers=0.9)
     prior = AccuracyPrior(cases=10)
-    fitted = fit_votes(votes, shares=HALF, accuracy=prior)
-    found = other_reading(votes, fitted, HALF, none(votes), prior)
+    found = two_readings(votes, HALF, none(votes), prior)
     assert found is not None
     assert found.share > 0.9
     labels = none(votes)
     labels[:40] = truth[:40]
     decided = best_reading(votes, HALF, labels, prior)
     assert (decided.posterior.argmax(1) == truth).mean() > 0.85
-    assert other_reading(votes, decided, HALF, labels, prior) is None
+    assert two_readings(votes, HALF, labels, prior) is None
+
+
+def test_two_readings_stand_in_the_report():
+    votes, truth = drawn([0.85, 0.85, 0.15, 0.15], n=600, covers=0.9)
+    data = dataset(votes, truth)
+    model = make("label_functions", {"votes": ("fires",)}).fit(data, "Good")
+    (line,) = [line for line in model.report_ if line.startswith("two readings")]
+    assert "f0, f1 are mostly right" in line
+    assert "f2, f3 are mostly right" in line
 
 
 def test_labels_are_known_states():

@@ -26,6 +26,10 @@ SPAM = tuple(
     "channel subscribe check link free click visit follow page money giveaway prize win "  # noqa: SIM905
     "please website share offer deal earn upload".split()
 )
+COMMON = {
+    True: ("love", "beautiful", "amazing", "video"),
+    False: ("please", "share", "check", "free"),
+}
 WEEKS = 6
 # function: words it looks for, whether they mean spam
 WORDS: dict[str, tuple[tuple[str, ...], bool]] = {

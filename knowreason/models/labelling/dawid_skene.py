@@ -72,6 +72,7 @@ def fit_votes(
     start: Vector | None = None,
     accuracy: AccuracyPrior = AccuracyPrior(),
     shared: bool = False,
+    sides: bool = True,
     steps: int = 500,
     tolerance: float = 1e-6,
 ) -> FittedVotes:
@@ -86,6 +87,8 @@ def fit_votes(
         start: ``float64[n, K]`` beliefs to start from.
         accuracy: says which side functions are on.
         shared: one accuracy for all, as a majority vote has it.
+        sides: whether functions are on the side they say, so that no vote speaks against itself:
+            one that is right less often than a coin counts for nothing.
         steps, tolerance: most steps; greatest change of a belief at which they stop.
 
     >>> votes = Votes(("a", "b", "c"), np.array([[1, 1, 0], [0, 0, 0], [1, 1, -1]], np.int16))
@@ -105,7 +108,7 @@ def fit_votes(
     objective: list[float] = []
     moved = np.inf
     for _ in range(steps):
-        tables, right, penalty = _accuracies(hot, belief, accuracy, shared)
+        tables, right, penalty = _accuracies(hot, belief, accuracy, shared, sides)
         if prior is None and shares is None:
             before = np.tile(np.log(belief.mean(0) + EDGE), (n, 1))
         joint = before + said(votes, tables)
@@ -172,16 +175,18 @@ def errors_of(votes: Votes, fitted: FittedVotes, prior: AccuracyPrior) -> Vector
 
 
 def _accuracies(
-    hot: Vector, belief: Vector, prior: AccuracyPrior, shared: bool
+    hot: Vector, belief: Vector, prior: AccuracyPrior, shared: bool, sides: bool
 ) -> tuple[Vector, Vector, float]:
     """Log-likelihoods of votes, shares right, and the log prior at them."""
     states = belief.shape[1]
     counts = np.einsum("nmv,ny->myv", hot, belief, optimize=True)
-    agree = np.einsum("mvv->m", counts)
-    spoken = counts.sum((1, 2))
+    counted, spoken = np.einsum("mvv->m", counts), counts.sum((1, 2))
+    own = (counted + prior.cases * prior.right) / (spoken + prior.cases)
+    agree, said_by = counted, spoken
     if shared:
-        agree, spoken = np.full_like(agree, agree.sum()), np.full_like(spoken, spoken.sum())
-    a = (agree + prior.cases * prior.right) / (spoken + prior.cases)
+        agree, said_by = np.full_like(agree, agree.sum()), np.full_like(spoken, spoken.sum())
+    a = (agree + prior.cases * prior.right) / (said_by + prior.cases)
+    a = np.maximum(a, 1 / states) if sides else a
     same = np.eye(states, dtype=bool)
     wrong = ((1 - a) / (states - 1))[:, None, None]
     coin = np.log(np.where(same, a[:, None, None], wrong))
@@ -191,12 +196,28 @@ def _accuracies(
     centre = _centre(used, prior.right)
     rows = counts + prior.cases * centre
     rows = np.log(np.clip(rows, EDGE, None) / np.clip(rows.sum(2, keepdims=True), EDGE, None))
+    if sides:
+        rows = np.where(
+            _on_no_side(rows, used)[:, None, None], _pooled(counts, centre, prior), rows
+        )
     of_rows = prior.cases * np.where(centre > 0, centre * rows, 0.0).sum((1, 2))
     tables = np.where(several[:, None, None], rows, coin)
     tables = np.where(used[:, None, :], tables, 0.0)
     log_prior = float(np.where(several, of_rows, penalty).sum())
-    right = agree / np.maximum(spoken, EDGE) if not shared else a
-    return tables, np.where(several, right, a), log_prior
+    return tables, np.where(several, counted / np.maximum(spoken, EDGE), own), log_prior
+
+
+def _on_no_side(rows: Vector, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``bool[m]``: right less often than if what is said did not depend on the state."""
+    own = np.where(used, np.exp(np.einsum("mvv->mv", rows)), 0.0)
+    return np.asarray(own.sum(1) < 1.0)
+
+
+def _pooled(counts: Vector, centre: Vector, prior: AccuracyPrior) -> Vector:
+    """Rows that are all the same: what is said does not depend on the state."""
+    total = (counts + prior.cases * centre).sum(1, keepdims=True)
+    share = np.log(np.clip(total / np.maximum(total.sum(2, keepdims=True), EDGE), EDGE, None))
+    return np.broadcast_to(share, counts.shape)
 
 
 def _log_beta(a: Vector, prior: AccuracyPrior) -> Vector:

@@ -43,7 +43,7 @@ from knowreason.models.labelling.vote_checks import (
     against_majority,
     best_reading,
     dependences,
-    other_reading,
+    two_readings,
 )
 from knowreason.models.labelling.vote_matrix import Votes, votes_on
 from knowreason.models.tabular.wrapped_models import estimator_named
@@ -117,7 +117,6 @@ class LabelFunctions(KnowledgeModel):
             fitted = fit_votes(votes, **options)
         else:
             fitted = best_reading(votes, shares, labels, prior)
-        alone = fitted
         self.functions_, self.states_ = votes.functions, votes.states
         self.has_classifier_ = bool(self.text or self.features)
         if self.has_classifier_:
@@ -131,7 +130,7 @@ class LabelFunctions(KnowledgeModel):
         self.report_ = (
             str(check),
             *self._assumed(votes, shares),
-            *self._readings(votes, alone, options),
+            *self._readings(votes, shares, labels, prior),
             *_dependent(pairs),
             *self._agreement(votes, said),
         )
@@ -215,7 +214,8 @@ class LabelFunctions(KnowledgeModel):
                 progress(number, self.rounds + 1, "classifier beside the votes")
             scores = held_out_scores(make, matrix, fitted.posterior, self.seed)
             if number < self.rounds:
-                fitted = fit_votes(votes, prior=scores, start=fitted.posterior, **options)
+                given = {**options, "prior": scores, "start": fitted.posterior}
+                fitted = fit_votes(votes, sides=not rows.labelled.size, **given)
         self.estimator_ = fit_beliefs(make, matrix, fitted.posterior)
         alone = fitted.scores(votes)
         open_rows = rows.labels == UNKNOWN
@@ -257,24 +257,16 @@ class LabelFunctions(KnowledgeModel):
         return blocks[0] if len(blocks) == 1 else sparse.hstack(blocks).tocsr()
 
     def _readings(
-        self, votes: Votes, fitted: FittedVotes, options: dict[str, Any]
+        self, votes: Votes, shares: Vector, labels: NDArray[np.integer], prior: AccuracyPrior
     ) -> tuple[str, ...]:
-        if options["shared"]:
-            return ()
-        found = other_reading(
-            votes,
-            fitted,
-            options["shares"],
-            options["labels"],
-            options["accuracy"],
-        )
+        found = two_readings(votes, shares, labels, prior)
         if found is None:
             return ()
-        readings = (_trusted(votes, fitted), _trusted(votes, found.fitted))
+        first, other = _trusted(votes, found.first), _trusted(votes, found.other)
         return (
             f"two readings explain the votes about as well ({found.behind:+.1f} log-likelihood) "
-            f"and differ on {found.share:.0%} of the rows: in the one that is used {readings[0]}; "
-            f"in the other {readings[1]}; a few labels, or functions you are sure of, decide",
+            f"and differ on {found.share:.0%} of the rows: in one {first}; in the other {other}; "
+            "a few labels, or more functions you are sure of, decide",
         )
 
     def _agreement(self, votes: Votes, said: Vector) -> tuple[str, ...]:

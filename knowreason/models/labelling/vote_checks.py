@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -25,6 +25,7 @@ Vector = NDArray[np.float64]
 FOLDS = 5
 FEWEST_LABELS = 30  # from here on labels judge, before them the votes held back
 TOLD_APART = 3.0  # log-likelihood between two readings that the votes can tell apart
+SIDES = 10.0  # pseudo-votes for the side of each function, where readings are compared
 LEVEL = 0.01  # of the test for dependence, divided by the number of pairs
 
 
@@ -140,7 +141,7 @@ def against_majority(
     """
     by_labels = int((labels != UNKNOWN).sum()) >= FEWEST_LABELS
     rng = np.random.default_rng(seed)
-    copies = copies_of(votes, pairs)
+    copies, unlabelled = copies_of(votes, pairs), bool((labels == UNKNOWN).all())
     judged = labels != UNKNOWN if by_labels else (votes.values != ABSTAINS).sum(1) > 1
     fold = rng.permutation(len(labels)) % FOLDS
     ahead, cases = np.zeros(len(labels)), np.zeros(len(labels))
@@ -149,7 +150,7 @@ def against_majority(
         hidden = np.where(here, UNKNOWN, labels)
         seen = np.ones(len(labels), bool) if by_labels else rest
         given: dict[str, Any] = {"shares": shares, "labels": hidden[seen], "accuracy": accuracy}
-        own = fit_votes(votes.take(seen), **given)
+        own = fit_votes(votes.take(seen), sides=unlabelled, **given)
         common = fit_votes(votes.take(seen), shared=True, **given)
         mine = np.flatnonzero(here & judged)
         if by_labels:
@@ -212,53 +213,55 @@ def _vote_log_probability(
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Another set of beliefs that the votes allow.
+class Readings:
+    """Two sets of beliefs that the votes allow, of functions that may be on either side.
 
     Attributes:
-        fitted: the other fit.
-        behind: log-likelihood (prior of the sides included) by which it is behind; negative:
-            ahead.
-        share: of the rows on which it says something else.
+        first, other: from the majority on, and with its states in turn.
+        behind: log-likelihood (prior of the sides included) by which the other is behind;
+            negative: ahead.
+        share: of the rows on which they say something else.
     """
 
-    fitted: FittedVotes
+    first: FittedVotes
+    other: FittedVotes
     behind: float
     share: float
 
 
 def best_reading(
-    votes: Votes,
-    shares: Vector,
-    labels: NDArray[np.integer],
-    accuracy: AccuracyPrior,
+    votes: Votes, shares: Vector, labels: NDArray[np.integer], accuracy: AccuracyPrior
 ) -> FittedVotes:
-    """The fit from the majority on, whose names are those the functions' signs give; where labels
-    say that most functions are on the other side, the reading the labels choose."""
-    fitted = fit_votes(votes, shares=shares, labels=labels, accuracy=accuracy)
+    """The fit from the majority on, each function on the side it says; with labels, on either
+    side, the reading that the labels choose."""
     if (labels == UNKNOWN).all():
-        return fitted
-    other = other_reading(votes, fitted, shares, labels, accuracy)
-    return other.fitted if other is not None and other.behind < 0 else fitted
+        return fit_votes(votes, shares=shares, accuracy=accuracy)
+    found = readings(votes, shares, labels, accuracy)
+    return found.other if found.behind < 0 else found.first
 
 
-def other_reading(
-    votes: Votes,
-    fitted: FittedVotes,
-    shares: Vector,
-    labels: NDArray[np.integer],
-    accuracy: AccuracyPrior,
-) -> Reading | None:
-    """The reading with states in turn that is about as likely; ``None`` where the signs of the
-    functions, or labels, tell them apart."""
-    best: Reading | None = None
-    states = len(votes.states)
-    for turn in range(1, states):
-        start = np.roll(fitted.posterior, turn, axis=1)
-        other = fit_votes(votes, shares=shares, labels=labels, start=start, accuracy=accuracy)
-        differs = other.posterior.argmax(1) != fitted.posterior.argmax(1)
-        behind = fitted.objective[-1] - other.objective[-1]
-        share = float(differs[votes.covered].mean())
-        if share > 0.1 and behind < TOLD_APART and (best is None or behind < best.behind):
-            best = Reading(other, behind, share)
-    return best
+def two_readings(
+    votes: Votes, shares: Vector, labels: NDArray[np.integer], accuracy: AccuracyPrior
+) -> Readings | None:
+    """Both readings; ``None`` where labels, or the signs of the functions, tell them apart."""
+    found = readings(votes, shares, labels, accuracy)
+    told_apart = found.behind > TOLD_APART or (
+        (labels != UNKNOWN).any() and (found.behind < -TOLD_APART)
+    )
+    return None if told_apart or found.share < 0.1 else found
+
+
+def readings(
+    votes: Votes, shares: Vector, labels: NDArray[np.integer], accuracy: AccuracyPrior
+) -> Readings:
+    """The two best readings, one from the majority's beliefs on, one with its states in turn."""
+    weak = replace(accuracy, cases=min(accuracy.cases, SIDES))
+    given: dict[str, Any] = {"shares": shares, "labels": labels, "accuracy": weak}
+    first = fit_votes(votes, sides=False, **given)
+    turned = [np.roll(first.posterior, turn, axis=1) for turn in range(1, len(votes.states))]
+    others = [fit_votes(votes, start=start, sides=False, **given) for start in turned]
+    other = max(others, key=lambda fit: fit.objective[-1])
+    differs = first.posterior.argmax(1) != other.posterior.argmax(1)
+    behind = first.objective[-1] - other.objective[-1]
+    covered = votes.covered
+    return Readings(first, other, behind, float(differs[covered].mean()) if covered.any() else 0.0)
