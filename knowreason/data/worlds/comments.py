@@ -30,6 +30,7 @@ COMMON = {
     True: ("love", "beautiful", "amazing", "video"),
     False: ("please", "share", "check", "free"),
 }
+OF_BOTH = {True: ("love", "beautiful", "amazing"), False: ("please", "share", "free")}
 WEEKS = 6
 # function: words it looks for, whether they mean spam
 WORDS: dict[str, tuple[tuple[str, ...], bool]] = {
@@ -51,8 +52,8 @@ def comments(
         seed: of all draws.
         count: comments, over six weeks.
         prevalence: share of spam.
-        signs: mean number of words of its own kind a comment has; a third as many are of the
-            other kind.
+        signs: mean number of words of its own kind a comment has; a sixth as many are of the
+            other kind, and as many are everybody's.
 
     Returns:
         ``comments`` (comment, text, week), ``votes`` (comment, function, spam: one row a
@@ -78,10 +79,12 @@ def comments(
 def _words(rng: np.random.Generator, spam: bool, signs: float) -> list[str]:
     own, other = (SPAM, HONEST) if spam else (HONEST, SPAM)
     words = [
-        *rng.choice(PLAIN, 3 + rng.poisson(4 + 3 * spam)),
         *rng.choice(own, rng.poisson(signs)),
-        *rng.choice(other, rng.poisson(signs / 3)),
+        *rng.choice(other, rng.poisson(signs / 6)),
+        *rng.choice(OF_BOTH[spam], rng.poisson(signs / 6)),
     ]
+    length = rng.poisson(13 if spam else 9)  # whatever the signs are: what functions see is apart
+    words += rng.choice(PLAIN, max(length - len(words), 1)).tolist()
     return [str(word) for word in rng.permutation(words)]
 
 

@@ -110,7 +110,7 @@ class LabelFunctions(KnowledgeModel):
         labels, prior = rows.labels, AccuracyPrior()
         shares = self._shares(votes)
         options: dict[str, Any] = {"shares": shares, "labels": labels, "accuracy": prior}
-        pairs = dependences(votes, fit_votes(votes, shared=True, **options))
+        pairs = _copies(votes, options)
         check = against_majority(votes, shares, labels, prior, pairs, self.seed)
         options["shared"] = check.below
         if check.below:
@@ -284,6 +284,16 @@ def _trusted(votes: Votes, fitted: FittedVotes) -> str:
     wrong = [n for n in votes.functions if n not in right]
     text = f"{', '.join(right) or 'no function'} are mostly right"
     return text + (f" and {', '.join(wrong)} mostly wrong" if wrong else "")
+
+
+def _copies(votes: Votes, options: dict[str, Any]) -> tuple[Dependence, ...]:
+    """Dependent pairs by both fits: one accuracy for all is wrong where accuracies differ, and
+    their own are where functions copy each other."""
+    common = dependences(votes, fit_votes(votes, shared=True, **options))
+    if not common:
+        return ()
+    own = {(pair.one, pair.other) for pair in dependences(votes, fit_votes(votes, **options))}
+    return tuple(pair for pair in common if (pair.one, pair.other) in own)
 
 
 def _dependent(pairs: tuple[Dependence, ...]) -> tuple[str, ...]:

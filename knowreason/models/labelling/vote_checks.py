@@ -114,9 +114,9 @@ class MajorityCheck:
         what = f"{self.cases:,} {'labels' if self.by_labels else 'votes'} held back"
         if self.below:
             return (
-                f"below majority vote: the functions' own accuracies explain {what} worse than one "
-                f"accuracy for all, by {-self.gain:.4f} ± {self.error:.4f} nats each; every "
-                "function counts the same"
+                "below majority vote, which is used instead (every function counts the same): the "
+                f"functions' own accuracies explain {what} worse than one accuracy for all, by "
+                f"{-self.gain:.4f} ± {self.error:.4f} nats each"
             )
         return (
             f"above majority vote: the functions' own accuracies explain {what} better than one "
