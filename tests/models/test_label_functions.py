@@ -344,6 +344,9 @@ def test_three_states_and_no_vote():
     }
     data = Dataset.from_frames(program, facts=facts)
     model = make("label_functions", {"votes": ("says",)}).fit(data, "About")
+    with pytest.raises(ModelError) as caught:
+        make("label_functions", {"votes": ("says",), "prevalence": 0.2}).fit(data, "About")
+    assert caught.value.code == "KR869"
     said = model.log_odds(data, "About")
     names = data.vocabularies["Item"].names.to_pylist()
     place = [int(names[i][1:]) for i in rows_of(data, "About").things[:, 0]]
@@ -378,6 +381,17 @@ def test_the_reasoner_explains_and_rules_go_on_top():
     assert right > accuracy_of(alone, data, truth)
     shown = str(reasoner.explain(reasoner.infer(data), f'Good("{names[0]}")'))
     assert "model functions" in shown
+
+
+def test_labels_turn_functions_on_the_wrong_side():
+    votes, truth = drawn([0.2, 0.2, 0.25], n=400)
+    unlabelled, labelled = dataset(votes, truth), dataset(votes, truth, labelled=150)
+    options = {"votes": ("fires",), "prevalence": 0.5}
+    astray = make("label_functions", options).fit(unlabelled, "Good")
+    turned = make("label_functions", options).fit(labelled, "Good")
+    assert accuracy_of(astray, unlabelled, truth) < 0.4
+    assert accuracy_of(turned, unlabelled, truth) > 0.7
+    assert all(line.accuracy < 0.5 for line in turned.function_table)
 
 
 def test_the_starter_world_is_above_majority():

@@ -44,7 +44,12 @@ WORDS: dict[str, tuple[tuple[str, ...], bool]] = {
 
 
 def comments(
-    seed: int = 0, *, count: int = 1_800, prevalence: float = 0.4, signs: float = 2.2
+    seed: int = 0,
+    *,
+    count: int = 1_800,
+    prevalence: float = 0.4,
+    signs: float = 2.2,
+    labels: int = 300,
 ) -> dict[str, ArrowTable]:
     """A drawn world; the same seed gives the same world.
 
@@ -54,10 +59,11 @@ def comments(
         prevalence: share of spam.
         signs: mean number of words of its own kind a comment has; a sixth as many are of the
             other kind, and as many are everybody's.
+        labels: most comments of the last two weeks that were read, to measure by.
 
     Returns:
         ``comments`` (comment, text, week), ``votes`` (comment, function, spam: one row a
-        function that speaks), ``labels`` (comment, spam: 300 of the last two weeks) and
+        function that speaks), ``labels`` (comment, spam: of the last two weeks) and
         ``truth`` (comment, spam).
     """
     rng = np.random.default_rng(seed)
@@ -65,7 +71,8 @@ def comments(
     names = numbered("c", np.arange(count))
     drawn = [_words(rng, bool(is_spam), signs) for is_spam in spam]
     week = np.sort(rng.integers(0, WEEKS, count))
-    asked = np.sort(rng.choice(np.flatnonzero(week >= WEEKS - 2), 300, replace=False))
+    late = rng.permutation(np.flatnonzero(week >= WEEKS - 2))
+    asked = np.sort(late[:labels])
     return {
         "comments": pa.table(
             {"comment": names, "text": [" ".join(words) for words in drawn], "week": week}

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 Vector = NDArray[np.float64]
+LEAST_SHARE = 1e-3  # of a state
 SHOWN = 5  # dependent pairs in the report
 
 
@@ -98,13 +99,19 @@ class LabelFunctions(KnowledgeModel):
 
         Raises:
             ModelError: KR866 for a name that holds no votes, KR867 where there is none,
-                KR868 for a text that is none.
+                KR868 for a text that is none, KR869 for a prevalence of several states.
         """
         rows = rows_of(data, predicate)
         if rows.optional:
             raise ModelError(
                 f"`{predicate}` may have no state at all, which no function votes for",
                 code="KR866",
+            )
+        if self.prevalence is not None and rows.classes is not None:
+            raise ModelError(
+                f"`prevalence` is the share of true rows, and `{predicate}` has other states",
+                code="KR869",
+                help="leave it out: the majority's shares are held",
             )
         votes = votes_on(data, rows, self.votes, self.true, self.false)
         labels, prior = rows.labels, AccuracyPrior()
@@ -184,8 +191,9 @@ class LabelFunctions(KnowledgeModel):
         return found
 
     def _shares(self, votes: Votes) -> Vector:
-        if self.prevalence is not None and len(votes.states) == 2:
-            return np.array([1 - self.prevalence, self.prevalence])
+        if self.prevalence is not None:
+            share = min(max(self.prevalence, LEAST_SHARE), 1 - LEAST_SHARE)
+            return np.array([1 - share, share])
         covered = votes.majority()[votes.covered]
         share = covered.sum(0) + 0.5
         return np.asarray(share / share.sum())

@@ -141,7 +141,7 @@ def against_majority(
     """
     by_labels = int((labels != UNKNOWN).sum()) >= FEWEST_LABELS
     rng = np.random.default_rng(seed)
-    copies, unlabelled = copies_of(votes, pairs), bool((labels == UNKNOWN).all())
+    copies = copies_of(votes, pairs)
     judged = labels != UNKNOWN if by_labels else (votes.values != ABSTAINS).sum(1) > 1
     fold = rng.permutation(len(labels)) % FOLDS
     ahead, cases = np.zeros(len(labels)), np.zeros(len(labels))
@@ -149,9 +149,9 @@ def against_majority(
         here, rest = fold == number, fold != number
         hidden = np.where(here, UNKNOWN, labels)
         seen = np.ones(len(labels), bool) if by_labels else rest
-        given: dict[str, Any] = {"shares": shares, "labels": hidden[seen], "accuracy": accuracy}
-        own = fit_votes(votes.take(seen), sides=unlabelled, **given)
-        common = fit_votes(votes.take(seen), shared=True, **given)
+        part, known = votes.take(seen), hidden[seen]
+        own = best_reading(part, shares, known, accuracy)
+        common = fit_votes(part, shares=shares, labels=known, accuracy=accuracy, shared=True)
         mine = np.flatnonzero(here & judged)
         if by_labels:
             difference = _at(own, votes, labels, mine) - _at(common, votes, labels, mine)
