@@ -58,9 +58,13 @@ class FittedVotes:
     objective: tuple[float, ...]
     converged: bool
 
-    def scores(self, votes: Votes, without: tuple[int, ...] = ()) -> Vector:
+    def parts(self, votes: Votes) -> Vector:
+        """``float64[n, m, K]``: what each vote adds to the scores of the states."""
+        return np.asarray(np.einsum("nmv,myv->nmy", votes.one_hot, self.log_likelihoods))
+
+    def scores(self, votes: Votes) -> Vector:
         """``float64[n, K]`` log-probabilities up to a constant a row, with nothing else known."""
-        return said(votes.without(without) if without else votes, self.log_likelihoods) + self.shift
+        return said(votes, self.log_likelihoods) + self.shift
 
 
 def fit_votes(

@@ -61,11 +61,12 @@ def dependences(votes: Votes, fitted: FittedVotes) -> tuple[Dependence, ...]:
     """
     hot, posterior = votes.one_hot, fitted.posterior
     rates = np.einsum("nmv,ny->myv", hot, posterior) / posterior.sum(0)[None, :, None]
+    parts, whole = fitted.parts(votes), fitted.scores(votes)
     pairs = list(combinations(range(len(votes.functions)), 2))
     limit = float(norm.isf(LEVEL / max(len(pairs), 1)))
     found = []
     for one, other in pairs:
-        belief = softmax(fitted.scores(votes, (one, other)))
+        belief = softmax(whole - parts[:, one] - parts[:, other])
         both = (votes.values[:, [one, other]] != ABSTAINS).all(1)
         same = votes.values[:, one] == votes.values[:, other]
         net = both * np.where(same, 1.0, -1.0)
@@ -183,33 +184,26 @@ def _predicted(
 ) -> list[tuple[Vector, Vector]]:
     """By function: nats by which ``own`` predicts its votes better, and how many there are."""
     found = []
-    for function in range(len(votes.functions)):
-        spoken = (votes.values[rows, function] != ABSTAINS).astype(np.float64)
-        logs = [
-            _vote_log_probability(fitted, votes, function, copies[function], rest, rows)
-            for fitted in (own, common)
-        ]
-        found.append((spoken * (logs[0] - logs[1]), spoken))
+    whole = [(fitted.parts(votes), fitted.scores(votes)) for fitted in (own, common)]
+    for function, copied in enumerate(copies):
+        vote, hidden = votes.values[:, function], [function, *copied]
+        beliefs = (softmax(scores - parts[:, hidden].sum(1)) for parts, scores in whole)
+        mine, theirs = (_vote_log_probability(belief, vote, rest, rows) for belief in beliefs)
+        spoken = (vote[rows] != ABSTAINS).astype(np.float64)
+        found.append((spoken * (mine - theirs), spoken))
     return found
 
 
 def _vote_log_probability(
-    fitted: FittedVotes,
-    votes: Votes,
-    function: int,
-    copies: tuple[int, ...],
-    rest: NDArray[np.bool_],
-    rows: NDArray[np.int64],
+    belief: Vector, vote: NDArray[np.int16], rest: NDArray[np.bool_], rows: NDArray[np.int64]
 ) -> Vector:
-    """``float64[rows]``; the same channel for both fits: right or wrong, from the rest's rows."""
-    belief = softmax(fitted.scores(votes, (function, *copies)))
-    vote = votes.values[:, function]
+    """``float64[rows]``: of votes, by beliefs from the other functions and how often the function
+    is right on the rest."""
     spoken = np.flatnonzero(rest & (vote != ABSTAINS))
-    states = belief.shape[1]
     right = belief[spoken, vote[spoken]].sum()
     a = (right + 1) / (len(spoken) + 2)
     agrees = belief[rows, np.maximum(vote[rows], 0)]
-    return np.asarray(np.log(agrees * a + (1 - agrees) * (1 - a) / (states - 1)))
+    return np.asarray(np.log(agrees * a + (1 - agrees) * (1 - a) / (belief.shape[1] - 1)))
 
 
 @dataclass(frozen=True)

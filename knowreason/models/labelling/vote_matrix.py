@@ -66,12 +66,6 @@ class Votes:
         """Some rows."""
         return Votes(self.functions, self.values[rows], self.states)
 
-    def without(self, functions: Sequence[int]) -> Votes:
-        """As if some functions abstained everywhere."""
-        values = self.values.copy()
-        values[:, list(functions)] = ABSTAINS
-        return Votes(self.functions, values, self.states)
-
 
 def votes_on(
     data: Dataset,
