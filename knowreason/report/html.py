@@ -111,6 +111,11 @@ def _asked(findings: ReportParts) -> str:
     question = escape(findings.project.report.question)
     lines = [f"<p class='question'>{question}</p>"] if question else []
     lines.append(f"<p>Asked: {candidates}. {len(program.rules)} rules; models: {models}.</p>")
+    lines += [
+        f"<p><b>{escape(f'{m.name} for {m.predicate}: {m.fitted.model.headline}')}</b></p>"
+        for m in findings.reasoner.models_
+        if m.fitted.model.headline
+    ]
     lines += [f"<p class='headline'>{escape(headline(e))}</p>" for e in findings.evaluations]
     unsure = [(name, findings.beliefs.quality(name).finding) for name in counts]
     lines += [
@@ -288,7 +293,17 @@ def _how_made(findings: ReportParts) -> str:
         *findings.beliefs.info.splitlines(),
     ]
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return _section("How it was made", f"<ul>{items}</ul>")
+    tables = "".join(
+        f"<p>{escape(f'{model.name} for {model.predicate}: {title}')}</p>"
+        + _table(table.column_names, [(_cells(row), False) for row in table.to_pylist()])
+        for model in findings.reasoner.models_
+        for title, table in model.fitted.model.tables().items()
+    )
+    return _section("How it was made", f"<ul>{items}</ul>{tables}")
+
+
+def _cells(row: Mapping[str, object]) -> list[str]:
+    return [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row.values()]
 
 
 def _section(title: str, body: str) -> str:

@@ -242,6 +242,22 @@ def test_files_that_do_not_go_together(cli, smokers, monkeypatch, arguments):
     assert "KR929" in cli("infer", "n.uai", "s.facts").err
 
 
+def test_rules_without_labels(cli, tmp_path):
+    assert cli("new", tmp_path / "p", "--template", "labelling").code == 0
+    done = cli("train", tmp_path / "p", "-o", tmp_path / "run")
+    assert done.code == 0
+    assert done.err.splitlines()[0].startswith("functions for Spam: ")
+    assert "majority vote" in done.err.splitlines()[0]
+    assert "asks_to_subscribe_too" in done.out
+    for name in ("coverage", "overlap", "conflict", "accuracy", "weight"):
+        assert name in done.out
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert page.count("says_please") == 1
+    assert "majority vote" in page
+    stored = cli("predict", tmp_path / "run", "--json").json
+    assert len(stored) > 300
+
+
 def test_new_lists_and_makes(cli, tmp_path):
     assert "skimming" in cli("new").out
     made = cli("new", tmp_path / "p", "--template", "smokers")
