@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import log_expit, logit
 
 from knowreason.data import Dataset
-from knowreason.factors import OPEN, FactorGraph, ParameterTable
+from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.model_output import ModelOutput
 from knowreason.factors.neighbours import neighbour_means
@@ -280,8 +280,9 @@ def stated_fit(
 ) -> Fit | None:
     """The weights as the program states them, ``None`` where it states none.
 
-    Scales are 1 and base rates those of the models; weights written ``[?]`` state nothing and
-    are learned beside the others.
+    Scales are 1 and base rates those of the models. Weights written ``[?]`` state nothing and are
+    learned beside the others, and base rates with them: else they would make up for what stated
+    rules add to these.
     """
     rules = grounding.program.rules
     table = grounding.parameters
@@ -289,21 +290,18 @@ def stated_fit(
     states = np.array([*writes, False])[table.owner]  # the last is no rule's
     if not (states & table.learned).any():
         return None
-    rates = {m.predicate for m in models}
-    held = states | np.array([_is_held(name, table, rates) for name in table.names])
+    kinds = np.array(table.kinds)
+    held = states | (kinds == "scale")
     start = table.start.copy()
-    for predicate in rates:
+    asks = (table.learned & ~held & (kinds == "rule")).any()
+    for predicate in {m.predicate for m in models}:
+        name = f"bias {predicate}"
         base = [m.fitted.output.base_rate for m in models if m.predicate == predicate]
-        if f"bias {predicate}" in table.names and not np.ndim(base[0]):
-            start[table.index(f"bias {predicate}")] = float(np.mean(logit(np.asarray(base))))
+        if name in table.names and not np.ndim(base[0]):
+            start[table.index(name)] = float(np.mean(logit(np.asarray(base))))
+            held[table.index(name)] = not asks
     part = replace(grounding, parameters=replace(table, learned=table.learned & ~held, start=start))
     return fit_weights(part, models, method=method, settings=settings, seed=seed)
-
-
-def _is_held(name: str, table: ParameterTable, rates: set[str]) -> bool:
-    """Whether a scale, or a base rate that models know."""
-    kind = table.kinds[table.index(name)]
-    return kind == "scale" or (kind == "bias" and name.removeprefix("bias ") in rates)
 
 
 def _held_out(
