@@ -163,8 +163,12 @@ def fit_answers(
     ]
     stated = stated_fit(grounding, models, method=method, settings=settings, seed=seed)
     notes: list[str] = []
-    if not asked:
+    if not asked and (stated is None or settings.labels == "none"):
         return Answers()
+    if not asked:
+        if settings.weights == "stated":
+            return Answers(stated, notes=("weights: yours",))
+        return Answers(notes=("weights: learned; labels are too few to compare yours with them",))
     fold = np.full(grounding.graph.atom_count, -1)
     for one in asked:
         fold[one.atoms] = one.fold
@@ -179,8 +183,13 @@ def fit_answers(
         first = asked[0]
         apart = _losses(first, of_stated[first.atoms]) - _losses(first, of_learned[first.atoms])
         test = cluster_test(apart, first.cluster)
-        notes.append(weights_sentence(test, first.clusters_are))
-        if not test.wins:
+        asks = settings.weights
+        notes.append(
+            weights_sentence(test, first.clusters_are)
+            if asks == "auto"
+            else f"weights: {'yours' if asks == 'stated' else 'learned'}, as `weights` asks"
+        )
+        if asks == "stated" or (asks == "auto" and not test.wins):
             used, said = stated, of_stated
     elif grounding.program.rules:
         notes.append("weights: learned; the program states none")

@@ -288,6 +288,7 @@ def _how_made(findings: ReportParts) -> str:
             f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
             for model in findings.reasoner.models_
         ),
+        *findings.reasoner.answers_.notes,
         *map(str, findings.reasoner.fit_.estimators),
         *findings.reasoner.fit_.notes,
         *findings.beliefs.info.splitlines(),
