@@ -56,7 +56,7 @@ def measured(beliefs: Beliefs, fraud: dict[str, bool]) -> dict[str, float]:
     span = beliefs.grounding.span("Fraud")
     names = beliefs.grounding.data.vocabularies["Payment"].names.to_pylist()
     truth = np.array([fraud[names[i]] for i in span.arguments[atoms - span.start, 0]])
-    log_odds = beliefs.posterior.log_odds.numpy()[atoms]
+    log_odds = beliefs.log_odds[atoms]
     figures = {name: metric(name)(truth, log_odds) for name in FIGURES}
     return {"true": float(truth.sum()), "expected": float(expit(log_odds).sum()), **figures}
 

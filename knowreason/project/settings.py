@@ -92,6 +92,12 @@ class LearnSettings:
         "``models`` alone. ``auto``: the mean, but where whole clusters of labels show that one "
         "half is better, or hard, functional or counting rules tie conclusions to each other.",
     )
+    weights: Literal["auto", "stated", "learned"] = Field(
+        default="auto",
+        description="Whose weights conclusions rest on: those the program states, or learned ones. "
+        "``auto``: stated ones, but where whole clusters of labels show that learned ones are "
+        "better.",
+    )
     auto_trees: StrictBool = Field(
         default=True,
         description="Whether trees over columns and definitions join the stacked models by "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import log_expit, logit
 
 from knowreason.data import Dataset
-from knowreason.factors import OPEN, FactorGraph, ParameterTable
+from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.model_output import ModelOutput
 from knowreason.factors.neighbours import neighbour_means
@@ -163,8 +163,12 @@ def fit_answers(
     ]
     stated = stated_fit(grounding, models, method=method, settings=settings, seed=seed)
     notes: list[str] = []
-    if not asked:
+    if not asked and (stated is None or settings.labels == "none"):
         return Answers()
+    if not asked:
+        if settings.weights == "stated":
+            return Answers(stated, notes=("weights: yours",))
+        return Answers(notes=("weights: learned; labels are too few to compare yours with them",))
     fold = np.full(grounding.graph.atom_count, -1)
     for one in asked:
         fold[one.atoms] = one.fold
@@ -179,8 +183,13 @@ def fit_answers(
         first = asked[0]
         apart = _losses(first, of_stated[first.atoms]) - _losses(first, of_learned[first.atoms])
         test = cluster_test(apart, first.cluster)
-        notes.append(weights_sentence(test, first.clusters_are))
-        if not test.wins:
+        asks = settings.weights
+        notes.append(
+            weights_sentence(test, first.clusters_are)
+            if asks == "auto"
+            else f"weights: {'yours' if asks == 'stated' else 'learned'}, as `weights` asks"
+        )
+        if asks == "stated" or (asks == "auto" and not test.wins):
             used, said = stated, of_stated
     elif grounding.program.rules:
         notes.append("weights: learned; the program states none")
@@ -280,8 +289,9 @@ def stated_fit(
 ) -> Fit | None:
     """The weights as the program states them, ``None`` where it states none.
 
-    Scales are 1 and base rates those of the models; weights written ``[?]`` state nothing and
-    are learned beside the others.
+    Scales are 1 and base rates those of the models. Weights written ``[?]`` state nothing and are
+    learned beside the others, and base rates with them: else they would make up for what stated
+    rules add to these.
     """
     rules = grounding.program.rules
     table = grounding.parameters
@@ -289,21 +299,18 @@ def stated_fit(
     states = np.array([*writes, False])[table.owner]  # the last is no rule's
     if not (states & table.learned).any():
         return None
-    rates = {m.predicate for m in models}
-    held = states | np.array([_is_held(name, table, rates) for name in table.names])
+    kinds = np.array(table.kinds)
+    held = states | (kinds == "scale")
     start = table.start.copy()
-    for predicate in rates:
+    asks = (table.learned & ~held & (kinds == "rule")).any()
+    for predicate in {m.predicate for m in models}:
+        name = f"bias {predicate}"
         base = [m.fitted.output.base_rate for m in models if m.predicate == predicate]
-        if f"bias {predicate}" in table.names and not np.ndim(base[0]):
-            start[table.index(f"bias {predicate}")] = float(np.mean(logit(np.asarray(base))))
+        if name in table.names and not np.ndim(base[0]):
+            start[table.index(name)] = float(np.mean(logit(np.asarray(base))))
+            held[table.index(name)] = not asks
     part = replace(grounding, parameters=replace(table, learned=table.learned & ~held, start=start))
     return fit_weights(part, models, method=method, settings=settings, seed=seed)
-
-
-def _is_held(name: str, table: ParameterTable, rates: set[str]) -> bool:
-    """Whether a scale, or a base rate that models know."""
-    kind = table.kinds[table.index(name)]
-    return kind == "scale" or (kind == "bias" and name.removeprefix("bias ") in rates)
 
 
 def _held_out(

@@ -64,6 +64,7 @@ else:
     from sklearn.base import BaseEstimator
 
 
+NO_INTERVALS = "no intervals: conclusions rest on the weights you state (`weights`)"
 HEADLINE_METRICS = ("average_precision", "roc_auc", "log_loss", "ece")
 
 
@@ -306,9 +307,9 @@ class Reasoner(BaseEstimator):
         if self.snapshot_ is not None and beliefs.posterior.world is None:
             adapt = self.settings.adapt if adapt is None else adapt
             beliefs = watched(beliefs, self.snapshot_, believe, adapt=bool(adapt))
-        intervals = self.bootstrap_ is not None and self.answers_.stated is None
-        if intervals and beliefs.posterior.world is None:
-            assert self.bootstrap_ is not None
+        if self.bootstrap_ is not None and self.answers_.stated is not None:
+            beliefs = replace(beliefs, notes=(*beliefs.notes, NO_INTERVALS))
+        elif self.bootstrap_ is not None and beliefs.posterior.world is None:
             engine_name = engine or self.engine
             beliefs = with_intervals(
                 beliefs, self.fit_, self.bootstrap_, engine_name, self.engine_options(engine_name)

@@ -91,6 +91,11 @@ def _asked(findings: ReportParts) -> str:
     lines = [f"<p class='question'>{question}</p>"] if question else []
     lines.append(f"<p>Asked: {candidates}. {len(program.rules)} rules; models: {models}.</p>")
     lines += [
+        f"<p><b>{escape(f'{m.name} for {m.predicate}: {m.fitted.model.headline}')}</b></p>"
+        for m in findings.reasoner.models_
+        if m.fitted.model.headline
+    ]
+    lines += [
         f"<p class='headline'>{escape(f'{e.predicate}: {e.verdict}')}</p>"
         for e in findings.evaluations
     ]
@@ -265,13 +270,24 @@ def _how_made(findings: ReportParts) -> str:
             f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
             for model in findings.reasoner.models_
         ),
+        *findings.reasoner.answers_.notes,
         *map(str, findings.reasoner.fit_.estimators),
         *findings.reasoner.fit_.notes,
         *(f"{one.message} ({one.help})" for one in findings.reasoner.fit_.findings),
         *findings.beliefs.info.splitlines(),
     ]
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return _section("How it was made", f"<ul>{items}</ul>")
+    tables = "".join(
+        f"<p>{escape(f'{model.name} for {model.predicate}: {title}')}</p>"
+        + _table(table.column_names, [(_cells(row), False) for row in table.to_pylist()])
+        for model in findings.reasoner.models_
+        for title, table in model.fitted.model.tables().items()
+    )
+    return _section("How it was made", f"<ul>{items}</ul>{tables}")
+
+
+def _cells(row: Mapping[str, object]) -> list[str]:
+    return [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row.values()]
 
 
 def _section(title: str, body: str) -> str:

@@ -88,6 +88,53 @@ def smokers(folder: Path) -> str:
     return "knowreason infer {folder}/smokers.kr {folder}/smokers.facts"
 
 
+LABELLING = """\
+# Comments, some of them spam, and eight functions that say so or abstain. No comment that is
+# learned from has a label; 300 later ones have been read, to measure by. The tables in data/ are
+# generated (knowreason.data.worlds.comments): nothing in them is real.
+program = "labelling.kr"
+seed = 0
+
+[tables.comments]
+path = "data/comments.parquet"
+[tables.votes]             # one row a function that speaks; where it abstains there is none
+path = "data/votes.parquet"
+[tables.labels]
+path = "data/labels.parquet"
+
+[bind]
+text  = { table = "comments", columns = ["comment"], value = "text" }
+week  = { table = "comments", columns = ["comment"], value = "week" }
+fires = { table = "votes", columns = ["comment", "function"], value = "spam" }
+Spam  = { table = "labels", columns = ["comment"], label = "spam" }
+
+[split]
+by = "week"
+train = "< 4"
+test = ">= 4"
+
+[report]
+question = "Which comments are spam?"
+metrics = ["accuracy", "average_precision", "roc_auc", "log_loss", "ece"]
+"""
+
+
+@TEMPLATES.register("labelling")
+def labelling(folder: Path) -> str:
+    """Spam without a label: functions that vote or abstain, and a text; generated comments."""
+    import pyarrow.parquet as pq
+
+    from knowreason.data.worlds.comments import comments as world
+
+    shutil.copy(rulesets_path() / "labelling.kr", folder)
+    (folder / "knowreason.toml").write_text(LABELLING, encoding="utf-8")
+    (folder / "data").mkdir()
+    for name, table in world(seed=0).items():
+        if name != "truth":
+            pq.write_table(table, folder / "data" / f"{name}.parquet")
+    return "knowreason train {folder} -o {folder}/run"
+
+
 def new_project(folder: Path, template: str) -> str:
     """Write a starter project; the command that runs it is returned.
 

@@ -8,10 +8,12 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
+from scipy.special import expit
 
 from knowreason.cli import main
 from knowreason.cli.app import app
 from knowreason.codes import catalogue
+from knowreason.run.run_prediction import beliefs_of_run
 from tests.projects import write_world
 
 SMOKERS = """
@@ -224,9 +226,11 @@ def test_export_and_infer_a_network(cli, smokers, skimming_project, skimming_run
         atoms[row["variable"], 1]: row["probabilities"][1]
         for row in cli("infer", net, "--json").json
     }
-    for row in cli("predict", skimming_run, "--json").json[:20]:
-        name = f'Fraud("{row["payment"]}")'
-        assert marginals[name] == pytest.approx(row["probability"], abs=1e-6)
+    beliefs = beliefs_of_run(skimming_run)
+    atoms = beliefs.asked("Fraud")[:20]  # the network is what rules over models say
+    for atom, log_odds in zip(atoms, beliefs.posterior.log_odds.numpy()[atoms], strict=True):
+        name = beliefs.grounding.atom_name(int(atom))
+        assert marginals[name] == pytest.approx(expit(log_odds), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +244,22 @@ def test_files_that_do_not_go_together(cli, smokers, monkeypatch, arguments):
     assert "KR929" in done.err
     (smokers / "n.uai").write_text("MARKOV 1 2 0")
     assert "KR929" in cli("infer", "n.uai", "s.facts").err
+
+
+def test_rules_without_labels(cli, tmp_path):
+    assert cli("new", tmp_path / "p", "--template", "labelling").code == 0
+    done = cli("train", tmp_path / "p", "-o", tmp_path / "run")
+    assert done.code == 0
+    assert done.err.splitlines()[0].startswith("functions for Spam: ")
+    assert "majority vote" in done.err.splitlines()[0]
+    assert "asks_to_subscribe_too" in done.out
+    for name in ("coverage", "overlap", "conflict", "accuracy", "weight"):
+        assert name in done.out
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert page.count("says_please") == 1
+    assert "majority vote" in page
+    stored = cli("predict", tmp_path / "run", "--json").json
+    assert len(stored) > 300
 
 
 def test_new_lists_and_makes(cli, tmp_path):

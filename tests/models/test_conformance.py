@@ -42,6 +42,10 @@ CASES = {
         {"hidden": 8, "epochs": 3},
         {"classifier": ModelCall("sklearn"), "convolution": "sage", "hidden": 8, "epochs": 3},
     ],
+    "label_functions": [
+        {"true": ("Listed",)},
+        {"true": ("Listed",), "features": ("one", "two")},
+    ],
     "link_embedding": [
         {"epochs": 3, "dimension": 8},
         {"scorer": "distmult", "loss": "logistic", "negatives": 5, "epochs": 3, "facts": ("Near",)},

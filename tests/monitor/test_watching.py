@@ -17,7 +17,11 @@ from tests.projects import write_skimming
 def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("watching")
     write_skimming(folder / "project")
-    overrides = {"learn.bootstrap": "12", "learn.adapt": "reliability"}
+    overrides = {
+        "learn.bootstrap": "12",
+        "learn.adapt": "reliability",
+        "learn.weights": "learned",  # stated ones have no intervals
+    }
     train(load_project(folder / "project", overrides), folder / "run")
     return folder / "run"
 

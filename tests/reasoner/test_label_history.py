@@ -93,7 +93,7 @@ def test_folds_share_what_definitions_read(fitted):
 
 def test_fresh_labels_are_warned_of():
     reasoner = Reasoner(PROGRAM).fit(world())
-    assert [w.code for w in reasoner.grounding_.warnings] == ["KR665"]
+    assert [w.code for w in reasoner.grounding_.warnings] == ["KR665", "KR836"]
 
 
 @pytest.mark.parametrize("delay", [0, 2])

@@ -12,6 +12,7 @@ from knowreason.cli.screen import progress_bar, say, show_warnings, write_json, 
 from knowreason.cli.verb_options import SetOption, settings_of
 
 if TYPE_CHECKING:
+    from knowreason.data.arrow_types import ArrowTable
     from knowreason.run.run_folder import Run
 
 
@@ -38,6 +39,9 @@ def train(
         say("an interrupted run is replaced (--resume would go on with it)")
     with progress_bar() as progress:
         run = train_project(loaded, target, resume=resume, force=force, progress=progress)
+    for model in run.reasoner.models_:
+        if model.fitted.model.headline:
+            say(f"{model.name} for {model.predicate}: {model.fitted.model.headline}")
     fit, grounding = run.reasoner.fit_, run.reasoner.grounding_
     show_warnings(grounding.warnings)
     rows = [
@@ -46,8 +50,14 @@ def train(
     ]
     if json:
         weights = list(run.reasoner.weights_)
-        write_json({"run": str(target), "weights": weights, "quality": run.quality})
+        tables = {name: table.to_pylist() for name, table in _tables(run)}
+        write_json(
+            {"run": str(target), "weights": weights, "quality": run.quality, "models": tables}
+        )
     else:
+        for title, table in _tables(run):
+            lines = [[_blank(cell) for cell in row.values()] for row in table.to_pylist()]
+            write_table(table.column_names, lines, title=title)
         write_table(["weight", "prior", "learned", "+-", "what the data said"], rows)
     told = tuple(warning.message for warning in grounding.warnings)
     notes = (note for note in fit.notes if not note.startswith(told))
@@ -63,6 +73,18 @@ def train(
 def _error(value: float) -> float | None:
     """The standard error, blank where the method gives none."""
     return value if isfinite(value) else None
+
+
+def _blank(cell: object) -> object:
+    return None if isinstance(cell, float) and not isfinite(cell) else cell
+
+
+def _tables(run: Run) -> list[tuple[str, ArrowTable]]:
+    return [
+        (f"{model.name} for {model.predicate}: {title}", table)
+        for model in run.reasoner.models_
+        for title, table in model.fitted.model.tables().items()
+    ]
 
 
 def _model_reports(run: Run) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.progress import Progress as Progress
 
 if TYPE_CHECKING:
@@ -110,6 +111,15 @@ class KnowledgeModel(ABC):
     def parts(self, data: Dataset, predicate: str) -> Mapping[str, NDArray[np.float32]]:
         """Named parts of the score of every row, ``float32[n]``, where the score is a sum of
         them; explanations name the largest."""
+        return {}
+
+    @property
+    def headline(self) -> str:
+        """What ``train`` says before anything else; empty where there is nothing."""
+        return ""
+
+    def tables(self) -> Mapping[str, ArrowTable]:
+        """Tables about the fit, by title, that ``train`` and the report show."""
         return {}
 
     def state(self) -> ModelState:

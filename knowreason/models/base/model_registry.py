@@ -21,6 +21,7 @@ BUILT_IN = {
     "gad_ebm": "knowreason.models.energy:GadEBM",
     "gnn": "knowreason.models.graph.gnn:GNN",
     "infomax": "knowreason.models.graph.infomax:InfoMax",
+    "label_functions": "knowreason.models.labelling.label_functions:LabelFunctions",
     "link_embedding": "knowreason.models.links.link_embedding:LinkEmbedding",
     "noisy": "knowreason.models.noisy_weights:Noisy",
     "sklearn": "knowreason.models.tabular.wrapped_models:Sklearn",

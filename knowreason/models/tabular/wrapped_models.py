@@ -91,7 +91,7 @@ class Sklearn(LabelledModel):
         encoder = Encoder.fit(columns)
         target = label_index(rows.labels[rows.labelled], self.states_)
         weights = state_weights(target, self.class_weight)
-        estimator = _estimator(self.estimator, self.seed, self.params)
+        estimator = estimator_named(self.estimator, self.seed, self.params)
         extra = {} if self.class_weight == "none" else {"sample_weight": weights[target]}
         try:
             estimator.fit(encoder.dense_matrix(columns), target, **extra)
@@ -193,7 +193,12 @@ def mean_rate(log_odds: NDArray[np.floating], rows: PredicateRows) -> float | ND
     return share
 
 
-def _estimator(name: str, seed: int, params: dict[str, object]) -> Any:
+def estimator_named(name: str, seed: int, params: dict[str, object]) -> Any:
+    """An unfitted scikit-learn estimator, by a short name or the path of its class.
+
+    Raises:
+        ModelError: KR823 for no such estimator, KR802 for an option it does not have.
+    """
     path = SHORT_NAMES.get(name, name)
     if "." not in path:
         raise ModelError(

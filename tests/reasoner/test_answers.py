@@ -1,0 +1,249 @@
+"""The answer: whose weights, which halves, and what is said of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.special import expit
+
+import knowreason as kr
+from knowreason.learning import learn
+from knowreason.learning.estimators.left_out import without_folds
+from knowreason.reasoner.answers import stated_fit, tied
+from knowreason.reasoner.fit_steps import FoldGroups, fit_weights, learning_problem
+
+RULES = """
+domain Visit, Shop
+attribute shop(Visit): Shop
+attribute size(Visit): float
+attribute night(Visit): bool
+query Theft(Visit)
+latent Targeted(Shop)
+model signs for Theft = sklearn(estimator="logistic", features=["size"])
+rule at_night [? {night}] : night(v) => Theft(v)
+rule hub      [? 1.5 >= 0] : Targeted(shop(v)) & Theft(v)
+rule seldom   [-1] : Targeted(s)
+"""
+
+
+def frame(visits=400, shops=60, seed=0, at_night=1.0):
+    rng = np.random.default_rng(seed)
+    shop, night = rng.integers(0, shops, visits), rng.random(visits) < 0.4
+    targeted = rng.random(shops) < 0.3
+    chance = expit(-2 + at_night * night + 1.5 * targeted[shop])
+    theft = rng.random(visits) < chance
+    return pl.DataFrame(
+        {
+            "visit": [f"v{i}" for i in range(visits)],
+            "shop": [f"s{i}" for i in shop],
+            "size": rng.normal(size=visits) + 1.2 * theft,
+            "night": night,
+            "theft": theft.astype(int),
+        }
+    )
+
+
+def dataset(table, night=1.0, labels=slice(None)):
+    return kr.Dataset.from_frames(
+        kr.loads(RULES.format(night=night)),
+        facts={name: table.select("visit", name) for name in ("shop", "size", "night")},
+        labels={"Theft": table.select("visit", "theft")[labels]},
+    )
+
+
+def fitted(data, **settings):
+    return kr.Reasoner(data.program, settings=kr.Settings(**settings)).fit(data)
+
+
+@pytest.fixture(scope="module")
+def usual():
+    data = dataset(frame())
+    return data, fitted(data, answer="mean")
+
+
+def test_weights_that_many_clusters_deny_are_learned():
+    wrong = dataset(frame(at_night=1.0), night=-6)
+    reasoner = fitted(wrong)
+    assert reasoner.answers_.stated is None
+    assert "weights: learned; they are ahead of yours by" in reasoner.answers_.notes[0]
+
+
+def test_weights_that_are_about_right_stay_as_stated(usual):
+    _, reasoner = usual
+    stated = reasoner.answers_.stated
+    assert stated is not None
+    names = stated.parameters.names
+    assert stated.theta[names.index("at_night")] == 1.0
+    assert stated.theta[names.index("scale signs")] == 1.0
+    assert reasoner.answers_.notes[0].startswith("weights: yours; learned ones are")
+
+
+def test_weights_that_state_nothing_are_learned_beside_stated_ones():
+    text = RULES.format(night=1).replace("[? 1]", "[?]")
+    table = frame()
+    data = dataset(table)
+    program = kr.loads(text)
+    data = kr.Dataset.from_frames(
+        program,
+        facts={name: table.select("visit", name) for name in ("shop", "size", "night")},
+        labels={"Theft": table.select("visit", "theft")},
+    )
+    reasoner = kr.Reasoner(program).fit(data)
+    fit = stated_fit(
+        reasoner.grounding_,
+        reasoner.models_,
+        method="variational_em",
+        settings=kr.Settings(),
+        seed=0,
+    )
+    assert fit is not None
+    weight = dict(zip(fit.parameters.names, fit.theta, strict=True))
+    assert weight["hub"] == 1.5
+    assert 0.2 < weight["at_night"] < 2.5
+
+
+def test_the_answer_is_the_mean_and_its_parts_add_up(usual):
+    _, reasoner = usual
+    today = dataset(frame(seed=1), labels=slice(0, 0))
+    beliefs = reasoner.infer(today)
+    (pool,) = reasoner.answers_.pools
+    assert pool.kind == "mean"
+    assert pool.stacking.models == ("signs", "auto")
+    atoms = beliefs.asked("Theft")
+    rules = beliefs.posterior.log_odds.numpy()[atoms]
+    pooled = beliefs.answers["Theft"]
+    calibrated = pool.base + pool.slope * (rules - pool.base) + pool.intercept
+    stacked = pool.stacking(pooled.ratios, pooled.means)[
+        atoms - beliefs.grounding.span("Theft").start
+    ]
+    np.testing.assert_allclose(beliefs.log_odds[atoms], (calibrated + stacked) / 2)
+    table = beliefs.marginals("Theft").to_arrow()
+    np.testing.assert_allclose(table["log_odds"].to_numpy(), beliefs.log_odds[atoms])
+    np.testing.assert_allclose(reasoner.predict_proba(today)[:, 1], expit(beliefs.log_odds[atoms]))
+    for name in ("v0", "v1", "v2"):
+        why = reasoner.explain(beliefs, f'Theft("{name}")')
+        atom = beliefs.grounding.atom_index("Theft", name)
+        assert why.log_odds == pytest.approx(beliefs.log_odds[atom])
+        assert sum(share.log_odds for share in why.shares) == pytest.approx(why.log_odds, abs=1e-6)
+        assert {"rule", "model", "stacked"} <= {share.kind for share in why.shares}
+        for change in why.what_if:
+            assert change.result * why.log_odds < 0
+
+
+def test_a_model_that_says_what_turns_it_around_turns_it_around(usual):
+    _, reasoner = usual
+    beliefs = reasoner.infer(dataset(frame(seed=1), labels=slice(0, 0)))
+    span = beliefs.grounding.span("Theft")
+    why = reasoner.explain(beliefs, 'Theft("v0")', changes=20)
+    (change,) = (c for c in why.what_if if c.what.startswith("if model"))
+    pool = beliefs.answers["Theft"].pool
+    scale = beliefs.grounding.graph.theta[beliefs.grounding.parameters.names.index("scale signs")]
+    rate = pool.steepness * float(scale) + 0.5 * pool.stacking.own[0]
+    moved = np.log(change.after / (1 - change.after)) - np.log(change.before / (1 - change.before))
+    assert beliefs.log_odds[span.start] + rate * moved == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("answer", ["rules", "models", "mean", "auto"])
+def test_the_answer_can_be_chosen(answer):
+    data = dataset(frame())
+    reasoner = fitted(data, answer=answer)
+    kinds = [pool.kind for pool in reasoner.answers_.pools]
+    # here the hub is real and the one model weak: whole clusters tell, and `auto` drops it
+    assert kinds == {"rules": [], "models": ["models"], "mean": ["mean"], "auto": ["rules"]}[answer]
+    if answer == "auto":
+        assert "models alone are behind by" in reasoner.answers_.notes[1]
+    beliefs = reasoner.infer(dataset(frame(seed=1), labels=slice(0, 0)))
+    atoms = beliefs.asked("Theft")
+    moved = beliefs.log_odds[atoms] - beliefs.posterior.log_odds.numpy()[atoms]
+    assert np.allclose(moved, 0) == (answer == "rules")
+
+
+def test_trees_can_be_left_out():
+    reasoner = fitted(dataset(frame()), auto_trees=False, answer="mean")
+    assert reasoner.answers_.beside == ()
+    assert reasoner.answers_.pools[0].stacking.models == ("signs",)
+
+
+def test_labels_in_another_order_change_nothing():
+    table = frame()
+    one, two = dataset(table), dataset(table, labels=np.random.default_rng(0).permutation(400))
+    today = dataset(frame(seed=1), labels=slice(0, 0))
+    np.testing.assert_allclose(
+        fitted(one).predict_proba(today), fitted(two).predict_proba(today), atol=1e-6
+    )
+
+
+def test_a_stored_run_answers_as_before(usual, tmp_path):
+    _, reasoner = usual
+    today = dataset(frame(seed=1), labels=slice(0, 0))
+    reasoner.save(tmp_path / "run")
+    again = kr.load_run(tmp_path / "run").reasoner
+    assert again.answers_.notes == reasoner.answers_.notes
+    np.testing.assert_allclose(again.predict_proba(today), reasoner.predict_proba(today), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("rule apart [hard] : Knows(x, y) & P(x) => !P(y)", "hard rule `apart`"),
+        ("rule one : count { x : P(x) } = 1", "rule `one` counts"),
+        ("rule alike [1] : Knows(x, y) & P(x) => P(y)", ""),
+        ("rule known [hard] : Knows(x, x) => P(x)", ""),
+    ],
+)
+def test_where_rules_tie_atoms_the_rules_answer(rule, reason):
+    program = kr.loads(f"domain T\nobserved Knows(T, T)\nquery P(T)\n{rule}")
+    assert tied(program, "P").startswith(reason)
+    assert bool(tied(program, "P")) == bool(reason)
+
+
+def test_weights_without_a_fold_are_those_of_a_fit_without_it():
+    data = dataset(frame(visits=240, shops=40))
+    reasoner = fitted(data)
+    problem = learning_problem(reasoner.grounding_, reasoner.models_, reasoner.settings)
+    fit = learn(problem, "variational_em")
+    rng = np.random.default_rng(0)
+    fold = np.where(problem.labels >= 0, rng.integers(0, 3, len(problem.labels)), -1)
+
+    def never(_):
+        raise AssertionError("exact components are not fitted anew")
+
+    found = without_folds(problem, fit, fold, never)
+    for one, theta in enumerate(found):
+        labels = np.where(fold == one, -1, problem.labels).astype(np.int8)
+        whole = learn(replace(problem, labels=labels), "variational_em")
+        np.testing.assert_allclose(theta, whole.theta, atol=0.02)
+        assert np.abs(theta - fit.theta).max() > 0.01
+
+
+def test_labels_of_others_count_only_beside_the_asked():
+    text = """
+domain T
+attribute mark(T): int
+query P(T)
+query Q(T)
+rule tie [? 1] : P(x) => Q(x)
+"""
+    names = [f"t{i}" for i in range(40)]
+    q = {"t": names, "q": [int(i % 3 == 0) for i in range(40)]}
+    p = {"t": names[:20], "p": [int(i % 2 == 0) for i in range(20)]}
+    program = kr.loads(text)
+    facts = {"mark": {"t": names, "v": list(range(40))}}
+    both = kr.Dataset.from_frames(program, facts=facts, labels={"P": p, "Q": q})
+    few = {name: values[:20] for name, values in q.items()}
+    beside = kr.Dataset.from_frames(program, facts=facts, labels={"P": p, "Q": few})
+    thetas = [
+        fit_weights(
+            kr.ground(program, data), (), method="variational_em", settings=kr.Settings(), seed=0
+        ).theta
+        for data in (both, beside)
+    ]
+    np.testing.assert_allclose(*thetas, atol=1e-4)
+
+
+def test_groups_are_what_rules_tie_together():
+    data = dataset(frame())
+    groups, named = FoldGroups.by(kr.ground(data.program, data), "").of(data, "Theft")
+    assert named == "groups of rows that rules tie together"
+    assert len(np.unique(groups)) == 60
