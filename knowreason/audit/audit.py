@@ -71,6 +71,7 @@ def audit_beliefs(
     atoms: int = 20_000,
     seed: int = 0,
     progress: Progress | None = None,
+    also: Iterable[Diagnostic] = (),
 ) -> Audit:
     r"""Look for what is wrong although nothing failed.
 
@@ -82,6 +83,7 @@ def audit_beliefs(
         atoms: in components where rules are left out (one of every rule at least).
         seed: of what is sampled.
         progress: called as ``progress(done, total, message)``.
+        also: what was found elsewhere.
 
     Example:
         >>> import knowreason as kr
@@ -123,7 +125,7 @@ def audit_beliefs(
         Pair(rules[p.raises].name, rules[p.lowers].name, p.atoms, p.together, p.up, p.down)
         for p in oppositions(pulling)
     )
-    found = [*_of_accuracy(known), *_of_pairs(pairs), *_of_weights(weights)]
+    found = [*also, *_of_accuracy(known), *_of_pairs(pairs), *_of_weights(weights)]
     for rule, report, row in zip(rules, grounding.reports, rows, strict=True):
         found += _of_rule(rule, report, row)
     return Audit(

@@ -37,6 +37,7 @@ from knowreason.models.base.stored_models import (
 )
 from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
+from knowreason.reasoner.rule_coupling import starting_below
 from knowreason.reasoner.tangent_rounds import settled
 
 FAR = 1.0  # log-odds by which a calibration moves a model before a warning
@@ -213,6 +214,8 @@ def learning_problem(
     """What is to be learned from a grounding that already holds the models' outputs."""
     labels = training_labels(grounding, models, settings)
     table = starting_biases(grounding, models, labels)
+    if (labels != OPEN).any():
+        table = starting_below(grounding, table)
     return Problem(
         grounding.at(torch.from_numpy(table.start.copy())),
         table,

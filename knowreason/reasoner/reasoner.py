@@ -48,6 +48,11 @@ from knowreason.reasoner.fit_steps import (
     with_label_warnings,
 )
 from knowreason.reasoner.replicates import bootstrap_fit, with_intervals
+from knowreason.reasoner.rule_coupling import (
+    coupling_warnings,
+    latent_warnings,
+    with_rule_warnings,
+)
 from knowreason.reasoner.rule_weights import RuleWeights, theta_for
 from knowreason.reasoner.stored_reasoner import Learned, check_plain, write_learned
 
@@ -152,7 +157,8 @@ class Reasoner(BaseEstimator):
         )
         outputs = tuple(model.fitted.output for model in self.models_)
         grounding = with_label_warnings(bare.with_models(outputs))
-        self.grounding_ = with_calibration_warnings(grounding, self.models_)
+        grounding = with_calibration_warnings(grounding, self.models_)
+        self.grounding_ = with_rule_warnings(grounding)
         fit = fit_weights(
             self.grounding_,
             self.models_,
@@ -169,6 +175,8 @@ class Reasoner(BaseEstimator):
         if progress:
             progress(0, 1, "keeping what holds on the training data")
         beliefs = self._believe(self.grounding_, outputs, fit)
+        warnings = (*self.grounding_.warnings, *latent_warnings(self.grounding_, fit.theta))
+        self.grounding_ = replace(self.grounding_, warnings=warnings)
         snapshot = training_snapshot(beliefs, self.models_)
         return self.adopt(Learned(self.models_, fit, snapshot, replicates))
 
@@ -377,6 +385,8 @@ class Reasoner(BaseEstimator):
             beliefs = self.infer(data)
         except (GroundingError, InferenceError) as error:
             return refused(error, self.program)
+        grounding = beliefs.grounding
+        theta = grounding.graph.theta.numpy()
         return audit_beliefs(
             beliefs,
             self.weights_,
@@ -385,6 +395,7 @@ class Reasoner(BaseEstimator):
             atoms=atoms,
             seed=self.seed,
             progress=progress,
+            also=(*coupling_warnings(grounding, theta), *latent_warnings(grounding, theta)),
         )
 
     def _ground(
