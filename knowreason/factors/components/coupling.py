@@ -88,7 +88,7 @@ class Coupling:
         """
         part = self._cyclic()
         owner, count = owners(part.offsets), part.atoms
-        x, log_size, last = np.ones(len(owner)), 0.0, np.inf
+        x, log_size, steps, last = np.ones(len(owner)), 0.0, 0, np.inf
         for stretch in range(1, MOST_STRETCHES + 1):
             before = log_size
             for _ in range(STRETCH if len(x) else 0):
@@ -99,14 +99,14 @@ class Coupling:
                 if size == 0:
                     return 0.0
                 x /= size
-                log_size += float(np.log(size))
+                log_size, steps = log_size + float(np.log(size)), steps + 1
+                bound = float(np.exp((log_size + np.log(x.max())) / steps))
+                if bound < enough:  # a norm of the matrix's power
+                    return bound
             if not len(x):
                 return 0.0
             start = np.log(len(x)) if stretch == 1 else 0.0  # ones were not of size 1
             growth = float(np.exp((log_size - before - start) / STRETCH))
-            steps = stretch * STRETCH
-            if np.exp((log_size + np.log(x.max())) / steps) < enough:  # a norm of the power
-                return growth
             if abs(growth - last) < SAME * growth:
                 break
             last = growth
