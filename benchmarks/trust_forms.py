@@ -57,13 +57,16 @@ NUMBER = {"Distrusts": "distrusters(v)", "Trusts": "trusters(v)"}
 RULES = (("Distrusts",), ("Trusts",), ("Distrusts", "Trusts"))
 
 
-def program(form: str, rules: tuple[str, ...], divided: bool, learned: bool) -> kr.Program:
+WEIGHTS = {"as it is": "{0}", "divided": "{0} * 1 / {1}", "half, divided": "{0} * 0.5 / {1}"}
+
+
+def program(form: str, rules: tuple[str, ...], weight: str, learned: bool) -> kr.Program:
     """The rules of one cell of the table."""
-    weight = "? 1 >= 0" if learned else "1"
-    text = [
-        f"rule {name.lower()} [{weight}{f' * 1 / {NUMBER[name]}' * divided}] : {FORMS[form][name]}"
-        for name in rules
-    ]
+    number = "? 1 >= 0" if learned else "1"
+    text = []
+    for name in rules:
+        written = WEIGHTS[weight].format(number, NUMBER[name])
+        text.append(f"rule {name.lower()} [{written}] : {FORMS[form][name]}")
     return kr.loads(HEAD + "\n".join(text))
 
 
@@ -81,13 +84,13 @@ def run(
     source: World,
     form: str,
     rules: tuple[str, ...],
-    divided: bool,
+    weight: str,
     weights: str,
     seed: int,
     engines: tuple[str, ...],
 ) -> dict[str, Any]:
     """AUC by engine, coupling before and after, and what is warned of."""
-    written = program(form, rules, divided, weights == "learned")
+    written = program(form, rules, weight, weights == "learned")
     data, truth = source.drawn(source.data(written), KNOWN, seed)
     grounding = with_rule_warnings(kr.ground(written, data))
     table = grounding.parameters
@@ -125,7 +128,7 @@ def rows(runs: dict[str, Any]) -> list[dict[str, Any]]:
     reference = cells.get("<~>/Distrusts/divided/given", {})
     made = []
     for cell, draws in cells.items():
-        form, rules, divided, weights = cell.split("/")
+        form, rules, weight, weights = cell.split("/")
         less = [
             draws[seed]["AUC"]["bp"] - reference[seed]["AUC"]["bp"]
             for seed in draws
@@ -135,7 +138,7 @@ def rows(runs: dict[str, Any]) -> list[dict[str, Any]]:
             {
                 "rules": rules,
                 "form": form,
-                "weight": divided,
+                "weight": weight,
                 "weights": weights,
                 "draws": len(draws),
                 "AUC": spread(d["AUC"]["bp"] for d in draws.values()),
@@ -160,14 +163,15 @@ def main() -> None:
     source = world(data_folder())
     stored = chosen.out / "runs.json"
     for weights, seed in product(chosen.weights, range(2 if chosen.quick else chosen.seeds)):
-        for form, rules, divided in product(FORMS, RULES, (False, True)):
-            shown = "divided" if divided else "as it is"
-            key = f"{form}/{' + '.join(rules)}/{shown}/{weights}/{seed}"
+        for form, rules, weight in product(FORMS, RULES, WEIGHTS):
+            if weight == "half, divided" and weights == "learned":
+                continue
+            key = f"{form}/{' + '.join(rules)}/{weight}/{weights}/{seed}"
             runs = json.loads(stored.read_text()) if stored.exists() else {}
             if key in runs:
                 continue
             engines = ("bp", "auto") if seed < chosen.sampled else ("bp",)
-            found = run(source, form, rules, divided, weights, seed, engines)
+            found = run(source, form, rules, weight, weights, seed, engines)
             write(chosen.out, "runs", {**runs, key: found})
             print(f"{key}: {found['AUC']['bp']:.3f} {found['coupling']:.2f}", flush=True)
     show("Ten known users", rows(json.loads(stored.read_text())))

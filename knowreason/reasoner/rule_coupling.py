@@ -16,7 +16,7 @@ from knowreason.factors.components.coupling import Coupling
 from knowreason.factors.condition import condition
 from knowreason.grounding import Grounding
 from knowreason.grounding.base_rates import BaseRates
-from knowreason.logic import Atom, Implies, Program, Rule
+from knowreason.logic import Atom, Iff, Implies, Program, Rule
 from knowreason.logic.formulas import Formula
 from knowreason.logic.traversal import walk
 
@@ -118,20 +118,20 @@ def starting_below(grounding: Grounding, table: ParameterTable) -> ParameterTabl
 
 
 def pushing_warnings(grounding: Grounding, theta: Vector) -> tuple[Diagnostic, ...]:
-    """KR833 for implications between unknowns whose bodies stand in many groundings each.
+    """KR833 for implications and equivalences between unknowns that stand in many groundings each.
 
-    Where its head is unobserved an implication lowers its body, once a grounding. What counts is
-    the tenth of the bodies with most groundings.
+    Where its head is unobserved an implication lowers its body, once a grounding, and an
+    equivalence moves both sides. What counts is the tenth of the atoms with most groundings.
     """
     program, graph = grounding.program, grounding.graph
     weights = torch.from_numpy(theta)
     found = []
     for index, rule in enumerate(program.rules):
-        body = _unknown_body(program, rule)
-        if not body:
+        pushed = _pushed(program, rule)
+        if not pushed:
             continue
         number, push = _pushes(graph, weights, index)
-        for predicate in sorted(body):
+        for predicate in sorted(pushed):
             span = grounding.atoms.spans[predicate]
             mine = number[span.start : span.stop]
             most = span.start + np.argsort(-mine, kind="stable")[: -(-np.count_nonzero(mine) // 10)]
@@ -139,10 +139,9 @@ def pushing_warnings(grounding: Grounding, theta: Vector) -> tuple[Diagnostic, .
                 found.append(
                     Diagnostic(
                         "KR833",
-                        f"each of {len(most):,} `{predicate}` stands in the body of "
-                        f"{number[most].mean():,.0f} groundings of `{rule.name}` on average, which "
-                        f"take up to {push[most].mean():,.1f} log-odds from it where their heads "
-                        "are unknown",
+                        f"each of {len(most):,} `{predicate}` stands in {number[most].mean():,.0f} "
+                        f"groundings of `{rule.name}` on average, which push it by up to "
+                        f"{push[most].mean():,.1f} log-odds while what they tie it to is unknown",
                         "warning",
                         rule.span,
                         help="write `~>` where the body is a cause, `<~>` where the two are alike",
@@ -151,12 +150,14 @@ def pushing_warnings(grounding: Grounding, theta: Vector) -> tuple[Diagnostic, .
     return tuple(found)
 
 
-def _unknown_body(program: Program, rule: Rule) -> set[str]:
-    """Open predicates in the body of an implication of which the head has one too."""
-    formula = rule.formula
-    if rule.weight.kind == "hard" or not isinstance(formula, Implies):
-        return set()
-    return _open(program, formula.left) if _open(program, formula.right) else set()
+def _pushed(program: Program, rule: Rule) -> set[str]:
+    """Open predicates in bodies of implications with an open head, and on sides of equivalences."""
+    found = set[str]()
+    for node in walk(rule.formula) if rule.weight.kind != "hard" else ():
+        if isinstance(node, Implies | Iff) and (head := _open(program, node.right)):
+            body = _open(program, node.left)
+            found |= body | head if body and isinstance(node, Iff) else body
+    return found
 
 
 def _open(program: Program, formula: Formula) -> set[str]:
@@ -165,10 +166,10 @@ def _open(program: Program, formula: Formula) -> set[str]:
 
 
 def _pushes(graph: FactorGraph, weights: torch.Tensor, rule: int) -> tuple[Vector, Vector]:
-    """``float64[n]`` number of clauses of a rule at each atom, and their weight."""
+    """``float64[n]`` number of ground factors of a rule at each atom, and their weight."""
     number, push = np.zeros(graph.atom_count), np.zeros(graph.atom_count)
     for part in graph.couplings:
-        if part.rule == rule and part.is_clause and not part.is_hard:
+        if part.rule == rule and not part.is_hard:
             atoms = part.entry_atoms
             each = part.weights(weights).numpy()[part.owners()]
             number += np.bincount(atoms, minlength=len(number))

@@ -115,8 +115,11 @@ def hubs(weight="2", rule="On(p, d) & Broken(d) => Fraud(p)", rare="-3", each=30
     return program, kr.Dataset.from_frames(program, facts=facts, labels=labels or {})
 
 
-def test_an_implication_that_pushes_its_hub_down():
-    grounding = kr.ground(*hubs())
+@pytest.mark.parametrize(
+    "rule", ["On(p, d) & Broken(d) => Fraud(p)", "On(p, d) => (Broken(d) <=> Fraud(p))"]
+)
+def test_a_rule_that_pushes_its_hub(rule):
+    grounding = kr.ground(*hubs(rule=rule))
     (warning,) = pushing_warnings(grounding, grounding.parameters.start)
     assert warning.code == "KR833"
     assert "30 groundings of `hub`" in warning.message
@@ -128,11 +131,12 @@ def test_an_implication_that_pushes_its_hub_down():
     [
         hubs(rule="On(p, d) & Broken(d) ~> Fraud(p)"),
         hubs(rule="On(p, d) & (Broken(d) <~> Fraud(p))"),
+        hubs(rule="On(p, d) => (Broken(d) <~> Fraud(p))"),
         hubs(weight="0.05"),
         hubs(each=8),
         hubs(rule="On(p, d) & Fraud(p) => Broken(d)"),  # bodies of one grounding
     ],
-    ids=["directed", "neutral", "weak", "few", "turned"],
+    ids=["directed", "neutral", "neutral too", "weak", "few", "turned"],
 )
 def test_others_push_nothing(made):
     grounding = kr.ground(*made)
