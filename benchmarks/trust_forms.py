@@ -1,7 +1,7 @@
 """Who is fraudulent by whom they trust and distrust: one rule in every form, and what is warned of.
 
     KNOWREASON_DATA=DIR python -m benchmarks.trust_forms [--quick] [--seeds N] [--sampled N]
-        [--weights given learned] [--out DIR]
+        [--weights given learned] [--forms "=>" "<=>" "<~>"] [--out DIR]
 
 Bitcoin-OTC with ten known users, half of them fraudulent, drawn anew for each seed; the other
 labelled users are the test. `Distrusts` and `Trusts`, alone and together, as implication,
@@ -96,9 +96,7 @@ def run(
     table = grounding.parameters
     theta = table.start
     if weights == "learned":
-        fitted = kr.Reasoner(written, method=METHOD, engine="bp", seed=seed).fit(data)
-        found = {weight.name: weight.value for weight in fitted.weights_}
-        theta = np.array([found[name] for name in table.names])
+        theta = kr.Reasoner(written, method=METHOD, engine="bp", seed=seed).fit(data).fit_.theta
     known = kr.ground(written, data, labels="evidence")
     span = known.atoms.spans["Fraud"]
     figures = {}
@@ -125,10 +123,10 @@ def rows(runs: dict[str, Any]) -> list[dict[str, Any]]:
     for key, found in runs.items():
         cell, seed = key.rsplit("/", 1)
         cells.setdefault(cell, {})[seed] = found
-    reference = cells.get("<~>/Distrusts/divided/given", {})
     made = []
     for cell, draws in cells.items():
         form, rules, weight, weights = cell.split("/")
+        reference = cells.get(f"<~>/Distrusts/{weight}/given", {})
         less = [
             draws[seed]["AUC"]["bp"] - reference[seed]["AUC"]["bp"]
             for seed in draws
@@ -146,7 +144,7 @@ def rows(runs: dict[str, Any]) -> list[dict[str, Any]]:
                 "stated coupling": float(np.mean([d["stated"] for d in draws.values()])),
                 "coupling": float(np.mean([d["coupling"] for d in draws.values()])),
                 "warned": " ".join(sorted({w for d in draws.values() for w in d["warned"]})),
-                "worst draw less Distrusts <~> divided": min(less, default=math.nan),
+                "worst draw less Distrusts <~> alike": min(less, default=math.nan),
             }
         )
     return made
@@ -159,11 +157,12 @@ def main() -> None:
     arguments.add_argument("--sampled", type=int, default=2, help="draws with `auto` too")
     both = ["given", "learned"]
     arguments.add_argument("--weights", nargs="+", choices=both, default=both)
+    arguments.add_argument("--forms", nargs="+", choices=list(FORMS), default=list(FORMS))
     chosen = arguments.parse_args()
     source = world(data_folder())
     stored = chosen.out / "runs.json"
     for weights, seed in product(chosen.weights, range(2 if chosen.quick else chosen.seeds)):
-        for form, rules, weight in product(FORMS, RULES, WEIGHTS):
+        for form, rules, weight in product(chosen.forms, RULES, WEIGHTS):
             if weight == "half, divided" and weights == "learned":
                 continue
             key = f"{form}/{' + '.join(rules)}/{weight}/{weights}/{seed}"
