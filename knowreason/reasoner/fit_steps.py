@@ -37,6 +37,7 @@ from knowreason.models.base.stored_models import (
 from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
 from knowreason.reasoner.label_selection import Selection, label_selections, with_selection
+from knowreason.reasoner.rule_coupling import starting_below
 
 FAR = 1.0  # log-odds by which a calibration moves a model before a warning
 
@@ -198,6 +199,8 @@ def learning_problem(
     labels = training_labels(grounding, models, settings)
     selections = label_selections(grounding.data, models, settings)
     table = starting_biases(grounding, models, labels, selections)
+    if (labels != OPEN).any():
+        table = starting_below(grounding, table)
     graph, curve = with_selection(grounding, selections).curved()
     return Problem(
         graph,

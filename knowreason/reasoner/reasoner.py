@@ -53,6 +53,11 @@ from knowreason.reasoner.identification import with_identification
 from knowreason.reasoner.label_selection import label_selections, with_population_rates
 from knowreason.reasoner.population_share import with_matched_pools, with_prevalence_notes
 from knowreason.reasoner.replicates import bootstrap_fit, with_intervals
+from knowreason.reasoner.rule_coupling import (
+    coupling_warnings,
+    latent_warnings,
+    with_rule_warnings,
+)
 from knowreason.reasoner.rule_weights import RuleWeights, theta_for
 from knowreason.reasoner.stored_reasoner import Learned, check_plain, write_learned
 
@@ -162,7 +167,8 @@ class Reasoner(BaseEstimator):
         self.models_ = with_population_rates(models, selections)
         outputs = tuple(model.fitted.output for model in self.models_)
         grounding = with_label_warnings(bare.with_models(outputs))
-        self.grounding_ = with_calibration_warnings(grounding, self.models_)
+        grounding = with_calibration_warnings(grounding, self.models_)
+        self.grounding_ = with_rule_warnings(grounding)
         beside = with_population_rates(
             fitted(with_trees(self.program, data, self.settings)), selections
         )
@@ -182,6 +188,8 @@ class Reasoner(BaseEstimator):
         self.answers_ = with_matched_pools(self.answers_, beliefs, selections)
         beliefs = replace(beliefs, answers=self.answers_.pooled(beliefs.grounding, said, {}))
         self.grounding_, fit = with_prevalence_notes(self.grounding_, beliefs, fit, selections)
+        warnings = (*self.grounding_.warnings, *latent_warnings(self.grounding_, fit.theta))
+        self.grounding_ = replace(self.grounding_, warnings=warnings)
         snapshot = training_snapshot(beliefs, self.models_)
         return self.adopt(Learned(self.models_, fit, snapshot, replicates, self.answers_))
 
@@ -432,6 +440,8 @@ class Reasoner(BaseEstimator):
             beliefs = self.infer(data)
         except (GroundingError, InferenceError) as error:
             return refused(error, self.program)
+        grounding = beliefs.grounding
+        theta = grounding.graph.theta.numpy()
         return audit_beliefs(
             beliefs,
             self.weights_,
@@ -440,7 +450,11 @@ class Reasoner(BaseEstimator):
             atoms=atoms,
             seed=self.seed,
             progress=progress,
-            also=self.fit_.findings,
+            also=(
+                *self.fit_.findings,
+                *coupling_warnings(grounding, theta),
+                *latent_warnings(grounding, theta),
+            ),
         )
 
     def _ground(

@@ -13,6 +13,7 @@ from knowreason.inference.exact.exact import prepare
 from knowreason.project.manifests import refuse_existing, run_folder, write_manifest
 from knowreason.project.project_file import paths_of
 from knowreason.project.schema import Project
+from knowreason.reasoner.rule_coupling import with_rule_warnings
 from knowreason.run.run_training import load_parts
 
 
@@ -60,6 +61,7 @@ def compile_project(project: Project, target: Path | None, *, force: bool = Fals
         threads=project.infer.threads,
         hard_violations=project.learn.hard_violations,
     )
+    grounding = with_rule_warnings(grounding)
     if target is not None:
         with run_folder(target, replace=force, keep=keep) as folder:
             save(grounding, folder / "grounding")
