@@ -56,7 +56,7 @@ def with_matched_pools(
         pool = pools.get(predicate, Pool(predicate, "rules", float(logit(selection.prevalence))))
         offsets = []
         for (model, of), said in without.items():
-            if of == predicate:
+            if of == predicate and pool.kind != "models":
                 rules = replace(pool, offset=0.0, without=()).broken([model])
                 left = rules.constant + rules.steepness * said[span.start : span.stop][population]
                 offsets.append((model, matched_offset(left, selection.prevalence)))

@@ -79,6 +79,23 @@ def test_of_two_models_the_one_that_broke_is_named_and_adapted_to(reasoner, left
     assert np.logaddexp(0, -after)[truth == 1].mean() < np.logaddexp(0, -before)[truth == 1].mean()
 
 
+def test_the_mean_gives_way_to_what_rules_say():
+    data = events(2)
+    settings = Settings(fold_count=3, answer="mean")
+    reasoner = Reasoner(data.program, folds="random", settings=settings).fit(data)
+    beliefs = reasoner.infer(today(5, (0.0, 1.0)), adapt="reliability")
+    assert named(beliefs) == {"one"}
+    assert beliefs.unadapted.answers["Bad"].pool.kind == "mean"
+    assert beliefs.answers["Bad"].pool.kind == "rules"
+    assert any("rules over models are the answer" in note for note in beliefs.notes)
+    explained = reasoner.explain(beliefs, 'Bad("e3")')
+    (atom,) = np.flatnonzero(
+        [n == "e3" for n in beliefs.marginals("Bad").table["event"].to_pylist()]
+    )
+    probability = beliefs.marginals("Bad").table["probability"][int(atom)].as_py()
+    assert explained.probability == pytest.approx(probability, abs=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(10, 16))
 def test_where_nothing_broke_nobody_is_named(reasoner, seed):
     beliefs = reasoner.infer(today(seed), adapt="reliability")
