@@ -14,7 +14,7 @@ from knowreason.models.base.predicate_rows import rows_of
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.monitor.drift import adaptation_warnings, compare
 from knowreason.monitor.period_snapshot import Snapshot, counted_in_training, snapshot
-from knowreason.monitor.readings import Batch, Settled, Shifts, settle
+from knowreason.monitor.readings import Batch, Shifts, settle
 from knowreason.monitor.separations import Key, kept_shares, left_out, separations, weakened
 
 PERIODS = 10  # of training, whose differences are no drift
@@ -109,16 +109,19 @@ def watched(
         today = replace(today, separations=separations(batch, component, without, beside))
     kept = kept_shares(today.separations, training.separations)
     if kept:
-        settled = Settled(today.readings, weakened(batch.outputs, kept), {}, True)
-    else:
-        settled = settle(batch, training.readings, log_odds)
-    changed = believe(settled.outputs, settled.shifts, kept) if settled.changed else beliefs
-    rules = snapshot(_batch(changed, batch.chosen), None).rules if settled.changed else ()
+        outputs = weakened(batch.outputs, kept)
+        batch = replace(batch, outputs=outputs, log_odds=log_odds(outputs, {}))
+    judged = {predicate for _, predicate in kept}  # channels of training had all their models
+    then = tuple(r for r in training.readings if r.predicate not in judged)
+    settled = settle(batch, then, log_odds)
+    moved = bool(kept) or settled.changed
+    changed = believe(settled.outputs, settled.shifts, kept) if moved else beliefs
+    rules = snapshot(_batch(changed, batch.chosen), None).rules if moved else ()
     drift = compare(training, replace(today, readings=settled.readings), rules)
     plain = replace(beliefs, notes=(*beliefs.notes, *drift.notes), diagnosis=drift.diagnosis)
     if not adapt:
         return plain
-    outcome = ADAPTED if settled.changed else NOTHING_TO_ADAPT
+    outcome = ADAPTED if moved else NOTHING_TO_ADAPT
     halves = [
         f"{predicate}: rules over models are the answer; stacked models were learned with all as "
         "they were"
