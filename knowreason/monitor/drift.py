@@ -1,7 +1,8 @@
 """Whether what held on the training data holds today.
 
 Compared are each rule's violation rate, how often two models of a predicate disagree,
-where each model's scores lie, and the models' channels (reliability EM).
+where each model's scores lie, the models' channels (reliability EM), and how far each tells
+true from false atoms by beliefs without it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scipy.special import logit
 from knowreason.monitor.channels import Channels
 from knowreason.monitor.period_snapshot import Rate, ScoreSummary, Snapshot
 from knowreason.monitor.readings import Reading, since_training
+from knowreason.monitor.separations import Separation, kept_shares
 from knowreason.monitor.state_channels import StateChannels
 
 SURE = 4.0  # standard errors between two rates, beyond which they differ
@@ -136,11 +138,17 @@ def _beyond(one: ScoreSummary, two: ScoreSummary) -> float:
 
 
 def _broken_models(training: Snapshot, today: Snapshot) -> Iterator[str]:
+    kept = kept_shares(today.separations, training.separations)
+    for (model, predicate), share in kept.items():
+        yield (
+            f"model `{model}` sees {share:.0%} of the {predicate} atoms that it saw in training, "
+            "by beliefs without it: it may be broken"
+        )
     since = since_training(today.readings, training.readings)
     for reading in today.readings:
         channels = since.get(reading.predicate)
-        if channels is None:
-            continue
+        if channels is None or any(predicate == reading.predicate for _, predicate in kept):
+            continue  # a broken model was trusted in that reading
         for place, model in enumerate(reading.models):
             if isinstance(channels, StateChannels):
                 yield from _blind_to(model, reading, channels.confusion[place])
@@ -159,8 +167,11 @@ def _broken_models(training: Snapshot, today: Snapshot) -> Iterator[str]:
 
 def _moved_base_rates(training: Snapshot, today: Snapshot) -> Iterator[str]:
     """Base rates that differ from those of training, as reliability EM estimates them."""
+    broken = {predicate for _, predicate in kept_shares(today.separations, training.separations)}
     for reading in today.readings:
         channels = since_training([reading], training.readings).get(reading.predicate)
+        if reading.predicate in broken:
+            continue
         if isinstance(channels, Channels) and channels.shift:
             how = "more" if channels.shift > 0 else "less"
             yield (
@@ -199,18 +210,34 @@ def _blind_to(model: str, reading: Reading, confusion: NDArray[np.float64]) -> I
 
 def _diagnosis(training: Snapshot, today: Snapshot) -> Iterator[str]:
     before = {(r.predicate, r.models): r.channels for r in training.readings}
+    broken = kept_shares(today.separations, training.separations)
+    apart = _own_separations(today), _own_separations(training)
     for reading in today.readings:
         then = before.get((reading.predicate, reading.models))
         if then is None:
             continue
-        now = reading.channels
         for place, model in enumerate(reading.models):
-            yield f"reliability of `{model}` for {reading.predicate}: " + _told(now, then, place)
+            key, told = (model, reading.predicate), []
+            if key not in broken:
+                told.append(_told(reading.channels, then, place))
+            if key in apart[0] and key in apart[1]:
+                now, usual = apart[0][key], apart[1][key]
+                told.append(
+                    "true and false atoms, by beliefs without it, are "
+                    f"{now.difference:.2g} ± {now.error:.2g} log-odds apart for it (training "
+                    f"{usual.difference:.2g} ± {usual.error:.2g})"
+                )
+            yield f"reliability of `{model}` for {reading.predicate}: {'; '.join(told)}"
     for one, two, how in training.shared:
         yield (
             f"`{one}` and `{two}` err together (correlation {how:.2f} among labelled "
             "negatives): read their reliability with care"
         )
+
+
+def _own_separations(period: Snapshot) -> dict[tuple[str, str], Separation]:
+    """By model and predicate, judged by beliefs without it."""
+    return {one.key: one for one in period.separations if one.key == one.without}
 
 
 def _told(now: Any, then: Any, place: int) -> str:

@@ -18,6 +18,7 @@ from knowreason.factors.potentials import potential_of
 from knowreason.grounding import Grounding
 from knowreason.monitor.channels import correlations
 from knowreason.monitor.readings import LEAST_ATOMS, Batch, Reading, readings
+from knowreason.monitor.separations import Separation
 from knowreason.row_keys import distinct_rows
 
 CLUSTERS = 20  # components needed to speak of the spread between them
@@ -80,6 +81,7 @@ class Snapshot:
         scores: of each model.
         readings: channels by predicate.
         shared: pairs of models whose ratios correlate among labelled negatives, and how.
+        separations: of models judged by beliefs that one model is left out of.
     """
 
     rules: tuple[Rate, ...]
@@ -87,6 +89,7 @@ class Snapshot:
     scores: tuple[ScoreSummary, ...]
     readings: tuple[Reading, ...]
     shared: tuple[tuple[str, str, float], ...] = ()
+    separations: tuple[Separation, ...] = ()
 
     def to_values(self) -> dict[str, Any]:
         """As plain values, for ``drift.json``."""
@@ -96,11 +99,12 @@ class Snapshot:
             "scores": [asdict(summary) for summary in self.scores],
             "readings": [reading.to_values() for reading in self.readings],
             "shared": [list(pair) for pair in self.shared],
+            "separations": [asdict(one) for one in self.separations],
         }
 
     @staticmethod
     def from_values(values: Mapping[str, Any]) -> Snapshot:
-        """What :meth:`to_values` gave."""
+        """What :meth:`to_values` gave; earlier versions measured no separations."""
         return Snapshot(
             tuple(Rate(**rate) for rate in values["rules"]),
             tuple(Rate(**rate) for rate in values["pairs"]),
@@ -110,6 +114,7 @@ class Snapshot:
             ),
             tuple(Reading.from_values(reading) for reading in values["readings"]),
             tuple((one, two, how) for one, two, how in values["shared"]),
+            tuple(Separation(**one) for one in values.get("separations", ())),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -62,6 +62,7 @@ class Answers:
         grounding: Grounding,
         outputs: Sequence[ModelOutput],
         shifts: Mapping[str, float | NDArray[np.float64]],
+        broken: Collection[tuple[str, str]] = (),
     ) -> dict[str, PooledAtoms]:
         """By predicate, the pool with what the models say of the atoms of a grounding.
 
@@ -69,9 +70,11 @@ class Answers:
             grounding: today's.
             outputs: of all models, stacked ones included.
             shifts: log-odds by which base rates moved.
+            broken: models, with their predicates, that no longer see what they saw.
         """
         found = {}
-        for pool in self.pools:
+        for whole in self.pools:
+            pool = whole.broken([model for model, of in broken if of == whole.predicate])
             names = pool.stacking.models if pool.stacking else ()
             by_name = {o.model: o for o in outputs if o.predicate == pool.predicate}
             ratios, means = _told(grounding, pool.predicate, [by_name[name] for name in names])

@@ -26,7 +26,10 @@ FARTHEST = 40.0  # log-odds beyond which nothing is told apart
 
 
 def with_matched_pools(
-    answers: Answers, beliefs: Beliefs, selections: Mapping[str, Selection]
+    answers: Answers,
+    beliefs: Beliefs,
+    selections: Mapping[str, Selection],
+    without: Mapping[tuple[str, str], NDArray[np.float64]],
 ) -> Answers:
     """The answers with offsets at which those about the training data sum to the prevalence.
 
@@ -39,6 +42,7 @@ def with_matched_pools(
         answers: without offsets.
         beliefs: about the training data, labels left open, with these answers.
         selections: whose predicates' answers are moved.
+        without: by model and predicate, what rules say (log-odds of all atoms) without it.
     """
     pools = {pool.predicate: pool for pool in answers.pools}
     notes = list(answers.notes)
@@ -50,7 +54,13 @@ def with_matched_pools(
         log_odds = beliefs.log_odds[span.start : span.stop][population]
         offset = matched_offset(log_odds, selection.prevalence)
         pool = pools.get(predicate, Pool(predicate, "rules", float(logit(selection.prevalence))))
-        pools[predicate] = replace(pool, offset=offset)
+        offsets = []
+        for (model, of), said in without.items():
+            if of == predicate and pool.kind != "models":
+                rules = replace(pool, offset=0.0, without=()).broken([model])
+                left = rules.constant + rules.steepness * said[span.start : span.stop][population]
+                offsets.append((model, matched_offset(left, selection.prevalence)))
+        pools[predicate] = replace(pool, offset=offset, without=tuple(offsets))
         notes.append(
             f"{predicate}: {offset:+.2f} log-odds make {expit(log_odds).sum():,.1f} of "
             f"{len(log_odds):,} atoms that are expected to be true "

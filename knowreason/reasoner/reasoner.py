@@ -31,8 +31,15 @@ from knowreason.metrics.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
 from knowreason.models.base.feature_columns import evaluated_definitions
 from knowreason.models.base.stored_models import FittedModel
-from knowreason.monitor.adaptation import training_snapshot, watched
+from knowreason.monitor.adaptation import (
+    Kept,
+    Outputs,
+    training_left_out,
+    training_snapshot,
+    watched,
+)
 from knowreason.monitor.readings import Shifts, shifted
+from knowreason.monitor.separations import weakened
 from knowreason.progress import Progress
 from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
@@ -182,15 +189,19 @@ class Reasoner(BaseEstimator):
         if progress:
             progress(0, 1, "keeping what holds on the training data")
         self.fit_ = fit
-        said = (*outputs, *(model.fitted.output for model in self.answers_.beside))
+        others = tuple(model.fitted.output for model in self.answers_.beside)
+        said = (*outputs, *others)
         beliefs = self._believe(self.grounding_, outputs)
         beliefs = replace(beliefs, answers=self.answers_.pooled(beliefs.grounding, said, {}))
-        self.answers_ = with_matched_pools(self.answers_, beliefs, selections)
+        without = training_left_out(
+            beliefs, self.models_, lambda o: self._believe(bare.with_models(o), o)
+        )
+        self.answers_ = with_matched_pools(self.answers_, beliefs, selections, without)
         beliefs = replace(beliefs, answers=self.answers_.pooled(beliefs.grounding, said, {}))
         self.grounding_, fit = with_prevalence_notes(self.grounding_, beliefs, fit, selections)
         warnings = (*self.grounding_.warnings, *latent_warnings(self.grounding_, fit.theta))
         self.grounding_ = replace(self.grounding_, warnings=warnings)
-        snapshot = training_snapshot(beliefs, self.models_)
+        snapshot = training_snapshot(beliefs, self.models_, without, others)
         return self.adopt(Learned(self.models_, fit, snapshot, replicates, self.answers_))
 
     def _learned(
@@ -303,18 +314,19 @@ class Reasoner(BaseEstimator):
         beside = model_outputs(self.answers_.beside, data)
         bare = self._ground(data, (), labels="evidence")
 
-        def believe(outputs: tuple[ModelOutput, ...], shifts: Shifts) -> Beliefs:
+        def believe(outputs: Outputs, shifts: Shifts, kept: Kept) -> Beliefs:
             grounding = shifted(bare.with_models(outputs), shifts)
             beliefs = self._believe(grounding, outputs, engine)
             if beliefs.posterior.world is not None:
                 return beliefs
-            answers = self.answers_.pooled(beliefs.grounding, (*outputs, *beside), shifts)
+            said = (*outputs, *weakened(beside, kept))
+            answers = self.answers_.pooled(beliefs.grounding, said, shifts, kept)
             return replace(beliefs, answers=answers)
 
-        beliefs = believe(outputs, {})
+        beliefs = believe(outputs, {}, {})
         if self.snapshot_ is not None and beliefs.posterior.world is None:
             adapt = self.settings.adapt if adapt is None else adapt
-            beliefs = watched(beliefs, self.snapshot_, believe, adapt=bool(adapt))
+            beliefs = watched(beliefs, self.snapshot_, believe, beside, adapt=bool(adapt))
         if self.bootstrap_ is not None and self.answers_.stated is not None:
             beliefs = replace(beliefs, notes=(*beliefs.notes, NO_INTERVALS))
         elif self.bootstrap_ is not None and beliefs.posterior.world is None:

@@ -56,6 +56,10 @@ test = ">= 30"
 [learn]
 fold_count = 3
 folds = "random"           # a dozen frauds are too few for folds of whole terminals
+# From day 30 frauds no longer have large amounts: the model `amount` is wrong, and no label says so
+# yet. But what rules and `signs` take for fraud has other amounts than in training: the model is
+# named, and with this line what it says is passed through what is left of it.
+adapt = "reliability"
 
 [report]
 question = "Which payments are fraud, and which terminals were skimmed on which days?"

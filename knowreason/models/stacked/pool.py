@@ -6,8 +6,8 @@ row, so it loses to the better half at most half of what lies between them (Gene
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +30,7 @@ class Pool:
         slope, intercept: the calibration of what rules say, about ``base``.
         stacking: the models' half; ``None`` for ``rules``.
         offset: log-odds by which answers about the population sum to its prevalence.
+        without: by model, the same where it broke and what rules make of the others answers.
     """
 
     predicate: str
@@ -39,6 +40,7 @@ class Pool:
     intercept: float = 0.0
     stacking: Stacking | None = None
     offset: float = 0.0
+    without: tuple[tuple[str, float], ...] = ()
 
     @property
     def share_of_rules(self) -> float:
@@ -56,6 +58,18 @@ class Pool:
         of_rules = (1 - self.slope) * self.base + self.intercept
         return self.share_of_rules * of_rules + self.offset
 
+    def broken(self, models: Collection[str]) -> Pool:
+        """The pool where some of its models broke: what rules make of the others.
+
+        Stacked coefficients were learned of all models as they were. Where rules lost to the
+        models it stays as it is.
+        """
+        if not models or self.kind == "models":
+            return self
+        offsets = [offset for name, offset in self.without if name in models]
+        offset = sum(offsets) / len(offsets) if offsets else self.offset
+        return replace(self, kind="rules", stacking=None, offset=offset)
+
     def to_values(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
@@ -67,7 +81,8 @@ class Pool:
         if stacking is not None:
             names = ("models", "own", "around")
             stacking = Stacking(**{**stacking, **{name: tuple(stacking[name]) for name in names}})
-        return Pool(**{**values, "stacking": stacking})
+        without = tuple((name, offset) for name, offset in values.get("without", ()))
+        return Pool(**{**values, "stacking": stacking, "without": without})
 
 
 @dataclass(frozen=True)
