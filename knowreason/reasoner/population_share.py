@@ -149,7 +149,7 @@ def _off(selection: Selection, predicted: float) -> list[Diagnostic]:
         Diagnostic(
             "KR844",
             f"a share of {selection.prevalence:.2g} of `{selection.predicate}` is true "
-            f"({selection.origin}), but {predicted:.2g} of all its atoms are expected to be",
+            f"({selection.origin}), but rules expect {predicted:.2g} of all its atoms to be",
             "warning",
             help="leave its base rate to be learned: a bare rule with a given weight fixes it",
         )
@@ -161,7 +161,12 @@ def with_prevalence_notes(
 ) -> tuple[Grounding, Fit]:
     """The grounding of the training data with :func:`prevalence_warnings`, and the fit with the
     same in its notes, which are stored, beside what was assumed of labels."""
-    warnings = prevalence_warnings(grounding, beliefs.log_odds, selections)
+    log_odds = beliefs.log_odds.copy()
+    for predicate in selections:  # answers meet the prevalence by their offset; do rules too?
+        span = grounding.span(predicate)
+        inside = slice(span.start, span.stop)
+        log_odds[inside] = beliefs.posterior.log_odds.numpy()[inside]
+    warnings = prevalence_warnings(grounding, log_odds, selections)
     notes = [selection.note for selection in selections.values()]
     notes += [f"{warning.message} ({warning.help})" for warning in warnings]
     return (
