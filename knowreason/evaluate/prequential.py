@@ -29,6 +29,7 @@ from knowreason.progress import Progress
 from knowreason.reasoner.asked_labels import hidden_truth, only_query
 from knowreason.reasoner.fit_steps import FoldGroups
 from knowreason.reasoner.reasoner import Reasoner
+from knowreason.reasoner.rule_weights import RuleWeights
 from knowreason.reasoner.stored_reasoner import Learned
 from knowreason.row_keys import locate
 
@@ -237,6 +238,7 @@ class _Walker:
         if self.delay:
             today = known_at(today, moment, self.delay)
         beliefs = self.reasoner.infer(today)
+        used = self.reasoner.answers_.stated or self.reasoner.fit_
         atoms, truth = hidden_truth(beliefs, predicate)
         span = beliefs.grounding.span(predicate)
         local = atoms - span.start
@@ -254,7 +256,7 @@ class _Walker:
             },
             truth,
             np.full(len(atoms), number, dtype=np.int64),
-            {weight.name: weight.value for weight in self.reasoner.weights_},
+            {weight.name: weight.value for weight in RuleWeights.of(used)},
         )
 
     def learn(self, upto: Dataset, after: float, slices: int) -> None:

@@ -402,8 +402,10 @@ def _pool(
         return None, f"{name}: the rules' conclusions are the answer ({why})"
     stacking, of_models = stacked
     made = _calibration(one, rules, slice(None)) if one.matched else Calibration()
-    kind: PoolKind = "models" if asked == "models" else "mean"
+    kind: PoolKind = "mean"
     line = f"{name}: half of every conclusion is the models', half the rules'"
+    if asked == "models":
+        kind, line = "models", f"{name}: the stacked models are the answer"
     if asked == "auto":
         apart = surprise(one.labels, of_models + one.drawn) - _losses(one, rules)
         for_rules, for_models = cluster_test(apart, one.cluster), cluster_test(-apart, one.cluster)
@@ -413,8 +415,6 @@ def _pool(
         elif for_models.wins:
             kind = "models"
             line = f"{name}: the stacked models are the answer; rules {behind(for_models)}"
-    if kind == "models":
-        line = line if asked == "auto" else f"{name}: the stacked models are the answer"
     pool = Pool(
         name, kind, one.base, made.slope, made.intercept, None if kind == "rules" else stacking
     )
@@ -459,14 +459,13 @@ def tied(program: Program, predicate: str) -> str:
             continue
         if rule.weight.kind == "hard" and len(unknown) > 1:
             return f"hard rule `{rule.name}` ties its atoms to others"
-        if any(isinstance(node, Aggregate | CountList) for node in nodes) and len(unknown) > 0:
-            counted = [
-                inner.predicate
-                for node in nodes
-                if isinstance(node, Aggregate | CountList)
-                for inner in walk(node)
-                if hasattr(inner, "predicate")
-            ]
-            if predicate in counted:
-                return f"rule `{rule.name}` counts its atoms"
+        counted = [
+            inner.predicate
+            for node in nodes
+            if isinstance(node, Aggregate | CountList)
+            for inner in walk(node)
+            if hasattr(inner, "predicate")
+        ]
+        if predicate in counted:
+            return f"rule `{rule.name}` counts its atoms"
     return ""

@@ -207,7 +207,11 @@ def _weights(findings: ReportParts) -> str:
         ([w.name, f"{w.prior_mean:.2f}", f"{w.value:.2f}", weight_words(w, program)], False)
         for w in weights
     ]
-    table = _table(["", "before learning", "now (log-odds)", "in words"], rows)
+    head = ["", "before learning", "learned (log-odds)", "in words"]
+    unused = ""
+    if findings.reasoner.answers_.stated is not None:
+        unused = "<p>Conclusions rest on the weights before learning, those you state.</p>"
+    table = unused + _table(head, rows)
     drawn = [
         w for w in weights if w.kind == "rule" and w.status != "given" and isfinite(w.interval[0])
     ]
