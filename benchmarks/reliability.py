@@ -29,7 +29,7 @@ from sklearn.metrics import average_precision_score
 
 from knowreason import Dataset, Reasoner, lang
 from knowreason.data.features import FeatureSource
-from knowreason.reasoner.asked_labels import hidden_truth
+from knowreason.reasoner.labels.asked_labels import hidden_truth
 
 ONE = """
 domain Case
