@@ -25,6 +25,7 @@ from knowreason.models.base.calibration import Calibration
 from knowreason.models.base.feature_columns import derived_features
 from knowreason.models.base.predicate_rows import rows_of
 from knowreason.models.base.stored_models import FittedModel
+from knowreason.models.stacked.label_budget import supported_scale
 from knowreason.models.stacked.pool import Pool, PoolKind
 from knowreason.models.stacked.stacking import Stacking, fit_stacking
 from knowreason.project.settings import Settings
@@ -177,7 +178,8 @@ def stated_fit(
 ) -> Fit | None:
     """The weights as the program states them, ``None`` where it states none.
 
-    Scales are 1 and base rates those of the models. Weights written ``[?]`` state nothing and are
+    Scales are 1 where labels hold as much as models claim (:func:`.supported_scale`), else less, and
+    base rates those of the models. Weights written ``[?]`` state nothing and are
     learned beside the others, and base rates with them: else they would make up for what stated
     rules add to these.
     """
@@ -191,6 +193,8 @@ def stated_fit(
     held = states | (kinds == "scale")
     start = table.start.copy()
     asks = (table.learned & ~held & (kinds == "rule")).any()
+    for name, scale in supported_scales(grounding, models).items():
+        start[table.index(name)] = scale
     for predicate in {m.predicate for m in models}:
         name = f"bias {predicate}"
         base = [m.fitted.output.base_rate for m in models if m.predicate == predicate]
@@ -199,6 +203,26 @@ def stated_fit(
             held[table.index(name)] = not asks
     part = replace(grounding, parameters=replace(table, learned=table.learned & ~held, start=start))
     return fit_weights(part, models, method=method, settings=settings, seed=seed)
+
+
+def supported_scales(
+    grounding: Grounding, models: tuple[FittedModel, ...]
+) -> dict[str, float]:
+    """By parameter, the scale at which models that were fitted to labels tell what these hold."""
+    component, _ = components(grounding.graph)
+    found: dict[str, float] = {}
+    for predicate in _boolean_queries(grounding.program):
+        speaking = [m.fitted for m in models if m.predicate == predicate]
+        fitted = [one for one in speaking if one.learned_from_labels]
+        if fitted:
+            span = grounding.span(predicate)
+            inside = slice(span.start, span.stop)
+            told = np.sum([one.output.llr for one in fitted], axis=0, dtype=np.float64)
+            base = float(np.mean(logit([one.output.base_rate for one in fitted])))
+            labels = grounding.labels[inside]
+            scale = supported_scale(told, component[inside], base, labels[labels != OPEN])
+            found |= {grounding.scale_of(one.output): scale for one in fitted}
+    return found
 
 
 def _held_out(
@@ -227,6 +251,8 @@ def _stacked(grounding: Grounding, one: LabelledAtoms) -> tuple[Stacking, Vector
     outputs = [model.fitted.output for model in one.models]
     ratios, means = told_ratios(grounding, one.predicate, outputs)
     ratios, means = ratios[one.atoms - start], means[one.atoms - start]
+    if not one.matched:  # too few labels to learn what neighbours tell
+        means = np.zeros_like(means)
 
     def fitted(rows: NDArray[np.bool_]) -> Stacking:
         at, clusters = one.base + one.drawn, one.cluster[rows]

@@ -7,7 +7,7 @@ were made with: it is the mean of the fold models where that can be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +34,7 @@ NOT_CALIBRATED = (
     "not calibrated: fold models saw less than the final one, which a step that corrects theirs "
     "would inflate"
 )
+SHRUNK = "shrunk"  # method of the calibration of a model that is fitted once more
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,17 @@ class CrossFit:
     def prototype(self) -> KnowledgeModel:
         """A model with the options of the final one, to be fitted again."""
         return self.model.models[0] if isinstance(self.model, FoldMean) else self.model
+
+    @property
+    def matched(self) -> bool:
+        """Whether out-of-fold ratios come from models as strong as the final one."""
+        refitted = self.calibration.method in ("none", SHRUNK)
+        return not (refitted and self.out_of_fold.any())
+
+    @property
+    def learned_from_labels(self) -> bool:
+        """Whether what it says hangs on the labels; a given score's does not."""
+        return not self.matched or isinstance(self.model, FoldMean)
 
     def predict(self, data: Dataset) -> ModelOutput:
         """The final model's ratios on other data, beside the base rate of ``output``."""
@@ -118,8 +130,10 @@ def cross_fit(
             known; ``"refit"``: it is fitted once more, on all labels; ``"auto"``: the mean,
             unless the model is too heavy (:attr:`KnowledgeModel.heavy`).
         calibration: how log-odds are calibrated on out-of-fold rows; each fold by the other
-            folds, the final model by all. A model fitted once more is not calibrated: those
-            of the folds saw less, so that an intercept which corrects them would inflate it.
+            folds, the final model by all. A model fitted once more is only shrunk
+            (:func:`moderation`): those of the folds saw less, so that an intercept or a slope
+            above 1 which corrects them would inflate it. Where folds go forward it is left as it
+            is.
         seed: of the dealing.
         progress: called with fits done, fits to do, and a message.
 
@@ -154,10 +168,11 @@ def cross_fit(
         ratios[in_fold] = (log_odds - base_log_odds(model.base_rate_))[in_fold]
         if spread is not None:
             spreads[in_fold] = spread[in_fold]
+        scores.append((log_odds, spread))
         if not models or against is None:
             models.append(model)
-            scores.append((log_odds, spread))
     known = kind == "random" and groups is not None  # labels depend whatever the folds are
+    cluster = None if forward else row_groups(data, rows, "grouped" if known else kind, groups)
     held = HeldOutScores(
         rows,
         labels.fold_of_row,
@@ -166,7 +181,7 @@ def cross_fit(
         forward,
         ratios,
         spreads,
-        None if forward else row_groups(data, rows, "grouped" if known else kind, groups),
+        cluster,
     )
     learned = len(scores) < 2 or any((scores[0][0] != said).any() for said, _ in scores[1:])
     if against is None and learned:
@@ -183,8 +198,42 @@ def cross_fit(
         dealt, against = "", None
     if progress is not None:
         progress(fits, fits, f"{name}: done")
-    method = "none" if forward or against is not None else calibration
+    refitted = against is not None
+    method: Method = "none" if forward or (refitted and len(scores) < 2) else calibration
+    if refitted and method != "none":
+        held = replace(held, moderation=moderation([z for z, _ in scores], said[0]))
     return _assembled(held, final, said, data, method, name, dealt)
+
+
+def moderation(
+    folds: Sequence[NDArray[np.floating]], final: NDArray[np.floating]
+) -> float:
+    """By how much to shrink a model fitted to all labels, as models without a fold differ from it.
+
+    Their variance about it is that of the jackknife, ``(K - 1) / K sum_k (z_k - z)^2`` (Efron &
+    Stein 1981), in the mean over rows; log-odds that vary so are worth ``1 / sqrt(1 + pi/8
+    variance)`` of themselves (MacKay 1992, equation 10).
+
+    Args:
+        folds: K arrays of log-odds ``[n]`` or ``[n, K]``.
+        final: those of the model fitted to all labels.
+
+    >>> moderation([np.array([1.0, -3.0]), np.array([5.0, 1.0])], np.array([3.0, -1.0]))
+    0.62...
+    """
+    count = len(folds)
+    apart = [np.mean(np.square(np.subtract(one, final, dtype=np.float64))) for one in folds]
+    return float(1 / np.sqrt(1 + np.pi / 8 * (count - 1) / count * np.sum(apart)))
+
+
+def shrunk(calibration: Calibration, factor: float) -> Calibration:
+    """A slope of at most 1, times the factor, and no intercept."""
+    slope = min(1.0, calibration.slope)
+    note = (
+        f"counts for {slope * factor:.2g} of what it says: its fold models agree to {factor:.2g}, "
+        f"and labels they had not seen bear out {slope:.2g}"
+    )
+    return Calibration(SHRUNK, slope * factor, note=note)
 
 
 def why_refitted(labels: LabelRows, asked: bool) -> str | None:
@@ -273,6 +322,7 @@ class HeldOutScores:
         forward: whether folds go forward in time.
         ratios, spreads: ``float64[n]`` or ``[n, K]``, NaN where there is none.
         groups: ``int[n]``, rows of one number depend on each other.
+        moderation: of a final model that is stronger than these; ``None`` where it is not.
     """
 
     rows: PredicateRows
@@ -283,6 +333,7 @@ class HeldOutScores:
     ratios: NDArray[np.float64]
     spreads: NDArray[np.float64]
     groups: NDArray[np.integer] | None = None
+    moderation: float | None = None
 
     def calibrations(
         self, method: Method, offset: NDArray[np.float64]
@@ -301,7 +352,11 @@ class HeldOutScores:
         self, rows: NDArray[np.bool_], method: Method, offset: NDArray[np.float64]
     ) -> Calibration:
         groups = None if self.groups is None else self.groups[rows]
-        return calibrate(self.ratios[rows], self.rows.labels[rows], method, offset, groups)
+        labels = self.rows.labels[rows]
+        if self.moderation is None:
+            return calibrate(self.ratios[rows], labels, method, offset, groups)
+        found = calibrate(self.ratios[rows], labels, "temperature", offset, groups)
+        return shrunk(found, self.moderation)
 
 
 def _assembled(

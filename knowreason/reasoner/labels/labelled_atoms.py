@@ -110,10 +110,7 @@ def labelled_atoms(
     rates = [model.fitted.output.base_rate for model in speaking]
     share = labels[chosen].mean() if selection is None else selection.prevalence
     base = float(np.mean(logit(np.asarray(rates)))) if rates else float(logit(share))
-    matched = all(
-        model.fitted.calibration.method != "none" or not model.fitted.out_of_fold.any()
-        for model in speaking
-    )
+    matched = all(model.fitted.matched for model in speaking)
     fold = np.searchsorted(dealt.order, dealt.fold_of_row[chosen]).astype(np.int32)
     return LabelledAtoms(
         predicate,
