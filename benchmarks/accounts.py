@@ -169,17 +169,26 @@ def run(world: World, sources: Callable[[str], kr.Dataset], known: int, seed: in
         ("rules, prior weights", kr.Settings(labels="none")),
         ("rules, learned", kr.Settings()),
     ):
-        reasoner = kr.Reasoner(plain.program, method=METHOD, engine=ENGINE, settings=settings, seed=seed)
+        reasoner = kr.Reasoner(
+            plain.program, method=METHOD, engine=ENGINE, settings=settings, seed=seed
+        )
         reasoner.fit(plain)
         found[name] = truth.figures(_scores(reasoner, plain, world.predicate))
     whole, truth = world.drawn(sources(f"{world.name}.kr"), known, seed)
     folds = kr.Settings(fold_count=2 if known < 30 else 3)
-    reasoner = kr.Reasoner(whole.program, method=METHOD, engine=ENGINE, settings=folds, seed=seed).fit(whole)
+    reasoner = kr.Reasoner(
+        whole.program, method=METHOD, engine=ENGINE, settings=folds, seed=seed
+    ).fit(whole)
     found["together"] = truth.figures(_scores(reasoner, whole, world.predicate))
     for model, name in zip(reasoner.models_, ("trees", "gnn"), strict=True):
         found[name] = truth.figures(model.fitted.predict(whole).llr)
     weights = {weight.name: weight.value for weight in reasoner.weights_}
     return {"figures": found, "weights": weights, "seconds": time.perf_counter() - start}
+
+
+def _reasoner(data: kr.Dataset, settings: kr.Settings, seed: int) -> kr.Reasoner:
+    made = kr.Reasoner(data.program, method=METHOD, engine=ENGINE, settings=settings, seed=seed)
+    return made.fit(data)
 
 
 def _scores(reasoner: kr.Reasoner, data: kr.Dataset, predicate: str) -> NDArray[np.float32]:

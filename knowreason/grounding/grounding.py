@@ -226,6 +226,7 @@ class Grounding:
         return replace(self, graph=graph, parameters=parameters)
 
     def scale_of(self, output: ModelOutput) -> str:
+        """Name of the parameter that scales a model's log-odds."""
         declared = (model for model in self.program.models if model.name == output.model)
         several = any(len(model.predicates) > 1 for model in declared)
         return f"scale {output.model}" + (f" for {output.predicate}" if several else "")

@@ -120,6 +120,7 @@ def fit_answers(
         )
         if asks == "stated" or (asks == "auto" and not test.wins):
             used, said = stated, of_stated
+            notes += scale_notes(stated)
     elif grounding.program.rules:
         notes.append("weights: learned; the program states none")
     pools = []
@@ -178,10 +179,10 @@ def stated_fit(
 ) -> Fit | None:
     """The weights as the program states them, ``None`` where it states none.
 
-    Scales are 1 where labels hold as much as models claim (:func:`.supported_scale`), else less, and
-    base rates those of the models. Weights written ``[?]`` state nothing and are
-    learned beside the others, and base rates with them: else they would make up for what stated
-    rules add to these.
+    Scales are 1 where labels hold as much as models claim (:func:`.supported_scale`), else less;
+    base rates are those of the models. Weights written ``[?]`` state nothing and are learned
+    beside the others, and base rates with them: else they would make up for what stated rules add
+    to these.
     """
     rules = grounding.program.rules
     table = grounding.parameters
@@ -205,9 +206,19 @@ def stated_fit(
     return fit_weights(part, models, method=method, settings=settings, seed=seed)
 
 
-def supported_scales(
-    grounding: Grounding, models: tuple[FittedModel, ...]
-) -> dict[str, float]:
+def scale_notes(stated: Fit) -> list[str]:
+    """A sentence where rules count models for less than what these say, else none."""
+    named = zip(stated.parameters.names, stated.parameters.kinds, stated.theta, strict=False)
+    less = ", ".join(
+        f"`{name.removeprefix('scale ')}` for {scale:.2g} of what it says"
+        for name, kind, scale in named
+        if kind == "scale" and scale < 1
+    )
+    why = "labels hold less than models claim of things that rules tie together"
+    return [f"rules count {less}: {why}"] if less else []
+
+
+def supported_scales(grounding: Grounding, models: tuple[FittedModel, ...]) -> dict[str, float]:
     """By parameter, the scale at which models that were fitted to labels tell what these hold."""
     component, _ = components(grounding.graph)
     found: dict[str, float] = {}
@@ -217,7 +228,7 @@ def supported_scales(
         if fitted:
             span = grounding.span(predicate)
             inside = slice(span.start, span.stop)
-            told = np.sum([one.output.llr for one in fitted], axis=0, dtype=np.float64)
+            told = np.asarray(np.sum([one.output.llr for one in fitted], axis=0), np.float64)
             base = float(np.mean(logit([one.output.base_rate for one in fitted])))
             labels = grounding.labels[inside]
             scale = supported_scale(told, component[inside], base, labels[labels != OPEN])

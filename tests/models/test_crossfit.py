@@ -218,7 +218,7 @@ def test_rows_of_a_group_are_scored_by_a_model_that_saw_none_of_it(data):
     assert "sources with Bad" in found.report[0]
 
 
-def test_few_labels_or_groups_make_one_model_of_all_and_it_is_not_calibrated(data):
+def test_few_labels_or_groups_make_one_model_of_all_and_it_is_only_shrunk(data):
     few = data.labels_only("Bad", np.arange(24))
     for found, why in (
         (cross_fit(trees, few, "Bad"), "6 labels are of the rarest kind"),
@@ -226,8 +226,55 @@ def test_few_labels_or_groups_make_one_model_of_all_and_it_is_not_calibrated(dat
         (cross_fit(trees, data, "Bad", deploy="refit"), "asks for it"),
     ):
         assert not isinstance(found.model, FoldMean)
-        assert found.calibration == Calibration()
+        assert found.calibration.method == "shrunk"
+        assert 0 < found.calibration.slope <= 1
+        assert found.calibration.intercept == 0
         assert why in found.report[0]
+        assert not found.matched
+        assert found.learned_from_labels
+    forward = cross_fit(trees, data, "Fraud", kind="forward", deploy="refit")
+    assert forward.calibration == Calibration()
+
+
+class Sure(KnowledgeModel):
+    """Says what is true with some certainty, and a little of what its labels are."""
+
+    def __init__(self, truth=None, certainty=3.0, own=0.0):
+        self.truth, self.certainty, self.own = truth, certainty, own
+
+    def fit(self, data, predicate):
+        rows = rows_of(data, predicate)
+        self.base_rate_ = rows.base_rate()
+        self.seen_ = float(np.sin(rows.labelled.sum()))  # another with each fold
+        return self
+
+    def log_odds(self, data, predicate):
+        said = np.where(self.truth == 1, self.certainty, -self.certainty)
+        varied = np.random.default_rng(int(1e6 * abs(self.seen_))).normal(size=len(said))
+        return (said + logit(self.base_rate_) + self.own * varied).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("certainty", "own", "right", "low", "high"),
+    [
+        (1.5, 0.01, True, 0.95, 1.0),  # right about labels it has not seen: as it is
+        (0.1, 0.01, True, 0.95, 1.0),  # says less than labels bear out: never above 1
+        (5.0, 0.01, False, 0.0, 0.45),  # fold models agree on what labels deny
+        (3.0, 4.0, True, 0.0, 0.6),  # fold models say each something else
+    ],
+)
+def test_a_refitted_model_counts_for_what_it_is_worth(data, certainty, own, right, low, high):
+    few = data.labels_only("Bad", np.arange(24))
+    rows = rows_of(few, "Bad")
+    noise = np.random.default_rng(0).permuted(rows.labels[rows.labelled])
+    truth = np.zeros(rows.count, int)
+    truth[rows.labelled] = rows.labels[rows.labelled] if right else noise
+    found = cross_fit(lambda: Sure(truth, certainty, own), few, "Bad")
+    assert found.calibration.method == "shrunk"
+    assert low <= found.calibration.slope <= high
+    assert found.calibration.intercept == 0
+    raw = found.model.log_odds(data, "Bad") - logit(found.model.base_rate_)
+    np.testing.assert_allclose(found.predict(data).llr, found.calibration.slope * raw, atol=1e-5)
 
 
 def test_a_given_score_is_calibrated_and_kept_once(data):

@@ -277,3 +277,57 @@ def test_groups_are_what_rules_tie_together():
     groups, named = FoldGroups.by(kr.ground(data.program, data), "").of(data, "Theft")
     assert named == "groups of rows that rules tie together"
     assert len(np.unique(groups)) == 60
+
+
+NETWORK = """
+domain User
+attribute age(User): float
+observed Knows(User, User)
+query Bad(User)
+model graph for Bad = sklearn(estimator="logistic", features=["age"])
+{more}
+rule seldom [? -1] : Bad(u)
+rule alike [? 1] : Knows(u, v) & (Bad(u) <~> Bad(v))
+"""
+
+
+def network(more="", users=300, known=20):
+    rng = np.random.default_rng(0)
+    names = [f"u{i}" for i in range(users)]
+    bad = rng.random(users) < 0.4
+    age, given = 3 * bad + rng.normal(size=users), expit(bad + rng.normal(size=users))
+    knows = {"u": names[:-1], "v": names[1:]}
+    return kr.Dataset.from_frames(
+        kr.loads(NETWORK.format(more=more)),
+        facts={"age": {"u": names, "age": age}, "Knows": knows},
+        scores={"Bad": {"u": names, "score": given}},
+        labels={"Bad": {"u": names[:known], "bad": bad[:known].astype(int)}},
+    )
+
+
+def test_models_of_few_labels_tell_a_network_no_more_than_these_hold():
+    data = network('model given for Bad = column("score")')
+    reasoner = fitted(data, answer="mean", weights="stated")
+    stated = reasoner.answers_.stated
+    weight = dict(zip(stated.parameters.names, stated.theta, strict=False))
+    assert 0 < weight["scale graph"] < 0.5
+    assert weight["scale given"] == 1.0  # learned nothing from the labels
+    note = next(note for note in reasoner.answers_.notes if "labels hold less" in note)
+    assert note.startswith("rules count `graph` for 0.")
+    assert "given" not in note
+    stacking = reasoner.answers_.pools[0].stacking
+    assert not any(stacking.around)
+    assert stacking.intercept == 0
+    beliefs = reasoner.infer(data)
+    for name in ("u30", "u150"):
+        why = reasoner.explain(beliefs, f'Bad("{name}")')
+        atom = beliefs.grounding.atom_index("Bad", name)
+        assert why.log_odds == pytest.approx(beliefs.log_odds[atom])
+        assert sum(share.log_odds for share in why.shares) == pytest.approx(why.log_odds, abs=1e-6)
+
+
+def test_models_of_many_labels_are_taken_at_their_word():
+    reasoner = fitted(network(known=300), answer="mean", weights="stated")
+    stated = reasoner.answers_.stated
+    assert stated.theta[stated.parameters.names.index("scale graph")] == 1.0
+    assert not any("labels hold less" in note for note in reasoner.answers_.notes)

@@ -205,9 +205,7 @@ def cross_fit(
     return _assembled(held, final, said, data, method, name, dealt)
 
 
-def moderation(
-    folds: Sequence[NDArray[np.floating]], final: NDArray[np.floating]
-) -> float:
+def moderation(folds: Sequence[NDArray[np.floating]], final: NDArray[np.floating]) -> float:
     """By how much to shrink a model fitted to all labels, as models without a fold differ from it.
 
     Their variance about it is that of the jackknife, ``(K - 1) / K sum_k (z_k - z)^2`` (Efron &
