@@ -103,6 +103,11 @@ class LearnSettings:
         description="Whether trees over columns and definitions join the stacked models by "
         "themselves, where the program declares none.",
     )
+    boosted_rules: StrictBool = Field(
+        default=False,
+        description="Whether trees over columns and definitions that start from what the rules say "
+        "(as base margin) are a third member of the mean.",
+    )
     labels: Literal["all", "none"] = Field(
         default="all", description="``none`` keeps every weight at its prior mean."
     )

@@ -9,16 +9,21 @@ from numpy.typing import NDArray
 
 from knowreason.grounding import Grounding
 from knowreason.models import cross_fit
-from knowreason.models.base.calibration import Calibration, calibrate
+from knowreason.models.base.calibration import Calibration
 from knowreason.models.base.feature_columns import derived_features
 from knowreason.models.base.predicate_rows import rows_of
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.models.stacked.pool import Pool
 from knowreason.models.tabular.margin_trees import MarginTrees
 from knowreason.project.settings import Settings
-from knowreason.reasoner.fit_steps import FoldGroups
+from knowreason.reasoner.labels.fold_groups import FoldGroups
+from knowreason.reasoner.labels.labelled_atoms import LabelledAtoms
 
 BOOSTED = "trees from the rules"  # no name that a rule file can give
+BOOSTED_LINE = (
+    "a third of every conclusion is the models', a third the rules', a third trees that start "
+    "from the rules"
+)
 
 
 def with_boosted(
@@ -76,10 +81,7 @@ def with_boosted(
         seed=seed,
     )
     added = fitted.output.llr[one.atoms - start].astype(np.float64)
-    made = Calibration()
-    if one.matched:
-        at = one.base + one.drawn
-        made = calibrate(said + added - one.base, one.labels, "platt", at, one.cluster)
+    made = one.calibration(said + added, slice(None)) if one.matched else Calibration()
     boosted = replace(
         pool, boosted=BOOSTED, boosted_slope=made.slope, boosted_intercept=made.intercept
     )

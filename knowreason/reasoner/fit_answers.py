@@ -29,6 +29,7 @@ from knowreason.models.stacked.pool import Pool, PoolKind
 from knowreason.models.stacked.stacking import Stacking, fit_stacking
 from knowreason.project.settings import Settings
 from knowreason.reasoner.answers import Answers, told_ratios
+from knowreason.reasoner.boosted_rules import BOOSTED_LINE, with_boosted
 from knowreason.reasoner.fit_steps import fit_weights, learning_problem
 from knowreason.reasoner.labels.fold_groups import FoldGroups
 from knowreason.reasoner.labels.label_selection import label_selections
@@ -121,15 +122,24 @@ def fit_answers(
             used, said = stated, of_stated
     elif grounding.program.rules:
         notes.append("weights: learned; the program states none")
-    pools = []
+    pools, boosted = [], []
     for one in asked:
         pool, line = _pool(grounding, one, said[one.atoms], settings)
+        if settings.boosted_rules and pool is not None and pool.kind == "mean":
+            of_folds = kind(one.predicate)
+            third = with_boosted(
+                pool, grounding, one, said[one.atoms], groups, of_folds, settings, seed
+            )
+            if third is not None:
+                pool = third[0]
+                boosted.append(third[1])
+                line = f"{one.predicate}: {BOOSTED_LINE}"
         notes.append(line)
         if pool is not None:
             pools.append(pool)
     stacked = {name for pool in pools if pool.stacking for name in pool.stacking.models}
     kept = tuple(model for model in beside if model.name in stacked)
-    return Answers(used, tuple(pools), kept, (*notes, *several))
+    return Answers(used, tuple(pools), kept, tuple(boosted), (*notes, *several))
 
 
 def functional_notes(grounding: Grounding) -> tuple[str, ...]:

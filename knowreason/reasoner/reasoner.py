@@ -221,6 +221,7 @@ class Reasoner(BaseEstimator):
             data = replace(data, label_refresh=0)
         outputs = model_outputs(models, data)
         beside = model_outputs(self.answers_.beside, data)
+        boosted = model_outputs(self.answers_.boosted, data)
         bare = self._ground(data, (), labels="evidence")
 
         def believe(outputs: Outputs, shifts: Shifts, kept: Kept) -> Beliefs:
@@ -229,7 +230,7 @@ class Reasoner(BaseEstimator):
             beliefs = self._believe(grounding, outputs, fit, engine)
             if beliefs.posterior.world is not None:
                 return beliefs
-            said = (*outputs, *weakened(beside, kept))
+            said = (*outputs, *weakened(beside, kept), *boosted)
             answers = self.answers_.pooled(beliefs.grounding, said, shifts, kept)
             return replace(beliefs, answers=answers)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
-from knowreason.models.base.stored_models import folder_name, load_fitted
+from knowreason.models.base.stored_models import FittedModel, folder_name, load_fitted
 from knowreason.models.stacked.pool import Pool
 from knowreason.reasoner.answers import Answers
 from knowreason.reasoner.stored_fit import load_fit, save_fit
@@ -18,6 +19,7 @@ def save_answers(answers: Answers, folder: Path) -> None:
     document = {
         "pools": [pool.to_values() for pool in answers.pools],
         "beside": [[model.name, model.predicate] for model in answers.beside],
+        "boosted": [[model.name, model.predicate] for model in answers.boosted],
         "stated": answers.stated is not None,
         "notes": answers.notes,
     }
@@ -30,12 +32,15 @@ def save_answers(answers: Answers, folder: Path) -> None:
 def load_answers(folder: Path) -> Answers:
     """What :func:`save_answers` wrote; models beside the program's are read from ``models/``."""
     document = json.loads((folder / FILE).read_text(encoding="utf-8"))
+
+    def stored(names: Iterable[tuple[str, str]]) -> tuple[FittedModel, ...]:
+        models = folder / "models"
+        return tuple(load_fitted(models / folder_name(*named)) for named in names)
+
     return Answers(
         load_fit(folder / STATED) if document["stated"] else None,
         tuple(Pool.from_values(values) for values in document["pools"]),
-        tuple(
-            load_fitted(folder / "models" / folder_name(name, predicate))
-            for name, predicate in document["beside"]
-        ),
+        stored(document["beside"]),
+        stored(document.get("boosted", ())),
         tuple(document["notes"]),
     )

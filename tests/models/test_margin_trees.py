@@ -44,6 +44,4 @@ def test_a_stored_model_says_the_same_and_holds_no_margin(data, tmp_path):
     kr.models.save_model(model, tmp_path / "m")
     again = kr.models.load_model(tmp_path / "m")
     assert isinstance(again, MarginTrees)
-    np.testing.assert_array_equal(
-        again.log_odds(data, "Bad") - logit(again.base_rate_), more
-    )
+    np.testing.assert_array_equal(again.log_odds(data, "Bad") - logit(again.base_rate_), more)

@@ -195,6 +195,29 @@ def test_trees_can_be_left_out():
     assert reasoner.answers_.pools[0].stacking.models == ("signs",)
 
 
+def test_boosted_trees_that_start_from_the_rules_are_a_third(tmp_path):
+    reasoner = fitted(dataset(frame()), answer="mean", boosted_rules=True)
+    today = dataset(frame(seed=1), labels=slice(0, 0))
+    beliefs = reasoner.infer(today)
+    (pool,), pooled = reasoner.answers_.pools, beliefs.answers["Theft"]
+    assert "a third trees that start from the rules" in reasoner.answers_.notes[1]
+    atoms = beliefs.asked("Theft")
+    local = atoms - beliefs.grounding.span("Theft").start
+    rules = beliefs.posterior.log_odds.numpy()[atoms]
+    rules = pool.base + pool.slope * (rules - pool.base) + pool.intercept
+    ratio = rules + pooled.added[local] - pool.base
+    boosted = pool.base + pool.boosted_slope * ratio + pool.boosted_intercept
+    stacked = pool.stacking(pooled.ratios, pooled.means)[local]
+    np.testing.assert_allclose(beliefs.log_odds[atoms], (rules + stacked + boosted) / 3)
+    for name in ("v0", "v1", "v2"):
+        why = reasoner.explain(beliefs, f'Theft("{name}")')
+        assert sum(share.log_odds for share in why.shares) == pytest.approx(why.log_odds, abs=1e-6)
+        assert any(share.name == pool.boosted for share in why.shares)
+    reasoner.save(tmp_path / "run")
+    again = kr.load_run(tmp_path / "run").reasoner
+    np.testing.assert_allclose(again.predict_proba(today), reasoner.predict_proba(today), atol=1e-6)
+
+
 def test_labels_in_another_order_change_nothing():
     table = frame()
     one, two = dataset(table), dataset(table, labels=np.random.default_rng(0).permutation(400))

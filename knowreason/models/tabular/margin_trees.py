@@ -56,7 +56,7 @@ class MarginTrees(Trees):
         return booster.set_params(loss=LossFromMargin(self._start))
 
 
-class LossFromMargin(HalfBinomialLoss):
+class LossFromMargin(HalfBinomialLoss):  # type: ignore[misc]
     """The logistic loss of raw predictions that are added to a margin.
 
     Args:
@@ -67,11 +67,13 @@ class LossFromMargin(HalfBinomialLoss):
         super().__init__()
         self.margin = np.asarray(margin, np.float64)
 
-    def fit_intercept_only(self, y_true: object, sample_weight: object = None) -> NDArray[np.float64]:
+    def fit_intercept_only(self, y_true: object, sample_weight: object) -> NDArray[np.float64]:
         """``float64[1]``, 0: the margin is the start."""
         return np.zeros(1)
 
-    def gradient_hessian(self, y_true, raw_prediction, **keywords):  # type: ignore[no-untyped-def]
-        """Both at the margin plus the raw predictions."""
+    def gradient_hessian(
+        self, y_true: object, raw_prediction: NDArray[np.float64], **others: object
+    ) -> object:
+        """Both at the margin plus the raw predictions (``float64[n, 1]``)."""
         raw = np.ascontiguousarray(raw_prediction.reshape(-1) + self.margin)
-        return super().gradient_hessian(y_true=y_true, raw_prediction=raw, **keywords)
+        return super().gradient_hessian(y_true=y_true, raw_prediction=raw, **others)
