@@ -92,11 +92,11 @@ class LearnSettings:
         "``models`` alone. ``auto``: the mean, but where whole clusters of labels show that one "
         "half is better, or hard, functional or counting rules tie conclusions to each other.",
     )
-    weights: Literal["auto", "stated", "learned"] = Field(
+    weights: Literal["auto", "stated", "halfway", "learned"] = Field(
         default="auto",
-        description="Whose weights conclusions rest on: those the program states, or learned ones. "
-        "``auto``: stated ones, but where whole clusters of labels show that learned ones are "
-        "better.",
+        description="Whose weights conclusions rest on: those the program states, learned ones, or "
+        "``halfway`` between them. ``auto``: halfway, but where whole clusters of labels show that "
+        "one of the two is better.",
     )
     auto_trees: StrictBool = Field(
         default=True,

@@ -21,23 +21,23 @@ class Answers:
     """How conclusions are made of rules and models.
 
     Attributes:
-        stated: the weights the program states, where conclusions rest on these and not on the
-            learned ones.
+        weights: those conclusions rest on where these are not the learned ones: what the program
+            states, or halfway.
         pools: one a predicate whose answer is not the rules' alone.
         beside: models that are stacked, and of which rules know nothing.
         boosted: trees that start from what rules say, of which models and rules know nothing.
         notes: sentences for the user.
     """
 
-    stated: Fit | None = None
+    weights: Fit | None = None
     pools: tuple[Pool, ...] = ()
     beside: tuple[FittedModel, ...] = ()
     boosted: tuple[FittedModel, ...] = ()
     notes: tuple[str, ...] = ()
 
     def used(self, learned: Fit) -> Fit:
-        """The fit whose weights conclusions rest on: stated ones, or the learned ones."""
-        return self.stated or learned
+        """The fit whose weights conclusions rest on."""
+        return self.weights or learned
 
     def pooled(
         self,

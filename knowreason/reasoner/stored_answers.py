@@ -1,4 +1,4 @@
-"""How conclusions are made, on disk: ``answers.json``, and the stated weights where used."""
+"""How conclusions are made, on disk: ``answers.json``, and weights that are not learned ones."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from knowreason.models.stacked.pool import Pool
 from knowreason.reasoner.answers import Answers
 from knowreason.reasoner.stored_fit import load_fit, save_fit
 
-FILE, STATED = "answers.json", "stated"
+FILE, WEIGHTS = "answers.json", "weights"
 
 
 def save_answers(answers: Answers, folder: Path) -> None:
-    """Write ``answers.json``, and ``stated/`` where conclusions rest on stated weights."""
+    """Write ``answers.json``, and ``weights/`` where they are not the learned ones."""
     document = {
         "pools": [pool.to_values() for pool in answers.pools],
         "beside": [[model.name, model.predicate] for model in answers.beside],
         "boosted": [[model.name, model.predicate] for model in answers.boosted],
-        "stated": answers.stated is not None,
+        "weights": answers.weights is not None,
         "notes": answers.notes,
     }
     (folder / FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
-    if answers.stated is not None:
-        (folder / STATED).mkdir(exist_ok=True)
-        save_fit(answers.stated, folder / STATED)
+    if answers.weights is not None:
+        (folder / WEIGHTS).mkdir(exist_ok=True)
+        save_fit(answers.weights, folder / WEIGHTS)
 
 
 def load_answers(folder: Path) -> Answers:
@@ -38,7 +38,7 @@ def load_answers(folder: Path) -> Answers:
         return tuple(load_fitted(models / folder_name(*named)) for named in names)
 
     return Answers(
-        load_fit(folder / STATED) if document["stated"] else None,
+        load_fit(folder / WEIGHTS) if document["weights"] else None,
         tuple(Pool.from_values(values) for values in document["pools"]),
         stored(document["beside"]),
         stored(document.get("boosted", ())),
