@@ -115,7 +115,7 @@ def scored(case: Case) -> tuple[NDArray[np.bool_], NDArray[np.int64] | None, dic
     found = {"answer": beliefs.log_odds[atoms], "R": beliefs.posterior.log_odds.numpy()[atoms]}
     pooled = beliefs.answers.get(predicate)
     if pooled is not None and pooled.pool.stacking is not None:
-        stacked = pooled.of_models(slice(None)) / (1 - pooled.pool.share_of_rules)
+        stacked = pooled.of_models(slice(None)) / pooled.pool.share_of_models
         found["S"] = stacked[atoms - start]
     learned = beliefs.grounding.at(theta_for(beliefs.grounding, reasoner.fit_))
     found["L"] = reasoner._posterior(learned).log_odds.numpy()[atoms]

@@ -37,7 +37,8 @@ class AnswerLine:
         if self.pooled is None:
             return 0.0
         row = slice(self.row, self.row + 1)
-        return float(self.pooled.of_models(row)[0]) + self.pooled.pool.constant
+        parts = self.pooled.of_models(row) + self.pooled.of_boosted(row)
+        return float(parts[0]) + self.pooled.pool.constant
 
     def __call__(self, rules: float) -> float:
         """The answer where the rules say ``rules``."""
@@ -54,18 +55,18 @@ class AnswerLine:
         if self.pooled is None or stacking is None or model not in stacking.models:
             return self.slope * scale
         own = stacking.own[stacking.models.index(model)]
-        return self.slope * scale + (1 - self.pooled.pool.share_of_rules) * own
+        return self.slope * scale + self.pooled.pool.share_of_models * own
 
     def shares(self, shares: Sequence[Share]) -> tuple[Share, ...]:
-        """The parts of what the rules say as parts of the answer, and those of the stacked
-        models."""
+        """The parts of what the rules say as parts of the answer, those of the stacked models and
+        what boosted trees add."""
         if self.pooled is None:
             return tuple(shares)
         pool = self.pooled.pool
         found = [Share(s.kind, s.name, s.log_odds * self.slope) for s in shares]
         found.append(Share("prior", "calibration", pool.constant))
         if pool.stacking is not None:
-            stacking, half = pool.stacking, 1 - pool.share_of_rules
+            stacking, half = pool.stacking, pool.share_of_models
             prior = stacking.base + stacking.intercept + self.pooled.shift
             found.append(Share("prior", "prior (stacked models)", half * prior))
             for place, model in enumerate(stacking.models):
@@ -74,4 +75,7 @@ class AnswerLine:
                 found.append(Share("stacked", model, half * stacking.own[place] * ratio))
                 around = half * stacking.around[place] * mean
                 found.append(Share("stacked", f"{model}, mean of its neighbours", around))
+        if pool.boosted:
+            added = float(self.pooled.of_boosted(slice(self.row, self.row + 1))[0])
+            found.append(Share("stacked", pool.boosted, added))
         return tuple(share for share in found if abs(share.log_odds) > LEAST)

@@ -92,16 +92,21 @@ class LearnSettings:
         "``models`` alone. ``auto``: the mean, but where whole clusters of labels show that one "
         "half is better, or hard, functional or counting rules tie conclusions to each other.",
     )
-    weights: Literal["auto", "stated", "learned"] = Field(
+    weights: Literal["auto", "stated", "halfway", "learned"] = Field(
         default="auto",
-        description="Whose weights conclusions rest on: those the program states, or learned ones. "
-        "``auto``: stated ones, but where whole clusters of labels show that learned ones are "
-        "better.",
+        description="Whose weights conclusions rest on: those the program states, learned ones, or "
+        "``halfway`` between them. ``auto``: halfway, but where whole clusters of labels show that "
+        "one of the two is better.",
     )
     auto_trees: StrictBool = Field(
         default=True,
         description="Whether trees over columns and definitions join the stacked models by "
         "themselves, where the program declares none.",
+    )
+    boosted_rules: StrictBool = Field(
+        default=False,
+        description="Whether trees over columns and definitions that start from what the rules say "
+        "(as base margin) are a third member of the mean.",
     )
     labels: Literal["all", "none"] = Field(
         default="all", description="``none`` keeps every weight at its prior mean."

@@ -21,21 +21,23 @@ class Answers:
     """How conclusions are made of rules and models.
 
     Attributes:
-        stated: the weights the program states, where conclusions rest on these and not on the
-            learned ones.
+        weights: those conclusions rest on where these are not the learned ones: what the program
+            states, or halfway.
         pools: one a predicate whose answer is not the rules' alone.
         beside: models that are stacked, and of which rules know nothing.
+        boosted: trees that start from what rules say, of which models and rules know nothing.
         notes: sentences for the user.
     """
 
-    stated: Fit | None = None
+    weights: Fit | None = None
     pools: tuple[Pool, ...] = ()
     beside: tuple[FittedModel, ...] = ()
+    boosted: tuple[FittedModel, ...] = ()
     notes: tuple[str, ...] = ()
 
     def used(self, learned: Fit) -> Fit:
-        """The fit whose weights conclusions rest on: stated ones, or the learned ones."""
-        return self.stated or learned
+        """The fit whose weights conclusions rest on."""
+        return self.weights or learned
 
     def pooled(
         self,
@@ -48,7 +50,7 @@ class Answers:
 
         Args:
             grounding: today's.
-            outputs: of all models, stacked ones included.
+            outputs: of all models, stacked ones and boosted trees included.
             shifts: log-odds by which base rates moved.
             broken: models, with their predicates, that no longer see what they saw.
         """
@@ -61,7 +63,8 @@ class Answers:
                 grounding, pool.predicate, [by_name[name] for name in names]
             )
             shift = float(np.asarray(shifts.get(pool.predicate, 0.0)))
-            found[pool.predicate] = PooledAtoms(pool, ratios, means, shift)
+            added = by_name[pool.boosted].llr.astype(np.float64) if pool.boosted else None
+            found[pool.predicate] = PooledAtoms(pool, ratios, means, shift, added)
         return found
 
 

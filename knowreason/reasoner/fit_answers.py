@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from knowreason.models.stacked.pool import Pool, PoolKind
 from knowreason.models.stacked.stacking import Stacking, fit_stacking
 from knowreason.project.settings import Settings
 from knowreason.reasoner.answers import Answers, told_ratios
+from knowreason.reasoner.boosted_rules import BOOSTED_LINE, with_boosted
 from knowreason.reasoner.fit_steps import fit_weights, learning_problem
 from knowreason.reasoner.labels.fold_groups import FoldGroups
 from knowreason.reasoner.labels.label_selection import label_selections
@@ -37,6 +39,12 @@ from knowreason.reasoner.labels.labelled_atoms import LabelledAtoms, labelled_at
 
 Vector = NDArray[np.float64]
 Infer = Callable[[FactorGraph], Posterior]
+Whose = Literal["stated", "halfway", "learned"]
+WHOSE: dict[Whose, str] = {
+    "stated": "yours",
+    "halfway": "halfway between yours and the learned ones",
+    "learned": "learned",
+}
 AUTO = "auto"  # name of the trees that are fitted by themselves
 
 
@@ -55,9 +63,9 @@ def fit_answers(
 ) -> Answers:
     """Choose the weights and the halves of the answer, by labels out of fold.
 
-    Weights stay as the program states them unless whole clusters of labels overrule them: of
-    candidates that differ by less, the past cannot choose. The answer is the mean of what rules
-    and stacked models say, unless the same test drops one half.
+    Weights are halfway between what the program states and what labels teach, unless whole clusters
+    of labels tell which are better: of candidates that differ by less, the past cannot choose. The
+    answer is the mean of what rules and stacked models say, unless the same test drops one half.
 
     Args:
         grounding: that weights were learned from, with the out-of-fold outputs of ``models``.
@@ -104,34 +112,46 @@ def fit_answers(
     problem = learning_problem(grounding, models, settings)
     refit = partial(learn, method=method, seed=seed, **settings.learn)
     held = partial(_held_out, grounding, infer, fold)
-    of_learned = held(without_folds(problem, learned, fold, refit))
-    used, said = None, of_learned
+    learned_thetas = without_folds(problem, learned, fold, refit)
+    of_learned = held(learned_thetas)
+    used: Fit | None = None
+    said = of_learned
     if stated is not None:
         held_problem = replace(problem, parameters=stated.parameters)
-        of_stated = held(without_folds(held_problem, stated, fold, refit))
+        stated_thetas = without_folds(held_problem, stated, fold, refit)
+        of_stated = held(stated_thetas)
         first = asked[0]
         apart = first.losses(of_stated[first.atoms]) - first.losses(of_learned[first.atoms])
-        test = cluster_test(apart, first.cluster)
-        asks = settings.weights
-        notes.append(
-            weights_sentence(test, first.clusters_are)
-            if asks == "auto"
-            else f"weights: {'yours' if asks == 'stated' else 'learned'}, as `weights` asks"
-        )
-        if asks == "stated" or (asks == "auto" and not test.wins):
+        chosen, line = whose_weights(apart, first.cluster, first.clusters_are, settings.weights)
+        notes.append(line)
+        if chosen == "stated":
             used, said = stated, of_stated
+        elif chosen == "halfway":
+            used = replace(learned, theta=(stated.theta + learned.theta) / 2)
+            pairs = zip(stated_thetas, learned_thetas, strict=True)
+            said = held([(one + other) / 2 for one, other in pairs])
+        if chosen != "learned":
             notes += scale_notes(stated)
     elif grounding.program.rules:
         notes.append("weights: learned; the program states none")
-    pools = []
+    pools, boosted = [], []
     for one in asked:
         pool, line = _pool(grounding, one, said[one.atoms], settings)
+        if settings.boosted_rules and pool is not None and pool.kind == "mean":
+            of_folds = kind(one.predicate)
+            third = with_boosted(
+                pool, grounding, one, said[one.atoms], groups, of_folds, settings, seed
+            )
+            if third is not None:
+                pool = third[0]
+                boosted.append(third[1])
+                line = f"{one.predicate}: {BOOSTED_LINE}"
         notes.append(line)
         if pool is not None:
             pools.append(pool)
     stacked = {name for pool in pools if pool.stacking for name in pool.stacking.models}
     kept = tuple(model for model in beside if model.name in stacked)
-    return Answers(used, tuple(pools), kept, (*notes, *several))
+    return Answers(used, tuple(pools), kept, tuple(boosted), (*notes, *several))
 
 
 def functional_notes(grounding: Grounding) -> tuple[str, ...]:
@@ -319,20 +339,35 @@ def behind(test: ClusterTest) -> str:
     )
 
 
-def weights_sentence(test: ClusterTest, clusters_are: str) -> str:
-    """Whose weights are used, and what decided it."""
+def whose_weights(
+    apart: Vector, cluster: NDArray[np.integer], clusters_are: str, asked: Literal["auto"] | Whose
+) -> tuple[Whose, str]:
+    """Whose weights are used, and the sentence on what decided it.
+
+    The mean of two weight vectors is the normalised geometric mean of the two distributions over
+    worlds, so that it loses to the better one at most half of what lies between them.
+
+    Args:
+        apart: ``float64[n]`` by labelled atom, surprise under stated weights less that under
+            learned ones.
+        cluster: ``int[n]``.
+        clusters_are: what a cluster is called.
+        asked: ``[learn] weights``.
+
+    >>> whose_weights(np.array([3.0, -0.1, 0.1]), np.arange(3), "hosts", "auto")[0]
+    'halfway'
+    """
+    if asked != "auto":
+        return asked, f"weights: {WHOSE[asked]}, as `weights` asks"
+    ahead, behind = cluster_test(apart, cluster), cluster_test(-apart, cluster)
+    chosen: Whose = "learned" if ahead.wins else "stated" if behind.wins else "halfway"
+    test, side = (ahead, "ahead") if ahead.total > 0 else (behind, "behind")
+    found = f"weights: {WHOSE[chosen]}; learned ones are {side} by {test.total:.3g} nats"
     told = f"(t {test.statistic:.2g}, needed {test.needed:.2g})"
-    if test.wins:
-        return (
-            f"weights: learned; they are ahead of yours by {test.total:.3g} nats over "
-            f"{test.clusters:,} {clusters_are} {told}"
-        )
-    if test.total > 0:
-        return (
-            f"weights: yours; learned ones are ahead by {test.total:.3g} nats, but "
-            f"{test.effective:.2g} of {test.clusters:,} {clusters_are} decide that {told}"
-        )
-    return f"weights: yours; learned ones are behind by {-test.total:.3g} nats"
+    if chosen == "halfway":
+        count = f"{test.effective:.2g} of {test.clusters:,} {clusters_are}"
+        return chosen, f"{found}, but {count} decide that {told}"
+    return chosen, f"{found} over {test.clusters:,} {clusters_are} {told}"
 
 
 def tied(program: Program, predicate: str) -> str:

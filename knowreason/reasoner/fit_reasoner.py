@@ -102,10 +102,11 @@ def fit_reasoner(
     if progress:
         progress(0, 1, "keeping what holds on the training data")
     others = tuple(model.fitted.output for model in answers.beside)
+    boosted = tuple(model.fitted.output for model in answers.boosted)
     used = answers.used(fit)
 
     def pooled(beliefs: Beliefs) -> Beliefs:
-        found = answers.pooled(beliefs.grounding, (*outputs, *others), {})
+        found = answers.pooled(beliefs.grounding, (*outputs, *others, *boosted), {})
         return replace(beliefs, answers=found)
 
     beliefs = reasoner._believe(grounding, outputs, used)

@@ -63,7 +63,7 @@ else:
     from sklearn.base import BaseEstimator
 
 
-NO_INTERVALS = "no intervals: conclusions rest on the weights you state (`weights`)"
+NO_INTERVALS = "no intervals: conclusions do not rest on the learned weights (`weights`)"
 HEADLINE_METRICS = ("average_precision", "roc_auc", "log_loss", "ece")
 
 
@@ -221,6 +221,7 @@ class Reasoner(BaseEstimator):
             data = replace(data, label_refresh=0)
         outputs = model_outputs(models, data)
         beside = model_outputs(self.answers_.beside, data)
+        boosted = model_outputs(self.answers_.boosted, data)
         bare = self._ground(data, (), labels="evidence")
 
         def believe(outputs: Outputs, shifts: Shifts, kept: Kept) -> Beliefs:
@@ -229,7 +230,7 @@ class Reasoner(BaseEstimator):
             beliefs = self._believe(grounding, outputs, fit, engine)
             if beliefs.posterior.world is not None:
                 return beliefs
-            said = (*outputs, *weakened(beside, kept))
+            said = (*outputs, *weakened(beside, kept), *boosted)
             answers = self.answers_.pooled(beliefs.grounding, said, shifts, kept)
             return replace(beliefs, answers=answers)
 
@@ -237,7 +238,7 @@ class Reasoner(BaseEstimator):
         if self.snapshot_ is not None and beliefs.posterior.world is None:
             adapt = self.settings.adapt if adapt is None else adapt
             beliefs = watched(beliefs, self.snapshot_, believe, beside, adapt=bool(adapt))
-        if self.bootstrap_ is not None and self.answers_.stated is not None:
+        if self.bootstrap_ is not None and self.answers_.weights is not None:
             beliefs = replace(beliefs, notes=(*beliefs.notes, NO_INTERVALS))
         elif self.bootstrap_ is not None and beliefs.posterior.world is None:
             engine_name = engine or self.engine
@@ -365,8 +366,8 @@ class Reasoner(BaseEstimator):
             return refused(error, self.program)
         grounding = beliefs.grounding
         theta = grounding.graph.theta.numpy()
-        stated = self.answers_.stated
-        weights = self.weights_ if stated is None else RuleWeights.of(stated)
+        used = self.answers_.weights
+        weights = self.weights_ if used is None else RuleWeights.of(used)
         return audit_beliefs(
             beliefs,
             weights,

@@ -79,7 +79,7 @@ def write_learned(
         values = json.dumps(learned.snapshot.to_values(), indent=1)
         (folder / SNAPSHOT).write_text(values, encoding="utf-8")
     save_answers(learned.answers, folder)
-    for model in (*learned.models, *learned.answers.beside):
+    for model in (*learned.models, *learned.answers.beside, *learned.answers.boosted):
         save_fitted(model, folder / "models" / folder_name(model.name, model.predicate))
     rows = [asdict(report) for report in reports]
     (folder / "grounding.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")

@@ -209,8 +209,9 @@ def _weights(findings: ReportParts) -> str:
     ]
     head = ["", "before learning", "learned (log-odds)", "in words"]
     unused = ""
-    if findings.reasoner.answers_.stated is not None:
-        unused = "<p>Conclusions rest on the weights before learning, those you state.</p>"
+    answers = findings.reasoner.answers_
+    if answers.weights is not None:
+        unused = f"<p>Conclusions rest on others. {escape(answers.notes[0].capitalize())}.</p>"
     table = unused + _table(head, rows)
     drawn = [
         w for w in weights if w.kind == "rule" and w.status != "given" and isfinite(w.interval[0])

@@ -217,6 +217,7 @@ def test_settings_stand_in_sections_and_come_back():
         "answer": "rules",
         "weights": "stated",
         "auto_trees": False,
+        "boosted_rules": True,
         "prevalence": {"Fraud": 0.02, "Mule": "estimate"},
         "memory_limit": "1GB",
         "ground_limit": 5,

@@ -5,14 +5,16 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 import knowreason as kr
+from knowreason.factors.energy import features
 from knowreason.learning import learn
 from knowreason.learning.estimators.left_out import without_folds
-from knowreason.reasoner.fit_answers import stated_fit, tied
+from knowreason.reasoner.fit_answers import stated_fit, tied, whose_weights
 from knowreason.reasoner.fit_steps import fit_weights, learning_problem
 from knowreason.reasoner.labels.fold_groups import FoldGroups
+from knowreason.testing.oracle import all_worlds
 
 RULES = """
 domain Visit, Shop
@@ -66,18 +68,54 @@ def usual():
 def test_weights_that_many_clusters_deny_are_learned():
     wrong = dataset(frame(at_night=1.0), night=-6)
     reasoner = fitted(wrong)
-    assert reasoner.answers_.stated is None
-    assert "weights: learned; they are ahead of yours by" in reasoner.answers_.notes[0]
+    assert reasoner.answers_.weights is None
+    assert "weights: learned; learned ones are ahead by" in reasoner.answers_.notes[0]
 
 
 def test_weights_that_are_about_right_stay_as_stated(usual):
     _, reasoner = usual
-    stated = reasoner.answers_.stated
-    assert stated is not None
-    names = stated.parameters.names
-    assert stated.theta[names.index("at_night")] == 1.0
-    assert stated.theta[names.index("scale signs")] == 1.0
-    assert reasoner.answers_.notes[0].startswith("weights: yours; learned ones are")
+    used = reasoner.answers_.weights
+    names = used.parameters.names
+    assert used.theta[names.index("at_night")] == 1.0
+    assert used.theta[names.index("scale signs")] == 1.0
+    assert reasoner.answers_.notes[0].startswith("weights: yours; learned ones are behind by")
+
+
+def test_weights_that_labels_cannot_tell_from_stated_ones_are_halfway():
+    reasoner = fitted(dataset(frame(), labels=slice(0, 100)), answer="mean")
+    used = reasoner.answers_.weights
+    names, learned = used.parameters.names, reasoner.fit_.theta
+    for name in ("at_night", "scale signs"):  # both are stated as 1
+        place = names.index(name)
+        assert used.theta[place] == pytest.approx((1 + learned[place]) / 2)
+        assert abs(learned[place] - 1) > 0.001
+    assert reasoner.answers_.notes[0].startswith("weights: halfway between yours and the learned")
+
+
+@pytest.mark.parametrize(
+    ("apart", "whose"), [([1.0] * 30, "learned"), ([-1.0] * 30, "stated"), ([9.0, -0.1], "halfway")]
+)
+def test_whole_clusters_tell_whose_weights_are_used(apart, whose):
+    apart = np.array(apart) + np.linspace(0, 0.1, len(apart))
+    chosen, line = whose_weights(apart, np.arange(len(apart)), "hosts", "auto")
+    assert chosen == whose
+    assert ("decide that" in line) == (whose == "halfway")
+    assert ("ahead" in line) == (whose != "stated")
+
+
+def test_halfway_weights_lose_at_most_half_of_what_lies_between(usual):
+    """Of whole worlds: the geometric mean of two distributions, normalised."""
+    data, _ = usual
+    part = kr.ground(data.program, dataset(frame(visits=6, shops=2), labels=slice(0, 0)))
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(size=(2, len(part.parameters)))
+    counted = features(part.graph, all_worlds(part.graph.evidence)).numpy()
+
+    def surprise(theta):
+        scores = counted @ theta
+        return logsumexp(scores) - scores
+
+    assert (surprise((one + two) / 2) <= (surprise(one) + surprise(two)) / 2 + 1e-9).all()
 
 
 def test_an_audit_judges_the_weights_that_conclusions_rest_on(usual):
@@ -86,9 +124,15 @@ def test_an_audit_judges_the_weights_that_conclusions_rest_on(usual):
     unsure = replace(fit, standard_errors=np.full(len(fit.theta), 9.0))
     learned = replace(reasoner.learned(), fit=unsure)
     codes = {}
-    for weights in ("stated", "learned"):
-        answers = learned.answers
-        answers = answers if weights == "stated" else replace(answers, stated=None)
+    stated = stated_fit(
+        reasoner.grounding_,
+        reasoner.models_,
+        method="variational_em",
+        settings=kr.Settings(),
+        seed=0,
+    )
+    for weights, used in (("stated", stated), ("learned", None)):
+        answers = replace(learned.answers, weights=used)
         other = kr.Reasoner(data.program).adopt(replace(learned, answers=answers))
         codes[weights] = {finding.code for finding in other.audit(data, components=1).findings}
     assert "KR767" not in codes["stated"]
@@ -193,6 +237,29 @@ def test_trees_can_be_left_out():
     reasoner = fitted(dataset(frame()), auto_trees=False, answer="mean")
     assert reasoner.answers_.beside == ()
     assert reasoner.answers_.pools[0].stacking.models == ("signs",)
+
+
+def test_boosted_trees_that_start_from_the_rules_are_a_third(tmp_path):
+    reasoner = fitted(dataset(frame()), answer="mean", boosted_rules=True)
+    today = dataset(frame(seed=1), labels=slice(0, 0))
+    beliefs = reasoner.infer(today)
+    (pool,), pooled = reasoner.answers_.pools, beliefs.answers["Theft"]
+    assert "a third trees that start from the rules" in reasoner.answers_.notes[1]
+    atoms = beliefs.asked("Theft")
+    local = atoms - beliefs.grounding.span("Theft").start
+    rules = beliefs.posterior.log_odds.numpy()[atoms]
+    rules = pool.base + pool.slope * (rules - pool.base) + pool.intercept
+    ratio = rules + pooled.added[local] - pool.base
+    boosted = pool.base + pool.boosted_slope * ratio + pool.boosted_intercept
+    stacked = pool.stacking(pooled.ratios, pooled.means)[local]
+    np.testing.assert_allclose(beliefs.log_odds[atoms], (rules + stacked + boosted) / 3)
+    for name in ("v0", "v1", "v2"):
+        why = reasoner.explain(beliefs, f'Theft("{name}")')
+        assert sum(share.log_odds for share in why.shares) == pytest.approx(why.log_odds, abs=1e-6)
+        assert any(share.name == pool.boosted for share in why.shares)
+    reasoner.save(tmp_path / "run")
+    again = kr.load_run(tmp_path / "run").reasoner
+    np.testing.assert_allclose(again.predict_proba(today), reasoner.predict_proba(today), atol=1e-6)
 
 
 def test_labels_in_another_order_change_nothing():

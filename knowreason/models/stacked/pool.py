@@ -31,6 +31,8 @@ class Pool:
         stacking: the models' half; ``None`` for ``rules``.
         offset: log-odds by which answers about the population sum to its prevalence.
         without: by model, the same where it broke and what rules make of the others answers.
+        boosted: name of the trees that start from what rules say, a third member; empty without.
+        boosted_slope, boosted_intercept: their calibration, about ``base``.
     """
 
     predicate: str
@@ -41,11 +43,26 @@ class Pool:
     stacking: Stacking | None = None
     offset: float = 0.0
     without: tuple[tuple[str, float], ...] = ()
+    boosted: str = ""
+    boosted_slope: float = 1.0
+    boosted_intercept: float = 0.0
 
     @property
     def share_of_rules(self) -> float:
-        """1, one half, or 0."""
+        """1, one half, or 0; what boosted trees start from counts as well."""
+        if self.boosted:
+            return (1 + self.boosted_slope) / 3
         return {"mean": 0.5, "rules": 1.0, "models": 0.0}[self.kind]
+
+    @property
+    def share_of_models(self) -> float:
+        """0, one half, or 1; a third beside boosted trees."""
+        return 1 / 3 if self.boosted else 1 - self.share_of_rules
+
+    @property
+    def share_of_boosted(self) -> float:
+        """By how much the answer moves where what trees add moves by 1."""
+        return self.boosted_slope / 3 if self.boosted else 0.0
 
     @property
     def steepness(self) -> float:
@@ -56,7 +73,9 @@ class Pool:
     def constant(self) -> float:
         """What the calibration of the rules, and of the whole, add to the answer."""
         of_rules = (1 - self.slope) * self.base + self.intercept
-        return self.share_of_rules * of_rules + self.offset
+        of_boosted = (1 - self.boosted_slope) * self.base + self.boosted_intercept
+        third = of_boosted / 3 if self.boosted else 0.0
+        return self.share_of_rules * of_rules + third + self.offset
 
     def broken(self, models: Collection[str]) -> Pool:
         """The pool where some of its models broke: what rules make of the others.
@@ -68,7 +87,7 @@ class Pool:
             return self
         offsets = [offset for name, offset in self.without if name in models]
         offset = sum(offsets) / len(offsets) if offsets else self.offset
-        return replace(self, kind="rules", stacking=None, offset=offset)
+        return replace(self, kind="rules", stacking=None, offset=offset, boosted="")
 
     def to_values(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -94,12 +113,20 @@ class PooledAtoms:
         ratios: ``float64[n, m]``, one column a stacked model.
         means: ``float64[n, m]``, over neighbours.
         shift: log-odds by which the base rate moved since training.
+        added: ``float64[n]``, what boosted trees add to what rules say; ``None`` without them.
     """
 
     pool: Pool
     ratios: NDArray[np.float64]
     means: NDArray[np.float64]
     shift: float = 0.0
+    added: Vector | None = None
+
+    def of_boosted(self, rows: NDArray[np.integer] | slice) -> Vector:
+        """``float64[k]``: the part of the answer that boosted trees add."""
+        if self.added is None:
+            return np.zeros(len(self.ratios[rows]))
+        return np.asarray(self.pool.share_of_boosted * self.added[rows])
 
     def of_models(self, rows: NDArray[np.integer] | slice) -> Vector:
         """``float64[k]``: the models' part of the answer for some atoms of the span."""
@@ -107,11 +134,11 @@ class PooledAtoms:
         if stacking is None:
             return np.zeros(len(self.ratios[rows]))
         stacked = stacking(self.ratios[rows], self.means[rows]) + self.shift
-        return np.asarray((1 - self.pool.share_of_rules) * stacked)
+        return np.asarray(self.pool.share_of_models * stacked)
 
     def answer(self, rows: NDArray[np.integer] | slice, log_odds: Vector) -> Vector:
         """``float64[k]``: the answer where rules say ``log_odds``; what they decide stays."""
-        made = self.of_models(rows) + self.pool.constant
+        made = self.of_models(rows) + self.of_boosted(rows) + self.pool.constant
         if self.pool.steepness:
             made = made + self.pool.steepness * np.where(np.isfinite(log_odds), log_odds, 0.0)
         return np.where(np.isfinite(log_odds), made, log_odds)
