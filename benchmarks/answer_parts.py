@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 import knowreason as kr
 from knowreason.beliefs.beliefs import Beliefs
-from knowreason.reasoner.answers import stated_fit
+from knowreason.reasoner.fit_answers import stated_fit
 from knowreason.reasoner.rule_weights import theta_for
 
 Scores = NDArray[np.float64]

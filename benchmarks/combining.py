@@ -34,8 +34,8 @@ from knowreason.beliefs.beliefs import Beliefs
 from knowreason.evaluate.baselines import baseline_scores
 from knowreason.evaluate.evaluation import block_of
 from knowreason.metrics.metrics import evaluate, metric, paired_difference
-from knowreason.reasoner.asked_labels import hidden_truth
 from knowreason.reasoner.fit_steps import training_labels
+from knowreason.reasoner.labels.asked_labels import hidden_truth
 
 PARTS = ("full", "few", "starter", "cards")
 METRICS = ("average_precision", "roc_auc", "log_loss", "ece")

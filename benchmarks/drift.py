@@ -40,7 +40,7 @@ from knowreason.data.worlds.skimming import skimming
 from knowreason.metrics.metrics import metric
 from knowreason.monitor.adaptation import NOTHING_TO_ADAPT
 from knowreason.project.project_file import load_project
-from knowreason.reasoner.asked_labels import hidden_truth
+from knowreason.reasoner.labels.asked_labels import hidden_truth
 from knowreason.run.run_folder import reasoner_of
 from knowreason.run.run_training import load_parts
 from knowreason.run.starters import new_project

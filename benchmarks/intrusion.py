@@ -34,7 +34,7 @@ from knowreason.evaluate.evaluation import evaluate_reasoner
 from knowreason.logic import Program
 from knowreason.metrics.metrics import by_block, evaluate, paired_difference
 from knowreason.models import make, predicted
-from knowreason.reasoner.asked_labels import hidden_truth
+from knowreason.reasoner.labels.asked_labels import hidden_truth
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets" / "intrusion.kr"
 SETTINGS = ("choice", "inductive", "transductive", "few", "planted")

@@ -24,7 +24,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import knowreason as kr
-from knowreason.reasoner.asked_labels import hidden_truth
+from knowreason.reasoner.labels.asked_labels import hidden_truth
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 

@@ -28,7 +28,7 @@ from knowreason.metrics.metrics import metric
 from knowreason.project.partition import Parts
 from knowreason.project.project_file import load_project
 from knowreason.project.settings import Prevalence, Settings
-from knowreason.reasoner.label_selection import label_selections
+from knowreason.reasoner.labels.label_selection import label_selections
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.run.run_training import load_parts
 from knowreason.run.starters import new_project

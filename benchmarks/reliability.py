@@ -29,7 +29,7 @@ import polars as pl
 from knowreason import Dataset, Reasoner, lang
 from knowreason.data.features import FeatureSource
 from knowreason.metrics.metrics import evaluate
-from knowreason.reasoner.asked_labels import hidden_truth
+from knowreason.reasoner.labels.asked_labels import hidden_truth
 
 ONE = """
 domain Case

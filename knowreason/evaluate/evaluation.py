@@ -32,9 +32,10 @@ from knowreason.metrics.metrics import (
     metric,
     paired_difference,
 )
-from knowreason.reasoner.asked_labels import hidden_truth
-from knowreason.reasoner.fit_steps import label_clusters, training_labels
-from knowreason.reasoner.label_selection import label_selections
+from knowreason.reasoner.fit_steps import training_labels
+from knowreason.reasoner.labels.asked_labels import hidden_truth
+from knowreason.reasoner.labels.fold_groups import label_clusters
+from knowreason.reasoner.labels.label_selection import label_selections
 from knowreason.reasoner.reasoner import Reasoner
 
 REASONER = "reasoner"

@@ -26,8 +26,9 @@ from knowreason.models.base.model_protocol import fit_model
 from knowreason.models.base.predicate_rows import UNKNOWN, rows_of
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
-from knowreason.reasoner.asked_labels import hidden_truth, only_query
-from knowreason.reasoner.fit_steps import FoldGroups
+from knowreason.reasoner.fit_reasoner import fit_weights_and_answers
+from knowreason.reasoner.labels.asked_labels import hidden_truth, only_query
+from knowreason.reasoner.labels.fold_groups import FoldGroups
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.reasoner.rule_weights import RuleWeights
 from knowreason.reasoner.stored_reasoner import Learned
@@ -238,7 +239,7 @@ class _Walker:
         if self.delay:
             today = known_at(today, moment, self.delay)
         beliefs = self.reasoner.infer(today)
-        used = self.reasoner.answers_.stated or self.reasoner.fit_
+        used = self.reasoner.answers_.used(self.reasoner.fit_)
         atoms, truth = hidden_truth(beliefs, predicate)
         span = beliefs.grounding.span(predicate)
         local = atoms - span.start
@@ -277,7 +278,9 @@ class _Walker:
         reasoner.grounding_ = bare.with_models(model.fitted.output for model in models)
         reasoner.answers_ = replace(reasoner.answers_, beside=beside)
         if refit_weights:
-            fit, answers = reasoner._learned(reasoner.grounding_, models, beside, groups)
+            fit, answers = fit_weights_and_answers(
+                reasoner, reasoner.grounding_, models, beside, groups
+            )
             reasoner.adopt(Learned(models, fit, answers=answers))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from knowreason.data import Dataset
-from knowreason.data.splits.attribute_groups import group_codes
 from knowreason.diagnostics import Diagnostic
-from knowreason.errors import DataError
 from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN, ParameterTable
 from knowreason.factors.components.connected import components
@@ -26,7 +24,6 @@ from knowreason.logic.traversal import walk
 from knowreason.models import MODELS, KnowledgeModel, cross_fit, make
 from knowreason.models.base.crossfit import Deploy
 from knowreason.models.base.model_options import options_table
-from knowreason.models.base.predicate_rows import rows_of
 from knowreason.models.base.stored_models import (
     FittedModel,
     folder_name,
@@ -36,7 +33,8 @@ from knowreason.models.base.stored_models import (
 )
 from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
-from knowreason.reasoner.label_selection import Selection, label_selections, with_selection
+from knowreason.reasoner.labels.fold_groups import FoldGroups, fold_kind, label_clusters
+from knowreason.reasoner.labels.label_selection import Selection, label_selections, with_selection
 from knowreason.reasoner.rule_coupling import starting_below
 
 FAR = 1.0  # log-odds by which a calibration moves a model before a warning
@@ -122,57 +120,6 @@ def _make(
         {name: value for name, value in common.items() if name not in written}
         | dict(options or {}),
     )
-
-
-def fold_kind(program: Program, predicate: str) -> str:
-    """``forward`` where definitions read labels and atoms of the predicate have a clock, else
-    ``grouped``."""
-    clocked = any(program.clock_of(sort) for sort in program.sorts_of(predicate))
-    return "forward" if clocked and program.label_readers else "grouped"
-
-
-@dataclass(frozen=True)
-class FoldGroups:
-    """Atoms that share a cause: no fold may tell them apart, or its model knows the answer.
-
-    Attributes:
-        atoms: ``int64[n]`` by predicate: atoms of one number belong together.
-        named: what the groups are; empty where they are ties by rules.
-    """
-
-    atoms: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
-    named: str = ""
-
-    @staticmethod
-    def by(grounding: Grounding, clusters: str) -> FoldGroups:
-        """Groups by the attribute ``clusters``; where that is empty, by what rules tie to each
-        other: a hub's payments, a chain's links."""
-        if clusters:
-            codes = label_clusters(grounding, clusters)
-        else:
-            component, count = components(grounding.graph)
-            alone = count + np.arange(len(component))
-            codes = np.where(component >= 0, component, alone).astype(np.int64)
-        spans = grounding.atoms.spans.items()
-        return FoldGroups({p: codes[span.start : span.stop] for p, span in spans}, clusters)
-
-    def of(self, data: Dataset, predicate: str) -> tuple[NDArray[np.int64] | None, str]:
-        """``int64[n_rows]`` for the rows of a predicate, ``None`` where each is alone, and what
-        the groups are called.
-
-        Rules that tie more than half of the labelled rows to each other make no groups.
-        """
-        if predicate not in self.atoms:
-            return None, "rows"
-        rows = rows_of(data, predicate)
-        group = np.zeros(rows.count, np.int64)
-        group[rows.row_of_atom] = self.atoms[predicate]
-        labelled = np.unique(group[rows.labelled], return_counts=True)[1]
-        if self.named:
-            return group, f"values of `{self.named}`"
-        if len(labelled) == len(rows.labelled) or 2 * labelled.max() > len(rows.labelled):
-            return None, "rows"
-        return group, "groups of rows that rules tie together"
 
 
 def fit_weights(
@@ -276,27 +223,6 @@ def beside_the_asked(grounding: Grounding, labels: NDArray[np.int8]) -> NDArray[
     known = np.unique(of_asked[(labels[inside] != OPEN) & (of_asked >= 0)])
     without = np.setdiff1d(of_asked[of_asked >= 0], known)
     return np.where(np.isin(component, without), OPEN, labels).astype(np.int8)
-
-
-def label_clusters(grounding: Grounding, attribute: str) -> NDArray[np.int64]:
-    """``int64[n]``: atoms of things with one value of the attribute share a number.
-
-    Raises:
-        DataError: KR519 where no query predicate speaks of such things.
-    """
-    codes, domain = group_codes(grounding.data, attribute)
-    clusters: NDArray[np.int64] = codes.max(initial=-1) + 1 + np.arange(grounding.graph.atom_count)
-    labels_concerned = False
-    for predicate, span in grounding.atoms.spans.items():
-        sorts = grounding.program.sorts_of(predicate)
-        if domain in sorts:
-            code = codes[span.arguments[:, sorts.index(domain)]]
-            own = clusters[span.start : span.stop]
-            clusters[span.start : span.stop] = np.where(code >= 0, code, own)
-            labels_concerned = True
-    if not labels_concerned:
-        raise DataError(f"clusters by `{attribute}`: no label is about {domain}", code="KR519")
-    return clusters
 
 
 def latent_rules(grounding: Grounding) -> NDArray[np.bool_]:

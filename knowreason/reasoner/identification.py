@@ -15,7 +15,7 @@ from knowreason.learning.problem import AT_BOUND, BY_PRIOR, LEARNED
 from knowreason.logic import Atom, Program
 from knowreason.logic.traversal import walk
 from knowreason.models.base.predicate_rows import rows_of
-from knowreason.reasoner.fit_steps import FoldGroups
+from knowreason.reasoner.labels.fold_groups import FoldGroups
 
 Vector = NDArray[np.float64]
 MOST = 0.5  # of a weight that goes where models are beside it

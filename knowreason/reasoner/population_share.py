@@ -19,7 +19,7 @@ from knowreason.metrics.intervals import share_interval
 from knowreason.models.base.predicate_rows import UNKNOWN, PredicateRows, rows_of
 from knowreason.models.stacked.pool import Pool
 from knowreason.reasoner.answers import Answers
-from knowreason.reasoner.label_selection import Selection
+from knowreason.reasoner.labels.label_selection import Selection
 
 APART = 4.0  # times that two shares differ before the program asks
 FARTHEST = 40.0  # log-odds beyond which nothing is told apart

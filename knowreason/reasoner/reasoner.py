@@ -25,7 +25,7 @@ from knowreason.grounding import Grounding, ground
 from knowreason.inference import infer
 from knowreason.inference.engine_protocol import BUDGETED
 from knowreason.inference.posterior import Posterior
-from knowreason.learning import Fit, learn
+from knowreason.learning import Fit
 from knowreason.logic import Program
 from knowreason.metrics.metrics import Estimate, evaluate
 from knowreason.models import KnowledgeModel
@@ -34,8 +34,6 @@ from knowreason.models.base.stored_models import FittedModel
 from knowreason.monitor.adaptation import (
     Kept,
     Outputs,
-    training_left_out,
-    training_snapshot,
     watched,
 )
 from knowreason.monitor.readings import Shifts, shifted
@@ -44,26 +42,15 @@ from knowreason.progress import Progress
 from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
 from knowreason.project.settings import ExactLimits, Options, Settings
-from knowreason.reasoner.answers import Answers, fit_answers, with_trees
-from knowreason.reasoner.asked_labels import hidden_truth, only_query, with_hidden_labels
+from knowreason.reasoner.fit_reasoner import fit_reasoner
 from knowreason.reasoner.fit_steps import (
-    FoldGroups,
-    fit_models,
-    fit_weights,
-    fold_kind,
-    learning_problem,
     model_outputs,
-    with_calibration_warnings,
-    with_label_warnings,
 )
-from knowreason.reasoner.identification import with_identification
-from knowreason.reasoner.label_selection import label_selections, with_population_rates
-from knowreason.reasoner.population_share import with_matched_pools, with_prevalence_notes
-from knowreason.reasoner.replicates import bootstrap_fit, with_intervals
+from knowreason.reasoner.labels.asked_labels import hidden_truth, only_query, with_hidden_labels
+from knowreason.reasoner.replicates import with_intervals
 from knowreason.reasoner.rule_coupling import (
     coupling_warnings,
     latent_warnings,
-    with_rule_warnings,
 )
 from knowreason.reasoner.rule_weights import RuleWeights, theta_for
 from knowreason.reasoner.stored_reasoner import Learned, check_plain, write_learned
@@ -155,86 +142,8 @@ class Reasoner(BaseEstimator):
         Raises:
             DataError, ModelError, GroundingError, LearningError: as their parts do.
         """
-        bare = self._ground(data, ())
-        groups = FoldGroups.by(bare, self.settings.clusters)
-        fitted = partial(
-            fit_models,
-            data=data,
-            options=self.models or {},
-            folds=self.folds,
-            fold_count=self.settings.fold_count,
-            seed=self.seed,
-            device=self.device,
-            deploy=self.settings.deploy,
-            groups=groups,
-            checkpoints=checkpoints,
-            progress=progress,
-        )
-        selections = label_selections(data, models := fitted(self.program), self.settings)
-        self.models_ = with_population_rates(models, selections)
-        outputs = tuple(model.fitted.output for model in self.models_)
-        grounding = with_label_warnings(bare.with_models(outputs))
-        grounding = with_calibration_warnings(grounding, self.models_)
-        self.grounding_ = with_rule_warnings(grounding)
-        beside = with_population_rates(
-            fitted(with_trees(self.program, data, self.settings)), selections
-        )
-        fit, self.answers_ = self._learned(self.grounding_, self.models_, beside, groups, progress)
-        problem = learning_problem(self.grounding_, self.models_, self.settings)
-        refit = partial(learn, method=self.method, seed=self.seed, **self.settings.learn)
-        self.grounding_, fit = with_identification(self.grounding_, fit, problem, groups, refit)
-        replicates = None
-        if self.settings.bootstrap:
-            replicates = bootstrap_fit(problem, fit, self.settings.bootstrap, self.seed)
-        if progress:
-            progress(0, 1, "keeping what holds on the training data")
-        self.fit_ = fit
-        others = tuple(model.fitted.output for model in self.answers_.beside)
-        said = (*outputs, *others)
-        beliefs = self._believe(self.grounding_, outputs)
-        beliefs = replace(beliefs, answers=self.answers_.pooled(beliefs.grounding, said, {}))
-        without = training_left_out(
-            beliefs, self.models_, lambda o: self._believe(bare.with_models(o), o)
-        )
-        self.answers_ = with_matched_pools(self.answers_, beliefs, selections, without)
-        beliefs = replace(beliefs, answers=self.answers_.pooled(beliefs.grounding, said, {}))
-        self.grounding_, fit = with_prevalence_notes(self.grounding_, beliefs, fit, selections)
-        warnings = (*self.grounding_.warnings, *latent_warnings(self.grounding_, fit.theta))
-        self.grounding_ = replace(self.grounding_, warnings=warnings)
-        snapshot = training_snapshot(beliefs, self.models_, without, others)
-        return self.adopt(Learned(self.models_, fit, snapshot, replicates, self.answers_))
-
-    def _learned(
-        self,
-        grounding: Grounding,
-        models: tuple[FittedModel, ...],
-        beside: tuple[FittedModel, ...],
-        groups: FoldGroups,
-        progress: Progress | None = None,
-    ) -> tuple[Fit, Answers]:
-        """Weights, and whose conclusions are the answer, from a grounding with models."""
-        fit = fit_weights(
-            grounding,
-            models,
-            method=self.method,
-            settings=self.settings,
-            seed=self.seed,
-            progress=progress,
-        )
-        if progress:
-            progress(0, 1, "comparing rules and models on labels they were not learned from")
-        return fit, fit_answers(
-            grounding,
-            models,
-            beside,
-            fit,
-            groups,
-            self._posterior,
-            kind=lambda predicate: self.folds or fold_kind(self.program, predicate),
-            method=self.method,
-            settings=self.settings,
-            seed=self.seed,
-        )
+        self.grounding_, learned = fit_reasoner(self, data, checkpoints, progress)
+        return self.adopt(learned)
 
     def adopt(self, learned: Learned) -> Self:
         """Take over what was learned (of a stored run)."""
@@ -316,7 +225,8 @@ class Reasoner(BaseEstimator):
 
         def believe(outputs: Outputs, shifts: Shifts, kept: Kept) -> Beliefs:
             grounding = shifted(bare.with_models(outputs), shifts)
-            beliefs = self._believe(grounding, outputs, engine)
+            fit = self.answers_.used(self.fit_)
+            beliefs = self._believe(grounding, outputs, fit, engine)
             if beliefs.posterior.world is not None:
                 return beliefs
             said = (*outputs, *weakened(beside, kept))
@@ -340,9 +250,10 @@ class Reasoner(BaseEstimator):
         self,
         grounding: Grounding,
         outputs: tuple[ModelOutput, ...],
+        fit: Fit,
         engine: str | None = None,
     ) -> Beliefs:
-        graph = grounding.at(theta_for(grounding, self.answers_.stated or self.fit_))
+        graph = grounding.at(theta_for(grounding, fit))
         with contradictions_named(grounding):
             posterior = self._posterior(graph, engine)
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
@@ -454,9 +365,11 @@ class Reasoner(BaseEstimator):
             return refused(error, self.program)
         grounding = beliefs.grounding
         theta = grounding.graph.theta.numpy()
+        stated = self.answers_.stated
+        weights = self.weights_ if stated is None else RuleWeights.of(stated)
         return audit_beliefs(
             beliefs,
-            self.weights_,
+            weights,
             partial(infer, engine=self.engine, **self.engine_options(self.engine)),
             components=components,
             atoms=atoms,

@@ -17,7 +17,7 @@ from knowreason.models import atoms_of
 from knowreason.project.partition import label_delay, parts_of
 from knowreason.project.project_tables import load_data
 from knowreason.project.schema import Project
-from knowreason.reasoner.asked_labels import hidden_truth, with_hidden_labels
+from knowreason.reasoner.labels.asked_labels import hidden_truth, with_hidden_labels
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.run.run_folder import load_run_on_tables
 

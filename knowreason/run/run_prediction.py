@@ -21,7 +21,7 @@ from knowreason.project.manifests import holds, not_replaced
 from knowreason.project.partition import parts_of
 from knowreason.project.project_file import paths_of
 from knowreason.project.project_tables import load_data, moved_tables
-from knowreason.reasoner.asked_labels import only_query
+from knowreason.reasoner.labels.asked_labels import only_query
 from knowreason.run.run_folder import Run, load_run_on_tables, stored_project
 
 

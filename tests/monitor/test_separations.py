@@ -17,7 +17,7 @@ from knowreason.monitor.adaptation import NOTHING_TO_ADAPT
 from knowreason.monitor.period_snapshot import Snapshot
 from knowreason.monitor.separations import Separation, broken_model, kept_shares, separation
 from knowreason.project.settings import Settings
-from knowreason.reasoner.asked_labels import hidden_truth
+from knowreason.reasoner.labels.asked_labels import hidden_truth
 
 HUBS = """
 domain Event, Site

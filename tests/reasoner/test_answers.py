@@ -10,8 +10,9 @@ from scipy.special import expit
 import knowreason as kr
 from knowreason.learning import learn
 from knowreason.learning.estimators.left_out import without_folds
-from knowreason.reasoner.answers import stated_fit, tied
-from knowreason.reasoner.fit_steps import FoldGroups, fit_weights, learning_problem
+from knowreason.reasoner.fit_answers import stated_fit, tied
+from knowreason.reasoner.fit_steps import fit_weights, learning_problem
+from knowreason.reasoner.labels.fold_groups import FoldGroups
 
 RULES = """
 domain Visit, Shop
@@ -77,6 +78,35 @@ def test_weights_that_are_about_right_stay_as_stated(usual):
     assert stated.theta[names.index("at_night")] == 1.0
     assert stated.theta[names.index("scale signs")] == 1.0
     assert reasoner.answers_.notes[0].startswith("weights: yours; learned ones are")
+
+
+def test_an_audit_judges_the_weights_that_conclusions_rest_on(usual):
+    data, reasoner = usual
+    fit = reasoner.fit_
+    unsure = replace(fit, standard_errors=np.full(len(fit.theta), 9.0))
+    learned = replace(reasoner.learned(), fit=unsure)
+    codes = {}
+    for weights in ("stated", "learned"):
+        answers = learned.answers
+        answers = answers if weights == "stated" else replace(answers, stated=None)
+        other = kr.Reasoner(data.program).adopt(replace(learned, answers=answers))
+        codes[weights] = {finding.code for finding in other.audit(data, components=1).findings}
+    assert "KR767" not in codes["stated"]
+    assert "KR767" in codes["learned"]
+
+
+def test_a_predicate_of_several_values_is_said_to_be_answered_by_the_rules():
+    program = kr.loads(
+        'domain Person\ndomain Size = {"small", "large"}\nattribute tall(Person): bool\n'
+        'query Wears(Person, Size!)\nrule big [? 1] : tall(p) => Wears(p, "large")'
+    )
+    data = kr.Dataset.from_frames(
+        program,
+        facts={"tall": {"person": ["a", "b", "c"], "tall": [True, True, False]}},
+        labels={"Wears": {"person": ["a", "c"], "size": ["large", "small"]}},
+    )
+    notes = kr.Reasoner(program, settings=kr.Settings(answer="mean")).fit(data).answers_.notes
+    assert "Wears: the rules' conclusions are the answer (it takes one of several values)" in notes
 
 
 def test_weights_that_state_nothing_are_learned_beside_stated_ones():

@@ -12,7 +12,8 @@ from knowreason.data.features import FeatureSource
 from knowreason.models import Calibration, rows_of
 from knowreason.models.base.fold_mean import FoldMean
 from knowreason.models.base.label_rows import LabelRows
-from knowreason.reasoner.fit_steps import FoldGroups, fold_kind, with_calibration_warnings
+from knowreason.reasoner.fit_steps import with_calibration_warnings
+from knowreason.reasoner.labels.fold_groups import FoldGroups, fold_kind
 
 PROGRAM = """
 domain Pay, Host

@@ -14,7 +14,7 @@ from knowreason.lang import loads
 from knowreason.learning import learn
 from knowreason.models.base.prior_shift import estimated_prevalence
 from knowreason.reasoner.fit_steps import learning_problem
-from knowreason.reasoner.label_selection import (
+from knowreason.reasoner.labels.label_selection import (
     label_selection,
     label_selections,
 )

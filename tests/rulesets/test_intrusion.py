@@ -8,7 +8,7 @@ from knowreason.data import Dataset
 from knowreason.data import lanl_logs as lanl
 from knowreason.data.worlds import intrusion
 from knowreason.models.base.feature_columns import evaluated
-from knowreason.reasoner.asked_labels import hidden_truth
+from knowreason.reasoner.labels.asked_labels import hidden_truth
 from knowreason.resources import rulesets_path
 
 QUICKLY = {"main": {"epochs": 3, "hidden": 8}, "twohop": {"epochs": 1}, "auth": {"epochs": 5}}

@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.worlds.numbered_names import numbered
 
-PLAIN = tuple(
-    "the a this that it was is so and but with for of in on at to from about really just very "  # noqa: SIM905
-    "time day part first last again always never maybe still even more most some all".split()
+PLAIN_TEXT = (
+    "the a this that it was is so and but with for of in on at to from about really just very "
+    "time day part first last again always never maybe still even more most some all"
 )
-HONEST = tuple(
-    "song voice love beautiful chorus guitar lyrics listening memories video classic band "  # noqa: SIM905
-    "melody live dance miss favourite years amazing drums".split()
+HONEST_TEXT = (
+    "song voice love beautiful chorus guitar lyrics listening memories video classic band "
+    "melody live dance miss favourite years amazing drums"
 )
-SPAM = tuple(
-    "channel subscribe check link free click visit follow page money giveaway prize win "  # noqa: SIM905
-    "please website share offer deal earn upload".split()
+SPAM_TEXT = (
+    "channel subscribe check link free click visit follow page money giveaway prize win "
+    "please website share offer deal earn upload"
 )
+PLAIN, HONEST, SPAM = (tuple(text.split()) for text in (PLAIN_TEXT, HONEST_TEXT, SPAM_TEXT))
 COMMON = {
     True: ("love", "beautiful", "amazing", "video"),
     False: ("please", "share", "check", "free"),

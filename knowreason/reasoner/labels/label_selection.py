@@ -28,7 +28,7 @@ from knowreason.models.base.predicate_rows import UNKNOWN, PredicateRows, atoms_
 from knowreason.models.base.prior_shift import estimated_prevalence
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.project.settings import Settings
-from knowreason.reasoner.asked_labels import only_query
+from knowreason.reasoner.labels.asked_labels import only_query
 from knowreason.row_keys import locate
 
 Vector = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""Labels: which are hidden, how they were drawn, and which belong together."""
