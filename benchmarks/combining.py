@@ -27,6 +27,7 @@ from scipy.special import expit
 
 import knowreason as kr
 from benchmarks import card_fraud, intrusion
+from benchmarks.answer_parts import Scores, answer_parts
 from benchmarks.prevalence import starter
 from benchmarks.reporting import parser, show, write
 from knowreason.beliefs.beliefs import Beliefs
@@ -35,13 +36,11 @@ from knowreason.evaluate.evaluation import block_of
 from knowreason.metrics.metrics import evaluate, metric, paired_difference
 from knowreason.reasoner.fit_steps import training_labels
 from knowreason.reasoner.labels.asked_labels import hidden_truth
-from knowreason.reasoner.rule_weights import theta_for
 
 PARTS = ("full", "few", "starter", "cards")
 METRICS = ("average_precision", "roc_auc", "log_loss", "ece")
-OURS = ("answer", "R", "S", "L")
+OURS = ("answer", "R", "S", "P", "L")
 DRAWS = 6  # of few labels of s_ffsd
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -111,14 +110,7 @@ def scored(case: Case) -> tuple[NDArray[np.bool_], NDArray[np.int64] | None, dic
     """Truth, blocks, and log-odds by row."""
     reasoner, beliefs, predicate = case.reasoner, case.beliefs, case.predicate
     atoms, truth = hidden_truth(beliefs, predicate)
-    start = beliefs.grounding.span(predicate).start
-    found = {"answer": beliefs.log_odds[atoms], "R": beliefs.posterior.log_odds.numpy()[atoms]}
-    pooled = beliefs.answers.get(predicate)
-    if pooled is not None and pooled.pool.stacking is not None:
-        stacked = pooled.of_models(slice(None)) / pooled.pool.share_of_models
-        found["S"] = stacked[atoms - start]
-    learned = beliefs.grounding.at(theta_for(beliefs.grounding, reasoner.fit_))
-    found["L"] = reasoner._posterior(learned).log_odds.numpy()[atoms]
+    found = answer_parts(reasoner, beliefs, predicate, atoms)
     outputs = tuple(model.fitted.output for model in reasoner.models_)
     labels = training_labels(reasoner.grounding_, reasoner.models_, reasoner.settings)
     others, _ = baseline_scores(predicate, reasoner.grounding_, labels, outputs, beliefs, atoms)

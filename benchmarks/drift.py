@@ -37,6 +37,7 @@ from knowreason.data.splits.clocks import thing_values
 from knowreason.data.worlds import intrusion, marketplace
 from knowreason.data.worlds.marketplace_data import bind
 from knowreason.data.worlds.skimming import skimming
+from knowreason.metrics.metrics import metric
 from knowreason.monitor.adaptation import NOTHING_TO_ADAPT
 from knowreason.project.project_file import load_project
 from knowreason.reasoner.labels.asked_labels import hidden_truth
@@ -103,14 +104,15 @@ def measured(world: World) -> list[Row]:
 
 
 def compared(world: str, period: str, truth: NDArray[np.bool_], before: Any, after: Any) -> Row:
-    """Average precision, AUC and log loss of beliefs before and after adapting."""
+    """Average precision, AUC, log loss and ECE of beliefs before and after adapting."""
     row: Row = {"world": world, "period": period, "n": len(truth), "true": int(truth.sum())}
     both = 0 < truth.sum() < len(truth)
-    for name, metric in (("AP", average_precision_score), ("AUC", roc_auc_score)):
+    for name, of in (("AP", average_precision_score), ("AUC", roc_auc_score)):
         for which, score in (("", before), (" adapted", after)):
-            row[name + which] = float(metric(truth, score)) if both else float("nan")
+            row[name + which] = float(of(truth, score)) if both else float("nan")
     for which, score in (("", before), (" adapted", after)):
         row["log loss" + which] = float(np.logaddexp(0, np.where(truth, -score, score)).mean())
+        row["ECE" + which] = metric("ece")(truth, score)
     return row
 
 
@@ -263,7 +265,8 @@ def table(part: str, rows: Sequence[Row]) -> None:
         shown = [{k: v for k, v in row.items() if k not in left_out} for row in rows]
     else:
         keys = ("world", "period", "n", "true", "AP", "AP adapted", "AUC", "AUC adapted")
-        keys += ("log loss", "log loss adapted", "expected", "expected adapted")
+        keys += ("log loss", "log loss adapted", "ECE", "ECE adapted")
+        keys += ("expected", "expected adapted")
         shown = [
             {key: row[key] for key in keys if key in row} | {"said": "; ".join(row_notes(row))}
             for row in rows

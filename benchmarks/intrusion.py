@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import knowreason as kr
+from benchmarks.answer_parts import answer_parts
 from benchmarks.reporting import data_folder, parser, show, write
 from knowreason.data import Dataset
 from knowreason.data import lanl_logs as lanl
@@ -39,8 +40,8 @@ RULES = Path(__file__).resolve().parents[1] / "rulesets" / "intrusion.kr"
 SETTINGS = ("choice", "inductive", "transductive", "few", "planted")
 CUT, EARLY_CUT, FEW_UNTIL = 16, 11, 7  # days
 PEOPLE, QUICK_PEOPLE, PLANTED_PEOPLE = 320, 160, 400
-METRICS = ("roc_auc", "average_precision", "tpr@fpr=0.005", "tpr@fpr=0.01", "tpr@fpr=0.02")
-SHORT = dict(zip(METRICS, ("AUC", "AP", "TP .5 %", "TP 1 %", "TP 2 %"), strict=True))
+METRICS = ("roc_auc", "average_precision", "tpr@fpr=0.005", "ece", "log_loss")
+SHORT = dict(zip(METRICS, ("AUC", "AP", "TP .5 %", "ECE", "log loss"), strict=True))
 PAPER, LOG = ("by_ntlm",), ("guest", "new_pair", "spoken")
 CLUSTERS = "src"  # attacks from one computer are one campaign
 HUB = ("betrays", "reaches", "stays", "seldom")
@@ -86,17 +87,12 @@ class Bench:
             models=tuple(m for m in program.models if m.name in models),
             rules=tuple(r for r in program.rules if r.name in rules),
         )
-        known = method in LEARNERS
-        settings = kr.Settings(
-            labels="none" if method == "prior" else "all",
-            clusters=CLUSTERS if method == "variational_em" else "",
-        )
         reasoner = kr.Reasoner(
             part,
-            method=method if known else "variational_em",
+            method=method,
             folds=self.folds,
             models=self.models,
-            settings=settings,
+            settings=kr.Settings(clusters=CLUSTERS if method == "variational_em" else ""),
         )
         return reasoner.fit(self.past, checkpoints=self.store)
 
@@ -171,57 +167,43 @@ VARIANTS = {
     "trees + three models, paper + log": (("trees", "main", "twohop", "auth"), PAPER + LOG),
     "trees + three models, all rules": (("trees", "main", "twohop", "auth"), PAPER + LOG + HUB),
 }
-SLOWEST = "trees + three models, all rules"  # hubs over whole months are slow to learn
-LEARNERS = ("variational_em", "knowgraph")
 WITHOUT_PAPER = ("three models, log", "three models, log + hub")
-METHODS = {
-    "variational_em": "",
-    "independent": ", events independent",
-    "knowgraph": ", learner knowgraph",
-    "prior": ", prior weights",
-}
-ALSO = {
-    "independent": (
-        "three models, paper + log",
-        "three models, all rules",
-        "trees + three models, paper + log",
-    ),
-    "knowgraph": ("main + twohop + auth", "three models, paper + log"),
-    "prior": (
-        "main + twohop + auth",
-        "no model, rules on the log",
-        "three models, paper + log",
-        "three models, all rules",
-        "three models, log + hub",
-        "trees + three models, paper + log",
-        "trees + three models, all rules",
-    ),
+KNOWGRAPH = ("main + twohop + auth", "three models, paper + log")  # also with its learner
+PARTS = {
+    "answer": "",
+    "S": ", models stacked",
+    "P": ", rules at stated weights",
+    "L": ", rules at learned weights",
 }
 
 
-def run(one: Bench) -> dict[str, Any]:
-    """Every row of one setting; what it takes to draw and to print it."""
+def run(one: Bench, rows: Sequence[str] = tuple(VARIANTS)) -> dict[str, Any]:
+    """Rows of one setting; what it takes to draw and to print it."""
     weights: dict[str, str] = {}
     truth, days = np.zeros(0, bool), np.zeros(0, np.int64)
+    notes: dict[str, list[str]] = {}
     for name, (models, rules) in VARIANTS.items():
-        if name == SLOWEST and one.name not in ("choice", "inductive"):
+        few_only = name in WITHOUT_PAPER and not one.name.startswith("few")
+        if few_only or name not in rows:
             continue
-        if name in WITHOUT_PAPER and not one.name.startswith("few"):
-            continue
-        for method, suffix in METHODS.items():
-            if suffix and name not in ALSO[method]:
-                continue
-            start = time.perf_counter()
-            reasoner = one.fit(models, rules, method)
-            beliefs = reasoner.infer(one.future)
-            atoms, truth = hidden_truth(beliefs, "Malicious")
-            days = days_of(beliefs, atoms)
-            spent = time.perf_counter() - start
-            score = beliefs.log_odds[atoms]
-            one.add(name + suffix, score, truth, days, spent)
-            weights[name + suffix] = str(reasoner.weights_)
-            if name + suffix == "three models, all rules":
-                _beside(one, reasoner, beliefs, atoms, truth, days)
+        start = time.perf_counter()
+        reasoner = one.fit(models, rules, "variational_em")
+        beliefs = reasoner.infer(one.future)
+        atoms, truth = hidden_truth(beliefs, "Malicious")
+        days = days_of(beliefs, atoms)
+        spent = time.perf_counter() - start
+        parts = answer_parts(reasoner, beliefs, "Malicious", atoms)
+        for part, suffix in PARTS.items():
+            if part in parts:
+                one.add(name + suffix, parts[part], truth, days, spent)
+        weights[name] = str(reasoner.weights_)
+        notes[name] = [*reasoner.answers_.notes, *map(str, reasoner.answers_.pools)]
+        if name in KNOWGRAPH:
+            other = one.fit(models, rules, "knowgraph")
+            score = answer_parts(other, other.infer(one.future), "Malicious", atoms)["L"]
+            one.add(name + ", learner knowgraph", score, truth, days, float("nan"))
+        if name == "three models, all rules":
+            _beside(one, reasoner, beliefs, atoms, truth, days)
     _trees(one, truth, days)
     return {
         "setting": one.name,
@@ -229,6 +211,7 @@ def run(one: Bench) -> dict[str, Any]:
         "malicious": int(truth.sum()),
         "rows": one.rows,
         "weights": weights,
+        "notes": notes,
         "differences": list(differences(one, truth, days)),
         "days": {
             name: {str(d): v for d, v in by_block(truth, one.scores[name], days, "roc_auc").items()}
@@ -266,7 +249,7 @@ def _trees(one: Bench, truth: NDArray[np.bool_], days: NDArray[np.int64]) -> Non
     output = predicted(model, one.future, "Malicious", "trees")
     table = one.future.hidden["Malicious"]["a0"].to_numpy()
     score = output.llr.astype(np.float64)[np.sort(table)]
-    one.add("trees alone (history and day)", score, truth, days, time.perf_counter() - start)
+    one.add(ALONE, score, truth, days, time.perf_counter() - start)
 
 
 def days_of(beliefs: Any, atoms: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -278,28 +261,28 @@ def days_of(beliefs: Any, atoms: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(day[span.arguments[atoms - span.start, 0]], np.int64)
 
 
+ALL, ALL_TREES = "three models, all rules", "trees + three models, all rules"
+ALONE = "trees alone (history and day)"
 COMPARED = (
     ("main + twohop + auth", "model main"),
-    ("main + twohop + auth", "model twohop"),
     ("main + twohop + auth", "stacking (logistic)"),
-    ("three models, all rules", "main + twohop + auth"),
-    ("three models, all rules, prior weights", "three models, all rules"),
-    ("three models, all rules", "stacking (logistic)"),
-    ("three models, all rules", "trees alone (history and day)"),
-    ("three models, all rules, prior weights", "trees alone (history and day)"),
-    ("three models, log + hub", "trees alone (history and day)"),
-    ("trees + three models, paper + log", "trees alone (history and day)"),
-    ("trees + three models, all rules", "trees alone (history and day)"),
-    ("trees + three models, all rules, prior weights", "trees alone (history and day)"),
+    (ALL, "stacking (logistic)"),
+    (ALL, ALONE),
+    (f"{ALL}, rules at stated weights", "stacking (logistic)"),
+    (f"{ALL}, rules at stated weights", ALONE),
+    (f"{ALL}, rules at learned weights", f"{ALL}, rules at stated weights"),
+    ("trees + three models, paper + log", ALONE),
+    (ALL_TREES, ALONE),
+    (f"{ALL_TREES}, rules at stated weights", ALONE),
+    (f"{ALL_TREES}, rules at learned weights", ALONE),
 )
 DRAWN = (
     "model main",
     "model twohop",
     "main + twohop + auth",
-    "three models, all rules",
-    "three models, all rules, prior weights",
-    "trees alone (history and day)",
-    "trees + three models, paper + log",
+    ALL,
+    ALL_TREES,
+    ALONE,
 )
 
 
@@ -321,9 +304,9 @@ def differences(
 
 def text(estimate: Mapping[str, float], interval: bool = True) -> str:
     """``.812 [.790, .840]``."""
-    value = f"{estimate['value']:.3f}"
     if not interval:
-        return value
+        return f"{estimate['value']:.4f}"
+    value = f"{estimate['value']:.3f}"
     return f"{value} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
 
 
@@ -378,6 +361,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made.set_defaults(seeds=1)
     made.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     made.add_argument("--first", type=int, default=0, help="the first seed")
+    made.add_argument("--rows", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     made.add_argument("--noise", choices=("both", "with", "without"), default="both")
     chosen = made.parse_args(arguments)
     settings = [s for s in chosen.only if not chosen.quick or s != "planted"]
@@ -388,7 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for noise in {"both": (False, True), "with": (True,), "without": (False,)}[
                 chosen.noise
             ]:
-                record = run(bench(setting, noise, chosen.out, seed, people))
+                record = run(bench(setting, noise, chosen.out, seed, people), chosen.rows)
                 name = f"intrusion_{setting}{'_noise' * noise}_{seed}"
                 write(chosen.out, name, record | {"seed": seed})
                 tables(record)

@@ -47,6 +47,8 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "business": BUSINESS,
     "relations": ("same_tool", "tool_seen"),
 }
+DERIVED = ("markup", "n_pair", "n_seller", "n_device", "n_tool", "mean_markup", "networks")
+TUNED = {"max_leaf_nodes": 4}  # by out-of-fold AP within the training days of other worlds
 METRICS = ("average_precision", "roc_auc", "tpr@fpr=0.005", "ece", "log_loss")
 Scores = NDArray[np.float64]
 Found = Mapping[str, Scores]

@@ -27,6 +27,7 @@ import knowreason as kr
 from benchmarks.reporting import data_folder, parser, show, spread, write
 from knowreason.data import Dataset, EdgeList
 from knowreason.logic import Program
+from knowreason.metrics.metrics import metric
 from knowreason.models import make
 from knowreason.report.svg import save_svg
 from knowreason.report.weight_figure import WeightBar, weights_figure
@@ -35,6 +36,7 @@ RULES = Path(__file__).resolve().parents[1] / "rulesets" / "mutagenesis.kr"
 ASKED = "Mutagenic"
 KINDS = {"1": "single", "2": "double", "7": "aromatic"}  # the others, 5 in all, are "other"
 Score = Callable[[Dataset, int], NDArray[np.float32]]
+SHOWN = ("fold auc", "auc", "ap", "accuracy", "log loss", "ece")
 
 
 def read(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -89,14 +91,14 @@ def model(kind: str, **options: Any) -> Score:
     return score
 
 
-def reasoner(*models: str) -> Score:
-    """Scores of the rules with some of the models of the rule file."""
+def reasoner(*models: str, **chosen: Any) -> Score:
+    """The answer of the rules with some of the models of the rule file."""
 
     def score(data: Dataset, seed: int) -> NDArray[np.float32]:
         kept = tuple(m for m in data.program.models if m.name in models)
         program = replace(data.program, models=kept)
         seeds = {name: {"seed": seed} for name in models}
-        settings = kr.Settings(fold_count=3)
+        settings = kr.Settings(fold_count=3, **chosen)
         found = kr.Reasoner(program, models=seeds, settings=settings, seed=seed)
         found.fit(replace(data, program=program))
         beliefs = found.infer(replace(data, program=program))
@@ -119,6 +121,7 @@ def ways(program: Program) -> dict[str, tuple[bool, Score]]:
         "gnn (gin)": (False, model("gnn", convolution="gin", **net)),
         "gnn (sage)": (False, model("gnn", convolution="sage", **net)),
         "gnn (hgt), bonds as relations": (True, model("gnn", convolution="hgt", **net)),
+        "rules alone": (False, reasoner(answer="rules")),
         "rules": (False, reasoner()),
         "rules + counts": (False, reasoner("counts")),
         "rules + gnn": (False, reasoner("graph")),
@@ -142,6 +145,8 @@ def cross_validated(data: Dataset, score: Score, seed: int, folds: int) -> dict[
         "auc": float(roc_auc_score(truth, found)),
         "ap": float(average_precision_score(truth, found)),
         "accuracy": float(accuracy_score(truth, found > 0)),
+        "log loss": metric("log_loss")(truth == 1, found),
+        "ece": metric("ece")(truth == 1, found),
         "seconds": time.perf_counter() - start,
     }
 
@@ -152,7 +157,7 @@ def summary(records: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
     mine = {name: [r for r in records if r["name"] == name] for name in names}
     return [
         {"": name, "seeds": len(found)}
-        | {key: spread(r[key] for r in found) for key in ("fold auc", "auc", "ap", "accuracy")}
+        | {key: spread(r[key] for r in found) for key in SHOWN}
         | {"s a seed": float(np.mean([r["seconds"] for r in found]))}
         for name, found in mine.items()
     ]

@@ -10,7 +10,7 @@ measurement of a case. Two arrangements:
 Trained on 20,000 or 300 labels in which all is well; tested on 20,000 unlabelled cases in
 which the main model breaks, a knowledge model breaks, all fade, nothing happens, or errors
 have a common cause. A broken model sees 28 % of the true atoms that it saw in training.
-Average precision without and with ``adapt="reliability"``, over seeds.
+Average precision, log loss and ECE without and with ``adapt="reliability"``, over seeds.
 
     python benchmarks/reliability.py [--quick] [--out reliability.json]
 """
@@ -25,10 +25,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from sklearn.metrics import average_precision_score
 
 from knowreason import Dataset, Reasoner, lang
 from knowreason.data.features import FeatureSource
+from knowreason.metrics.metrics import evaluate
 from knowreason.reasoner.labels.asked_labels import hidden_truth
 
 ONE = """
@@ -56,6 +56,7 @@ STRAY = 0.004  # share of other cases that are
 LEFT = 0.28  # what a broken model still sees
 FADED = 0.6
 MODELS = ("main", "first", "second")
+METRICS = ("average_precision", "log_loss", "ece")
 
 
 @dataclass(frozen=True)
@@ -135,12 +136,11 @@ def run(change: Change, knowledge: bool, labels: int, seed: int, n: int) -> dict
     seconds = time.perf_counter() - start
     atoms, truth = hidden_truth(beliefs, "Bad")
     plain = beliefs.unadapted
-    before = average_precision_score(truth, plain.log_odds[atoms])
-    after = average_precision_score(truth, beliefs.log_odds[atoms])
+    scores = {"before": plain.log_odds[atoms], "after": beliefs.log_odds[atoms]}
+    figures = evaluate(truth, scores, METRICS, resamples=0)
     named = [m for m in MODELS if any(f"model `{m}` sees" in note for note in beliefs.notes)]
     return {
-        "before": float(before),
-        "after": float(after),
+        **{key: {m: e.value for m, e in found.items()} for key, found in figures.items()},
         "named": named,
         "warned": any("err together" in note for note in beliefs.notes),
         "notes": list(plain.notes),
@@ -157,22 +157,21 @@ def main() -> None:
     given = parser.parse_args()
     seeds, n = (1, 5000) if given.quick else (given.seeds, 20000)
     rows = []
-    print(
-        "world          labels change                                  AP   adapted  change  named"
-    )
+    print(f"{'world':14} {'labels':>6} {'change':36} AP, log loss and ECE; adapted; named")
     for knowledge in (False, True):
         for labels in (n, 300):
             for change in CHANGES:
                 found = [run(change, knowledge, labels, seed, n) for seed in range(seeds)]
-                before = np.array([f["before"] for f in found])
-                after = np.array([f["after"] for f in found])
+                shown = "  ->  ".join(
+                    "  ".join(f"{np.mean([f[key][m] for f in found]):.3f}" for m in METRICS)
+                    for key in ("before", "after")
+                )
                 counts = {m: sum(m in f["named"] for f in found) for m in MODELS}
                 named = ", ".join(f"{m} {c}/{seeds}" for m, c in counts.items() if c) or "none"
                 warned = sum(bool(f["warned"]) for f in found)
                 world = "knowledge" if knowledge else "one predicate"
                 print(
-                    f"{world:14} {labels:6,} {change.name:36} {before.mean():.3f}  "
-                    f"{after.mean():.3f}  {(after - before).mean():+.3f}  {named}"
+                    f"{world:14} {labels:6,} {change.name:36} {shown}  {named}"
                     + (f"; warned {warned}/{seeds}" if warned else ""),
                     flush=True,
                 )

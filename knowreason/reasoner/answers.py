@@ -12,6 +12,7 @@ from knowreason.factors.model_output import ModelOutput
 from knowreason.factors.neighbours import neighbour_means
 from knowreason.grounding import Grounding
 from knowreason.learning import Fit
+from knowreason.logic import Program
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.models.stacked.pool import Pool, PooledAtoms
 
@@ -58,7 +59,7 @@ class Answers:
         for whole in self.pools:
             pool = whole.broken([model for model, of in broken if of == whole.predicate])
             names = pool.stacking.models if pool.stacking else ()
-            by_name = {o.model: o for o in outputs if o.predicate == pool.predicate}
+            by_name = stackable(grounding, pool.predicate, outputs)
             ratios, means = told_ratios(
                 grounding, pool.predicate, [by_name[name] for name in names]
             )
@@ -66,6 +67,31 @@ class Answers:
             added = by_name[pool.boosted].llr.astype(np.float64) if pool.boosted else None
             found[pool.predicate] = PooledAtoms(pool, ratios, means, shift, added)
         return found
+
+
+def stackable(
+    grounding: Grounding, predicate: str, outputs: Sequence[ModelOutput]
+) -> dict[str, ModelOutput]:
+    """What models say of a predicate's atoms, by name; after these, what the program's models of
+    other Boolean query predicates say of the same things (kinds of a fraud, say)."""
+    program, arguments = grounding.program, grounding.span(predicate).arguments
+    alike = [
+        name
+        for name in boolean_queries(program)
+        if name != predicate and np.array_equal(grounding.span(name).arguments, arguments)
+        if program.sorts_of(name) == program.sorts_of(predicate)
+    ]
+    declared = [model.name for model in program.models]
+    others = [o for o in outputs if o.predicate in alike and o.model in declared]
+    own = {o.model: o for o in outputs if o.predicate == predicate}
+    return own | {f"{o.model} of {o.predicate}": o for o in others}
+
+
+def boolean_queries(program: Program) -> list[str]:
+    """Names of the query predicates whose atoms are true or false."""
+    return [
+        p.name for p in program.predicates if p.kind == "query" and p.functional_position is None
+    ]
 
 
 def told_ratios(

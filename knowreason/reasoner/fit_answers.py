@@ -30,7 +30,7 @@ from knowreason.models.stacked.label_budget import supported_scale
 from knowreason.models.stacked.pool import Pool, PoolKind
 from knowreason.models.stacked.stacking import Stacking, fit_stacking
 from knowreason.project.settings import Settings
-from knowreason.reasoner.answers import Answers, told_ratios
+from knowreason.reasoner.answers import Answers, boolean_queries, stackable, told_ratios
 from knowreason.reasoner.boosted_rules import BOOSTED_LINE, with_boosted
 from knowreason.reasoner.fit_steps import fit_weights, learning_problem
 from knowreason.reasoner.labels.fold_groups import FoldGroups
@@ -82,7 +82,7 @@ def fit_answers(
     selections = label_selections(grounding.data, models, settings)
     asked = [
         found
-        for predicate in _boolean_queries(grounding.program)
+        for predicate in boolean_queries(grounding.program)
         if (
             found := labelled_atoms(
                 grounding,
@@ -136,7 +136,7 @@ def fit_answers(
         notes.append("weights: learned; the program states none")
     pools, boosted = [], []
     for one in asked:
-        pool, line = _pool(grounding, one, said[one.atoms], settings)
+        pool, line = _pool(grounding, one, (*models, *beside), said[one.atoms], settings)
         if settings.boosted_rules and pool is not None and pool.kind == "mean":
             of_folds = kind(one.predicate)
             third = with_boosted(
@@ -171,7 +171,7 @@ def with_trees(program: Program, data: Dataset, settings: Settings) -> Program:
     predicate that has labels of both kinds."""
     wanted = settings.auto_trees and settings.answer != "rules" and settings.labels != "none"
     declared = []
-    for predicate in _boolean_queries(program) if wanted else []:
+    for predicate in boolean_queries(program) if wanted else []:
         features = derived_features(data, predicate)
         rows = rows_of(data, predicate)
         taken = any(model.name == AUTO for model in program.models)
@@ -181,12 +181,6 @@ def with_trees(program: Program, data: Dataset, settings: Settings) -> Program:
             options = (("features", features), ("hops", 0))
             declared.append(ModelDeclaration(AUTO, (predicate,), ModelCall("trees", (), options)))
     return replace(program, models=tuple(declared))
-
-
-def _boolean_queries(program: Program) -> list[str]:
-    return [
-        p.name for p in program.predicates if p.kind == "query" and p.functional_position is None
-    ]
 
 
 def stated_fit(
@@ -242,7 +236,7 @@ def supported_scales(grounding: Grounding, models: tuple[FittedModel, ...]) -> d
     """By parameter, the scale at which models that were fitted to labels tell what these hold."""
     component, _ = components(grounding.graph)
     found: dict[str, float] = {}
-    for predicate in _boolean_queries(grounding.program):
+    for predicate in boolean_queries(grounding.program):
         speaking = [m.fitted for m in models if m.predicate == predicate]
         fitted = [one for one in speaking if one.learned_from_labels]
         if fitted:
@@ -273,21 +267,25 @@ def _held_out(
     return found
 
 
-def _stacked(grounding: Grounding, one: LabelledAtoms) -> tuple[Stacking, Vector] | None:
-    """All models of the predicate stacked, and their out-of-fold log-odds."""
+def _stacked(
+    grounding: Grounding, one: LabelledAtoms, models: Sequence[FittedModel]
+) -> tuple[Stacking, Vector] | None:
+    """All models that speak of the atoms' things stacked, and their out-of-fold log-odds;
+    ``None`` where none speaks of the predicate."""
     if not one.models:
         return None
-    names = tuple(model.name for model in one.models)
+    outputs = stackable(grounding, one.predicate, [model.fitted.output for model in models])
+    names, of_others = tuple(outputs), len(outputs) - len(one.models)
     start = grounding.span(one.predicate).start
-    outputs = [model.fitted.output for model in one.models]
-    ratios, means = told_ratios(grounding, one.predicate, outputs)
+    ratios, means = told_ratios(grounding, one.predicate, list(outputs.values()))
     ratios, means = ratios[one.atoms - start], means[one.atoms - start]
     if not one.matched:  # too few labels to learn what neighbours tell
         means = np.zeros_like(means)
 
     def fitted(rows: NDArray[np.bool_]) -> Stacking:
         at, clusters = one.base + one.drawn, one.cluster[rows]
-        found = fit_stacking(names, ratios[rows], means[rows], one.labels[rows], at, clusters)
+        told, around, labels = ratios[rows], means[rows], one.labels[rows]
+        found = fit_stacking(names, told, around, labels, at, clusters, of_others)
         return replace(found, base=one.base)
 
     held = np.empty(len(ratios))
@@ -301,12 +299,16 @@ def _stacked(grounding: Grounding, one: LabelledAtoms) -> tuple[Stacking, Vector
 
 
 def _pool(
-    grounding: Grounding, one: LabelledAtoms, rules: Vector, settings: Settings
+    grounding: Grounding,
+    one: LabelledAtoms,
+    models: Sequence[FittedModel],
+    rules: Vector,
+    settings: Settings,
 ) -> tuple[Pool | None, str]:
     """How the answer for a predicate is made, and the sentence about it."""
     name, asked = one.predicate, settings.answer
     why = "" if asked in ("mean", "models") else tied(grounding.program, name)
-    stacked = None if asked == "rules" or why else _stacked(grounding, one)
+    stacked = None if asked == "rules" or why else _stacked(grounding, one, models)
     if stacked is None:
         why = why or ("`answer` asks for it" if asked == "rules" else "no model speaks of it")
         return None, f"{name}: the rules' conclusions are the answer ({why})"

@@ -53,6 +53,15 @@ def test_a_model_that_is_wrong_is_left_out_and_not_turned_around():
     assert fitted(ratios, labels).own[1] == 0.0
 
 
+def test_models_of_other_predicates_start_at_nothing_and_may_tell_against():
+    ratios, labels = drawn(2000, weights=(0.8, -0.5))
+    none = np.zeros_like(ratios)
+    found = fit_stacking(("a", "b of B"), ratios, none, labels, -1.0, of_others=1)
+    np.testing.assert_allclose(found.own, [0.8, -0.5], atol=0.1)
+    few = fit_stacking(("a", "b of B"), ratios[:4], none[:4], labels[:4], -1.0, of_others=1)
+    np.testing.assert_allclose(few.own, [1.0, 0.0], atol=0.3)
+
+
 def test_neighbours_count_where_they_tell():
     rng = np.random.default_rng(3)
     ratios, means = rng.normal(0, 2, (4000, 2)), rng.normal(0, 2, (4000, 2))

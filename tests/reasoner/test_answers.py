@@ -205,6 +205,43 @@ def test_the_answer_is_the_mean_and_its_parts_add_up(usual):
             assert change.result * why.log_odds < 0
 
 
+def test_models_of_other_predicates_on_the_same_things_are_stacked_too():
+    rng = np.random.default_rng(0)
+    forged = rng.random(600) < 0.3
+    fraud = forged | (rng.random(600) < 0.1)
+    table = pl.DataFrame(
+        {
+            "case": [f"c{i}" for i in range(600)],
+            "seen": rng.normal(size=600) + fraud,
+            "paper": rng.normal(size=600) + 4 * forged,
+            "fraud": fraud.astype(int),
+            "forged": forged.astype(int),
+        }
+    )
+    program = kr.loads(
+        "domain Case\nattribute seen(Case): float\nattribute paper(Case): float\n"
+        "query Fraud(Case)\nquery Forged(Case)\n"
+        'model look for Fraud = sklearn(estimator="logistic", features=["seen"])\n'
+        'model ink for Forged = sklearn(estimator="logistic", features=["paper"])\n'
+        "rule kind [1] : Forged(c) => Fraud(c)"
+    )
+    data = kr.Dataset.from_frames(
+        program,
+        facts={name: table.select("case", name) for name in ("seen", "paper")},
+        labels={p: table.select("case", p.lower()) for p in ("Fraud", "Forged")},
+    )
+    settings = kr.Settings(answer="mean", auto_trees=False)
+    reasoner = kr.Reasoner(program, settings=settings).fit(data)
+    pool = next(p for p in reasoner.answers_.pools if p.predicate == "Fraud")
+    assert pool.stacking.models == ("look", "ink of Forged")
+    assert pool.stacking.own[1] > 0.1
+    today = replace(data, labels={p: t.slice(0, 0) for p, t in data.labels.items()})
+    beliefs = reasoner.infer(today)
+    why = reasoner.explain(beliefs, 'Fraud("c0")')
+    assert sum(share.log_odds for share in why.shares) == pytest.approx(why.log_odds, abs=1e-6)
+    assert "ink of Forged" in {share.name for share in why.shares}
+
+
 def test_a_model_that_says_what_turns_it_around_turns_it_around(usual):
     _, reasoner = usual
     beliefs = reasoner.infer(dataset(frame(seed=1), labels=slice(0, 0)))
@@ -375,7 +412,7 @@ def network(more="", users=300, known=20):
 def test_models_of_few_labels_tell_a_network_no_more_than_these_hold():
     data = network('model given for Bad = column("score")')
     reasoner = fitted(data, answer="mean", weights="stated")
-    stated = reasoner.answers_.stated
+    stated = reasoner.answers_.weights
     weight = dict(zip(stated.parameters.names, stated.theta, strict=False))
     assert 0 < weight["scale graph"] < 0.5
     assert weight["scale given"] == 1.0  # learned nothing from the labels
@@ -395,6 +432,6 @@ def test_models_of_few_labels_tell_a_network_no_more_than_these_hold():
 
 def test_models_of_many_labels_are_taken_at_their_word():
     reasoner = fitted(network(known=300), answer="mean", weights="stated")
-    stated = reasoner.answers_.stated
+    stated = reasoner.answers_.weights
     assert stated.theta[stated.parameters.names.index("scale graph")] == 1.0
     assert not any("labels hold less" in note for note in reasoner.answers_.notes)

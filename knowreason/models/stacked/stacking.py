@@ -27,7 +27,7 @@ class Stacking:
 
     Attributes:
         models: names.
-        own: one coefficient a model, not negative.
+        own: one coefficient a model, not negative for models of the predicate itself.
         around: one a model for the mean over its neighbours; all 0 where it has none.
         base: log-odds of the base rate.
         intercept: what is added to it.
@@ -55,26 +55,30 @@ def fit_stacking(
     labels: NDArray[np.integer],
     base: float,
     clusters: NDArray[np.integer] | None = None,
+    of_others: int = 0,
 ) -> Stacking:
     """The posterior mode of the coefficients.
 
     A priori every model counts for its share (their mean, which is right where models see the
-    same), neighbours for nothing; few labels, or few clusters of them, leave it at that.
+    same), neighbours and models of other predicates for nothing; few labels, or few clusters of
+    them, leave it at that.
 
     Args:
-        models: names, one a column.
+        models: names, one a column; those of other predicates last.
         ratios: ``float64[n, m]`` log-likelihood ratios, out of fold.
         means: ``float64[n, m]``, means over neighbours; a column of zeros gets no coefficient.
         labels: ``int[n]``, 0 or 1.
         base: log-odds of the base rate.
         clusters: ``int[n]``, rows of one number share a cause: the likelihood is divided by its
             design effect, as in calibration.
+        of_others: how many models speak of another predicate.
     """
     m = ratios.shape[1]
+    own = m - of_others
     columns = np.concatenate([ratios, means, np.ones((len(labels), 1))], axis=1)
     used = np.flatnonzero(np.abs(columns).max(axis=0, initial=0.0) > 0)
     x = columns[:, used]
-    prior = np.repeat([1 / m, 0.0, 0.0], [m, m, 1])[used]
+    prior = np.repeat([1 / max(own, 1), 0.0], [own, of_others + m + 1])[used]
     precision = np.repeat([OWN_SD, AROUND_SD, INTERCEPT_SD], [m, m, 1])[used] ** -2.0
     target = np.asarray(labels, np.float64)
 
@@ -89,10 +93,10 @@ def fit_stacking(
         varied = probability * (1 - probability)
         return likelihood_effect(x, target - probability, varied, precision, clusters)
 
-    lowest = np.repeat([0.0, -MOST, -LLR_LIMIT], [m, m, 1])[used]
+    lowest = np.repeat([0.0, -MOST, -LLR_LIMIT], [own, of_others + m, 1])[used]
     bounds = list(zip((lowest - prior).tolist(), [LLR_LIMIT] * len(used), strict=True))
     shift, _ = fitted_map(loss, dependence, bounds)
     coefficients = np.zeros(2 * m + 1)
     coefficients[used] = prior + shift
-    own, around = coefficients[:m].tolist(), coefficients[m : 2 * m].tolist()
-    return Stacking(models, tuple(own), tuple(around), base, float(coefficients[-1]))
+    each, around = coefficients[:m].tolist(), coefficients[m : 2 * m].tolist()
+    return Stacking(models, tuple(each), tuple(around), base, float(coefficients[-1]))
