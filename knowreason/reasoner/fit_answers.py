@@ -262,7 +262,7 @@ def _stacked(grounding: Grounding, one: LabelledAtoms) -> tuple[Stacking, Vector
     outputs = [model.fitted.output for model in one.models]
     ratios, means = told_ratios(grounding, one.predicate, outputs)
     ratios, means = ratios[one.atoms - start], means[one.atoms - start]
-    if not one.matched:  # too few labels to learn what neighbours tell
+    if any(model.fitted.shrunk for model in one.models):  # too few to learn what neighbours tell
         means = np.zeros_like(means)
 
     def fitted(rows: NDArray[np.bool_]) -> Stacking:
