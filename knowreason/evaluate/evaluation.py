@@ -123,7 +123,7 @@ def evaluate_reasoner(
         >>> beliefs = reasoner.infer(data)
         >>> found = evaluate_reasoner(reasoner, data, beliefs, "Bad", metrics=["brier"])
         >>> round(found.table["reasoner"]["brier"].value, 2)
-        0.23
+        0.21
     """
     atoms, truth = hidden_truth(beliefs, predicate)
     grounding = reasoner.training_grounding(training)

@@ -279,7 +279,7 @@ def _stacked(
     start = grounding.span(one.predicate).start
     ratios, means = told_ratios(grounding, one.predicate, list(outputs.values()))
     ratios, means = ratios[one.atoms - start], means[one.atoms - start]
-    if not one.matched:  # too few labels to learn what neighbours tell
+    if any(model.fitted.shrunk for model in one.models):  # too few to learn what neighbours tell
         means = np.zeros_like(means)
 
     def fitted(rows: NDArray[np.bool_]) -> Stacking:

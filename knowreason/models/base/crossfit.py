@@ -80,8 +80,13 @@ class CrossFit:
     @property
     def matched(self) -> bool:
         """Whether out-of-fold ratios come from models as strong as the final one."""
-        refitted = self.calibration.method in ("none", SHRUNK)
+        refitted = self.shrunk or self.calibration.method == "none"
         return not (refitted and self.out_of_fold.any())
+
+    @property
+    def shrunk(self) -> bool:
+        """Whether it was fitted once more because labels are few (:func:`moderation`)."""
+        return self.calibration.method == SHRUNK
 
     @property
     def learned_from_labels(self) -> bool:
@@ -130,10 +135,9 @@ def cross_fit(
             known; ``"refit"``: it is fitted once more, on all labels; ``"auto"``: the mean,
             unless the model is too heavy (:attr:`KnowledgeModel.heavy`).
         calibration: how log-odds are calibrated on out-of-fold rows; each fold by the other
-            folds, the final model by all. A model fitted once more is only shrunk
-            (:func:`moderation`): those of the folds saw less, so that an intercept or a slope
-            above 1 which corrects them would inflate it. Where folds go forward it is left as it
-            is.
+            folds, the final model by all. A model fitted once more is not calibrated: those of the
+            folds saw less, so that an intercept or a slope above 1 which corrects them would
+            inflate it. Where labels are the reason, it is shrunk (:func:`moderation`).
         seed: of the dealing.
         progress: called with fits done, fits to do, and a message.
 
@@ -198,9 +202,9 @@ def cross_fit(
         dealt, against = "", None
     if progress is not None:
         progress(fits, fits, f"{name}: done")
-    refitted = against is not None
-    method: Method = "none" if forward or (refitted and len(scores) < 2) else calibration
-    if refitted and method != "none":
+    few = against is not None and too_few(labels) and len(scores) > 1
+    method: Method = "none" if forward or (against is not None and not few) else calibration
+    if few and method != "none":
         held = replace(held, moderation=moderation([z for z, _ in scores], said[0]))
     return _assembled(held, final, said, data, method, name, dealt)
 
@@ -248,6 +252,12 @@ def why_refitted(labels: LabelRows, asked: bool) -> str | None:
         hold = "group holds" if dealt.groups == 1 else "groups hold"
         return f"{dealt.groups} {hold} the rarest label, a mean asks for {FEWEST_GROUPS}"
     return None
+
+
+def too_few(labels: LabelRows) -> bool:
+    """Whether there are too few labels for a mean of fold models."""
+    dealt = labels.dealt
+    return dealt is not None and (dealt.rows < FEWEST_OF_A_KIND or dealt.groups < FEWEST_GROUPS)
 
 
 def _without(labels: LabelRows, groups_are: str, rows: PredicateRows) -> str:
