@@ -160,7 +160,8 @@ class Graph:
 
 
 def run(graph: Graph, scorer: str, seed: int) -> dict[str, dict[str, Any]]:
-    """Figures of the rules (``scorer`` empty), or of an embedding alone and with the rules."""
+    """Figures of the rules (``scorer`` empty), or of an embedding alone and with the rules; and of
+    the answer, in which trees over the definitions have a part."""
     start = time.perf_counter()
     file = "knowledge_graph.kr" if scorer else "knowledge_graph_rules.kr"
     program = kr.load(RULES / file)
@@ -171,8 +172,12 @@ def run(graph: Graph, scorer: str, seed: int) -> dict[str, dict[str, Any]]:
     asked = graph.to_ask(program)
     beliefs = reasoner.infer(asked)
     span = beliefs.grounding.atoms.spans["Holds"]
-    together = beliefs.log_odds[span.start : span.stop]
-    found = {"both" if scorer else "rules": figures(graph.ranks(asked, together))}
+    inside = slice(span.start, span.stop)
+    of_rules = beliefs.posterior.log_odds.numpy()[inside]
+    found = {
+        "both" if scorer else "rules": figures(graph.ranks(asked, of_rules)),
+        "answer": figures(graph.ranks(asked, beliefs.log_odds[inside])),
+    }
     for model in reasoner.models_:
         ratios = model.fitted.predict(asked).llr
         found["embedding"] = figures(graph.ranks(asked, ratios))
@@ -200,7 +205,7 @@ def table(runs: dict[str, Any]) -> list[dict[str, str]]:
     return [
         {
             "graph": graph,
-            "what": kind if kind == "rules" else f"{scorer}{' + rules' * (kind == 'both')}",
+            "what": " ".join(filter(None, (scorer, kind))),
             "seeds": str(len(rows)),
             **{name: spread(row[name] for row in rows) for name in ("MRR", "Hits@1", "Hits@10")},
         }
