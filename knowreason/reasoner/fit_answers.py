@@ -191,7 +191,8 @@ def stated_fit(
     settings: Settings,
     seed: int,
 ) -> Fit | None:
-    """The weights as the program states them, ``None`` where it states none.
+    """The weights as the program states them, ``None`` where it states none or where learning
+    could change nothing that it states.
 
     Scales are 1 where labels hold as much as models claim (:func:`.supported_scale`), else less;
     base rates are those of the models. Weights written ``[?]`` state nothing and are learned
@@ -202,10 +203,10 @@ def stated_fit(
     table = grounding.parameters
     writes = [rule.weight.kind == "stated" or rule.weight.value is not None for rule in rules]
     states = np.array([*writes, False])[table.owner]  # the last is no rule's
-    if not (states & table.learned).any():
-        return None
     kinds = np.array(table.kinds)
     held = states | (kinds == "scale")
+    if not states.any() or not (held & table.learned).any():
+        return None
     start = table.start.copy()
     asks = (table.learned & ~held & (kinds == "rule")).any()
     for name, scale in supported_scales(grounding, models).items():

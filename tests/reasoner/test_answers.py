@@ -153,6 +153,21 @@ def test_a_predicate_of_several_values_is_said_to_be_answered_by_the_rules():
     assert "Wears: the rules' conclusions are the answer (it takes one of several values)" in notes
 
 
+def test_given_weights_are_stated_and_models_count_as_they_are():
+    text = RULES.format(night=1).replace("[? 1]", "[1]").replace("[? 1.5 >= 0]", "[1.5]")
+    table = frame()
+    program = kr.loads(text)
+    data = kr.Dataset.from_frames(
+        program,
+        facts={name: table.select("visit", name) for name in ("shop", "size", "night")},
+        labels={"Theft": table.select("visit", "theft")},
+    )
+    used = fitted(data, weights="stated").answers_.weights
+    assert used is not None
+    weight = dict(zip(used.parameters.names, used.theta, strict=True))
+    assert (weight["hub"], weight["at_night"], weight["scale signs"]) == (1.5, 1.0, 1.0)
+
+
 def test_weights_that_state_nothing_are_learned_beside_stated_ones():
     text = RULES.format(night=1).replace("[? 1]", "[?]")
     table = frame()
