@@ -221,11 +221,12 @@ class Grounding:
         """
         if isinstance(outputs, Mapping):
             outputs = outputs.values()
-        named = [(self._scale_of(output), output) for output in outputs]
+        named = [(self.scale_of(output), output) for output in outputs]
         graph, parameters = assemble.with_models(self.graph, self.parameters, self.atoms, named)
         return replace(self, graph=graph, parameters=parameters)
 
-    def _scale_of(self, output: ModelOutput) -> str:
+    def scale_of(self, output: ModelOutput) -> str:
+        """Name of the parameter that a model's ratios are counted by."""
         declared = (model for model in self.program.models if model.name == output.model)
         several = any(len(model.predicates) > 1 for model in declared)
         return f"scale {output.model}" + (f" for {output.predicate}" if several else "")

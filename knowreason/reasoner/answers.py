@@ -53,10 +53,12 @@ class Answers:
             broken: models, with their predicates, that no longer see what they saw.
         """
         found = {}
+        question = grounding.program.question_of  # models of views answer the same
         for whole in self.pools:
-            pool = whole.broken([model for model, of in broken if of == whole.predicate])
+            gone = [model for model, of in broken if question(of) == whole.predicate]
+            pool = whole.broken(gone)
             names = pool.stacking.models if pool.stacking else ()
-            by_name = {o.model: o for o in outputs if o.predicate == pool.predicate}
+            by_name = {o.model: o for o in outputs if question(o.predicate) == pool.predicate}
             ratios, means = told_ratios(
                 grounding, pool.predicate, [by_name[name] for name in names]
             )
@@ -73,4 +75,5 @@ def told_ratios(
     if not outputs:
         return np.zeros((span.count, 0)), np.zeros((span.count, 0))
     ratios = np.stack([output.llr for output in outputs], axis=1).astype(np.float64)
-    return ratios, neighbour_means(grounding.graph, span, ratios)
+    views = map(grounding.span, grounding.program.views_of(predicate))
+    return ratios, neighbour_means(grounding.graph, span, ratios, views)
