@@ -6,7 +6,8 @@
 by the seed, the rest measure). --users takes the links among the first N users of a random order,
 --models some of the models. The table is that of `eval`: every view's models, their stacking, the
 reasoner, and the reasoner without each view; beside it the answers that are the rules' or the
-stacked models' alone. CPU seconds are those of this process.
+stacked models' alone, and those of the same fitted models declared for `Fraud` itself, without
+views. CPU seconds are those of this process.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from benchmarks.reporting import data_folder, parser, show, write
 from knowreason.data import Dataset, EdgeList
 from knowreason.evaluate.evaluation import Evaluation, evaluate_reasoner
 from knowreason.logic import Program
+from knowreason.reasoner.fit_reasoner import fit_weights_and_answers
+from knowreason.reasoner.labels.fold_groups import FoldGroups
+from knowreason.reasoner.stored_reasoner import Learned
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets" / "five_views.kr"
 METRICS = ("average_precision", "roc_auc", "log_loss", "ece")
@@ -82,6 +86,29 @@ def chosen(program: Program, names: list[str]) -> Program:
     return replace(program, models=models, predicates=predicates, rules=rules)
 
 
+def without_views(reasoner: kr.Reasoner, train: Dataset) -> kr.Reasoner:
+    """A reasoner whose rules add up the same fitted models at `Fraud`, with learned scales."""
+    models = tuple(
+        replace(m, predicate="Fraud", fitted=replace(m.fitted, output=output))
+        for m in reasoner.models_
+        for output in [replace(m.fitted.output, predicate="Fraud")]
+    )
+    other = kr.Reasoner(train.program, seed=reasoner.seed)
+    bare = other._ground(train, ())
+    grounding = bare.with_models(m.fitted.output for m in models)
+    groups = FoldGroups.by(bare, "")
+    beside = reasoner.answers_.beside
+    fit, answers = fit_weights_and_answers(other, grounding, models, beside, groups)
+    return other.adopt(Learned(models, fit, answers=answers))
+
+
+def added_up(program: Program) -> Program:
+    """The program with every model for the predicate that its view sees."""
+    models = tuple(replace(m, predicates=("Fraud",)) for m in program.models)
+    predicates = tuple(p for p in program.predicates if not p.sees)
+    return replace(program, models=models, predicates=predicates, rules=())
+
+
 def answers_alone(reasoner: kr.Reasoner, beliefs: kr.Beliefs) -> dict[str, NDArray[np.float64]]:
     """Log-odds of all atoms where the answer is the mean, the rules' or the stacked models'."""
     found = {}
@@ -94,7 +121,7 @@ def answers_alone(reasoner: kr.Reasoner, beliefs: kr.Beliefs) -> dict[str, NDArr
     return found
 
 
-def measure(folder: Path, seed: int, options: Any) -> tuple[Evaluation, dict[str, Any]]:
+def measure(folder: Path, seed: int, options: Any) -> dict[str, Any]:
     """Train, infer and evaluate."""
     program = kr.load(RULES)
     if options.models:
@@ -110,7 +137,12 @@ def measure(folder: Path, seed: int, options: Any) -> tuple[Evaluation, dict[str
     atoms = beliefs.asked("Fraud")
     alone = answers_alone(reasoner, beliefs)
     evaluation = evaluate_reasoner(reasoner, train, beliefs, "Fraud", metrics=METRICS, seed=seed)
-    record = {
+    plain = users(folder, added_up(program), options.users, seed)
+    plain_train, plain_test = plain.split_random("Fraud", test=0.5, seed=seed)
+    other = without_views(reasoner, plain_train)
+    found = answers_alone(other, other.infer(plain_test))
+    alone |= {f"{kind}, without views": found[kind] for kind in ("mean", "rules")}
+    return {
         "seed": seed,
         "users": data.count("User"),
         "asked": len(atoms),
@@ -125,8 +157,8 @@ def measure(folder: Path, seed: int, options: Any) -> tuple[Evaluation, dict[str
         ],
         "models": {m.name: m.fitted.report for m in reasoner.models_},
         "table": rows_of(evaluation, alone),
+        "without views": {w.name: [w.value, w.standard_error] for w in other.weights_},
     }
-    return evaluation, record
 
 
 def rows_of(evaluation: Evaluation, alone: dict[str, NDArray[np.float64]]) -> list[dict[str, Any]]:
@@ -159,7 +191,7 @@ def main() -> None:
     given = options.parse_args()
     given.users = given.users or (2_000 if given.quick else 0)
     for seed in range(given.first, given.first + given.seeds):
-        _, record = measure(data_folder(), seed, given)
+        record = measure(data_folder(), seed, given)
         write(given.out, f"views_{record['users']}_{seed}", record)
         show(f"amazon_upu, {record['users']:,} users, seed {seed}", record["table"])
         steps = record["CPU s"]["by step"].items()
