@@ -11,9 +11,10 @@ from sklearn.metrics import roc_auc_score
 import knowreason as kr
 from knowreason.errors import DataError
 from knowreason.evaluate.evaluation import evaluate_reasoner
+from knowreason.evaluate.prequential import carry
 from knowreason.learning import learn
 from knowreason.models.base.predicate_rows import rows_of
-from knowreason.reasoner.fit_steps import learning_problem
+from knowreason.reasoner.fit_steps import learning_problem, training_labels
 from tests.grounding.test_neutral import table
 
 PROGRAM = kr.loads("""
@@ -220,3 +221,55 @@ def test_a_prevalence_is_that_of_views_too():
     weights = {weight.name: weight.value for weight in reasoner.weights_}
     assert weights["bias Good"] == pytest.approx(logit(0.02))
     assert {m.fitted.output.base_rate for m in reasoner.models_} == {0.02}
+
+
+def test_candidates_of_a_view_are_those_of_what_it_sees():
+    text = """
+    domain User
+    observed Near(User, User)
+    query Same(User, User) within Near
+    latent Alike(User, User) sees Same [1]
+    """
+    program = kr.loads(dedent(text))
+    near = {"a": ["x", "y", "y"], "b": ["y", "z", "x"]}
+    grounding = kr.ground(program, kr.Dataset.from_frames(program, facts={"Near": near}))
+    same, alike = grounding.span("Same"), grounding.span("Alike")
+    assert same.count == alike.count == 3
+    np.testing.assert_array_equal(same.arguments, alike.arguments)
+    assert grounding.atom_index("Alike", "y", "z") - alike.start == (
+        grounding.atom_index("Same", "y", "z") - same.start
+    )
+
+
+def test_labels_that_a_view_is_silent_about_are_not_learned_from():
+    text = """
+    domain User
+    attribute at(User): int clock
+    query Fraud(User)
+    latent Good(User) sees Fraud [? >= 0]
+    model good for Good = sklearn(estimator="logistic", features=["good"])
+    """
+    program = kr.loads(dedent(text))
+    users = told()[1]["user"]
+    data = data_of(program, facts={"at": {"user": users, "at": np.arange(COUNT)}})
+    reasoner = kr.Reasoner(program, folds="forward").fit(data)
+    (good,) = [m.fitted for m in reasoner.models_]
+    labels = training_labels(reasoner.grounding_, reasoner.models_, reasoner.settings)
+    span = reasoner.grounding_.span("Fraud")
+    assert good.silent.any()
+    np.testing.assert_array_equal(labels[span.start : span.stop] < 0, good.silent)
+
+
+def test_carried_to_other_data_a_model_of_a_view_keeps_what_it_said(parts, reasoner):
+    (good,) = [m for m in reasoner.models_ if m.name == "good"]
+    again = carry(good, parts[0], parts[0])
+    assert again.fitted.output.predicate == "Good"
+    np.testing.assert_array_equal(again.fitted.output.llr, good.fitted.output.llr)
+    np.testing.assert_array_equal(again.fitted.out_of_fold, good.fitted.out_of_fold)
+
+
+def test_where_the_model_of_a_view_broke_rules_answer(parts, reasoner):
+    beliefs = reasoner.infer(parts[1])
+    sound = reasoner.answers_.pooled(beliefs.grounding, beliefs.outputs, {})
+    broken = reasoner.answers_.pooled(beliefs.grounding, beliefs.outputs, {}, [("good", "Good")])
+    assert (sound["Fraud"].pool.kind, broken["Fraud"].pool.kind) == ("mean", "rules")
