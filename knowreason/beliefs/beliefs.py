@@ -157,13 +157,13 @@ class Beliefs:
         Args:
             predicate: a query or latent predicate.
             everything: also atoms whose truth is known or that are out of scope.
-            models: also what each model said: one column a model, log-odds (of a functional
-                predicate, log-probabilities).
+            models: also what each model said, those of views too: one column a model, log-odds (of
+                a functional predicate, log-probabilities).
 
         Raises:
             UnknownNameError: for a predicate without open atoms.
         """
-        span = _span(self.grounding, predicate)
+        span, question = _span(self.grounding, predicate), self.grounding.program.question_of
         atoms = np.arange(span.start, span.stop) if everything else self.asked(predicate)
         log_odds = self.log_odds[atoms]
         columns = _names(self.grounding, predicate, span.arguments[atoms - span.start])
@@ -173,7 +173,7 @@ class Beliefs:
             columns |= {
                 output.model: pa.array(said(output, span)[atoms - span.start])
                 for output in self.outputs
-                if output.predicate == predicate
+                if predicate in (output.predicate, question(output.predicate))
             }
         quality = quality_names(self.posterior, atoms)
         if quality is not None:

@@ -13,7 +13,6 @@ from knowreason.beliefs.beliefs import Beliefs, said
 from knowreason.data import Dataset
 from knowreason.errors import KnowreasonError
 from knowreason.factors import OPEN, AtomSpan
-from knowreason.factors.factor_graph import FactorGraph
 from knowreason.factors.model_output import ModelOutput
 from knowreason.factors.neighbours import neighbour_means
 from knowreason.grounding import Grounding
@@ -65,10 +64,16 @@ def baseline_scores(
         Scores by name, and notes about baselines that could not be made.
     """
     span = beliefs.grounding.span(predicate)
-    outputs = [output for output in beliefs.outputs if output.predicate == predicate]
-    fitted = [output for output in training_outputs if output.predicate == predicate]
+    question = training.program.question_of  # models of views answer the same
+    outputs = [output for output in beliefs.outputs if question(output.predicate) == predicate]
+    fitted = [output for output in training_outputs if question(output.predicate) == predicate]
     local = asked - span.start
-    scores = {f"model {output.model}": log_odds_of(output, span)[local] for output in outputs}
+    scores = {
+        f"model {output.model}" + f" ({output.predicate})" * (output.predicate != predicate): (
+            log_odds_of(output, span)[local]
+        )
+        for output in outputs
+    }
     if len(outputs) > 1:
         ratios = np.stack([output.llr for output in outputs], axis=1).astype(np.float64)
         scores["average of models"] = ratios.mean(axis=1)[local]
@@ -78,10 +83,9 @@ def baseline_scores(
     learned: dict[str, Scores] = {}
     if len(np.unique(labels[labelled])) == 2:
         if fitted:
-            past = side(
-                training.graph, training.span(predicate), fitted, labelled, labels[labelled] == 1
-            )
-            now = side(beliefs.grounding.graph, span, outputs, local, np.zeros(len(local), bool))
+            past = side(training, predicate, fitted, labelled, labels[labelled] == 1)
+            none = np.zeros(len(local), bool)
+            now = side(beliefs.grounding, predicate, outputs, local, none)
             learned |= stacked(past, now)
         learned |= _trees(training.data, beliefs.grounding.data, span, local, notes)
     scores |= {name: score - drawn for name, score in learned.items()}
@@ -97,15 +101,17 @@ def log_odds_of(output: ModelOutput, span: AtomSpan) -> Scores:
 
 
 def side(
-    graph: FactorGraph,
-    span: AtomSpan,
+    grounding: Grounding,
+    predicate: str,
     outputs: list[ModelOutput],
     atoms: NDArray[np.int64],
     truth: NDArray[np.bool_],
 ) -> SplitSide:
     """Ratios and neighbour means of some atoms."""
     ratios = np.stack([output.llr for output in outputs], axis=1).astype(np.float64)
-    return SplitSide(ratios[atoms], neighbour_means(graph, span, ratios)[atoms], atoms, truth)
+    views = map(grounding.span, grounding.program.views_of(predicate))
+    means = neighbour_means(grounding.graph, grounding.span(predicate), ratios, views)
+    return SplitSide(ratios[atoms], means[atoms], atoms, truth)
 
 
 def stacked(past: SplitSide, now: SplitSide) -> dict[str, Scores]:

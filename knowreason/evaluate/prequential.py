@@ -253,7 +253,7 @@ class _Walker:
             {
                 output.model: output.llr[local]
                 for output in beliefs.outputs
-                if output.predicate == predicate
+                if today.program.question_of(output.predicate) == predicate
             },
             truth,
             np.full(len(atoms), number, dtype=np.int64),
@@ -303,7 +303,7 @@ def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:
         spread[at[present]] = held.output.spread[present]
     silent, scored = np.zeros(new.count, dtype=bool), np.zeros(new.count, dtype=bool)
     silent[at[present]] = held.silent[present]
-    rows = rows_of(now, model.predicate)
+    rows = rows_of(now, now.program.question_of(model.predicate))
     scored[(rows.labels != UNKNOWN)[rows.row_of_atom]] = True
     return replace(
         model,
@@ -319,10 +319,11 @@ def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:
 def _again(model: FittedModel, labelled: Dataset, groups: FoldGroups) -> FittedModel:
     """The same model fitted on all labels known by now; its past scores stay."""
     fresh = make(model.fitted.model)
+    question = labelled.program.question_of(model.predicate)
     if isinstance(fresh, FoldMean):
-        fresh.fit_in_groups(labelled, model.predicate, groups.of(labelled, model.predicate)[0])
+        fresh.fit_in_groups(labelled, question, groups.of(labelled, question)[0])
     else:
-        fresh = fit_model(fresh, labelled, model.predicate)
+        fresh = fit_model(fresh, labelled, question)
     return replace(model, fitted=replace(model.fitted, model=fresh))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -11,12 +13,16 @@ from knowreason.factors.factor_graph import FactorGraph
 
 
 def neighbour_means(
-    graph: FactorGraph, span: AtomSpan, values: NDArray[np.float64]
+    graph: FactorGraph,
+    span: AtomSpan,
+    values: NDArray[np.float64],
+    views: Iterable[AtomSpan] = (),
 ) -> NDArray[np.float64]:
     """``float64[n, m]``: means over atoms of the span that share a factor with each atom.
 
     Atoms tied through an unknown of another predicate (a hub) are neighbours as well; they
-    enter as the mean over the hub's atoms.
+    enter as the mean over the hub's atoms. Atoms of ``views`` are hubs of nothing: each ties an
+    atom to itself.
     """
     adjacency = atom_adjacency(graph)
     inside = slice(span.start, span.stop)
@@ -24,7 +30,8 @@ def neighbour_means(
     total = direct @ values
     count = np.asarray(direct.sum(axis=1)).ravel()
     outside = np.ones(graph.atom_count, dtype=bool)
-    outside[inside] = False
+    for one in (span, *views):
+        outside[one.start : one.stop] = False
     to_hubs = adjacency[inside][:, np.flatnonzero(outside)]
     of_hub = np.asarray(to_hubs.sum(axis=0)).ravel()
     hub_mean = (to_hubs.T @ values) / np.maximum(of_hub, 1)[:, None]

@@ -55,7 +55,9 @@ def open_atoms(
     spans: dict[str, AtomSpan] = {}
     start = 0
     for predicate in program.open_predicates:
-        if predicate.within is None:
+        if predicate.sees in spans:
+            arguments = spans[predicate.sees].arguments
+        elif predicate.within is None:
             arguments = _product(predicate, data, limit)
         else:
             table = _candidates(predicate.within, program, data, relations)

@@ -228,7 +228,8 @@ def _places(arguments: Iterable[dc.Argument]) -> str:
 
 def _predicate(predicate: dc.Predicate) -> str:
     tail = " symmetric" if predicate.symmetric else ""
-    tail += f" within {predicate.within}" if predicate.within else ""
+    tail += f" within {predicate.within}" if predicate.within and not predicate.sees else ""
+    tail += f" sees {predicate.sees}" if predicate.sees else ""
     return f"{predicate.kind} {predicate.name}({_places(predicate.arguments)}){tail}"
 
 

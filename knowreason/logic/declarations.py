@@ -46,6 +46,9 @@ class Argument:
 class Predicate:
     """A declared predicate (``observed``, ``query`` or ``latent``).
 
+    A latent one that ``sees`` a query predicate asks the same of the same things: its models learn
+    from the labels of that one. ``within`` is then that of the predicate it sees.
+
     >>> import knowreason as kr
     >>> has = kr.testing.example_program().predicate("Has")
     >>> has.kind, has.sorts, has.functional_position
@@ -57,6 +60,7 @@ class Predicate:
     arguments: tuple[Argument, ...]
     symmetric: bool = False
     within: str | None = None
+    sees: str | None = None
     span: Span | None = span_field()
 
     @property

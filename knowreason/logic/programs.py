@@ -95,6 +95,14 @@ class Program:
         """Query and latent predicates, in the order they are declared."""
         return tuple(predicate for predicate in self.predicates if predicate.is_open)
 
+    def question_of(self, predicate: str) -> str:
+        """The predicate whose labels models of an open one learn from: itself, or what it sees."""
+        return self.predicate(predicate).sees or predicate
+
+    def views_of(self, predicate: str) -> tuple[str, ...]:
+        """Names of the predicates that see a query predicate."""
+        return tuple(view.name for view in self.predicates if view.sees == predicate)
+
     def models_for(self, predicate: str) -> tuple[ModelDeclaration, ...]:
         """Models declared for a predicate."""
         return tuple(model for model in self.models if predicate in model.predicates)

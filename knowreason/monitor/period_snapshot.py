@@ -258,10 +258,10 @@ def _usual(llr: Array, period: Array) -> float:
 
 def _shared_errors(batch: Batch, labels: Array) -> Iterator[tuple[str, str, float]]:
     """Pairs of models about the same things that err together."""
-    spans = batch.grounding.atoms.spans
+    spans, question = batch.grounding.atoms.spans, batch.grounding.program.question_of
     known = np.where(batch.chosen, labels, -1)
     for one, two in combinations(batch.outputs, 2):
-        first, second = spans[one.predicate], spans[two.predicate]
+        first, second = spans[question(one.predicate)], spans[question(two.predicate)]
         if not np.array_equal(first.arguments, second.arguments):
             continue
         false = known[first.start : first.stop] == FALSE

@@ -105,6 +105,8 @@ def separations(
         for judged in (*_speaking(batch, component), *beside):
             span = batch.grounding.span(judged.predicate)
             rows = np.flatnonzero(batch.chosen[span.start : span.stop])
+            if not len(rows):  # all of them are known, while those of a view never are
+                continue
             belief = log_odds[rows + span.start]
             declared = (judged.model, judged.predicate) in without
             if declared and (judged.model, judged.predicate) != (model, predicate):

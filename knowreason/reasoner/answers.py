@@ -56,8 +56,10 @@ class Answers:
             broken: models, with their predicates, that no longer see what they saw.
         """
         found = {}
+        question = grounding.program.question_of  # models of views answer the same
         for whole in self.pools:
-            pool = whole.broken([model for model, of in broken if of == whole.predicate])
+            gone = [model for model, of in broken if question(of) == whole.predicate]
+            pool = whole.broken(gone)
             names = pool.stacking.models if pool.stacking else ()
             by_name = stackable(grounding, pool.predicate, outputs)
             ratios, means = told_ratios(
@@ -72,8 +74,9 @@ class Answers:
 def stackable(
     grounding: Grounding, predicate: str, outputs: Sequence[ModelOutput]
 ) -> dict[str, ModelOutput]:
-    """What models say of a predicate's atoms, by name; after these, what the program's models of
-    other Boolean query predicates say of the same things (kinds of a fraud, say)."""
+    """What models of a predicate and of its views say of its atoms, by name; after these, what the
+    program's models of other Boolean query predicates say of the same things (kinds of a fraud,
+    say)."""
     program, arguments = grounding.program, grounding.span(predicate).arguments
     alike = [
         name
@@ -83,7 +86,7 @@ def stackable(
     ]
     declared = [model.name for model in program.models]
     others = [o for o in outputs if o.predicate in alike and o.model in declared]
-    own = {o.model: o for o in outputs if o.predicate == predicate}
+    own = {o.model: o for o in outputs if program.question_of(o.predicate) == predicate}
     return own | {f"{o.model} of {o.predicate}": o for o in others}
 
 
@@ -102,4 +105,5 @@ def told_ratios(
     if not outputs:
         return np.zeros((span.count, 0)), np.zeros((span.count, 0))
     ratios = np.stack([output.llr for output in outputs], axis=1).astype(np.float64)
-    return ratios, neighbour_means(grounding.graph, span, ratios)
+    views = map(grounding.span, grounding.program.views_of(predicate))
+    return ratios, neighbour_means(grounding.graph, span, ratios, views)

@@ -35,6 +35,7 @@ from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
 from knowreason.reasoner.labels.fold_groups import FoldGroups, fold_kind, label_clusters
 from knowreason.reasoner.labels.label_selection import Selection, label_selections, with_selection
+from knowreason.reasoner.labels.views import with_views_held
 from knowreason.reasoner.rule_coupling import starting_below
 
 FAR = 1.0  # log-odds by which a calibration moves a model before a warning
@@ -74,24 +75,23 @@ def fit_models(
         folder = checkpoints and checkpoints / folder_name(declaration.name, predicate)
         if folder and is_finished(folder):
             return load_fitted(folder)
-        group, groups_are = (groups or FoldGroups()).of(data, predicate)
-        model = FittedModel(
-            declaration.name,
-            predicate,
-            cross_fit(
-                partial(_make, declaration, options.get(declaration.name), seed, device),
-                data,
-                predicate,
-                name=declaration.name,
-                folds=fold_count,
-                kind=folds or fold_kind(program, predicate),
-                groups=group,
-                groups_are=groups_are,
-                deploy=deploy,
-                seed=seed,
-                progress=progress,
-            ),
+        question = program.question_of(predicate)  # a view is learned as what it sees
+        group, groups_are = (groups or FoldGroups()).of(data, question)
+        found = cross_fit(
+            partial(_make, declaration, options.get(declaration.name), seed, device),
+            data,
+            question,
+            name=declaration.name,
+            folds=fold_count,
+            kind=folds or fold_kind(program, question),
+            groups=group,
+            groups_are=groups_are,
+            deploy=deploy,
+            seed=seed,
+            progress=progress,
         )
+        found = replace(found, output=replace(found.output, predicate=predicate))
+        model = FittedModel(declaration.name, predicate, found)
         if folder:
             save_fitted(model, folder)
         return model
@@ -183,7 +183,7 @@ def starting_biases(
             start[table.index(name)] = mean[table.index(name)] = rest
         elif rates and not np.ndim(rates[0]) and (labels[span.start : span.stop] == OPEN).all():
             start[table.index(name)] = float(np.mean(logit(np.asarray(rates))))
-    return replace(table, start=start, prior_mean=mean)
+    return with_views_held(grounding, replace(table, start=start, prior_mean=mean), models)
 
 
 def training_labels(
@@ -198,7 +198,7 @@ def training_labels(
         return np.full_like(grounding.labels, OPEN)
     labels = grounding.labels.copy()
     for model in models:
-        span = grounding.atoms.spans[model.predicate]
+        span = grounding.span(grounding.program.question_of(model.predicate))
         labels[span.start : span.stop][model.fitted.silent] = OPEN
     return beside_the_asked(grounding, labels)
 
@@ -235,12 +235,10 @@ def latent_rules(grounding: Grounding) -> NDArray[np.bool_]:
 
 
 def mentions_latent(program: Program, formula: Formula) -> bool:
-    """Whether an atom of a latent predicate stands in the formula."""
-    return any(
-        program.kind_of(node.predicate) == "latent"
-        for node in walk(formula)
-        if hasattr(node, "predicate")
-    )
+    """Whether an atom of a latent predicate stands in the formula that no model of labels tells
+    what it means: one that is no view."""
+    latent = {p.name for p in program.predicates if p.kind == "latent" and not p.sees}
+    return any(getattr(node, "predicate", None) in latent for node in walk(formula))
 
 
 def model_outputs(models: tuple[FittedModel, ...], data: Dataset) -> tuple[ModelOutput, ...]:

@@ -126,6 +126,8 @@ def _turned(
     for predicate in program.predicates:
         if predicate.kind != "latent" or predicate.functional_position is not None:
             continue
+        if predicate.sees:  # its models say which side is true
+            continue
         turns, given = _turning(program, fit, predicate.name)
         ties = turns & (np.array(table.kinds) == "rule")
         if given or not ties.any():

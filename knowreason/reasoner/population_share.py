@@ -45,7 +45,7 @@ def with_matched_pools(
         without: by model and predicate, what rules say (log-odds of all atoms) without it.
     """
     pools = {pool.predicate: pool for pool in answers.pools}
-    notes = list(answers.notes)
+    notes, program = list(answers.notes), beliefs.grounding.program
     for predicate, selection in selections.items():
         span, rows = beliefs.grounding.span(predicate), rows_of(beliefs.grounding.data, predicate)
         population = _population(beliefs.grounding, predicate, rows)
@@ -56,7 +56,7 @@ def with_matched_pools(
         pool = pools.get(predicate, Pool(predicate, "rules", float(logit(selection.prevalence))))
         offsets = []
         for (model, of), said in without.items():
-            if of == predicate and pool.kind != "models":
+            if program.question_of(of) == predicate and pool.kind != "models":
                 rules = replace(pool, offset=0.0, without=()).broken([model])
                 left = rules.constant + rules.steepness * said[span.start : span.stop][population]
                 offsets.append((model, matched_offset(left, selection.prevalence)))

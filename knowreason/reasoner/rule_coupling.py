@@ -202,5 +202,6 @@ def _latent_rates(grounding: Grounding, theta: Vector) -> Iterator[tuple[str, fl
         used = np.concatenate([which[mine] for which in rates.parameters])
         learned = table.learned[used[used >= 0]].any()
         latent = program.kind_of(predicate) == "latent" and span.functional_position is None
+        latent = latent and program.question_of(predicate) == predicate  # no view
         if latent and learned and span.count:
             yield predicate, float(known[mine].mean())

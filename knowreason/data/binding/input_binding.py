@@ -134,6 +134,13 @@ def encode_scores(
                 help=did_you_mean(name, declared),
             )
             continue
+        if seen := declared[name].sees:
+            binding.findings.add(
+                "KR516",
+                f"`{name}` is a view, and its models read the scores of `{seen}`",
+                help=f"give one table of scores for `{seen}`, a column for each model",
+            )
+            continue
         frame = read_frame(given, f"scores of `{name}`")
         sorts = declared[name].sorts
         columns = frame.table.column_names
@@ -292,7 +299,8 @@ def _scores(
 
 def _probability_columns(program: Program, predicate: str) -> set[str]:
     """Columns that a model of the predicate declares to hold probabilities."""
-    calls = [model.call for model in program.models_for(predicate)]
+    names = (predicate, *program.views_of(predicate))  # scores are those of what a view sees
+    calls = [model.call for name in names for model in program.models_for(name)]
     return {
         str(call.positional[0])
         for call in calls

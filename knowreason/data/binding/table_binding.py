@@ -87,7 +87,7 @@ def encode_truths(
                 "KR516",
                 f"`{name}` is {'an' if predicate.kind == 'observed' else 'a'} {predicate.kind} "
                 f"predicate, so it has no {what}",
-                help="give its rows as `facts`" if predicate.kind == "observed" else None,
+                help=_where_instead(predicate),
             )
             continue
         frame = read_frame(tables[name], f"{what} of `{name}`")
@@ -100,6 +100,13 @@ def encode_truths(
                 )
             )
     return encoded
+
+
+def _where_instead(predicate: Predicate) -> str | None:
+    """Where truths of a predicate belong that can have none."""
+    if predicate.sees:
+        return f"it is a view of `{predicate.sees}` and learned from its labels: bind those, once"
+    return "give its rows as `facts`" if predicate.kind == "observed" else None
 
 
 def encode_weights(binding: TableBinder, tables: Mapping[str, TableLike]) -> list[Encoded]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import cast
 
 from knowreason import logic as lg
@@ -110,8 +111,79 @@ def declare_predicate(
         arguments,
         statement.symmetric,
         within,
+        statement.sees.text if statement.sees else None,
         span=statement.span,
     )
+
+
+def settle_views(
+    names: Names,
+    declared: Iterable[lg.Predicate | None],
+    written: Iterable[sx.PredicateStatement],
+) -> list[lg.Predicate]:
+    """The predicates without faults; those that see another are ``within`` the same as it."""
+    pairs = [(p, s) for p, s in zip(declared, written, strict=True) if p is not None]
+    by_name = {predicate.name: predicate for predicate, _ in pairs}
+    settled = []
+    for predicate, statement in pairs:
+        seen = by_name.get(predicate.sees or "")
+        if statement.sees is None:
+            settled.append(predicate)
+        elif statement.sees.text not in names.symbols:
+            place, known = statement.sees.span, names.declared("predicate")
+            names.unknown("predicate", statement.sees.text, place, known, "KR201")
+        elif _fits(names, predicate, seen, statement, statement.sees):
+            settled.append(replace(predicate, within=seen.within if seen else None))
+    return settled
+
+
+def _fits(
+    names: Names,
+    view: lg.Predicate,
+    seen: lg.Predicate | None,
+    statement: sx.PredicateStatement,
+    named: sx.Name,
+) -> bool:
+    """Whether one predicate may see another; reports why not."""
+    symbol = names.symbols[named.text]
+    wrong, help = None, None
+    if view.kind == "query":
+        wrong = f"`{view.name}` asks what `{named.text}` asks already"
+        help = f"`latent {view.name}(...) sees {named.text}`; `predict --predicate` lists it too"
+    elif symbol.kind != "query" or (seen is not None and seen.sees):
+        what = "another view" if seen is not None and seen.sees else _article(symbol.kind)
+        wrong = f"`sees` takes a query predicate, and `{named.text}` is {what}"
+    elif seen is None:
+        return False  # its own fault is reported
+    elif seen.sorts != view.sorts:
+        wrong = f"`{named.text}` has other arguments than `{view.name}`"
+        help = f"write `{view.name}({', '.join(seen.sorts)})`"
+    elif seen.functional_position is not None or view.functional_position is not None:
+        wrong = "a view is of atoms that are true or false, not of one value of several"
+        help = f"declare several models for `{named.text}`"
+    if wrong:
+        related = [(symbol.span, "declared here")]
+        names.report("KR220", wrong, named.span, related=related, help=help)
+    return wrong is None
+
+
+def check_view_models(
+    names: Names, predicates: Iterable[lg.Predicate], models: Iterable[lg.ModelDeclaration]
+) -> None:
+    """Report a model of a predicate and of a view of it, which would be the same model twice."""
+    question = {predicate.name: predicate.sees or predicate.name for predicate in predicates}
+    for model in models:
+        asked: dict[str, str] = {}
+        for target in model.predicates:
+            first = asked.setdefault(question.get(target, target), target)
+            if first != target:
+                names.report(
+                    "KR220",
+                    f"`{first}` and `{target}` are one question, and `{model.name}` would answer "
+                    "it twice with the same",
+                    model.span,
+                    help="give each view a model of its own",
+                )
 
 
 def declare_attribute(

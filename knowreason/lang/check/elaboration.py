@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from knowreason import logic as lg
@@ -10,6 +10,7 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.lang.check.declaration_statements import (
     DeclaredPlaces,
     check_clocks,
+    check_view_models,
     check_within,
     declare_attribute,
     declare_domains,
@@ -17,6 +18,7 @@ from knowreason.lang.check.declaration_statements import (
     declare_param,
     declare_predicate,
     settle_parameters,
+    settle_views,
 )
 from knowreason.lang.check.definition_statements import declare_definition, elaborate_definitions
 from knowreason.lang.check.expressions import Builder
@@ -26,6 +28,7 @@ from knowreason.lang.check.neutral_and_directed import (
     check_directed,
     check_heads,
     check_neutral,
+    view_tie,
 )
 from knowreason.lang.check.symbols import Names
 from knowreason.lang.check.variable_scopes import (
@@ -69,12 +72,15 @@ def elaborate(
     for predicate, statement in zip(declared, written, strict=True):
         if predicate is not None:
             check_within(names, predicate, statement)
+    predicates = settle_views(names, declared, written)
     models = _kept(declare_model(names, places, s) for s in _of(statements, sx.ModelStatement))
-    rules = _kept(_rule(names, places, s) for s in _of(statements, sx.RuleStatement))
+    check_view_models(names, predicates, models)
+    rules = [*_ties(names, places, predicates, written)]
+    rules += _kept(_rule(names, places, s) for s in _of(statements, sx.RuleStatement))
     parameters = settle_parameters(names, parameters)
     program = lg.Program(
         domains=tuple(domains),
-        predicates=tuple(_kept(declared)),
+        predicates=tuple(predicates),
         attributes=tuple(attributes),
         definitions=tuple(definitions),
         parameters=tuple(parameters),
@@ -106,6 +112,20 @@ def _rule(names: Names, places: DeclaredPlaces, statement: sx.RuleStatement) -> 
         return None
     variables = tuple(variable(bound) for bound in scope.free.values())
     return lg.Rule(statement.name.text, weight, formula, variables, span=statement.span)
+
+
+def _ties(
+    names: Names,
+    places: DeclaredPlaces,
+    predicates: Sequence[lg.Predicate],
+    written: Sequence[sx.PredicateStatement],
+) -> Iterator[lg.Rule]:
+    """Rules that the brackets of views write; they stand before all others."""
+    statements = {statement.name.text: statement for statement in written}
+    for view in predicates:
+        if view.sees and (tie := view_tie(names, view, statements[view.name])):
+            places.claim("rule", "rule", sx.Name(tie.name, statements[view.name].span))
+            yield tie
 
 
 def _scope(names: Names, body: sx.Expression) -> Scope:

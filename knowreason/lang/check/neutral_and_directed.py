@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from knowreason import logic as lg
 from knowreason.lang.check.label_times import clocked, compares
 from knowreason.lang.check.symbols import Names, name_span
+from knowreason.lang.check.variable_scopes import Scope
+from knowreason.lang.check.weight_brackets import elaborate_weight
+from knowreason.lang.syntax import nodes as sx
 from knowreason.logic.rule_forms import NeutralForm, neutral_form
 from knowreason.logic.traversal import conjuncts, names_in, strong_components, walk
 
@@ -50,6 +53,37 @@ def _wrong(names: Names, form: NeutralForm) -> str | None:
 def _is_open(names: Names, predicate: str) -> bool:
     symbol = names.symbols.get(predicate)
     return symbol is not None and symbol.is_open
+
+
+def view_tie(names: Names, view: lg.Predicate, statement: sx.PredicateStatement) -> lg.Rule | None:
+    """The rule that the bracket after ``sees P`` writes: ``view_sees_p [w] : View(x) <~> P(x)``.
+
+    An association leaves base rates where they are. ``<=>`` would push both atoms once more for
+    each view, where nothing is known of either.
+    """
+    assert view.sees is not None
+    if statement.tie is None:
+        return None
+    weight = elaborate_weight(names, Scope(names), statement.tie)
+    if weight is not None and weight.kind == "hard":
+        names.report(
+            "KR220",
+            "a view that must agree with what it sees is that predicate itself",
+            statement.tie.span,
+            help=f"declare the model for `{view.sees}`, or write `[? >= 0]`",
+        )
+        weight = None
+    if weight is None:
+        return None
+    letters = ("x",) if view.arity == 1 else tuple(f"x{i + 1}" for i in range(view.arity))
+    variables = tuple(lg.Variable(v, s) for v, s in zip(letters, view.sorts, strict=True))
+    sides = lg.Neutral(lg.Atom(view.name, variables), lg.Atom(view.sees, variables))
+    name = f"{_small(view.name)}_sees_{_small(view.sees)}"
+    return lg.Rule(name, weight, sides, variables, span=statement.span)
+
+
+def _small(name: str) -> str:
+    return name[0].lower() + name[1:]
 
 
 def check_directed(names: Names, formula: lg.Formula, weight: lg.Weight) -> None:

@@ -126,10 +126,20 @@ def _sorts_in(program: lg.Program) -> set[str]:
 def _uninformed(
     program: lg.Program, shapes: list[Shape], spared: frozenset[str]
 ) -> Iterator[Diagnostic]:
-    informed = {name for model in program.models for name in model.predicates} | spared
+    modelled = {name for model in program.models for name in model.predicates} | spared
+    informed = modelled | {p.sees for p in program.predicates if p.sees and p.name in modelled}
     for shape in shapes:
         informed |= shape.opens
     for predicate in program.predicates:
+        if predicate.sees and predicate.name not in modelled:
+            yield Diagnostic(
+                "KR303",
+                f"no model speaks of `{predicate.name}`, and a view is what its models say",
+                "warning",
+                name_span(predicate),
+                f"it sees nothing of `{predicate.sees}`",
+                help=f"add `model m for {predicate.name} = ...`",
+            )
         if predicate.kind == "query" and predicate.name not in informed:
             yield Diagnostic(
                 "KR303",

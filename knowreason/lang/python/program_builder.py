@@ -154,9 +154,20 @@ def query(name: str, *places: Place, within: Symbol | None = None, **named: Plac
     return Symbol(f"query {_signature(name, places, named)}{_inside(within)}", name)
 
 
-def latent(name: str, *places: Place, within: Symbol | None = None, **named: Place) -> Symbol:
-    """An open-world predicate that is never labelled."""
-    return Symbol(f"latent {_signature(name, places, named)}{_inside(within)}", name)
+def latent(
+    name: str,
+    *places: Place,
+    within: Symbol | None = None,
+    sees: Symbol | None = None,
+    tie: WeightForm | float | None = None,
+    **named: Place,
+) -> Symbol:
+    """An open-world predicate that is never labelled; one that ``sees`` a query predicate is a
+    view of it, tied to it by a rule where ``tie`` gives the weight."""
+    form = given(tie) if isinstance(tie, (int, float)) else tie
+    tail = _inside(within) if sees is None else f" sees {sees.name}"
+    tail += "" if form is None else f" {form.text}"
+    return Symbol(f"latent {_signature(name, places, named)}{tail}", name)
 
 
 def attribute(name: str, *places: Place, sort: Place, clock: bool = False) -> Symbol:

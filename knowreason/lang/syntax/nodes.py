@@ -219,7 +219,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class PredicateStatement:
-    """``observed``, ``query`` or ``latent``."""
+    """``observed``, ``query`` or ``latent``; ``tie`` is the bracket after ``sees P``."""
 
     kind: Choice["observed", "query", "latent"]
     name: Name
@@ -227,6 +227,8 @@ class PredicateStatement:
     symmetric: bool
     within: Name | None
     span: Span = _span()
+    sees: Name | None = None
+    tie: WeightNode | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,20 @@ def _predicate(
     )
 
 
+@action("view")
+def _view(
+    span: Span,
+    kind: Token,
+    signature: Signature,
+    _: Token,
+    seen: Token,
+    tie: sx.WeightNode | None = None,
+) -> sx.PredicateStatement:
+    name, places = signature
+    how = cast(Literal["query", "latent"], kind.value)
+    return sx.PredicateStatement(how, name, places, False, None, span, name_of(seen), tie)
+
+
 @action("attribute", "clock_attribute")
 def _attribute(
     span: Span,

@@ -94,11 +94,14 @@ class CrossFit:
         return not self.matched or isinstance(self.model, FoldMean)
 
     def predict(self, data: Dataset) -> ModelOutput:
-        """The final model's ratios on other data, beside the base rate of ``output``."""
-        said = predicted(
-            self.model, data, self.output.predicate, self.output.model, self.calibration
-        )
-        return replace(said, base_rate=self.output.base_rate)
+        """The final model's ratios on other data, beside the base rate of ``output``.
+
+        A model of a view speaks of what the view sees.
+        """
+        named, predicate = self.output.model, self.output.predicate
+        question = data.program.question_of(predicate)
+        said = predicted(self.model, data, question, named, self.calibration)
+        return replace(said, predicate=predicate, base_rate=self.output.base_rate)
 
 
 def cross_fit(

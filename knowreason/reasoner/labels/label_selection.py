@@ -24,6 +24,7 @@ from knowreason.data.id_tables import VALUE, id_matrix
 from knowreason.errors import ProjectError
 from knowreason.factors import OPEN
 from knowreason.grounding import Grounding
+from knowreason.logic import Program
 from knowreason.models.base.predicate_rows import UNKNOWN, PredicateRows, atoms_of, rows_of
 from knowreason.models.base.prior_shift import estimated_prevalence
 from knowreason.models.base.stored_models import FittedModel
@@ -150,12 +151,22 @@ def label_selections(
     for predicate in data.program.predicates:
         if predicate.kind != "query":
             continue
-        said = [m.fitted.output.llr for m in models if m.predicate == predicate.name]
-        total = np.stack(said).sum(axis=0, dtype=np.float64) if said else None
+        total = _told(data, models, predicate.name)
         selection = label_selection(data, predicate.name, settings, total)
         if selection is not None:
             found[predicate.name] = selection
     return found
+
+
+def _told(data: Dataset, models: tuple[FittedModel, ...], predicate: str) -> Vector | None:
+    """``float64[n]``: what the models of a predicate say, added up; of views of it the mean, since
+    they answer the same question again."""
+    sums = []
+    for name in (predicate, *data.program.views_of(predicate)):
+        said = [m.fitted.output.llr for m in models if m.predicate == name]
+        if said:
+            sums.append(np.stack(said).sum(axis=0, dtype=np.float64))
+    return np.mean(sums, axis=0) if sums else None
 
 
 def with_selection(grounding: Grounding, selections: Mapping[str, Selection]) -> Grounding:
@@ -174,12 +185,12 @@ def with_selection(grounding: Grounding, selections: Mapping[str, Selection]) ->
 
 
 def with_population_rates(
-    models: tuple[FittedModel, ...], selections: Mapping[str, Selection]
+    program: Program, models: tuple[FittedModel, ...], selections: Mapping[str, Selection]
 ) -> tuple[FittedModel, ...]:
     """The models with the base rate of the population, not of their labels, beside the ratios."""
 
     def rated(model: FittedModel) -> FittedModel:
-        selection = selections.get(model.predicate)
+        selection = selections.get(program.question_of(model.predicate))
         if selection is None:
             return model
         output = replace(model.fitted.output, base_rate=selection.prevalence)

@@ -90,7 +90,8 @@ def labelled_atoms(
     """The labelled atoms of a predicate, ``None`` without both kinds in two folds and clusters."""
     data, span = grounding.data, grounding.span(predicate)
     rows = rows_of(data, predicate)
-    speaking = tuple(model for model in models if model.predicate == predicate)
+    question = grounding.program.question_of  # models of views answer the same
+    speaking = tuple(model for model in models if question(model.predicate) == predicate)
     labels = grounding.labels[span.start : span.stop].copy()
     open_atoms = grounding.graph.evidence.numpy()[span.start : span.stop] == OPEN
     labels[~open_atoms] = OPEN
