@@ -300,7 +300,7 @@ def test_what_is_fitted_in_processes_is_chosen_by_counts():
         return fits(parts, groups, declaration, "Bad", options, "random", **how).is_long
 
     assert not is_long("one")
-    assert is_long("one", epochs=1000)
+    assert is_long("one", epochs=3000)
     assert not is_long("main")
 
 

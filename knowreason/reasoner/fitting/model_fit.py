@@ -21,7 +21,7 @@ from knowreason.progress import Progress
 from knowreason.project.settings import Options
 from knowreason.reasoner.fitting.fingerprints import Fingerprint
 
-LONG = 1_000_000  # visits of rows: six fits of them take about ten seconds
+LONG = 3_000_000  # visits: six fits of them take some 25 s of a core, a process 5 to 7 to start
 
 
 @dataclass(frozen=True)

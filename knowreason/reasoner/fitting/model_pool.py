@@ -46,6 +46,7 @@ def fit_in_processes(
         ModelError: as the models do; KR872 where a process ends before its fit.
     """
     here = [number for number, fit in fits.items() if "__main__" in _modules(fit)]
+    lost: list[int] = []
     failed: dict[int, BaseException] = {}
     waiting: dict[Future, int] = {}
     executor = ProcessPoolExecutor(min(threads, len(fits)), initializer=_ready)
@@ -67,8 +68,8 @@ def fit_in_processes(
                         model, said = future.result()
                     except PicklingError:
                         here.append(number)
-                    except BrokenProcessPool as error:
-                        failed[number] = _broken(fits[number], error)
+                    except BrokenProcessPool:  # of all that were not ready
+                        lost.append(number)
                     except Exception as error:  # the model's own, raised below
                         failed[number] = error
                     else:
@@ -79,13 +80,15 @@ def fit_in_processes(
         executor.shutdown(kill_workers=len(waiting) > 0)
     if failed:
         raise failed[min(failed)]
+    if lost:
+        raise _broken([fits[number].name for number in sorted(lost)])
     for number in sorted(here):
         keep(number, fits[number](progress))
 
 
-def _broken(fit: ModelFit, error: BaseException) -> ModelError:
+def _broken(names: list[str]) -> ModelError:
     return ModelError(
-        f"the process that fitted {fit.name} ended before its time: {error}".splitlines()[0],
+        f"a process that fitted models ended before its time; not ready were {', '.join(names)}",
         code="KR872",
         help="memory may have been short: `[infer] threads = 1` fits one model after the other",
     )
