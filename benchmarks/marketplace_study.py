@@ -28,7 +28,8 @@ from knowreason.metrics.metrics import Estimate, metric, resampled
 from knowreason.models import make, predicted
 from knowreason.models.base.feature_columns import evaluated_definitions
 from knowreason.models.base.stored_models import FittedModel
-from knowreason.reasoner.fit_steps import fit_models, fit_weights, learning_problem
+from knowreason.reasoner.fit_steps import fit_weights, learning_problem
+from knowreason.reasoner.fitting.model_fits import fit_models
 from knowreason.reasoner.replicates import bootstrap_fit
 from knowreason.reasoner.rule_weights import RuleWeights, theta_for
 

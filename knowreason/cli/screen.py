@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from knowreason.cli.progress_lines import ProgressLines, beating
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import DataWarning, KnowreasonError
 from knowreason.progress import Progress
@@ -143,9 +144,18 @@ def warnings_as_findings() -> Iterator[None]:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress | None]:
-    """A progress callback that draws a bar with time left; ``None`` when quiet."""
-    if _screen.quiet or not sys.stderr.isatty():
+    """A progress callback; ``None`` when quiet.
+
+    It writes a line where a step begins and where it ends, and one at least every minute; on a
+    terminal a bar with time left stands below them.
+    """
+    if _screen.quiet:
         yield None
+        return
+    if not sys.stderr.isatty():
+        lines = ProgressLines(say)
+        with beating(lines):
+            yield lines
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -153,8 +163,10 @@ def progress_bar() -> Iterator[Progress | None]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Bar(*columns, TimeRemainingColumn(), console=stderr(), transient=True) as bar:
         task = bar.add_task("starting", total=None)
+        above = ProgressLines(lambda line: bar.console.print(line, markup=False))
 
         def update(done: int, total: int, message: str) -> None:
+            above(done, total, message)
             bar.update(task, description=message, completed=done, total=total or None)
 
         yield update

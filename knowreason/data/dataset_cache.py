@@ -21,6 +21,9 @@ class DatasetCache:
         self._values: dict[Hashable, tuple[tuple[object, ...], object]] = {}
         self._lock = Lock()
 
+    def __reduce__(self) -> tuple[type[DatasetCache], tuple[()]]:
+        return DatasetCache, ()  # another process computes its own: parts are other objects there
+
     def get(self, key: Hashable, parts: tuple[object, ...], compute: Callable[[], T]) -> T:
         """The value of a key, computed where it is not there for these ``parts``.
 

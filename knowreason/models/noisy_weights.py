@@ -38,6 +38,7 @@ class Noisy(KnowledgeModel):
     """
 
     registered_as = "noisy"
+    reads = "named"
 
     model: KnowledgeModel
     scale: float = 0.1

@@ -55,9 +55,13 @@ class GroundingLimits:
 
 @dataclass(config=CHECKED, frozen=True)
 class Threads:
-    """How many threads the relational engine takes."""
+    """How many threads the relational engine takes, and how many processes models."""
 
-    threads: StrictInt = Field(default=2, description="Threads of the relational engine.")
+    threads: StrictInt = Field(
+        default=2,
+        description="Threads of the relational engine, and most processes in which models are "
+        "fitted side by side.",
+    )
 
 
 @dataclass(config=CHECKED, frozen=True)

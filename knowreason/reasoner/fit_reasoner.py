@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
+from knowreason.errors import ProjectError
 from knowreason.factors import FactorGraph
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding
@@ -19,17 +20,18 @@ from knowreason.logic import Program
 from knowreason.models import KnowledgeModel
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.monitor.adaptation import training_left_out, training_snapshot
-from knowreason.progress import Progress
+from knowreason.progress import Progress, step
+from knowreason.project.manifests import has_manifest
 from knowreason.project.settings import Options, Settings
 from knowreason.reasoner.answers import Answers
 from knowreason.reasoner.fit_answers import fit_answers, with_trees
 from knowreason.reasoner.fit_steps import (
-    fit_models,
     fit_weights,
     learning_problem,
     with_calibration_warnings,
     with_label_warnings,
 )
+from knowreason.reasoner.fitting.model_fits import fit_models
 from knowreason.reasoner.identification import with_identification
 from knowreason.reasoner.labels.fold_groups import FoldGroups, fold_kind
 from knowreason.reasoner.labels.label_selection import label_selections, with_population_rates
@@ -59,49 +61,72 @@ class Choices(Protocol):
     def _posterior(self, graph: FactorGraph) -> Posterior: ...
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Where parts of a fit may be taken from instead of being made.
+
+    Attributes:
+        checkpoints: folder where finished models are kept and taken up again.
+        run: run folder whose models are taken where nothing that made them has changed.
+        grounding: of the program over the data, without models.
+    """
+
+    checkpoints: Path | None = None
+    run: Path | None = None
+    grounding: Grounding | None = None
+
+
 def fit_reasoner(
-    reasoner: Choices, data: Dataset, checkpoints: Path | None, progress: Progress | None
+    reasoner: Choices, data: Dataset, sources: Sources, progress: Progress | None
 ) -> tuple[Grounding, Learned]:
     """The grounding that was learned from, and what was learned.
 
     Args:
         reasoner: with the program and every choice.
         data: past data.
-        checkpoints: folder where finished models are kept and taken up again.
+        sources: what need not be made.
         progress: called as ``progress(done, total, message)``.
     """
     settings, program, seed = reasoner.settings, reasoner.program, reasoner.seed
-    bare = reasoner._ground(data, ())
+    if sources.run is not None and not has_manifest(sources.run):
+        raise ProjectError(f"`{sources.run}` is not a run folder", code="KR911")
+    bare = sources.grounding
+    if bare is None:
+        with step(progress, "grounding"):
+            bare = reasoner._ground(data, ())
     groups = FoldGroups.by(bare, settings.clusters)
-    fitted = partial(
-        fit_models,
-        data=data,
-        options=reasoner.models or {},
+    trees = with_trees(program, data, settings).models
+    fitted = fit_models(
+        replace(program, models=(*program.models, *trees)),
+        data,
+        reasoner.models or {},
         folds=reasoner.folds,
         fold_count=settings.fold_count,
         seed=seed,
         device=reasoner.device,
         deploy=settings.deploy,
         groups=groups,
-        checkpoints=checkpoints,
+        checkpoints=sources.checkpoints,
+        known=sources.run and sources.run / "models",
+        threads=settings.threads,
         progress=progress,
     )
-    selections = label_selections(data, models := fitted(program), settings)
-    models = with_population_rates(program, models, selections)
+    declared = len(fitted) - len(trees)
+    selections = label_selections(data, fitted[:declared], settings)
+    fitted = with_population_rates(program, fitted, selections)
+    models, beside = fitted[:declared], fitted[declared:]
     outputs = tuple(model.fitted.output for model in models)
     grounding = with_label_warnings(bare.with_models(outputs))
     grounding = with_rule_warnings(with_calibration_warnings(grounding, models))
-    beside = fitted(with_trees(program, data, settings))
-    beside = with_population_rates(program, beside, selections)
     fit, answers = fit_weights_and_answers(reasoner, grounding, models, beside, groups, progress)
     problem = learning_problem(grounding, models, settings)
     refit = partial(learn, method=reasoner.method, seed=seed, **settings.learn)
-    grounding, fit = with_identification(grounding, fit, problem, groups, refit)
+    with step(progress, "looking for what labels leave open"):
+        grounding, fit = with_identification(grounding, fit, problem, groups, refit)
     replicates = None
     if settings.bootstrap:
-        replicates = bootstrap_fit(problem, fit, settings.bootstrap, seed)
-    if progress:
-        progress(0, 1, "keeping what holds on the training data")
+        with step(progress, "resampling for intervals"):
+            replicates = bootstrap_fit(problem, fit, settings.bootstrap, seed)
     others = tuple(model.fitted.output for model in answers.beside)
     boosted = tuple(model.fitted.output for model in answers.boosted)
     used = answers.used(fit)
@@ -110,12 +135,13 @@ def fit_reasoner(
         found = answers.pooled(beliefs.grounding, (*outputs, *others, *boosted), {})
         return replace(beliefs, answers=found)
 
-    beliefs = reasoner._believe(grounding, outputs, used)
-    without = training_left_out(
-        pooled(beliefs), models, lambda o: reasoner._believe(bare.with_models(o), o, used)
-    )
-    answers = with_matched_pools(answers, pooled(beliefs), selections, without)
-    beliefs = pooled(beliefs)
+    with step(progress, "keeping what holds on the training data"):
+        beliefs = reasoner._believe(grounding, outputs, used)
+        without = training_left_out(
+            pooled(beliefs), models, lambda o: reasoner._believe(bare.with_models(o), o, used)
+        )
+        answers = with_matched_pools(answers, pooled(beliefs), selections, without)
+        beliefs = pooled(beliefs)
     grounding, fit = with_prevalence_notes(grounding, beliefs, fit, selections)
     warnings = (*grounding.warnings, *latent_warnings(grounding, fit.theta))
     snapshot = training_snapshot(beliefs, models, without, others)
@@ -132,25 +158,26 @@ def fit_weights_and_answers(
     progress: Progress | None = None,
 ) -> tuple[Fit, Answers]:
     """Weights, and whose conclusions are the answer, from a grounding with models."""
-    fit = fit_weights(
-        grounding,
-        models,
-        method=reasoner.method,
-        settings=reasoner.settings,
-        seed=reasoner.seed,
-        progress=progress,
-    )
-    if progress:
-        progress(0, 1, "comparing rules and models on labels they were not learned from")
-    return fit, fit_answers(
-        grounding,
-        models,
-        beside,
-        fit,
-        groups,
-        reasoner._posterior,
-        kind=lambda predicate: reasoner.folds or fold_kind(reasoner.program, predicate),
-        method=reasoner.method,
-        settings=reasoner.settings,
-        seed=reasoner.seed,
-    )
+    with step(progress, "learning weights") as inner:
+        fit = fit_weights(
+            grounding,
+            models,
+            method=reasoner.method,
+            settings=reasoner.settings,
+            seed=reasoner.seed,
+            progress=inner,
+        )
+    with step(progress, "comparing rules and models on labels they were not learned from"):
+        answers = fit_answers(
+            grounding,
+            models,
+            beside,
+            fit,
+            groups,
+            reasoner._posterior,
+            kind=lambda predicate: reasoner.folds or fold_kind(reasoner.program, predicate),
+            method=reasoner.method,
+            settings=reasoner.settings,
+            seed=reasoner.seed,
+        )
+    return fit, answers

@@ -1,11 +1,9 @@
-"""Models and weights of a reasoner, fitted on data."""
+"""Weights of a reasoner, learned beside its models, and what is warned of then."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,107 +17,17 @@ from knowreason.factors.components.connected import components
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding
 from knowreason.learning import Fit, Problem, learn
-from knowreason.logic import Formula, ModelDeclaration, Program
+from knowreason.logic import Formula, Program
 from knowreason.logic.traversal import walk
-from knowreason.models import MODELS, KnowledgeModel, cross_fit, make
-from knowreason.models.base.crossfit import Deploy
-from knowreason.models.base.model_options import options_table
-from knowreason.models.base.stored_models import (
-    FittedModel,
-    folder_name,
-    is_finished,
-    load_fitted,
-    save_fitted,
-)
+from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
-from knowreason.project.settings import Options, Settings
-from knowreason.reasoner.labels.fold_groups import FoldGroups, fold_kind, label_clusters
+from knowreason.project.settings import Settings
+from knowreason.reasoner.labels.fold_groups import label_clusters
 from knowreason.reasoner.labels.label_selection import Selection, label_selections, with_selection
 from knowreason.reasoner.labels.views import with_views_held
 from knowreason.reasoner.rule_coupling import starting_below
 
 FAR = 1.0  # log-odds by which a calibration moves a model before a warning
-
-
-def fit_models(
-    program: Program,
-    data: Dataset,
-    options: Mapping[str, Options | KnowledgeModel],
-    *,
-    folds: str,
-    fold_count: int,
-    seed: int,
-    device: str,
-    deploy: Deploy = "auto",
-    groups: FoldGroups | None = None,
-    checkpoints: Path | None = None,
-    progress: Progress | None = None,
-) -> tuple[FittedModel, ...]:
-    """Cross-fit every declared model for each of its predicates.
-
-    Args:
-        program: declares the models.
-        data: visible labels are learned from.
-        options: by model name: options over those of the rule file, or a ready model.
-        folds: ``grouped``, ``random``, ``forward`` or ``group:ATTRIBUTE``; empty: forward where
-            definitions read labels and atoms have a clock, else grouped.
-        fold_count: how many folds at most.
-        seed, device: handed to models that take them.
-        deploy: ``auto``, ``mean`` or ``refit``; see :func:`knowreason.models.cross_fit`.
-        groups: rows that no fold tells apart; each row on its own where there are none.
-        checkpoints: folder for finished fits; one that is there is read, not made again.
-        progress: ``progress(done, total, message)``.
-    """
-
-    def fitted(declaration: ModelDeclaration, predicate: str) -> FittedModel:
-        folder = checkpoints and checkpoints / folder_name(declaration.name, predicate)
-        if folder and is_finished(folder):
-            return load_fitted(folder)
-        question = program.question_of(predicate)  # a view is learned as what it sees
-        group, groups_are = (groups or FoldGroups()).of(data, question)
-        found = cross_fit(
-            partial(_make, declaration, options.get(declaration.name), seed, device),
-            data,
-            question,
-            name=declaration.name,
-            folds=fold_count,
-            kind=folds or fold_kind(program, question),
-            groups=group,
-            groups_are=groups_are,
-            deploy=deploy,
-            seed=seed,
-            progress=progress,
-        )
-        found = replace(found, output=replace(found.output, predicate=predicate))
-        model = FittedModel(declaration.name, predicate, found)
-        if folder:
-            save_fitted(model, folder)
-        return model
-
-    return tuple(
-        fitted(declaration, predicate)
-        for declaration in program.models
-        for predicate in declaration.predicates
-    )
-
-
-def _make(
-    declaration: ModelDeclaration,
-    options: Options | KnowledgeModel | None,
-    seed: int,
-    device: str,
-) -> KnowledgeModel:
-    if isinstance(options, KnowledgeModel):
-        return make(options)
-    accepted = options_table(MODELS[declaration.call.kind])
-    given = {"seed": seed, "device": device}
-    common = {name: value for name, value in given.items() if name in accepted}
-    written = dict(declaration.call.options)
-    return make(
-        declaration.call,
-        {name: value for name, value in common.items() if name not in written}
-        | dict(options or {}),
-    )
 
 
 def fit_weights(

@@ -42,7 +42,7 @@ from knowreason.progress import Progress
 from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
 from knowreason.project.settings import ExactLimits, Options, Settings
-from knowreason.reasoner.fit_reasoner import fit_reasoner
+from knowreason.reasoner.fit_reasoner import Sources, fit_reasoner
 from knowreason.reasoner.fit_steps import (
     model_outputs,
 )
@@ -128,22 +128,42 @@ class Reasoner(BaseEstimator):
         data: Dataset,
         y: None = None,
         *,
-        checkpoints: Path | None = None,
+        checkpoints: Path | str | None = None,
+        models: Path | str | None = None,
+        grounding: Grounding | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Fit the models, then the weights, on the visible labels of ``data``.
+
+        A model is taken from ``checkpoints`` or ``models`` where the data it reads, its options,
+        folds, seed and code are what they were; ``origin`` of each of ``models_`` says so, or
+        what differs.
 
         Args:
             data: past data.
             y: nothing; labels are part of ``data``.
             checkpoints: folder where finished models are kept and taken up again.
+            models: run folder whose models are taken.
+            grounding: that of the program over ``data``, where it is there already.
             progress: called as ``progress(done, total, message)``.
 
         Raises:
+            ProjectError: KR911 where ``models`` is no run folder, KR935 for a grounding of another
+                program or other data.
             DataError, ModelError, GroundingError, LearningError: as their parts do.
         """
-        self.grounding_, learned = fit_reasoner(self, data, checkpoints, progress)
+        if grounding is not None:
+            grounding = self._checked(grounding, data)
+        kept = None if checkpoints is None else Path(checkpoints)
+        sources = Sources(kept, None if models is None else Path(models), grounding)
+        self.grounding_, learned = fit_reasoner(self, data, sources, progress)
         return self.adopt(learned)
+
+    def _checked(self, grounding: Grounding, data: Dataset) -> Grounding:
+        if grounding.data is not data or grounding.program != self.program:
+            what = "of another program" if grounding.data is data else "over another data set"
+            raise ProjectError(f"the grounding is {what}", code="KR935")
+        return grounding
 
     def adopt(self, learned: Learned) -> Self:
         """Take over what was learned (of a stored run)."""

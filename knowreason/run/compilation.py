@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from knowreason.grounding import Grounding, ground
-from knowreason.grounding.grounding_store import save
 from knowreason.inference.exact.exact import prepare
-from knowreason.project.manifests import refuse_existing, run_folder, write_manifest
+from knowreason.project.manifests import refuse_existing, run_folder
 from knowreason.project.project_file import paths_of
 from knowreason.project.schema import Project
 from knowreason.reasoner.rule_coupling import with_rule_warnings
+from knowreason.run.compiled_graph import save_compiled
 from knowreason.run.run_training import load_parts
 
 
@@ -61,11 +61,10 @@ def compile_project(project: Project, target: Path | None, *, force: bool = Fals
         threads=project.infer.threads,
         hard_violations=project.learn.hard_violations,
     )
-    grounding = with_rule_warnings(grounding)
     if target is not None:
         with run_folder(target, replace=force, keep=keep) as folder:
-            save(grounding, folder / "grounding")
-            write_manifest(folder, {"kind": "grounding"})
+            save_compiled(grounding, project, folder)
+    grounding = with_rule_warnings(grounding)
     return Compiled(grounding, component_sizes(grounding))
 
 

@@ -16,7 +16,7 @@ from knowreason.data import Dataset
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
 from knowreason.inference.quality_summary import QualitySummary
-from knowreason.progress import Progress
+from knowreason.progress import Progress, step
 from knowreason.project.manifests import holds, not_replaced
 from knowreason.project.partition import parts_of
 from knowreason.project.project_file import paths_of
@@ -131,12 +131,10 @@ def beliefs_of_run(
 ) -> Beliefs:
     """Beliefs of a run about its test part, or about tables in ``directory``."""
     run = load_run_on_tables(folder, project)
-    if progress:
-        progress(0, 2, "reading")
-    data = data_of_run(run, directory)
-    if progress:
-        progress(1, 2, "reasoning")
-    return run.reasoner.infer(data, engine=engine, adapt=adapt)
+    with step(progress, "reading"):
+        data = data_of_run(run, directory)
+    with step(progress, "reasoning"):
+        return run.reasoner.infer(data, engine=engine, adapt=adapt)
 
 
 def data_of_run(run: Run, directory: Path | None = None) -> Dataset:

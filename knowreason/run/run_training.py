@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from dataclasses import replace
@@ -11,12 +10,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from knowreason.beliefs.beliefs import Beliefs
-from knowreason.errors import ProjectError
 from knowreason.inference.engine_protocol import ENGINES
 from knowreason.json_text import json_text
 from knowreason.learning.learners import learner_options
 from knowreason.metrics.metrics import metric
-from knowreason.progress import Progress
+from knowreason.progress import Progress, step
 from knowreason.project.manifests import (
     has_manifest,
     holds,
@@ -33,6 +31,7 @@ from knowreason.project.schema import Project
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.reasoner.stored_reasoner import write_learned
 from knowreason.report.html import ReportParts, pictures_of, report_html
+from knowreason.run.compiled_graph import load_compiled
 from knowreason.run.run_evaluation import evaluate_parts, evaluation_record
 from knowreason.run.run_folder import Run, data_hash, load_run, reasoner_of
 
@@ -51,6 +50,8 @@ def train(
     target: Path,
     *,
     resume: bool = False,
+    models: Path | None = None,
+    compiled: Path | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -59,13 +60,17 @@ def train(
     Args:
         project: a read project file.
         target: the run folder.
-        resume: take up the models an interrupted run had finished.
+        resume: take up the models an interrupted run had finished, as far as nothing that made
+            them has changed.
+        models: another run folder whose models are taken in the same manner.
+        compiled: what :func:`knowreason.run.compilation.compile_project` stored.
         force: replace a run that is there.
         progress: called as ``progress(done, total, message)``.
 
     Raises:
         ProjectError: KR914 where the folder is there, KR924 where it is not ours to replace,
-            KR917 where an interrupted run was on other data or another rule file.
+            KR911 where ``models`` is no run folder, KR935 where ``compiled`` was made of other
+            rules or data.
     """
     start = time.perf_counter()
     keep = paths_of(project)
@@ -77,11 +82,19 @@ def train(
     _check_names(project)
     program = load_program(project)
     fingerprint = data_hash(project)
-    parts = parts_of(project, program, load_data(project, program))
+    with step(progress, "reading"):
+        parts = parts_of(project, program, load_data(project, program))
+    grounding = None if compiled is None else load_compiled(compiled, project, parts.train)
     reasoner = reasoner_of(project, program)
     with run_folder(target, replace=force, keep=keep, partial=partial) as folder:
-        _start_state(folder, fingerprint, resume)
-        reasoner.fit(parts.train, checkpoints=folder / "models", progress=progress)
+        _start_state(folder, resume)
+        reasoner.fit(
+            parts.train,
+            checkpoints=folder / "models",
+            models=models,
+            grounding=grounding,
+            progress=progress,
+        )
         quality = {}
         if parts.test is not None:
             beliefs = _write_results(project, reasoner, parts, folder, progress)
@@ -113,23 +126,20 @@ def _write_results(
     project: Project, reasoner: Reasoner, parts: Parts, folder: Path, progress: Progress | None
 ) -> Beliefs:
     assert parts.test is not None
-    if progress:
-        progress(0, 3, "reasoning about the test part")
-    beliefs = reasoner.infer(parts.test)
-    write_marginals(beliefs, folder / "marginals")
-    if progress:
-        progress(1, 3, "measuring")
-    evaluations = evaluate_parts(reasoner, project, parts.train, beliefs)
-    records = [evaluation_record(evaluation) for evaluation in evaluations]
-    (folder / "metrics.json").write_text(json_text(records), encoding="utf-8")
-    if progress:
-        progress(2, 3, "writing the report")
-    pictures = folder / "plots"
-    pictures.mkdir(exist_ok=True)
-    for name, svg in pictures_of(evaluations).items():
-        (pictures / name).write_text(svg, encoding="utf-8")
-    page = report_html(ReportParts(project, reasoner, beliefs, evaluations))
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    with step(progress, "reasoning about the test part"):
+        beliefs = reasoner.infer(parts.test)
+        write_marginals(beliefs, folder / "marginals")
+    with step(progress, "measuring"):
+        evaluations = evaluate_parts(reasoner, project, parts.train, beliefs)
+        records = [evaluation_record(evaluation) for evaluation in evaluations]
+        (folder / "metrics.json").write_text(json_text(records), encoding="utf-8")
+    with step(progress, "writing the report"):
+        pictures = folder / "plots"
+        pictures.mkdir(exist_ok=True)
+        for name, svg in pictures_of(evaluations).items():
+            (pictures / name).write_text(svg, encoding="utf-8")
+        page = report_html(ReportParts(project, reasoner, beliefs, evaluations))
+        (folder / "report.html").write_text(page, encoding="utf-8")
     return beliefs
 
 
@@ -141,21 +151,15 @@ def write_marginals(beliefs: Beliefs, folder: Path) -> None:
         pq.write_table(table, folder / f"{predicate.name}.parquet")
 
 
-def _start_state(folder: Path, fingerprint: str, resume: bool) -> None:
+def _start_state(folder: Path, resume: bool) -> None:
     state = folder / STATE
     if resume and state.is_file():
-        if json.loads(state.read_text(encoding="utf-8"))["data"] != fingerprint:
-            raise ProjectError(
-                "the interrupted run was on other data or another rule file",
-                code="KR917",
-                help="train without --resume to start anew",
-            )
         return
     if any(folder.iterdir()) and not (state.is_file() or has_manifest(folder)):
         raise not_replaced(folder, "unfinished runs get this name, and it is none of ours")
     shutil.rmtree(folder)
     folder.mkdir()
-    state.write_text(json.dumps({"data": fingerprint}), encoding="utf-8")
+    state.write_text("{}", encoding="utf-8")
 
 
 def has_interrupted_run(target: Path) -> bool:

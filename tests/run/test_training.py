@@ -1,6 +1,7 @@
 """A project becomes a run folder, whole or not at all; a stored run predicts the same."""
 
 import json
+import shutil
 import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,14 +15,14 @@ from knowreason.data import Vocabulary
 from knowreason.errors import DataError, ProjectError
 from knowreason.project.manifests import partial_folder
 from knowreason.project.project_file import load_project
-from knowreason.reasoner import fit_steps as fitting
 from knowreason.report.html import ReportParts, report_html
 from knowreason.run import run_training as training
+from knowreason.run.compilation import compile_project
 from knowreason.run.run_evaluation import evaluate_parts
 from knowreason.run.run_folder import load_run
 from knowreason.run.run_prediction import beliefs_of_run, predict_run, save_table
 from knowreason.run.run_training import has_interrupted_run, load_parts, train
-from tests.projects import write_skimming, write_world
+from tests.projects import write_world
 
 PARTS = {
     "project.toml",
@@ -85,43 +86,74 @@ def test_a_run_that_is_there_is_not_overwritten(skimming_project, skimming_run):
 
 def test_an_interrupted_run_leaves_nothing_and_is_taken_up(skimming_project, tmp_path, monkeypatch):
     project, target = load_project(skimming_project), tmp_path / "run"
-    made = []
 
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("knowreason.reasoner.reasoner.fit_weights", stop)
+        patch.setattr("knowreason.reasoner.fit_reasoner.fit_weights", stop)
         with pytest.raises(KeyboardInterrupt):
             train(project, target)
     assert not target.exists()
     assert has_interrupted_run(target)
-
-    def counted(*arguments, **options):
-        made.append(options["name"])
-        return cross_fit(*arguments, **options)
-
-    cross_fit = fitting.cross_fit
-    monkeypatch.setattr(fitting, "cross_fit", counted)
-    train(project, target, resume=True)
-    assert made == []
+    other = load_project(skimming_project, {"models.signs": "{ C = 0.5 }"})
+    run = train(other, target, resume=True)
+    origins = {model.name: model.origin for model in run.reasoner.models_}
+    assert origins["amount"] == f"taken from `{partial_folder(target)}`"
+    assert origins["signs"].endswith("option `C` is new")
     assert target.is_dir()
     assert not partial_folder(target).exists()
     assert not (target / training.STATE).exists()
 
 
-def test_a_run_on_other_data_is_not_taken_up(skimming_project, tmp_path, monkeypatch):
-    folder = write_skimming(tmp_path / "project")
-    project, target = load_project(folder), tmp_path / "run"
-    monkeypatch.setattr(
-        "knowreason.reasoner.reasoner.fit_models",
-        lambda *a, **o: (_ for _ in ()).throw(KeyboardInterrupt),
+def test_a_rule_more_takes_the_models_of_a_run(skimming_project, skimming_run, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(skimming_project, folder)
+    with (folder / "skimming.kr").open("a") as file:
+        file.write("rule far [1] : Abroad(p) => Fraud(p)\n")
+    told = []
+    taken = train(
+        load_project(folder),
+        tmp_path / "run",
+        models=skimming_run,
+        progress=lambda *state: told.append(state),
     )
-    with pytest.raises(KeyboardInterrupt):
-        train(project, target)
-    write_world(folder / "data", seed=5)
-    with pytest.raises(ProjectError, match="KR917"):
-        train(project, target, resume=True)
+    made = train(load_project(folder), tmp_path / "again")
+    assert {model.origin for model in taken.reasoner.models_} == {f"taken from `{skimming_run}`"}
+    assert (1, 1, f"auto for Fraud: taken from `{skimming_run}`") in told
+    for name in ("weights.toml", "metrics.json"):
+        assert (tmp_path / "run" / name).read_text() == (tmp_path / "again" / name).read_text()
+    assert made.reasoner.models_[0].origin == ""
+
+
+def test_a_compiled_graph_is_trained_on_or_refused(skimming_project, skimming_run, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(skimming_project, folder)
+    compile_project(load_project(folder), tmp_path / "graph")
+    run = train(load_project(folder), tmp_path / "run", compiled=tmp_path / "graph")
+    assert (tmp_path / "run" / "weights.toml").read_text() == (
+        skimming_run / "weights.toml"
+    ).read_text()
+    assert [w.message for w in run.reasoner.grounding_.warnings] == sorted(
+        {w.message for w in run.reasoner.grounding_.warnings},
+        key=[w.message for w in run.reasoner.grounding_.warnings].index,
+    )
+
+    def refused(settings=None):
+        with pytest.raises(ProjectError, match="KR935") as error:
+            train(load_project(folder, settings), tmp_path / "b", compiled=tmp_path / "graph")
+        return str(error.value)
+
+    assert "hard_violations is drop, was error" in refused({"learn.hard_violations": "drop"})
+    assert "facts of `day` changed" in refused({"split.train": "< 9", "split.test": ">= 9"})
+    rules = folder / "skimming.kr"
+    text = rules.read_text()
+    rules.write_text(text + "rule far [1] : Abroad(p) => Fraud(p)\n")
+    assert "rule `far` is new (" in refused()
+    rules.write_text(text.replace("[-3.5]", "[-3]"))
+    assert "rule `seldom` changed" in refused()
+    with pytest.raises(ProjectError, match=r"KR911.*no compiled graph"):
+        train(load_project(folder), tmp_path / "b", compiled=skimming_run)
 
 
 def test_a_folder_that_is_no_run(tmp_path):

@@ -22,6 +22,11 @@ def train(
     set: SetOption = None,
     labels: Annotated[str, typer.Option(help="`none` keeps every weight at its prior.")] = "",
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted run.")] = False,
+    models: Annotated[
+        Path | None,
+        typer.Option(help="Run whose models are taken where nothing they rest on changed."),
+    ] = None,
+    compiled: Annotated[Path | None, typer.Option(help="Folder that `compile -o` wrote.")] = None,
     force: Annotated[bool, typer.Option(help="Replace a run that is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
@@ -38,7 +43,15 @@ def train(
     if has_interrupted_run(target) and not resume:
         say("an interrupted run is replaced (--resume would go on with it)")
     with progress_bar() as progress:
-        run = train_project(loaded, target, resume=resume, force=force, progress=progress)
+        run = train_project(
+            loaded,
+            target,
+            resume=resume,
+            models=models,
+            compiled=compiled,
+            force=force,
+            progress=progress,
+        )
     for model in run.reasoner.models_:
         if model.fitted.model.headline:
             say(f"{model.name} for {model.predicate}: {model.fitted.model.headline}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 Deploy = Literal["auto", "mean", "refit"]
+Labels = NDArray[np.integer]
 Scores = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 FOLDS = 6
 FEWEST_OF_A_KIND, FEWEST_GROUPS = 15, 3  # below, a mean of fold models loses to one of all labels
@@ -56,6 +58,7 @@ class CrossFit:
         report: sentences about folds, calibration and the fit.
         refitting: Kolmogorov distance of the final model's ratios from the out-of-fold ones
             on the same rows: scores move that far by fitting on other labels alone.
+        scores: what was said before calibration, to calibrate by other groups of rows.
 
     >>> import knowreason as kr
     >>> data = kr.testing.example_data()
@@ -71,6 +74,7 @@ class CrossFit:
     silent: NDArray[np.bool_]
     report: tuple[str, ...]
     refitting: float = 0.0
+    scores: FoldScores | None = None
 
     @property
     def prototype(self) -> KnowledgeModel:
@@ -165,11 +169,11 @@ def cross_fit(
     ratios, spreads = np.full(shape_of(rows), np.nan), np.full(shape_of(rows), np.nan)
     models: list[KnowledgeModel] = []
     scores: list[Scores] = []
+    told = partial(_told, progress, f"{name} for {predicate}", fits)
     for done, fold in enumerate(tested):
-        if progress is not None:
-            progress(done, fits, f"{name}: fold {done + 1} of {len(tested)}")
+        inner = told(done, f"fold {done + 1} of {len(tested)}")
         seen = labels.fold < fold if forward else labels.fold != fold
-        model = fit_model(make(), labels.restricted(data, predicate, seen), predicate)
+        model = fit_model(make(), labels.restricted(data, predicate, seen), predicate, inner)
         in_fold = labels.scored_with == fold
         log_odds, spread = model.log_odds_and_spread(data, predicate)
         ratios[in_fold] = (log_odds - base_log_odds(model.base_rate_))[in_fold]
@@ -178,38 +182,44 @@ def cross_fit(
         scores.append((log_odds, spread))
         if not models or against is None:
             models.append(model)
-    known = kind == "random" and groups is not None  # labels depend whatever the folds are
-    cluster = None if forward else row_groups(data, rows, "grouped" if known else kind, groups)
-    held = HeldOutScores(
-        rows,
-        labels.fold_of_row,
-        labels.scored_with,
-        tested,
-        forward,
-        ratios,
-        spreads,
-        cluster,
-    )
     learned = len(scores) < 2 or any((scores[0][0] != said).any() for said, _ in scores[1:])
     if against is None and learned:
         final: KnowledgeModel = FoldMean(tuple(models))
         said = mean_scores(scores)
         dealt = f"final model: mean of {len(models)}, {_without(labels, groups_are, rows)}"
     else:
-        if progress is not None:
-            progress(len(tested), fits, f"{name}: on all labels")
-        final = fit_model(blank, data, predicate)
+        final = fit_model(blank, data, predicate, told(fits - 1, "on all labels"))
         said = final.log_odds_and_spread(data, predicate)
         dealt = f"final model: fitted on all labels{against and f' ({against})'}"
     if scores and (scores[0][0] == said[0]).all():  # models say the same whatever the labels
         dealt, against = "", None
-    if progress is not None:
-        progress(fits, fits, f"{name}: done")
+    told(fits, "done")
     few = against is not None and too_few(labels) and len(scores) > 1
     method: Method = "none" if forward or (against is not None and not few) else calibration
-    if few and method != "none":
-        held = replace(held, moderation=moderation([z for z, _ in scores], said[0]))
-    return _assembled(held, final, said, data, method, name, dealt)
+    held = FoldScores(
+        labels.fold_of_row,
+        labels.scored_with,
+        tuple(tested),
+        forward,
+        ratios,
+        spreads,
+        *said,
+        method,
+        dealt,
+        moderation([z for z, _ in scores], said[0]) if few and method != "none" else None,
+    )
+    known = kind == "random" and groups is not None  # labels depend whatever the folds are
+    dependent = None if forward else row_groups(data, rows, "grouped" if known else kind, groups)
+    return held.calibrated(final, data, rows, name, dependent)
+
+
+def _told(progress: Progress | None, name: str, fits: int, done: int, what: str) -> Progress | None:
+    """Say how far the fits are; a callback that says how far the next of them is."""
+    if progress is None:
+        return None
+    tell = progress
+    tell(done, fits, f"{name}: {what}")
+    return lambda _, __, message: tell(done, fits, f"{name}: {what}, {message}")
 
 
 def moderation(folds: Sequence[NDArray[np.floating]], final: NDArray[np.floating]) -> float:
@@ -322,92 +332,99 @@ def shape_of(rows: PredicateRows) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class HeldOutScores:
-    """What the fold models said of the rows they had not seen.
+class FoldScores:
+    """What models said before calibration: those of the folds of rows they had not seen.
 
     Attributes:
-        rows: the rows.
         fold_of_row: ``int32[n]`` of labelled rows, else ``-1``.
         scored_with: ``int32[n]``, see :class:`.LabelRows`.
         tested: folds with out-of-fold scores, in order.
         forward: whether folds go forward in time.
         ratios, spreads: ``float64[n]`` or ``[n, K]``, NaN where there is none.
-        groups: ``int[n]``, rows of one number depend on each other.
+        log_odds, spread: of the final model for every row.
+        method: of calibration.
+        dealt: the sentence about the final model.
         moderation: of a final model that is stronger than these; ``None`` where it is not.
     """
 
-    rows: PredicateRows
     fold_of_row: NDArray[np.int32]
     scored_with: NDArray[np.int32]
-    tested: list[int]
+    tested: tuple[int, ...]
     forward: bool
     ratios: NDArray[np.float64]
     spreads: NDArray[np.float64]
-    groups: NDArray[np.integer] | None = None
+    log_odds: NDArray[np.float32]
+    spread: NDArray[np.float32] | None
+    method: Method
+    dealt: str
     moderation: float | None = None
 
     def calibrations(
-        self, method: Method, offset: NDArray[np.float64]
+        self, labels: Labels, groups: NDArray[np.integer] | None, offset: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], Calibration]:
         """Ratios, each fold calibrated by the others, and the calibration by all folds."""
+
+        def fitted(rows: NDArray[np.bool_]) -> Calibration:
+            own = None if groups is None else groups[rows]
+            if self.moderation is None:
+                return calibrate(self.ratios[rows], labels[rows], self.method, offset, own)
+            found = calibrate(self.ratios[rows], labels[rows], "temperature", offset, own)
+            return shrunk(found, self.moderation)
+
         in_fold = np.isin(self.fold_of_row, self.tested)
         changed = self.ratios.copy()
         base = np.exp(offset) if offset.ndim else 1 / (1 + np.exp(-offset))
         for fold in self.tested:
             own = self.scored_with == fold
-            by_others = self._fitted(in_fold & ~own, method, offset)
-            changed[own] = calibrated(self.ratios[own], base, by_others)
-        return changed, self._fitted(in_fold, method, offset)
+            changed[own] = calibrated(self.ratios[own], base, fitted(in_fold & ~own))
+        return changed, fitted(in_fold)
 
-    def _fitted(
-        self, rows: NDArray[np.bool_], method: Method, offset: NDArray[np.float64]
-    ) -> Calibration:
-        groups = None if self.groups is None else self.groups[rows]
-        labels = self.rows.labels[rows]
-        if self.moderation is None:
-            return calibrate(self.ratios[rows], labels, method, offset, groups)
-        found = calibrate(self.ratios[rows], labels, "temperature", offset, groups)
-        return shrunk(found, self.moderation)
+    def calibrated(
+        self,
+        final: KnowledgeModel,
+        data: Dataset,
+        rows: PredicateRows,
+        name: str,
+        groups: NDArray[np.integer] | None,
+    ) -> CrossFit:
+        """The cross-fit of the final model, calibrated.
 
-
-def _assembled(
-    held: HeldOutScores,
-    final: KnowledgeModel,
-    said: Scores,
-    data: Dataset,
-    method: Method,
-    name: str,
-    dealt: str,
-) -> CrossFit:
-    rows, base = held.rows, final.base_rate_
-    changed, calibration = held.calibrations(method, base_log_odds(base))
-    log_odds, spread = said
-    ratios = calibrated(log_odds - base_log_odds(base), base, calibration)
-    labelled = rows.labels != UNKNOWN
-    tested = np.isin(held.fold_of_row, held.tested)
-    silent = labelled & ~tested
-    scored = np.isin(held.scored_with, held.tested)
-    refitting = 0.0
-    if scored.any():
-        refitting = float(ks_2samp(ratios[scored].ravel(), changed[scored].ravel()).statistic)
-    ratios[scored] = changed[scored]
-    ratios[silent] = 0.0
-    if spread is not None:
-        spread = np.where(np.isnan(held.spreads), spread, held.spreads)
-    report = list(final.report_)
-    note = NOT_CALIBRATED if method == "none" and held.tested else calibration.note
-    report += filter(None, [dealt, note])
-    report.append(
-        f"{int(tested.sum())} labelled rows scored out of {len(held.tested)} folds"
-        + (", forward in time" if held.forward else "")
-        + (f"; {int(silent.sum())} without such a score say nothing" if silent.any() else "")
-    )
-    return CrossFit(
-        rows.output(name, ratios, base, spread, final.parts(data, rows.predicate)),
-        final,
-        calibration,
-        tested[rows.row_of_atom],
-        silent[rows.row_of_atom],
-        tuple(report),
-        refitting,
-    )
+        Args:
+            final: the model to deploy.
+            data: that it was fitted on.
+            rows: of the predicate.
+            name: the model's.
+            groups: ``int[n]``, rows of one number depend on each other.
+        """
+        base = final.base_rate_
+        changed, calibration = self.calibrations(rows.labels, groups, base_log_odds(base))
+        ratios = calibrated(self.log_odds - base_log_odds(base), base, calibration)
+        tested = np.isin(self.fold_of_row, self.tested)
+        silent = (rows.labels != UNKNOWN) & ~tested
+        scored = np.isin(self.scored_with, self.tested)
+        refitting = 0.0
+        if scored.any():
+            refitting = float(ks_2samp(ratios[scored].ravel(), changed[scored].ravel()).statistic)
+        ratios[scored] = changed[scored]
+        ratios[silent] = 0.0
+        spread = self.spread
+        if spread is not None:
+            spread = np.where(np.isnan(self.spreads), spread, self.spreads).astype(spread.dtype)
+        report = list(final.report_)
+        note = NOT_CALIBRATED if self.method == "none" and self.tested else calibration.note
+        report += filter(None, [self.dealt, note])
+        report.append(
+            f"{int(tested.sum())} labelled rows scored out of {len(self.tested)} folds"
+            + (", forward in time" if self.forward else "")
+            + (f"; {int(silent.sum())} without such a score say nothing" if silent.any() else "")
+        )
+        return CrossFit(
+            rows.output(name, ratios, base, spread, final.parts(data, rows.predicate)),
+            final,
+            calibration,
+            tested[rows.row_of_atom],
+            silent[rows.row_of_atom],
+            tuple(report),
+            refitting,
+            self,
+        )

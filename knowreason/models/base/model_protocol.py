@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from knowreason.data import Dataset
 
+PASSES = ("epochs", "steps", "max_iter")  # options that say how often a model goes through its data
+EPOCH = 1_000  # visits in the time that an epoch takes however little there is
 Level = Literal["node", "edge", "graph", "tuple"]
 
 
@@ -59,6 +61,9 @@ class KnowledgeModel(ABC):
             ``log_odds`` refuse them by row and column.
         needs_labels: whether ``fit`` refuses data without visible labels.
         heavy: whether one fit is kept instead of the mean of those of the folds.
+        reads: ``named``: a fit reads the rows and labels of its predicate, columns of features
+            and scores, edges, clocks, and of facts, attributes and definitions those that its
+            options name; it stays good while these do. ``everything``: whatever is in the data.
         base_rate_: share of true atoms in the training data, ``float64[K]`` over the
             states of a functional predicate.
         report_: sentences about the fit (assumptions, early stopping ...).
@@ -79,6 +84,7 @@ class KnowledgeModel(ABC):
     handles_missing: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
     heavy: ClassVar[bool] = False
+    reads: ClassVar[Literal["named", "everything"]] = "everything"
     base_rate_: float | NDArray[np.float64]
     report_: tuple[str, ...] = ()
 
@@ -112,6 +118,22 @@ class KnowledgeModel(ABC):
         """Named parts of the score of every row, ``float32[n]``, where the score is a sum of
         them; explanations name the largest."""
         return {}
+
+    def visits(self, data: Dataset, predicate: str) -> int:
+        """How often a fit goes through a label or an edge, roughly: what says whether it is worth
+        a process of its own.
+
+        Once an epoch, step or round, as the option of that name says, of this model and of those
+        among its options; 0 without one: a fit of moments.
+        """
+        options = options_of(self)
+        passes = [value for name, value in options.items() if name in PASSES]
+        labels = data.labels.get(predicate)
+        edges = 0 if data.graph is None else sum(map(len, data.graph.relations))
+        rows = EPOCH + edges + (0 if labels is None else labels.num_rows)
+        inner = [value for value in options.values() if isinstance(value, KnowledgeModel)]
+        own = max((n for n in passes if isinstance(n, int)), default=0) * rows
+        return own + sum(model.visits(data, predicate) for model in inner)
 
     @property
     def headline(self) -> str:

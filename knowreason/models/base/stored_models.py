@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +14,30 @@ from numpy.typing import NDArray
 from knowreason.errors import ProjectError
 from knowreason.factors.model_output import ModelOutput
 from knowreason.models import Calibration, load_model, save_model
-from knowreason.models.base.crossfit import CrossFit
+from knowreason.models.base.crossfit import CrossFit, FoldScores
+
+Array = NDArray[Any]
+HELD = "scores."
+_SCORES = ("fold_of_row", "scored_with", "ratios", "spreads", "log_odds", "spread")
+_SAID = ("tested", "forward", "method", "dealt", "moderation")
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A declared model fitted for one predicate."""
+    """A declared model fitted for one predicate.
+
+    Attributes:
+        name, predicate: of the declaration.
+        fitted: the model and its out-of-fold ratios.
+        fingerprint: what it was fitted on and with, part by part; empty where that is not known.
+        origin: where it was taken from, or why it could not be; empty where nobody asked.
+    """
 
     name: str
     predicate: str
     fitted: CrossFit
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
 
 
 def folder_name(name: str, predicate: str) -> str:
@@ -43,7 +59,14 @@ def save_fitted(model: FittedModel, folder: Path) -> None:
     }
     if fitted.output.spread is not None:
         arrays["spread"] = np.ascontiguousarray(fitted.output.spread)
-    save_file(arrays, folder / "crossfit.safetensors")
+    held = fitted.scores
+    if held is not None:
+        given = {name: getattr(held, name) for name in _SCORES}
+        arrays |= {
+            f"{HELD}{name}": np.ascontiguousarray(array)
+            for name, array in given.items()
+            if array is not None
+        }
     document = {
         "name": model.name,
         "predicate": model.predicate,
@@ -51,7 +74,11 @@ def save_fitted(model: FittedModel, folder: Path) -> None:
         "calibration": fitted.calibration.to_values(),
         "report": list(fitted.report),
         "refitting": fitted.refitting,
+        "fingerprint": dict(model.fingerprint),
+        "origin": model.origin,
+        "scores": held and {name: getattr(held, name) for name in _SAID},
     }
+    save_file(arrays, folder / "crossfit.safetensors")
     # written last: a folder without it is a fit that was cut off
     (folder / "crossfit.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
 
@@ -80,8 +107,25 @@ def load_fitted(folder: Path) -> FittedModel:
         arrays["silent"].astype(bool),
         tuple(document["report"]),
         document.get("refitting", 0.0),
+        _scores(arrays, document.get("scores")),
     )
-    return FittedModel(name, predicate, fitted)
+    return FittedModel(
+        name, predicate, fitted, document.get("fingerprint", {}), document.get("origin", "")
+    )
+
+
+def _scores(arrays: Mapping[str, Array], said: Mapping[str, Any] | None) -> FoldScores | None:
+    if said is None:
+        return None
+    given: dict[str, Any] = {name: arrays.get(f"{HELD}{name}") for name in _SCORES}
+    return FoldScores(**given, **{**said, "tested": tuple(said["tested"])})
+
+
+def stored_fingerprint(folder: Path) -> Mapping[str, str]:
+    """What the fit in a folder was made on and with; empty where it does not say."""
+    document = json.loads((folder / "crossfit.json").read_text(encoding="utf-8"))
+    found: Mapping[str, str] = document.get("fingerprint", {})
+    return found
 
 
 def is_finished(folder: Path) -> bool:

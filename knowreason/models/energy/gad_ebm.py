@@ -86,6 +86,7 @@ class GadEBM(KnowledgeModel):
     """
 
     registered_as = "gad_ebm"
+    reads = "named"
     level = "node"
     needs_labels = False
 

@@ -85,6 +85,7 @@ class GNN(NeuralModel):
     """
 
     registered_as = "gnn"
+    reads = "named"
 
     convolution: Literal["gcn", "sage", "gat", "gin", "hgt"] = "sage"
     hidden: AtLeastOne = 64

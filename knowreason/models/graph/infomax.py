@@ -57,6 +57,7 @@ class InfoMax(KnowledgeModel):
     """
 
     registered_as = "infomax"
+    reads = "named"
 
     classifier: KnowledgeModel | None = None
     convolution: Literal["gcn", "sage", "gin"] = "gcn"

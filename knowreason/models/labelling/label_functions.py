@@ -81,6 +81,7 @@ class LabelFunctions(KnowledgeModel):
     """
 
     registered_as = "label_functions"
+    reads = "named"
     needs_labels = False
     heavy = True  # with labels it is fitted once more on all, not a mean of fold models
 

@@ -102,6 +102,7 @@ class EnclosingSubgraph(NeuralModel):
     """
 
     registered_as = "enclosing_subgraph"
+    reads = "named"
     level: ClassVar[Level | Literal["any"]] = "edge"
 
     hops: AtLeastOne = 2

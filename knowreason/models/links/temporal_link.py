@@ -102,6 +102,7 @@ class TemporalLink(GradientOptions, KnowledgeModel):
     """
 
     registered_as = "temporal_link"
+    reads = "named"
     level: ClassVar[Level | Literal["any"]] = "edge"
     needs_labels = False
 

@@ -173,6 +173,7 @@ class Torch(NeuralModel):
     """
 
     registered_as = "torch"
+    reads = "named"
 
     def __init__(
         self,

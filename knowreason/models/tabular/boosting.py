@@ -78,6 +78,7 @@ class Trees(LabelledModel):
     """
 
     registered_as = "trees"
+    reads = "named"
 
     features: tuple[str, ...] | None = None
     hops: int = 2

@@ -39,6 +39,7 @@ class ColumnModel(KnowledgeModel):
     """
 
     registered_as = "column"
+    reads = "named"
     needs_labels = False
 
     column: str

@@ -59,6 +59,7 @@ class Sklearn(LabelledModel):
     """
 
     registered_as = "sklearn"
+    reads = "named"
 
     def __init__(
         self,
@@ -80,6 +81,11 @@ class Sklearn(LabelledModel):
     def takes_missing(self) -> bool:
         """Whether missing values are imputed."""
         return self.missing == "impute"
+
+    def visits(self, data: Dataset, predicate: str) -> int:
+        """See :meth:`KnowledgeModel.visits`; as often as a forest of a hundred trees might."""
+        labels = data.labels.get(predicate)
+        return 0 if labels is None else 100 * labels.num_rows
 
     def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
         """Encode the labelled rows and fit the estimator.

@@ -16,6 +16,8 @@ from knowreason.grounding import Grounding
 from knowreason.logic import Program
 from knowreason.models.base.predicate_rows import rows_of
 
+TIES = "groups of rows that rules tie together"
+
 
 def fold_kind(program: Program, predicate: str) -> str:
     """``forward`` where definitions read labels and atoms of the predicate have a clock, else
@@ -65,7 +67,7 @@ class FoldGroups:
             return group, f"values of `{self.named}`"
         if len(labelled) == len(rows.labelled) or 2 * labelled.max() > len(rows.labelled):
             return None, "rows"
-        return group, "groups of rows that rules tie together"
+        return group, TIES
 
 
 def label_clusters(grounding: Grounding, attribute: str) -> NDArray[np.int64]:
