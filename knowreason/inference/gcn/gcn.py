@@ -20,12 +20,17 @@ from knowreason.inference.gcn.gcn_network import ROUNDS, Corrections, course
 from knowreason.inference.gcn.gcn_training import load_gcn
 from knowreason.inference.gcn.weight_noise import Noise, ensemble
 from knowreason.inference.messages.bp import bp
-from knowreason.inference.messages.cut_outs import corrected_by_cut_outs, in_loops
+from knowreason.inference.messages.cut_outs import (
+    CutOutSource,
+    corrected_by_cut_outs,
+    in_loops,
+)
 from knowreason.inference.messages.message_beliefs import decided_clipped
 from knowreason.inference.messages.message_graph import layout
 from knowreason.inference.posterior import EngineReport, Posterior, quality_of_open
 
 MOST_ATOMS = 40
+CUT_OUT, TOLD = 24, 8  # atoms of a cut-out of a larger one, and how many of them it tells
 SIZES = (12, 20, MOST_ATOMS)  # components are probed together up to these numbers of atoms
 
 
@@ -128,6 +133,33 @@ def corrected(
     with torch.no_grad():
         found = decided_clipped(graph, network(seen))
     return found, torch.zeros_like(found)
+
+
+def network_beliefs(
+    graph: FactorGraph, network: Corrections, *, noise: Noise | None = None, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Log-odds of components of any size and their standard deviation, ``float64[n]`` each.
+
+    The network reads cut-outs of :data:`CUT_OUT` atoms, bounded by belief propagation's
+    messages, and each tells the :data:`TOLD` atoms nearest to its centre.
+
+    Args:
+        graph: conditioned, at its ``theta``; without loops, beliefs are belief propagation's.
+        network: the corrections.
+        noise: of an ensemble; ``None`` for one pass without noise.
+        seed: of the centres.
+    """
+    around = CutOutSource.of(graph)
+    log_odds = torch.from_numpy(around.beliefs.copy())
+    spread = torch.zeros_like(log_odds)
+    rng = np.random.default_rng([seed, 2])
+    for centres, copy, atoms in around.cover(around.looped, TOLD, rng):
+        cut = around.cut(centres, CUT_OUT)
+        component = torch.from_numpy(components(cut.graph)[0]).long()
+        mean, deviation = corrected(cut.graph, component, network, noise)
+        places = cut.places(copy, atoms, graph.atom_count)
+        log_odds[atoms], spread[atoms] = mean[places], deviation[places]
+    return decided_clipped(graph, log_odds), spread
 
 
 def _served(
