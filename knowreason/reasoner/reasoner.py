@@ -88,6 +88,8 @@ class Reasoner(BaseEstimator):
             said about it.
         models_: fitted models.
         fit_: the learner's result.
+        gcn_: the GCN posterior fitted to the program, which engine ``gcn`` uses; ``None``
+            without.
         answers_: how conclusions are made of models and rules, and with whose weights.
         grounding_: what was learned from.
         snapshot_: what held on the training data; today's is compared with it.
@@ -142,6 +144,7 @@ class Reasoner(BaseEstimator):
         Raises:
             DataError, ModelError, GroundingError, LearningError: as their parts do.
         """
+        self.gcn_ = None  # of an earlier fit
         self.grounding_, learned = fit_reasoner(self, data, checkpoints, progress)
         return self.adopt(learned)
 
@@ -149,6 +152,7 @@ class Reasoner(BaseEstimator):
         """Take over what was learned (of a stored run)."""
         self.models_ = learned.models
         self.fit_ = learned.fit
+        self.gcn_ = learned.fit.gcn
         self.answers_ = learned.answers
         self.snapshot_ = learned.snapshot
         self.bootstrap_ = learned.replicates
@@ -268,6 +272,9 @@ class Reasoner(BaseEstimator):
         if engine in BUDGETED:
             names = ExactLimits.__dataclass_fields__
             limits = {name: getattr(self.settings, name) for name in names}
+        fitted = getattr(self, "gcn_", None)
+        if engine == "gcn" and fitted is not None:
+            limits = {"network": fitted.network, "large": "network"}
         return {"seed": self.seed, "device": self.device, **limits, **self.settings.infer}
 
     def training_grounding(self, data: Dataset) -> Grounding:
@@ -367,6 +374,7 @@ class Reasoner(BaseEstimator):
         theta = grounding.graph.theta.numpy()
         stated = self.answers_.stated
         weights = self.weights_ if stated is None else RuleWeights.of(stated)
+        fitted = self.gcn_
         return audit_beliefs(
             beliefs,
             weights,
@@ -375,6 +383,7 @@ class Reasoner(BaseEstimator):
             atoms=atoms,
             seed=self.seed,
             progress=progress,
+            network=None if fitted is None else fitted.network,
             also=(
                 *self.fit_.findings,
                 *coupling_warnings(grounding, theta),

@@ -52,7 +52,8 @@ def grid(side: int, coupling: float, seed: int = 0) -> FactorGraph:
 def test_fitted_to_a_graph_it_is_nearer_to_exact_than_before_and_than_bp():
     graph = grid(9, 1.8)
     before = gcn_errors([graph], load_gcn(), recipe=QUICK)
-    network, after = fit_gcn([graph], recipe=QUICK)
+    fitted = fit_gcn([graph], recipe=QUICK)
+    network, after = fitted.network, fitted.errors
     assert after == gcn_errors([graph], network, recipe=QUICK)
     assert after.network < before.network
     assert (after.bp, after.chains, after.cut_outs) == (before.bp, before.chains, 20)
@@ -68,9 +69,9 @@ def test_fitted_to_a_graph_it_is_nearer_to_exact_than_before_and_than_bp():
 def test_fitting_is_deterministic_and_leaves_the_network_it_starts_from():
     shipped = [weight.clone() for weight in load_gcn().parameters()]
     recipe = replace(QUICK, batches=1, steps=3, held_out=4)
-    (one, first), (other, second) = (fit_gcn([grid(5, 2.0)], recipe=recipe) for _ in range(2))
-    assert first == second
-    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+    one, other = (fit_gcn([grid(5, 2.0)], recipe=recipe) for _ in range(2))
+    assert one.errors == other.errors
+    for a, b in zip(one.network.parameters(), other.network.parameters(), strict=True):
         assert torch.equal(a, b)
     assert all(torch.equal(a, b) for a, b in zip(shipped, load_gcn().parameters(), strict=True))
 
@@ -80,7 +81,7 @@ def test_hidden_labels_are_learned_from():
     labels = np.where(np.arange(36) % 2, 1, OPEN).astype(np.int8)
 
     def loss(eta: float) -> float:
-        network, _ = fit_gcn([graph], labels=labels, recipe=replace(QUICK, eta=eta))
+        network = fit_gcn([graph], labels=labels, recipe=replace(QUICK, eta=eta)).network
         said = network_beliefs(graph, network)[0][labels == 1]
         return float(-torch.nn.functional.logsigmoid(said).mean())
 
@@ -128,10 +129,10 @@ def narrow(prepare):
 
 def test_without_loops_nothing_is_fitted():
     chain = grid(1, 1.0)
-    network, errors = fit_gcn([chain], recipe=QUICK)
-    assert errors == GcnErrors(0, 0.0, 0.0, 0.0, 0)
-    assert not errors.wins
-    for a, b in zip(network.parameters(), load_gcn().parameters(), strict=True):
+    fitted = fit_gcn([chain], recipe=QUICK)
+    assert fitted.errors == GcnErrors(0, 0.0, 0.0, 0.0, 0)
+    assert not fitted.errors.wins
+    for a, b in zip(fitted.network.parameters(), load_gcn().parameters(), strict=True):
         assert torch.equal(a, b)
 
 

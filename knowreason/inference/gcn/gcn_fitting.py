@@ -100,6 +100,14 @@ class GcnErrors:
         )
 
 
+@dataclass(frozen=True)
+class FittedGcn:
+    """A network fitted to a graph, and how near to exact it is there."""
+
+    network: Corrections
+    errors: GcnErrors
+
+
 def fit_gcn(
     graphs: Sequence[FactorGraph],
     *,
@@ -108,7 +116,7 @@ def fit_gcn(
     recipe: GcnRecipe = GcnRecipe(),
     seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[Corrections, GcnErrors]:
+) -> FittedGcn:
     """A network fitted to graphs at their ``theta``, and its error on cut-outs held out.
 
     Cut-outs are bounded by the messages of belief propagation on the whole graph. What
@@ -131,8 +139,8 @@ def fit_gcn(
     Example:
         >>> from knowreason.inference.gcn.gcn_graphs import Family, random_components
         >>> graph = random_components(1, Family(atoms=(60, 60)), np.random.default_rng(0), 1)
-        >>> network, errors = fit_gcn([graph], recipe=GcnRecipe(batches=2, steps=4, held_out=5))
-        >>> errors.cut_outs
+        >>> fitted = fit_gcn([graph], recipe=GcnRecipe(batches=2, steps=4, held_out=5))
+        >>> fitted.errors.cut_outs
         5
     """
     start = load_gcn() if network is None else network
@@ -145,7 +153,7 @@ def fit_gcn(
         _train(fitted, examples, recipe, progress)
         if _mean_loss(fitted, examples, recipe.eta) >= before:
             fitted = start
-    return fitted, _errors(parts, fitted, seed)
+    return FittedGcn(fitted, _errors(parts, fitted, seed))
 
 
 def gcn_errors(
@@ -169,8 +177,8 @@ def updates_of(graph: FactorGraph) -> int:
     label, _ = components(graph)
     largest = int(np.bincount(label[label >= 0]).max(initial=0))
     messages = SETTLING + ROUNDS + 2 * PROBE_ROUNDS * largest
-    layers = load_gcn()
-    weights = sum(part.weight.numel() for part in (layers.edge[0], layers.edge[2], layers.reply))
+    layers = (load_gcn().edge, load_gcn().reply)
+    weights = sum(weight.numel() for layer in layers for weight in layer.parameters())
     return layout(graph).edge_count * (messages + ROUNDS * weights // MULTIPLY_ADDS)
 
 
@@ -259,7 +267,7 @@ def _train(
     for step in range(recipe.steps):
         optimiser.zero_grad()
         loss = _loss(network, examples[step % len(examples)], recipe.eta)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -270,7 +278,7 @@ def _train(
 def _loss(network: Corrections, one: _Example, eta: float) -> Tensor:
     """Error on a batch in units of belief propagation's, and cross-entropy of its labels."""
     log_odds = network(one.seen)
-    loss = (log_odds.sigmoid() - one.target)[one.asked].abs().mean() / one.scale
+    loss: Tensor = (log_odds.sigmoid() - one.target)[one.asked].abs().mean() / one.scale
     if eta and bool(one.labelled.any()):
         said = log_odds[one.labelled].clamp(-CERTAIN, CERTAIN)
         loss = loss + eta * binary_cross_entropy_with_logits(said, one.label[one.labelled])
@@ -302,7 +310,8 @@ def _errors(parts: Sequence[_Part], network: Corrections, seed: int) -> GcnError
         total += len(part.held_out) * np.array(errors)
         count += len(part.held_out)
         updates += allowed
-    return GcnErrors(count, *(total / max(count, 1)).tolist(), updates)
+    mean = total / max(count, 1)
+    return GcnErrors(count, float(mean[0]), float(mean[1]), float(mean[2]), updates)
 
 
 def _short(error: float) -> str:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
+from knowreason.inference.gcn.gcn_fitting import FittedGcn, GcnRecipe
 from knowreason.learning.estimators.bethe import bethe_likelihood, bethe_solutions
 from knowreason.learning.estimators.chains import likelihood_by_chains
 from knowreason.learning.estimators.composite import block_copies, composite_solution
@@ -19,11 +22,12 @@ from knowreason.learning.estimators.exact_likelihood import (
     exact_solution,
     exact_solutions,
 )
+from knowreason.learning.estimators.gcn_estimator import GcnPosterior, likelihood_by_gcn
 from knowreason.learning.estimators.moment_matching import matched
 from knowreason.learning.estimators.sampled_worlds import SamplingSchedule, large, sampled_solution
 from knowreason.learning.fit import Solution, starts
 from knowreason.learning.labelled_components import Labelled
-from knowreason.learning.objective import LikelihoodTerm, Objective, Progress
+from knowreason.learning.objective import LikelihoodTerm, Objective, Progress, maximise
 from knowreason.learning.persistent_chains import gibbs_sampler
 from knowreason.learning.priors import Coordinates, start_values
 from knowreason.learning.problem import EstimatorReport, Problem
@@ -47,6 +51,7 @@ class EstimationTask:
         sampling: how long worlds are drawn for the pseudo-likelihood.
         progress: called as ``progress(step, total, note)``.
         start: a solution that chains start from, and whose information they trust.
+        recipe: how the GCN posterior is fitted.
     """
 
     problem: Problem
@@ -58,6 +63,7 @@ class EstimationTask:
     sampling: SamplingSchedule = field(default_factory=SamplingSchedule)
     progress: Progress | None = None
     start: Solution | None = None
+    recipe: GcnRecipe = field(default_factory=GcnRecipe)
 
     @property
     def objective(self) -> Objective:
@@ -93,13 +99,14 @@ class EstimatorResult:
     Attributes:
         solutions: of the starts; empty where the estimator refuses.
         notes: what the user should know; why, where it refuses.
-        design_effect, clusters: see :class:`~knowreason.learning.problem.Fit`.
+        design_effect, clusters, gcn: see :class:`~knowreason.learning.problem.Fit`.
     """
 
     solutions: tuple[Solution, ...]
     notes: tuple[str, ...] = ()
     design_effect: float = 1.0
     clusters: int = 0
+    gcn: FittedGcn | None = None
 
 
 def exact(task: EstimationTask) -> EstimatorResult:
@@ -168,11 +175,41 @@ def _why_not(task: EstimationTask, term: LikelihoodTerm, solution: Solution) -> 
 def chains(task: EstimationTask) -> EstimatorResult:
     """The likelihood by clamped and free Gibbs chains, from the task's start or from each of
     the problem's; starts are ranked by the Bethe likelihood."""
+    climb = partial(likelihood_by_chains, task.objective, task.served, progress=task.progress)
+    return _climbed(task, climb)
+
+
+def gcn(task: EstimationTask) -> EstimatorResult:
+    """The likelihood by chains that begin where a GCN posterior fitted to the components says.
+
+    Weights start at the optimum of the composite likelihood (Geyer & Thompson 1992 start at
+    the pseudo-likelihood's): at the priors' means worlds are often of one phase, and so would
+    be the network's. With a latent predicate they start at the problem's starts.
+    """
+    return _with_gcn(task, GcnPosterior(task.served, task.recipe, task.seed, task.progress))
+
+
+def _with_gcn(task: EstimationTask, posterior: GcnPosterior) -> EstimatorResult:
+    climb = partial(likelihood_by_gcn, task.objective, posterior, progress=task.progress)
+    if task.start is None and not task.problem.latent.any():
+        copies = block_copies(task.served)
+        blocks = replace(
+            task.objective, terms=(*task.objective.terms, exact_likelihood(copies.labelled))
+        )
+        climb = partial(_from_optimum, task, blocks, climb)
+    found = _climbed(task, climb)
+    best = max(found.solutions, key=lambda solution: solution.goodness)
+    fitted = posterior.ended(task.objective.coordinates.theta(best.eta))
+    times = "once" if posterior.fits == 1 else f"{posterior.fits} times"
+    note = f"GCN posterior fitted {times}: {fitted.errors}"
+    return replace(found, notes=(*found.notes, note), gcn=fitted)
+
+
+def _climbed(task: EstimationTask, climb: Callable[..., Solution]) -> EstimatorResult:
+    """Where ``climb(start, seed=...)`` ends, moved to where moments match."""
     labelled, objective = task.served, task.objective
     if task.start is not None:
-        end = likelihood_by_chains(
-            objective, labelled, task.start, seed=task.seed, progress=task.progress
-        )
+        end = climb(task.start, seed=task.seed)
         best = task.start
         corrected = replace(
             _matched(task, end),
@@ -185,15 +222,24 @@ def chains(task: EstimationTask) -> EstimatorResult:
     whole = replace(objective, terms=(*objective.terms, bethe_likelihood(labelled)))
     solutions = []
     for index, point in enumerate(starts(task.problem, task.seed)):
-        eta = objective.coordinates.eta(point)
-        solution = likelihood_by_chains(
-            objective, labelled, eta, seed=task.seed + index, progress=task.progress
-        )
-        solution = _matched(task, solution)
+        solution = _matched(task, climb(objective.coordinates.eta(point), seed=task.seed + index))
         value = whole(solution.eta)[0]
         log_prior = objective.coordinates.log_prior(solution.eta)[0]
         solutions.append(replace(solution, objective=value, log_likelihood=value - log_prior))
     return EstimatorResult(tuple(solutions))
+
+
+def _from_optimum(
+    task: EstimationTask,
+    objective: Objective,
+    climb: Callable[..., Solution],
+    start: NDArray[np.float64],
+    *,
+    seed: int,
+) -> Solution:
+    """Where ``climb`` ends from the optimum of another objective."""
+    first = maximise(objective, start, max_iterations=task.max_iterations)
+    return climb(first.eta, seed=seed)
 
 
 def pseudo_likelihood(task: EstimationTask) -> EstimatorResult:
@@ -249,8 +295,9 @@ def _matched(task: EstimationTask, solution: Solution) -> Solution:
 
 ESTIMATORS: Mapping[str, Callable[[EstimationTask], EstimatorResult]] = {
     "exact": exact,
-    "bethe": bethe,
-    "chains": chains,
+    "gcn": gcn,
+    "gibbs": chains,
+    "bp": bethe,
     "pseudo_likelihood": pseudo_likelihood,
     "composite": composite,
 }
