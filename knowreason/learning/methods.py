@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 from knowreason.errors import LearningError
-from knowreason.inference.gcn.gcn_fitting import GcnRecipe
+from knowreason.inference.gcn.gcn_fitting import FittedGcn, GcnRecipe
 from knowreason.learning.estimators.estimators import (
     ESTIMATORS,
     EstimationTask,
     EstimatorResult,
     bethe,
-    chains,
     exact,
+    gcn_where_nearer,
 )
 from knowreason.learning.estimators.estimators import composite as by_composite
 from knowreason.learning.estimators.estimators import pseudo_likelihood as by_pseudo_likelihood
@@ -40,15 +40,17 @@ def variational_em(
     max_iterations: int = 200,
     sampling: SamplingSchedule = SamplingSchedule(),  # noqa: B008  (frozen)
     recipe: GcnRecipe = GcnRecipe(),  # noqa: B008  (frozen)
+    network: FittedGcn | None = None,
 ) -> Fit:
     """Variational EM whose posterior over unlabelled atoms comes from their component.
 
     Components exact inference can serve have their unlabelled atoms summed out at every
-    gradient evaluation. The others go to the likelihood by Gibbs chains, started at the
-    optimum of belief propagation, where that is to be trusted; else to chains alone where
-    rules hold a latent predicate, and to the composite likelihood of small blocks elsewhere;
-    where nothing is hidden to the pseudo-likelihood. The fit says which served which
-    (``Fit.estimators``).
+    gradient evaluation. The others go to Gibbs chains that begin with the GCN posterior,
+    where that is nearer to exact on cut-outs held out than belief propagation and chains of
+    equal time; else to chains started at the optimum of belief propagation, where that is to
+    be trusted; else to chains alone where rules hold a latent predicate, and to the composite
+    likelihood of small blocks elsewhere; where nothing is hidden to the pseudo-likelihood.
+    The fit says which served which (``Fit.estimators``).
 
     Args:
         problem: what to learn.
@@ -61,6 +63,7 @@ def variational_em(
         tolerance, max_iterations: of L-BFGS.
         sampling: how long worlds are drawn for the pseudo-likelihood.
         recipe: how the GCN posterior is fitted.
+        network: a GCN posterior fitted to the same rules (``Fit.gcn``), which is not fitted again.
 
     Raises:
         LearningError: KR853 where ``exact`` is asked of components too large, KR856 for an
@@ -82,7 +85,7 @@ def variational_em(
     if parts.large is None:
         return _fit(problem, exact(small), small.report("exact"))
     terms = () if parts.tractable is None else (exact_likelihood(parts.tractable),)
-    large = replace(small, labelled=parts.large, terms=terms, recipe=recipe)
+    large = replace(small, labelled=parts.large, terms=terms, recipe=recipe, network=network)
     name, estimate = _large(large, posterior)
     return _fit(problem, estimate, (*small.report("exact"), *large.report(name)))
 
@@ -183,14 +186,19 @@ def _large(task: EstimationTask, posterior: str) -> tuple[str, EstimatorResult]:
     first = bethe(task)
     if first.solutions and posterior == "bp":
         return "bp", first
-    if first.solutions:
-        best = max(first.solutions, key=lambda solution: solution.goodness)
-        corrected = chains(replace(task, start=best))
-        others = (solution for solution in first.solutions if solution is not best)
-        return "gibbs", replace(corrected, solutions=(*corrected.solutions, *others))
-    name = "gibbs" if task.problem.latent.any() else "composite"
-    estimate = ESTIMATORS[name](task)
-    return name, replace(estimate, notes=(*first.notes, *estimate.notes))
+    best = max(first.solutions, key=lambda solution: solution.goodness, default=None)
+    others = tuple(solution for solution in first.solutions if solution is not best)
+    begun, aside = replace(task, start=best), first.notes
+    if posterior == AUTO:
+        found = gcn_where_nearer(begun)
+        if found.solutions:
+            notes = (*first.notes, *found.notes)
+            return "gcn", replace(found, solutions=(*found.solutions, *others), notes=notes)
+        aside += found.notes
+    name = "gibbs" if best is not None or task.problem.latent.any() else "composite"
+    estimate = ESTIMATORS[name](begun)
+    solutions = (*estimate.solutions, *others)
+    return name, replace(estimate, solutions=solutions, notes=(*aside, *estimate.notes))
 
 
 def _fit(problem: Problem, estimate: EstimatorResult, reports: tuple[EstimatorReport, ...]) -> Fit:

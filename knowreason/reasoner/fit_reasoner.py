@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
@@ -27,6 +27,7 @@ from knowreason.reasoner.fit_steps import (
     fit_models,
     fit_weights,
     learning_problem,
+    options_again,
     with_calibration_warnings,
     with_label_warnings,
 )
@@ -37,6 +38,9 @@ from knowreason.reasoner.population_share import with_matched_pools, with_preval
 from knowreason.reasoner.replicates import bootstrap_fit
 from knowreason.reasoner.rule_coupling import latent_warnings, with_rule_warnings
 from knowreason.reasoner.stored_reasoner import Learned
+
+if TYPE_CHECKING:
+    from knowreason.inference.gcn.gcn_fitting import FittedGcn
 
 
 class Choices(Protocol):
@@ -49,6 +53,7 @@ class Choices(Protocol):
     settings: Settings
     seed: int
     device: str
+    gcn_: FittedGcn | None
 
     def _ground(self, data: Dataset, outputs: tuple[ModelOutput, ...]) -> Grounding: ...
 
@@ -94,7 +99,8 @@ def fit_reasoner(
     beside = with_population_rates(fitted(with_trees(program, data, settings)), selections)
     fit, answers = fit_weights_and_answers(reasoner, grounding, models, beside, groups, progress)
     problem = learning_problem(grounding, models, settings)
-    refit = partial(learn, method=reasoner.method, seed=seed, **settings.learn)
+    options = options_again(settings.learn, fit)
+    refit = partial(learn, method=reasoner.method, seed=seed, **options)
     grounding, fit = with_identification(grounding, fit, problem, groups, refit)
     replicates = None
     if settings.bootstrap:
@@ -138,6 +144,7 @@ def fit_weights_and_answers(
         seed=reasoner.seed,
         progress=progress,
     )
+    reasoner.gcn_ = fit.gcn  # engine `gcn` is that network from here on
     if progress:
         progress(0, 1, "comparing rules and models on labels they were not learned from")
     return fit, fit_answers(

@@ -137,6 +137,14 @@ def fit_weights(
         return learn(problem, method, seed=seed, progress=progress, **settings.learn)
 
 
+def options_again(options: Options, fit: Fit) -> Options:
+    """Options with which weights of the same rules are learned again after ``fit``.
+
+    Its GCN posterior, where there is one, is not fitted anew: weights are among its inputs.
+    """
+    return dict(options) if fit.gcn is None else {**options, "network": fit.gcn}
+
+
 def learning_problem(
     grounding: Grounding,
     models: tuple[FittedModel, ...],

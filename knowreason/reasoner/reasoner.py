@@ -58,6 +58,8 @@ from knowreason.reasoner.stored_reasoner import Learned, check_plain, write_lear
 if TYPE_CHECKING:
     from typing import Self
 
+    from knowreason.inference.gcn.gcn_fitting import FittedGcn
+
     BaseEstimator = object  # scikit-learn has no types: every attribute would be Any
 else:
     from sklearn.base import BaseEstimator
@@ -144,7 +146,7 @@ class Reasoner(BaseEstimator):
         Raises:
             DataError, ModelError, GroundingError, LearningError: as their parts do.
         """
-        self.gcn_ = None  # of an earlier fit
+        self.gcn_: FittedGcn | None = None  # not that of an earlier fit
         self.grounding_, learned = fit_reasoner(self, data, checkpoints, progress)
         return self.adopt(learned)
 

@@ -3,16 +3,19 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from knowreason.factors.condition import condition
 from knowreason.inference.exact.exact import exact
-from knowreason.inference.gcn.gcn_fitting import GcnRecipe, gcn_errors
+from knowreason.inference.gcn.gcn_fitting import FittedGcn, GcnErrors, GcnRecipe, gcn_errors
+from knowreason.inference.gcn.gcn_training import load_gcn
 from knowreason.inference.gibbs.gibbs import prepare_gibbs
 from knowreason.learning import learn
+from knowreason.learning.estimators import estimators, gcn_estimator
 from knowreason.learning.estimators.gcn_estimator import MOVED, GcnPosterior
 from knowreason.learning.labelled_components import labelled_components
-from tests.known_weights import instances, pupils
+from tests.known_weights import instances, people, pupils
 
 QUICK = GcnRecipe(batches=2, cut_outs=8, held_out=8, steps=20)
 
@@ -95,3 +98,26 @@ def test_several_starts_share_a_network():
     fit = learn(latent, posterior="gcn", steps=2, batches=1, cut_outs=4, held_out=4)
     assert fit.gcn is not None
     assert any("3 starts" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize(("error", "served"), [(0.01, "gcn"), (0.025, "gibbs")])
+def test_auto_takes_it_where_it_beats_belief_propagation_and_chains(monkeypatch, error, served):
+    problem = people(60, seed=0, sweeps=50).hide(0.2, 0)
+    errors = GcnErrors(8, error, 0.03, 0.02, 1000)
+    fitted = FittedGcn(load_gcn(), errors)
+    monkeypatch.setattr(estimators, "gcn_errors", lambda *_, **__: errors)
+    monkeypatch.setattr(gcn_estimator, "gcn_errors", lambda *_, **__: errors)
+    monkeypatch.setattr(gcn_estimator, "fit_gcn", lambda *_, **__: fitted)
+    fit = learn(problem)
+    assert fit.estimators[-1].estimator == served
+    aside = f"the GCN posterior stepped aside: {errors}"
+    assert (aside in fit.notes) == (served == "gibbs")
+    assert (fit.gcn is None) == (served == "gibbs")
+
+
+def test_a_network_that_is_given_is_not_fitted_again(monkeypatch):
+    problem = people(60, seed=0, sweeps=50).hide(0.2, 0)
+    fitted = FittedGcn(load_gcn(), GcnErrors(8, 0.01, 0.03, 0.02, 1000))
+    monkeypatch.delattr(gcn_estimator, "fit_gcn")
+    fit = learn(problem, posterior="gcn", network=fitted)
+    assert fit.gcn is fitted

@@ -44,7 +44,7 @@ class GcnPosterior:
         seed: of the cut-outs.
         progress: called as ``progress(step, total, note)``.
         fitted: the network, ``None`` before the first fit.
-        theta: ``float64[p]`` at which it was fitted.
+        theta: ``float64[p]`` at which it was fitted; ``None`` where it was given.
         fits: made so far.
     """
 
@@ -62,8 +62,13 @@ class GcnPosterior:
         return self.labelled.graph.with_theta(at), self.labelled.clamped.with_theta(at)
 
     def moved(self, theta: Vector) -> bool:
-        """Whether weights are so far from where the network was fitted that it is no longer."""
-        return self.theta is None or bool((np.abs(theta - self.theta) > MOVED).any())
+        """Whether weights are so far from where the network was fitted that it is no longer.
+
+        A network that was given, not fitted here, stays: weights are among its inputs.
+        """
+        if self.theta is None:
+            return self.fitted is None
+        return bool((np.abs(theta - self.theta) > MOVED).any())
 
     def follow(self, theta: Vector) -> FittedGcn:
         """The network, fitted again where weights have moved."""
@@ -98,7 +103,7 @@ class GcnPosterior:
     def ended(self, theta: Vector) -> FittedGcn:
         """The network for the weights that were learned, with its error at them."""
         fitted = self.follow(theta)
-        if np.array_equal(theta, self.theta if self.theta is not None else theta[:0]):
+        if self.theta is None or np.array_equal(theta, self.theta):
             return fitted
         errors = gcn_errors(self.graphs(theta), fitted.network, recipe=self.recipe, seed=self.seed)
         return replace(fitted, errors=errors)
