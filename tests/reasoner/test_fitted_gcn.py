@@ -33,6 +33,10 @@ def run(tmp_path_factory):
     return train(load_project(folder, settings), folder / "run"), folder / "run"
 
 
+def learned_graph(reasoner):
+    return reasoner.grounding_.graph.with_theta(torch.from_numpy(reasoner.fit_.theta))
+
+
 def test_it_serves_predictions_of_the_stored_run(run):
     trained, folder = run
     fitted = trained.reasoner.fit_.gcn
@@ -45,7 +49,7 @@ def test_it_serves_predictions_of_the_stored_run(run):
     options = again.engine_options("gcn")
     assert options["network"] is again.gcn_.network
     assert "network" not in again.engine_options("auto")
-    graph = trained.reasoner.grounding_.graph
+    graph = learned_graph(trained.reasoner)
     mine = gcn(graph, **options).log_odds
     torch.testing.assert_close(mine, gcn(graph, **trained.reasoner.engine_options("gcn")).log_odds)
     shipped = gcn(graph, **{**options, "network": load_gcn()}).log_odds
@@ -62,7 +66,7 @@ def test_its_error_is_told_by_train_and_by_audit(run):
 
 def test_an_ensemble_of_it_says_how_sure_it_is(run):
     trained, _ = run
-    graph = trained.reasoner.grounding_.graph
+    graph = learned_graph(trained.reasoner)
     options = trained.reasoner.engine_options("gcn")
     found = gcn(graph, noise=0.1, **options)
     assert float(found.spread.max()) > 0
