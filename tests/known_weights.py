@@ -222,3 +222,62 @@ def torus(rows: int, columns: int, seed: int, coupling: float, sweeps: int = 300
             world[x] = rng.random() < 1 / (1 + np.exp(-odds))
     parameters = table(["link"], ["S"], [])
     return World(graph, parameters, np.array([coupling, 0.0]), world)
+
+
+def pupils(count: int, seed: int, coupling: float, size: int = 25, sweeps: int = 400) -> World:
+    """Who joins: friends alike, foes apart, in classes of ``size`` with ties between them.
+
+    ``Friend(x, y) & Joins(x) => Joins(y)`` with weight ``coupling`` and ``Foe(x, y) & Joins(x)
+    => !Joins(y)`` with half of it; two friends and a foe each. Drawn by sweeps site by site,
+    cooled down from couplings of nothing.
+    """
+    rng = np.random.default_rng([seed, 6])
+    one = np.tile(np.arange(count), 3)
+    near = one - one % size + rng.integers(size, size=len(one))
+    other = np.where(rng.random(len(one)) < 0.1, rng.integers(count, size=len(one)), near)
+    keep = (one != other) & (other < count)
+    foe = (np.arange(len(one)) >= 2 * count)[keep]
+    one, other = one[keep], other[keep]
+    graph = FactorGraph(
+        log_odds=torch.zeros(count),
+        theta=torch.zeros(4, dtype=torch.float64),
+        evidence=torch.full((count,), -1, dtype=torch.int8),
+        factors=(
+            implications(*_both(one[~foe], other[~foe]), 0),
+            GroundFactors.of(
+                torch.stack(_both(one[foe], other[foe]), 1)[: int(foe.sum())].to(torch.int32),
+                (False, False),
+                1,
+                rule=1,
+            ),
+            *unary(count, 1, 2, rng),
+        ),
+    )
+    truth = np.array([coupling, coupling / 2, 0.5 * coupling / 2, 1.0])
+    odds = graph.with_theta(torch.tensor(truth)).unary_log_odds().numpy()
+    ties = (np.concatenate([one, other]), np.concatenate([other, one]), np.tile(foe, 2))
+    parameters = table(["friends", "foes"], ["Joins"], ["sensor"])
+    return World(graph, parameters, truth, draw_pupils(ties, odds, truth, sweeps, rng))
+
+
+def _both(one: np.ndarray, other: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pairs, then the same the other way round."""
+    first, second = torch.from_numpy(one), torch.from_numpy(other)
+    return torch.cat([first, second]), torch.cat([second, first])
+
+
+def draw_pupils(ties: tuple, odds: np.ndarray, truth: np.ndarray, sweeps: int, rng) -> np.ndarray:
+    """Plain Gibbs sampling, written apart from the package on purpose."""
+    order = np.argsort(ties[0], kind="stable")
+    start = np.searchsorted(ties[0][order], np.arange(len(odds) + 1))
+    other, foe = ties[1][order], ties[2][order]
+    world = rng.random(len(odds)) < 0.5
+    for sweep in range(sweeps):
+        warm = min(1.0, 2 * sweep / sweeps)
+        noise = rng.logistic(size=len(odds))
+        for x in range(len(odds)):
+            tied = slice(start[x], start[x + 1])
+            true, hostile = world[other[tied]], foe[tied]
+            pull = truth[0] * (2 * true[~hostile] - 1).sum() - truth[1] * true[hostile].sum()
+            world[x] = odds[x] + warm * pull + noise[x] > 0
+    return world.astype(np.int8)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import exp, isfinite, nan
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -32,6 +32,10 @@ from knowreason.grounding.rule_report import RuleReport
 from knowreason.inference.quality_summary import QualitySummary, quality_summary
 from knowreason.logic import Atom, Not, Program, Rule
 from knowreason.progress import Progress
+
+if TYPE_CHECKING:
+    from knowreason.inference.gcn.gcn_fitting import GcnErrors
+    from knowreason.inference.gcn.gcn_network import Corrections
 
 CONTRADICTIONS = ("KR644", "KR702", "KR703")
 MOST_PAIRS = 5  # of rules that pull against each other
@@ -71,6 +75,7 @@ def audit_beliefs(
     atoms: int = 20_000,
     seed: int = 0,
     progress: Progress | None = None,
+    network: Corrections | None = None,
     also: Iterable[Diagnostic] = (),
 ) -> Audit:
     r"""Look for what is wrong although nothing failed.
@@ -83,6 +88,7 @@ def audit_beliefs(
         atoms: in components where rules are left out (one of every rule at least).
         seed: of what is sampled.
         progress: called as ``progress(done, total, message)``.
+        network: a GCN posterior that was fitted in training.
         also: what was found elsewhere.
 
     Example:
@@ -137,7 +143,17 @@ def audit_beliefs(
         rows,
         pairs,
         tuple(sorted(found, key=lambda f: ("error", "warning", "hint").index(f.severity))),
+        _of_network(graph, network, seed),
     )
+
+
+def _of_network(graph: FactorGraph, network: Corrections | None, seed: int) -> GcnErrors | None:
+    """Errors of a GCN posterior on cut-outs of today's graph."""
+    if network is None:
+        return None
+    from knowreason.inference.gcn.gcn_fitting import gcn_errors
+
+    return gcn_errors([graph], network, seed=seed)
 
 
 def refused(error: GroundingError | InferenceError, program: Program) -> Audit:

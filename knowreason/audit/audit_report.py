@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import TYPE_CHECKING
 
 from knowreason.audit.accuracy import BINS, Accuracy
 from knowreason.diagnostics import Diagnostic
 from knowreason.inference.quality_summary import QualitySummary
+
+if TYPE_CHECKING:
+    from knowreason.inference.gcn.gcn_fitting import GcnErrors
 
 BAR = 30  # characters of the longest bar
 
@@ -61,6 +65,7 @@ class Audit:
         rules: one a rule.
         pairs: rules that pull against each other, most atoms first.
         findings: errors, warnings and hints, each with what to do.
+        gcn: how near the GCN posterior of training is to exact on today's data.
 
     Example:
         >>> print(Audit(QualitySummary(exact=3)))
@@ -76,6 +81,7 @@ class Audit:
     rules: tuple[RuleRow, ...] = ()
     pairs: tuple[Pair, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
+    gcn: GcnErrors | None = None
 
     @property
     def failed(self) -> bool:
@@ -93,6 +99,8 @@ def audit_lines(audit: Audit) -> list[str]:
     if audit.accuracy is None:
         return lines
     lines += accuracy_lines(audit.accuracy)
+    if audit.gcn is not None:
+        lines.append(f"GCN posterior of training: {audit.gcn}")
     if audit.hard and all(check.possible for check in audit.accuracy.checks):
         where = (
             "the exact and the sampled components" if audit.accuracy.checks else "all components"
@@ -180,6 +188,7 @@ def audit_record(audit: Audit) -> dict[str, object]:
             "bins": BINS,
             **{name: known.histogram(name) for name in ("exact", "sampling") if known},
         },
+        "gcn": audit.gcn,
         "hard_rules": audit.hard,
         "sample": {"components": audit.components, "atoms": audit.atoms},
         "rules": audit.rules,

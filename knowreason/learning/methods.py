@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 from knowreason.errors import LearningError
+from knowreason.inference.gcn.gcn_fitting import FittedGcn, GcnRecipe
 from knowreason.learning.estimators.estimators import (
     ESTIMATORS,
     EstimationTask,
     EstimatorResult,
     bethe,
-    chains,
     exact,
+    gcn_where_nearer,
 )
 from knowreason.learning.estimators.estimators import composite as by_composite
 from knowreason.learning.estimators.estimators import pseudo_likelihood as by_pseudo_likelihood
@@ -34,35 +35,42 @@ def variational_em(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-    estimator: str = AUTO,
+    posterior: str = AUTO,
     tolerance: float = 1e-3,
     max_iterations: int = 200,
     sampling: SamplingSchedule = SamplingSchedule(),  # noqa: B008  (frozen)
+    recipe: GcnRecipe = GcnRecipe(),  # noqa: B008  (frozen)
+    network: FittedGcn | None = None,
 ) -> Fit:
     """Variational EM whose posterior over unlabelled atoms comes from their component.
 
     Components exact inference can serve have their unlabelled atoms summed out at every
-    gradient evaluation. The others go to the likelihood by Gibbs chains, started at the
-    optimum of belief propagation, where that is to be trusted; else to chains alone where
-    rules hold a latent predicate, and to the composite likelihood of small blocks elsewhere;
-    where nothing is hidden to the pseudo-likelihood. The fit says which served which
-    (``Fit.estimators``).
+    gradient evaluation. The others go to Gibbs chains that begin with the GCN posterior,
+    where that is nearer to exact on cut-outs held out than belief propagation and chains of
+    equal time; else to chains started at the optimum of belief propagation, where that is to
+    be trusted; else to chains alone where rules hold a latent predicate, and to the composite
+    likelihood of small blocks elsewhere; where nothing is hidden to the pseudo-likelihood.
+    The fit says which served which (``Fit.estimators``).
 
     Args:
         problem: what to learn.
         seed: of the chains and of the starts.
         progress: called as ``progress(step, total, note)``.
-        estimator: of components too large for exact inference: ``auto``, or ``bethe``,
-            ``chains``, ``pseudo_likelihood``, ``composite``; ``exact`` asks that there be none.
+        posterior: over what is unlabelled in components too large for exact inference:
+            ``auto``, or ``gcn`` (fitted to the program, it begins the chains), ``gibbs``
+            (chains alone), ``bp``; ``pseudo_likelihood`` and ``composite`` need none of the
+            whole component; ``exact`` asks that there be no such component.
         tolerance, max_iterations: of L-BFGS.
         sampling: how long worlds are drawn for the pseudo-likelihood.
+        recipe: how the GCN posterior is fitted.
+        network: a GCN posterior fitted to the same rules (``Fit.gcn``), which is not fitted again.
 
     Raises:
         LearningError: KR853 where ``exact`` is asked of components too large, KR856 for an
-            unknown estimator, KR858 where ``sampling`` is given and nothing is sampled.
+            unknown posterior, KR858 for ``sampling`` or ``recipe`` where they change nothing.
     """
-    _refuse_wrong(estimator, sampling)
-    if estimator == "exact":
+    _refuse_wrong(posterior, sampling, recipe)
+    if posterior == "exact":
         return likelihood(
             problem,
             seed=seed,
@@ -77,8 +85,8 @@ def variational_em(
     if parts.large is None:
         return _fit(problem, exact(small), small.report("exact"))
     terms = () if parts.tractable is None else (exact_likelihood(parts.tractable),)
-    large = replace(small, labelled=parts.large, terms=terms)
-    name, estimate = _large(large, estimator)
+    large = replace(small, labelled=parts.large, terms=terms, recipe=recipe, network=network)
+    name, estimate = _large(large, posterior)
     return _fit(problem, estimate, (*small.report("exact"), *large.report(name)))
 
 
@@ -108,7 +116,7 @@ def likelihood(
         raise LearningError(
             f"{len(parts.large.atoms)} atoms lie in components too large for exact inference",
             code="KR853",
-            help="use method `variational_em`, its `estimator` at `auto`, or `pseudo_likelihood`",
+            help="use method `variational_em`, its `posterior` at `auto`, or `pseudo_likelihood`",
         )
     task = EstimationTask(
         problem, parts.tractable, (), seed, tolerance, max_iterations, progress=progress
@@ -168,24 +176,29 @@ def composite(
     return _fit(problem, by_composite(task), task.report("composite"))
 
 
-def _large(task: EstimationTask, estimator: str) -> tuple[str, EstimatorResult]:
-    """The estimator that served components too large for exact inference, and its estimate."""
+def _large(task: EstimationTask, posterior: str) -> tuple[str, EstimatorResult]:
+    """What served components too large for exact inference, and its estimate."""
     labelled = task.served
-    if estimator in ("chains", "pseudo_likelihood", "composite"):
-        return estimator, ESTIMATORS[estimator](task)
-    if estimator == AUTO and is_complete(labelled.evidence, labelled.graph.auxiliary):
+    if posterior not in (AUTO, "bp"):
+        return posterior, ESTIMATORS[posterior](task)
+    if posterior == AUTO and is_complete(labelled.evidence, labelled.graph.auxiliary):
         return "pseudo_likelihood", by_pseudo_likelihood(task)
     first = bethe(task)
-    if first.solutions and estimator == "bethe":
-        return "bethe", first
-    if first.solutions:
-        best = max(first.solutions, key=lambda solution: solution.goodness)
-        corrected = chains(replace(task, start=best))
-        others = (solution for solution in first.solutions if solution is not best)
-        return "chains", replace(corrected, solutions=(*corrected.solutions, *others))
-    name = "chains" if task.problem.latent.any() else "composite"
-    estimate = ESTIMATORS[name](task)
-    return name, replace(estimate, notes=(*first.notes, *estimate.notes))
+    if first.solutions and posterior == "bp":
+        return "bp", first
+    best = max(first.solutions, key=lambda solution: solution.goodness, default=None)
+    others = tuple(solution for solution in first.solutions if solution is not best)
+    begun, aside = replace(task, start=best), first.notes
+    if posterior == AUTO:
+        found = gcn_where_nearer(begun)
+        if found.solutions:
+            notes = (*first.notes, *found.notes)
+            return "gcn", replace(found, solutions=(*found.solutions, *others), notes=notes)
+        aside += found.notes
+    name = "gibbs" if best is not None or task.problem.latent.any() else "composite"
+    estimate = ESTIMATORS[name](begun)
+    solutions = (*estimate.solutions, *others)
+    return name, replace(estimate, solutions=solutions, notes=(*aside, *estimate.notes))
 
 
 def _fit(problem: Problem, estimate: EstimatorResult, reports: tuple[EstimatorReport, ...]) -> Fit:
@@ -197,22 +210,28 @@ def _fit(problem: Problem, estimate: EstimatorResult, reports: tuple[EstimatorRe
         design_effect=estimate.design_effect,
         clusters=estimate.clusters,
         estimators=reports,
+        gcn=estimate.gcn,
     )
 
 
-def _refuse_wrong(estimator: str, sampling: SamplingSchedule) -> None:
-    names = (AUTO, *ESTIMATORS)
-    if estimator not in names:
+def _refuse_wrong(posterior: str, sampling: SamplingSchedule, recipe: GcnRecipe) -> None:
+    known = (AUTO, *ESTIMATORS)
+    if posterior not in known:
         raise LearningError(
-            f"no estimator is called `{estimator}`",
+            f"no posterior is called `{posterior}`",
             code="KR856",
-            help=f"one of {', '.join(names)}",
+            help=f"one of {', '.join(known)}",
         )
-    usual = SamplingSchedule()
-    changed = [f.name for f in fields(usual) if getattr(sampling, f.name) != getattr(usual, f.name)]
-    if changed and estimator in ("exact", "chains", "composite"):
-        raise LearningError(
-            f"`{changed[0]}` has no effect where estimator `{estimator}` serves everything",
-            code="KR858",
-            help="it belongs to estimators auto and pseudo_likelihood",
-        )
+    for given, usual, served in (
+        (sampling, SamplingSchedule(), (AUTO, "pseudo_likelihood")),
+        (recipe, GcnRecipe(), (AUTO, "gcn")),
+    ):
+        changed = [
+            f.name for f in fields(usual) if getattr(given, f.name) != getattr(usual, f.name)
+        ]
+        if changed and posterior not in served:
+            raise LearningError(
+                f"`{changed[0]}` has no effect where the posterior is `{posterior}`",
+                code="KR858",
+                help=f"it belongs to `posterior` {' and '.join(served)}",
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from scipy.sparse import csr_matrix
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import LearningError
 from knowreason.factors import FALSE, OPEN, TRUE, FactorGraph, ParameterTable
+
+if TYPE_CHECKING:
+    from knowreason.inference.gcn.gcn_fitting import FittedGcn
 
 LEARNED = "learned"
 GIVEN = "given"
@@ -98,8 +102,8 @@ class EstimatorReport:
     """How many components, atoms and parameters one estimator served.
 
     Attributes:
-        estimator: ``exact``, ``bethe``, ``chains``, ``pseudo_likelihood``, ``composite`` or
-            ``knowgraph``.
+        estimator: ``exact``, ``gcn``, ``gibbs``, ``bp``, ``pseudo_likelihood``, ``composite``
+            or ``knowgraph``.
         components: connected components with labels.
         atoms: open atoms in them, labelled ones included.
         parameters: learned parameters that have a ground factor there.
@@ -140,11 +144,12 @@ class Fit:
         covariance: ``float64[p, p]``.
         spread: ``float64[p]``: greatest less smallest value over the starts.
         notes: what the user should know.
-        findings: what labels leave open, with what to do.
         design_effect: what the log likelihood was divided by; 1 where labels count as
             independent.
         clusters: of labels that were allowed to depend on each other, 0 for none.
         estimators: which estimator served which components; empty where nothing was estimated.
+        findings: what labels leave open, with what to do.
+        gcn: the GCN posterior that was fitted to the program, and its error.
 
     Example:
         >>> from knowreason import Reasoner
@@ -171,6 +176,7 @@ class Fit:
     clusters: int = 0
     estimators: tuple[EstimatorReport, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
+    gcn: FittedGcn | None = None
 
 
 def clamped_evidence(problem: Problem) -> NDArray[np.int8]:

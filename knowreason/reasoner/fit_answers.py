@@ -32,7 +32,7 @@ from knowreason.models.stacked.stacking import Stacking, fit_stacking
 from knowreason.project.settings import Settings
 from knowreason.reasoner.answers import Answers, boolean_queries, stackable, told_ratios
 from knowreason.reasoner.boosted_rules import BOOSTED_LINE, with_boosted
-from knowreason.reasoner.fit_steps import fit_weights, learning_problem
+from knowreason.reasoner.fit_steps import fit_weights, learning_problem, options_again
 from knowreason.reasoner.labels.fold_groups import FoldGroups
 from knowreason.reasoner.labels.label_selection import label_selections
 from knowreason.reasoner.labels.labelled_atoms import LabelledAtoms, labelled_atoms
@@ -110,7 +110,7 @@ def fit_answers(
     for one in asked:
         fold[one.atoms] = one.fold
     problem = learning_problem(grounding, models, settings)
-    refit = partial(learn, method=method, seed=seed, **settings.learn)
+    refit = partial(learn, method=method, seed=seed, **options_again(settings.learn, learned))
     held = partial(_held_out, grounding, infer, fold)
     learned_thetas = without_folds(problem, learned, fold, refit)
     of_learned = held(learned_thetas)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
@@ -28,6 +28,7 @@ from knowreason.reasoner.fit_answers import fit_answers, with_trees
 from knowreason.reasoner.fit_steps import (
     fit_weights,
     learning_problem,
+    options_again,
     with_calibration_warnings,
     with_label_warnings,
 )
@@ -40,6 +41,9 @@ from knowreason.reasoner.replicates import bootstrap_fit
 from knowreason.reasoner.rule_coupling import latent_warnings, with_rule_warnings
 from knowreason.reasoner.stored_reasoner import Learned
 
+if TYPE_CHECKING:
+    from knowreason.inference.gcn.gcn_fitting import FittedGcn
+
 
 class Choices(Protocol):
     """What fitting needs of a reasoner: its choices, and how it grounds and infers."""
@@ -51,6 +55,7 @@ class Choices(Protocol):
     settings: Settings
     seed: int
     device: str
+    gcn_: FittedGcn | None
 
     def _ground(self, data: Dataset, outputs: tuple[ModelOutput, ...]) -> Grounding: ...
 
@@ -120,7 +125,8 @@ def fit_reasoner(
     grounding = with_rule_warnings(with_calibration_warnings(grounding, models))
     fit, answers = fit_weights_and_answers(reasoner, grounding, models, beside, groups, progress)
     problem = learning_problem(grounding, models, settings)
-    refit = partial(learn, method=reasoner.method, seed=seed, **settings.learn)
+    options = options_again(settings.learn, fit)
+    refit = partial(learn, method=reasoner.method, seed=seed, **options)
     with step(progress, "looking for what labels leave open"):
         grounding, fit = with_identification(grounding, fit, problem, groups, refit)
     replicates = None
@@ -167,6 +173,7 @@ def fit_weights_and_answers(
             seed=reasoner.seed,
             progress=inner,
         )
+    reasoner.gcn_ = fit.gcn  # engine `gcn` is that network from here on
     with step(progress, "comparing rules and models on labels they were not learned from"):
         answers = fit_answers(
             grounding,

@@ -21,7 +21,7 @@ from knowreason.logic import Formula, Program
 from knowreason.logic.traversal import walk
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
-from knowreason.project.settings import Settings
+from knowreason.project.settings import Options, Settings
 from knowreason.reasoner.labels.fold_groups import label_clusters
 from knowreason.reasoner.labels.label_selection import Selection, label_selections, with_selection
 from knowreason.reasoner.labels.views import with_views_held
@@ -43,6 +43,14 @@ def fit_weights(
     problem = learning_problem(grounding, models, settings)
     with contradictions_named(grounding, problem.labels):
         return learn(problem, method, seed=seed, progress=progress, **settings.learn)
+
+
+def options_again(options: Options, fit: Fit) -> Options:
+    """Options with which weights of the same rules are learned again after ``fit``.
+
+    Its GCN posterior, where there is one, is not fitted anew: weights are among its inputs.
+    """
+    return dict(options) if fit.gcn is None else {**options, "network": fit.gcn}
 
 
 def learning_problem(

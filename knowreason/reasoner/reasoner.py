@@ -58,6 +58,8 @@ from knowreason.reasoner.stored_reasoner import Learned, check_plain, write_lear
 if TYPE_CHECKING:
     from typing import Self
 
+    from knowreason.inference.gcn.gcn_fitting import FittedGcn
+
     BaseEstimator = object  # scikit-learn has no types: every attribute would be Any
 else:
     from sklearn.base import BaseEstimator
@@ -88,6 +90,8 @@ class Reasoner(BaseEstimator):
             said about it.
         models_: fitted models.
         fit_: the learner's result.
+        gcn_: the GCN posterior fitted to the program, which engine ``gcn`` uses; ``None``
+            without.
         answers_: how conclusions are made of models and rules, and with whose weights.
         grounding_: what was learned from.
         snapshot_: what held on the training data; today's is compared with it.
@@ -156,6 +160,7 @@ class Reasoner(BaseEstimator):
             grounding = self._checked(grounding, data)
         kept = None if checkpoints is None else Path(checkpoints)
         sources = Sources(kept, None if models is None else Path(models), grounding)
+        self.gcn_: FittedGcn | None = None  # not that of an earlier fit
         self.grounding_, learned = fit_reasoner(self, data, sources, progress)
         return self.adopt(learned)
 
@@ -169,6 +174,7 @@ class Reasoner(BaseEstimator):
         """Take over what was learned (of a stored run)."""
         self.models_ = learned.models
         self.fit_ = learned.fit
+        self.gcn_ = learned.fit.gcn
         self.answers_ = learned.answers
         self.snapshot_ = learned.snapshot
         self.bootstrap_ = learned.replicates
@@ -289,6 +295,9 @@ class Reasoner(BaseEstimator):
         if engine in BUDGETED:
             names = ExactLimits.__dataclass_fields__
             limits = {name: getattr(self.settings, name) for name in names}
+        fitted = getattr(self, "gcn_", None)
+        if engine == "gcn" and fitted is not None:
+            limits = {"network": fitted.network, "large": "network"}
         return {"seed": self.seed, "device": self.device, **limits, **self.settings.infer}
 
     def training_grounding(self, data: Dataset) -> Grounding:
@@ -388,6 +397,7 @@ class Reasoner(BaseEstimator):
         theta = grounding.graph.theta.numpy()
         used = self.answers_.weights
         weights = self.weights_ if used is None else RuleWeights.of(used)
+        fitted = self.gcn_
         return audit_beliefs(
             beliefs,
             weights,
@@ -396,6 +406,7 @@ class Reasoner(BaseEstimator):
             atoms=atoms,
             seed=self.seed,
             progress=progress,
+            network=None if fitted is None else fitted.network,
             also=(
                 *self.fit_.findings,
                 *coupling_warnings(grounding, theta),

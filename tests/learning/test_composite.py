@@ -137,7 +137,7 @@ def test_strong_couplings_are_nearer_to_the_exact_fit_than_by_pseudo_likelihood(
 
 def test_a_fit_by_blocks():
     problem = people(200, seed=0, sweeps=100).hide(0.3, 0)
-    fit, other = learn(problem, "composite"), learn(problem, estimator="composite")
+    fit, other = learn(problem, "composite"), learn(problem, posterior="composite")
     assert fit.converged
     assert [r.estimator for r in fit.estimators] == ["composite"]
     assert [r.estimator for r in other.estimators] == ["exact", "composite"]

@@ -8,6 +8,7 @@ import pytest
 from knowreason import codes
 from knowreason.errors import LearningError
 from knowreason.learning import Problem, learn
+from knowreason.learning.estimators import estimators
 from knowreason.learning.estimators.estimators import (
     FARTHEST,
     EstimationTask,
@@ -49,15 +50,15 @@ def test_a_method_is_what_it_is_called():
     problem = instances(30, seed=0).hide(0.0, 0)
     assert served(learn(problem, "pseudo_likelihood")) == [("pseudo_likelihood", 30, 120, 8)]
     for name in LEARNERS:
-        assert "posterior" not in learner_options(name, {})
-        with pytest.raises(LearningError, match="no option `posterior`"):
-            learn(problem, name, posterior="auto")
+        assert "estimator" not in learner_options(name, {})
+        with pytest.raises(LearningError, match="no option `estimator`"):
+            learn(problem, name, estimator="auto")
 
 
 def test_two_estimators_share_a_problem():
     problem, _ = _side_by_side(instances(40, seed=2), people(60, seed=2, sweeps=5))
     large = split(labelled_components(problem), width=12).large
-    fit = learn(problem, estimator="pseudo_likelihood", **QUICK)
+    fit = learn(problem, posterior="pseudo_likelihood", **QUICK)
     exact, pseudo = fit.estimators
     assert (exact.estimator, pseudo.estimator) == ("exact", "pseudo_likelihood")
     assert pseudo.atoms == len(large.atoms)
@@ -66,18 +67,19 @@ def test_two_estimators_share_a_problem():
     assert exact.parameters >= 8
 
 
-@pytest.mark.parametrize("name", ["bethe", "chains", "pseudo_likelihood", "composite"])
+@pytest.mark.parametrize("name", ["gcn", "gibbs", "bp", "pseudo_likelihood", "composite"])
 def test_an_estimator_that_is_asked_for_serves(name):
     problem = people(60, seed=0, sweeps=50).hide(0.2, 0)
-    fit = learn(problem, estimator=name)
+    fit = learn(problem, posterior=name)
     assert [r.estimator for r in fit.estimators] == ["exact", name]
     truth = learn(problem)
     assert np.abs((fit.theta - truth.theta) / truth.standard_errors).max() < 1.5
 
 
-def test_auto_takes_chains_from_where_belief_propagation_ends():
+def test_auto_takes_chains_from_where_belief_propagation_ends(monkeypatch):
+    monkeypatch.setattr(estimators, "NEAR", 0.0)  # the GCN posterior steps aside
     fit = learn(people(60, seed=0, sweeps=50).hide(0.2, 0))
-    assert fit.estimators[-1].estimator == "chains"
+    assert fit.estimators[-1].estimator == "gibbs"
     assert any("belief propagation served" in note for note in fit.notes)
     complete = learn(people(60, seed=0, sweeps=50).hide(0.0, 0))
     assert complete.estimators[-1].estimator == "pseudo_likelihood"
@@ -92,7 +94,7 @@ def test_a_solution_far_from_its_priors_is_refused():
     assert "KR859" in refused.notes[0]
     assert "`bias Smokes`" in refused.notes[0]
     assert "KR859" in codes.catalogue()
-    fit = learn(problem, estimator="bethe")
+    fit = learn(problem, posterior="bp")
     assert fit.estimators[-1].estimator == "composite"
     assert any("KR859" in note for note in fit.notes)
     table, coordinates = problem.parameters, Coordinates.of(problem.parameters)
@@ -103,8 +105,9 @@ def test_a_solution_far_from_its_priors_is_refused():
 @pytest.mark.parametrize(
     ("coupling", "seed", "why"), [(0.5, 0, "no optimum"), (0.7, 3, "prior standard deviations")]
 )
-def test_belief_propagation_steps_aside_at_strong_couplings(coupling, seed, why):
+def test_belief_propagation_steps_aside_at_strong_couplings(coupling, seed, why, monkeypatch):
     """400 people with four friends each, 120 labels: messages jump between fixed points."""
+    monkeypatch.setattr(estimators, "NEAR", 0.0)  # the GCN posterior steps aside
     world = torus(20, 20, seed=seed, coupling=coupling, sweeps=60)
     problem = world.hide(0.7, seed)
     task = EstimationTask(problem, labelled_components(problem))
@@ -186,15 +189,17 @@ def test_options_are_those_of_the_method():
     ("method", "options", "message", "help"),
     [
         ("likelihood", {"sweeps": 3}, "no option `sweeps`", "one of tolerance, max_iterations"),
-        ("pseudo_likelihood", {"estimator": "exact"}, "no option `estimator`", "sweeps"),
+        ("pseudo_likelihood", {"posterior": "exact"}, "no option `posterior`", "sweeps"),
         ("variational_em", {"tolerence": 1e-3}, "no option `tolerence`", "`tolerance`"),
         ("knowgraph", {"tolerance": 1e-3}, "no option `tolerance`", "epochs"),
         ("variational_em", {"sweeps": "many"}, "`sweeps` is 'many'; it is a whole number", ""),
         ("variational_em", {"sweeps": 1.5}, "whole number", ""),
         ("variational_em", {"tolerance": True}, "`tolerance` is True; it is a number", ""),
-        ("variational_em", {"estimator": 3}, "text", ""),
-        ("variational_em", {"estimator": "exact", "sweeps": 3}, "no effect", "pseudo_likelihood"),
-        ("variational_em", {"estimator": "chains", "noise": 0.5}, "`noise` has no effect", "auto"),
+        ("variational_em", {"posterior": 3}, "text", ""),
+        ("variational_em", {"estimator": "gibbs"}, "no option `estimator`", "posterior"),
+        ("variational_em", {"posterior": "exact", "sweeps": 3}, "no effect", "pseudo_likelihood"),
+        ("variational_em", {"posterior": "gibbs", "noise": 0.5}, "`noise` has no effect", "auto"),
+        ("variational_em", {"posterior": "gibbs", "eta": 0.1}, "`eta` has no effect", "gcn"),
     ],
 )
 def test_wrong_options_are_refused_by_name(method, options, message, help):

@@ -30,7 +30,7 @@ def solution(eta):
     return Solution(np.asarray(eta), 0.0, 0.0, np.zeros(size), np.eye(size), 1, True)
 
 
-@pytest.mark.parametrize("name", ["pseudo_likelihood", "chains", "composite"])
+@pytest.mark.parametrize("name", ["pseudo_likelihood", "gibbs", "gcn", "composite"])
 def test_estimators_end_near_the_exact_fit(name):
     """Pseudo-likelihood alone ends up to seven standard errors away."""
     gaps = []

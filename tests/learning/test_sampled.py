@@ -103,12 +103,12 @@ def _side_by_side(small, big):
 
 def test_exact_is_refused_where_it_cannot_be():
     problem = people(200, seed=0).hide(0.3, 0)
-    for method, options in (("likelihood", {}), ("variational_em", {"estimator": "exact"})):
+    for method, options in (("likelihood", {}), ("variational_em", {"posterior": "exact"})):
         with pytest.raises(LearningError, match="too large") as caught:
             learn(problem, method, **options)
         assert caught.value.code == "KR853"
-    with pytest.raises(LearningError, match="estimator") as caught:
-        learn(problem, estimator="guess")
+    with pytest.raises(LearningError, match="posterior") as caught:
+        learn(problem, posterior="guess")
     assert caught.value.code == "KR856"
 
 
@@ -128,7 +128,7 @@ def test_belief_propagation_where_it_has_one_fixed_point():
     world = people(200, seed=0, sweeps=100)
     problem = world.hide(0.2, 0)
     assert split(labelled_components(problem)).large is not None
-    fit = learn(problem, estimator="bethe")
+    fit = learn(problem, posterior="bp")
     assert any("one fixed point" in note for note in fit.notes)
     drawn = learn(problem, seed=1)
     assert np.abs((fit.theta - drawn.theta) / drawn.standard_errors).max() < 1.0
@@ -182,7 +182,7 @@ def test_chains_find_latent_hubs_by_themselves():
         objective, labelled, world.parameters.start, seed=0, plan=ChainSchedule(draws=8)
     )
     error = np.sqrt(np.diag(solution.covariance))
-    trusted = learn(problem, estimator="bethe")
+    trusted = learn(problem, posterior="bp")
     assert np.abs(objective.coordinates.theta(solution.eta) - trusted.theta).max() < 3 * error.max()
     assert (error > 0.6 * trusted.standard_errors).all()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,12 +20,17 @@ from knowreason.inference.gcn.gcn_network import ROUNDS, Corrections, course
 from knowreason.inference.gcn.gcn_training import load_gcn
 from knowreason.inference.gcn.weight_noise import Noise, ensemble
 from knowreason.inference.messages.bp import bp
-from knowreason.inference.messages.cut_outs import corrected_by_cut_outs, in_loops
+from knowreason.inference.messages.cut_outs import (
+    CutOutSource,
+    corrected_by_cut_outs,
+    in_loops,
+)
 from knowreason.inference.messages.message_beliefs import decided_clipped
 from knowreason.inference.messages.message_graph import layout
 from knowreason.inference.posterior import EngineReport, Posterior, quality_of_open
 
 MOST_ATOMS = 40
+CUT_OUT, TOLD = 24, 8  # atoms of a cut-out of a larger one, and how many of them it tells
 SIZES = (12, 20, MOST_ATOMS)  # components are probed together up to these numbers of atoms
 
 
@@ -36,6 +41,7 @@ def gcn(
     device: str = "auto",
     network: Corrections | None = None,
     most_atoms: int = MOST_ATOMS,
+    large: Literal["cut_outs", "network"] = "cut_outs",
     noise: Noise | float | None = None,
     **options: Any,
 ) -> Posterior:
@@ -52,9 +58,11 @@ def gcn(
         graph: any factor graph, at its ``theta``.
         seed: of ``bp``'s fallback and of ``noise`` given as a number.
         device: of ``bp``; the network runs on the CPU.
-        network: trained by :func:`~knowreason.inference.gcn.gcn_training.train_gcn`; the
-            package's own by default.
+        network: trained by :func:`~knowreason.inference.gcn.gcn_training.train_gcn`, or fitted
+            by :func:`~knowreason.inference.gcn.gcn_fitting.fit_gcn`; the package's own by default.
         most_atoms: of a component that the network serves whole.
+        large: what serves larger ones: ``cut_outs``, exactly as above, or ``network``, which
+            reads a cut-out around each few atoms (:func:`network_beliefs`).
         noise: an ensemble of passes with noise on the network's weights: the mean of
             their log-odds, the standard deviation in ``spread`` (0 where ``bp`` served). A
             number is relative noise of that scale, ten passes. Absolute noise of 0.1 ruins
@@ -69,12 +77,17 @@ def gcn(
         noise = Noise(float(noise), relative=True, seed=seed)
     known = condition(graph)
     label, count = components(known)
-    served, notes = _served(known, label, count, most_atoms)
+    served, notes = _served(known, label, count, most_atoms, large)
     here = np.append(served, False)[label]
     begin = time.perf_counter()
     log_odds = torch.from_numpy(decided_log_odds(known))
     spread = torch.zeros_like(log_odds) if noise is not None else None
-    for atoms, mean, deviation in _corrected(known, label, here, network, noise):
+    size = np.append(np.bincount(label[label >= 0], minlength=count), 0)[label]
+    whole = here & (size <= most_atoms)
+    for atoms, mean, deviation in (
+        *_corrected(known, label, whole, network, noise),
+        *_by_cut_outs(known, here & ~whole, network, noise, seed),
+    ):
         log_odds[atoms] = mean
         if spread is not None:
             spread[atoms] = deviation
@@ -130,21 +143,64 @@ def corrected(
     return found, torch.zeros_like(found)
 
 
+def network_beliefs(
+    graph: FactorGraph, network: Corrections, *, noise: Noise | None = None, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Log-odds of components of any size and their standard deviation, ``float64[n]`` each.
+
+    The network reads cut-outs of :data:`CUT_OUT` atoms, bounded by belief propagation's
+    messages, and each tells the :data:`TOLD` atoms nearest to its centre.
+
+    Args:
+        graph: conditioned, at its ``theta``; without loops, beliefs are belief propagation's.
+        network: the corrections.
+        noise: of an ensemble; ``None`` for one pass without noise.
+        seed: of the centres.
+    """
+    around = CutOutSource.of(graph)
+    log_odds = torch.from_numpy(around.beliefs.copy())
+    spread = torch.zeros_like(log_odds)
+    rng = np.random.default_rng([seed, 2])
+    for centres, copy, atoms in around.cover(around.looped, TOLD, rng):
+        cut = around.cut(centres, CUT_OUT)
+        component = torch.from_numpy(components(cut.graph)[0]).long()
+        mean, deviation = corrected(cut.graph, component, network, noise)
+        places = cut.places(copy, atoms, graph.atom_count)
+        log_odds[atoms], spread[atoms] = mean[places], deviation[places]
+    return decided_clipped(graph, log_odds), spread
+
+
 def _served(
-    graph: FactorGraph, label: NDArray[np.int32], count: int, most_atoms: int
+    graph: FactorGraph, label: NDArray[np.int32], count: int, most_atoms: int, large: str
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """``bool[c]``: components for the network, and why the others are not among them."""
     size = np.bincount(label[label >= 0], minlength=count)
     looped = np.zeros(count, dtype=np.bool_)
     looped[label[in_loops(graph, layout(graph))]] = True
     small = size <= most_atoms
-    trees, large = int((~looped).sum()), int((looped & ~small).sum())
+    trees, many = int((~looped).sum()), int((looped & ~small).sum())
     notes = []
     if trees:
         notes.append(f"{trees} components without loops left to bp, which is exact there")
-    if large:
-        notes.append(f"{large} components of more than {most_atoms} atoms left to bp and cut-outs")
+    if many and large == "network":
+        notes.append(f"{many} components of more than {most_atoms} atoms read in cut-outs")
+        return looped, tuple(notes)
+    if many:
+        notes.append(f"{many} components of more than {most_atoms} atoms left to bp and cut-outs")
     return looped & small, tuple(notes)
+
+
+def _by_cut_outs(
+    graph: FactorGraph,
+    here: NDArray[np.bool_],
+    network: Corrections,
+    noise: Noise | None,
+    seed: int,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Atoms of large components, log-odds and standard deviations."""
+    if here.any():
+        part, atoms = subgraph(graph, here)
+        yield torch.from_numpy(atoms), *network_beliefs(part, network, noise=noise, seed=seed)
 
 
 def _corrected(

@@ -147,9 +147,17 @@ def save_gcn(network: Corrections, path: Path) -> None:
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
 
 
-@functools.lru_cache(maxsize=4)
-def load_gcn(path: Path = STATE) -> Corrections:
-    """The network of a stored state; the package's own by default."""
+def load_gcn(path: Path | None = None) -> Corrections:
+    """The network of a stored state; the package's own, always the same object, by default."""
+    return _shipped() if path is None else _read(path)
+
+
+@functools.cache
+def _shipped() -> Corrections:
+    return _read(STATE)
+
+
+def _read(path: Path) -> Corrections:
     network = Corrections()
     network.load_state_dict(load_file(path))
     return network.eval()

@@ -107,14 +107,21 @@ class GibbsSampler:
         return mended
 
     def start(
-        self, graph: FactorGraph, chains: int, seed: int, *, exact: bool = True
+        self,
+        graph: FactorGraph,
+        chains: int,
+        seed: int,
+        *,
+        exact: bool = True,
+        beliefs: NDArray[np.float64] | None = None,
     ) -> NDArray[np.int8]:
-        """Worlds drawn from the unary log-odds, then annealed until hard rows hold.
+        """Worlds drawn from ``beliefs``, then annealed until hard rows hold.
 
-        Where that fails and ``exact``, a chain starts at the world of ``map``.
+        ``beliefs`` (``float64[n]`` log-odds) are the unary log-odds by default. Where hard
+        rows still fail and ``exact``, a chain starts at the world of ``map``.
         """
         rng = np.random.default_rng([seed, 1])
-        unary = array(graph.unary_log_odds())
+        unary = array(graph.unary_log_odds()) if beliefs is None else beliefs
         noise = rng.logistic(size=(chains, graph.atom_count))
         worlds = (unary + noise > 0).astype(np.int8)
         blocks = self.plan.blocks

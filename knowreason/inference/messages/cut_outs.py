@@ -8,7 +8,7 @@ graph, and what is exact on a cut-out corrects the loops inside of it and no oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ SIZES = (40, 24, 16)  # atoms of a cut-out; the smaller ones where the larger is
 WIDTH = 16  # base-2 logarithm of the states of a clique: 16 atoms always fit
 MOST_ATOMS = 50_000  # of all cut-outs together, some .1 ms each
 AT_ONCE = 500
+FEW = 100  # atoms left to tell that get a cut-out each
 SWEEPS = 1_000  # as many where messages of 200 sweeps still move, before they are given up
 REST = 1e-2  # a component moves no further, in log-odds, where its messages are trusted
 
@@ -56,6 +57,14 @@ class CutOuts:
     atoms: NDArray[np.int64]
     central: NDArray[np.bool_]
 
+    def places(
+        self, copy: NDArray[np.int64], atoms: NDArray[np.int64], count: int
+    ) -> NDArray[np.int64]:
+        """``int64[k]``: where atoms of the large graph, of ``count``, stand in cut-outs."""
+        key = self.component * count + self.atoms
+        found: NDArray[np.int64] = np.searchsorted(key, copy * count + atoms)
+        return found
+
 
 @dataclass(frozen=True)
 class CutOutSource:
@@ -64,18 +73,22 @@ class CutOutSource:
     Attributes:
         graph: conditioned, its couplings in canonical form.
         raw: ``float64[n]`` log-odds with all messages, blocks not coupled.
+        beliefs: ``float64[n]`` the same, blocks coupled.
         messages: ``float64[e]``, factor to atom.
         offsets, edge_atoms: factors as CSR: ``int64[f + 1]`` and ``int32[e]``.
         near: ``[n, n]``: how strongly factors tie two atoms.
-        correctable: ``bool[n]``: atoms of components with loops on which it came to rest.
+        looped: ``bool[n]``: open atoms of components with loops.
+        correctable: ``bool[n]``: those of components on which it came to rest.
     """
 
     graph: FactorGraph
     raw: NDArray[np.float64]
+    beliefs: NDArray[np.float64]
     messages: NDArray[np.float64]
     offsets: NDArray[np.int64]
     edge_atoms: NDArray[np.int32]
     near: Any
+    looped: NDArray[np.bool_]
     correctable: NDArray[np.bool_]
 
     @staticmethod
@@ -83,10 +96,11 @@ class CutOutSource:
         """Runs belief propagation on a conditioned graph, at its ``theta``."""
         graph = canonical_graph(graph)
         plan, (label, count) = layout(graph), components(graph)
+        messages = TorchMessages.of(plan)
         run = PropagationRun(  # `of` would condition again, and tables no longer be canonical
             graph,
             plan,
-            TorchMessages.of(plan),
+            messages,
             label,
             count,
             SweepSchedule(sweeps=SWEEPS),
@@ -100,9 +114,12 @@ class CutOutSource:
             atoms, outcome.messages, graph.atom_count
         )
         rests = ~run.moving(outcome, REST)
-        correctable = np.append(rests, False)[label] & in_loops(graph, plan)
-        near = _near(graph, plan)
-        return CutOutSource(graph, raw, outcome.messages, offsets, atoms, near, correctable)
+        beliefs = array(messages.beliefs(torch.from_numpy(raw)))
+        looped, near = in_loops(graph, plan), _near(graph, plan)
+        correctable = np.append(rests, False)[label] & looped
+        return CutOutSource(
+            graph, raw, beliefs, outcome.messages, offsets, atoms, near, looped, correctable
+        )
 
     def cut(self, centres: NDArray[np.int64], most_atoms: int) -> CutOuts:
         """The neighbourhoods of open atoms, of at most ``most_atoms`` (a block is kept whole)."""
@@ -140,6 +157,38 @@ class CutOutSource:
         )
         variable = _variables(self.graph)[0]
         return CutOuts(chosen, copy, atoms, variable[atoms] == variable[centres[copy]])
+
+    def first_atoms(self) -> NDArray[np.bool_]:
+        """``bool[n]``: an atom of every variable."""
+        return _first_atoms(self.graph)
+
+    def cover(
+        self, wanted: NDArray[np.bool_], most_told: int, rng: np.random.Generator
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+        """Centres of cut-outs that together tell every atom once.
+
+        Args:
+            wanted: ``bool[n]``: open atoms that are to be told.
+            most_told: atoms that a cut-out tells: those nearest to its centre.
+            rng: of the centres.
+
+        Yields:
+            ``int64[c]`` centres of at most :data:`AT_ONCE` cut-outs, and pairs of a cut-out's
+            place among them and an atom that it tells.
+        """
+        left = wanted.copy()
+        while left.any():
+            drawn = np.flatnonzero(left)
+            if len(drawn) > FEW:
+                drawn = drawn[rng.random(len(drawn)) * most_told < 1]
+            unit = _variables(self.graph)[0][drawn]
+            centres = rng.permutation(drawn[np.unique(unit, return_index=True)[1]])
+            centres = np.sort(centres[:AT_ONCE])
+            copy, atoms = _grown(self.graph, self.near, centres, most_told).nonzero()
+            fresh = np.flatnonzero(left[atoms])
+            fresh = fresh[np.unique(atoms[fresh], return_index=True)[1]]
+            yield centres, copy[fresh].astype(np.int64), atoms[fresh].astype(np.int64)
+            left[atoms] = False
 
 
 def corrected_by_cut_outs(

@@ -9,6 +9,7 @@ sees the bias of a predicate none of whose atoms is ever known. Source: Younes 1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +32,7 @@ from knowreason.learning.standard_errors import at_least
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Worlds = NDArray[np.int8]
+Starts = Callable[[GibbsSampler, FactorGraph, int, int], Worlds]  # at theta, chains, seed
 MOST_ENTRIES = 2_000_000  # of cluster totals a draw of all chains
 STEP_SHARE = 0.1  # of the free covariance, at least, in a step
 LEAST = 0.2  # of the prior's precision, at least, where information is trusted
@@ -94,16 +96,16 @@ class FeatureChains:
     steps: int = 0
 
     @staticmethod
-    def of(graph: FactorGraph, theta: Vector, chains: int, seed: int) -> FeatureChains:
-        """Chains that start far apart: from single atoms' odds, all true, all false."""
+    def of(
+        graph: FactorGraph, theta: Vector, chains: int, seed: int, begin: Starts | None = None
+    ) -> FeatureChains:
+        """Chains that start where ``begin`` says, else far apart: :func:`far_apart`."""
         conditioned = condition(graph)
         sampler = prepare_gibbs(conditioned)
         label, count = components(conditioned)
         clusters = max(min(count, 1000, MOST_ENTRIES // (chains * len(theta) + 1)), 1)
         at = conditioned.with_theta(torch.from_numpy(theta))
-        worlds = sampler.start(at, chains, seed)
-        if not sampler.under_hard_rows().any():
-            worlds[1::4], worlds[3::4] = 1, 0
+        worlds = (begin or far_apart)(sampler, at, chains, seed)
         number = np.maximum(np.asarray(label).astype(np.int64), 0) % clusters
         rows = tuple(factor_rows(conditioned))
         return FeatureChains(sampler, rows, number, clusters, worlds, seed)
@@ -144,6 +146,14 @@ class FeatureChains:
         return Moments(fixed + by_chain.mean(0), error, covariance)
 
 
+def far_apart(sampler: GibbsSampler, graph: FactorGraph, chains: int, seed: int) -> Worlds:
+    """``int8[w, n]``: drawn from single atoms' odds, all true, all false."""
+    worlds = sampler.start(graph, chains, seed)
+    if not sampler.under_hard_rows().any():
+        worlds[1::4], worlds[3::4] = 1, 0
+    return worlds
+
+
 @dataclass(frozen=True)
 class GradientEstimate:
     """One batch: where, the gradient there, its error and the information.
@@ -169,6 +179,7 @@ def likelihood_by_chains(
     *,
     seed: int,
     plan: ChainSchedule | None = None,
+    begin: Starts | None = None,
     progress: Progress | None = None,
 ) -> Solution:
     """Maximum likelihood of components by persistent chains, from ``start``.
@@ -179,6 +190,7 @@ def likelihood_by_chains(
         start: coordinates (``float64[f]``), or a solution whose information is trusted too.
         seed: of the chains.
         plan: how long to sample.
+        begin: where chains start; far apart by default.
         progress: called as ``progress(step, total, note)``.
 
     Returns:
@@ -189,7 +201,7 @@ def likelihood_by_chains(
     trusted = start.information if isinstance(start, Solution) else None
     eta = start.eta if isinstance(start, Solution) else start
     theta = objective.coordinates.theta(eta)
-    sides = feature_chains(labelled, theta, seed, plan)
+    sides = feature_chains(labelled, theta, seed, plan, begin)
     run = StochasticNewton(
         exact_information(objective, eta), objective.coordinates.precision(), trusted
     )
@@ -277,12 +289,16 @@ class StochasticNewton:
 
 
 def feature_chains(
-    labelled: Labelled, theta: Vector, seed: int, plan: ChainSchedule
+    labelled: Labelled,
+    theta: Vector,
+    seed: int,
+    plan: ChainSchedule,
+    begin: Starts | None = None,
 ) -> list[FeatureChains]:
     """Chains with labels clamped and free ones, warmed up at ``theta`` (``float64[p]``)."""
     chains = chain_count(labelled.graph)
     sides = [
-        FeatureChains.of(graph, theta, chains, seed * 2 + index)
+        FeatureChains.of(graph, theta, chains, seed * 2 + index, begin)
         for index, graph in enumerate((labelled.clamped, labelled.graph))
     ]
     for side in sides:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
+from knowreason.inference.gcn.gcn_fitting import FittedGcn, GcnRecipe, gcn_errors
+from knowreason.inference.gcn.gcn_training import load_gcn
 from knowreason.learning.estimators.bethe import bethe_likelihood, bethe_solutions
 from knowreason.learning.estimators.chains import likelihood_by_chains
 from knowreason.learning.estimators.composite import block_copies, composite_solution
@@ -19,11 +23,12 @@ from knowreason.learning.estimators.exact_likelihood import (
     exact_solution,
     exact_solutions,
 )
+from knowreason.learning.estimators.gcn_estimator import GcnPosterior, likelihood_by_gcn
 from knowreason.learning.estimators.moment_matching import matched
 from knowreason.learning.estimators.sampled_worlds import SamplingSchedule, large, sampled_solution
 from knowreason.learning.fit import Solution, starts
 from knowreason.learning.labelled_components import Labelled
-from knowreason.learning.objective import LikelihoodTerm, Objective, Progress
+from knowreason.learning.objective import LikelihoodTerm, Objective, Progress, maximise
 from knowreason.learning.persistent_chains import gibbs_sampler
 from knowreason.learning.priors import Coordinates, start_values
 from knowreason.learning.problem import EstimatorReport, Problem
@@ -31,6 +36,7 @@ from knowreason.learning.problem import EstimatorReport, Problem
 REFUSED = "KR859"
 FARTHEST = 5.0  # prior standard deviations: odds of one in two million under the prior
 CERTAIN = 1e-3  # log likelihood of labels above which there is none: probabilities are at most 1
+PREVIEWED, NEAR = 20, 1.5  # cut-outs, and times the rivals' error, before the network is fitted
 SEVERAL = "belief propagation has no single fixed point here and was left out"
 
 
@@ -47,6 +53,8 @@ class EstimationTask:
         sampling: how long worlds are drawn for the pseudo-likelihood.
         progress: called as ``progress(step, total, note)``.
         start: a solution that chains start from, and whose information they trust.
+        recipe: how the GCN posterior is fitted.
+        network: a GCN posterior that is not fitted again.
     """
 
     problem: Problem
@@ -58,6 +66,8 @@ class EstimationTask:
     sampling: SamplingSchedule = field(default_factory=SamplingSchedule)
     progress: Progress | None = None
     start: Solution | None = None
+    recipe: GcnRecipe = field(default_factory=GcnRecipe)
+    network: FittedGcn | None = None
 
     @property
     def objective(self) -> Objective:
@@ -93,13 +103,14 @@ class EstimatorResult:
     Attributes:
         solutions: of the starts; empty where the estimator refuses.
         notes: what the user should know; why, where it refuses.
-        design_effect, clusters: see :class:`~knowreason.learning.problem.Fit`.
+        design_effect, clusters, gcn: see :class:`~knowreason.learning.problem.Fit`.
     """
 
     solutions: tuple[Solution, ...]
     notes: tuple[str, ...] = ()
     design_effect: float = 1.0
     clusters: int = 0
+    gcn: FittedGcn | None = None
 
 
 def exact(task: EstimationTask) -> EstimatorResult:
@@ -168,11 +179,88 @@ def _why_not(task: EstimationTask, term: LikelihoodTerm, solution: Solution) -> 
 def chains(task: EstimationTask) -> EstimatorResult:
     """The likelihood by clamped and free Gibbs chains, from the task's start or from each of
     the problem's; starts are ranked by the Bethe likelihood."""
+    climb = partial(likelihood_by_chains, task.objective, task.served, progress=task.progress)
+    return _climbed(task, climb)
+
+
+def gcn(task: EstimationTask) -> EstimatorResult:
+    """The likelihood by chains that begin where a GCN posterior fitted to the components says.
+
+    Weights start at the optimum of the composite likelihood (Geyer & Thompson 1992 start at
+    the pseudo-likelihood's): at the priors' means worlds are often of one phase, and so would
+    be the network's. With a latent predicate they start at the problem's starts.
+    """
+    return _with_gcn(task, _posterior(task))
+
+
+def gcn_where_nearer(task: EstimationTask) -> EstimatorResult:
+    """As :func:`gcn`, where the network is nearer to exact marginals than its rivals are.
+
+    It has to beat belief propagation and chains of equal time on cut-outs held out, at the
+    weights of the task's start. It is fitted only where the package's own state is near; a
+    result without solutions says why it steps aside.
+    """
+    posterior = _posterior(task)
+    if task.network is None:
+        theta = task.objective.coordinates.theta(_first_eta(task))
+        errors = gcn_errors(
+            posterior.graphs(theta),
+            load_gcn(),
+            recipe=replace(task.recipe, held_out=min(PREVIEWED, task.recipe.held_out)),
+            seed=task.seed,
+        )
+        if errors.network < NEAR * min(errors.bp, errors.chains):
+            errors = posterior.follow(theta).errors
+        if not errors.wins:
+            return EstimatorResult((), (f"the GCN posterior stepped aside: {errors}",))
+    return _with_gcn(task, posterior)
+
+
+def _posterior(task: EstimationTask) -> GcnPosterior:
+    return GcnPosterior(task.served, task.recipe, task.seed, task.progress, task.network)
+
+
+def _with_gcn(task: EstimationTask, posterior: GcnPosterior) -> EstimatorResult:
+    climb = partial(likelihood_by_gcn, task.objective, posterior, progress=task.progress)
+    if task.start is None and not task.problem.latent.any():
+        climb = partial(_from_composite, task, climb)
+    found = _climbed(task, climb)
+    best = max(found.solutions, key=lambda solution: solution.goodness)
+    fitted = posterior.ended(task.objective.coordinates.theta(best.eta))
+    times = {0: "was given", 1: "fitted once"}.get(posterior.fits, f"fitted {posterior.fits} times")
+    note = f"GCN posterior {times}: {fitted.errors}"
+    return replace(found, notes=(*found.notes, note), gcn=fitted)
+
+
+def _first_eta(task: EstimationTask) -> NDArray[np.float64]:
+    """Where the network is first wanted: at the task's start, else where chains would begin."""
+    if task.start is not None:
+        return task.start.eta
+    eta = task.objective.coordinates.eta(starts(task.problem, task.seed)[0])
+    return eta if task.problem.latent.any() else _composite_optimum(task, eta)
+
+
+def _composite_optimum(task: EstimationTask, start: NDArray[np.float64]) -> NDArray[np.float64]:
+    term = exact_likelihood(block_copies(task.served).labelled)
+    whole = replace(task.objective, terms=(*task.objective.terms, term))
+    return maximise(whole, start, max_iterations=task.max_iterations).eta
+
+
+def _from_composite(
+    task: EstimationTask,
+    climb: Callable[..., Solution],
+    start: NDArray[np.float64],
+    *,
+    seed: int,
+) -> Solution:
+    return climb(_composite_optimum(task, start), seed=seed)
+
+
+def _climbed(task: EstimationTask, climb: Callable[..., Solution]) -> EstimatorResult:
+    """Where ``climb(start, seed=...)`` ends, moved to where moments match."""
     labelled, objective = task.served, task.objective
     if task.start is not None:
-        end = likelihood_by_chains(
-            objective, labelled, task.start, seed=task.seed, progress=task.progress
-        )
+        end = climb(task.start, seed=task.seed)
         best = task.start
         corrected = replace(
             _matched(task, end),
@@ -185,11 +273,7 @@ def chains(task: EstimationTask) -> EstimatorResult:
     whole = replace(objective, terms=(*objective.terms, bethe_likelihood(labelled)))
     solutions = []
     for index, point in enumerate(starts(task.problem, task.seed)):
-        eta = objective.coordinates.eta(point)
-        solution = likelihood_by_chains(
-            objective, labelled, eta, seed=task.seed + index, progress=task.progress
-        )
-        solution = _matched(task, solution)
+        solution = _matched(task, climb(objective.coordinates.eta(point), seed=task.seed + index))
         value = whole(solution.eta)[0]
         log_prior = objective.coordinates.log_prior(solution.eta)[0]
         solutions.append(replace(solution, objective=value, log_likelihood=value - log_prior))
@@ -249,8 +333,9 @@ def _matched(task: EstimationTask, solution: Solution) -> Solution:
 
 ESTIMATORS: Mapping[str, Callable[[EstimationTask], EstimatorResult]] = {
     "exact": exact,
-    "bethe": bethe,
-    "chains": chains,
+    "gcn": gcn,
+    "gibbs": chains,
+    "bp": bethe,
     "pseudo_likelihood": pseudo_likelihood,
     "composite": composite,
 }
