@@ -60,7 +60,8 @@ def test_chains_begin_with_its_beliefs_and_keep_the_labels():
     alone = torch.sigmoid(free.unary_log_odds()).numpy()
     assert np.abs(worlds.mean(0) - truth).mean() < 0.5 * np.abs(alone - truth).mean()
     evidence = network.labelled.evidence
-    worlds = network.worlds(prepare_gibbs(clamped), condition(clamped), 5, seed=1)
+    sampler = prepare_gibbs(clamped)
+    worlds = sampler.mend(torch.from_numpy(network.worlds(sampler, condition(clamped), 8, seed=1)))
     assert (worlds[:, evidence >= 0] == evidence[evidence >= 0]).all()
 
 
