@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,16 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.errors import LearningError
 from knowreason.factors import FALSE, OPEN, TRUE, FactorGraph, ParameterTable
 
+if TYPE_CHECKING:
+    from knowreason.inference.gcn.instance_network import InstanceNetwork
+
 LEARNED = "learned"
 GIVEN = "given"
 AT_BOUND = "at its bound: not supported by the data"
 SAID_NOTHING = "the data said nothing"
 BY_PRIOR = "set by the prior"
 WITHOUT_ERROR = "trained: this method gives no standard error"
-ON_BOUND_WITHOUT_ERROR = "trained, ended on its bound: this method gives no standard error"
+NOT_SETTLED = "not settled when training ended, or held by its bound: no standard error"
 HELD = "held at its start: this method does not learn it"
 
 Curve = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], csr_matrix]]
@@ -130,7 +134,7 @@ class Fit:
             give. Above 0 and finite wherever the status is ``learned``.
         status: one of ``learned``, ``given``, ``at its bound: not supported by the data``,
             ``the data said nothing``, ``set by the prior``; of a method without errors
-            ``trained: ...`` and ``held at its start: ...``.
+            ``trained: ...``, ``not settled ...`` and ``held at its start: ...``.
         objective: log likelihood (or its stand-in) plus log prior at ``theta``.
         log_likelihood: without the prior.
         iterations: steps of the optimiser, rounds where worlds were sampled.
@@ -145,6 +149,7 @@ class Fit:
             independent.
         clusters: of labels that were allowed to depend on each other, 0 for none.
         estimators: which estimator served which components; empty where nothing was estimated.
+        knowgraph: the network that method ``knowgraph`` has trained, for the engine of its name.
 
     Example:
         >>> from knowreason import Reasoner
@@ -171,6 +176,7 @@ class Fit:
     clusters: int = 0
     estimators: tuple[EstimatorReport, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
+    knowgraph: InstanceNetwork | None = None
 
 
 def clamped_evidence(problem: Problem) -> NDArray[np.int8]:

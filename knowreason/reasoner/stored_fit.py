@@ -24,12 +24,14 @@ _TABLE = (
     "log_normal",
     "owner",
 )
+_KNOWGRAPH = "knowgraph.safetensors"
 _FINDING = ("code", "message", "severity", "help")
 
 
 def save_fit(fit: Fit, folder: Path, weights: RuleWeights | None = None) -> None:
     """Write ``weights.toml``, ``weights.safetensors``, ``weights.json``, ``history.jsonl``.
 
+    ``knowgraph.safetensors`` is the network of method ``knowgraph``, where one was trained.
     ``weights`` are those of the fit, where they have intervals of a bootstrap.
     """
     from safetensors.numpy import save_file
@@ -57,7 +59,12 @@ def save_fit(fit: Fit, folder: Path, weights: RuleWeights | None = None) -> None
         "design_effect": fit.design_effect,
         "clusters": fit.clusters,
         "estimators": [asdict(report) for report in fit.estimators],
+        "knowgraph": None if fit.knowgraph is None else asdict(fit.knowgraph.shape),
     }
+    if fit.knowgraph is not None:
+        from knowreason.inference.gcn.instance_network import save_instance_network
+
+        save_instance_network(fit.knowgraph, folder / _KNOWGRAPH)
     (folder / "weights.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     (folder / "weights.toml").write_text(
         weights_toml(weights or RuleWeights.of(fit)), encoding="utf-8"
@@ -82,6 +89,12 @@ def load_fit(folder: Path) -> Fit:
     columns = {name: arrays[f"table.{name}"] for name in _TABLE}
     for name in ("learned", "log_normal"):
         columns[name] = columns[name].astype(bool)
+    knowgraph = None
+    if document.get("knowgraph") is not None:
+        from knowreason.inference.gcn.instance_network import NetworkShape, load_instance_network
+
+        shape = NetworkShape(**document["knowgraph"])
+        knowgraph = load_instance_network(folder / _KNOWGRAPH, shape)
     table = ParameterTable(tuple(document["names"]), tuple(document["kinds"]), **columns)
     return Fit(
         theta=arrays["theta"],
@@ -100,6 +113,7 @@ def load_fit(folder: Path) -> Fit:
         clusters=document.get("clusters", 0),
         estimators=tuple(EstimatorReport(**one) for one in document.get("estimators", ())),
         findings=tuple(Diagnostic(**one) for one in document.get("findings", ())),
+        knowgraph=knowgraph,
     )
 
 
