@@ -16,7 +16,9 @@ rule peers : Smokes(x) & Friends(x, y) => Smokes(y)
 rule cough : Coughs(x) => Smokes(x)
 """
 )
-SETTINGS = Settings(answer="rules", weights="learned", learn={"epochs": 20, "eta": 5.0, "passes": 3})
+SETTINGS = Settings(
+    answer="rules", weights="learned", learn={"epochs": 20, "eta": 5.0, "passes": 3}
+)
 
 
 def clique_of_smokers(count: int, labelled: bool) -> Dataset:
