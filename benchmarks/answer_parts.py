@@ -43,7 +43,7 @@ def answer_parts(
     for name, fit in (("P", stated), ("L", reasoner.fit_)):
         if fit is not None:
             graph = grounding.at(theta_for(grounding, fit))
-            options = reasoner.engine_options(reasoner.engine)
+            options = reasoner.engine_options(reasoner.engine, grounding.parameters)
             posterior = kr.infer(graph, engine=reasoner.engine, **options)
             found[name] = posterior.log_odds.numpy()[atoms].astype(np.float64)
     return found

@@ -201,7 +201,9 @@ def run(one: Bench, rows: Sequence[str] = tuple(VARIANTS)) -> dict[str, Any]:
         if name in KNOWGRAPH:
             other = one.fit(models, rules, "knowgraph")
             score = answer_parts(other, other.infer(one.future), "Malicious", atoms)["L"]
-            one.add(name + ", learner knowgraph", score, truth, days, float("nan"))
+            one.add(name + ", knowgraph's weights", score, truth, days, float("nan"))
+            score = other.infer(one.future, engine="knowgraph").posterior.log_odds.numpy()[atoms]
+            one.add(name + ", knowgraph's network", score, truth, days, float("nan"))
         if name == "three models, all rules":
             _beside(one, reasoner, beliefs, atoms, truth, days)
     _trees(one, truth, days)

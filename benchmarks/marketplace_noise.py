@@ -1,8 +1,7 @@
 """Calibration with and without noise on weights, in the generated marketplace.
 
-Noise can only be put on networks, so the main model is a graph network here. ``knowgraph``
-has a network for its posterior; it only knows the graph it was trained on, so its rows are
-of the transductive split.
+Noise can only be put on networks, so the main model is a graph network here; ``knowgraph``
+has one for its posterior.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import expit
 
 import knowreason as kr
@@ -24,11 +22,7 @@ from benchmarks.marketplace_study import (
     mean_over_worlds,
 )
 from benchmarks.reporting import show
-from knowreason.inference import infer
-from knowreason.inference.gcn.weight_noise import Noise
-from knowreason.learning.estimators.knowgraph import Recipe, train_knowgraph
 from knowreason.models import make
-from knowreason.reasoner.fit_steps import learning_problem
 
 SCALE, PASSES = 0.1, 10
 FEATURES = ("markup", "coupon", "same_network", "seconds", "express", "seller_age", "n_pair")
@@ -63,28 +57,17 @@ def network_rows(study: Study) -> dict[str, Scores]:
 
 
 def knowgraph_rows(study: Study) -> dict[str, Scores]:
-    """The published learner's own posterior network, without and with noise; and exact."""
-    past = study.learned_from()
-    problem = learning_problem(past, study.models, kr.Settings())
-    atoms = past.span(ASKED).start + study.local
-    plain = train_knowgraph(problem, seed=0)
-    trained = train_knowgraph(problem, seed=0, recipe=Recipe(noise=SCALE))
-    ensemble = Noise(SCALE, passes=PASSES)
+    """The posterior network of method `knowgraph`, with and without noise; its weights, exact."""
+    published = study.reason(method="knowgraph").fit
+    without = study.reason(method="knowgraph", settings=kr.Settings(learn={"noise": 0.0}))
     return {
-        "knowgraph's network": _at(plain.posterior(), atoms),
-        "knowgraph's network, noise when asked": _at(plain.posterior(ensemble), atoms),
-        "knowgraph's network, noise in training and when asked": _at(
-            trained.posterior(ensemble), atoms
-        ),
-        "knowgraph's weights, exact inference": _at(
-            infer(plain.graph.with_theta(torch.from_numpy(plain.theta)), device="cpu"), atoms
-        ),
+        "knowgraph's network, noise in training and when asked": study.by_network(published),
+        "knowgraph's network, noise in training": study.by_network(published, 0.0),
+        "knowgraph's network without noise": study.by_network(without.fit),
+        "knowgraph's network, noise when asked": study.by_network(without.fit, SCALE),
+        "knowgraph's weights, exact inference": study.believed(study.program, published),
         "variational_em, exact inference": study.reason().scores,
     }
-
-
-def _at(posterior: Any, atoms: np.ndarray) -> Scores:
-    return np.asarray(posterior.log_odds.numpy()[atoms], dtype=np.float64)
 
 
 def calibration_table(

@@ -218,9 +218,21 @@ class Study:
     def believed(self, program: Program, fit: Fit, models: Sequence[str] | None = None) -> Scores:
         """Log-odds of the asked transactions at the fitted weights."""
         outputs = tuple(o for o in self.now if models is None or o.model in models)
+        return self._asked(program, fit, outputs, engine="auto")
+
+    def by_network(self, fit: Fit, noise: float | None = None) -> Scores:
+        """Log-odds by the network of method `knowgraph`; ``noise`` as its engine takes it."""
+        network = {"network": fit.knowgraph, "parameters": fit.parameters, "noise": noise}
+        return self._asked(self.program, fit, self.now, engine="knowgraph", **network)
+
+    def _asked(
+        self, program: Program, fit: Fit, outputs: tuple[ModelOutput, ...], **options: Any
+    ) -> Scores:
         today = self._grounding(program, self.test, "evidence").with_models(outputs)
+        if "parameters" in options:
+            options["parameters"] = today.parameters
         graph = today.graph.with_theta(theta_for(today, fit))
-        posterior = infer(graph, engine="auto", seed=0, device="cpu")
+        posterior = infer(graph, seed=0, device="cpu", **options)
         return posterior.log_odds.numpy()[today.span(ASKED).start + self.local].astype(np.float64)
 
     def learned_from(self) -> Grounding:

@@ -236,19 +236,21 @@ def _without_rules(
 ) -> dict[str, NDArray[np.float64]]:
     scores = {}
     grounding, program = beliefs.grounding, beliefs.grounding.program
+
+    def answered(graph: FactorGraph) -> NDArray[np.float64]:
+        options = reasoner.engine_options(reasoner.engine, grounding.parameters)
+        posterior = infer(graph, reasoner.engine, **options)
+        marginals = np.asarray(posterior.log_odds.to(torch.float64).numpy())
+        return beliefs.answer_at(marginals)[atoms]
+
     for index, rule in enumerate(program.rules):
         graph = without_rules(grounding, [index])
-        scores[f"without {rule.name}"] = beliefs.answer_at(_marginals(graph, reasoner))[atoms]
+        scores[f"without {rule.name}"] = answered(graph)
     if program.rules:
         soft = [i for i, rule in enumerate(program.rules) if rule.weight.kind != "hard"]
         graph = without_rules(grounding, soft)
-        scores["without any soft rule"] = beliefs.answer_at(_marginals(graph, reasoner))[atoms]
+        scores["without any soft rule"] = answered(graph)
     return scores
-
-
-def _marginals(graph: FactorGraph, reasoner: Reasoner) -> NDArray[np.float64]:
-    posterior = infer(graph, reasoner.engine, **reasoner.engine_options(reasoner.engine))
-    return np.asarray(posterior.log_odds.to(torch.float64).numpy())
 
 
 def _best_other(table: Mapping[str, Mapping[str, Estimate]], name: str) -> str:

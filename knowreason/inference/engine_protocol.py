@@ -36,6 +36,7 @@ ENGINES: Registry[Engine] = Registry(
         "bp": "knowreason.inference.messages.bp:bp",
         "gcn": "knowreason.inference.gcn.gcn:gcn",
         "gibbs": "knowreason.inference.gibbs.gibbs:gibbs",
+        "knowgraph": "knowreason.inference.gcn.instance_network:instance_posterior",
         "map": "knowreason.inference.map.most_probable_world:map_",
         "mean_field": "knowreason.inference.mean_field.mean_field:mean_field",
         "trw": "knowreason.inference.messages.trw:trw",

@@ -16,6 +16,7 @@ from knowreason.factors import FALSE, OPEN, TRUE, FactorGraph, ParameterTable
 
 if TYPE_CHECKING:
     from knowreason.inference.gcn.gcn_fitting import FittedGcn
+    from knowreason.inference.gcn.instance_network import InstanceNetwork
 
 LEARNED = "learned"
 GIVEN = "given"
@@ -23,7 +24,7 @@ AT_BOUND = "at its bound: not supported by the data"
 SAID_NOTHING = "the data said nothing"
 BY_PRIOR = "set by the prior"
 WITHOUT_ERROR = "trained: this method gives no standard error"
-ON_BOUND_WITHOUT_ERROR = "trained, ended on its bound: this method gives no standard error"
+NOT_SETTLED = "not settled when training ended, or held by its bound: no standard error"
 HELD = "held at its start: this method does not learn it"
 
 Curve = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], csr_matrix]]
@@ -134,7 +135,7 @@ class Fit:
             give. Above 0 and finite wherever the status is ``learned``.
         status: one of ``learned``, ``given``, ``at its bound: not supported by the data``,
             ``the data said nothing``, ``set by the prior``; of a method without errors
-            ``trained: ...`` and ``held at its start: ...``.
+            ``trained: ...``, ``not settled ...`` and ``held at its start: ...``.
         objective: log likelihood (or its stand-in) plus log prior at ``theta``.
         log_likelihood: without the prior.
         iterations: steps of the optimiser, rounds where worlds were sampled.
@@ -150,6 +151,7 @@ class Fit:
         estimators: which estimator served which components; empty where nothing was estimated.
         findings: what labels leave open, with what to do.
         gcn: the GCN posterior that was fitted to the program, and its error.
+        knowgraph: the network that method ``knowgraph`` has trained, for the engine of its name.
 
     Example:
         >>> from knowreason import Reasoner
@@ -177,6 +179,7 @@ class Fit:
     estimators: tuple[EstimatorReport, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
     gcn: FittedGcn | None = None
+    knowgraph: InstanceNetwork | None = None
 
 
 def clamped_evidence(problem: Problem) -> NDArray[np.int8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,9 @@ class Answers:
 
     def used(self, learned: Fit) -> Fit:
         """The fit whose weights conclusions rest on."""
-        return self.weights or learned
+        if self.weights is None:
+            return learned
+        return replace(self.weights, knowgraph=learned.knowgraph)
 
     def pooled(
         self,

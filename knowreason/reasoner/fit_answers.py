@@ -127,7 +127,8 @@ def fit_answers(
         if chosen == "stated":
             used, said = stated, of_stated
         elif chosen == "halfway":
-            used = replace(learned, theta=(stated.theta + learned.theta) / 2)
+            theta = (stated.theta + learned.theta) / 2
+            used = replace(learned, theta=theta, knowgraph=None)
             pairs = zip(stated_thetas, learned_thetas, strict=True)
             said = held([(one + other) / 2 for one, other in pairs])
         if chosen != "learned":

@@ -19,11 +19,12 @@ from knowreason.data import Dataset
 from knowreason.errors import GroundingError, InferenceError, ProjectError
 from knowreason.explanation import Explanation
 from knowreason.explanation.contradictions import contradictions_named
-from knowreason.factors import OPEN, FactorGraph
+from knowreason.factors import OPEN, FactorGraph, ParameterTable
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, ground
 from knowreason.inference import infer
 from knowreason.inference.engine_protocol import BUDGETED
+from knowreason.inference.gcn.instance_network import no_network
 from knowreason.inference.posterior import Posterior
 from knowreason.learning import Fit
 from knowreason.logic import Program
@@ -66,6 +67,7 @@ else:
 
 
 NO_INTERVALS = "no intervals: conclusions do not rest on the learned weights (`weights`)"
+AUTO, KNOWGRAPH = "auto", "knowgraph"  # engines
 HEADLINE_METRICS = ("average_precision", "roc_auc", "log_loss", "ece")
 
 
@@ -76,7 +78,8 @@ class Reasoner(BaseEstimator):
         program: from :func:`knowreason.load` or built in Python.
         method: learner: ``variational_em``, ``likelihood``, ``pseudo_likelihood``,
             ``knowgraph``.
-        engine: inference engine, ``auto`` by default.
+        engine: inference engine, ``auto`` by default; ``knowgraph`` asks the network of that
+            method.
         folds: cross-fitting of models: ``grouped``, ``random``, ``forward``,
             ``group:ATTRIBUTE``; empty chooses ``forward`` where definitions read labels and
             atoms have a clock, else ``grouped`` (by ``clusters``, or by what rules tie together).
@@ -155,7 +158,10 @@ class Reasoner(BaseEstimator):
             ProjectError: KR911 where ``models`` is no run folder, KR935 for a grounding of another
                 program or other data.
             DataError, ModelError, GroundingError, LearningError: as their parts do.
+            InferenceError: KR710 for engine ``knowgraph`` with another method.
         """
+        if self.engine == KNOWGRAPH and self.method != KNOWGRAPH:
+            raise no_network()
         if grounding is not None:
             grounding = self._checked(grounding, data)
         kept = None if checkpoints is None else Path(checkpoints)
@@ -282,16 +288,31 @@ class Reasoner(BaseEstimator):
     ) -> Beliefs:
         graph = grounding.at(theta_for(grounding, fit))
         with contradictions_named(grounding):
-            posterior = self._posterior(graph, engine)
+            name = engine or self.engine
+            options = self.engine_options(name, grounding.parameters, fit)
+            posterior = infer(graph, engine=name, **options)
         return Beliefs(posterior, replace(grounding, graph=graph), outputs)
 
-    def _posterior(self, graph: FactorGraph, engine: str | None = None) -> Posterior:
-        name = engine or self.engine
+    def _posterior(self, graph: FactorGraph) -> Posterior:
+        """Of held-out labels, by the weights: a network has seen them in training."""
+        name = AUTO if self.engine == KNOWGRAPH else self.engine
         return infer(graph, engine=name, **self.engine_options(name))
 
-    def engine_options(self, engine: str) -> Options:
-        """Keywords with which :func:`knowreason.infer` is called for an engine."""
+    def engine_options(
+        self, engine: str, parameters: ParameterTable | None = None, fit: Fit | None = None
+    ) -> Options:
+        """Keywords with which :func:`knowreason.infer` is called for an engine.
+
+        Args:
+            engine: its name.
+            parameters: of the graph; engine ``knowgraph`` wants them.
+            fit: whose network it uses; the reasoner's own by default.
+        """
         limits: Options = {}
+        if engine == KNOWGRAPH:
+            fit = fit or getattr(self, "fit_", None)
+            network = None if fit is None else fit.knowgraph
+            limits = {"network": network, "parameters": parameters}
         if engine in BUDGETED:
             names = ExactLimits.__dataclass_fields__
             limits = {name: getattr(self.settings, name) for name in names}
@@ -394,14 +415,14 @@ class Reasoner(BaseEstimator):
         except (GroundingError, InferenceError) as error:
             return refused(error, self.program)
         grounding = beliefs.grounding
-        theta = grounding.graph.theta.numpy()
+        theta, parameters = grounding.graph.theta.numpy(), grounding.parameters
         used = self.answers_.weights
         weights = self.weights_ if used is None else RuleWeights.of(used)
         fitted = self.gcn_
         return audit_beliefs(
             beliefs,
             weights,
-            partial(infer, engine=self.engine, **self.engine_options(self.engine)),
+            partial(infer, engine=self.engine, **self.engine_options(self.engine, parameters)),
             components=components,
             atoms=atoms,
             seed=self.seed,
@@ -445,7 +466,11 @@ class Reasoner(BaseEstimator):
             labels = f" on {int((self.grounding_.labels != OPEN).sum()):,} labels"
         weights = [weight for weight in self.weights_ if weight.kind == "rule"]
         weights.sort(key=lambda weight: -abs(weight.value))
-        strongest = [f"{w.name} {w.value:.2f} +- {w.standard_error:.2f}" for w in weights[:3]]
+        strongest = [
+            f"{w.name} {w.value:.2f}"
+            + ("" if np.isnan(w.standard_error) else f" +- {w.standard_error:.2f}")
+            for w in weights[:3]
+        ]
         second = f"\n  strongest: {', '.join(strongest)}" if strongest else ""
         return f"Reasoner({counts}; method={self.method!r}, fitted{labels}){second}"
 

@@ -25,13 +25,15 @@ _TABLE = (
     "owner",
 )
 _NETWORK = "gcn.safetensors"
+_KNOWGRAPH = "knowgraph.safetensors"
 _FINDING = ("code", "message", "severity", "help")
 
 
 def save_fit(fit: Fit, folder: Path, weights: RuleWeights | None = None) -> None:
     """Write ``weights.toml``, ``weights.safetensors``, ``weights.json``, ``history.jsonl``.
 
-    ``gcn.safetensors`` is the GCN posterior, where one was fitted.
+    ``gcn.safetensors`` is the GCN posterior, where one was fitted, ``knowgraph.safetensors`` the
+    network of method ``knowgraph``, where one was trained.
     ``weights`` are those of the fit, where they have intervals of a bootstrap.
     """
     from safetensors.numpy import save_file
@@ -60,11 +62,16 @@ def save_fit(fit: Fit, folder: Path, weights: RuleWeights | None = None) -> None
         "clusters": fit.clusters,
         "estimators": [asdict(report) for report in fit.estimators],
         "gcn": None if fit.gcn is None else asdict(fit.gcn.errors),
+        "knowgraph": None if fit.knowgraph is None else asdict(fit.knowgraph.shape),
     }
     if fit.gcn is not None:
         from knowreason.inference.gcn.gcn_training import save_gcn
 
         save_gcn(fit.gcn.network, folder / _NETWORK)
+    if fit.knowgraph is not None:
+        from knowreason.inference.gcn.instance_network import save_instance_network
+
+        save_instance_network(fit.knowgraph, folder / _KNOWGRAPH)
     (folder / "weights.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     (folder / "weights.toml").write_text(
         weights_toml(weights or RuleWeights.of(fit)), encoding="utf-8"
@@ -95,6 +102,12 @@ def load_fit(folder: Path) -> Fit:
         from knowreason.inference.gcn.gcn_training import load_gcn
 
         gcn = FittedGcn(load_gcn(folder / _NETWORK), GcnErrors(**document["gcn"]))
+    knowgraph = None
+    if document.get("knowgraph") is not None:
+        from knowreason.inference.gcn.instance_network import NetworkShape, load_instance_network
+
+        shape = NetworkShape(**document["knowgraph"])
+        knowgraph = load_instance_network(folder / _KNOWGRAPH, shape)
     table = ParameterTable(tuple(document["names"]), tuple(document["kinds"]), **columns)
     return Fit(
         theta=arrays["theta"],
@@ -114,6 +127,7 @@ def load_fit(folder: Path) -> Fit:
         estimators=tuple(EstimatorReport(**one) for one in document.get("estimators", ())),
         findings=tuple(Diagnostic(**one) for one in document.get("findings", ())),
         gcn=gcn,
+        knowgraph=knowgraph,
     )
 
 

@@ -1,4 +1,4 @@
-"""What method `knowgraph` believes of one batch of instances: its graph network's posterior."""
+"""A batch of instances for method `knowgraph`: scores, worlds and labels of a posterior ``q``."""
 
 from __future__ import annotations
 
@@ -8,43 +8,20 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from knowreason.factors import OPEN, FactorGraph, ParameterTable
-from knowreason.factors.arrays import array, owners
+from knowreason.factors.arrays import array
 from knowreason.factors.components.connected import components
+from knowreason.inference.gcn.instance_network import InstanceInput, NetworkShape
 from knowreason.inference.mean_field.expected_score import ExpectedScore
-from knowreason.inference.messages.message_graph import MessageGraph, layout
+from knowreason.inference.messages.message_graph import layout
 from knowreason.inference.messages.torch_messages import TorchMessages
 from knowreason.learning.sites import SiteWiring, wire
 
 KNOWN = 40.0  # log-odds of a label
 HARD_WEIGHT = 10.0  # cost of a hard row in the ELBO
-
-
-class InstanceNetwork(nn.Module):
-    """Three graph convolutions over the atoms of an instance, shared by all instances.
-
-    Args:
-        predicates: number of embeddings.
-        width: of the hidden layers.
-    """
-
-    def __init__(self, predicates: int, width: int = 16) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(predicates, width)
-        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
-        self.last = nn.Linear(width, 1)
-
-    def forward(self, batch: InstanceBatch) -> Tensor:
-        """``float64[n]`` log-odds of ``q``, blocks not coupled, labels not seen."""
-        hidden = batch.chance[:, None] * self.embedding(batch.predicate)
-        for layer in self.layers:
-            spread = layer(hidden)[batch.source] * batch.share[:, None]
-            hidden = torch.relu(torch.zeros_like(hidden).index_add(0, batch.target, spread))
-        log_odds: Tensor = self.last(hidden).squeeze(1).double()
-        return log_odds
 
 
 @dataclass(frozen=True)
@@ -56,9 +33,7 @@ class InstanceBatch:
         atoms: ``int64[m]`` which atom of the problem each is.
         evidence: ``int8[m]`` labels where known.
         instances: number of components.
-        chance: ``float32[m]`` the models' probability of each atom, with the base rates.
-        predicate: ``int64[m]``.
-        source, target, share: edges of the normalised adjacency with loops.
+        seen: what the network sees of them.
         expected: closed-form scores.
         wiring: for the pseudo-likelihood.
     """
@@ -67,11 +42,7 @@ class InstanceBatch:
     atoms: NDArray[np.int64]
     evidence: Tensor
     instances: int
-    chance: Tensor
-    predicate: Tensor
-    source: Tensor
-    target: Tensor
-    share: Tensor
+    seen: InstanceInput
     expected: ExpectedScore
     wiring: SiteWiring
 
@@ -80,22 +51,18 @@ class InstanceBatch:
         graph: FactorGraph,
         atoms: NDArray[np.int64],
         evidence: NDArray[np.int8],
-        predicate: NDArray[np.int64],
+        parameters: ParameterTable,
+        shape: NetworkShape,
     ) -> InstanceBatch:
         """A batch of whole components of a conditioned graph, at its ``theta``."""
         plan = layout(graph, merge=False)
         label, count = components(graph)
-        source, target, share = _adjacency(plan)
         return InstanceBatch(
             graph,
             atoms,
             torch.from_numpy(evidence),
             count,
-            graph.unary_log_odds().sigmoid().float(),
-            torch.from_numpy(predicate),
-            torch.from_numpy(source),
-            torch.from_numpy(target),
-            torch.from_numpy(share.astype(np.float32)),
+            InstanceInput.of(graph, plan, parameters, shape),
             ExpectedScore.of(plan, label, count, "cpu"),
             wire(graph),
         )
@@ -120,13 +87,14 @@ class InstanceBatch:
         return torch.where(self.evidence == 0, -KNOWN, raw)
 
     def elbo(self, raw: Tensor, theta: Tensor) -> Tensor:
-        """Expected score and entropy of ``q``, labels clamped, over all instances.
+        """Expected score and entropy of ``q`` over all instances.
 
         Args:
-            raw: ``float64[m]`` log-odds of ``q``, blocks not coupled.
+            raw: ``float64[m]`` log-odds of ``q``, blocks not coupled (:meth:`clamped`, where
+                labels are put in).
             theta: ``float64[p]``.
         """
-        odds = self.plan.beliefs(self.clamped(raw))
+        odds = self.plan.beliefs(raw)
         return self.score(odds.sigmoid(), (-odds).sigmoid(), theta).sum() + self.entropy(odds)
 
     def score(self, true: Tensor, false: Tensor, theta: Tensor) -> Tensor:
@@ -173,8 +141,8 @@ class InstanceBatch:
         return total
 
     def draw(self, raw: Tensor, generator: torch.Generator) -> Tensor:
-        """``float64[m]``: one world of ``q`` with its labels; auxiliary atoms follow."""
-        odds = self.plan.beliefs(self.clamped(raw))
+        """``float64[m]``: one world of ``q`` at log-odds ``raw``; auxiliary atoms follow."""
+        odds = self.plan.beliefs(raw)
         uniform = torch.rand(len(odds), dtype=torch.float64, generator=generator)
         world = (uniform < odds.sigmoid()).double()
         for atoms, present, at_most_one in self.plan.blocks:
@@ -188,39 +156,6 @@ class InstanceBatch:
             return world
         filled = self.wiring.fill_auxiliary(world.numpy().astype(np.int8)[None, :])[0]
         return torch.from_numpy(filled).double()
-
-
-def predicates(graph: FactorGraph, table: ParameterTable) -> NDArray[np.int64]:
-    """``int64[n]``: atoms of one predicate share their bias; those without one share 0."""
-    predicate = np.zeros(graph.atom_count, dtype=np.int64)
-    biases = np.array([kind == "bias" for kind in table.kinds], dtype=np.bool_)
-    for unit in graph.units:
-        parameter = unit.parameters()
-        of_bias = biases[parameter]
-        predicate[unit.entry_atoms[of_bias]] = parameter[of_bias] + 1
-    return np.unique(predicate, return_inverse=True)[1].astype(np.int64)
-
-
-def _adjacency(
-    graph: MessageGraph,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Edges between atoms of one factor or block, loops, and ``1 / sqrt(degree degree)``.
-
-    Source: Kipf & Welling 2017. Factors of more than three atoms are stars about the first.
-    """
-    n = graph.atom_count
-    pairs = [np.arange(n, dtype=np.int64) * (n + 1)]
-    for offsets, atoms in (graph.incidence, (graph.blocks.offsets, graph.blocks.atoms)):
-        row, first = owners(offsets), offsets[:-1]
-        for step in range(min(2, int(np.diff(offsets).max(initial=0)))):
-            anchor = np.minimum(first + step, offsets[1:] - 1)
-            keep = (np.diff(offsets) <= 3)[row] | (step == 0)
-            one, other = atoms[anchor][row].astype(np.int64)[keep], atoms.astype(np.int64)[keep]
-            pairs += [one * n + other, other * n + one]
-    key = np.unique(np.concatenate(pairs))
-    source, target = key // n, key % n
-    degree = np.bincount(target, minlength=n).astype(np.float64)
-    return source, target, 1 / np.sqrt(degree[source] * degree[target])
 
 
 def is_open(graph: FactorGraph) -> NDArray[np.bool_]:
