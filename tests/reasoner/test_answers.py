@@ -153,6 +153,18 @@ def test_a_predicate_of_several_values_is_said_to_be_answered_by_the_rules():
     assert "Wears: the rules' conclusions are the answer (it takes one of several values)" in notes
 
 
+def test_nothing_is_compared_where_nothing_is_asked_to_be(usual, monkeypatch):
+    data, _ = usual
+    monkeypatch.setattr("knowreason.reasoner.fit_answers.without_folds", None)
+    answers = fitted(data, answer="rules", weights="learned").answers_
+    assert answers.weights is None
+    assert answers.pools == ()
+    assert answers.notes == (
+        "weights: learned, as `weights` asks",
+        "Theft: the rules' conclusions are the answer (`answer` asks for it)",
+    )
+
+
 def test_given_weights_are_stated_and_models_count_as_they_are():
     text = RULES.format(night=1).replace("[? 1]", "[1]").replace("[? 1.5 >= 0]", "[1.5]")
     table = frame()
