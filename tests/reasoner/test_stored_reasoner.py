@@ -18,7 +18,9 @@ def fitted():
         program,
         method="likelihood",
         models={"age": {"C": 0.5}},
-        settings=kr.Settings(fold_count=3, bootstrap=30, infer={"max_width": 10}, threads=1),
+        settings=kr.Settings(
+            fold_count=3, bootstrap=30, infer={"max_width": 10}, threads=1, weights="learned"
+        ),
         seed=3,
     )
     return reasoner.fit(train), test
