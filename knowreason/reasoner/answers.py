@@ -15,6 +15,7 @@ from knowreason.learning import Fit
 from knowreason.logic import Program
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.models.stacked.pool import Pool, PooledAtoms
+from knowreason.row_keys import locate
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,28 @@ def stackable(
 ) -> dict[str, ModelOutput]:
     """What models of a predicate and of its views say of its atoms, by name; after these, what the
     program's models of other Boolean query predicates say of the same things (kinds of a fraud,
-    say)."""
-    program, arguments = grounding.program, grounding.span(predicate).arguments
+    say), and nothing of things that only one of them asks about."""
+    program = grounding.program
     alike = [
         name
         for name in boolean_queries(program)
-        if name != predicate and np.array_equal(grounding.span(name).arguments, arguments)
-        if program.sorts_of(name) == program.sorts_of(predicate)
+        if name != predicate and program.sorts_of(name) == program.sorts_of(predicate)
     ]
     declared = [model.name for model in program.models]
     others = [o for o in outputs if o.predicate in alike and o.model in declared]
     own = {o.model: o for o in outputs if program.question_of(o.predicate) == predicate}
-    return own | {f"{o.model} of {o.predicate}": o for o in others}
+    return own | {f"{o.model} of {o.predicate}": _about(grounding, predicate, o) for o in others}
+
+
+def _about(grounding: Grounding, predicate: str, output: ModelOutput) -> ModelOutput:
+    """An output with ratios of the things in the order of another predicate's atoms."""
+    mine, theirs = (grounding.span(name).arguments for name in (predicate, output.predicate))
+    if np.array_equal(mine, theirs):
+        return output
+    at = locate(theirs, mine)
+    llr = np.zeros(len(mine), output.llr.dtype)
+    llr[at >= 0] = output.llr[at[at >= 0]]
+    return replace(output, llr=llr)
 
 
 def boolean_queries(program: Program) -> list[str]:

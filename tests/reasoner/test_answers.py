@@ -269,6 +269,45 @@ def test_models_of_other_predicates_on_the_same_things_are_stacked_too():
     assert "ink of Forged" in {share.name for share in why.shares}
 
 
+def test_models_of_other_predicates_say_nothing_of_what_these_do_not_ask_today():
+    rng = np.random.default_rng(0)
+    forged = rng.random(300) < 0.4
+    names = [f"c{i}" for i in range(300)]
+    program = kr.loads(
+        "domain Case\nattribute seen(Case): float\nattribute paper(Case): float\n"
+        "observed Checked(Case)\nquery Fraud(Case)\nquery Forged(Case) within Checked\n"
+        'model look for Fraud = sklearn(estimator="logistic", features=["seen"])\n'
+        'model ink for Forged = sklearn(estimator="logistic", features=["paper"])\n'
+    )
+
+    def cases(checked, labels):
+        return kr.Dataset.from_frames(
+            program,
+            facts={
+                "seen": {"case": names, "seen": rng.normal(size=300) + forged},
+                "paper": {"case": names, "paper": rng.normal(size=300) + 4 * forged},
+                "Checked": {"case": checked},
+            },
+            labels={
+                p: {"case": names[:labels], "value": forged[:labels].astype(int)}
+                for p in ("Fraud", "Forged")[: labels and 2]
+            },
+        )
+
+    settings = kr.Settings(answer="mean", auto_trees=False)
+    reasoner = kr.Reasoner(program, settings=settings).fit(cases(names, 300))
+    (pool,) = [p for p in reasoner.answers_.pools if p.predicate == "Fraud"]
+    assert pool.stacking.models == ("look", "ink of Forged")
+    beliefs = reasoner.infer(cases(names[5::2], 0))
+    atoms = beliefs.answers["Fraud"]
+    unasked = np.array([i < 5 or (i - 5) % 2 == 1 for i in range(300)])
+    order = [beliefs.grounding.atom_index("Fraud", name) for name in names]
+    told = atoms.ratios[np.array(order) - beliefs.grounding.span("Fraud").start, 1]
+    assert not told[unasked].any()
+    assert told[~unasked].all()
+    assert np.corrcoef(told[~unasked], forged[~unasked])[0, 1] > 0.7
+
+
 def test_a_model_that_says_what_turns_it_around_turns_it_around(usual):
     _, reasoner = usual
     beliefs = reasoner.infer(dataset(frame(seed=1), labels=slice(0, 0)))
