@@ -80,7 +80,7 @@ def main() -> None:
     """Every area with learned weights, at the priors, and without the joint rules."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="language only")
-    parser.add_argument("--out", type=Path, default=Path("advisor.json"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     root = data_folder() / "mln" / "uw_cse"
     whole = kr.load(advisor.rulesets_path() / "advisor.kr")
@@ -100,7 +100,8 @@ def main() -> None:
                 f"{area:10}{label:>25}{found['ap']:7.3f}  [{found['low']:.2f}, {found['high']:.2f}]"
                 f"{found['auc']:7.3f}{found['cpu_s']:7.1f}{PSL[area]:8.3f}"
             )
-    options.out.write_text(json.dumps(results, indent=1))
+    if options.out:
+        options.out.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

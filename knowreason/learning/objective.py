@@ -15,6 +15,7 @@ from knowreason.progress import Progress as Progress
 
 Vector = NDArray[np.float64]
 NEWTON_STEPS = 8
+LONGEST_STEP = 4.0  # in any coordinate: weights and logarithms of scales are of order 1
 
 
 class LikelihoodTerm(Protocol):
@@ -143,6 +144,7 @@ def polish(
             return replace(optimum, converged=True)
         inside = inward != 0
         step = np.linalg.lstsq(information[np.ix_(inside, inside)], inward[inside])[0]
+        step *= LONGEST_STEP / max(LONGEST_STEP, np.abs(step).max())  # where it is flat, too far
         eta = optimum.eta.copy()
         eta[inside] += step
         eta = np.clip(eta, low, high)

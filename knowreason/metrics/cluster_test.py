@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ class ClusterTest:
         statistic: the sum over its standard error; 0 where there is none.
         needed: what the statistic has to exceed; of ``effective - 1`` degrees of freedom, at
             least 1 (Carter, Schnepel & Steigerwald 2017 count clusters alike).
+        clusters_are: what a cluster is called.
 
     >>> cluster_test(np.array([3.0, 0.1, 0.1]), np.arange(3)).wins
     False
@@ -34,6 +36,7 @@ class ClusterTest:
     effective: float
     statistic: float
     needed: float
+    clusters_are: str = "rows"
 
     @property
     def wins(self) -> bool:
@@ -52,3 +55,30 @@ def cluster_test(difference: NDArray[np.float64], clusters: NDArray[np.integer])
     error = np.sqrt(count / (count - 1) * ((d - d.mean()) ** 2).sum()) if count > 1 else 0.0
     statistic = float(total / error) if error > 0 else 0.0
     return ClusterTest(total, count, effective, statistic, needed)
+
+
+def hardest_test(
+    difference: NDArray[np.float64], clusterings: Mapping[str, NDArray[np.integer]]
+) -> ClusterTest:
+    """The test that is farthest from being won, of those by each clustering.
+
+    Rows about pairs or triples depend on each other through every thing they share, and no single
+    clustering covers that (Cameron, Gelbach & Miller 2011). A difference that is beyond chance by
+    one end and rests on one value of the other is not told apart.
+
+    Args:
+        difference: ``float64[n]``.
+        clusterings: ``int[n]`` by what a cluster is called; at least one.
+
+    >>> d, pairs = np.repeat([9.0, 0.1, 0.1], 20), {"rows": np.arange(60)}
+    >>> hardest_test(d, pairs).wins
+    True
+    >>> found = hardest_test(d, pairs | {"values of `kind`": np.repeat([0, 1, 2], 20)})
+    >>> found.wins, found.clusters_are
+    (False, 'values of `kind`')
+    """
+    tests = [
+        replace(cluster_test(difference, clusters), clusters_are=name)
+        for name, clusters in clusterings.items()
+    ]
+    return min(tests, key=lambda test: test.statistic / test.needed)

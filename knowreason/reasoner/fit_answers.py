@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -21,7 +21,7 @@ from knowreason.learning import Fit, learn
 from knowreason.learning.estimators.left_out import without_folds
 from knowreason.logic import Aggregate, CountList, ModelCall, ModelDeclaration, Program
 from knowreason.logic.traversal import walk
-from knowreason.metrics.cluster_test import ClusterTest, cluster_test
+from knowreason.metrics.cluster_test import ClusterTest, hardest_test
 from knowreason.models.base.calibration import Calibration
 from knowreason.models.base.feature_columns import derived_features
 from knowreason.models.base.predicate_rows import rows_of
@@ -126,7 +126,7 @@ def fit_answers(
         of_stated = held(stated_thetas)
         first = asked[0]
         apart = first.losses(of_stated[first.atoms]) - first.losses(of_learned[first.atoms])
-        chosen, line = whose_weights(apart, first.cluster, first.clusters_are, settings.weights)
+        chosen, line = whose_weights(apart, first.clusterings, settings.weights)
         notes.append(line)
         if chosen == "stated":
             used, said = stated, of_stated
@@ -326,7 +326,8 @@ def _pool(
         kind, line = "models", f"{name}: the stacked models are the answer"
     if asked == "auto":
         apart = one.losses(of_models, calibrated=True) - one.losses(rules)
-        for_rules, for_models = cluster_test(apart, one.cluster), cluster_test(-apart, one.cluster)
+        for_rules = hardest_test(apart, one.clusterings)
+        for_models = hardest_test(-apart, one.clusterings)
         if for_rules.wins:
             kind = "rules"
             line = f"{name}: rules over models are the answer; models alone {behind(for_rules)}"
@@ -340,15 +341,15 @@ def _pool(
 
 
 def behind(test: ClusterTest) -> str:
-    """``are behind by 41 nats over 36 clusters (t 8.1, needed 1.7)``."""
+    """``are behind by 41 nats over 36 rows (t 8.1, needed 1.7)``."""
     return (
-        f"are behind by {test.total:.3g} nats over {test.clusters:,} clusters "
+        f"are behind by {test.total:.3g} nats over {test.clusters:,} {test.clusters_are} "
         f"(t {test.statistic:.2g}, needed {test.needed:.2g})"
     )
 
 
 def whose_weights(
-    apart: Vector, cluster: NDArray[np.integer], clusters_are: str, asked: Literal["auto"] | Whose
+    apart: Vector, clusterings: Mapping[str, NDArray[np.integer]], asked: Literal["auto"] | Whose
 ) -> tuple[Whose, str]:
     """Whose weights are used, and the sentence on what decided it.
 
@@ -358,24 +359,23 @@ def whose_weights(
     Args:
         apart: ``float64[n]`` by labelled atom, surprise under stated weights less that under
             learned ones.
-        cluster: ``int[n]``.
-        clusters_are: what a cluster is called.
+        clusterings: ``int[n]`` by what a cluster is called; all have to agree.
         asked: ``[learn] weights``.
 
-    >>> whose_weights(np.array([3.0, -0.1, 0.1]), np.arange(3), "hosts", "auto")[0]
+    >>> whose_weights(np.array([3.0, -0.1, 0.1]), {"hosts": np.arange(3)}, "auto")[0]
     'halfway'
     """
     if asked != "auto":
         return asked, f"weights: {WHOSE[asked]}, as `weights` asks"
-    ahead, behind = cluster_test(apart, cluster), cluster_test(-apart, cluster)
+    ahead, behind = hardest_test(apart, clusterings), hardest_test(-apart, clusterings)
     chosen: Whose = "learned" if ahead.wins else "stated" if behind.wins else "halfway"
     test, side = (ahead, "ahead") if ahead.total > 0 else (behind, "behind")
     found = f"weights: {WHOSE[chosen]}; learned ones are {side} by {test.total:.3g} nats"
     told = f"(t {test.statistic:.2g}, needed {test.needed:.2g})"
     if chosen == "halfway":
-        count = f"{test.effective:.2g} of {test.clusters:,} {clusters_are}"
+        count = f"{test.effective:.2g} of {test.clusters:,} {test.clusters_are}"
         return chosen, f"{found}, but {count} decide that {told}"
-    return chosen, f"{found} over {test.clusters:,} {clusters_are} {told}"
+    return chosen, f"{found} over {test.clusters:,} {test.clusters_are} {told}"
 
 
 def tied(program: Program, predicate: str) -> str:

@@ -124,3 +124,16 @@ def test_one_parameter_is_learned_like_many():
     end = maximise(whole, np.zeros(1), tolerance=1e-6)
     assert end.eta == pytest.approx(TARGET[1:2], abs=1e-6)
     assert end.converged
+
+
+def test_a_flat_direction_is_not_followed_beyond_all_numbers(recwarn):
+    """A scale is an exponential of its coordinate: a step of a thousand would overflow."""
+    whole = objective(log_normal=np.array([True, False, False]), start=np.ones(3))
+    value, gradient = whole(np.zeros(3))
+    assert gradient[0] > 0
+    flat = np.diag([1e-6 * gradient[0], 3.0, 2.0])
+    near = maximise(whole, np.zeros(3), max_iterations=1)
+    here = replace(near, eta=np.zeros(3), value=value, gradient=gradient)
+    found = polish(whole, here, flat, 1e-3)
+    assert np.isfinite(found.eta).all()
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from knowreason.metrics.cluster_test import cluster_test
+from knowreason.metrics.cluster_test import cluster_test, hardest_test
 
 
 def test_equal_clusters_give_the_t_test_of_their_sums():
@@ -36,3 +36,13 @@ def test_order_and_names_of_clusters_change_nothing():
 @pytest.mark.parametrize("count", [0, 1])
 def test_nothing_to_compare_wins_nothing(count):
     assert not cluster_test(np.ones(count), np.zeros(count, int)).wins
+
+
+def test_what_rests_on_one_value_of_an_argument_is_not_told_apart():
+    d = np.linspace(0.01, 0.02, 90)
+    d[:30] = 1.0  # one of three relations decides
+    rows, relation = np.arange(90), np.repeat([0, 1, 2], 30)
+    assert hardest_test(d, {"rows": rows}).wins
+    found = hardest_test(d, {"rows": rows, "relations": relation})
+    assert (found.wins, found.clusters_are, found.clusters) == (False, "relations", 3)
+    assert hardest_test(np.ones(90) + d, {"relations": relation, "rows": rows}).clusters == 3

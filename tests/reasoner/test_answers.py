@@ -97,7 +97,7 @@ def test_weights_that_labels_cannot_tell_from_stated_ones_are_halfway():
 )
 def test_whole_clusters_tell_whose_weights_are_used(apart, whose):
     apart = np.array(apart) + np.linspace(0, 0.1, len(apart))
-    chosen, line = whose_weights(apart, np.arange(len(apart)), "hosts", "auto")
+    chosen, line = whose_weights(apart, {"hosts": np.arange(len(apart))}, "auto")
     assert chosen == whose
     assert ("decide that" in line) == (whose == "halfway")
     assert ("ahead" in line) == (whose != "stated")
@@ -415,6 +415,20 @@ def test_weights_without_a_fold_are_those_of_a_fit_without_it():
         whole = learn(replace(problem, labels=labels), "variational_em")
         np.testing.assert_allclose(theta, whole.theta, atol=0.02)
         assert np.abs(theta - fit.theta).max() > 0.01
+
+
+def test_where_steps_do_not_arrive_weights_without_a_fold_are_learned_anew(monkeypatch):
+    """Those of the whole fit have seen the labels of the fold."""
+    data = dataset(frame(visits=240, shops=40))
+    reasoner = fitted(data)
+    problem = learning_problem(reasoner.grounding_, reasoner.models_, reasoner.settings)
+    fit = learn(problem, "variational_em")
+    fold = np.where(problem.labels >= 0, np.arange(len(problem.labels)) % 2, -1)
+    module = "knowreason.learning.estimators.left_out.polish"
+    monkeypatch.setattr(module, lambda objective, near, *_: near)
+    again = replace(fit, theta=fit.theta + 1)
+    found = without_folds(problem, fit, fold, lambda part: again)
+    assert all((theta == again.theta).all() for theta in found)
 
 
 def test_labels_of_others_count_only_beside_the_asked():

@@ -27,7 +27,7 @@ def without_folds(
     """``float64[p]`` a fold: the weights learned without its labels.
 
     Where the likelihood was exact, by Newton steps from the fit of all labels on its curvature;
-    else by fitting again from there.
+    else, or where these do not arrive, by fitting again from there.
 
     Args:
         problem: what was learned from.
@@ -47,11 +47,13 @@ def without_folds(
         if not (labels != OPEN).any():
             found.append(problem.parameters.start)
         else:
-            found.append(_by_newton(part, fit) if exact else refit(part).theta)
+            near = _by_newton(part, fit) if exact else None
+            found.append(refit(part).theta if near is None else near)
     return found
 
 
-def _by_newton(part: Problem, fit: Fit) -> Vector:
+def _by_newton(part: Problem, fit: Fit) -> Vector | None:
+    """The weights, ``None`` where steps do not arrive: those of ``fit`` have seen the labels."""
     coordinates = Coordinates.of(fit.parameters, part.curve)
     labelled = labelled_components(part)
     term = DividedTerm(exact_likelihood(labelled), fit.design_effect)
@@ -62,4 +64,5 @@ def _by_newton(part: Problem, fit: Fit) -> Vector:
     covariance = fit.covariance[np.ix_(free, free)] / np.outer(slope, slope)
     value, gradient = objective(eta)
     here = Optimum(eta, value, gradient, 0, False, ())
-    return coordinates.parameters(polish(objective, here, inverse(covariance), TOLERANCE).eta)
+    found = polish(objective, here, inverse(covariance), TOLERANCE)
+    return coordinates.parameters(found.eta) if found.converged else None

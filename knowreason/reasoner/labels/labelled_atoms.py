@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,9 @@ class LabelledAtoms:
         atoms: ``int64[n]`` in the grounding.
         labels: ``int[n]``, 0 or 1.
         fold, cluster: ``int[n]``.
-        clusters_are: what a cluster is called.
+        clusterings: ``int[n]`` by what a cluster is called: what has to tell candidates apart. The
+            clusters, and unless the user named these each argument of which several rows share a
+            value.
         base: log-odds of the base rate in the population.
         drawn: log-odds that labelled atoms have more than others by how they were drawn.
         matched: whether out-of-fold scores come from models as strong as the deployed ones.
@@ -43,7 +46,7 @@ class LabelledAtoms:
     labels: NDArray[np.int8]
     fold: NDArray[np.int32]
     cluster: NDArray[np.int64]
-    clusters_are: str
+    clusterings: Mapping[str, NDArray[np.int64]]
     base: float
     drawn: float
     matched: bool
@@ -103,9 +106,11 @@ def labelled_atoms(
     group, groups_are = groups.of(data, predicate)
     dealt = LabelRows.of(data, rows, settings.fold_count, kind, seed, group)
     known = kind == "random" and group is not None
-    cluster = row_groups(data, rows, "grouped" if known or kind == "forward" else kind, group)[
-        chosen
-    ]
+    of_rows = row_groups(data, rows, "grouped" if known or kind == "forward" else kind, group)
+    cluster = of_rows[chosen].astype(np.int64)
+    clusterings = {groups_are: cluster}
+    if not groups.named:
+        clusterings |= _by_argument(grounding, predicate, chosen)
     if len(dealt.order) < 2 or len(np.unique(cluster)) < FEWEST_CLUSTERS:
         return None
     rates = [model.fitted.output.base_rate for model in speaking]
@@ -118,10 +123,24 @@ def labelled_atoms(
         chosen + span.start,
         labels[chosen],
         fold,
-        cluster.astype(np.int64),
-        groups_are,
+        cluster,
+        clusterings,
         base,
         0.0 if selection is None else selection.shift,
         matched,
         speaking,
     )
+
+
+def _by_argument(
+    grounding: Grounding, predicate: str, rows: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
+    """The values of each argument that some but not all of the rows share, by what they are."""
+    arguments = grounding.program.predicate(predicate).arguments
+    found = {}
+    for argument, values in zip(
+        arguments, grounding.span(predicate).arguments[rows].T, strict=True
+    ):
+        if 1 < len(np.unique(values)) < len(rows):
+            found[f"values of `{argument.name or argument.sort}`"] = values.astype(np.int64)
+    return found
