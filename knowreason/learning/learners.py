@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from inspect import Parameter, signature
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -89,7 +90,8 @@ def learner_options(method: str, options: Mapping[str, object]) -> dict[str, obj
 
     Raises:
         UnknownNameError: no such learner.
-        LearningError: KR858 for an option the learner does not have, or of another type.
+        LearningError: KR858 for an option the learner does not have, or of another type, KR856
+            for one that is no choice.
     """
     arguments = signature(LEARNERS[method]).parameters
     defaults = {
@@ -113,14 +115,27 @@ def learner_options(method: str, options: Mapping[str, object]) -> dict[str, obj
             code="KR858",
             help=did_you_mean(unknown[0], names) or f"one of {', '.join(names)}",
         )
+    hints = get_type_hints(LEARNERS[method])
     for name, value in given.items():
         _check_type(name, value, defaults.get(name))
+        if get_origin(hints.get(name)) is Literal:
+            refuse_unknown(name, value, get_args(hints[name]))
     for name, value in options.items():
         whole = given.get(nested[name], defaults[nested[name]]) if name in nested else None
         if is_dataclass(whole) and not isinstance(whole, type):
             _check_type(name, value, getattr(whole, name))
             given[nested[name]] = replace(whole, **{name: value})
     return given
+
+
+def refuse_unknown(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise KR856 where ``value`` is none of the choices that an option has."""
+    if value not in choices:
+        raise LearningError(
+            f"no {name} is called `{value}`",
+            code="KR856",
+            help=did_you_mean(str(value), choices) or f"one of {', '.join(choices)}",
+        )
 
 
 def _check_type(name: str, value: object, default: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Literal, get_args
 
 from knowreason.errors import LearningError
 from knowreason.inference.gcn.gcn_fitting import FittedGcn, GcnRecipe
@@ -20,13 +21,15 @@ from knowreason.learning.estimators.exact_likelihood import exact_likelihood
 from knowreason.learning.estimators.sampled_worlds import SamplingSchedule
 from knowreason.learning.fit import summarise
 from knowreason.learning.labelled_components import labelled_components, split
+from knowreason.learning.learners import refuse_unknown
 from knowreason.learning.objective import Progress
 from knowreason.learning.persistent_chains import is_complete
 from knowreason.learning.problem import EstimatorReport, Fit, Problem
 from knowreason.learning.scaled_columns import in_scaled_columns
 
 WIDTH = 12  # of junction trees: wider ones take longer, a hundred times over, than sampling
-AUTO = "auto"
+PosteriorName = Literal["auto", "exact", "gcn", "gibbs", "bp", "pseudo_likelihood", "composite"]
+AUTO: PosteriorName = "auto"
 
 
 @in_scaled_columns
@@ -35,7 +38,7 @@ def variational_em(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-    posterior: str = AUTO,
+    posterior: PosteriorName = AUTO,
     tolerance: float = 1e-3,
     max_iterations: int = 200,
     sampling: SamplingSchedule = SamplingSchedule(),  # noqa: B008  (frozen)
@@ -176,7 +179,7 @@ def composite(
     return _fit(problem, by_composite(task), task.report("composite"))
 
 
-def _large(task: EstimationTask, posterior: str) -> tuple[str, EstimatorResult]:
+def _large(task: EstimationTask, posterior: PosteriorName) -> tuple[str, EstimatorResult]:
     """What served components too large for exact inference, and its estimate."""
     labelled = task.served
     if posterior not in (AUTO, "bp"):
@@ -214,14 +217,8 @@ def _fit(problem: Problem, estimate: EstimatorResult, reports: tuple[EstimatorRe
     )
 
 
-def _refuse_wrong(posterior: str, sampling: SamplingSchedule, recipe: GcnRecipe) -> None:
-    known = (AUTO, *ESTIMATORS)
-    if posterior not in known:
-        raise LearningError(
-            f"no posterior is called `{posterior}`",
-            code="KR856",
-            help=f"one of {', '.join(known)}",
-        )
+def _refuse_wrong(posterior: PosteriorName, sampling: SamplingSchedule, recipe: GcnRecipe) -> None:
+    refuse_unknown("posterior", posterior, get_args(PosteriorName))
     for given, usual, served in (
         (sampling, SamplingSchedule(), (AUTO, "pseudo_likelihood")),
         (recipe, GcnRecipe(), (AUTO, "gcn")),

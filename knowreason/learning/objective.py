@@ -15,7 +15,7 @@ from knowreason.progress import Progress as Progress
 
 Vector = NDArray[np.float64]
 NEWTON_STEPS = 8
-LONGEST_STEP = 4.0  # in any coordinate: weights and logarithms of scales are of order 1
+LONGEST_STEP = 30.0  # of the logarithm of a scale, whose exponential has to stay a number
 
 
 class LikelihoodTerm(Protocol):
@@ -137,6 +137,7 @@ def polish(
         The better point, or ``optimum`` itself where no step improves on it.
     """
     low, high = objective.coordinates.bounds()
+    of_scales = objective.coordinates.log_normal
     for _ in range(NEWTON_STEPS):
         inward = projected(optimum.eta, optimum.gradient, low, high)
         size = float(np.abs(inward).max(initial=0.0))
@@ -144,7 +145,8 @@ def polish(
             return replace(optimum, converged=True)
         inside = inward != 0
         step = np.linalg.lstsq(information[np.ix_(inside, inside)], inward[inside])[0]
-        step *= LONGEST_STEP / max(LONGEST_STEP, np.abs(step).max())  # where it is flat, too far
+        longest = float(np.abs(step[of_scales[inside]]).max(initial=0.0))
+        step *= LONGEST_STEP / max(LONGEST_STEP, longest)
         eta = optimum.eta.copy()
         eta[inside] += step
         eta = np.clip(eta, low, high)

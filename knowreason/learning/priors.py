@@ -38,10 +38,15 @@ class Coordinates:
         """Coordinates of every learned parameter."""
         return Coordinates(table, np.flatnonzero(table.learned), curve)
 
+    @property
+    def log_normal(self) -> NDArray[np.bool_]:
+        """``bool[f]``: coordinates that are logarithms of scales."""
+        return self.table.log_normal[self.free]
+
     def eta(self, theta: Vector) -> Vector:
         """``float64[f]`` coordinates of ``theta`` (``float64[p]``)."""
         value = theta[self.free]
-        scale = self.table.log_normal[self.free]
+        scale = self.log_normal
         return np.where(
             scale, np.log(np.maximum(np.where(scale, value, 1.0), SMALLEST_SCALE)), value
         )
@@ -49,7 +54,7 @@ class Coordinates:
     def parameters(self, eta: Vector) -> Vector:
         """``float64[p]``, given values at their start."""
         theta = self.table.start.astype(np.float64).copy()
-        scale = self.table.log_normal[self.free]
+        scale = self.log_normal
         theta[self.free] = np.where(scale, np.exp(np.where(scale, eta, 0.0)), eta)
         return theta
 
@@ -82,13 +87,13 @@ class Coordinates:
 
     def slope(self, eta: Vector) -> Vector:
         """``float64[f]``: ``d theta / d eta`` of each free parameter."""
-        scale = self.table.log_normal[self.free]
+        scale = self.log_normal
         return np.where(scale, np.exp(np.where(scale, eta, 0.0)), 1.0)
 
     def bounds(self) -> tuple[Vector, Vector]:
         """Lower and upper ends of ``eta``, each ``float64[f]``."""
         lower, upper = self.table.lower[self.free], self.table.upper[self.free]
-        scale = self.table.log_normal[self.free]
+        scale = self.log_normal
         with np.errstate(divide="ignore"):
             low = np.where(scale, np.log(np.maximum(lower, SMALLEST_SCALE)), lower)
             high = np.where(scale, np.log(np.where(scale, upper, 1.0)), upper)

@@ -116,11 +116,23 @@ def test_a_cover_tells_every_atom_once(most_told):
 
 def test_chains_tell_what_is_too_tangled(monkeypatch):
     graph = condition(grid(4, 1.0))
-    truth, _ = marginals(graph)
+    truth, *_ = marginals(graph)
     monkeypatch.setattr(gcn_fitting, "prepare", narrow(gcn_fitting.prepare))
-    drawn, asked = marginals(graph)
+    drawn, asked, exact = marginals(graph)
     assert asked.all()
+    assert not exact.any()
     assert 0 < float((drawn - truth).abs().max()) < 0.02
+
+
+def test_errors_say_what_they_were_measured_against(monkeypatch):
+    measured = gcn_errors([grid(4, 1.0)], load_gcn(), recipe=QUICK)
+    assert measured.long_chains == 0
+    assert "chains of equal time" in str(measured)
+    assert "long chains" not in str(measured)
+    monkeypatch.setattr(gcn_fitting, "prepare", narrow(gcn_fitting.prepare))
+    again = gcn_errors([grid(4, 1.0)], load_gcn(), recipe=QUICK)
+    assert again.long_chains == again.cut_outs > 0
+    assert f"{again.cut_outs} against long chains" in str(again)
 
 
 def narrow(prepare):

@@ -16,6 +16,7 @@ from knowreason.learning.estimators.chains import (
 )
 from knowreason.learning.estimators.sampled_worlds import SamplingSchedule, large
 from knowreason.learning.labelled_components import labelled_components, split
+from knowreason.learning.learners import learner_options
 from knowreason.learning.objective import Objective
 from knowreason.learning.persistent_chains import Chains, chain_count, gibbs_sampler
 from knowreason.learning.priors import Coordinates
@@ -110,6 +111,10 @@ def test_exact_is_refused_where_it_cannot_be():
     with pytest.raises(LearningError, match="posterior") as caught:
         learn(problem, posterior="guess")
     assert caught.value.code == "KR856"
+    with pytest.raises(LearningError, match="gibs") as caught:  # a project file, before any model
+        learner_options("variational_em", {"posterior": "gibs"})
+    assert caught.value.code == "KR856"
+    assert "gibbs" in str(caught.value)
 
 
 def test_chains_keep_labels_and_persist():

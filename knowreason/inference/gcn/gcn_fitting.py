@@ -75,6 +75,7 @@ class GcnErrors:
         bp: of belief propagation, as far as it converges.
         chains: of Gibbs chains that make as many updates as a pass of the network takes time.
         updates: how many these are, for all cut-outs.
+        long_chains: of how many cut-outs the marginals are not exact but of long Gibbs chains.
 
     Example:
         >>> print(GcnErrors(80, 0.0012, 0.004, 0.0081, 5_000_000))
@@ -86,6 +87,7 @@ class GcnErrors:
     bp: float
     chains: float
     updates: int
+    long_chains: int = 0
 
     @property
     def wins(self) -> bool:
@@ -94,8 +96,9 @@ class GcnErrors:
 
     def __str__(self) -> str:
         mine, swept, drawn = (_short(error) for error in (self.network, self.bp, self.chains))
+        by_chains = f"; {self.long_chains} against long chains" if self.long_chains else ""
         return (
-            f"error {mine} on {self.cut_outs} held-out cut-outs "
+            f"error {mine} on {self.cut_outs} held-out cut-outs{by_chains} "
             f"(bp {swept}, chains of equal time {drawn})"
         )
 
@@ -228,7 +231,7 @@ class _Part:
         return [example for example in found if bool(example.asked.any())]
 
     def _example(self, cut: CutOuts, told: NDArray[np.bool_], seed: int) -> _Example:
-        truth, asked = marginals(cut.graph, seed)
+        truth, asked, _ = marginals(cut.graph, seed)
         asked = asked & torch.from_numpy(~told[cut.atoms])
         component = torch.from_numpy(components(cut.graph)[0]).long()
         seen = course(cut.graph, component)
@@ -238,8 +241,8 @@ class _Part:
         return _Example(seen, truth, asked, scale + SMALL, known != OPEN, known.double())
 
 
-def marginals(graph: FactorGraph, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """``float64[n]`` marginals of cut-outs, and ``bool[n]`` which of them are known.
+def marginals(graph: FactorGraph, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """``float64[n]`` marginals of cut-outs, ``bool[n]`` which are known, and which are exact.
 
     Exact ones; of chains where a clique would have over 2^16 states.
     """
@@ -250,7 +253,7 @@ def marginals(graph: FactorGraph, seed: int = 0) -> tuple[Tensor, Tensor]:
         part, atoms = subgraph(graph, left)
         drawn = gibbs(part, updates=TARGET_UPDATES, seed=seed).probabilities
         truth = truth.index_put((torch.from_numpy(atoms),), drawn)
-    return truth, graph.evidence == OPEN
+    return truth, graph.evidence == OPEN, torch.from_numpy(~left)
 
 
 def _train(
@@ -292,12 +295,12 @@ def _mean_loss(network: Corrections, examples: list[_Example], eta: float) -> fl
 
 def _errors(parts: Sequence[_Part], network: Corrections, seed: int) -> GcnErrors:
     """Errors at the centres of what every part holds out."""
-    count, updates, total = 0, 0, np.zeros(3)
+    count, updates, long_chains, total = 0, 0, 0, np.zeros(3)
     for part in parts:
         if not len(part.held_out):
             continue
         cut = part.around.cut(part.held_out, CUT_OUT)
-        truth, asked = marginals(cut.graph, seed)
+        truth, asked, exact = marginals(cut.graph, seed)
         told = asked & torch.from_numpy(cut.central)
         component = torch.from_numpy(components(cut.graph)[0]).long()
         allowed = updates_of(cut.graph)
@@ -310,8 +313,9 @@ def _errors(parts: Sequence[_Part], network: Corrections, seed: int) -> GcnError
         total += len(part.held_out) * np.array(errors)
         count += len(part.held_out)
         updates += allowed
+        long_chains += int((told & ~exact).sum())
     mean = total / max(count, 1)
-    return GcnErrors(count, float(mean[0]), float(mean[1]), float(mean[2]), updates)
+    return GcnErrors(count, float(mean[0]), float(mean[1]), float(mean[2]), updates, long_chains)
 
 
 def _short(error: float) -> str:
