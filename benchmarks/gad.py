@@ -46,13 +46,12 @@ QUOTED = {  # not measured here
 }
 VARIANTS: Mapping[str, Mapping[str, Any]] = {  # of the network
     "as it is": {},
-    "encoder gcn": {"encoder": "gcn"},
+    "encoder sage": {"encoder": "sage"},
     "encoder gin": {"encoder": "gin"},
-    "edges and features together": {"together": True},
-    "together, encoder gin": {"together": True, "encoder": "gin"},
+    "edges or features": {"together": False},
+    "edges or features, encoder sage": {"together": False, "encoder": "sage"},
     "weight decay 0": {"weight_decay": 0.0},
     "weight decay .01": {"weight_decay": 1e-2},
-    "weight decay .1": {"weight_decay": 1e-1},
     "one network": {"nets": 1},
     "loss cnce": {"loss": "cnce"},
     "loss ssm (the paper's)": {"loss": "ssm"},

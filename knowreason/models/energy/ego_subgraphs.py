@@ -103,7 +103,8 @@ class Egos:
             values: of all nodes.
             encoder: ``"sage"``, the mean over neighbours (Hamilton et al. 2017); ``"gin"``, their
                 sum (Xu et al. 2019); ``"gcn"``, the sum over neighbours and itself, each
-                divided by the roots of both degrees, itself counted (Kipf & Welling 2017).
+                divided by the roots of both degrees, itself counted (Kipf & Welling 2017);
+                a neighbour's is its degree in the observed graph.
         """
         if encoder == "sage":
             return self.mean(values)

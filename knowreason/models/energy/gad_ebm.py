@@ -74,8 +74,8 @@ class GadEBM(KnowledgeModel):
         share: of its edges that a perturbation changes.
         together: whether a perturbation changes edges and features at once, as in the paper, or
             one of them.
-        encoder: how neighbours come into the network: ``"sage"`` (their mean), ``"gcn"``
-            (normalised by degrees, with the node itself) or ``"gin"`` (their sum).
+        encoder: how neighbours come into the network: ``"gcn"`` (normalised by degrees, with the
+            node itself), ``"sage"`` (their mean) or ``"gin"`` (their sum).
         nets: networks that are averaged.
         hidden: their width.
         steps: most gradient steps.
@@ -99,8 +99,8 @@ class GadEBM(KnowledgeModel):
     loss: Loss = "ratio"
     samples: Annotated[int, Within(1, 20)] = 3
     share: Share = 0.1
-    together: bool = False
-    encoder: Encoding = "sage"
+    together: bool = True
+    encoder: Encoding = "gcn"
     nets: Annotated[int, Within(1, 64)] = 4
     hidden: Annotated[int, Within(1, 4096)] = 32
     steps: AtLeastZero = 300

@@ -84,8 +84,8 @@ class Training:
     loss: Loss = "ratio"
     samples: int = 3
     share: float = 0.1
-    together: bool = False
-    encoder: Encoding = "sage"
+    together: bool = True
+    encoder: Encoding = "gcn"
     nets: int = 4
     hidden: int = 32
     steps: int = 300
