@@ -1,43 +1,60 @@
 """Anomaly scores without labels on the outlier sets of BOND: gad_ebm, its terms, and others.
 
-    python -m benchmarks.gad [--only disney,inj_cora] [--seeds 5] [--quick] [--dominant]
+    python -m benchmarks.gad [--only disney,inj_cora] [--seeds 3] [--quick] [--dominant]
 
 Reads KNOWREASON_DATA. Everything is fitted without labels; labels only measure. One default of
-`gad_ebm` for all sets. Results of parts run one after the other are gathered in --out.
+`gad_ebm` for all sets. Results of parts run one after the other are gathered in --out; `--only
+pairs` tests the scores of seed 0 that lie there.
 """
 
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.ensemble import IsolationForest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
 from benchmarks.energy_figure import energies_figure
+from benchmarks.gad_cost import cost_table, dominant
+from benchmarks.gad_weights import by_agreement, by_contrast, paired
 from benchmarks.reporting import data_folder, parser, show, spread, write
-from knowreason.models.energy import Training, fit_energy
-from knowreason.models.energy.additive_energy import weights_of
+from knowreason.models.energy import TERMS, Training, fit_energy
+from knowreason.models.energy.additive_energy import PARTS, held_out
 from knowreason.models.energy.ego_subgraphs import Egos, symmetric_adjacency
 from knowreason.models.energy.energy_scaling import PrincipalParts
+from knowreason.models.energy.energy_terms import InputMaps
+from knowreason.models.energy.neural_energy import EnergyNets, summaries, train_net
 from knowreason.report import save_svg
 
 SETS = ("disney", "enron", "reddit", "inj_cora", "gen_500", "gen_5000")
-DENSE = 4_000  # nodes beyond which DOMINANT and the other losses get one seed
+BIG = ("enron", "reddit")  # on which the network has one setting, and half the seeds
+LARGE = 1_000  # nodes beyond which DOMINANT gets one seed
 QUICK = ("disney", "gen_500", "inj_cora")
 QUOTED = {  # not measured here
     "GAD-EBM as published, tuned a set": {"disney": 0.745, "enron": 0.809, "reddit": 0.585},
     "best of PyGOD's detectors a set": {"disney": 0.689, "reddit": 0.566, "inj_cora": 0.768},
+}
+VARIANTS: Mapping[str, Mapping[str, Any]] = {  # of the network
+    "as it is": {},
+    "encoder sage": {"encoder": "sage"},
+    "encoder gin": {"encoder": "gin"},
+    "edges or features": {"together": False},
+    "edges or features, encoder sage": {"together": False, "encoder": "sage"},
+    "weight decay 0": {"weight_decay": 0.0},
+    "weight decay .01": {"weight_decay": 1e-2},
+    "one network": {"nets": 1},
+    "loss cnce": {"loss": "cnce"},
+    "loss ssm (the paper's)": {"loss": "ssm"},
 }
 Array = NDArray[np.float64]
 
@@ -89,58 +106,41 @@ def _residual(x: NDArray[np.floating]) -> Array:
 
 def own_scores(
     x: NDArray[np.float32], edges: NDArray[np.int64], seed: int
-) -> tuple[dict[str, Array], Mapping[str, float], float]:
-    """Scores of the default and of its parts from one fit, its weights, and seconds."""
-    start = time.perf_counter()
-    energy = fit_energy(x, edges, training=Training(seed=seed))
+) -> Iterator[tuple[str, Array, dict[str, object]]]:
+    """Scores of the default and of its parts from one fit, and what is to be known of it."""
+    start, training = time.process_time(), Training(seed=seed)
+    energy = fit_energy(x, edges, training=training)
     default = energy(x, edges)
-    seconds = time.perf_counter() - start
-    surprise = replace(energy, weights=dict.fromkeys(energy.terms, 1.0)).shares(x, edges)
-    scores: dict[str, Array] = {"gad_ebm": default}
-    for how in ("equal", "agreement"):
-        chosen = weights_of(how, surprise, energy.contrasts, 0)
-        scores[f"gad_ebm, weights {how}"] = sum(chosen[n] * s for n, s in surprise.items())
-    density = [surprise[n] for n in ("attributes", "difference", "edge", "degree")]
-    scores["gad_ebm, no net, weights equal"] = np.sum(density, axis=0)
-    scores |= {f"{name} alone": share for name, share in surprise.items()}
-    return scores, energy.weights, seconds
-
-
-def other_losses(
-    x: NDArray[np.float32], edges: NDArray[np.int64], seed: int
-) -> Iterator[tuple[str, Array, str]]:
-    """The net alone with the other two losses, and with one network."""
-    for name, training in (
-        ("net alone, cnce", Training(loss="cnce", seed=seed)),
-        ("net alone, ssm", Training(loss="ssm", seed=seed)),
-        ("net alone, one network", Training(nets=1, seed=seed)),
+    yield "gad_ebm", default, {"CPU s": time.process_time() - start, "report": energy.report}
+    surprise = {name: len(TERMS) * share for name, share in energy.shares(x, edges).items()}
+    egos = Egos.of(symmetric_adjacency(edges, len(x)))
+    for how, weights in (
+        ("contrast", by_contrast(energy, x, egos, training)),
+        ("agreement", by_agreement(surprise)),
     ):
-        energy = fit_energy(x, edges, terms=("net",), training=training)
-        yield name, energy(x, edges), energy.report[0]
+        score = sum(weights[name] * column for name, column in surprise.items())
+        yield f"gad_ebm, weights by {how}", score, {"weights": weights}
+    for left in TERMS:
+        score = np.sum([surprise[name] for name in TERMS if name != left], axis=0)
+        yield f"gad_ebm without {left}", score, {}
+    for name, column in surprise.items():
+        yield f"{name} alone", column, {}
 
 
-def dominant(x: NDArray[np.float32], edges: NDArray[np.int64], seed: int) -> Array:
-    """PyGOD's DOMINANT at its defaults; its loader yields the whole graph.
-
-    PyGOD asks PyG's NeighborLoader for all nodes and all neighbours, which needs the compiled
-    pyg-lib; the stand-in gives it the same batch.
-    """
-    import pygod.detector.base as base
-    import torch
-    from pygod.detector import DOMINANT
-    from torch_geometric.data import Data
-
-    def whole(data, *_, **__):
-        data.batch_size, data.n_id = data.num_nodes, torch.arange(data.num_nodes)
-        return [data]
-
-    base.NeighborLoader = whole
-    torch.manual_seed(seed)
-    both = symmetric_adjacency(edges, len(x)).tocoo()
-    index = torch.from_numpy(np.stack([both.row, both.col]).astype(np.int64))
-    model = DOMINANT(gpu=-1)
-    model.fit(Data(x=torch.from_numpy(x), edge_index=index))
-    return np.asarray(model.decision_score_)
+def variants(name: str, seed: int) -> Iterator[dict[str, object]]:
+    """The network in other ways, alone and with the other terms."""
+    x, edges, y = load(name)
+    others = fit_energy(x, edges, terms=TERMS[:-1])(x, edges) * (len(TERMS) - 1)
+    for variant, options in VARIANTS.items():
+        start = time.process_time()
+        energy = fit_energy(
+            x, edges, terms=("net",), training=replace(Training(seed=seed), **options)
+        )
+        alone = energy(x, edges)
+        more = {"CPU s": time.process_time() - start, "note": energy.report[0]}
+        for what, score in (("net alone", alone), ("gad_ebm", alone + others)):
+            known = {"set": name, "seed": seed, "method": f"{variant}: {what}"}
+            yield known | measures(y, score) | more
 
 
 def half_width(y: NDArray[np.int64], score: Array) -> float:
@@ -152,27 +152,50 @@ def half_width(y: NDArray[np.int64], score: Array) -> float:
     return 1.96 * float(np.sqrt(over.var(ddof=1) / m + under.var(ddof=1) / n))
 
 
-def measure(name: str, seeds: range, with_dominant: bool) -> Iterator[dict[str, object]]:
-    """One record a set, method and seed."""
+def measures(y: NDArray[np.int64], score: Array) -> dict[str, float]:
+    """AUC and average precision; the half-width is of the AUC."""
+    return {
+        "auc": roc_auc_score(y, score),
+        "ap": average_precision_score(y, score),
+        "half_width": half_width(y, score),
+    }
+
+
+def measure(name: str, seeds: range, with_dominant: bool, out: Path) -> Iterator[dict[str, object]]:
+    """One record a set, method and seed; the scores of the first seed are kept in ``out``."""
     x, edges, y = load(name)
 
-    def record(method: str, seed: int, score: Array, **more: object) -> dict[str, object]:
-        known = {"auc": roc_auc_score(y, score), "half_width": half_width(y, score)}
-        return {"set": name, "method": method, "seed": seed, **known, **more}
-
-    few = 1 if len(x) > DENSE else 3
-    for seed in seeds[: 1 if with_dominant and len(x) > DENSE else None]:
+    def scored(seed: int) -> Iterator[tuple[str, Array, dict[str, object]]]:
         if with_dominant:
-            yield record("DOMINANT of PyGOD", seed, dominant(x, edges, seed))
-            continue
-        scores, weights, seconds = own_scores(x, edges, seed)
-        for method, score in scores.items():
-            more = {"weights": weights, "seconds": seconds} if method == "gad_ebm" else {}
-            yield record(method, seed, score, **more)
-        for method, score, note in other_losses(x, edges, seed) if seed < few else ():
-            yield record(method, seed, score, note=note)
+            start = time.process_time()
+            score = dominant(x, edges, seed)
+            yield "DOMINANT of PyGOD", score, {"CPU s": time.process_time() - start}
+            return
+        yield from own_scores(x, edges, seed)
         for method, score in anchors(x, edges, seed):
-            yield record(method, seed, score)
+            yield method, score, {}
+
+    most = 1 if with_dominant and len(x) > LARGE else (len(seeds) + 1) // 2 if name in BIG else None
+    for seed in seeds[:most]:
+        kept = {}
+        for method, score, more in scored(seed):
+            kept[method] = np.asarray(score, np.float32)
+            yield {"set": name, "method": method, "seed": seed, **measures(y, score), **more}
+        if not seed:
+            np.savez(out / f"scores_{name}{'_dominant' if with_dominant else ''}.npz", **kept)
+
+
+def pairs(out: Path) -> list[dict[str, object]]:
+    """The default less others, paired over nodes, from the scores kept in ``out``."""
+    labels, scores = {}, {}
+    for name in SETS:
+        for file in sorted(out.glob(f"scores_{name}*.npz")):
+            if file.stem in (f"scores_{name}", f"scores_{name}_dominant"):
+                scores[name] = scores.get(name, {}) | dict(np.load(file))
+                labels[name] = load(name)[2]
+    weights = ("gad_ebm, weights by contrast", "gad_ebm, weights by agreement")
+    others = (*weights, "gad_ebm without net", "degree alone", "DOMINANT of PyGOD")
+    return list(paired(labels, scores, "gad_ebm", others))
 
 
 def inductive(seeds: range) -> Iterator[dict[str, object]]:
@@ -183,8 +206,8 @@ def inductive(seeds: range) -> Iterator[dict[str, object]]:
             x, edges, _ = load(first)
             other, other_edges, y = load(second)
             energy = fit_energy(x, edges, training=training)
-            auc = roc_auc_score(y, energy(other, other_edges))
-            yield {"fitted on": first, "scored": second, "seed": seed, "auc": auc}
+            found = measures(y, energy(other, other_edges))
+            yield {"fitted on": first, "scored": second, "seed": seed, **found}
         x, edges, y = load("inj_cora")
         there = np.random.default_rng(seed).random(len(x)) < 0.5
         kept = there[edges].all(axis=0)
@@ -192,82 +215,43 @@ def inductive(seeds: range) -> Iterator[dict[str, object]]:
         energy = fit_energy(x[there], place[edges[:, kept]], training=training)
         whole = fit_energy(x, edges, training=training)
         for what, fitted in (("half of inj_cora", energy), ("all of inj_cora", whole)):
-            auc = roc_auc_score(y[~there], fitted(x, edges)[~there])
-            yield {"fitted on": what, "scored": "the other half", "seed": seed, "auc": auc}
+            found = measures(y[~there], fitted(x, edges)[~there])
+            yield {"fitted on": what, "scored": "the other half", "seed": seed, **found}
 
 
-def generated(nodes: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """A generated graph: 32 features in 20 groups, ten edges a node, most within groups."""
-    random = np.random.default_rng(seed)
-    group = random.integers(0, 20, nodes)
-    x = random.normal(size=(nodes, 32)) + 2 * random.normal(size=(20, 32))[group]
-    source = random.integers(0, nodes, 10 * nodes // 2)
-    order = np.argsort(group, kind="stable")
-    place = np.empty(nodes, np.int64)
-    place[order] = np.arange(nodes)
-    near = order[(place[source] + random.integers(1, nodes // 40, len(source))) % nodes]
-    far = random.integers(0, nodes, len(source))
-    return x.astype(np.float32), np.stack(
-        [source, np.where(random.random(len(near)) < 0.8, near, far)]
-    )
+def picture(out: Path, names: tuple[str, ...] = ("inj_cora", "disney")) -> None:
+    """Energies over training of nodes with and without the label, which nothing else sees."""
+    for name in names:
+        x, edges, y = load(name)
+        inputs = InputMaps.fit(x, PARTS)(x)
+        egos = Egos.of(symmetric_adjacency(edges, len(x)))
+        logs = np.log1p(egos.degree)
+        rows = torch.from_numpy(summaries(egos, inputs, (float(logs.mean()), float(logs.std()))))
+        steps: list[int] = []
+        seen: list[Array] = []
 
+        def look(step: int, module: EnergyNets, rows=rows, steps=steps, seen=seen) -> None:
+            energy = module(rows).numpy()
+            spread = energy.std(axis=1, keepdims=True)
+            energy = (energy - energy.mean(axis=1, keepdims=True)) / np.maximum(spread, 1e-12)
+            steps.append(step)
+            seen.append(energy.mean(axis=0))
 
-def cost(nodes: int, steps: int) -> dict[str, float]:
-    """CPU seconds and peak memory of a fit with so many steps, in this process."""
-    x, edges = generated(nodes)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
-    energy = fit_energy(x, edges, training=Training(steps=steps))
-    fitted = time.process_time()
-    energy(x, edges)
-    scored = time.process_time()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "fit": fitted - start,
-        "score": scored - fitted,
-        "peak MB": peak / 1024,
-        "MB before": before / 1024,
-    }
-
-
-def cost_table(nodes: int) -> dict[str, float]:
-    """CPU seconds an epoch (a step for each 1,024 nodes in training), from two fits."""
-
-    def alone(steps: int) -> dict[str, float]:
-        call = f"print(json.dumps(cost({nodes}, {steps})))"
-        code = f"import json; from benchmarks.gad import cost; {call}"
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        net = train_net(egos, inputs, held_out(len(egos), 0), Training(), look=look)
+        levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+        groups = {
+            "anomalous": np.array([np.quantile(e[y == 1], levels) for e in seen]),
+            "normal": np.array([np.quantile(e[y == 0], levels) for e in seen]),
+        }
+        kept = net.history.steps[np.argmax(net.history.contrast)]
+        auc = np.array([roc_auc_score(y, e) for e in seen])
+        figure = energies_figure(
+            np.array(steps), groups, {"AUC": auc, "told apart": net.history.contrast}, kept, name
         )
-        return json.loads(done.stdout.splitlines()[-1])
-
-    short, long = alone(20), alone(120)
-    epoch = (long["fit"] - short["fit"]) / 100 * (0.8 * nodes / 1024)
-    return {
-        "nodes": nodes,
-        "an epoch, CPU s": epoch,
-        "120 steps and all else, CPU s": long["fit"],
-        "score, CPU s": long["score"],
-        "peak MB": long["peak MB"],
-        "MB before": long["MB before"],
-    }
+        save_svg(figure, out / f"gad_energies_{name}.svg")
 
 
-def picture(out: Path) -> None:
-    """Energies over training on inj_cora, seed 0."""
-    x, edges, _ = load("inj_cora")
-    history = fit_energy(x, edges, terms=("net",)).history
-    figure = energies_figure(
-        history.steps,
-        history.observed,
-        history.perturbed,
-        history.contrast,
-        "inj_cora: energies of held-out ego-subgraphs",
-    )
-    save_svg(figure, out / "gad_energies.svg")
-
-
-def table(records: list[dict]) -> list[dict[str, object]]:
+def table(records: list[dict], measured: str) -> list[dict[str, object]]:
     """Mean and deviation over seeds by method and set, in percent; the mean over all sets."""
     sets = [name for name in SETS if any(r["set"] == name for r in records)]
     rows: list[dict[str, object]] = []
@@ -275,21 +259,13 @@ def table(records: list[dict]) -> list[dict[str, object]]:
         row: dict[str, object] = {"method": method}
         means = []
         for name in sets:
-            aucs = [100 * r["auc"] for r in records if r["set"] == name and r["method"] == method]
-            row[name] = spread(aucs, 1)
-            means.append(np.mean(aucs) if aucs else np.nan)
-        row["mean"] = float(np.mean(means)) if not np.isnan(means).any() else None
+            known = [r for r in records if r["set"] == name and r["method"] == method]
+            figures = [100 * r[measured] for r in known]
+            row[name] = spread(figures, 1)
+            means.append(np.mean(figures) if figures else np.nan)
+        row["mean"] = f"{np.mean(means):.1f}" if not np.isnan(means).any() else None
         rows.append(row)
-    for method, known in QUOTED.items():
-        quoted = {name: f"{100 * known[name]:.1f}" if name in known else "-" for name in sets}
-        rows.append({"method": f"{method} (quoted)", **quoted})
-    width = {"method": "95 % half-width of gad_ebm"}
-    for name in sets:
-        found = [
-            100 * r["half_width"] for r in records if (r["set"], r["method"]) == (name, "gad_ebm")
-        ]
-        width[name] = f"{np.mean(found):.1f}" if found else "-"
-    return [*rows, width]
+    return rows
 
 
 def gathered(out: Path, name: str, fresh: Callable[[], Iterator[dict]], keys: tuple[str, ...]):
@@ -306,42 +282,56 @@ def gathered(out: Path, name: str, fresh: Callable[[], Iterator[dict]], keys: tu
 def main() -> None:
     """Measure what is asked for and print the tables."""
     options = parser(__doc__, "gad")
-    options.add_argument("--only", default="", help="sets, divided by commas; or inductive, cost")
-    options.add_argument("--dominant", action="store_true", help="PyGOD's DOMINANT only (n x n)")
-    options.add_argument("--first", type=int, default=0, help="first seed")
+    options.add_argument(
+        "--only", default="", help="sets, divided by commas; or variants, inductive, cost, pairs"
+    )
+    options.add_argument(
+        "--dominant", action="store_true", help="of sets PyGOD's DOMINANT only (n x n)"
+    )
     chosen = options.parse_args()
+    torch.set_num_threads(1)
+    sets = QUICK if chosen.quick else SETS
     parts = tuple(filter(None, chosen.only.split(",")))
-    parts = parts or (*(QUICK if chosen.quick else SETS), "inductive", "cost")
-    seeds = range(chosen.first, chosen.first + (2 if chosen.quick else chosen.seeds))
-    chosen.out.mkdir(parents=True, exist_ok=True)
+    parts = parts or (*sets, "variants", "inductive", "cost", "pairs")
+    seeds = range(2 if chosen.quick else chosen.seeds)
+    out: Path = chosen.out
+    out.mkdir(parents=True, exist_ok=True)
 
     def fresh() -> Iterator[dict]:
-        for name in SETS:
-            if name in parts:
-                yield from measure(name, seeds, chosen.dominant)
+        for name in (name for name in SETS if name in parts):
+            yield from measure(name, seeds, chosen.dominant, out)
 
-    records = gathered(chosen.out, "gad", fresh, ("set", "method", "seed"))
-    show("AUC, percent: mean ± deviation over seeds", table(records))
+    def shown(title: str, records: list[dict]) -> None:
+        for measured, words in (("auc", "AUC"), ("ap", "average precision")):
+            show(f"{title}: {words}, percent, over seeds", table(records, measured))
+
+    keys = ("set", "method", "seed")
+    records = gathered(out, "gad", fresh, keys)
+    shown("Sets", records)
+    widths = {r["set"]: 100 * r["half_width"] for r in records if r["method"] == "gad_ebm"}
+    show("95 % half-width of the AUC of gad_ebm", [widths])
+    if "variants" in parts:
+        smaller = [name for name in sets if name not in BIG]
+        each = (record for name in smaller for record in variants(name, 0))
+        shown("The network", gathered(out, "gad_variants", lambda: each, keys))
     if "inductive" in parts:
         keys = ("fitted on", "scored", "seed")
-        found = gathered(chosen.out, "gad_inductive", lambda: inductive(seeds), keys)
-        groups = dict.fromkeys((r["fitted on"], r["scored"]) for r in found)
-        rows = [
-            {
-                "fitted on": a,
-                "scored": b,
-                "AUC": spread(
-                    [100 * r["auc"] for r in found if (r["fitted on"], r["scored"]) == (a, b)], 1
-                ),
-            }
-            for a, b in groups
-        ]
+        found = gathered(out, "gad_inductive", lambda: inductive(seeds), keys)
+        rows = []
+        for which in dict.fromkeys((r["fitted on"], r["scored"]) for r in found):
+            known = [r for r in found if (r["fitted on"], r["scored"]) == which]
+            aucs, aps = ([100 * r[m] for r in known] for m in ("auc", "ap"))
+            ends = {"fitted on": which[0], "scored": which[1]}
+            rows.append({**ends, "AUC": spread(aucs, 1), "AP": spread(aps, 1)})
         show("Fitted on one graph, scored on another", rows)
     if "cost" in parts:
-        rows = [cost_table(nodes) for nodes in (10_000,)]
-        write(chosen.out, "gad_cost", rows)
-        show("Cost on a generated graph, ten edges a node", rows)
-        picture(chosen.out)
+        costs = gathered(out, "gad_cost", lambda: cost_table(chosen.dominant), ("nodes", "method"))
+        show("Cost on a generated graph, ten edges a node, one thread", costs)
+        picture(out)
+    if "pairs" in parts:
+        rows = pairs(out)
+        write(out, "gad_pairs", rows)
+        show("gad_ebm less others, points, [95 %, paired over nodes]", rows)
 
 
 if __name__ == "__main__":

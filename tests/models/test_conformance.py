@@ -30,8 +30,8 @@ CASES = {
     ],
     "gad_ebm": [
         {"steps": 20, "nets": 2, "hidden": 8},
-        {"preset": "density", "weights": "agreement", "calibrate": "isotonic"},
-        {"terms": ("net", "degree"), "loss": "ssm", "weights": "equal", "steps": 20, "nets": 1},
+        {"preset": "density", "calibrate": "isotonic"},
+        {"terms": ("net", "degree"), "loss": "ssm", "encoder": "gin", "steps": 20, "nets": 1},
     ],
     "gnn": [
         {"convolution": name, "hidden": 8, "heads": 2, "epochs": 3}

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from knowreason.models.energy.ego_subgraphs import Egos
 from knowreason.models.energy.energy_scaling import NormalScores, PrincipalParts
 
-BINS = 20
-LIMIT = 4.0  # normal scores beyond it share the outermost bins
-DIFFERENCE_PARTS, EDGE_PARTS = 32, 16
+EDGE_PARTS = 16
+UNIT = 30.0  # times the median deviation that the widest column of one unit may have
 RIDGE = 1e-2
 SMOOTHING = np.exp(-0.5 * np.arange(-3, 4) ** 2)
 
@@ -28,18 +27,25 @@ class Inputs:
     """Features of all nodes as the terms see them.
 
     Attributes:
-        scores: ``float32[n, d]``, normal scores of each column.
-        parts: ``float32[n, q]``, leading principal components of those.
+        plain: ``float32[n, d]``, in units that may be compared.
+        parts: ``float32[n, q]``, leading principal components of their normal scores.
     """
 
-    scores: NDArray[np.float32]
+    plain: NDArray[np.float32]
     parts: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class InputMaps:
-    """How features become :class:`Inputs`, learned on one graph and used on any."""
+    """How features become :class:`Inputs`, learned on one graph and used on any.
 
+    Columns of one unit (words of a text, coordinates of an embedding) are compared as they are,
+    since their spread is part of what they say; others are divided by their deviations. They are
+    taken for one unit where no column's deviation is over :data:`UNIT` times the median one.
+    """
+
+    centre: NDArray[np.float32]
+    unit: NDArray[np.float32]
     columns: NormalScores
     reduction: PrincipalParts
 
@@ -47,12 +53,23 @@ class InputMaps:
     def fit(x: NDArray[np.floating], parts: int) -> InputMaps:
         """Learn from features ``[n, d]``."""
         columns = NormalScores.fit(x)
-        return InputMaps(columns, PrincipalParts.fit(columns(x), parts))
+        centre, deviation = np.zeros((2, x.shape[1]))
+        if x.size:
+            centre, deviation = x.mean(axis=0, dtype=float), x.std(axis=0, dtype=float)
+        varied = deviation[deviation > 1e-12]
+        alike = len(varied) == 0 or varied.max() <= UNIT * np.median(varied)
+        unit = np.where(deviation > 1e-12, 1.0 if alike else deviation, 1.0)
+        return InputMaps(
+            centre.astype(np.float32),
+            unit.astype(np.float32),
+            columns,
+            PrincipalParts.fit(columns(x), parts),
+        )
 
     def __call__(self, x: NDArray[np.floating]) -> Inputs:
         """The inputs of features ``[n, d]``."""
-        scores = self.columns(x)
-        return Inputs(scores, self.reduction(scores))
+        plain = ((x - self.centre) / self.unit).astype(np.float32)
+        return Inputs(plain, self.reduction(self.columns(x)))
 
 
 class EnergyTerm(Protocol):
@@ -63,56 +80,28 @@ class EnergyTerm(Protocol):
 
 
 @dataclass(frozen=True)
-class Attributes:
-    """Histogram density of the centre's features, columns taken as independent.
-
-    HBOS (Goldstein & Dengel 2012) on normal scores: bins of equal width there are wide
-    where a column has few values.
-
-    Attributes:
-        energies: ``float64[d, BINS]``.
-    """
-
-    name: ClassVar[str] = "attributes"
-    energies: NDArray[np.float64]
-
-    @staticmethod
-    def fit(egos: Egos, inputs: Inputs) -> Attributes:
-        """Count."""
-        bins = _bins(inputs.scores[egos.own])
-        width = bins.shape[1]
-        flat = (bins + BINS * np.arange(width)).ravel()
-        counts = np.bincount(flat, minlength=width * BINS).reshape(width, BINS)
-        return Attributes(-np.log((counts + 0.5) / (len(bins) + 0.5 * BINS)))
-
-    def energy(self, egos: Egos, inputs: Inputs) -> NDArray[np.float64]:
-        """Sum over columns."""
-        bins = _bins(inputs.scores[egos.own])
-        energy: NDArray[np.float64] = self.energies[np.arange(bins.shape[1]), bins].sum(axis=1)
-        return energy
-
-
-@dataclass(frozen=True)
 class Difference:
-    """Gaussian density of the centre's features less the mean of its neighbours.
+    """Squared distance of the centre's features from what its neighbours foretell.
 
-    The difference is divided by the root of ``1 + 1 / degree``, which makes its spread the
-    same for few and many neighbours that are alike.
+    Neighbours of a node are taken as draws around a mean of their own, which is a draw around the
+    mean of all; the centre is one more. With one variance for everything, its predictive
+    mean is that of d neighbours and one node with average features, its variance goes with
+    ``1 + 1 / (d + 1)``. A node without neighbours is measured from the mean of all.
     """
 
     name: ClassVar[str] = "difference"
-    density: PrincipalParts
 
     @staticmethod
     def fit(egos: Egos, inputs: Inputs) -> Difference:
-        """Learn the covariance of centres that have neighbours."""
-        differences = _differences(egos, inputs)[egos.degree > 0]
-        return Difference(PrincipalParts.fit(differences, DIFFERENCE_PARTS))
+        """Nothing is learned: any variance gives the same ranking."""
+        return Difference()
 
     def energy(self, egos: Egos, inputs: Inputs) -> NDArray[np.float64]:
-        """Half a squared Mahalanobis distance."""
-        energy = self.density.energy(_differences(egos, inputs))
-        return np.where(egos.degree > 0, energy, np.nan)
+        """By one sparse product."""
+        known = egos.degree[:, None] + 1
+        gap = (inputs.plain[egos.own] - (egos.neighbours @ inputs.plain) / known).astype(np.float64)
+        energy: NDArray[np.float64] = (gap**2).sum(axis=1) / (1 + 1 / known[:, 0])
+        return energy
 
 
 @dataclass(frozen=True)
@@ -181,9 +170,41 @@ class Degree:
         return np.interp(np.log1p(egos.degree), self.places, self.energies)
 
 
-CLOSED_FORM: Mapping[str, Any] = {
-    kind.name: kind for kind in (Attributes, Difference, Edge, Degree)
-}
+@dataclass(frozen=True)
+class Triangles:
+    """How far out in either tail the number of edges among the neighbours is.
+
+    ``-log`` of twice the smaller of the shares of nodes with at least and at most as many
+    (ECOD; Li et al. 2022), further out as the logarithm. An ego-subgraph is more than its
+    centre's edges: a group in which everybody knows everybody has no strange degree.
+
+    Attributes:
+        counts, energies: ``float64[k]``, linear in between on the scale of ``log(1 + count)``.
+    """
+
+    name: ClassVar[str] = "triangles"
+    counts: NDArray[np.float64]
+    energies: NDArray[np.float64]
+
+    @staticmethod
+    def fit(egos: Egos, inputs: Inputs) -> Triangles:
+        """Count."""
+        counts, often = np.unique(egos.triangles, return_counts=True)
+        if not len(counts):
+            return Triangles(np.zeros(1), np.zeros(1))
+        upto = np.cumsum(often)
+        tail = np.minimum(upto, upto[-1] - upto + often) / upto[-1]
+        return Triangles(counts.astype(np.float64), -np.log(np.minimum(2 * tail, 1)))
+
+    def energy(self, egos: Egos, inputs: Inputs) -> NDArray[np.float64]:
+        """By the number of triangles alone."""
+        logs, known = np.log1p(egos.triangles), np.log1p(self.counts)
+        beyond = np.maximum(logs - known[-1], 0)
+        energy: NDArray[np.float64] = np.interp(logs, known, self.energies) + beyond
+        return energy
+
+
+CLOSED_FORM: Mapping[str, Any] = {kind.name: kind for kind in (Difference, Edge, Degree, Triangles)}
 
 
 def flattened(item: Any, prefix: str) -> dict[str, NDArray[np.generic]]:
@@ -198,23 +219,13 @@ def unflattened(kind: Any, arrays: Mapping[str, NDArray[np.generic]], prefix: st
     """Inverse of :func:`flattened` for the dataclass ``kind``."""
     if f"{prefix}" in arrays:
         return arrays[prefix]
-    nested = {"columns": NormalScores, "reduction": PrincipalParts, "density": PrincipalParts}
+    nested = {"columns": NormalScores, "reduction": PrincipalParts}
     return kind(
         **{
             f.name: unflattened(nested.get(f.name), arrays, f"{prefix}.{f.name}")
             for f in fields(kind)
         }
     )
-
-
-def _bins(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    places = (scores + LIMIT) * (BINS / (2 * LIMIT))
-    return np.clip(places.astype(np.int64), 0, BINS - 1)
-
-
-def _differences(egos: Egos, inputs: Inputs) -> NDArray[np.float32]:
-    spread = np.sqrt(1 + 1 / np.maximum(egos.degree, 1)).astype(np.float32)
-    return (inputs.scores[egos.own] - egos.mean(inputs.scores)) / spread[:, None]
 
 
 def _ridge(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

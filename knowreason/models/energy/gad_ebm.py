@@ -17,11 +17,11 @@ from knowreason.models.base.predicate_rows import PredicateRows, rows_of
 from knowreason.models.energy.additive_energy import (
     TERMS,
     AdditiveEnergy,
-    Weighting,
     energy_arrays,
     energy_from,
     fit_energy,
 )
+from knowreason.models.energy.ego_subgraphs import Encoding
 from knowreason.models.energy.neural_energy import EnergyHistory, Loss, Training
 from knowreason.models.graph.node_graph import needed_graph, typed_columns
 from knowreason.models.nn.gradient_training import NotNegative
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from typing import Self
 
     from knowreason.data import Dataset
+    from knowreason.data.features import FeatureTable
 
 Preset = Literal["all", "density", "features", "structure", "net"]
 PRESETS: dict[Preset, tuple[str, ...]] = {
     "all": TERMS,
-    "density": ("attributes", "difference", "edge", "degree"),
-    "features": ("attributes", "difference", "edge"),
-    "structure": ("difference", "edge", "degree"),
+    "density": ("difference", "edge", "degree", "triangles"),
+    "features": ("difference", "edge"),
+    "structure": ("degree", "triangles"),
     "net": ("net",),
 }
 ENERGY = "energy/"
@@ -46,10 +47,10 @@ ENERGY = "energy/"
 class GadEBM(KnowledgeModel):
     """How strange a node's ego-subgraph is, learned without labels.
 
-    The energy of a node is a weighted sum of named terms, each ``-log`` of a density:
-    ``attributes`` (histograms of its features), ``difference`` (Gaussian of its features less
-    the mean of its neighbours), ``edge`` (``-log p(x_u | x_v)``, mean over neighbours u),
-    ``degree``, and ``net``, neural energies trained to tell ego-subgraphs from perturbed ones
+    The energy of a node is the mean of named terms, each ``-log`` of a density:
+    ``difference`` (its features less those that its neighbours foretell), ``edge``
+    (``-log p(x_u | x_v)``, mean over neighbours u), ``degree``, ``triangles`` (edges among the
+    neighbours), and ``net``, neural energies trained to tell ego-subgraphs from perturbed ones
     (subgraph score matching; GAD-EBM). Each is standardised to its surprise among the training
     nodes, see :class:`~knowreason.models.energy.energy_scaling.Standard`. :meth:`shares` gives each
     term's share of a node's energy.
@@ -63,19 +64,22 @@ class GadEBM(KnowledgeModel):
     both kinds, by an assumed share of positives; ``report_`` says which.
 
     Args:
-        preset: which terms are on: ``"all"``, ``"density"`` (no network), ``"features"`` (no
-            degree either), ``"structure"`` (what depends on the neighbours) or ``"net"``.
+        preset: which terms are on: ``"all"``, ``"density"`` (no network), ``"features"``
+            (``difference`` and ``edge``), ``"structure"`` (``degree`` and ``triangles``) or
+            ``"net"``.
         terms: the terms by name, in place of a preset.
-        weights: of the terms, set without labels: ``"contrast"``, by how well each tells
-            observed from perturbed ego-subgraphs; ``"agreement"`` between terms; ``"equal"``.
         loss: of the network: ``"ratio"``, ``"cnce"``, or ``"ssm"`` as the paper states it,
             which is unbounded below and may overflow.
         samples: perturbed neighbours of an ego-subgraph at a time.
         share: of its edges that a perturbation changes.
+        together: whether a perturbation changes edges and features at once, as in the paper, or
+            one of them.
+        encoder: how neighbours come into the network: ``"gcn"`` (normalised by degrees, with the
+            node itself), ``"sage"`` (their mean) or ``"gin"`` (their sum).
         nets: networks that are averaged.
         hidden: their width.
         steps: most gradient steps.
-        learning_rate: of them.
+        learning_rate, weight_decay: of them (AdamW).
         contamination: assumed share of positives where there are no labels of both kinds.
         separation: assumed distance of positives and negatives in standard deviations, see
             ``column``; 1 means an AUC of .76. None estimates it from the scores, whose long
@@ -92,14 +96,16 @@ class GadEBM(KnowledgeModel):
 
     preset: Preset = "all"
     terms: tuple[str, ...] | None = None
-    weights: Weighting = "contrast"
     loss: Loss = "ratio"
     samples: Annotated[int, Within(1, 20)] = 3
     share: Share = 0.1
+    together: bool = True
+    encoder: Encoding = "gcn"
     nets: Annotated[int, Within(1, 64)] = 4
     hidden: Annotated[int, Within(1, 4096)] = 32
     steps: AtLeastZero = 300
     learning_rate: NotNegative = 3e-3
+    weight_decay: NotNegative = 1e-4
     contamination: float = 0.05
     separation: float | None = 1.0
     calibrate: Literal["platt", "isotonic"] = "platt"
@@ -123,17 +129,16 @@ class GadEBM(KnowledgeModel):
             )
         graph, nodes = needed_graph(data, rows, self.name)
         names, training = self._terms(), self._training()
-        settings = (names, self.weights, training, rows.sorts)
+        settings = (names, training, rows.sorts)
 
         def compute() -> tuple[Encoder, AdditiveEnergy]:
             columns = typed_columns(data, graph)
             encoder = Encoder.fit(columns)
             scored = np.unique(nodes[nodes >= 0])
             energy = fit_energy(
-                encoder.dense_matrix(columns),
+                _matrix(encoder, columns),
                 graph.both_ways,
                 terms=names,
-                weights=self.weights,
                 training=training,
                 centres=scored,
                 progress=progress,
@@ -175,7 +180,7 @@ class GadEBM(KnowledgeModel):
         scored = np.unique(nodes[there])
         if not len(scored):
             return {name: np.full(rows.count, np.nan, np.float32) for name in self.energy_.terms}
-        every = Encoder.from_values(self.encoder_).dense_matrix(typed_columns(data, graph))
+        every = _matrix(Encoder.from_values(self.encoder_), typed_columns(data, graph))
         shares = self.energy_.shares(every, graph.both_ways, scored)
         row = np.searchsorted(scored, np.where(there, nodes, scored[0]))
         count = np.where(there.any(axis=1), there.sum(axis=1), np.nan)
@@ -232,10 +237,13 @@ class GadEBM(KnowledgeModel):
             loss=self.loss,
             samples=self.samples,
             share=self.share,
+            together=self.together,
+            encoder=self.encoder,
             nets=self.nets,
             hidden=self.hidden,
             steps=self.steps,
             learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
             device=self.device,
             seed=self.seed,
         )
@@ -246,3 +254,16 @@ class GadEBM(KnowledgeModel):
         )
         self.calibration_ = calibration.to_values()
         self.report_ = (*self.energy_.report, calibration.note)
+
+
+def _matrix(encoder: Encoder, columns: FeatureTable) -> NDArray[np.float32]:
+    """Features with numbers in their own units: the energy itself says which may be compared."""
+    units: list[float] = []
+    for scale, indicator, kept in zip(
+        encoder.scales, encoder.indicators, encoder.categories, strict=True
+    ):
+        if kept is None:
+            units += [scale, 1.0] if indicator else [scale]
+        else:
+            units += [1.0] * len(kept)
+    return encoder.dense_matrix(columns) * np.array(units, np.float32)

@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from knowreason.models.base.model_protocol import Progress
-from knowreason.models.energy.ego_subgraphs import PERTURBATIONS, Egos, perturbed
+from knowreason.models.energy.ego_subgraphs import (
+    ONE_AT_A_TIME,
+    TOGETHER,
+    Egos,
+    Encoding,
+    Perturbation,
+    perturbed,
+)
 from knowreason.models.energy.energy_terms import Inputs
 from knowreason.models.nn.gradient_training import torch_device
 
@@ -63,6 +70,8 @@ class Training:
         loss: ``"ratio"``, ``"cnce"`` or ``"ssm"``.
         samples: perturbed neighbours of every ego-subgraph at a time.
         share: of its edges that a perturbation changes.
+        together: whether a perturbation changes edges and features at once, or one of them.
+        encoder: how neighbours come in, see :meth:`Egos.messages`.
         nets: networks that are averaged.
         hidden: their width.
         steps: most gradient steps, on 1024 ego-subgraphs each; the weights of best contrast
@@ -75,6 +84,8 @@ class Training:
     loss: Loss = "ratio"
     samples: int = 3
     share: float = 0.1
+    together: bool = True
+    encoder: Encoding = "gcn"
     nets: int = 4
     hidden: int = 32
     steps: int = 300
@@ -82,6 +93,11 @@ class Training:
     weight_decay: float = 1e-4
     device: str = "auto"
     seed: int = 0
+
+    @property
+    def kinds(self) -> tuple[Perturbation, ...]:
+        """The perturbations, taken in turn."""
+        return TOGETHER if self.together else ONE_AT_A_TIME
 
 
 class EnergyNets(nn.Module):
@@ -145,6 +161,7 @@ class Net:
     Attributes:
         module: on its device.
         degree: mean and deviation of the log degree in training.
+        encoder: how neighbours come in.
         history: of training.
         note: how training went, a sentence.
     """
@@ -152,6 +169,7 @@ class Net:
     name: ClassVar[str] = "net"
     module: EnergyNets
     degree: tuple[float, float]
+    encoder: Encoding = "sage"
     history: EnergyHistory | None = field(default=None, compare=False)
     note: str = ""
 
@@ -159,20 +177,22 @@ class Net:
     def energy(self, egos: Egos, inputs: Inputs) -> NDArray[np.float64]:
         """``float64[len(egos)]``."""
         device = next(self.module.parameters()).device
-        rows = torch.from_numpy(summaries(egos, inputs, self.degree))
+        rows = torch.from_numpy(summaries(egos, inputs, self.degree, self.encoder))
         parts = [
             self.module(block.to(device)).mean(dim=0).cpu() for block in torch.split(rows, BLOCK)
         ]
         return torch.cat(parts).double().numpy() if parts else np.zeros(0)
 
 
-def summaries(egos: Egos, inputs: Inputs, degree: tuple[float, float]) -> NDArray[np.float32]:
+def summaries(
+    egos: Egos, inputs: Inputs, degree: tuple[float, float], encoder: Encoding = "sage"
+) -> NDArray[np.float32]:
     """What the networks see: ``float32[k, 2 q + 1]``.
 
-    Principal parts of the centre, their mean over neighbours, standardised log degree.
+    Principal parts of the centre, what it receives of its neighbours', standardised log degree.
     """
     log_degree = (np.log1p(egos.degree) - degree[0]) / degree[1]
-    own, around = inputs.parts[egos.own], egos.mean(inputs.parts)
+    own, around = inputs.parts[egos.own], egos.messages(inputs.parts, encoder)
     return np.concatenate([own, around, log_degree[:, None]], axis=1).astype(np.float32)
 
 
@@ -182,12 +202,13 @@ def train_net(
     held: NDArray[np.int64],
     how: Training,
     progress: Progress | None = None,
+    look: Callable[[int, EnergyNets], None] | None = None,
 ) -> Net:
     """Train the networks on observed ego-subgraphs; no label is involved.
 
     Those whose places are ``held`` only say when to stop. Every network starts from its own
     weights and sees the same perturbations. A loss that is no longer finite ends training at
-    the best weights before.
+    the best weights before. ``look`` gets step and module whenever the held-out are measured.
     """
     random = np.random.default_rng(how.seed)
     logs = np.log1p(egos.degree)
@@ -200,13 +221,13 @@ def train_net(
         seen = seen if len(seen) else held
 
         def draw(rows: NDArray[np.int64], samples: int) -> Tensor:
-            pairs = _pairs(egos.take(rows), inputs, how.share, degree, samples, random)
+            pairs = _pairs(egos.take(rows), inputs, how, degree, samples, random)
             return torch.from_numpy(pairs).to(device)
 
-        watch = _Watch(module, draw(held[:BATCH], 2 * len(PERTURBATIONS)))
+        watch = _Watch(module, draw(held[:BATCH], 2 * len(how.kinds)), look)
         finite = _minimise(module, draw, seen, how, random, watch, progress)
         module.load_state_dict(watch.kept)
-        _standardise(module, egos, inputs, degree)
+        _standardise(module, summaries(egos, inputs, degree, how.encoder))
     note = (
         f"net: {how.nets} networks, loss {how.loss}, best at step {watch.steps[watch.best]} of"
         f" {watch.steps[-1]}; tells {watch.contrast[watch.best]:.1%} of held-out ego-subgraphs"
@@ -214,7 +235,7 @@ def train_net(
     )
     if not finite:
         note += f"; the loss overflowed after step {watch.steps[-1]}"
-    return Net(module.eval(), degree, watch.history(), note)
+    return Net(module.eval(), degree, how.encoder, watch.history(), note)
 
 
 def _minimise(
@@ -253,8 +274,13 @@ def _minimise(
 class _Watch:
     """Contrast on held-out pairs over training, and the weights where it was best."""
 
-    def __init__(self, module: EnergyNets, pairs: Tensor) -> None:
-        self.module, self.pairs = module, pairs
+    def __init__(
+        self,
+        module: EnergyNets,
+        pairs: Tensor,
+        told: Callable[[int, EnergyNets], None] | None = None,
+    ) -> None:
+        self.module, self.pairs, self.told = module, pairs, told
         self.steps: list[int] = []
         self.contrast: list[float] = []
         self.quantiles: list[NDArray[np.float32]] = []
@@ -274,6 +300,8 @@ class _Watch:
         if not torch.isfinite(energies).all():
             return False
         higher = (energies[1:] > energies[0]).float() + 0.5 * (energies[1:] == energies[0])
+        if self.told is not None:
+            self.told(step, self.module)
         self.steps.append(step)
         self.contrast.append(float(higher.mean()) if higher.numel() else 0.5)
         both = [energies[0].mean(dim=0).numpy(), energies[1:].mean(dim=1).flatten().numpy()]
@@ -306,26 +334,25 @@ def _ratios(module: EnergyNets, pairs: Tensor) -> Tensor:
 def _pairs(
     egos: Egos,
     inputs: Inputs,
-    share: float,
+    how: Training,
     degree: tuple[float, float],
     samples: int,
     random: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Summaries of ego-subgraphs and then of ``samples`` perturbed ones, all kinds in turn."""
-    first = int(random.integers(len(PERTURBATIONS))) if samples < len(PERTURBATIONS) else 0
-    kinds = itertools.islice(itertools.cycle(PERTURBATIONS), first, first + samples)
-    drawn = [perturbed(egos, kind, share, random) for kind in kinds]
-    return np.stack([summaries(one, inputs, degree) for one in (egos, *drawn)])
+    kinds = how.kinds
+    first = int(random.integers(len(kinds))) if samples < len(kinds) else 0
+    turns = itertools.islice(itertools.cycle(kinds), first, first + samples)
+    drawn = [perturbed(egos, kind, how.share, random) for kind in turns]
+    return np.stack([summaries(one, inputs, degree, how.encoder) for one in (egos, *drawn)])
 
 
 @torch.no_grad()
-def _standardise(
-    module: EnergyNets, egos: Egos, inputs: Inputs, degree: tuple[float, float]
-) -> None:
+def _standardise(module: EnergyNets, observed: NDArray[np.float32]) -> None:
     """Give every network mean 0 and deviation 1 on the observed ego-subgraphs."""
-    rows = torch.from_numpy(summaries(egos, inputs, degree)).to(module.bias.device)
-    if not len(rows):
+    if not len(observed):
         return
+    rows = torch.from_numpy(observed).to(module.bias.device)
     energies = torch.cat([module(block) for block in torch.split(rows, BLOCK)], dim=1)
     spread = energies.std(dim=1, keepdim=True, correction=0)
     module.centre = energies.mean(dim=1, keepdim=True)
@@ -341,10 +368,11 @@ def rebuilt(
     arrays: Mapping[str, NDArray[np.generic]],
     degree: tuple[float, float],
     device: str,
+    encoder: Encoding = "sage",
     history: EnergyHistory | None = None,
 ) -> Net:
     """A network from its stored weights."""
     nets, parts, hidden = arrays["own"].shape
     module = EnergyNets(parts, hidden, nets)
     module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
-    return Net(module.to(torch_device(device)).eval(), degree, history)
+    return Net(module.to(torch_device(device)).eval(), degree, encoder, history)

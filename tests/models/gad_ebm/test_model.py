@@ -12,6 +12,7 @@ from knowreason.data import Dataset, EdgeList
 from knowreason.errors import ModelError
 from knowreason.lang import load, loads
 from knowreason.models import make, predicted
+from knowreason.models.energy import energy_of
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.resources import rulesets_path
 from knowreason.testing.example_world import example_data
@@ -43,7 +44,7 @@ def test_shares_by_atom_add_up_to_the_energy():
     data = example_data()
     model = make("gad_ebm", FAST).fit(data, "Bad")
     shares = model.shares(data, "Bad")
-    assert set(shares) == {"attributes", "difference", "edge", "degree", "net"}
+    assert set(shares) == {"difference", "edge", "degree", "triangles", "net"}
     np.testing.assert_allclose(
         sum(shares.values()), model.energies(data, "Bad"), rtol=1e-5, atol=1e-6
     )
@@ -67,6 +68,8 @@ def test_wrong_options_are_told():
         ({"terms": ()}, "KR860"),
         ({"share": 10.0}, "KR861"),
         ({"samples": 0}, "KR861"),
+        ({"encoder": "gat"}, "KR803"),
+        ({"weight_decay": -1.0}, "KR861"),
     ):
         with pytest.raises(ModelError) as caught:
             make("gad_ebm", options).fit(data, "Bad")
@@ -84,6 +87,22 @@ def test_things_that_are_edges_have_the_mean_of_their_ends():
     expected = (of_node[edges.source] + of_node[edges.target]) / 2
     spread = np.abs(model.energies(data, "Fraud") - expected[np.argsort(edges.key)])
     assert np.median(spread) < 0.05  # nodes without an edge are not learned here
+
+
+def test_units_of_columns_count_as_in_arrays():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(80, 4)) * [1, 2, 1, 3]
+    edges = random.integers(0, 80, (2, 300))
+    data = Dataset.from_pyg(
+        load(rulesets_path() / "outliers.kr"),
+        Data(x=torch.from_numpy(x.astype(np.float32)), edge_index=torch.from_numpy(edges)),
+        edges={"Linked": None},
+    )
+    model = make("gad_ebm", {"terms": ("difference",)}).fit(data, "Outlier")
+    expected = energy_of(x, edges, terms=("difference",))
+    np.testing.assert_allclose(
+        np.sort(model.energies(data, "Outlier")), np.sort(expected), rtol=1e-3, atol=1e-3
+    )
 
 
 def test_only_the_predicates_own_nodes_are_learned():
@@ -113,4 +132,4 @@ def test_rules_for_outliers_from_pyg():
     log_odds = beliefs.posterior.log_odds.numpy()
     assert int(log_odds.argmax()) == beliefs.grounding.atom_index("Outlier", "7")
     explained = reasoner.explain(beliefs, 'Outlier("7")')
-    assert any("score of strange" in note and "attributes" in note for note in explained.notes)
+    assert any("score of strange" in note and "difference" in note for note in explained.notes)

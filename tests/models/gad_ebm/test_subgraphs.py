@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from knowreason.models.energy.ego_subgraphs import Egos, perturbed, symmetric_adjacency
+from knowreason.models.graph.convolution import message_edges
 
 
 def graph(nodes=400, edges=4000, seed=0):
@@ -73,3 +75,38 @@ def test_lonely_nodes_and_single_ones():
     assert (perturbed(alone, "add", 0.1, random).degree == 1).all()
     single = Egos.of(symmetric_adjacency(np.zeros((2, 0), int), 1))
     assert perturbed(single, "add", 0.1, random).degree.sum() == 0
+
+
+def test_triangles_and_hubs():
+    star = np.array([[0] * 30, range(1, 31)])
+    wheel = np.concatenate([star, [range(1, 31), [*range(2, 31), 1]]], axis=1)
+    assert Egos.of(symmetric_adjacency(star, 31)).triangles.tolist() == [0] * 31
+    assert Egos.of(symmetric_adjacency(wheel, 31)).triangles.tolist() == [30, *[2] * 30]
+    adjacency = graph(nodes=100, edges=1500)
+    dense = adjacency.toarray().astype(int)
+    expected = np.diag(dense @ dense @ dense) // 2
+    np.testing.assert_array_equal(Egos.of(adjacency).triangles, expected)
+    np.testing.assert_array_equal(
+        Egos.of(adjacency).take(np.array([9, 4])).triangles, expected[[9, 4]]
+    )
+
+
+def test_messages_are_those_of_pyg():
+    adjacency = graph(nodes=40, edges=100)
+    values = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    ends = adjacency.tocoo()
+    pairs = torch.from_numpy(np.stack([ends.col, ends.row]).astype(np.int64))
+    for encoder in ("sage", "gcn", "gin"):
+        matrix = message_edges(encoder, pairs, 40).to_dense().numpy()
+        received = Egos.of(adjacency).messages(values, encoder)
+        np.testing.assert_allclose(received, matrix @ values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["add", "delete"])
+def test_edges_and_features_together(kind):
+    egos = Egos.of(graph())
+    after = perturbed(egos, f"{kind} and shuffle", 0.1, np.random.default_rng(0))
+    assert (after.own != egos.own).mean() > 0.95
+    more = (after.degree > egos.degree).mean()
+    assert more > 0.9 if kind == "add" else more == 0
+    assert (after.degree != egos.degree).mean() > 0.9

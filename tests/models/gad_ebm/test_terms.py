@@ -1,5 +1,7 @@
 """Named energies against formulas written by hand on small graphs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, rankdata
@@ -7,14 +9,15 @@ from scipy.stats import multivariate_normal, rankdata
 from knowreason.models.energy.ego_subgraphs import Egos, symmetric_adjacency
 from knowreason.models.energy.energy_scaling import NormalScores, PrincipalParts, Standard
 from knowreason.models.energy.energy_terms import (
-    BINS,
-    Attributes,
     Degree,
     Difference,
     Edge,
     InputMaps,
     Inputs,
+    Triangles,
 )
+
+NOTHING = Inputs(np.zeros((31, 0)), np.zeros((31, 0)))
 
 
 @pytest.fixture(scope="module")
@@ -37,36 +40,24 @@ def test_normal_scores_keep_order_and_share_ties():
     assert not NormalScores.fit(np.ones((4, 1)))(np.ones((2, 1))).any()
 
 
-def test_attributes(world):
-    egos, inputs = world
-    energy = Attributes.fit(egos, inputs).energy(egos, inputs)
-    expected = []
-    for row in inputs.scores:
-        total = 0.0
-        for column, value in enumerate(row):
-            low = np.floor((value + 4) / 8 * BINS) * 8 / BINS - 4
-            others = inputs.scores[:, column]
-            inside = ((others >= low) & (others < low + 8 / BINS)).sum()
-            total -= np.log((inside + 0.5) / (60 + 0.5 * BINS))
-        expected.append(total)
-    np.testing.assert_allclose(energy, expected, rtol=1e-6)
-
-
 def test_difference(world):
     egos, inputs = world
     energy = Difference.fit(egos, inputs).energy(egos, inputs)
-    adjacency = egos.neighbours.toarray()
-    differences = np.array(
-        [
-            (own - inputs.scores[row > 0].mean(axis=0)) / np.sqrt(1 + 1 / row.sum())
-            for own, row in zip(inputs.scores[:59], adjacency[:59], strict=True)
-        ]
+    for node, row in enumerate(egos.neighbours.toarray()):
+        around = np.vstack([inputs.plain[row > 0], np.zeros(3)])  # and one that is average
+        gap = inputs.plain[node] - around.mean(axis=0)
+        assert energy[node] == pytest.approx(gap @ gap / (1 + 1 / len(around)), rel=1e-4)
+
+
+def test_columns_of_one_unit_keep_their_spread():
+    random = np.random.default_rng(0)
+    alike = random.normal(size=(500, 3)) * [1, 5, 0]
+    np.testing.assert_allclose(
+        InputMaps.fit(alike, 2)(alike).plain, alike - alike.mean(axis=0), atol=1e-5
     )
-    covariance = np.cov(differences.T, bias=True)
-    gaussian = multivariate_normal(differences.mean(axis=0), covariance)
-    gaps = -gaussian.logpdf(differences)
-    np.testing.assert_allclose(energy[:59] - energy[0], gaps - gaps[0], atol=1e-3)
-    assert np.isnan(energy[59])
+    unlike = random.normal(size=(500, 4)) * [1, 1000, 1, 0]
+    spread = InputMaps.fit(unlike, 2)(unlike).plain.std(axis=0)
+    np.testing.assert_allclose(spread, [1, 1, 1, 0], atol=1e-4)
 
 
 def test_edge(world):
@@ -89,10 +80,23 @@ def test_edge(world):
 
 def test_degree():
     star = symmetric_adjacency(np.array([[0] * 30, range(1, 31)]), 31)
-    egos, inputs = Egos.of(star), Inputs(np.zeros((31, 0)), np.zeros((31, 0)))
+    egos, inputs = Egos.of(star), NOTHING
     energy = Degree.fit(egos, inputs).energy(egos, inputs)
     assert energy[0] > energy[1] + 1
     assert np.ptp(energy[1:]) == 0
+
+
+def test_triangles_are_strange_in_either_tail():
+    counts = np.array([0] + [3] * 6 + [5] * 2 + [40])
+    egos = SimpleNamespace(triangles=counts)
+    term = Triangles.fit(egos, NOTHING)
+    energy = term.energy(egos, NOTHING)
+    expected = -np.log([0.2, *[1] * 6, *[0.6] * 2, 0.2])
+    np.testing.assert_allclose(energy, expected, atol=1e-9)
+    further = Triangles.fit(egos, NOTHING).energy(
+        SimpleNamespace(triangles=np.array([81])), NOTHING
+    )
+    assert further[0] == pytest.approx(-np.log(0.2) + np.log(2))
 
 
 def test_gaussian_of_few_components_and_the_rest():
