@@ -44,6 +44,7 @@ from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
 from knowreason.project.settings import ExactLimits, Options, Settings
 from knowreason.reasoner.fit_reasoner import Sources, fit_reasoner
+from knowreason.reasoner.fitting.numeric_fits import with_estimates
 from knowreason.reasoner.fit_steps import (
     model_outputs,
 )
@@ -91,7 +92,8 @@ class Reasoner(BaseEstimator):
     Attributes:
         weights_: :class:`RuleWeights`, every parameter with its error and what the data
             said about it.
-        models_: fitted models.
+        models_: fitted models of predicates.
+        estimates_: those of numeric queries.
         fit_: the learner's result.
         gcn_: the GCN posterior fitted to the program, which engine ``gcn`` uses; ``None``
             without.
@@ -179,6 +181,7 @@ class Reasoner(BaseEstimator):
     def adopt(self, learned: Learned) -> Self:
         """Take over what was learned (of a stored run)."""
         self.models_ = learned.models
+        self.estimates_ = learned.estimates
         self.fit_ = learned.fit
         self.gcn_ = learned.fit.gcn
         self.answers_ = learned.answers
@@ -189,7 +192,9 @@ class Reasoner(BaseEstimator):
 
     def learned(self) -> Learned:
         """What :meth:`fit` learned, as it is stored."""
-        return Learned(self._fitted(), self.fit_, self.snapshot_, self.bootstrap_, self.answers_)
+        models, estimates = self._fitted(), self.estimates_
+        answers, drawn = self.answers_, self.bootstrap_
+        return Learned(models, self.fit_, self.snapshot_, drawn, answers, estimates)
 
     def save(self, folder: Path | str, *, force: bool = False) -> None:
         """Write a run folder that :func:`knowreason.load_run` and the command line read.
@@ -251,6 +256,7 @@ class Reasoner(BaseEstimator):
         models = self._fitted()
         if data.label_refresh:  # labels are as old as they are
             data = replace(data, label_refresh=0)
+        data = with_estimates(data, self.estimates_)
         outputs = model_outputs(models, data)
         beside = model_outputs(self.answers_.beside, data)
         boosted = model_outputs(self.answers_.boosted, data)
@@ -325,7 +331,8 @@ class Reasoner(BaseEstimator):
         """The grounding that was learned from; grounded again for a reasoner read from disk."""
         if not hasattr(self, "grounding_"):
             self.grounding_ = self._ground(
-                data, tuple(model.fitted.output for model in self._fitted())
+                with_estimates(data, self.estimates_, training=True),
+                tuple(model.fitted.output for model in self._fitted())
             )
         return self.grounding_
 

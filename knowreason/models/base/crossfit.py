@@ -59,6 +59,8 @@ class CrossFit:
         refitting: Kolmogorov distance of the final model's ratios from the out-of-fold ones
             on the same rows: scores move that far by fitting on other labels alone.
         scores: what was said before calibration, to calibrate by other groups of rows.
+        error: of a numeric query, whose ``output.llr`` are estimates: their root mean squared
+            error out of fold; else NaN.
 
     >>> import knowreason as kr
     >>> data = kr.testing.example_data()
@@ -75,6 +77,7 @@ class CrossFit:
     report: tuple[str, ...]
     refitting: float = 0.0
     scores: FoldScores | None = None
+    error: float = float("nan")
 
     @property
     def prototype(self) -> KnowledgeModel:
@@ -290,7 +293,8 @@ def predicted(
     name: str,
     calibration: Calibration | None = None,
 ) -> ModelOutput:
-    """Log-likelihood ratios of a fitted model on any data, calibrated.
+    """Log-likelihood ratios of a fitted model on any data, calibrated; estimates of a numeric
+    query.
 
     >>> import knowreason as kr
     >>> data = kr.testing.example_data()
@@ -300,6 +304,8 @@ def predicted(
     """
     rows = rows_of(data, predicate)
     log_odds, spread = model.log_odds_and_spread(data, predicate)
+    if rows.numbers is not None:
+        return ModelOutput(name, predicate, log_odds, float("nan"), spread)
     ratios = calibrated(
         log_odds - base_log_odds(model.base_rate_), model.base_rate_, calibration or Calibration()
     )
