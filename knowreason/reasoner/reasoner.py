@@ -14,9 +14,9 @@ from scipy.special import expit
 from sklearn.exceptions import NotFittedError
 
 from knowreason.audit import Audit, audit_beliefs, refused
-from knowreason.beliefs.beliefs import Beliefs
+from knowreason.beliefs.beliefs import Beliefs, MarginalTable
 from knowreason.data import Dataset
-from knowreason.errors import GroundingError, InferenceError, ProjectError
+from knowreason.errors import GroundingError, InferenceError, ProjectError, did_you_mean
 from knowreason.explanation import Explanation
 from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN, FactorGraph, ParameterTable
@@ -29,6 +29,7 @@ from knowreason.inference.posterior import Posterior
 from knowreason.learning import Fit
 from knowreason.logic import Program
 from knowreason.metrics.metrics import Estimate, evaluate
+from knowreason.metrics.numeric_metrics import evaluate_numbers
 from knowreason.models import KnowledgeModel
 from knowreason.models.base.feature_columns import evaluated_definitions
 from knowreason.models.base.stored_models import FittedModel
@@ -44,7 +45,11 @@ from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
 from knowreason.project.settings import ExactLimits, Options, Settings
 from knowreason.reasoner.fit_reasoner import Sources, fit_reasoner
-from knowreason.reasoner.fitting.numeric_fits import with_estimates
+from knowreason.reasoner.fitting.numeric_fits import (
+    estimates_table,
+    hidden_numbers,
+    with_estimates,
+)
 from knowreason.reasoner.fit_steps import (
     model_outputs,
 )
@@ -348,6 +353,29 @@ class Reasoner(BaseEstimator):
         probability = expit(beliefs.log_odds[atoms])
         return np.column_stack([1 - probability, probability])
 
+    def estimate(self, data: Dataset, query: str | None = None) -> MarginalTable:
+        """What is estimated of a numeric query: its arguments by name, ``value`` and ``sd``, one
+        row a setting that is asked and has no known label, highest first.
+
+        ``value`` is the mean of the fold models, ``sd`` the root mean squared error of these on
+        labels they had not seen, the same in every row.
+
+        Args:
+            data: today's data.
+            query: which; may be left out where only one is declared.
+
+        Raises:
+            ProjectError: KR912 for what is no numeric query.
+        """
+        self._fitted()
+        models = {model.predicate: model for model in self.estimates_}
+        name = query or (next(iter(models)) if len(models) == 1 else "")
+        if name not in models:
+            said = f"`{name}` is no numeric query" if name else "say which numeric query"
+            help = did_you_mean(name, models) or f"there is: {', '.join(models) or 'none'}"
+            raise ProjectError(said, code="KR912", help=help)
+        return MarginalTable(estimates_table(data, models[name]))
+
     def predict(self, data: Dataset, predicate: str | None = None) -> NDArray[np.int8]:
         """``int8[n]``: whether each asked atom is more likely true than not."""
         return (self.predict_proba(data, predicate)[:, 1] > 0.5).astype(np.int8)
@@ -365,7 +393,8 @@ class Reasoner(BaseEstimator):
         Args:
             data: with hidden labels (the later part of a split); where there are none, the
                 visible ones are hidden first.
-            metrics: names for :func:`knowreason.metrics.metrics.metric`.
+            metrics: names for :func:`knowreason.metrics.metrics.metric`; numeric queries have
+                ``rmse``, ``mae``, ``r2`` and ``spearman``.
             predicate: which; all that have hidden labels where it is left out.
 
         Returns:
@@ -388,6 +417,9 @@ class Reasoner(BaseEstimator):
     def _measured(
         self, beliefs: Beliefs, predicate: str, metrics: Sequence[str]
     ) -> dict[str, Estimate]:
+        if self.program.is_number(predicate):
+            _, numbers, said = hidden_numbers(beliefs.grounding.data, predicate)
+            return evaluate_numbers(numbers, {"reasoner": said}, seed=self.seed)["reasoner"]
         atoms, truth = hidden_truth(beliefs, predicate)
         log_odds = beliefs.log_odds[atoms]
         return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]

@@ -15,19 +15,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.beliefs.beliefs import argument_columns
 from knowreason.data import Dataset
-from knowreason.data.id_tables import id_table
+from knowreason.data.id_tables import VALUE, id_matrix, id_table
 from knowreason.errors import ModelError
 from knowreason.factors.model_output import ModelOutput
 from knowreason.logic import Program
 from knowreason.models import Calibration, KnowledgeModel
 from knowreason.models.base.crossfit import FOLDS, SHARES, CrossFit, Deploy
 from knowreason.models.base.fold_mean import FoldMean
+from knowreason.models.base.feature_columns import looked_up
 from knowreason.models.base.label_rows import LabelRows
 from knowreason.models.base.model_protocol import fit_model
-from knowreason.models.base.predicate_rows import atoms_of, rows_of
+from knowreason.models.base.predicate_rows import UNKNOWN, atoms_of, rows_of
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
+from knowreason.row_keys import locate
 
 
 def cross_fit_numbers(
@@ -132,3 +135,29 @@ def with_estimates(
         arguments = atoms_of(data, model.predicate).arguments[known]
         tables[model.predicate] = id_table(list(arguments.T), pa.array(values[known]))
     return replace(data, attributes={**data.attributes, **tables}) if tables else data
+
+
+def hidden_numbers(
+    data: Dataset, query: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Rows of a numeric query that are asked and have a held-back label, the labels, and what the
+    data say is estimated (:func:`with_estimates`)."""
+    rows = rows_of(data, query)
+    table = data.hidden[query]
+    at = locate(rows.things, id_matrix(table))
+    inside = (at >= 0) if rows.asked is None else (at >= 0) & rows.asked[at]
+    at, truth = at[inside], table.column(VALUE).to_numpy()[inside]
+    said = looked_up(data, query, rows.things[at]).values[:, 0].astype(np.float64)
+    return at, truth, said
+
+
+def estimates_table(data: Dataset, model: FittedModel) -> pa.Table:
+    """What a model estimates of a numeric query where no label is known: its arguments by name,
+    ``value``, and ``sd``, the standard deviation of its errors out of fold; highest first."""
+    rows = rows_of(data, model.predicate)
+    wanted = rows.labels == UNKNOWN if rows.asked is None else (rows.labels == UNKNOWN) & rows.asked
+    columns = argument_columns(data, model.predicate, rows.things[wanted])
+    values = model.fitted.predict(data).llr[wanted].astype(np.float64)
+    columns["value"] = pa.array(values)
+    columns["sd"] = pa.array(np.full(len(values), model.fitted.error))
+    return pa.table(columns).sort_by([("value", "descending")])
