@@ -166,7 +166,9 @@ class Beliefs:
         span, question = _span(self.grounding, predicate), self.grounding.program.question_of
         atoms = np.arange(span.start, span.stop) if everything else self.asked(predicate)
         log_odds = self.log_odds[atoms]
-        columns = argument_columns(self.grounding.data, predicate, span.arguments[atoms - span.start])
+        columns = argument_columns(
+            self.grounding.data, predicate, span.arguments[atoms - span.start]
+        )
         columns["probability"] = pa.array(expit(log_odds))
         columns["log_odds"] = pa.array(log_odds)
         if models:
@@ -194,7 +196,9 @@ class Beliefs:
         atoms = self.asked(predicate)
         atoms = atoms[self.posterior.world.numpy()[atoms] == 1]
         return MarginalTable(
-            pa.table(argument_columns(self.grounding.data, predicate, span.arguments[atoms - span.start]))
+            pa.table(
+                argument_columns(self.grounding.data, predicate, span.arguments[atoms - span.start])
+            )
         )
 
 

@@ -29,7 +29,8 @@ def _r2(truth: Floats, said: Floats, weights: Floats) -> Floats:
     mean = weights @ centred / total
     spread = weights @ centred**2 / total - mean**2
     error = weights @ (said - truth) ** 2 / total
-    return np.where(spread > 1e-12 * max(np.var(truth), 1e-300), 1 - error / spread, np.nan)
+    least = 1e-12 * float(np.var(truth))  # what rounding leaves of a constant
+    return np.where(spread > least, 1 - error / spread, np.nan)
 
 
 def _spearman(truth: Floats, said: Floats, weights: Floats) -> Floats:

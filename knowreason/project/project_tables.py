@@ -209,8 +209,8 @@ def _with_known_labels(
 
 
 def _is_asked(program: Program, name: str) -> bool:
-    asked = (*program.open_predicates, *program.numeric_queries)
-    return any(one.name == name for one in asked)
+    is_open = any(predicate.name == name for predicate in program.open_predicates)
+    return is_open or program.is_number(name)
 
 
 def moved_tables(project: Project, directory: Path) -> dict[str, TableSource]:

@@ -45,13 +45,13 @@ from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project
 from knowreason.project.settings import ExactLimits, Options, Settings
 from knowreason.reasoner.fit_reasoner import Sources, fit_reasoner
+from knowreason.reasoner.fit_steps import (
+    model_outputs,
+)
 from knowreason.reasoner.fitting.numeric_fits import (
     estimates_table,
     hidden_numbers,
     with_estimates,
-)
-from knowreason.reasoner.fit_steps import (
-    model_outputs,
 )
 from knowreason.reasoner.labels.asked_labels import hidden_truth, only_query, with_hidden_labels
 from knowreason.reasoner.replicates import with_intervals
@@ -337,7 +337,7 @@ class Reasoner(BaseEstimator):
         if not hasattr(self, "grounding_"):
             self.grounding_ = self._ground(
                 with_estimates(data, self.estimates_, training=True),
-                tuple(model.fitted.output for model in self._fitted())
+                tuple(model.fitted.output for model in self._fitted()),
             )
         return self.grounding_
 

@@ -22,7 +22,6 @@ from knowreason.reasoner.labels.asked_labels import hidden_truth, with_hidden_la
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.run.run_folder import load_run_on_tables
 
-
 Evaluations = tuple[Evaluation | NumericEvaluation, ...]
 
 

@@ -52,12 +52,11 @@ def encode_facts(binding: TableBinder, facts: Mapping[str, TableLike]) -> list[E
     for name in _in_order(binding, facts, declared, "predicate or attribute"):
         thing = declared[name]
         if program.is_number(name) or (isinstance(thing, Predicate) and thing.is_open):
-            kind = thing.kind if isinstance(thing, Predicate) else "numeric query"
+            kind = f"{thing.kind} predicate" if isinstance(thing, Predicate) else "numeric query"
             binding.findings.add(
                 "KR516",
-                f"`{name}` is a {kind}{' predicate' * (kind != 'numeric query')}, so it has no facts",
-                help="give its rows as `labels`"
-                + " or `evidence`" * isinstance(thing, Predicate),
+                f"`{name}` is a {kind}, so it has no facts",
+                help="give its rows as `labels`" + " or `evidence`" * isinstance(thing, Predicate),
             )
             continue
         frame = read_frame(facts[name], f"`{name}`")

@@ -262,7 +262,7 @@ def check_numeric_queries(
                 help=f"declare a second query for it, and a rule or definition over both, such as "
                 f"`define mean(x) := ({query.name}(x) + second(x)) / 2`",
             )
-    for one in (*program.predicates, *program.numeric_queries):
+    for one in (*program.predicates, *(program.asked(q.name) for q in program.numeric_queries)):
         if one.within in program.estimate_readers:
             names.report(
                 "KR217",

@@ -70,9 +70,12 @@ def elaborate(
         if declare_definition(names, places, statement)
     ]
     definitions = elaborate_definitions(names, defined)
-    for one, statement in (*zip(declared, written, strict=True), *zip(valued, given, strict=True)):
-        if one is not None:
-            check_within(names, one, statement)
+    for predicate, statement in zip(declared, written, strict=True):
+        if predicate is not None:
+            check_within(names, predicate, statement)
+    for attribute, number in zip(valued, given, strict=True):
+        if attribute is not None:
+            check_within(names, attribute, number)
     predicates = settle_views(names, declared, written)
     models = _kept(declare_model(names, places, s) for s in _of(statements, sx.ModelStatement))
     check_view_models(names, predicates, models)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.arrow_types import ArrowTable
+from knowreason.errors import ModelError
 from knowreason.progress import Progress as Progress
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ from knowreason.models.graph.node_graph import (
 )
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
     from knowreason.data import Dataset
 

@@ -23,8 +23,8 @@ from knowreason.factors.model_output import ModelOutput
 from knowreason.logic import Program
 from knowreason.models import Calibration, KnowledgeModel
 from knowreason.models.base.crossfit import FOLDS, SHARES, CrossFit, Deploy
-from knowreason.models.base.fold_mean import FoldMean
 from knowreason.models.base.feature_columns import looked_up
+from knowreason.models.base.fold_mean import FoldMean
 from knowreason.models.base.label_rows import LabelRows
 from knowreason.models.base.model_protocol import fit_model
 from knowreason.models.base.predicate_rows import UNKNOWN, atoms_of, rows_of
@@ -146,7 +146,7 @@ def hidden_numbers(
     table = data.hidden[query]
     at = locate(rows.things, id_matrix(table))
     inside = (at >= 0) if rows.asked is None else (at >= 0) & rows.asked[at]
-    at, truth = at[inside], table.column(VALUE).to_numpy()[inside]
+    at, truth = at[inside], table.column(VALUE).to_numpy()[inside].astype(np.float64)
     said = looked_up(data, query, rows.things[at]).values[:, 0].astype(np.float64)
     return at, truth, said
 
