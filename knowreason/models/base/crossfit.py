@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
+from knowreason.errors import ModelError
 from knowreason.factors.model_output import ModelOutput
 from knowreason.models.base.calibration import Calibration, Method, calibrate
 from knowreason.models.base.fold_mean import FoldMean, mean_scores
@@ -161,6 +162,12 @@ def cross_fit(
     'platt'
     """
     rows = rows_of(data, predicate)
+    if rows.numbers is not None:
+        raise ModelError(
+            f"`{predicate}` is a number, and likelihood ratios are of truths",
+            code="KR883",
+            help="`Reasoner.fit` cross-fits models of numeric queries",
+        )
     labels = LabelRows.of(data, rows, folds, kind, seed, groups)
     _, _, attribute = kind.partition(":")
     groups_are = f"values of `{attribute}`" if attribute else groups_are
