@@ -11,14 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from knowreason.cli.app import app
-from knowreason.errors import ProjectError
+from knowreason.errors import GroundingError, ProgramError, ProjectError
+from knowreason.evaluate.numeric_evaluation import MEAN
 from knowreason.project.project_file import load_project
-from knowreason.run.run_evaluation import evaluate_run
 from knowreason.run.run_prediction import predict_run
 from knowreason.run.run_training import train
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "binding"
-QUICK = {"models.binds.max_iter": 20, "models.binds.hops": 0, "learn.auto_trees": False}
+QUICK = {"models.binds.max_iter": 40, "models.binds.hops": 0, "learn.auto_trees": False}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_what_a_run_holds(project):
     records = json.loads((run / "metrics.json").read_text())
     assert [record["predicate"] for record in records] == ["Works", "affinity"]
     table = records[1]["table"]
-    assert table["binds"]["rmse"]["high"] < table["mean of the training labels"]["rmse"]["low"]
+    assert table["binds"]["rmse"]["value"] < 0.9 * table[MEAN]["rmse"]["value"]
     assert "How good: affinity" in (run / "report.html").read_text()
 
 
@@ -67,24 +67,21 @@ def test_predict_on_tables_without_labels(project):
 
 
 def test_eval_and_explain(project):
-    works, affinity = evaluate_run(project / "run")
-    assert "without strong" in works.ablation
-    assert set(affinity.table) == {"mean of the training labels", "binds"}
-    assert affinity.quality.finding is None
     said = verb("eval", project / "run")
-    assert "held-back numbers" in said
+    for words in ("without strong", "held-back numbers", "mean of the training labels"):
+        assert words in said
     row = predict_run(project / "run").table.slice(0, 1).to_pylist()[0]
     atom = f'Works("{row["drug"]}", "{row["disease"]}")'
     assert "rule strong" in verb("explain", project / "run", atom)
     refused = CliRunner().invoke(app, ["explain", str(project / "run"), 'affinity("drug1", "t1")'])
-    assert refused.exit_code == 2
+    assert isinstance(refused.exception, ProgramError)
 
 
 def test_other_verbs(project):
     assert CliRunner().invoke(app, ["check", str(project / "binding.kr")]).exit_code == 0
     assert CliRunner().invoke(app, ["fmt", "--check", str(EXAMPLE / "binding.kr")]).exit_code == 0
     compiled = CliRunner().invoke(app, ["compile", str(project)])
-    assert compiled.exit_code == 2
+    assert isinstance(compiled.exception, GroundingError)
 
 
 def test_a_binding_without_labels_is_refused(project):
