@@ -10,6 +10,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 import knowreason as kr
 from knowreason.data import Dataset, EdgeList
 from knowreason.errors import DataError, GroundingError, KnowreasonError, ModelError, ProjectError
+from knowreason.evaluate.prequential import RefitSchedule, prequential
 from knowreason.metrics.numeric_metrics import evaluate_numbers
 from knowreason.models.base.label_rows import LabelRows
 
@@ -195,6 +196,28 @@ def test_folds_forward_in_time_leave_the_first_without_a_value():
     assert found.model.name == "sklearn"  # fitted once more, on all
     again = reasoner.infer(data)
     assert not np.isnan(values(again.grounding.data)).any()
+
+
+def test_slices_are_walked_through_with_numbers_refitted():
+    head = "attribute at(N): int clock\n"
+    p, w = program(head=head), world()
+    at = {"n": w["names"], "v": np.arange(COUNT) // 15}
+    data = bound(p, w, facts={"at": at})
+    schedule = RefitSchedule(weights=1, models=1)
+    walk = prequential(kr.Reasoner(p, settings=ONLY_RULES), data, "at", 2, schedule=schedule)
+    assert len(walk.log_odds) == 15  # of slices 2 and 3, every second is labelled
+    assert np.isfinite(walk.log_odds).all()
+    assert walk.log_odds[walk.truth].mean() > walk.log_odds[~walk.truth].mean()
+
+
+def test_labels_outside_of_what_is_asked_are_counted():
+    near = "observed Near(N)\n"
+    p = kr.loads(str(program(rules="", head=near)).replace(": float", ": float within Near"))
+    w = world()
+    data = bound(p, w, facts={"Near": {"n": w["names"][:50]}})
+    reasoner = kr.Reasoner(p).fit(data)
+    assert "10 labels are outside of `within`" in " ".join(reasoner.estimates_[0].fitted.report)
+    assert reasoner.estimate(data).to_arrow().num_rows == 0
 
 
 def test_clusters_are_never_told_apart():

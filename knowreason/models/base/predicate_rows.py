@@ -186,6 +186,8 @@ def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
 def rows_of(data: Dataset, predicate: str) -> PredicateRows:
     """The rows of a predicate, with the labels that may be seen.
 
+    A numeric query has one row a setting it is asked of, and ``numbers``.
+
     Raises:
         ModelError: KR805 for a predicate that is not open, KR806 for more states than a
             model can choose among.

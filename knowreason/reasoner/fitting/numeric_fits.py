@@ -100,6 +100,9 @@ def cross_fit_numbers(
         + (", forward in time" if forward else "")
         + f": off by {error:.3g} (standard deviation of labels {np.nanstd(rows.numbers):.3g})",
     ]
+    lost = data.labels[query].num_rows - len(rows.labelled)
+    if lost:
+        report.append(f"{lost} labels are outside of `within` and not seen")
     if silent.any():
         report.append(f"{int(silent.sum())} without such an estimate have no value for rules")
     said = ModelOutput(name, query, values.astype(np.float32), float("nan"))
