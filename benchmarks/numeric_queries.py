@@ -38,6 +38,8 @@ CUT, SLICE = 2016, 34
 PLAIN = kr.Settings(answer="rules", auto_trees=False)
 Row = dict[str, object]
 
+TREES = "trees(hops=0)"
+FOREST = 'sklearn(estimator="random_forest_regressor", n_estimators=50)'  # remembers its labels
 F1 = """
 domain Entry
 attribute year(Entry): int
@@ -134,9 +136,10 @@ def figures(program: str, data: Dataset, cut: tuple[str, int], truth: str, plain
     return row | {"weight": weight[0] if weight else None, "s": time.process_time() - start}
 
 
-def seen_estimates(table: pd.DataFrame, features: pd.DataFrame) -> NDArray[np.float64]:
+def seen_estimates(table: pd.DataFrame, features: pd.DataFrame, model: str) -> NDArray[np.float64]:
     """By entry what one model says that was fitted to all early positions, their own too."""
-    program = kr.loads(F1.replace("query Podium(Entry)\nquery Retires(Entry)\n", ""))
+    head = F1.replace("query Podium(Entry)\nquery Retires(Entry)\n", "").replace(TREES, model)
+    program = kr.loads(head)
     data = Dataset.from_frames(
         program,
         facts={"year": {"id": table["id"].to_numpy(), "value": table["year"].to_numpy()}},
@@ -154,7 +157,7 @@ def f1(folder: Path, quick: bool, seeds: int) -> Iterator[Row]:
     columns = [c for c in table if c not in ("year", "position", "podium", "retires")]
     facts = {"year": {"id": table["id"].to_numpy(), "value": table["year"].to_numpy()}}
     features = {"Entry": table[columns]}
-    seen = seen_estimates(table, table[columns])
+    seen = {m: seen_estimates(table, table[columns], m) for m in (TREES, FOREST)}
     given = F1.replace("model place for position = trees(hops=0)\n", "")
     given = given.replace("query position", "attribute position")
     for seed in range(seeds):
@@ -168,21 +171,24 @@ def f1(folder: Path, quick: bool, seeds: int) -> Iterator[Row]:
                     "position": labels(table, "position", np.ones(len(table), bool)),
                     truth: labels(table, truth.lower(), few),
                 }
-                program = kr.loads(given + rule)
-                values = {"id": table["id"].to_numpy(), "value": seen}
-                data = Dataset.from_frames(
-                    program,
-                    facts={**facts, "position": values},
-                    labels={truth: known[truth]},
-                    features=features,
-                )
-                row = figures(given + rule, data, ("year", CUT), truth, True)
-                yield {"truth": truth, "labels": count, "seed": seed, "arm": "rule alone, seen",
-                       "answer": "rules", **row}  # fmt: skip
-                for arm, program in arms(F1, truth, "", rule).items():
+                for name, model in (("trees", TREES), ("forest", FOREST)):
+                    values = {"id": table["id"].to_numpy(), "value": seen[model]}
+                    data = Dataset.from_frames(
+                        kr.loads(given + rule),
+                        facts={**facts, "position": values},
+                        labels={truth: known[truth]},
+                        features=features,
+                    )
+                    row = figures(given + rule, data, ("year", CUT), truth, True)
+                    arm = f"rule alone, {name} that saw"
+                    yield {"truth": truth, "labels": count, "seed": seed, "arm": arm,
+                           "answer": "rules", **row}  # fmt: skip
+                made = arms(F1, truth, "", rule)
+                made["rule alone, forest"] = made["rule alone"].replace(TREES, FOREST)
+                for arm, program in made.items():
                     bound = kr.loads(program)
                     data = Dataset.from_frames(bound, facts=facts, labels=known, features=features)
-                    for plain in (True,) if arm == "rule alone" else (False, True):
+                    for plain in (True,) if "alone" in arm else (False, True):
                         row = figures(program, data, ("year", CUT), truth, plain)
                         asks = "rules" if plain else "default"
                         yield {"truth": truth, "labels": count, "seed": seed, "arm": arm,

@@ -9,7 +9,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 import knowreason as kr
 from knowreason.data import Dataset, EdgeList
-from knowreason.errors import DataError, GroundingError, KnowreasonError, ModelError, ProjectError
+from knowreason.errors import GroundingError, KnowreasonError, ModelError, ProjectError
 from knowreason.evaluate.prequential import RefitSchedule, prequential
 from knowreason.metrics.numeric_metrics import evaluate_numbers
 from knowreason.models.base.label_rows import LabelRows
@@ -289,41 +289,6 @@ def test_a_regressor_for_a_predicate_is_refused():
     columns = {"N": {"n": w["names"], "a": w["x"][:, 0]}}
     with pytest.raises(ModelError, match=r"KR884.*query costly"):
         kr.Reasoner(p).fit(Dataset.from_frames(p, labels=labels, features=columns))
-
-
-@pytest.mark.parametrize(
-    ("y", "code"),
-    [
-        ([1.0, float("inf")], "KR533"),
-        (["1", "strong"], "KR506"),
-    ],
-)
-def test_labels_that_are_no_numbers(y, code):
-    p = program(rules="")
-    with pytest.raises(DataError) as caught:
-        Dataset.from_frames(p, labels={"load": {"n": ["n0", "n1"], "y": y}})
-    (finding,) = caught.value.diagnostics
-    assert finding.code == code
-    assert "row 2" in finding.message
-
-
-def test_other_labels():
-    p = program(rules="")
-
-    def refused(code: str, **tables) -> None:
-        with pytest.raises(DataError) as caught:
-            Dataset.from_frames(p, **tables)
-        assert caught.value.code == code
-
-    rows = {"n": ["n0", "n0"], "y": [1.0, 2.0]}
-    refused("KR510", labels={"load": rows})
-    refused("KR516", facts={"load": rows})
-    refused("KR516", evidence={"load": rows})
-    refused("KR505", labels={"load": {"n": ["n0"]}})
-    data = Dataset.from_frames(
-        p, labels={"load": {"n": ["a", "b", "c"], "y": [None, 3.0, float("nan")]}}
-    )
-    assert data.labels["load"].column("value").to_pylist() == [3.0]  # the others are unlabelled
 
 
 def test_too_few_labels():
