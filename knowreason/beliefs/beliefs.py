@@ -166,7 +166,9 @@ class Beliefs:
         span, question = _span(self.grounding, predicate), self.grounding.program.question_of
         atoms = np.arange(span.start, span.stop) if everything else self.asked(predicate)
         log_odds = self.log_odds[atoms]
-        columns = _names(self.grounding, predicate, span.arguments[atoms - span.start])
+        columns = argument_columns(
+            self.grounding.data, predicate, span.arguments[atoms - span.start]
+        )
         columns["probability"] = pa.array(expit(log_odds))
         columns["log_odds"] = pa.array(log_odds)
         if models:
@@ -194,7 +196,9 @@ class Beliefs:
         atoms = self.asked(predicate)
         atoms = atoms[self.posterior.world.numpy()[atoms] == 1]
         return MarginalTable(
-            pa.table(_names(self.grounding, predicate, span.arguments[atoms - span.start]))
+            pa.table(
+                argument_columns(self.grounding.data, predicate, span.arguments[atoms - span.start])
+            )
         )
 
 
@@ -227,19 +231,22 @@ def _span(grounding: Grounding, predicate: str) -> AtomSpan:
         raise UnknownNameError(
             f"no open atoms of a predicate `{predicate}`",
             code="KR912",
-            help=did_you_mean(predicate, spans),
+            help=f"it is a number, which `estimate` (`predict --predicate {predicate}`) tells"
+            if grounding.program.is_number(predicate)
+            else did_you_mean(predicate, spans),
         )
     return spans[predicate]
 
 
-def _names(
-    grounding: Grounding, predicate: str, arguments: NDArray[np.int32]
+def argument_columns(
+    data: Dataset, predicate: str, arguments: NDArray[np.int32]
 ) -> dict[str, pa.Array]:
-    declared = grounding.program.predicate(predicate)
+    """Names of the things of each row (ids ``int32[n, arity]``), by argument."""
+    declared = data.program.asked(predicate)
     columns: dict[str, pa.Array] = {}
     for position, argument in enumerate(declared.arguments):
         name = argument.name or argument.sort.lower()
         name = name if name not in columns else f"{name}_{position}"
-        names = grounding.data.vocabularies[argument.sort].names
+        names = data.vocabularies[argument.sort].names
         columns[name] = names.take(pa.array(arguments[:, position]))
     return columns

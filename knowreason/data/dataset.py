@@ -76,7 +76,8 @@ class Dataset(EncodedTables):
             facts: observed predicates (one column an argument) and attributes (one more:
                 the value).
             labels: query predicates; a last column beyond the arguments is the label: 0, 1,
-                true, false, or null for unlabelled. Without it every row is true.
+                true, false, or null for unlabelled. Without it every row is true. Of a numeric
+                query it is the number.
             evidence: open predicates whose atoms are known when predicting too, same columns.
             features: per domain, first column the thing, the others features.
             scores: per predicate, the arguments and then named columns of scores.
@@ -127,7 +128,12 @@ class Dataset(EncodedTables):
             for encoded in pending_facts
         }
         evidence_tables = {e.name: bind.finish_truths(binding, e) for e in pending_evidence}
-        labelled = {e.name: bind.finish_truths(binding, e) for e in pending_labels}
+        labelled = {
+            e.name: bind.finish_attribute(binding, e)
+            if program.is_number(e.name)
+            else bind.finish_truths(binding, e)
+            for e in pending_labels
+        }
         weights = {e.name: bind.finish_weights(binding, e) for e in pending_weights}
         inputs = {e.name: bind_inputs.finish_features(binding, e, t) for e, t in pending_features}
         columns = {e.name: bind_inputs.finish_scores(binding, e, v) for e, v in pending_scores}
@@ -144,11 +150,12 @@ class Dataset(EncodedTables):
 
         observed = [p.name for p in program.predicates if not p.is_open]
         queries = [p.name for p in program.predicates if p.kind == "query"]
+        queries += [query.name for query in program.numeric_queries]
         return cls(
             program=program,
             vocabularies=binding.vocabularies,
             facts=complete(tables, observed),
-            attributes=complete(tables, [a.name for a in program.attributes]),
+            attributes=complete(tables, [a.name for a in program.given_attributes]),
             evidence=complete(evidence_tables, [p.name for p in program.open_predicates]),
             labels=complete(labelled, queries),
             hidden=complete({}, queries),

@@ -34,11 +34,12 @@ class EncodedTables:
         facts: per observed predicate its true atoms, distinct, symmetric closure added.
         attributes: per attribute ``a0 ..`` and ``value`` (int64, float64, bool, string, or
             int32 ids for a domain; times and durations int64 microseconds), one row a
-            setting, no row where missing.
+            setting, no row where missing. A numeric query is absent until its model has
+            estimated it.
         evidence: per open predicate atoms that are known when predicting: ``a0 ..`` and
             ``value`` int8.
-        labels: per query predicate the visible labels, same columns. A row of a functional
-            predicate with value 1 says which state its setting is in.
+        labels: per query predicate the visible labels, same columns (float64 of a numeric
+            query). A row of a functional predicate with value 1 says which state its setting is in.
         hidden: labels held back: what a prediction is scored against.
         label_weights: per query predicate sampling weights of labels, visible or held back:
             ``a0 ..`` and ``value`` float64; absent where none were given.

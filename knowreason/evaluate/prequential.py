@@ -27,6 +27,7 @@ from knowreason.models.base.predicate_rows import UNKNOWN, rows_of
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
 from knowreason.reasoner.fit_reasoner import fit_weights_and_answers
+from knowreason.reasoner.fitting.numeric_fits import with_estimates
 from knowreason.reasoner.labels.asked_labels import hidden_truth, only_query
 from knowreason.reasoner.labels.fold_groups import FoldGroups
 from knowreason.reasoner.reasoner import Reasoner
@@ -265,12 +266,18 @@ class _Walker:
         refit_models = self.schedule.models and slices % self.schedule.models == 0
         refit_weights = self.schedule.weights and slices % self.schedule.weights == 0
         reasoner = self.reasoner
-        labelled = known_at(upto, after, self.delay)
+        labelled, before = known_at(upto, after, self.delay), reasoner.grounding_.data
+        estimates = tuple(carry(m, before, labelled) for m in reasoner.estimates_)
+        if refit_models:
+            shared = FoldGroups.of_numbers(labelled, reasoner.settings.clusters)
+            estimates = tuple(_again(m, labelled, shared) for m in estimates)
+        reasoner.estimates_ = estimates
+        labelled = with_estimates(labelled, reasoner.estimates_, training=True)
         bare = reasoner._ground(labelled, ())
         groups = FoldGroups.by(bare, reasoner.settings.clusters)
 
         def carried(models: tuple[FittedModel, ...]) -> tuple[FittedModel, ...]:
-            known = (carry(model, reasoner.grounding_.data, labelled) for model in models)
+            known = (carry(model, before, labelled) for model in models)
             return tuple(_again(m, labelled, groups) if refit_models else m for m in known)
 
         models, beside = carried(reasoner.models_), carried(reasoner.answers_.beside)
@@ -281,7 +288,7 @@ class _Walker:
             fit, answers = fit_weights_and_answers(
                 reasoner, reasoner.grounding_, models, beside, groups
             )
-            reasoner.adopt(Learned(models, fit, answers=answers))
+            reasoner.adopt(Learned(models, fit, answers=answers, estimates=reasoner.estimates_))
 
 
 def carry(model: FittedModel, before: Dataset, now: Dataset) -> FittedModel:

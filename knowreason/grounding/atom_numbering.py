@@ -57,16 +57,27 @@ def open_atoms(
     for predicate in program.open_predicates:
         if predicate.sees in spans:
             arguments = spans[predicate.sees].arguments
-        elif predicate.within is None:
-            arguments = _product(predicate, data, limit)
         else:
-            table = _candidates(predicate.within, program, data, relations)
-            arguments = _sorted(table, predicate, data)
+            arguments = asked_arguments(predicate, program, data, limit, relations)
         stop = start + len(arguments)
         position = predicate.functional_position
         spans[predicate.name] = AtomSpan(predicate.name, start, stop, arguments, position)
         start = stop
     return AtomTable(spans, start)
+
+
+def asked_arguments(
+    predicate: Predicate,
+    program: Program,
+    data: Dataset,
+    limit: int = DEFAULT_LIMIT,
+    relations: Relations | None = None,
+) -> Ids:
+    """``int32[n, arity]``: what a predicate is asked of, in order; see :func:`open_atoms`."""
+    if predicate.within is None:
+        return _product(predicate, data, limit)
+    table = _candidates(predicate.within, program, data, relations)
+    return _sorted(table, predicate, data)
 
 
 def argument_order(arity: int, functional_position: int | None) -> list[int]:
@@ -197,6 +208,8 @@ def atom_values(
     values = np.full(count, OPEN, np.int8)
     outside: dict[str, int] = {}
     for predicate, table in tables.items():
+        if predicate not in numbering.sizes:  # a numeric query
+            continue
         truth = table.column("value").to_numpy().astype(np.int8)
         index = numbering.find(predicate, id_columns(table), len(truth))
         inside = index >= 0

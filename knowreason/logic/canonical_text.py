@@ -235,7 +235,9 @@ def _predicate(predicate: dc.Predicate) -> str:
 
 def _attribute(attribute: dc.Attribute) -> str:
     tail = " clock" if attribute.clock else ""
-    return f"attribute {attribute.name}({_places(attribute.arguments)}): {attribute.sort}{tail}"
+    tail += f" within {attribute.within}" if attribute.within else ""
+    kind = "query" if attribute.asked else "attribute"
+    return f"{kind} {attribute.name}({_places(attribute.arguments)}): {attribute.sort}{tail}"
 
 
 def _definition(definition: dc.Definition) -> str:

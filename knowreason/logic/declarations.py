@@ -91,6 +91,9 @@ class Predicate:
 class Attribute:
     """A function from data: ``attribute at(Event): time clock``.
 
+    One that is ``asked`` is a numeric query, ``query affinity(Drug, Target): float within C``: the
+    data give labels, and its values are those that its model estimates.
+
     >>> import knowreason as kr
     >>> kr.testing.example_program().attribute("at").clock
     True
@@ -100,6 +103,8 @@ class Attribute:
     arguments: tuple[Argument, ...]
     sort: str
     clock: bool = False
+    asked: bool = False
+    within: str | None = None
     span: Span | None = span_field()
 
     @property

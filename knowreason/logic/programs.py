@@ -95,9 +95,30 @@ class Program:
         """Query and latent predicates, in the order they are declared."""
         return tuple(predicate for predicate in self.predicates if predicate.is_open)
 
+    @property
+    def numeric_queries(self) -> tuple[Attribute, ...]:
+        """Attributes whose values models estimate, in the order they are declared."""
+        return tuple(attribute for attribute in self.attributes if attribute.asked)
+
+    @property
+    def given_attributes(self) -> tuple[Attribute, ...]:
+        """Attributes whose values the data give."""
+        return tuple(attribute for attribute in self.attributes if not attribute.asked)
+
+    def is_number(self, name: str) -> bool:
+        """Whether the name is that of a numeric query."""
+        return name in self._attributes and self._attributes[name].asked
+
+    def asked(self, name: str) -> Predicate:
+        """The predicate of that name; of a numeric query one with the same arguments."""
+        if not self.is_number(name):
+            return self.predicate(name)
+        one = self._attributes[name]
+        return Predicate(name, "query", one.arguments, within=one.within, span=one.span)
+
     def question_of(self, predicate: str) -> str:
         """The predicate whose labels models of an open one learn from: itself, or what it sees."""
-        return self.predicate(predicate).sees or predicate
+        return self.asked(predicate).sees or predicate
 
     def views_of(self, predicate: str) -> tuple[str, ...]:
         """Names of the predicates that see a query predicate."""
@@ -140,6 +161,12 @@ class Program:
         """By definition that reads labels, the query predicates whose labels it reads."""
         bodies = {definition.name: definition.body for definition in self.definitions}
         return label_readers(bodies, {predicate.name for predicate in self.open_predicates})
+
+    @cached_property
+    def estimate_readers(self) -> Mapping[str, frozenset[str]]:
+        """By definition that reads what models estimate, the numeric queries it reads."""
+        bodies = {definition.name: definition.body for definition in self.definitions}
+        return label_readers(bodies, {query.name for query in self.numeric_queries})
 
     @cached_property
     def _domains(self) -> dict[str, Domain]:

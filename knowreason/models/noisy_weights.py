@@ -48,6 +48,7 @@ class Noisy(KnowledgeModel):
 
     def __post_init__(self) -> None:
         self.needs_labels = self.model.needs_labels  # type: ignore[misc]  # by instance here
+        self.regresses = self.model.regresses
 
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Train a copy of the model under noise.
@@ -70,7 +71,7 @@ class Noisy(KnowledgeModel):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Mean and standard deviation over the passes."""
         rows, inner = rows_of(data, predicate), self.noisy_
-        if len(inner.states_) <= 1 or not rows.count:
+        if not rows.count or (len(inner.states_) <= 1 and rows.numbers is None):
             silent = inner.log_odds(data, predicate)
             return silent, np.zeros_like(silent)
         seeds = range(self.seed, self.seed + self.passes)

@@ -104,10 +104,16 @@ def _distinct(columns: tuple[str, ...]) -> list[str]:
 def _facts(
     project: Project, program: Program, tables: Mapping[str, pa.Table]
 ) -> dict[str, pa.Table]:
-    attributes = {attribute.name for attribute in program.attributes}
+    attributes = {attribute.name for attribute in program.given_attributes}
     facts = {}
     for name, binding in project.bind.items():
-        if name in attributes or (not program.is_open(name) and not program.sorts_of(name)):
+        if program.is_number(name):
+            if binding.label is None or binding.value is not None:
+                raise ProjectError(
+                    f"[bind] `{name}` is a numeric query: `label` names the column of its numbers",
+                    code="KR908",
+                )
+        elif name in attributes or (not program.is_open(name) and not program.sorts_of(name)):
             if binding.value is None:
                 raise ProjectError(f"[bind] `{name}` needs `value`: a column", code="KR908")
             facts[name] = pick(tables, binding.table, (*binding.columns, binding.value))
@@ -203,7 +209,8 @@ def _with_known_labels(
 
 
 def _is_asked(program: Program, name: str) -> bool:
-    return any(predicate.name == name for predicate in program.open_predicates)
+    is_open = any(predicate.name == name for predicate in program.open_predicates)
+    return is_open or program.is_number(name)
 
 
 def moved_tables(project: Project, directory: Path) -> dict[str, TableSource]:

@@ -33,6 +33,7 @@ from knowreason.reasoner.fit_steps import (
     with_label_warnings,
 )
 from knowreason.reasoner.fitting.model_fits import fit_models
+from knowreason.reasoner.fitting.numeric_fits import only_numbers, with_estimates
 from knowreason.reasoner.identification import with_identification
 from knowreason.reasoner.labels.fold_groups import FoldGroups, fold_kind
 from knowreason.reasoner.labels.label_selection import label_selections, with_population_rates
@@ -95,26 +96,33 @@ def fit_reasoner(
     settings, program, seed = reasoner.settings, reasoner.program, reasoner.seed
     if sources.run is not None and not has_manifest(sources.run):
         raise ProjectError(f"`{sources.run}` is not a run folder", code="KR911")
-    bare = sources.grounding
+    fitting = partial(
+        fit_models,
+        options=reasoner.models or {},
+        fold_count=settings.fold_count,
+        seed=seed,
+        device=reasoner.device,
+        deploy=settings.deploy,
+        checkpoints=sources.checkpoints,
+        known=sources.run and sources.run / "models",
+        threads=settings.threads,
+        progress=progress,
+    )
+    estimates: tuple[FittedModel, ...] = ()
+    if program.numeric_queries:
+        shared = FoldGroups.of_numbers(data, settings.clusters)
+        numbers = only_numbers(program, True)
+        estimates = fitting(numbers, data, folds=reasoner.folds, groups=shared)
+        data = with_estimates(data, estimates, training=True)
+    bare = sources.grounding and replace(sources.grounding, data=data)
     if bare is None:
         with step(progress, "grounding"):
             bare = reasoner._ground(data, ())
     groups = FoldGroups.by(bare, settings.clusters)
     trees = with_trees(program, data, settings).models
-    fitted = fit_models(
-        replace(program, models=(*program.models, *trees)),
-        data,
-        reasoner.models or {},
-        folds=reasoner.folds,
-        fold_count=settings.fold_count,
-        seed=seed,
-        device=reasoner.device,
-        deploy=settings.deploy,
-        groups=groups,
-        checkpoints=sources.checkpoints,
-        known=sources.run and sources.run / "models",
-        threads=settings.threads,
-        progress=progress,
+    stated = only_numbers(program, False).models
+    fitted = fitting(
+        replace(program, models=(*stated, *trees)), data, folds=reasoner.folds, groups=groups
     )
     declared = len(fitted) - len(trees)
     selections = label_selections(data, fitted[:declared], settings)
@@ -151,7 +159,7 @@ def fit_reasoner(
     grounding, fit = with_prevalence_notes(grounding, beliefs, fit, selections)
     warnings = (*grounding.warnings, *latent_warnings(grounding, fit.theta))
     snapshot = training_snapshot(beliefs, models, without, others)
-    learned = Learned(models, fit, snapshot, replicates, answers)
+    learned = Learned(models, fit, snapshot, replicates, answers, estimates)
     return replace(grounding, warnings=warnings), learned
 
 

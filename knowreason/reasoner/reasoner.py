@@ -14,9 +14,9 @@ from scipy.special import expit
 from sklearn.exceptions import NotFittedError
 
 from knowreason.audit import Audit, audit_beliefs, refused
-from knowreason.beliefs.beliefs import Beliefs
+from knowreason.beliefs.beliefs import Beliefs, MarginalTable
 from knowreason.data import Dataset
-from knowreason.errors import GroundingError, InferenceError, ProjectError
+from knowreason.errors import GroundingError, InferenceError, ProjectError, did_you_mean
 from knowreason.explanation import Explanation
 from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN, FactorGraph, ParameterTable
@@ -29,6 +29,7 @@ from knowreason.inference.posterior import Posterior
 from knowreason.learning import Fit
 from knowreason.logic import Program
 from knowreason.metrics.metrics import Estimate, evaluate
+from knowreason.metrics.numeric_metrics import evaluate_numbers
 from knowreason.models import KnowledgeModel
 from knowreason.models.base.feature_columns import evaluated_definitions
 from knowreason.models.base.stored_models import FittedModel
@@ -46,6 +47,11 @@ from knowreason.project.settings import ExactLimits, Options, Settings
 from knowreason.reasoner.fit_reasoner import Sources, fit_reasoner
 from knowreason.reasoner.fit_steps import (
     model_outputs,
+)
+from knowreason.reasoner.fitting.numeric_fits import (
+    estimates_table,
+    hidden_numbers,
+    with_estimates,
 )
 from knowreason.reasoner.labels.asked_labels import hidden_truth, only_query, with_hidden_labels
 from knowreason.reasoner.replicates import with_intervals
@@ -91,7 +97,8 @@ class Reasoner(BaseEstimator):
     Attributes:
         weights_: :class:`RuleWeights`, every parameter with its error and what the data
             said about it.
-        models_: fitted models.
+        models_: fitted models of predicates.
+        estimates_: those of numeric queries.
         fit_: the learner's result.
         gcn_: the GCN posterior fitted to the program, which engine ``gcn`` uses; ``None``
             without.
@@ -179,6 +186,7 @@ class Reasoner(BaseEstimator):
     def adopt(self, learned: Learned) -> Self:
         """Take over what was learned (of a stored run)."""
         self.models_ = learned.models
+        self.estimates_ = learned.estimates
         self.fit_ = learned.fit
         self.gcn_ = learned.fit.gcn
         self.answers_ = learned.answers
@@ -189,7 +197,9 @@ class Reasoner(BaseEstimator):
 
     def learned(self) -> Learned:
         """What :meth:`fit` learned, as it is stored."""
-        return Learned(self._fitted(), self.fit_, self.snapshot_, self.bootstrap_, self.answers_)
+        models, estimates = self._fitted(), self.estimates_
+        answers, drawn = self.answers_, self.bootstrap_
+        return Learned(models, self.fit_, self.snapshot_, drawn, answers, estimates)
 
     def save(self, folder: Path | str, *, force: bool = False) -> None:
         """Write a run folder that :func:`knowreason.load_run` and the command line read.
@@ -251,6 +261,7 @@ class Reasoner(BaseEstimator):
         models = self._fitted()
         if data.label_refresh:  # labels are as old as they are
             data = replace(data, label_refresh=0)
+        data = with_estimates(data, self.estimates_)
         outputs = model_outputs(models, data)
         beside = model_outputs(self.answers_.beside, data)
         boosted = model_outputs(self.answers_.boosted, data)
@@ -325,7 +336,8 @@ class Reasoner(BaseEstimator):
         """The grounding that was learned from; grounded again for a reasoner read from disk."""
         if not hasattr(self, "grounding_"):
             self.grounding_ = self._ground(
-                data, tuple(model.fitted.output for model in self._fitted())
+                with_estimates(data, self.estimates_, training=True),
+                tuple(model.fitted.output for model in self._fitted()),
             )
         return self.grounding_
 
@@ -340,6 +352,29 @@ class Reasoner(BaseEstimator):
         atoms = beliefs.asked(predicate or only_query(self.program))
         probability = expit(beliefs.log_odds[atoms])
         return np.column_stack([1 - probability, probability])
+
+    def estimate(self, data: Dataset, query: str | None = None) -> MarginalTable:
+        """What is estimated of a numeric query: its arguments by name, ``value`` and ``sd``, one
+        row a setting that is asked and has no known label, highest first.
+
+        ``value`` is the mean of the fold models, ``sd`` the root mean squared error of these on
+        labels they had not seen, the same in every row.
+
+        Args:
+            data: today's data.
+            query: which; may be left out where only one is declared.
+
+        Raises:
+            ProjectError: KR912 for what is no numeric query.
+        """
+        self._fitted()
+        models = {model.predicate: model for model in self.estimates_}
+        name = query or (next(iter(models)) if len(models) == 1 else "")
+        if name not in models:
+            said = f"`{name}` is no numeric query" if name else "say which numeric query"
+            help = did_you_mean(name, models) or f"there is: {', '.join(models) or 'none'}"
+            raise ProjectError(said, code="KR912", help=help)
+        return MarginalTable(estimates_table(data, models[name]))
 
     def predict(self, data: Dataset, predicate: str | None = None) -> NDArray[np.int8]:
         """``int8[n]``: whether each asked atom is more likely true than not."""
@@ -358,7 +393,8 @@ class Reasoner(BaseEstimator):
         Args:
             data: with hidden labels (the later part of a split); where there are none, the
                 visible ones are hidden first.
-            metrics: names for :func:`knowreason.metrics.metrics.metric`.
+            metrics: names for :func:`knowreason.metrics.metrics.metric`; numeric queries have
+                ``rmse``, ``mae``, ``r2`` and ``spearman``.
             predicate: which; all that have hidden labels where it is left out.
 
         Returns:
@@ -381,6 +417,9 @@ class Reasoner(BaseEstimator):
     def _measured(
         self, beliefs: Beliefs, predicate: str, metrics: Sequence[str]
     ) -> dict[str, Estimate]:
+        if self.program.is_number(predicate):
+            _, numbers, said = hidden_numbers(beliefs.grounding.data, predicate)
+            return evaluate_numbers(numbers, {"reasoner": said}, seed=self.seed)["reasoner"]
         atoms, truth = hidden_truth(beliefs, predicate)
         log_odds = beliefs.log_odds[atoms]
         return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]

@@ -38,6 +38,7 @@ class Learned:
         snapshot: what held on the training data, where that is known.
         replicates: of the parameters, where a bootstrap was asked for.
         answers: how conclusions are made of models and rules.
+        estimates: models fitted to numeric queries.
     """
 
     models: tuple[FittedModel, ...]
@@ -45,6 +46,7 @@ class Learned:
     snapshot: Snapshot | None = None
     replicates: Bootstrap | None = None
     answers: Answers = Answers()
+    estimates: tuple[FittedModel, ...] = ()
 
 
 def write_learned(
@@ -79,7 +81,8 @@ def write_learned(
         values = json.dumps(learned.snapshot.to_values(), indent=1)
         (folder / SNAPSHOT).write_text(values, encoding="utf-8")
     save_answers(learned.answers, folder)
-    for model in (*learned.models, *learned.answers.beside, *learned.answers.boosted):
+    beside = (*learned.answers.beside, *learned.answers.boosted, *learned.estimates)
+    for model in (*learned.models, *beside):
         save_fitted(model, folder / "models" / folder_name(model.name, model.predicate))
     rows = [asdict(report) for report in reports]
     (folder / "grounding.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
@@ -91,6 +94,7 @@ def write_learned(
         "engine": project.infer.engine,
         "folds": project.learn.folds,
         "models": [[model.name, model.predicate] for model in learned.models],
+        "estimates": [[model.name, model.predicate] for model in learned.estimates],
         "ready_models": list(ready),
         "data": data_hash,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -102,14 +106,18 @@ def write_learned(
 def read_learned(folder: Path) -> Learned:
     """What :func:`write_learned` wrote."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    models = tuple(
-        load_fitted(folder / "models" / folder_name(name, predicate))
-        for name, predicate in manifest["models"]
+    models, estimates = (
+        tuple(
+            load_fitted(folder / "models" / folder_name(name, predicate))
+            for name, predicate in manifest.get(part, ())
+        )
+        for part in ("models", "estimates")
     )
     path, snapshot = folder / SNAPSHOT, None
     if path.is_file():
         snapshot = Snapshot.from_values(json.loads(path.read_text(encoding="utf-8")))
-    return Learned(models, load_fit(folder), snapshot, load_bootstrap(folder), load_answers(folder))
+    fit, replicates, answers = load_fit(folder), load_bootstrap(folder), load_answers(folder)
+    return Learned(models, fit, snapshot, replicates, answers, estimates)
 
 
 def check_plain(value: object, name: str) -> None:

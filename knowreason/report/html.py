@@ -12,6 +12,7 @@ import numpy as np
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.beliefs.reasons import explain_index
 from knowreason.evaluate.evaluation import REASONER, Evaluation
+from knowreason.evaluate.numeric_evaluation import NumericEvaluation
 from knowreason.explanation import Explanation
 from knowreason.explanation.explanation_text import percent
 from knowreason.inference.quality_summary import EXACTLY, quality_text
@@ -42,6 +43,7 @@ class ReportParts:
     reasoner: Reasoner
     beliefs: Beliefs
     evaluations: tuple[Evaluation, ...]
+    numbers: tuple[NumericEvaluation, ...] = ()
 
 
 def report_html(findings: ReportParts) -> str:
@@ -49,6 +51,7 @@ def report_html(findings: ReportParts) -> str:
     parts = [_asked(findings)]
     for evaluation in findings.evaluations:
         parts += [_how_good(evaluation), _pictures(evaluation), _stable(evaluation)]
+    parts += [_numbers(found) for found in findings.numbers]
     parts.append(_accuracy(findings.beliefs))
     parts += [_weights(findings), _strongest(findings), _rules(findings), _how_made(findings)]
     title = findings.project.name.replace("_", " ")
@@ -129,6 +132,21 @@ def _how_good(evaluation: Evaluation) -> str:
     notes = "".join(f"<p class='note'>{escape(note)}</p>" for note in evaluation.notes)
     title = f"How good, with and without rules: {evaluation.predicate}"
     return _section(title, text + _table(head, rows) + notes)
+
+
+def _numbers(evaluation: NumericEvaluation) -> str:
+    metrics = list(next(iter(evaluation.table.values())))
+    rows = [
+        ([name, *(_estimate(row[key]) for key in metrics)], False)
+        for name, row in evaluation.table.items()
+    ]
+    text = (
+        f"<p>{len(evaluation.truth):,} held-back numbers. Small figures: 95 % intervals by "
+        "bootstrap.</p>"
+    )
+    notes = "".join(f"<p class='note'>{escape(note)}</p>" for note in evaluation.notes)
+    title = f"How good: {evaluation.predicate}"
+    return _section(title, text + _table(["", *metrics], rows) + notes)
 
 
 def _pictures(evaluation: Evaluation) -> str:

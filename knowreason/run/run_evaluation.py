@@ -11,6 +11,7 @@ from knowreason.data import Dataset
 from knowreason.data.splits.clocks import Moment
 from knowreason.errors import ProjectError
 from knowreason.evaluate.evaluation import Evaluation, evaluate_reasoner
+from knowreason.evaluate.numeric_evaluation import NumericEvaluation, evaluate_query
 from knowreason.evaluate.prequential import RefitSchedule, prequential
 from knowreason.metrics.metrics import Estimate, evaluate
 from knowreason.models import atoms_of
@@ -21,10 +22,12 @@ from knowreason.reasoner.labels.asked_labels import hidden_truth, with_hidden_la
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.run.run_folder import load_run_on_tables
 
+Evaluations = tuple[Evaluation | NumericEvaluation, ...]
+
 
 def evaluate_run(
     folder: Path, directory: Path | None = None, *, project: Path | None = None
-) -> tuple[Evaluation, ...]:
+) -> Evaluations:
     """Evaluations of a run on the test part of its data, or on tables in ``directory``.
 
     ``project`` is as :func:`load_run` has it.
@@ -49,6 +52,8 @@ def evaluate_run(
         whole = load_data(run.project, program)
         evaluations = tuple(
             with_prequential(evaluation, run.reasoner, run.project, whole, test, parts.cut)
+            if isinstance(evaluation, Evaluation)
+            else evaluation
             for evaluation in evaluations
         )
     return evaluations
@@ -56,9 +61,9 @@ def evaluate_run(
 
 def evaluate_parts(
     reasoner: Reasoner, project: Project, training: Dataset, beliefs: Beliefs
-) -> tuple[Evaluation, ...]:
-    """One evaluation a query predicate with held-back labels."""
-    evaluations = []
+) -> Evaluations:
+    """One evaluation a query predicate or numeric query with held-back labels."""
+    evaluations: list[Evaluation | NumericEvaluation] = []
     for predicate in reasoner.program.predicates:
         if predicate.kind != "query" or not len(hidden_truth(beliefs, predicate.name)[0]):
             continue
@@ -73,6 +78,10 @@ def evaluate_parts(
                 seed=project.seed,
             )
         )
+    for query in reasoner.program.numeric_queries:
+        by, seed = project.report.by, project.seed
+        found = evaluate_query(reasoner, training, beliefs, query.name, by=by, seed=seed)
+        evaluations += [] if found is None else [found]
     return tuple(evaluations)
 
 
@@ -107,8 +116,15 @@ def with_prequential(
     return replace(evaluation, scores=scores, table={**evaluation.table, **rows})
 
 
-def evaluation_record(evaluation: Evaluation) -> dict[str, object]:
+def evaluation_record(evaluation: Evaluation | NumericEvaluation) -> dict[str, object]:
     """An evaluation as plain values, for ``metrics.json``."""
+    if isinstance(evaluation, NumericEvaluation):
+        return {
+            "predicate": evaluation.predicate,
+            "labels": len(evaluation.truth),
+            "table": _plain(evaluation.table),
+            "notes": list(evaluation.notes),
+        }
     return {
         "predicate": evaluation.predicate,
         "verdict": asdict(evaluation.verdict),

@@ -97,27 +97,32 @@ def predict_run(
         folder: run folder.
         directory: where today's tables are; everything in them is asked about, labels in
             them are known truths. ``None`` predicts the test part of the run's own data.
-        predicate: may be left out where only one is asked.
+        predicate: or numeric query; may be left out where only one is asked.
         most_probable: the most probable world instead of marginals.
         adapt: as :meth:`Reasoner.infer` has it.
         project: as :func:`load_run` has it.
         progress: called as ``progress(done, total, message)``.
     """
-    beliefs = beliefs_of_run(
-        folder,
-        directory,
-        engine="map" if most_probable else None,
-        adapt=adapt,
-        project=project,
-        progress=progress,
-    )
-    name = predicate or only_query(beliefs.grounding.program)
+    run = load_run_on_tables(folder, project)
+    name = predicate or only_query(run.reasoner.program)
+    if run.reasoner.program.is_number(name):
+        return numeric_predictions(run, data_of_run(run, directory), name)
+    engine = "map" if most_probable else None
+    beliefs = _beliefs(run, directory, engine, adapt, progress)
     quality = beliefs.quality(name)
     if most_probable:
         return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,), quality)
     table: pa.Table = beliefs.marginals(name, models=True).to_arrow()
     notes = (beliefs.info, f"{name}: {quality}")
     return Predictions(table.sort_by([("log_odds", "descending")]), notes, quality)
+
+
+def numeric_predictions(run: Run, data: Dataset, query: str) -> Predictions:
+    """What a run estimates of a numeric query, highest first."""
+    model = next(m for m in run.reasoner.estimates_ if m.predicate == query)
+    table: pa.Table = run.reasoner.estimate(data, query).to_arrow()
+    notes = (f"{model.name} for {query}: {'; '.join(model.fitted.report)}",)
+    return Predictions(table, notes, QualitySummary())
 
 
 def beliefs_of_run(
@@ -130,7 +135,16 @@ def beliefs_of_run(
     progress: Progress | None = None,
 ) -> Beliefs:
     """Beliefs of a run about its test part, or about tables in ``directory``."""
-    run = load_run_on_tables(folder, project)
+    return _beliefs(load_run_on_tables(folder, project), directory, engine, adapt, progress)
+
+
+def _beliefs(
+    run: Run,
+    directory: Path | None,
+    engine: str | None,
+    adapt: Literal["", "reliability"] | None,
+    progress: Progress | None,
+) -> Beliefs:
     with step(progress, "reading"):
         data = data_of_run(run, directory)
     with step(progress, "reasoning"):

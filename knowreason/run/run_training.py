@@ -10,6 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from knowreason.beliefs.beliefs import Beliefs
+from knowreason.evaluate.evaluation import Evaluation
+from knowreason.evaluate.numeric_evaluation import NumericEvaluation
 from knowreason.inference.engine_protocol import ENGINES
 from knowreason.json_text import json_text
 from knowreason.learning.learners import learner_options
@@ -128,7 +130,7 @@ def _write_results(
     assert parts.test is not None
     with step(progress, "reasoning about the test part"):
         beliefs = reasoner.infer(parts.test)
-        write_marginals(beliefs, folder / "marginals")
+        write_marginals(beliefs, reasoner, folder / "marginals")
     with step(progress, "measuring"):
         evaluations = evaluate_parts(reasoner, project, parts.train, beliefs)
         records = [evaluation_record(evaluation) for evaluation in evaluations]
@@ -136,19 +138,24 @@ def _write_results(
     with step(progress, "writing the report"):
         pictures = folder / "plots"
         pictures.mkdir(exist_ok=True)
-        for name, svg in pictures_of(evaluations).items():
+        numbers = tuple(e for e in evaluations if isinstance(e, NumericEvaluation))
+        others = tuple(e for e in evaluations if isinstance(e, Evaluation))
+        for name, svg in pictures_of(others).items():
             (pictures / name).write_text(svg, encoding="utf-8")
-        page = report_html(ReportParts(project, reasoner, beliefs, evaluations))
+        page = report_html(ReportParts(project, reasoner, beliefs, others, numbers))
         (folder / "report.html").write_text(page, encoding="utf-8")
     return beliefs
 
 
-def write_marginals(beliefs: Beliefs, folder: Path) -> None:
-    """One Parquet file a predicate."""
+def write_marginals(beliefs: Beliefs, reasoner: Reasoner, folder: Path) -> None:
+    """One Parquet file a predicate or numeric query."""
     folder.mkdir(parents=True, exist_ok=True)
     for predicate in beliefs.grounding.program.open_predicates:
         table = beliefs.marginals(predicate.name, models=True).to_arrow()
         pq.write_table(table, folder / f"{predicate.name}.parquet")
+    for query in beliefs.grounding.program.numeric_queries:
+        table = reasoner.estimate(beliefs.grounding.data, query.name).to_arrow()
+        pq.write_table(table, folder / f"{query.name}.parquet")
 
 
 def _start_state(folder: Path, resume: bool) -> None:

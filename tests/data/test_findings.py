@@ -12,6 +12,7 @@ from knowreason.data import Dataset, EdgeList, FeatureSource
 from knowreason.data.graph.graph_sources import networkx_tables
 from knowreason.diagnostics import Source, Span
 from knowreason.errors import DataError
+from knowreason.lang import loads
 from tests.strategies_data import column_model, mentions, people
 
 
@@ -261,6 +262,42 @@ def test_a_sampling_weight_is_a_number_above_zero(weight):
         Dataset.from_frames(
             people(mentions("Smokes", "a"), mentions("Smokes", "b")), label_weights=weights
         )
+
+
+NUMBER = "domain N\nquery load(N): float\nmodel m for load = trees()"
+
+
+@pytest.mark.parametrize(
+    ("y", "code"),
+    [
+        ([1.0, float("inf")], "KR533"),
+        (["1", "strong"], "KR506"),
+    ],
+)
+def test_labels_of_a_numeric_query_that_are_no_numbers(y, code):
+    with pytest.raises(DataError) as caught:
+        Dataset.from_frames(loads(NUMBER), labels={"load": {"n": ["n0", "n1"], "y": y}})
+    (finding,) = caught.value.diagnostics
+    assert finding.code == code
+    assert "row 2" in finding.message
+
+
+def test_other_labels_of_a_numeric_query():
+
+    def refused(code: str, **tables) -> None:
+        with pytest.raises(DataError) as caught:
+            Dataset.from_frames(loads(NUMBER), **tables)
+        assert caught.value.code == code
+
+    rows = {"n": ["n0", "n0"], "y": [1.0, 2.0]}
+    refused("KR510", labels={"load": rows})
+    refused("KR516", facts={"load": rows})
+    refused("KR516", evidence={"load": rows})
+    refused("KR505", labels={"load": {"n": ["n0"]}})
+    data = Dataset.from_frames(
+        loads(NUMBER), labels={"load": {"n": ["a", "b", "c"], "y": [None, 3.0, float("nan")]}}
+    )
+    assert data.labels["load"].column("value").to_pylist() == [3.0]  # the others are unlabelled
 
 
 def test_warnings_do_not_stop_the_binding():

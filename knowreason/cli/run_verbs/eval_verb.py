@@ -12,6 +12,7 @@ from knowreason.cli.verb_options import ProjectOption, StrictOption, require_con
 
 if TYPE_CHECKING:
     from knowreason.evaluate.evaluation import Evaluation
+    from knowreason.evaluate.numeric_evaluation import NumericEvaluation
     from knowreason.metrics.metrics import Estimate
 
 
@@ -25,6 +26,7 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """What to do with a run, and why: each model, baselines, the reasoner, rules left out."""
+    from knowreason.evaluate.numeric_evaluation import NumericEvaluation
     from knowreason.run.run_evaluation import evaluate_run, evaluation_record
 
     evaluations = evaluate_run(run, data, project=project)
@@ -32,7 +34,10 @@ def evaluate(
         write_json([evaluation_record(evaluation) for evaluation in evaluations])
     else:
         for evaluation in evaluations:
-            show(evaluation)
+            if isinstance(evaluation, NumericEvaluation):
+                show_numbers(evaluation)
+            else:
+                show(evaluation)
     require_confirmed(evaluation.quality for evaluation in evaluations if strict)
 
 
@@ -64,6 +69,23 @@ def show(evaluation: Evaluation) -> None:
         other = evaluation.best_other[metric]
         say(f"{metric}: {difference.value:+.3f} against {other} ({difference}): {told}")
     say(f"marginals measured: {evaluation.quality}")
+    for note in evaluation.notes:
+        say(note)
+
+
+def show_numbers(evaluation: NumericEvaluation) -> None:
+    """The table of a numeric query."""
+    metrics = list(next(iter(evaluation.table.values())))
+    over = " over blocks" if evaluation.blocks is not None else ""
+    title = (
+        f"{evaluation.predicate}: {len(evaluation.truth):,} held-back numbers; 95 % intervals by "
+        f"bootstrap{over}"
+    )
+    rows = [
+        (name, *(_figure(row[metric]) for metric in metrics))
+        for name, row in evaluation.table.items()
+    ]
+    write_table(["", *metrics], rows, title=title)
     for note in evaluation.notes:
         say(note)
 

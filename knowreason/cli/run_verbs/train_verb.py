@@ -103,5 +103,5 @@ def _tables(run: Run) -> list[tuple[str, ArrowTable]]:
 def _model_reports(run: Run) -> list[str]:
     return [
         f"{model.name} for {model.predicate}: {'; '.join(model.fitted.report)}"
-        for model in run.reasoner.models_
+        for model in (*run.reasoner.estimates_, *run.reasoner.models_)
     ]

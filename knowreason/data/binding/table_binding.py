@@ -51,11 +51,12 @@ def encode_facts(binding: TableBinder, facts: Mapping[str, TableLike]) -> list[E
     encoded = []
     for name in _in_order(binding, facts, declared, "predicate or attribute"):
         thing = declared[name]
-        if isinstance(thing, Predicate) and thing.is_open:
+        if program.is_number(name) or (isinstance(thing, Predicate) and thing.is_open):
+            kind = f"{thing.kind} predicate" if isinstance(thing, Predicate) else "numeric query"
             binding.findings.add(
                 "KR516",
-                f"`{name}` is a {thing.kind} predicate, so it has no facts",
-                help="give its rows as `labels` or `evidence`",
+                f"`{name}` is a {kind}, so it has no facts",
+                help="give its rows as `labels`" + " or `evidence`" * isinstance(thing, Predicate),
             )
             continue
         frame = read_frame(facts[name], f"`{name}`")
@@ -78,10 +79,15 @@ def encode_truths(
     binding: TableBinder, tables: Mapping[str, TableLike], what: str
 ) -> list[Encoded]:
     """Tables of labels or evidence: one row an atom, the last column (if any) its truth."""
-    declared = {predicate.name: predicate for predicate in binding.program.predicates}
+    program = binding.program
+    declared = {predicate.name: predicate for predicate in program.predicates}
+    declared |= {query.name: program.asked(query.name) for query in program.numeric_queries}
     encoded = []
     for name in _in_order(binding, tables, declared, "predicate"):
         predicate = declared[name]
+        if program.is_number(name):
+            encoded += encode_numbers(binding, predicate, tables[name], what)
+            continue
         if not predicate.is_open or (what == "labels" and predicate.kind == "latent"):
             binding.findings.add(
                 "KR516",
@@ -100,6 +106,38 @@ def encode_truths(
                 )
             )
     return encoded
+
+
+def encode_numbers(
+    binding: TableBinder, query: Predicate, table: TableLike, what: str
+) -> list[Encoded]:
+    """The table of labels of a numeric query: one row a setting, the last column its number."""
+    if what != "labels":
+        binding.findings.add(
+            "KR516",
+            f"`{query.name}` is a numeric query, so it has no {what}",
+            help="numbers that are known when predicting are an `attribute`",
+        )
+        return []
+    frame = read_frame(table, f"labels of `{query.name}`")
+    columns, value = _columns(binding, frame, query.sorts, (1,))
+    if columns is None or value is None:
+        return []
+    encoded = binding.encode(
+        frame, query.name, query.sorts, columns, value_column=value, value_sort="float"
+    )
+    assert isinstance(encoded.value, pa.ChunkedArray)
+    there = np.asarray(encoded.value.is_valid())
+    numbers = encoded.value.to_numpy()
+    binding.findings.add_rows(
+        "KR533",
+        frame,
+        np.flatnonzero(there & ~np.isfinite(numbers)),
+        lambda row: f"{numbers[row]:g} is no label: it is not a finite number",
+        column=value,
+        help="leave the row out, or give null, where nothing is known",
+    )
+    return [encoded]
 
 
 def _where_instead(predicate: Predicate) -> str | None:
@@ -236,7 +274,7 @@ def warn_of_silence(binding: TableBinder, tables: Mapping[str, pa.Table]) -> Non
     """Warn of observed predicates and attributes without a row."""
     program = binding.program
     declared = [p.name for p in program.predicates if not p.is_open]
-    for name in (*declared, *(attribute.name for attribute in program.attributes)):
+    for name in (*declared, *(attribute.name for attribute in program.given_attributes)):
         if name not in tables or not tables[name].num_rows:
             what = "every atom of it is false" if name in declared else "it is missing everywhere"
             binding.findings.warn("KR518", f"no row was given for `{name}`: {what}")

@@ -24,9 +24,9 @@ def group_codes(data: EncodedTables, attribute: str) -> tuple[NDArray[np.int64],
     Raises:
         DataError: KR519 where there is no such attribute.
     """
-    declared = {a.name: a for a in data.program.attributes}.get(attribute)
+    declared = {a.name: a for a in data.program.given_attributes}.get(attribute)
     if declared is None or len(declared.sorts) != 1:
-        usable = [a.name for a in data.program.attributes if len(a.sorts) == 1]
+        usable = [a.name for a in data.program.given_attributes if len(a.sorts) == 1]
         raise DataError(
             f"`{attribute}` is no attribute of one thing",
             code="KR519",

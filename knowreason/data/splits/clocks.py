@@ -27,10 +27,10 @@ def thing_values(data: EncodedTables, attribute: str) -> tuple[Clocks, str]:
     Raises:
         DataError: KR519 when there is no such attribute, or it has no order.
     """
-    declared = {a.name: a for a in data.program.attributes}.get(attribute)
+    declared = {a.name: a for a in data.program.given_attributes}.get(attribute)
     if declared is None or len(declared.sorts) != 1 or declared.sort not in ORDERED:
         usable = [
-            a.name for a in data.program.attributes if len(a.sorts) == 1 and a.sort in ORDERED
+            a.name for a in data.program.given_attributes if len(a.sorts) == 1 and a.sort in ORDERED
         ]
         raise DataError(
             f"`{attribute}` is no attribute of one thing with a time or number as value",

@@ -334,14 +334,14 @@ def _settings(
     data: EncodedTables, predicate: str, table: pa.Table
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Setting of each label row, and the row that stands for each setting."""
-    declared = data.program.predicate(predicate)
-    position = declared.functional_position
+    position = data.program.asked(predicate).functional_position
     if position is None:
         rows = np.arange(table.num_rows)
         return rows, rows
     columns = id_columns(table)
     others = [ids for argument, ids in enumerate(columns) if argument != position]
-    sizes = [data.count(s) for p, s in enumerate(declared.sorts) if p != position]
+    sorts = data.program.sorts_of(predicate)
+    sizes = [data.count(s) for p, s in enumerate(sorts) if p != position]
     key = row_keys(others, sizes, table.num_rows)
     true_last = np.lexsort((-table.column(VALUE).to_numpy().astype(np.int64), key))
     _, first, settings = np.unique(key[true_last], return_index=True, return_inverse=True)
@@ -351,6 +351,8 @@ def _settings(
 
 
 def _classes(data: EncodedTables, predicate: str, table: pa.Table) -> NDArray[np.int64]:
+    if data.program.is_number(predicate):
+        return np.zeros(table.num_rows, np.int64)
     value: NDArray[np.int64] = table.column(VALUE).to_numpy().astype(np.int64)
     position = data.program.predicate(predicate).functional_position
     if position is None:

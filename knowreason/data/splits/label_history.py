@@ -65,7 +65,8 @@ def as_of(data: EncodedTables, clock: str) -> pa.Table:
 
 def sources(data: EncodedTables) -> tuple[object, ...]:
     """The tables and masks that decide which labels definitions read."""
-    tables = [t for p in data.labels for t in (readable(data, p), data.evidence[p])]
+    read = [p for p in data.labels if p in data.evidence]  # no label of a number is read
+    tables = [t for p in read for t in (readable(data, p), data.evidence[p])]
     return (*tables, *(data.scope[domain] for domain in sorted(data.scope)))
 
 

@@ -233,6 +233,8 @@ class Relations:
                 return self.register(name, self.data.facts.get(name, empty))
         for attribute in program.attributes:
             if attribute.name == name:
+                if attribute.asked and name not in self.data.attributes:
+                    raise not_estimated(name)
                 empty = _empty(attribute.sorts, attribute.sort)
                 return self.register(name, _known(self.data.attributes.get(name, empty)))
         names = [predicate.name for predicate in program.predicates]
@@ -241,6 +243,16 @@ class Relations:
         raise UnknownNameError(
             f"`{name}` is not declared", code="KR201", help=did_you_mean(name, names)
         )
+
+
+def not_estimated(name: str) -> GroundingError:
+    """What reads a numeric query comes too early, or is what its model sees."""
+    return GroundingError(
+        f"`{name}` has no values yet: its model estimates them",
+        code="KR668",
+        help="fit a `Reasoner` (`knowreason train`), which does so before rules are grounded; a "
+        "model of a numeric query sees no numeric query",
+    )
 
 
 def _empty(sorts: tuple[str, ...], value: str | None = None) -> pa.Table:

@@ -77,7 +77,8 @@ def declare_predicate(
 ) -> lg.Predicate | None:
     """An ``observed``, ``query`` or ``latent`` predicate; ``within`` is checked later."""
     name = statement.name
-    _check_letter(names, name, capital=True)
+    number = f"; for a number write `query {name.text}(...): float`"
+    _check_letter(names, name, True, number if statement.kind == "query" else "")
     sorts = _place_sorts(names, statement.places)
     labels = _labels(names, statement.places)
     if not places.claim("symbol", statement.kind, name):
@@ -189,7 +190,7 @@ def check_view_models(
 def declare_attribute(
     names: Names, places: DeclaredPlaces, statement: sx.AttributeStatement
 ) -> lg.Attribute | None:
-    """An attribute."""
+    """An attribute, or a numeric query; ``within`` is checked later."""
     name, sort = statement.name, statement.sort.text
     _check_letter(names, name, capital=False)
     sorts = _place_sorts(names, statement.places)
@@ -203,7 +204,18 @@ def declare_attribute(
     if not places.claim("symbol", "attribute", name):
         return None
     result = sort if is_sort else None
-    names.symbols[name.text] = Signature(name.text, "attribute", sorts, labels, result, name.span)
+    asked = statement.asked
+    names.symbols[name.text] = Signature(
+        name.text, "attribute", sorts, labels, result, name.span, asked
+    )
+    if asked and is_sort and sort != "float":
+        names.report(
+            "KR221",
+            f"models estimate numbers, and `{name.text}` is {a_sort(sort)}",
+            statement.sort.span,
+            help="write `: float`, or ask for truths with a predicate",
+        )
+        return None
     if statement.clock and is_sort and (sort not in ("time", "int") or len(sorts) != 1):
         names.report(
             "KR216",
@@ -217,7 +229,48 @@ def declare_attribute(
     arguments = tuple(
         lg.Argument(cast(str, s), label) for s, label in zip(sorts, labels, strict=True)
     )
-    return lg.Attribute(name.text, arguments, sort, statement.clock, span=statement.span)
+    within = statement.within.text if statement.within else None
+    return lg.Attribute(
+        name.text, arguments, sort, statement.clock, asked, within, span=statement.span
+    )
+
+
+def check_numeric_queries(
+    names: Names, program: lg.Program, models: Iterable[sx.ModelStatement]
+) -> None:
+    """Report numeric queries without exactly one model, and atoms whose being there hangs on
+    what a model estimates."""
+    speaking: dict[str, list[sx.Name]] = {}
+    for target in (target for model in models for target in model.predicates):
+        speaking.setdefault(target.text, []).append(target)
+    for query in program.numeric_queries:
+        found = speaking.get(query.name, [])
+        if not found:
+            names.report(
+                "KR221",
+                f"no model estimates `{query.name}`",
+                query.span,
+                help=f"add `model m for {query.name} = trees()`; for numbers that are given "
+                "declare an `attribute`",
+            )
+        elif len(found) > 1:
+            names.report(
+                "KR221",
+                f"two models estimate `{query.name}`, and it has one value",
+                found[1].span,
+                related=[(found[0].span, "the first one")],
+                help=f"declare a second query for it, and a rule or definition over both, such as "
+                f"`define mean(x) := ({query.name}(x) + second(x)) / 2`",
+            )
+    for one in (*program.predicates, *(program.asked(q.name) for q in program.numeric_queries)):
+        if one.within in program.estimate_readers:
+            names.report(
+                "KR217",
+                f"`{one.within}` reads what a model estimates, so it cannot say which atoms of "
+                f"`{one.name}` there are",
+                one.span,
+                help="say what there is by what is observed",
+            )
 
 
 def check_clocks(names: Names, attributes: Iterable[lg.Attribute]) -> None:
@@ -264,7 +317,7 @@ def declare_model(
             names.unknown(
                 "predicate", target.text, target.span, names.declared("predicate"), "KR201"
             )
-        elif not symbol.is_open:
+        elif not (symbol.is_open or symbol.asked):
             faulty = True
             names.report(
                 "KR218",
@@ -309,7 +362,11 @@ def _option(names: Names, node: sx.OptionNode) -> lg.OptionValue:
     return _model_call(names, node)
 
 
-def check_within(names: Names, predicate: lg.Predicate, statement: sx.PredicateStatement) -> None:
+def check_within(
+    names: Names,
+    predicate: lg.Predicate | lg.Attribute,
+    statement: sx.PredicateStatement | sx.AttributeStatement,
+) -> None:
     """``within`` names an observed or defined predicate of the same sorts."""
     inside = statement.within
     if inside is None:
@@ -414,7 +471,7 @@ def _check_marks(names: Names, statement: sx.PredicateStatement) -> None:
         )
 
 
-def _check_letter(names: Names, name: sx.Name, capital: bool) -> None:
+def _check_letter(names: Names, name: sx.Name, capital: bool, further: str = "") -> None:
     if is_capital(name.text) == capital:
         return
     first = name.text[0]
@@ -427,5 +484,5 @@ def _check_letter(names: Names, name: sx.Name, capital: bool) -> None:
         f"`{name.text}` begins with the wrong letter",
         name.span,
         f"{rule} letter",
-        help=f"call it `{better}`" if better != name.text else None,
+        help=f"call it `{better}`{further}" if better != name.text else None,
     )

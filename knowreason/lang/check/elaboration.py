@@ -10,6 +10,7 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.lang.check.declaration_statements import (
     DeclaredPlaces,
     check_clocks,
+    check_numeric_queries,
     check_view_models,
     check_within,
     declare_attribute,
@@ -58,9 +59,9 @@ def elaborate(
     domains = declare_domains(names, places, _of(statements, sx.DomainStatement))
     written = _of(statements, sx.PredicateStatement)
     declared = [declare_predicate(names, places, statement) for statement in written]
-    attributes = _kept(
-        declare_attribute(names, places, s) for s in _of(statements, sx.AttributeStatement)
-    )
+    given = _of(statements, sx.AttributeStatement)
+    valued = [declare_attribute(names, places, statement) for statement in given]
+    attributes = _kept(valued)
     check_clocks(names, attributes)
     parameters = _kept(declare_param(names, places, s) for s in _of(statements, sx.ParamStatement))
     defined = [
@@ -72,6 +73,9 @@ def elaborate(
     for predicate, statement in zip(declared, written, strict=True):
         if predicate is not None:
             check_within(names, predicate, statement)
+    for attribute, number in zip(valued, given, strict=True):
+        if attribute is not None:
+            check_within(names, attribute, number)
     predicates = settle_views(names, declared, written)
     models = _kept(declare_model(names, places, s) for s in _of(statements, sx.ModelStatement))
     check_view_models(names, predicates, models)
@@ -87,6 +91,7 @@ def elaborate(
         models=tuple(models),
         rules=tuple(rules),
     )
+    check_numeric_queries(names, program, _of(statements, sx.ModelStatement))
     check_label_times(names, program)
     check_heads(names, program)
     check_circles(names, program)

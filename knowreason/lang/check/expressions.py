@@ -159,14 +159,21 @@ class Builder:
         if term is None:
             return None
         if term.sort != "bool":
+            help = "compare it with something, as in `... > 0`"
+            symbol = self.names.symbols.get(node.name) if isinstance(node, sx.Call) else None
+            if symbol is not None and symbol.asked:
+                help = (
+                    f"a model estimates `{symbol.name}`, rules read it: write "
+                    f"`{symbol.name}(..) > 0`, or `[? * {symbol.name}(..)]` as the weight"
+                )
+            elif is_thing(term.sort):
+                help = "put it into a predicate"
             self.names.report(
                 "KR212",
                 f"{a_sort(term.sort)} stands where a formula is expected",
                 node.span,
                 "neither true nor false",
-                help="compare it with something, as in `... > 0`"
-                if not is_thing(term.sort)
-                else "put it into a predicate",
+                help=help,
             )
             return None
         return lg.BooleanTerm(term, span=node.span)

@@ -26,6 +26,7 @@ class Signature:
         labels: name of each argument.
         result: sort of the value; ``None`` for predicates and where it is unknown.
         span: where the name is declared.
+        asked: whether it is a numeric query.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Signature:
     labels: tuple[str | None, ...] = ()
     result: str | None = None
     span: Span | None = None
+    asked: bool = False
 
     @property
     def is_predicate(self) -> bool:
@@ -148,7 +150,13 @@ def names_of(program: Program) -> Names:
     for attribute in program.attributes:
         labels = tuple(argument.name for argument in attribute.arguments)
         symbols[attribute.name] = Signature(
-            attribute.name, "attribute", attribute.sorts, labels, attribute.sort, attribute.span
+            attribute.name,
+            "attribute",
+            attribute.sorts,
+            labels,
+            attribute.sort,
+            attribute.span,
+            attribute.asked,
         )
     for definition in program.definitions:
         labels = tuple(parameter.name for parameter in definition.parameters)

@@ -85,7 +85,7 @@ def _space(line: Sequence[Token], index: int, keyword: str, stack: Sequence[str]
         return not _is_unary(line, index - 1)
     inside = stack[-1] if stack else ""
     if here == "COLON":
-        return not (inside == "LPAR" or (keyword == "attribute" and not inside))
+        return not (inside == "LPAR" or (keyword in ("attribute", "query") and not inside))
     return not (keyword == "model" and inside == "LPAR" and "EQ" in (before, here))
 
 

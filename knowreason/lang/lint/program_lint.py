@@ -82,7 +82,7 @@ def _unused(
         if definition.name not in used and not _is_for_others(program, definition, own):
             yield _finding(f"definition `{definition.name}` is never used", definition, "warning")
     for attribute in program.attributes:
-        if attribute.name not in used and not attribute.clock:
+        if attribute.name not in used and not (attribute.clock or attribute.asked):
             yield _finding(f"attribute `{attribute.name}` is never used", attribute, "hint")
     for parameter in program.parameters:
         if parameter.name not in used:

@@ -71,6 +71,7 @@ __all__ = [
     "log1p",
     "model",
     "neutral",
+    "number",
     "observed",
     "param",
     "program",
@@ -152,6 +153,11 @@ def observed(name: str, *places: Place, symmetric: bool = False, **named: Place)
 def query(name: str, *places: Place, within: Symbol | None = None, **named: Place) -> Symbol:
     """An open-world predicate that is asked."""
     return Symbol(f"query {_signature(name, places, named)}{_inside(within)}", name)
+
+
+def number(name: str, *places: Place, within: Symbol | None = None, **named: Place) -> Symbol:
+    """A numeric query: a number that is asked, and that its model estimates."""
+    return Symbol(f"query {_signature(name, places, named)}: float{_inside(within)}", name)
 
 
 def latent(

@@ -233,13 +233,15 @@ class PredicateStatement:
 
 @dataclass(frozen=True, slots=True)
 class AttributeStatement:
-    """``attribute f(D): T``."""
+    """``attribute f(D): T``, or ``query f(D): T`` of which a model says the values."""
 
     name: Name
     places: tuple[Place, ...]
     sort: Name
     clock: bool
     span: Span = _span()
+    asked: bool = False
+    within: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,21 @@ def _attribute(
     return sx.AttributeStatement(name, places, name_of(sort), clock is not None, span)
 
 
+@action("numeric_query", "numeric_query_within")
+def _numeric_query(
+    span: Span,
+    _: Token,
+    signature: Signature,
+    _colon: Token,
+    sort: Token,
+    _within: Token | None = None,
+    inside: Token | None = None,
+) -> sx.AttributeStatement:
+    name, places = signature
+    within = name_of(inside) if inside else None
+    return sx.AttributeStatement(name, places, name_of(sort), False, span, True, within)
+
+
 @action("define_constant", "define")
 def _define(span: Span, _: Token, name: Token, _lpar: Token, *rest: object) -> sx.DefineStatement:
     parameters = inside(cast("tuple[list[sx.Name] | Token]", rest[:1]))

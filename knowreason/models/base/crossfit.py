@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
+from knowreason.errors import ModelError
 from knowreason.factors.model_output import ModelOutput
 from knowreason.models.base.calibration import Calibration, Method, calibrate
 from knowreason.models.base.fold_mean import FoldMean, mean_scores
@@ -59,6 +60,8 @@ class CrossFit:
         refitting: Kolmogorov distance of the final model's ratios from the out-of-fold ones
             on the same rows: scores move that far by fitting on other labels alone.
         scores: what was said before calibration, to calibrate by other groups of rows.
+        error: of a numeric query, whose ``output.llr`` are estimates: their root mean squared
+            error out of fold; else NaN.
 
     >>> import knowreason as kr
     >>> data = kr.testing.example_data()
@@ -75,6 +78,7 @@ class CrossFit:
     report: tuple[str, ...]
     refitting: float = 0.0
     scores: FoldScores | None = None
+    error: float = float("nan")
 
     @property
     def prototype(self) -> KnowledgeModel:
@@ -158,6 +162,12 @@ def cross_fit(
     'platt'
     """
     rows = rows_of(data, predicate)
+    if rows.numbers is not None:
+        raise ModelError(
+            f"`{predicate}` is a number, and likelihood ratios are of truths",
+            code="KR883",
+            help="`Reasoner.fit` cross-fits models of numeric queries",
+        )
     labels = LabelRows.of(data, rows, folds, kind, seed, groups)
     _, _, attribute = kind.partition(":")
     groups_are = f"values of `{attribute}`" if attribute else groups_are
@@ -290,7 +300,8 @@ def predicted(
     name: str,
     calibration: Calibration | None = None,
 ) -> ModelOutput:
-    """Log-likelihood ratios of a fitted model on any data, calibrated.
+    """Log-likelihood ratios of a fitted model on any data, calibrated; estimates of a numeric
+    query.
 
     >>> import knowreason as kr
     >>> data = kr.testing.example_data()
@@ -300,6 +311,8 @@ def predicted(
     """
     rows = rows_of(data, predicate)
     log_odds, spread = model.log_odds_and_spread(data, predicate)
+    if rows.numbers is not None:
+        return ModelOutput(name, predicate, log_odds, float("nan"), spread)
     ratios = calibrated(
         log_odds - base_log_odds(model.base_rate_), model.base_rate_, calibration or Calibration()
     )

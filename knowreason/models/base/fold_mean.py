@@ -40,6 +40,7 @@ class FoldMean(KnowledgeModel):
 
     def __init__(self, models: tuple[KnowledgeModel, ...]) -> None:
         self.models = models
+        self.regresses = models[0].regresses
         if all(hasattr(model, "base_rate_") for model in models):
             self._adopt(models)
 

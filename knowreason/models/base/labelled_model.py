@@ -12,7 +12,7 @@ from knowreason.data.features import FeatureTable
 from knowreason.errors import ModelError
 from knowreason.factors.model_output import LLR_LIMIT
 from knowreason.models.base.feature_columns import columns_of, refuse, row_name
-from knowreason.models.base.model_protocol import KnowledgeModel, Progress
+from knowreason.models.base.model_protocol import KnowledgeModel, Progress, refuse_numbers
 from knowreason.models.base.predicate_rows import PredicateRows, logit, rows_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class LabelledModel(KnowledgeModel):
     """A model that learns from labelled rows; a subclass writes the two row functions.
 
     Labels of one kind only make a constant model, which says the base rate and so, as a
-    ratio, nothing. States without a label keep their smoothed base rate.
+    ratio, nothing. States without a label keep their smoothed base rate. A model that
+    ``regresses`` learns ``rows.numbers`` of a numeric query, and its scores are estimates.
 
     >>> import knowreason as kr
     >>> model = kr.models.make("sklearn", {"estimator": "logistic"})
@@ -41,7 +42,7 @@ class LabelledModel(KnowledgeModel):
 
     @abstractmethod
     def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
-        """Learn from ``rows.labelled``; there are at least two kinds of label."""
+        """Learn from ``rows.labelled``; there are at least two kinds of label, or numbers."""
 
     @abstractmethod
     def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.floating]:
@@ -52,8 +53,10 @@ class LabelledModel(KnowledgeModel):
         """Learn from the visible labels of ``predicate``.
 
         Raises:
-            ModelError: KR820 when there is no visible label.
+            ModelError: KR820 when there is no visible label, KR883 for a numeric query where the
+                model does not regress.
         """
+        refuse_numbers(self, data, predicate)
         rows = rows_of(data, predicate)
         if not len(rows.labelled):
             raise ModelError(
@@ -65,7 +68,7 @@ class LabelledModel(KnowledgeModel):
         self.classes_ = rows.classes
         self.states_ = tuple(np.unique(rows.labels[rows.labelled]).tolist())
         self.report_ = ()
-        if len(self.states_) > 1:
+        if len(self.states_) > 1 or rows.numbers is not None:
             self.fit_rows(data, rows, progress)
         else:
             self.report_ = ("all labels are alike: the model says nothing",)
@@ -80,7 +83,7 @@ class LabelledModel(KnowledgeModel):
                 code="KR815",
                 help="declare the domain with its members",
             )
-        if len(self.states_) <= 1 or not rows.count:
+        if not rows.count or (len(self.states_) <= 1 and rows.numbers is None):
             return rows.constant(self.base_rate_)
         scores = self.score_rows(data, rows)
         if rows.classes is not None:
@@ -138,6 +141,12 @@ def log_softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
         np.exp(shifted).sum(axis=-1, keepdims=True)
     )
     return log_probability
+
+
+def numbers_to_learn(rows: PredicateRows) -> NDArray[np.float64]:
+    """``float64[len(rows.labelled)]``: the labels of a numeric query."""
+    assert rows.numbers is not None
+    return rows.numbers[rows.labelled]
 
 
 def label_index(labels: NDArray[np.int32], seen: tuple[int, ...]) -> NDArray[np.int64]:

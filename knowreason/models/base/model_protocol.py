@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.arrow_types import ArrowTable
+from knowreason.errors import ModelError
 from knowreason.progress import Progress as Progress
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class KnowledgeModel(ABC):
             ``log_odds`` refuse them by row and column.
         needs_labels: whether ``fit`` refuses data without visible labels.
         heavy: whether one fit is kept instead of the mean of those of the folds.
+        regresses: whether it can be fitted to a numeric query, with ``log_odds`` its estimates.
         reads: ``named``: a fit reads the rows and labels of its predicate, columns of features
             and scores, edges, clocks, and of facts, attributes and definitions those that its
             options name; it stays good while these do. ``everything``: whatever is in the data.
@@ -84,6 +86,7 @@ class KnowledgeModel(ABC):
     handles_missing: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
     heavy: ClassVar[bool] = False
+    regresses: bool = False
     reads: ClassVar[Literal["named", "everything"]] = "everything"
     base_rate_: float | NDArray[np.float64]
     report_: tuple[str, ...] = ()
@@ -105,7 +108,8 @@ class KnowledgeModel(ABC):
             ``float32[n_atoms]`` in the order of :func:`knowreason.models.atoms_of`; for a
             functional predicate log-probabilities ``float32[n_settings, K]`` in the order
             of :func:`knowreason.models.rows_of` (``K + 1`` columns with "none" last where
-            at most one state holds).
+            at most one state holds). For a numeric query, where the model ``regresses``, the
+            expected values.
         """
 
     def log_odds_and_spread(
@@ -202,6 +206,7 @@ def fit_model(
 
     A model that learns no base rate gets that of the visible labels.
     """
+    refuse_numbers(model, data, predicate)
     takes = "progress" in inspect.signature(model.fit).parameters
     fitted = model.fit(data, predicate, **({"progress": progress} if takes else {})) or model
     if not hasattr(fitted, "base_rate_"):
@@ -209,6 +214,21 @@ def fit_model(
 
         fitted.base_rate_ = rows_of(data, predicate).base_rate()
     return fitted
+
+
+def refuse_numbers(model: KnowledgeModel, data: Dataset, predicate: str) -> None:
+    """Raise where a model of truths is asked for numbers.
+
+    Raises:
+        ModelError: KR883.
+    """
+    if data.program.is_number(predicate) and not model.regresses:
+        raise ModelError(
+            f"`{predicate}` is a number, and `{model.name}` says how likely things are",
+            code="KR883",
+            help="`trees()`, `gnn()`, `torch()`, `enclosing_subgraph()` and "
+            '`sklearn(estimator="ridge")` estimate numbers',
+        )
 
 
 def _is_plain(value: object) -> bool:

@@ -42,6 +42,8 @@ class PredicateRows:
         row_of_atom: ``int64[n_atoms]``.
         state_of_atom: ``int32[n_atoms]``, 0 throughout for a Boolean predicate.
         asked: ``bool[n]``, rows about things in the scope of the data; all where ``None``.
+        numbers: ``float64[n]`` visible labels of a numeric query, NaN where unknown (``labels``
+            is then 0 where there is one); ``None`` for a predicate.
 
     >>> import knowreason as kr
     >>> rows = rows_of(kr.testing.example_data(nodes=8), "Has")
@@ -60,6 +62,7 @@ class PredicateRows:
     row_of_atom: NDArray[np.int64]
     state_of_atom: NDArray[np.int32]
     asked: NDArray[np.bool_] | None = None
+    numbers: NDArray[np.float64] | None = None
 
     @property
     def count(self) -> int:
@@ -77,7 +80,10 @@ class PredicateRows:
         return np.flatnonzero(self.labels != UNKNOWN)
 
     def base_rate(self) -> float | NDArray[np.float64]:
-        """Share of each state among the labelled rows, half a row added to each."""
+        """Share of each state among the labelled rows, half a row added to each; NaN for a
+        numeric query."""
+        if self.numbers is not None:
+            return float("nan")
         counts = np.bincount(self.labels[self.labelled], minlength=self.states) + 0.5
         share = counts / counts.sum()
         return float(share[1]) if self.classes is None else share
@@ -89,7 +95,7 @@ class PredicateRows:
         return np.tile(np.log(base_rate).astype(np.float32), (self.count, 1))
 
     def checked(self, output: NDArray[np.floating], model: str) -> NDArray[np.float32]:
-        """``output`` as float32 within +-14.
+        """``output`` as float32 within +-14; of a numeric query without bounds.
 
         Raises:
             ModelError: KR807 for another shape, KR808 for a value that is not a number.
@@ -101,14 +107,15 @@ class PredicateRows:
                 f" which needs {shape}",
                 code="KR807",
             )
-        wrong = np.argwhere(np.isnan(output))
+        wrong = np.argwhere(np.isnan(output) if self.numbers is None else ~np.isfinite(output))
         if len(wrong):
             raise ModelError(
                 f"`{model}` gave no number for row {wrong[0][0] + 1} of `{self.predicate}`",
                 code="KR808",
             )
-        clipped: NDArray[np.float32] = np.clip(output, -LLR_LIMIT, LLR_LIMIT).astype(np.float32)
-        return clipped
+        if self.numbers is None:
+            output = np.clip(output, -LLR_LIMIT, LLR_LIMIT)
+        return np.asarray(output, np.float32)
 
     def output(
         self,
@@ -146,7 +153,8 @@ def logit(probability: float | NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
-    """The open atoms of a predicate, in the order in which the grounding numbers them.
+    """The open atoms of a predicate, in the order in which the grounding numbers them; of a
+    numeric query the settings it is asked of.
 
     Raises:
         ModelError: KR805 for a predicate that is not open.
@@ -158,8 +166,13 @@ def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
            [0, 2],
            [1, 0]], dtype=int32)
     """
-    from knowreason.grounding.atom_numbering import open_atoms
+    from knowreason.grounding.atom_numbering import asked_arguments, open_atoms
 
+    if data.program.is_number(predicate):
+        asked = data.program.asked(predicate)
+        key = ("asked of", predicate)
+        arguments = data.computed(key, lambda: asked_arguments(asked, data.program, data))
+        return AtomSpan(predicate, 0, len(arguments), arguments, None)
     if not data.program.is_open(predicate):
         raise ModelError(
             f"a model can only speak of a query or latent predicate, and `{predicate}` is"
@@ -173,6 +186,8 @@ def atoms_of(data: Dataset, predicate: str) -> AtomSpan:
 def rows_of(data: Dataset, predicate: str) -> PredicateRows:
     """The rows of a predicate, with the labels that may be seen.
 
+    A numeric query has one row a setting it is asked of, and ``numbers``.
+
     Raises:
         ModelError: KR805 for a predicate that is not open, KR806 for more states than a
             model can choose among.
@@ -182,7 +197,7 @@ def rows_of(data: Dataset, predicate: str) -> PredicateRows:
     array([ 1,  0,  0,  0, -1, -1, -1, -1], dtype=int32)
     """
     span = atoms_of(data, predicate)
-    declared = data.program.predicate(predicate)
+    declared = data.program.asked(predicate)
     position = span.functional_position
     keep = [i for i in range(declared.arity) if i != position]
     places = tuple(declared.arguments[i].name or f"a{i}" for i in keep)
@@ -197,7 +212,11 @@ def rows_of(data: Dataset, predicate: str) -> PredicateRows:
         state_of_atom = span.arguments[:, position]
         classes = _states(data, predicate, declared.sorts[position])
         optional = declared.arguments[position].functional == "?"
-    labels = _labels(data, predicate, span, things.shape[0], row_of_atom, state_of_atom)
+    numbers = _numbers(data, predicate, span) if data.program.is_number(predicate) else None
+    if numbers is None:
+        labels = _labels(data, predicate, span, things.shape[0], row_of_atom, state_of_atom)
+    else:
+        labels = np.where(np.isnan(numbers), UNKNOWN, 0).astype(np.int32)
     return PredicateRows(
         predicate,
         sorts,
@@ -210,6 +229,7 @@ def rows_of(data: Dataset, predicate: str) -> PredicateRows:
         row_of_atom,
         state_of_atom,
         _asked(data, sorts, things),
+        numbers,
     )
 
 
@@ -250,6 +270,15 @@ def _labels(
     true = atoms[value == 1]
     labels[row_of_atom[true]] = state_of_atom[true]
     return labels
+
+
+def _numbers(data: Dataset, query: str, span: AtomSpan) -> NDArray[np.float64]:
+    numbers = np.full(span.count, np.nan)
+    table = data.labels.get(query)
+    if table is not None:
+        row = locate(span.arguments, id_matrix(table))
+        numbers[row[row >= 0]] = table.column("value").to_numpy()[row >= 0]
+    return numbers
 
 
 def _state_sort(data: Dataset, predicate: str) -> str:

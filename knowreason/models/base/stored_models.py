@@ -74,6 +74,7 @@ def save_fitted(model: FittedModel, folder: Path) -> None:
         "calibration": fitted.calibration.to_values(),
         "report": list(fitted.report),
         "refitting": fitted.refitting,
+        "error": None if np.isnan(fitted.error) else fitted.error,
         "fingerprint": dict(model.fingerprint),
         "origin": model.origin,
         "scores": held and {name: getattr(held, name) for name in _SAID},
@@ -108,6 +109,7 @@ def load_fitted(folder: Path) -> FittedModel:
         tuple(document["report"]),
         document.get("refitting", 0.0),
         _scores(arrays, document.get("scores")),
+        float("nan") if document.get("error") is None else document["error"],
     )
     return FittedModel(
         name, predicate, fitted, document.get("fingerprint", {}), document.get("origin", "")

@@ -71,6 +71,11 @@ class InfoMax(KnowledgeModel):
     seed: int = 0
 
     @property
+    def regresses(self) -> bool:  # type: ignore[override]  # by its classifier
+        """Whether the classifier estimates numbers."""
+        return self._unfitted().regresses
+
+    @property
     def takes_missing(self) -> bool:
         """Whether the classifier takes missing features; the encoder imputes medians."""
         inner = self._unfitted()

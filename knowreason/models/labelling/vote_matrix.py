@@ -112,7 +112,7 @@ def votes_on(
 
 
 def _of_attribute(data: Dataset, rows: PredicateRows, name: str) -> dict[str, NDArray[np.int16]]:
-    attributes = {attribute.name: attribute for attribute in data.program.attributes}
+    attributes = {attribute.name: attribute for attribute in data.program.given_attributes}
     if name not in attributes:
         raise _no_votes(f"`{name}` is no attribute", did_you_mean(name, attributes))
     attribute = attributes[name]

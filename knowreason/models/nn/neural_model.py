@@ -18,6 +18,7 @@ from knowreason.models.base.labelled_model import (
     LabelledModel,
     label_index,
     log_softmax,
+    numbers_to_learn,
     state_weights,
     undo_weights,
     validation_slice,
@@ -47,12 +48,16 @@ class NeuralModel(GradientOptions, LabelledModel):
     """A torch module trained on the labelled rows with early stopping.
 
     A subclass says what the module's inputs are, how it is built and how rows are scored;
-    beside :class:`GradientOptions` it has the options ``batch_size`` and ``class_weight``.
+    beside :class:`GradientOptions` it has the options ``batch_size`` and ``class_weight``. A
+    numeric query is standardised and learned by squared error.
     """
+
+    regresses = True
 
     batch_size: int
     class_weight: ClassWeight
     module_: nn.Module
+    units_: tuple[float, float]
     sizes_: Mapping[str, int]
 
     @abstractmethod
@@ -84,10 +89,18 @@ class NeuralModel(GradientOptions, LabelledModel):
             module = self.build(self.sizes_, self._outputs(rows)).to(device)
             held = validation_slice(rows, self.seed)
             labelled = rows.labelled
-            target = label_index(rows.labels[labelled], self.states_)
-            weights = state_weights(target, self.class_weight)
-            full_target = torch.zeros(rows.count, dtype=torch.int64, device=device)
-            full_target[torch.from_numpy(labelled)] = torch.from_numpy(target).to(device)
+            known: NDArray[np.generic]
+            if rows.numbers is None:
+                states = label_index(rows.labels[labelled], self.states_)
+                known, weights = states, state_weights(states, self.class_weight)
+            else:
+                numbers = numbers_to_learn(rows)
+                centre, spread = float(numbers.mean()), float(numbers.std()) or 1.0
+                self.units_ = (centre, spread)
+                known, weights = ((numbers - centre) / spread).astype(np.float32), np.zeros(0)
+            target = torch.from_numpy(known).to(device)
+            full_target = torch.zeros(rows.count, dtype=target.dtype, device=device)
+            full_target[torch.from_numpy(labelled)] = target
             weight = torch.from_numpy(weights.astype(np.float32)).to(device)
 
             def loss(batch: Tensor) -> Tensor:
@@ -149,6 +162,9 @@ class NeuralModel(GradientOptions, LabelledModel):
     def _scored(self, inputs: Mapping[str, Tensor], rows: PredicateRows) -> NDArray[np.float64]:
         every = torch.arange(rows.count, device=next(self.module_.parameters()).device)
         scores = self.logits(self.module_, inputs, every).double().cpu().numpy()
+        if rows.numbers is not None:
+            centre, spread = self.units_
+            return centre + spread * scores[:, 0]
         if rows.classes is None:
             return undo_weights(scores[:, 0], np.array(self.weights_))
         return log_softmax(undo_weights(scores, np.array(self.weights_)))
@@ -304,6 +320,9 @@ def noisy_scores(
 
 
 def _loss(scores: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Mean cross-entropy of states, weighted; mean squared error of numbers."""
+    if target.is_floating_point():
+        return nn.functional.mse_loss(scores[:, 0], target)
     if scores.shape[1] == 1:
         each = nn.functional.binary_cross_entropy_with_logits(
             scores[:, 0], target.float(), reduction="none"

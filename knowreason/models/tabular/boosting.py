@@ -21,6 +21,7 @@ from knowreason.models.base.labelled_model import (
     LabelledModel,
     label_index,
     log_softmax,
+    numbers_to_learn,
     state_weights,
     undersampled,
     undo_weights,
@@ -56,7 +57,8 @@ class Trees(LabelledModel):
     times get their ends' past instead (:mod:`.edge_history`): a degree or mean
     over all time would know the future, and would not age in training as it does in use.
 
-    Missing values are handled by the trees themselves: no imputation.
+    Missing values are handled by the trees themselves: no imputation. A numeric query is learned by
+    squared error; weights and samples of states do not apply.
 
     Args:
         features: what it sees; ``None`` is every column of the feature tables.
@@ -79,6 +81,7 @@ class Trees(LabelledModel):
 
     registered_as = "trees"
     reads = "named"
+    regresses = True
 
     features: tuple[str, ...] | None = None
     hops: int = 2
@@ -95,6 +98,9 @@ class Trees(LabelledModel):
 
     def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
         """Fit on the labelled rows, after choosing the number of rounds if asked to."""
+        if rows.numbers is not None:
+            self._fit_numbers(data, rows)
+            return
         every = label_index(rows.labels[rows.labelled], self.states_)
         sampled = undersampled(every, self.undersample, self.seed)
         columns = self._inputs(data, rows).take(rows.labelled[sampled])
@@ -126,10 +132,33 @@ class Trees(LabelledModel):
     def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """Raw scores of the ensemble, which are log-odds already."""
         matrix, _ = Encoder.from_values(self.encoder_).tree_matrix(self._inputs(data, rows))
+        if rows.numbers is not None:
+            return np.asarray(self.booster_.predict(matrix), np.float64)
         scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
         if rows.classes is not None and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
         return undo_weights(scores, np.array(self.weights_))
+
+    def _fit_numbers(self, data: Dataset, rows: PredicateRows) -> None:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        columns = self._inputs(data, rows).take(rows.labelled)
+        encoder = Encoder.fit(columns, TREE_CATEGORIES)
+        matrix, categorical = encoder.tree_matrix(columns)
+        target = numbers_to_learn(rows)
+        rounds, held = self.max_iter, np.zeros(0, bool)
+        if self.early_stopping:
+            held = validation_slice(rows, self.seed)
+        options = self._options(rounds, categorical, len(target))
+        if held.any():
+            trial = HistGradientBoostingRegressor(**options).fit(matrix[~held], target[~held])
+            staged = trial.staged_predict(matrix[held])
+            losses = [np.mean((said - target[held]) ** 2) for said in staged]
+            rounds = max(5, int(np.argmin(losses)) + 1)
+            self.report_ = (f"{rounds} of {self.max_iter} rounds, chosen on {held.sum()} rows",)
+        booster = HistGradientBoostingRegressor(**{**options, "max_iter": rounds})
+        self.booster_ = booster.fit(matrix, target)
+        self.encoder_ = encoder.to_values()
 
     def _inputs(self, data: Dataset, rows: PredicateRows) -> FeatureTable:
         """Gathered once for all folds, unless definitions read labels."""
@@ -162,18 +191,23 @@ class Trees(LabelledModel):
     ) -> HistGradientBoostingClassifier:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
-        leaf = max(1, min(self.min_samples_leaf, count // 10))
-        return HistGradientBoostingClassifier(
-            max_iter=rounds,
-            learning_rate=self.learning_rate,
-            max_leaf_nodes=self.max_leaf_nodes,
-            min_samples_leaf=leaf,
-            l2_regularization=self.l2,
-            max_features=self.max_features,
-            categorical_features=categorical if categorical.any() else None,
-            early_stopping=False,
-            random_state=self.seed,
-        )
+        return HistGradientBoostingClassifier(**self._options(rounds, categorical, count))
+
+    def _options(
+        self, rounds: int, categorical: NDArray[np.bool_], count: int
+    ) -> dict[str, object]:
+        """Of either booster, for ``count`` rows."""
+        return {
+            "max_iter": rounds,
+            "learning_rate": self.learning_rate,
+            "max_leaf_nodes": self.max_leaf_nodes,
+            "min_samples_leaf": max(1, min(self.min_samples_leaf, count // 10)),
+            "l2_regularization": self.l2,
+            "max_features": self.max_features,
+            "categorical_features": categorical if categorical.any() else None,
+            "early_stopping": False,
+            "random_state": self.seed,
+        }
 
 
 def neighbourhood(

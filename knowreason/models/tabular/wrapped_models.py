@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from sklearn.base import is_regressor
 
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.models.base.encoding import Encoder
@@ -16,6 +17,7 @@ from knowreason.models.base.labelled_model import (
     ClassWeight,
     LabelledModel,
     label_index,
+    numbers_to_learn,
     probability_log_odds,
     state_weights,
     undo_weights,
@@ -38,6 +40,9 @@ SHORT_NAMES = {
     "boosting": "sklearn.ensemble.HistGradientBoostingClassifier",
     "mlp": "sklearn.neural_network.MLPClassifier",
     "svm": "sklearn.svm.SVC",
+    "ridge": "sklearn.linear_model.RidgeCV",
+    "random_forest_regressor": "sklearn.ensemble.RandomForestRegressor",
+    "nearest_regressor": "sklearn.neighbors.KNeighborsRegressor",
 }
 DEFAULTS: dict[str, dict[str, object]] = {
     "logistic": {"max_iter": 1000},
@@ -46,7 +51,8 @@ DEFAULTS: dict[str, dict[str, object]] = {
 
 
 class Sklearn(LabelledModel):
-    """Any scikit-learn classifier, one row an atom (or a setting of a functional one).
+    """Any scikit-learn classifier, one row an atom (or a setting of a functional one); any of its
+    regressors for a numeric query.
 
     Args:
         estimator: a short name (``logistic``, ``random_forest`` ...) or the path of a class.
@@ -60,6 +66,7 @@ class Sklearn(LabelledModel):
 
     registered_as = "sklearn"
     reads = "named"
+    regresses = True
 
     def __init__(
         self,
@@ -91,14 +98,22 @@ class Sklearn(LabelledModel):
         """Encode the labelled rows and fit the estimator.
 
         Raises:
-            ModelError: KR821 where the estimator refuses the rows, in its own words.
+            ModelError: KR821 where the estimator refuses the rows, in its own words; KR884 for a
+                classifier of numbers or a regressor of truths.
         """
         columns = self.columns(data, rows, self.features).take(rows.labelled)
         encoder = Encoder.fit(columns)
-        target = label_index(rows.labels[rows.labelled], self.states_)
-        weights = state_weights(target, self.class_weight)
         estimator = estimator_named(self.estimator, self.seed, self.params)
-        extra = {} if self.class_weight == "none" else {"sample_weight": weights[target]}
+        if is_regressor(estimator) != (rows.numbers is not None):
+            raise wrong_kind(self.estimator, rows)
+        target: NDArray[np.generic]
+        if rows.numbers is not None:
+            target, weights = numbers_to_learn(rows), np.zeros(0)
+        else:
+            states = label_index(rows.labels[rows.labelled], self.states_)
+            target, weights = states, state_weights(states, self.class_weight)
+        weighted = self.class_weight != "none" and rows.numbers is None
+        extra = {"sample_weight": weights[target]} if weighted else {}
         try:
             estimator.fit(encoder.dense_matrix(columns), target, **extra)
         except (ValueError, TypeError) as error:
@@ -114,6 +129,8 @@ class Sklearn(LabelledModel):
         matrix = Encoder.from_values(self.encoder_).dense_matrix(
             self.columns(data, rows, self.features)
         )
+        if rows.numbers is not None:
+            return np.asarray(self.estimator_.predict(matrix), np.float64)
         if hasattr(self.estimator_, "predict_proba"):
             scores = probability_log_odds(self.estimator_.predict_proba(matrix))
         else:
@@ -161,6 +178,22 @@ class CallableModel(KnowledgeModel):
         if self.output == "probability":
             given = as_log_odds(given, f"`{self.function}`", rows)
         return rows.checked(given, str(self.function))
+
+
+def wrong_kind(estimator: str, rows: PredicateRows) -> ModelError:
+    """A classifier is given numbers, or a regressor truths."""
+    if rows.numbers is None:
+        return ModelError(
+            f"`{estimator}` is a regressor, and `{rows.predicate}` is true or false",
+            code="KR884",
+            help=f"take a classifier, or ask for a number: `query {rows.predicate.lower()}"
+            f"({', '.join(rows.sorts)}): float`",
+        )
+    return ModelError(
+        f"`{estimator}` is no regressor, and `{rows.predicate}` is a number",
+        code="KR884",
+        help="take a regressor: `ridge`, `random_forest_regressor`, or the path of a class",
+    )
 
 
 def as_log_odds(

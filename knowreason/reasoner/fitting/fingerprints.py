@@ -150,7 +150,8 @@ class DataParts:
         def read() -> tuple[str, str]:
             rows = rows_of(self.data, predicate)
             places = (rows.things, rows.row_of_atom, rows.state_of_atom, rows.asked, rows.time)
-            return digest_of(*places), digest_of(rows.labels)
+            known = rows.labels if rows.numbers is None else rows.numbers
+            return digest_of(*places), digest_of(known)
 
         atoms, labels = f"atoms of `{predicate}`", f"labels of `{predicate}`"
         if atoms not in self._found:

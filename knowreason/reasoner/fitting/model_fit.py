@@ -20,6 +20,7 @@ from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
 from knowreason.project.settings import Options
 from knowreason.reasoner.fitting.fingerprints import Fingerprint
+from knowreason.reasoner.fitting.numeric_fits import cross_fit_numbers
 
 LONG = 3_000_000  # visits: six fits of them take some 25 s of a core, a process 5 to 7 to start
 
@@ -78,7 +79,8 @@ class ModelFit:
     def __call__(self, progress: Progress | None = None) -> FittedModel:
         """Make it."""
         with one_thread(self.one_thread):
-            fitted = cross_fit(
+            numeric = self.data.program.is_number(self.predicate)
+            fitted = (cross_fit_numbers if numeric else cross_fit)(
                 self.make,
                 self.data,
                 self.question,

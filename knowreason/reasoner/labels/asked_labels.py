@@ -13,8 +13,10 @@ from knowreason.logic import Program
 
 
 def only_query(program: Program) -> str:
-    """The query predicate, where there is only one; raises :class:`ProjectError` KR912."""
+    """The query predicate, where there is only one, or the only numeric query where there is no
+    predicate; raises :class:`ProjectError` KR912."""
     names = [p.name for p in program.predicates if p.kind == "query"]
+    names = names or [query.name for query in program.numeric_queries]
     if len(names) != 1:
         raise ProjectError(f"say which predicate: one of {', '.join(names)}", code="KR912")
     return names[0]

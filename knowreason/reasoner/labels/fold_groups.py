@@ -14,7 +14,7 @@ from knowreason.errors import DataError
 from knowreason.factors.components.connected import components
 from knowreason.grounding import Grounding
 from knowreason.logic import Program
-from knowreason.models.base.predicate_rows import rows_of
+from knowreason.models.base.predicate_rows import atoms_of, rows_of
 
 TIES = "groups of rows that rules tie together"
 
@@ -51,6 +51,22 @@ class FoldGroups:
         spans = grounding.atoms.spans.items()
         return FoldGroups({p: codes[span.start : span.stop] for p, span in spans}, clusters)
 
+    @staticmethod
+    def of_numbers(data: Dataset, clusters: str) -> FoldGroups:
+        """Settings of numeric queries by the attribute ``clusters``, where they are about such
+        things; rules tie none of them, and each other one is alone."""
+        if not clusters:
+            return FoldGroups()
+        codes, domain = group_codes(data, clusters)
+        atoms: dict[str, NDArray[np.int64]] = {}
+        for query in data.program.numeric_queries:
+            if domain in query.sorts:
+                arguments = atoms_of(data, query.name).arguments
+                code = codes[arguments[:, query.sorts.index(domain)]]
+                alone = codes.max(initial=-1) + 1 + np.arange(len(code))
+                atoms[query.name] = np.where(code >= 0, code, alone)
+        return FoldGroups(atoms, clusters)
+
     def of(self, data: Dataset, predicate: str) -> tuple[NDArray[np.int64] | None, str]:
         """``int64[n_rows]`` for the rows of a predicate, ``None`` where each is alone, and what
         the groups are called.
@@ -78,7 +94,7 @@ def label_clusters(grounding: Grounding, attribute: str) -> NDArray[np.int64]:
     """
     codes, domain = group_codes(grounding.data, attribute)
     clusters: NDArray[np.int64] = codes.max(initial=-1) + 1 + np.arange(grounding.graph.atom_count)
-    labels_concerned = False
+    labels_concerned = any(domain in q.sorts for q in grounding.program.numeric_queries)
     for predicate, span in grounding.atoms.spans.items():
         sorts = grounding.program.sorts_of(predicate)
         if domain in sorts:
