@@ -132,7 +132,7 @@ class Diffusion(KnowledgeModel):
             ModelError: KR865 for a predicate of more than one thing or of edges.
         """
         rows = rows_of(data, predicate)
-        self._refuse(data, rows)
+        self.check(data, rows)
         self.base_rate_ = rows.base_rate()
         there = wanted(rows.labels[rows.labelled], rows.states, self.ratio).any()
         if not there:
@@ -204,6 +204,7 @@ class Diffusion(KnowledgeModel):
         predicate: str,
         latents: Latents | None = None,
         progress: Progress | None = None,
+        counts: NDArray[np.int64] | None = None,
     ) -> Synthetic:
         """Things of rare classes, as many as ``ratio`` says.
 
@@ -212,6 +213,7 @@ class Diffusion(KnowledgeModel):
             predicate: whose classes.
             latents: of the same data, trained here by default.
             progress: of training.
+            counts: ``int64[states]``, how many of each state instead.
         """
         stages = _Stages(progress, 2)
         encoding, denoising = stages.next(), stages.next()
@@ -225,7 +227,8 @@ class Diffusion(KnowledgeModel):
             denoiser=DenoiserOptions(steps=self.denoiser_steps, seed=self.seed),
             seed=self.seed,
         )
-        counts = wanted(rows.labels[rows.labelled], rows.states, self.ratio)
+        if counts is None:
+            counts = wanted(rows.labels[rows.labelled], rows.states, self.ratio)
         labels = np.repeat(np.arange(len(counts)), counts)
         points = diffused(latents, labels, options, denoising)
         return synthesised(latents, predicate, points, labels, options)
@@ -277,7 +280,8 @@ class Diffusion(KnowledgeModel):
         plain = () if kept else fitted.classifier.report_
         self.report_ = (*fitted.said, *plain)
 
-    def _refuse(self, data: Dataset, rows: PredicateRows) -> None:
+    def check(self, data: Dataset, rows: PredicateRows) -> None:
+        """Raise :class:`ModelError` KR865 for a predicate of more than one thing or of edges."""
         relations = data.graph.relations if data.graph is not None else ()
         keys = {edges.key_domain for edges in relations}
         nodes = data.graph.domains if data.graph is not None else ()
