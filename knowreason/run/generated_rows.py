@@ -108,10 +108,10 @@ class GeneratedRows:
                 return entry.key, domain
         if binding := self._own_labels(name):
             return binding.columns[self._place()], self.synthetic.domain
+        asked = {open_.name for open_ in self.program.open_predicates}
         for predicate, binding in self._bindings(name):
             sorts = self.program.sorts_of(predicate)
-            asked = self.program.is_open(predicate)
-            if len(sorts) == 1 and sorts[0] in self.added and not asked:
+            if len(sorts) == 1 and sorts[0] in self.added and predicate not in asked:
                 return binding.columns[0], sorts[0]
         for predicate, scores in self.project.scores.items():
             sorts = self.program.sorts_of(predicate)
@@ -146,9 +146,8 @@ class GeneratedRows:
         whether it does was generated."""
         columns = self.synthetic.columns
         bound = [n for n, _ in self._bindings(name)]
-        if len(bound) != 1 or bound[0] not in columns.names or self.program.is_open(bound[0]):
-            return keep
-        if bound[0] in {attribute.name for attribute in self.program.attributes}:
+        observed = {p.name for p in self.program.predicates if not p.is_open}
+        if len(bound) != 1 or bound[0] not in columns.names or bound[0] not in observed:
             return keep
         held = columns.values[:, columns.names.index(bound[0])] > 0.5
         listed: NDArray[np.bool_] = np.concatenate([held, np.ones(len(keep) - len(held), bool)])

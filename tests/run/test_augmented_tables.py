@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -12,82 +11,7 @@ from knowreason.errors import ModelError, ProjectError
 from knowreason.project.project_file import load_project
 from knowreason.run.augmented_tables import augment_project
 from knowreason.run.run_training import load_parts
-
-RULES = """
-domain Account, Shop, Buy
-attribute joined(Account): int
-attribute kind(Account): string
-attribute at(Buy): int clock
-observed Listed(Account)
-observed Buys(Buy, Account, Shop)
-query Bad(Account)
-query Late(Buy)
-model more for Bad = diffusion(classifier=trees(features=["*", "kind"]), ratio=0.5, epochs=5,
-    denoiser_steps=10, steps=5, width=4, hidden=16)
-"""
-PROJECT = """
-program = "shop.kr"
-[tables.accounts]
-path = "accounts.parquet"
-[tables.listed]
-path = "listed.csv"
-[tables.raw_buys]
-path = "buys.parquet"
-[tables.buys]
-sql = "select * from raw_buys where amount > 0"
-[tables.labels]
-path = "labels.parquet"
-[bind]
-joined = { table = "accounts", columns = ["id"], value = "joined" }
-kind   = { table = "accounts", columns = ["id"], value = "kind" }
-Listed = { table = "listed", columns = ["id"] }
-Buys   = { table = "buys", columns = ["buy", "who", "shop"] }
-at     = { table = "buys", columns = ["buy"], value = "day" }
-Bad    = { table = "labels", columns = ["id"], label = "bad", unknown = [-1] }
-[features.Account]
-table = "accounts"
-key = "id"
-columns = ["age", "rank"]
-[[graph.edges]]
-table = "buys"
-source = "who:Account"
-target = "shop:Shop"
-key = "buy:Buy"
-time = "day"
-features = ["amount"]
-"""
-BY_TIME = '[split]\nby = "joined"\ntrain = "< 80"\ntest = ">= 80"\n'
-
-
-def write_shop(folder, split=BY_TIME, rules=RULES):
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    ids = np.arange(100)
-    bad = ids % 5 == 0
-    accounts = {
-        "id": ids,
-        "joined": ids,
-        "kind": np.where(bad, "x", "y"),
-        "age": rng.normal(size=100) + 2 * bad,
-        "rank": rng.integers(0, 4, 100) + 3 * bad,
-        "note": [f"secret {i}" for i in ids],
-    }
-    pq.write_table(pa.table(accounts), folder / "accounts.parquet")
-    (folder / "listed.csv").write_text("id\n" + "\n".join(map(str, ids[::2])) + "\n")
-    who = np.repeat(ids, 3)
-    buys = {
-        "buy": [f"b{i}" for i in range(300)],
-        "who": who,
-        "shop": np.where(bad[who], rng.integers(0, 4, 300), rng.integers(4, 8, 300)),
-        "day": who,
-        "amount": rng.integers(1, 9, 300),
-    }
-    pq.write_table(pa.table(buys), folder / "buys.parquet")
-    label = np.where(ids % 10 == 7, -1, bad.astype(int))
-    pq.write_table(pa.table({"id": ids, "bad": label}), folder / "labels.parquet")
-    (folder / "shop.kr").write_text(rules)
-    (folder / "knowreason.toml").write_text(PROJECT + split)
-    return folder
+from tests.shop_project import RULES, write_shop
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +64,9 @@ def test_generated_things_are_new_in_all_tables(read):
     assert buys.num_rows > 8
     assert not set(buys["buy"].to_pylist()) & {f"b{i}" for i in range(300)}
     assert set(read("listed")[1]["id"].to_pylist()) <= set(names)
+    profiles = read("profiles")[1].to_pydict()
+    assert set(profiles["who"]) <= set(names)
+    assert set(profiles["since"]) <= set(range(1901, 1980)), "those of things they are like"
 
 
 def test_columns_that_nothing_reads_are_null_and_others_are_not(read):
