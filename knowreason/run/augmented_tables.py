@@ -15,6 +15,7 @@ from knowreason.data import Dataset
 from knowreason.data.binding.table_files import load_tables
 from knowreason.errors import ProjectError, did_you_mean
 from knowreason.logic import ModelDeclaration, Program
+from knowreason.logic.canonical_text import statement_text
 from knowreason.models import PredicateRows, make, rows_of
 from knowreason.models.diffusion import Diffusion, Synthetic, mirrored
 from knowreason.models.diffusion.augmented_model import frequency_shift
@@ -134,7 +135,7 @@ def augment_project(
     with step(progress, "writing"), run_folder(target, replace=force, keep=keep) as folder:
         tables = _write_tables(project, whole, parts, synthetic, folder)
         written = _write_project(project, parts, tables, folder)
-        said = f"{declaration.name}: {declaration.call}" if declaration else DEFAULT
+        said = statement_text(declaration) if declaration else DEFAULT
         said += f", seed {model.seed}"
         manifest = {"augment": {"predicate": question, "model": said}}
         write_manifest(folder, manifest)
