@@ -1,8 +1,8 @@
 """GODM's protocol (Liu et al., LoG 2025): detectors with more outliers, and rivals for imbalance.
 
     python -m benchmarks.augmentation_godm [--quick] [--only tolokers|amazon_upu|reddit]
-        [--detectors gcn sgc gin sage gat bwgnn] [--first SEED] [--seeds N] [--out FOLDER]
-        # reads KNOWREASON_DATA
+        [--detectors gcn sgc gin sage gat bwgnn] [--methods none weights ...] [--epochs N]
+        [--first SEED] [--seeds N] [--out FOLDER]    # reads KNOWREASON_DATA
 
 As many outliers are generated as are known. A fifth of the training labels chooses the epoch of a
 detector and is unknown to the generators. The test labels measure: AUC, average precision, recall
@@ -151,7 +151,9 @@ def measured(
     }
 
 
-def runs(folder: Path, name: str, seed: int, kinds: list[str]) -> Iterator[dict[str, Any]]:
+def runs(
+    folder: Path, name: str, seed: int, kinds: list[str], methods: list[str], epochs: int
+) -> Iterator[dict[str, Any]]:
     """A row for each detector and method."""
     data, graph, test = task(folder, name, seed)
     start = time.perf_counter()
@@ -160,10 +162,15 @@ def runs(folder: Path, name: str, seed: int, kinds: list[str]) -> Iterator[dict[
     generated = time.perf_counter() - start
     count = len(graph.y)
     for kind in kinds:
-        for method in METHODS:
+        for method in methods:
             start = time.perf_counter()
             score = detected(
-                kind, made[method], seed, weighted=method == "weights", permuted=method == "DAGAD"
+                kind,
+                made[method],
+                seed,
+                weighted=method == "weights",
+                permuted=method == "DAGAD",
+                epochs=epochs,
             )
             yield {
                 "data": name,
@@ -182,7 +189,7 @@ def tables(record: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for name in dict.fromkeys(r["data"] for r in record):
         mine = {(r["detector"], r["seed"], r["method"]): r for r in record if r["data"] == name}
         plain = {key[:2]: r["ap"] for key, r in mine.items() if key[2] == "none"}
-        for method in METHODS:
+        for method in dict.fromkeys(method for _, _, method in mine):
             here = {key[:2]: r for key, r in mine.items() if key[2] == method}
             gains = {key: r["ap"] - plain[key] for key, r in here.items()}
             kinds = list(dict.fromkeys(kind for kind, _ in here))
@@ -208,6 +215,8 @@ def main() -> None:
     options = parser(__doc__, "augmentation_godm")
     options.add_argument("--only", choices=tuple(FILES), nargs="+")
     options.add_argument("--detectors", choices=DETECTORS, nargs="+", default=list(DETECTORS))
+    options.add_argument("--methods", choices=METHODS, nargs="+", default=list(METHODS))
+    options.add_argument("--epochs", type=int, default=60, help="of a detector")
     options.add_argument("--first", type=int, default=0, help="the first seed")
     chosen = options.parse_args()
     folder, out = data_folder(), chosen.out
@@ -220,9 +229,10 @@ def main() -> None:
         for name in names:
             done = {r["detector"] for r in record if (r["data"], r["seed"]) == (name, seed)}
             left = [kind for kind in chosen.detectors if kind not in done]
-            for row in runs(folder, name, seed, left) if left else ():
+            asked = (chosen.methods, chosen.epochs)
+            for row in runs(folder, name, seed, left, *asked) if left else ():
                 record.append(row)
-                if row["method"] == METHODS[-1]:
+                if row["method"] == chosen.methods[-1]:
                     write(out, "runs", record)
     rows = tables(record)
     for name in dict.fromkeys(r["data"] for r in rows):
