@@ -1,7 +1,7 @@
 """Latent diffusion part by part: what each does for a classifier, and for what is generated.
 
-    python -m benchmarks.augmentation_parts [--quick] [--only amazon_upu|s_ffsd] [--first SEED]
-        [--seeds N] [--out FOLDER]    # reads KNOWREASON_DATA
+    python -m benchmarks.augmentation_parts [--quick] [--only amazon_upu|s_ffsd] [--parts PART ...]
+        [--first SEED] [--seeds N] [--out FOLDER]    # reads KNOWREASON_DATA
 
 `amazon_upu`: a part of the graph (4,000 users, all fraudsters among them and their links), 40 % of
 the labels train. `s_ffsd`: real times and types; payments of slices 28 to 33 train, 34 to 36
@@ -230,12 +230,16 @@ def told(split: Split, made: Synthetic) -> dict[str, float]:
     }
 
 
-def runs(folder: Path, name: str, seed: int) -> Iterator[dict[str, Any]]:
+def runs(
+    folder: Path, name: str, seed: int, asked: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """A row for each part left out."""
     split = {"amazon_upu": amazon_upu, "s_ffsd": s_ffsd}[name](folder, seed)
     parts = {"all: nothing generated": None, **PARTS, **MORE[name]}
     cache: dict[str, Latents] = {}
     for part, options in parts.items():
+        if asked is not None and options is not None and part not in asked:
+            continue
         start = time.perf_counter()
         data, quality = split.data, {}
         if options is not None:
@@ -266,6 +270,7 @@ def main() -> None:
     """Run what is asked for, print the tables."""
     options = parser(__doc__, "augmentation_parts")
     options.add_argument("--only", choices=("amazon_upu", "s_ffsd"))
+    options.add_argument("--parts", nargs="+", help="only these left out")
     options.add_argument("--first", type=int, default=0, help="the first seed")
     chosen = options.parse_args()
     folder, out = data_folder(), chosen.out
@@ -274,7 +279,7 @@ def main() -> None:
     record: list[dict[str, Any]] = json.loads(stored.read_text()) if stored.exists() else []
     for name in [chosen.only] if chosen.only else ["amazon_upu", "s_ffsd"]:
         for seed in seeds:
-            for row in runs(folder, name, seed):
+            for row in runs(folder, name, seed, chosen.parts):
                 same = ("data", "left out", "seed")
                 record = [r for r in record if any(r[k] != row[k] for k in same)] + [row]
                 write(out, "runs", record)
