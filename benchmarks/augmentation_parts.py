@@ -49,6 +49,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "class in the autoencoder": {"classes": False},
     "class in the denoiser": {"rare_alone": True},
     "diffusion (vae alone)": {"vae": True},
+    "class in the autoencoder, diffusion": {"classes": False, "vae": True},
+    "class in the autoencoder, links": {"classes": False, "alone": True},
 }
 MORE: dict[str, dict[str, dict[str, Any]]] = {
     "amazon_upu": {f"{n} hop{'s' * (n > 1)}": {"layers": n} for n in (1, 3, 4)},
@@ -132,17 +134,10 @@ def latents_of(
 ) -> Latents:
     """An autoencoder fitted without some of what there is."""
     world = world_of(data, rows_of(data, "Rare"), make("trees"))
-    options = AutoencoderOptions(hidden=HIDDEN, epochs=EPOCHS, layers=layers, seed=seed)
-    seen = _without(world, times, types)
-    if not classes:
-        seen = replace(seen, labels=np.full_like(world.labels, world.states))
-    latents = train_autoencoder(seen, options, torch.device("cpu"))
-    if not classes:  # what stood for "unknown" stands for every class
-        with torch.no_grad():
-            for decoder in latents.module.columns:
-                weight = decoder.label.weight  # type: ignore[union-attr]
-                weight[:] = weight[world.states].clone()  # type: ignore[index]
-    return replace(latents, world=replace(seen, labels=world.labels))
+    options = AutoencoderOptions(
+        hidden=HIDDEN, epochs=EPOCHS, layers=layers, classes=classes, seed=seed
+    )
+    return train_autoencoder(_without(world, times, types), options, torch.device("cpu"))
 
 
 def _without(world: World, times: bool, types: bool) -> World:
@@ -162,6 +157,7 @@ def made_by(data: Dataset, seed: int, part: dict[str, Any], cache: dict[str, Lat
     """As many positives as are known, drawn without a part."""
     part = dict(part)
     vae, rare_alone = part.pop("vae", False), part.pop("rare_alone", False)
+    linked = not part.pop("alone", False)
     key = json.dumps(part)
     if key not in cache:
         cache[key] = latents_of(data, seed, **part)
@@ -169,7 +165,8 @@ def made_by(data: Dataset, seed: int, part: dict[str, Any], cache: dict[str, Lat
     rows = rows_of(data, "Rare")
     counts = wanted(rows.labels[rows.labelled], 2, 1.0)
     labels = np.repeat(np.arange(2), counts)
-    options = SynthesisOptions(denoiser=DenoiserOptions(steps=STEPS, seed=seed), seed=seed)
+    denoiser = DenoiserOptions(steps=STEPS, seed=seed)
+    options = SynthesisOptions(connect=linked, denoiser=denoiser, seed=seed)
     if vae:
         points = posterior_points(latents, labels, 10, np.random.default_rng(seed))
     elif rare_alone:
@@ -222,7 +219,7 @@ def told(split: Split, made: Synthetic) -> dict[str, float]:
     judge = HistGradientBoostingClassifier(max_iter=40, random_state=0)
     found = cross_val_predict(judge, matrix, target, cv=4, method="predict_proba")[:, 1]
     shares = [np.array(side) / max(sum(side), 1) for side in types]
-    timed = bool(times[0])
+    timed = bool(times[0]) and bool(times[1])
     return {
         "told": float(roc_auc_score(target, found)),
         "times": float(ks_2samp(*map(np.concatenate, times)).statistic) if timed else np.nan,

@@ -92,6 +92,9 @@ class Diffusion(KnowledgeModel):
         epochs: of the autoencoder.
         beta: weight of its divergence to the prior.
         edge_decoder: ``"bilinear"`` or ``"mlp"``.
+        classes: whether the autoencoder sees the labels; without, a labelled thing lies beside
+            unlabelled ones like it, and what is generated reaches their surroundings too. The
+            diffusion sees them in any case.
         denoiser_steps: training steps of the diffusion.
         steps: of Heun's sampler.
         guidance: strength of classifier-free guidance; 0 for none.
@@ -113,6 +116,7 @@ class Diffusion(KnowledgeModel):
     epochs: int = 200
     beta: float = 0.1
     edge_decoder: EdgeKind = "bilinear"
+    classes: bool = True
     denoiser_steps: int = 1500
     steps: int = 50
     guidance: float = 0.0
@@ -193,6 +197,7 @@ class Diffusion(KnowledgeModel):
             epochs=self.epochs,
             beta=self.beta,
             edge_decoder=self.edge_decoder,
+            classes=self.classes,
             seed=self.seed,
         )
         world = world_of(data, rows_of(data, predicate), self.classifier)
