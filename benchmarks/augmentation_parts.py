@@ -44,6 +44,7 @@ from knowreason.models.diffusion.encoded_world import World, world_of
 from knowreason.models.diffusion.synthesis import SynthesisOptions, diffused, synthesised, wanted
 
 EPOCHS, STEPS, HIDDEN = 60, 300, 16
+WEIGHTED = "all: nothing generated, weighted classes"
 PARTS: dict[str, dict[str, Any]] = {
     "nothing": {},
     "class in the autoencoder": {"classes": False},
@@ -232,7 +233,7 @@ def runs(
 ) -> Iterator[dict[str, Any]]:
     """A row for each part left out."""
     split = {"amazon_upu": amazon_upu, "s_ffsd": s_ffsd}[name](folder, seed)
-    parts = {"all: nothing generated": None, **PARTS, **MORE[name]}
+    parts = {"all: nothing generated": None, WEIGHTED: None, **PARTS, **MORE[name]}
     cache: dict[str, Latents] = {}
     for part, options in parts.items():
         if asked is not None and options is not None and part not in asked:
@@ -242,7 +243,8 @@ def runs(
         if options is not None:
             made = made_by(split.data, seed, options, cache)
             data, quality = enlarged(split.data, made), told(split, made)
-        model = make("trees", {"seed": seed}).fit(data, "Rare")
+        balance = {"class_weight": "balanced"} if part == WEIGHTED else {}
+        model = make("trees", {"seed": seed, **balance}).fit(data, "Rare")
         row = {"data": name, "left out": part, "seed": seed, **measured(split, model), **quality}
         yield {**row, "seconds": time.perf_counter() - start}
 
