@@ -4,7 +4,7 @@
         [--first SEED] [--seeds N] [--out FOLDER]    # reads KNOWREASON_DATA
 
 `amazon_upu`: a part of the graph (4,000 users, all fraudsters among them and their links), 40 % of
-the labels train. `s_ffsd`: real times and types; payments of slices 28 to 33 train, 34 to 36
+the labels train. `s_ffsd`: times and types; payments of slices 28 to 33 train, 34 to 36
 test; payments are nodes linked to their accounts, places and merchants, the last by one relation
 for each of the three most frequent payment types and one for the rest; all links have times. Parts
 left out: the class in encoder and decoders (the denoiser keeps it), the class in the denoiser (it
