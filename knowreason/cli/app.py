@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from knowreason.cli.run_verbs import audit_verb as audit
+from knowreason.cli.run_verbs import augment_verb as augment
 from knowreason.cli.run_verbs import eval_verb as eval
 from knowreason.cli.run_verbs import explain_verb as explain
 from knowreason.cli.run_verbs import predict_verb as predict
@@ -46,6 +47,7 @@ app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("eval")(eval.evaluate)
 app.command("audit")(audit.audit)
+app.command("augment")(augment.augment)
 app.command("models")(models.models)
 app.command("explain-code")(explain_code.explain_code)
 app.command("export")(export_verb.export)

@@ -15,6 +15,7 @@ from knowreason.cli.app import app
 from knowreason.codes import catalogue
 from knowreason.run.run_prediction import beliefs_of_run
 from tests.projects import write_world
+from tests.shop_project import write_shop
 
 SMOKERS = """
 domain Person
@@ -531,3 +532,19 @@ def test_rules_that_contradict_each_other_are_named(cli, smokers):
     assert done.code == 2
     assert "no world satisfies hard rules `none` and `some`:" in done.err
     assert 'none: Friends("a\\"b", "c") => !Smokes("a\\"b")' in done.err
+
+
+def test_augment(cli, tmp_path):
+    shop, more = write_shop(tmp_path / "shop"), tmp_path / "more"
+    shown = cli("augment", shop, "-o", more)
+    assert shown.code == 0
+    assert "generated" in shown.out
+    assert "log-odds learned on these tables are off by +0.41 for true" in shown.err
+    assert f"project file over them: {more / 'knowreason.toml'}" in shown.err
+    again = cli("augment", shop, "-o", more)
+    assert (again.code, again.out) == (2, "")
+    assert "KR914" in again.err
+    asked = ("--force", "--count", 4, "--links", "none", "--json", "--predicate", "Bad")
+    (_, true) = cli("augment", shop, "-o", more, *asked).json["classes"]
+    assert true == {"state": "true", "before": 16, "generated": 4}
+    assert cli("augment", shop, "-o", more, "--links", "some").code == 2

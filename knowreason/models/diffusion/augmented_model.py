@@ -92,6 +92,9 @@ class Diffusion(KnowledgeModel):
         epochs: of the autoencoder.
         beta: weight of its divergence to the prior.
         edge_decoder: ``"bilinear"`` or ``"mlp"``.
+        classes: whether the autoencoder sees the labels; without, a labelled thing lies beside
+            unlabelled ones like it, and what is generated reaches their surroundings too. The
+            diffusion sees them in any case.
         denoiser_steps: training steps of the diffusion.
         steps: of Heun's sampler.
         guidance: strength of classifier-free guidance; 0 for none.
@@ -113,6 +116,7 @@ class Diffusion(KnowledgeModel):
     epochs: int = 200
     beta: float = 0.1
     edge_decoder: EdgeKind = "bilinear"
+    classes: bool = True
     denoiser_steps: int = 1500
     steps: int = 50
     guidance: float = 0.0
@@ -132,7 +136,7 @@ class Diffusion(KnowledgeModel):
             ModelError: KR865 for a predicate of more than one thing or of edges.
         """
         rows = rows_of(data, predicate)
-        self._refuse(data, rows)
+        self.check(data, rows)
         self.base_rate_ = rows.base_rate()
         there = wanted(rows.labels[rows.labelled], rows.states, self.ratio).any()
         if not there:
@@ -193,6 +197,7 @@ class Diffusion(KnowledgeModel):
             epochs=self.epochs,
             beta=self.beta,
             edge_decoder=self.edge_decoder,
+            classes=self.classes,
             seed=self.seed,
         )
         world = world_of(data, rows_of(data, predicate), self.classifier)
@@ -204,6 +209,7 @@ class Diffusion(KnowledgeModel):
         predicate: str,
         latents: Latents | None = None,
         progress: Progress | None = None,
+        counts: NDArray[np.int64] | None = None,
     ) -> Synthetic:
         """Things of rare classes, as many as ``ratio`` says.
 
@@ -212,6 +218,7 @@ class Diffusion(KnowledgeModel):
             predicate: whose classes.
             latents: of the same data, trained here by default.
             progress: of training.
+            counts: ``int64[states]``, how many of each state instead.
         """
         stages = _Stages(progress, 2)
         encoding, denoising = stages.next(), stages.next()
@@ -225,7 +232,8 @@ class Diffusion(KnowledgeModel):
             denoiser=DenoiserOptions(steps=self.denoiser_steps, seed=self.seed),
             seed=self.seed,
         )
-        counts = wanted(rows.labels[rows.labelled], rows.states, self.ratio)
+        if counts is None:
+            counts = wanted(rows.labels[rows.labelled], rows.states, self.ratio)
         labels = np.repeat(np.arange(len(counts)), counts)
         points = diffused(latents, labels, options, denoising)
         return synthesised(latents, predicate, points, labels, options)
@@ -277,7 +285,8 @@ class Diffusion(KnowledgeModel):
         plain = () if kept else fitted.classifier.report_
         self.report_ = (*fitted.said, *plain)
 
-    def _refuse(self, data: Dataset, rows: PredicateRows) -> None:
+    def check(self, data: Dataset, rows: PredicateRows) -> None:
+        """Raise :class:`ModelError` KR865 for a predicate of more than one thing or of edges."""
         relations = data.graph.relations if data.graph is not None else ()
         keys = {edges.key_domain for edges in relations}
         nodes = data.graph.domains if data.graph is not None else ()

@@ -31,6 +31,7 @@ class AutoencoderOptions:
         learning_rate: of Adam, falls to zero along a cosine.
         beta: weight of the divergence to the prior, a latent dimension.
         edge_decoder: ``"bilinear"`` or ``"mlp"``.
+        classes: whether the classes of things are seen; else only columns and edges are.
         seed: of initial weights, noise and sampled edges.
     """
 
@@ -42,6 +43,7 @@ class AutoencoderOptions:
     learning_rate: float = 2e-2
     beta: float = 0.1
     edge_decoder: EdgeKind = "bilinear"
+    classes: bool = True
     seed: int = 0
 
 
@@ -148,7 +150,7 @@ def train_autoencoder(
         module = GraphAutoencoder(world, options).to(device)
         module.encoder.placed(device)
         generator = torch.Generator().manual_seed(options.seed)
-        blocks, labels = _tensors(world, device)
+        blocks, labels = _tensors(world, device, options.classes)
         optimiser = torch.optim.Adam(module.parameters(), lr=options.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.epochs)
         losses = []
@@ -163,6 +165,10 @@ def train_autoencoder(
                 progress(epoch + 1, options.epochs, f"autoencoder, epoch {epoch + 1}")
         with torch.no_grad():
             mean, log_variance = module.eval().encode(blocks, labels, generator)
+            if not options.classes:  # what was learned of "unknown" holds for every class
+                for decoder in module.columns:
+                    assert isinstance(decoder, FeatureDecoder)
+                    decoder.label.weight[:] = decoder.label.weight[world.states].clone()
     return _standardised(world, module, mean, log_variance, losses)
 
 
@@ -186,12 +192,14 @@ def _standardised(
     )
 
 
-def _tensors(world: World, device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
+def _tensors(
+    world: World, device: torch.device, classes: bool
+) -> tuple[list[Tensor], list[Tensor]]:
     """Inputs and classes by block; other domains' things are of the unknown class."""
     blocks = [torch.from_numpy(block.x).to(device) for block in world.blocks]
     labels = [
         torch.from_numpy(world.labels).to(device)
-        if block.domain == world.domain
+        if classes and block.domain == world.domain
         else torch.full((len(block.x),), world.states, device=device)
         for block in world.blocks
     ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 Ids = NDArray[np.int32]
+WHOLE = r"^-?[0-9]{1,17}$"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +82,7 @@ def enlarged(data: Dataset, synthetic: Synthetic) -> Dataset:
     become attributes of the values decoded for the new things and computed for the real
     ones.
     """
-    added = {**synthetic.copies, synthetic.domain: _like(synthetic)}
-    added |= _new_keys(data, synthetic)
+    added = templates_of_added(data, synthetic)
     program, values = _materialised(data, synthetic)
     tables = {
         name: _copied(table, data, added, program, name)
@@ -115,6 +115,13 @@ def enlarged(data: Dataset, synthetic: Synthetic) -> Dataset:
             **{d: np.append(data.in_scope(d), np.zeros(len(t), bool)) for d, t in added.items()},
         },
     )
+
+
+def templates_of_added(data: Dataset, synthetic: Synthetic) -> dict[str, Ids]:
+    """Per domain the real thing that each added thing is like, in the order of their ids:
+    synthetic things, copies of surroundings, things that new edges are."""
+    added = {**synthetic.copies, synthetic.domain: _like(synthetic)}
+    return added | _new_keys(data, synthetic)
 
 
 def _like(synthetic: Synthetic) -> Ids:
@@ -251,12 +258,21 @@ def _labels(data: Dataset, synthetic: Synthetic) -> pa.Table:
 
 
 def _named(vocabulary: Vocabulary, count: int) -> Vocabulary:
+    names = new_names(vocabulary, count)
+    joined = pa.concat_arrays([vocabulary.names.cast(pa.string()), names])
+    return Vocabulary(vocabulary.domain, joined)
+
+
+def new_names(vocabulary: Vocabulary, count: int) -> pa.StringArray:
+    """``count`` names that a domain does not have: further numbers where all its names are
+    whole numbers (columns of them stay columns of them), else ``synthetic 0`` and so on."""
+    if len(vocabulary) and pc.all(pc.match_substring_regex(vocabulary.names, WHOLE)).as_py():
+        first = 1 + pc.max(vocabulary.names.cast(pa.int64())).as_py()
+        return pa.array(np.arange(first, first + count)).cast(pa.string())
     prefix = "synthetic "
     while pc.any(pc.starts_with(vocabulary.names, prefix)).as_py():
         prefix = "_" + prefix
-    names = pa.array([f"{prefix}{number}" for number in range(count)], pa.string())
-    joined = pa.concat_arrays([vocabulary.names.cast(pa.string()), names])
-    return Vocabulary(vocabulary.domain, joined)
+    return pa.array([f"{prefix}{number}" for number in range(count)], pa.string())
 
 
 def _features(

@@ -111,6 +111,17 @@ def test_the_same_things_are_drawn_again(data):
         np.testing.assert_array_equal(one.source, two.source)
 
 
+def test_without_classes_latents_know_no_label(data):
+    fewer = data.labels_only("Bad", np.arange(200) < 60)
+    blind, blinder = (model(classes=False).latents(d, "Bad") for d in (data, fewer))
+    np.testing.assert_array_equal(blind.mean, blinder.mean)
+    for decoder in blind.module.columns:
+        weight = decoder.label.weight
+        assert (weight == weight[-1]).all(), "no class is decoded otherwise than another"
+    seen, less = (model().latents(d, "Bad") for d in (data, fewer))
+    assert not np.array_equal(seen.mean, less.mean)
+
+
 def test_the_base_rate_is_moved_back(data):
     """Twice as many positives must not double the odds that come out."""
     plain = make("trees").fit(data, "Bad").log_odds(data, "Bad")
