@@ -1,6 +1,6 @@
 """Near-copies of functions: program dependence graphs of the standard library, pair by pair.
 
-    python examples/code_copies.py [--pairs 240] [--seed 0]
+    python examples/code_copies.py [--pairs 160] [--seed 0]
 
 Functions are read by Python's own `ast` from its standard library. A near-copy has other names
 of variables, lost some statements and gained some of another function, and some of its calls go
@@ -190,7 +190,7 @@ def pair_graph(one: ast.FunctionDef, other: ast.FunctionDef) -> tuple[list, list
     return rows, edges, {**seen, "longer": lengths[1] / max(lengths[0], 1)}
 
 
-def load(pairs: int, seed: int) -> Dataset:
+def load(pairs: int, seed: int, epochs: int = 30) -> Dataset:
     """Pairs, half of them copies; the labels of those of half of the functions are hidden."""
     rng = np.random.default_rng(seed)
     every = functions()
@@ -214,7 +214,7 @@ def load(pairs: int, seed: int) -> Dataset:
     pair, statement, kind, size, side = zip(*nodes, strict=True)
     source, target, relation, alike = zip(*edges, strict=True)
     data = Dataset.from_frames(
-        kr.loads(PROGRAM),
+        kr.loads(PROGRAM.replace("epochs=30", f"epochs={epochs}")),
         facts={"Contains": {"p": pair, "s": statement}}
         | {
             name: {"p": names, "value": [row[name] for row in seen]}
@@ -232,10 +232,10 @@ def load(pairs: int, seed: int) -> Dataset:
     return data.hide("Copy", np.arange(len(truth)) >= len(truth) // 2 // 2 * 2)
 
 
-def compare(pairs: int = 240, seed: int = 0) -> dict[str, dict[str, float]]:
+def compare(pairs: int = 160, seed: int = 0, epochs: int = 30) -> dict[str, dict[str, float]]:
     """Average precision and AUC on the pairs of other functions."""
-    data = load(pairs, seed)
-    blind = {"pool": "Contains", "convolution": "gin", "hidden": 32, "epochs": 30}
+    data = load(pairs, seed, epochs)
+    blind = {"pool": "Contains", "convolution": "gin", "hidden": 32, "epochs": epochs}
     blind |= {"whole_graphs": "packed", "batch_size": 16, "edge_features": "none", "features": ()}
     others = {"graph without kinds of edges": ("gnn", blind)}
     return ranked(three_ways(data.program, data, data, "Copy", others), data, "Copy")
@@ -244,7 +244,7 @@ def compare(pairs: int = 240, seed: int = 0) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=240)
+    parser.add_argument("--pairs", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     show("which are copies", compare(given.pairs, given.seed))

@@ -1,6 +1,6 @@
 """A document form as a graph of boxes: which field does each value belong to?
 
-    python examples/form_boxes.py [--forms 160] [--seed 0]
+    python examples/form_boxes.py [--forms 120] [--seed 0]
 
 Forms are made of scikit-learn's handwritten digits. The glyphs 1, 2 and 3 are labels (total,
 date, number) where a value stands beside them, and values like any others elsewhere; on three
@@ -79,7 +79,7 @@ def form(rng: np.random.Generator) -> list[tuple[float, float, int, str]]:
     return boxes
 
 
-def load(forms: int, seed: int) -> Dataset:
+def load(forms: int, seed: int, epochs: int = 120) -> Dataset:
     """All forms; the second half of them has its labels hidden."""
     rng, digits = np.random.default_rng(seed), load_digits()
     made = [form(rng) for _ in range(forms)]
@@ -106,7 +106,7 @@ def load(forms: int, seed: int) -> Dataset:
     read = reader.predict_log_proba(digits.data[picture]).clip(-10)
     columns = {f"reads {i}": column for i, column in enumerate(read.T)}
     data = Dataset.from_frames(
-        kr.loads(PROGRAM),
+        kr.loads(PROGRAM.replace("epochs=120", f"epochs={epochs}")),
         facts={
             "x": {"b": names, "x": place[:, 0]},
             "y": {"b": names, "y": place[:, 1]},
@@ -124,10 +124,10 @@ def load(forms: int, seed: int) -> Dataset:
     return data.hide("Holds", hidden).hide("Reads", hidden)
 
 
-def compare(forms: int = 160, seed: int = 0) -> dict[str, dict[str, float]]:
+def compare(forms: int = 120, seed: int = 0, epochs: int = 120) -> dict[str, dict[str, float]]:
     """Share of boxes put right on the other forms, of all and of values of fields."""
-    data = load(forms, seed)
-    blind = {"hidden": 32, "epochs": 120, "learning_rate": 0.01, "edge_features": "none"}
+    data = load(forms, seed, epochs)
+    blind = {"hidden": 32, "epochs": epochs, "learning_rate": 0.01, "edge_features": "none"}
     scores = three_ways(
         data.program, data, data, "Holds", {"glyphs and neighbours": ("gnn", blind)}
     )
@@ -147,7 +147,7 @@ def compare(forms: int = 160, seed: int = 0) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--forms", type=int, default=160)
+    parser.add_argument("--forms", type=int, default=120)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     show("share put right", compare(given.forms, given.seed))

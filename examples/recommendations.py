@@ -107,9 +107,11 @@ def at_week(
     )
 
 
-def compare(users: int = 240, items: int = 48, seed: int = 0) -> dict[str, dict[str, float]]:
+def compare(
+    users: int = 240, items: int = 48, seed: int = 0, epochs: int = 40
+) -> dict[str, dict[str, float]]:
     """Average precision and AUC of what is bought in the last week."""
-    program = kr.loads(PROGRAM)
+    program = kr.loads(PROGRAM.replace("epochs=40", f"epochs={epochs}"))
     made, friends = purchases(users, items, np.random.default_rng(seed))
     past = at_week(program, made, friends, users, items, WEEKS - 2)
     today = at_week(program, made, friends, users, items, WEEKS - 1)
