@@ -45,7 +45,7 @@ def three_ways(
         fitted = make(kind, options).fit(past, asked)
         found[f"{name} alone"] = rows.by_atom(fitted.log_odds(today, asked))
     rest = tuple(m for m in program.models if asked not in m.predicates)
-    fixed = {"fold_count": 3, "auto_trees": False, **settings}
+    fixed = {"fold_count": 3, "auto_trees": False, "threads": 1, **settings}
     for name, kept, chosen in (
         ("rules alone", replace(program, models=rest), {**fixed, "answer": "rules"}),
         ("rules and model", program, fixed),
