@@ -47,9 +47,9 @@ def test_values_stand_beside_their_labels(example):
 
 
 def test_forms(example):
-    figures = example("form_boxes").compare(forms=8, epochs=1)
+    figures = example("form_boxes").compare(forms=6, epochs=1)
     check(figures, 4)
-    assert figures["rules alone"]["all boxes"] > 0.6
+    assert figures["rules alone"]["all boxes"] > 0.5
 
 
 def test_dependence_of_statements(example):
