@@ -20,7 +20,8 @@ CASES = {
     "enclosing_subgraph": [
         {"hidden": 8, "epochs": 2, "convolution": name, "pooling": pooling}
         for name, pooling in (("sage", "ends"), ("gcn", "mean"), ("gin", "sort"), ("gat", "ends"))
-    ],
+    ]
+    + [{"hidden": 8, "epochs": 2, "convolution": "gine", "message_features": True}],
     "diffusion": [
         {"classifier": ModelCall("trees", (), (("max_iter", 10),)), "keep": "always", **SMALL},
         {
@@ -37,7 +38,11 @@ CASES = {
         {"convolution": name, "hidden": 8, "heads": 2, "epochs": 3}
         for name in ("gcn", "sage", "gat", "gin", "hgt")
     ]
-    + [{"hidden": 8, "epochs": 3, "batch_size": 32, "neighbours": 2, "edge_features": "all"}],
+    + [{"hidden": 8, "epochs": 3, "batch_size": 32, "neighbours": 2, "edge_features": "all"}]
+    + [
+        {"convolution": name, "hidden": 8, "epochs": 3, "message_features": ("amount", "Near")}
+        for name in ("gatv2", "gine")
+    ],
     "infomax": [
         {"hidden": 8, "epochs": 3},
         {"classifier": ModelCall("sklearn"), "convolution": "sage", "hidden": 8, "epochs": 3},
@@ -98,9 +103,12 @@ def test_conforms_on_other_levels(name, predicate):
 
 
 @pytest.mark.parametrize("convolution", ["gin", "hgt"])
-@pytest.mark.parametrize("batch_size", [0, 16])
-def test_conforms_on_whole_graphs(convolution, batch_size):
+@pytest.mark.parametrize(
+    ("batch_size", "whole_graphs"), [(0, "auto"), (16, "union"), (2, "packed")]
+)
+def test_conforms_on_whole_graphs(convolution, batch_size, whole_graphs):
     options = {"convolution": convolution, "hidden": 8, "epochs": 3, "batch_size": batch_size}
+    options |= {"whole_graphs": whole_graphs}
     check_model(lambda: make("gnn", {**options, "pool": "Holds"}), "Ring")
 
 

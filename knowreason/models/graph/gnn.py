@@ -18,7 +18,13 @@ from knowreason.models.base.feature_columns import no_columns, side_by_side
 from knowreason.models.base.labelled_model import ClassWeight
 from knowreason.models.base.model_options import AtLeastOne, AtLeastZero, Share
 from knowreason.models.base.predicate_rows import PredicateRows
-from knowreason.models.graph.convolution import convolution, message_edges
+from knowreason.models.graph.convolution import (
+    Convolution,
+    FeaturedPairs,
+    check_message_features,
+    convolution,
+    message_edges,
+)
 from knowreason.models.graph.edge_history import history
 from knowreason.models.graph.graph_encoder import GraphEncoder, MessageEdges
 from knowreason.models.graph.graph_pooling import (
@@ -29,7 +35,20 @@ from knowreason.models.graph.graph_pooling import (
     pooled_places,
 )
 from knowreason.models.graph.hgt import HGTLayer, TypedEdges
-from knowreason.models.graph.neighbour_sampling import SampledLinks, sampled_links
+from knowreason.models.graph.message_features import (
+    edges_that_reach,
+    message_columns,
+    message_values,
+    messages_of,
+)
+from knowreason.models.graph.neighbour_sampling import (
+    PACK,
+    SampledLinks,
+    components_of,
+    packed_links,
+    sampled_links,
+    worth_packing,
+)
 from knowreason.models.graph.node_graph import (
     EdgeFeatures,
     NodeGraph,
@@ -62,11 +81,12 @@ class GNN(NeuralModel):
     their labels). Where that is not known in use, bind the edges known at scoring time.
 
     Args:
-        convolution: ``"gcn"``, ``"sage"`` (GraphSAGE, mean), ``"gat"``, ``"gin"`` or ``"hgt"``
-            (heterogeneous graph transformer).
+        convolution: ``"gcn"``, ``"sage"`` (GraphSAGE, mean), ``"gin"``, ``"hgt"`` (heterogeneous
+            graph transformer), or one whose messages can have features of their own: ``"gat"``,
+            ``"gatv2"``, ``"transformer"``, ``"gine"`` and ``"nnconv"`` (dear in memory).
         hidden: width of the node states.
         layers: rounds of messages.
-        heads: attention heads of ``"gat"`` and ``"hgt"``.
+        heads: attention heads of ``"gat"``, ``"gatv2"``, ``"transformer"`` and ``"hgt"``.
         dropout: share of hidden units left out in training.
         pool: name of the observed predicate or attribute that says which nodes a thing
             holds, where the predicate is about whole graphs.
@@ -76,9 +96,15 @@ class GNN(NeuralModel):
             the features and the past of things that are edges, the features of things that
             hold nodes, and nothing for nodes, whose feature tables are the graph's inputs.
         epochs, patience, learning_rate, weight_decay: of training.
-        batch_size: rows a step, each with a drawn neighbourhood; 0 is full-batch training.
-            Scoring always takes the whole graph.
-        neighbours: most neighbours drawn a node and hop; 0 for all.
+        batch_size: rows a step, each with a drawn neighbourhood (or its whole graphs, see
+            ``whole_graphs``); 0 is all rows at once.
+        neighbours: most neighbours drawn a node and hop; 0 for all. Sums over messages with
+            features (``"gine"``) are not weighted, so it has to be 0 there.
+        whole_graphs: with ``pool``, ``"packed"`` takes in training and scoring some rows at a time,
+            with all of their components and nothing else, so that memory is bounded by those
+            (``batch_size`` rows, or as many as have some 30,000 nodes and messages). ``"union"``
+            takes the graph of all in scoring. ``"auto"`` packs where the union is large and its
+            components are small.
         class_weight: ``"balanced"`` weighs rows inversely to their state's frequency.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``.
         seed: of initial weights, dropout, samples and the validation slice.
@@ -87,16 +113,18 @@ class GNN(NeuralModel):
     registered_as = "gnn"
     reads = "named"
 
-    convolution: Literal["gcn", "sage", "gat", "gin", "hgt"] = "sage"
+    convolution: Convolution | Literal["hgt"] = "sage"
     hidden: AtLeastOne = 64
     layers: AtLeastZero = 2
     heads: AtLeastOne = 4
     dropout: Share = 0.2
     pool: str | None = None
     edge_features: EdgeFeatures = "untimed"
+    message_features: tuple[str, ...] = ()
     features: tuple[str, ...] | None = None
     batch_size: AtLeastZero = 0
     neighbours: AtLeastZero = 10
+    whole_graphs: Literal["auto", "packed", "union"] = "auto"
     class_weight: ClassWeight = "none"
     _: KW_ONLY
     epochs: AtLeastZero = 300
@@ -104,7 +132,12 @@ class GNN(NeuralModel):
     learning_rate: NotNegative = 5e-3
 
     def fit_encoders(self, data: Dataset, rows: PredicateRows) -> None:
-        """Means, deviations and categories of all nodes, and of the labelled rows."""
+        """Means, deviations and categories of all nodes, of the labelled rows and of messages.
+
+        Raises:
+            ModelError: KR873 where messages cannot have features, or must.
+        """
+        check_message_features(self.convolution, bool(self.message_features), self.name)
         graph, nodes, members = self._places(data, rows)
         columns = node_inputs(data, graph, self.edge_features)
         self.node_encoder_ = Encoder.fit(columns).to_values()
@@ -112,13 +145,23 @@ class GNN(NeuralModel):
         self.row_encoder_ = Encoder.fit(own).to_values()
         self.domains_, self.relations_ = tuple(graph.offsets), graph.relations
         self.typical_size_ = members.typical_size if members is not None else 1.0
+        if self.message_features:
+            seeds = nodes[rows.labelled].ravel()
+            if members is not None:
+                things = rows.things[rows.labelled][:, pooled_places(rows, members)]
+                seeds = np.append(seeds, members.node[np.isin(members.thing, things)])
+            reach = edges_that_reach(graph, seeds, self.layers)
+            carried = message_columns(data, graph, self.message_features, self.name).take(reach)
+            self.message_encoder_ = Encoder.fit(carried).to_values()
 
     def inputs(self, data: Dataset, rows: PredicateRows) -> dict[str, Tensor]:
         """Tensors of the graph and of each row.
 
         ``x`` and ``edges`` of the graph (see :func:`.message_edges`;
-        with relations ``int64[3, m]``, and ``spans``, for ``"hgt"``), ``members`` of what is
-        pooled; ``nodes``, ``pooled`` and ``own`` of rows.
+        with relations ``int64[3, m]``, and ``spans``, for ``"hgt"``; with ``carried``, the
+        features of messages), ``members`` of what is pooled; ``nodes``, ``pooled`` and ``own`` of
+        rows. For samples and packs ``pointers``, ``sources`` and ``degree``, and for packs
+        ``component`` and ``packs``.
         """
         graph, nodes, members = self._places(data, rows)
         columns = node_inputs(data, graph, self.edge_features)
@@ -130,7 +173,8 @@ class GNN(NeuralModel):
         if members is not None:
             arrays["members"] = np.stack([members.thing, members.node])
             arrays["pooled"] = rows.things[:, pooled_places(rows, members)].astype(np.int64)
-        return {name: torch.from_numpy(a) for name, a in arrays.items()} | self._links(data, graph)
+        links = self._links(data, graph, members is not None)
+        return {name: torch.from_numpy(a) for name, a in arrays.items()} | links
 
     def build(self, sizes: Mapping[str, int], outputs: int) -> nn.Module:
         """Encoder layers and head."""
@@ -147,8 +191,23 @@ class GNN(NeuralModel):
     def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Node states, then the head for the rows asked for.
 
-        In training with a batch size the states are those of a drawn neighbourhood.
+        In training with a batch size the states are those of a drawn neighbourhood. Packs are
+        taken some at a time where no gradient is wanted.
         """
+        at_once = len(rows)
+        if "packs" in inputs and not torch.is_grad_enabled():
+            at_once = self.rows_a_step(inputs)
+        pieces = torch.split(rows, max(at_once, 1))
+        return torch.cat([self._scores_of(module, inputs, piece) for piece in pieces])
+
+    def rows_a_step(self, inputs: Mapping[str, Tensor]) -> int:
+        """``batch_size``; for packs without one, rows of some :data:`.PACK` nodes and messages."""
+        if self.batch_size or "packs" not in inputs:
+            return self.batch_size
+        load = len(inputs["x"]) + len(inputs["sources"])
+        return max(1, PACK * len(inputs["own"]) // max(load, 1))
+
+    def _scores_of(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         assert isinstance(module, GraphNet)
         nodes, members = inputs["nodes"][rows], inputs.get("members")
         pools, asked = None, None
@@ -156,7 +215,7 @@ class GNN(NeuralModel):
             asked, pools = torch.unique(inputs["pooled"][rows], return_inverse=True)
             members = members_of(members, asked)
         sample = None
-        if module.training and self.batch_size:
+        if "packs" in inputs or (module.training and self.batch_size):
             sample = self._sample(inputs, nodes, members)
             nodes = sample.places(nodes)
         x = inputs["x"] if sample is None else inputs["x"][sample.nodes]
@@ -177,16 +236,28 @@ class GNN(NeuralModel):
         if members is not None:
             seeds = torch.cat([seeds, members[1]])
         pointers, sources = inputs["pointers"], inputs["sources"]
+        if "packs" in inputs:
+            return packed_links(pointers, sources, inputs["component"], inputs["packs"], seeds)
+        if self.convolution == "gine" and self.neighbours:
+            raise ModelError(
+                f"`{self.name}`: sums of drawn messages with features cannot be weighted,"
+                " so `gine` takes all neighbours or none",
+                code="KR873",
+                help="`neighbours=0`, or a convolution that averages: gat, gatv2, transformer",
+            )
         return sampled_links(pointers, sources, seeds, self.layers, self.neighbours)
 
     def _messages(self, inputs: Mapping[str, Tensor], sample: SampledLinks | None) -> MessageEdges:
         """Edges as the layers take them, of the whole graph or of a sample of it."""
         if self.convolution != "hgt":
-            if sample is None:
-                return inputs["edges"]
-            degree, count = inputs["degree"][sample.nodes], len(sample.nodes)
-            pairs = torch.stack([sample.source, sample.target])
-            return message_edges(self.convolution, pairs, count, sample.weight, degree)
+            edges, carried = inputs.get("edges"), inputs.get("carried")
+            if sample is not None:
+                degree, count = inputs["degree"][sample.nodes], len(sample.nodes)
+                pairs = torch.stack([sample.source, sample.target])
+                edges = message_edges(self.convolution, pairs, count, sample.weight, degree)
+                carried = None if carried is None else carried[sample.link]
+            assert edges is not None
+            return edges if carried is None else FeaturedPairs(edges, carried)
         (source, target, relation), spans = inputs["edges"], inputs["spans"]
         if sample is not None:
             source, target, relation = sample.source, sample.target, relation[sample.link]
@@ -195,31 +266,50 @@ class GNN(NeuralModel):
         runs = tuple((domain, start, end) for domain, start, end in spans.tolist())
         return TypedEdges(source, target, relation, runs)
 
+    @property
+    def _message_width(self) -> int:
+        if not self.message_features:
+            return 0
+        return 2 * Encoder.from_values(self.message_encoder_).width + 1
+
     def _layer(self) -> nn.Module:
         if self.convolution != "hgt":
-            return convolution(self.convolution, self.hidden, self.heads)
+            return convolution(self.convolution, self.hidden, self.heads, self._message_width)
         number = {domain: i for i, domain in enumerate(self.domains_)}
         forwards = [(number[source], number[target]) for source, _, target in self.relations_]
         backwards = [(target, source) for source, target in forwards]
         return HGTLayer(self.hidden, self.heads, len(number), [*forwards, *backwards])
 
-    def _links(self, data: Dataset, graph: NodeGraph) -> dict[str, Tensor]:
-        """``edges`` and ``spans``; for samples ``pointers`` and ``sources``, and ``degree``."""
-        tensors: dict[str, Tensor] = {}
-        pointers, sources = graph.adjacency.indptr, graph.adjacency.indices
+    def _links(self, data: Dataset, graph: NodeGraph, pools: bool) -> dict[str, Tensor]:
+        """``edges`` and what goes with them, see :meth:`inputs`."""
+        arrays: dict[str, NDArray[np.generic]] = {}
         if self.convolution == "hgt":
             links = typed_links(graph, self.relations_)
-            tensors["edges"] = torch.from_numpy(links)
-            tensors["spans"] = torch.from_numpy(self._spans(data, graph))
-            ends = np.cumsum(np.bincount(links[1], minlength=graph.node_count))
-            pointers, sources = np.append(0, ends), links[0]
+            arrays |= {"edges": links, "spans": self._spans(data, graph)}
+        elif self.message_features:
+            links = messages_of(graph)
+            columns = message_columns(data, graph, self.message_features, self.name)
+            of_edges = Encoder.from_values(self.message_encoder_).dense_matrix(columns)
+            arrays |= {"edges": links[:2], "carried": message_values(of_edges, links[2])}
         else:
+            links = graph.both_ways[::-1]
+        targets = np.bincount(links[1], minlength=graph.node_count)
+        pointers = np.append(0, np.cumsum(targets)).astype(np.int64)
+        packed = pools and self.whole_graphs != "union"
+        if packed:
+            component = components_of(pointers, links[0])
+            packed = self.whole_graphs == "packed" or worth_packing(pointers, component)
+        if packed:
+            order = np.argsort(component, kind="stable")
+            arrays |= {"component": component, "packs": np.stack([component[order], order])}
+        if packed or self.batch_size:
+            arrays |= {"pointers": pointers, "sources": links[0], "degree": graph.degree}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+        if "edges" not in tensors and not packed:
             pairs = torch.from_numpy(graph.both_ways)
-            tensors["edges"] = message_edges(self.convolution, pairs, graph.node_count)
-        if self.batch_size:
-            tensors["pointers"] = torch.from_numpy(pointers.astype(np.int64))
-            tensors["sources"] = torch.from_numpy(sources.astype(np.int64))
-            tensors["degree"] = torch.from_numpy(graph.degree)
+            kind = self.convolution
+            assert kind != "hgt"
+            tensors["edges"] = message_edges(kind, pairs, graph.node_count)
         return tensors
 
     def _spans(self, data: Dataset, graph: NodeGraph) -> NDArray[np.int64]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from knowreason.models.graph.convolution import FeaturedPairs
 from knowreason.models.graph.hgt import TypedEdges
 
-MessageEdges = Tensor | TypedEdges
+MessageEdges = Tensor | FeaturedPairs | TypedEdges
 
 
 class GraphEncoder(nn.Module):
@@ -36,10 +37,13 @@ class GraphEncoder(nn.Module):
     def forward(self, x: Tensor, edges: MessageEdges) -> Tensor:
         """States ``[n, hidden]`` of all nodes."""
         state: Tensor = self.first(x)
+        along: tuple[Tensor | TypedEdges, ...] = (
+            (edges.pairs, edges.values) if isinstance(edges, FeaturedPairs) else (edges,)
+        )
         for norm, convolution, mixer in zip(
             self.norms, self.convolutions, self.mixers, strict=True
         ):
-            message = torch.relu(convolution(norm(state), edges))
+            message = torch.relu(convolution(norm(state), *along))
             state = state + self.dropout(mixer(message))
         normed: Tensor = self.last_norm(state)
         return normed

@@ -13,6 +13,7 @@ from torch import Tensor
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.models.base.feature_columns import relation
 from knowreason.models.base.predicate_rows import PredicateRows
+from knowreason.models.graph.neighbour_sampling import ranges
 from knowreason.models.graph.node_graph import NodeGraph
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Membership:
     Attributes:
         sort: the things' domain.
         count: how many things there are.
-        thing, node: ``int64[m]``, each pair of a thing and a node it holds.
+        thing, node: ``int64[m]``, each pair of a thing and a node it holds, by thing.
     """
 
     sort: str
@@ -66,7 +67,8 @@ def membership(data: Dataset, rows: PredicateRows, graph: NodeGraph, pool: str) 
     table = relation(data, pool)
     thing = table.column(thing_column).to_numpy().astype(np.int64)
     node = graph.offsets[domain] + table.column(node_column).to_numpy().astype(np.int64)
-    return Membership(sort, len(data.vocabularies[sort]), thing, node)
+    order = np.argsort(thing, kind="stable")
+    return Membership(sort, len(data.vocabularies[sort]), thing[order], node[order])
 
 
 def poolable(
@@ -118,7 +120,10 @@ def pooled_places(rows: PredicateRows, members: Membership) -> list[int]:
 
 def members_of(members: Tensor, things: Tensor) -> Tensor:
     """``int64[2, m']``: those of ``members`` (thing, node) whose thing is among ``things``
-    (ascending), with the thing's position there."""
-    position = torch.searchsorted(things, members[0].contiguous()).clamp(max=len(things) - 1)
-    keep = things[position] == members[0]
-    return torch.stack([position[keep], members[1][keep]])
+    (both ascending), with the thing's position there."""
+    thing = members[0].contiguous()
+    start, end = (torch.searchsorted(thing, things, right=right) for right in (False, True))
+    position = torch.arange(len(things), device=things.device)
+    return torch.stack(
+        [torch.repeat_interleave(position, end - start), members[1][ranges(start, end)]]
+    )

@@ -1,11 +1,21 @@
-"""Neighbourhoods drawn for a batch: training on graphs whose states do not fit in memory."""
+"""Parts of a graph for a batch, where the states of all nodes do not fit in memory.
+
+Neighbourhoods that are drawn, or whole components, packed side by side as PyG's ``Batch`` has them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
+
+PACK = 2**15  # nodes and messages a batch of whole graphs aims at
+LARGE = 2**18  # and those of a union that is not taken at once
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,52 @@ def sampled_links(
     position = torch.searchsorted
     return SampledLinks(
         nodes, position(nodes, neighbours[link]), position(nodes, target), link, weight
+    )
+
+
+def components_of(pointers: NDArray[np.int64], neighbours: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``int64[n]``: number of each node's connected component; links are given both ways."""
+    count = len(pointers) - 1
+    matrix = sparse.csr_array(
+        (np.ones(len(neighbours), np.int8), neighbours, pointers), (count,) * 2
+    )
+    component: NDArray[np.int64] = connected_components(matrix, directed=False)[1].astype(np.int64)
+    return component
+
+
+def worth_packing(pointers: NDArray[np.int64], component: NDArray[np.int64]) -> bool:
+    """Whether a graph is large, and each of its components small."""
+    load = np.bincount(component, 1 + np.diff(pointers))
+    return bool(load.sum() > LARGE and load.max() <= PACK)
+
+
+def packed_links(
+    pointers: Tensor, neighbours: Tensor, component: Tensor, packs: Tensor, seeds: Tensor
+) -> SampledLinks:
+    """All nodes and links of the components of some nodes: their states are exact.
+
+    Args:
+        pointers, neighbours: as :func:`sampled_links` has them.
+        component: ``int64[n]`` of each node.
+        packs: ``int64[2, n]``, the components in ascending order, and the node each is of.
+        seeds: ``int64[s]``, nodes whose states are wanted.
+    """
+    asked, (ordered, node) = torch.unique(component[seeds]), packs
+    start, end = (torch.searchsorted(ordered, asked, right=right) for right in (False, True))
+    nodes = node[ranges(start, end)].sort().values
+    target, link, weight = _drawn(pointers, nodes, 0)
+    position = torch.searchsorted
+    return SampledLinks(
+        nodes, position(nodes, neighbours[link]), position(nodes, target), link, weight
+    )
+
+
+def ranges(start: Tensor, end: Tensor) -> Tensor:
+    """``start[0], ..., end[0] - 1, start[1], ...``, one after the other."""
+    length = end - start
+    first = start - (length.cumsum(0) - length)
+    return torch.repeat_interleave(first, length) + torch.arange(
+        int(length.sum()), device=start.device
     )
 
 

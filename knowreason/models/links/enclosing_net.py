@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from knowreason.models.graph.convolution import FeaturedPairs
 from knowreason.models.graph.graph_encoder import GraphEncoder
 from knowreason.models.links.enclosing_kernels import LABELS
 
@@ -25,7 +26,7 @@ class SubgraphBatch:
     Attributes:
         label: ``int64[k]`` of each node.
         inputs: ``float32[k, d]``.
-        edges: from :func:`~knowreason.models.graph.convolution.message_edges`.
+        edges: from :func:`~knowreason.models.graph.convolution.message_edges`, or with features.
         graph: ``int64[k]``, subgraph of each node, ascending.
         ends: ``int64[b, 2]``, positions of source and target, -1 for none.
         own: ``float32[b, h]``, what goes to the head beside the pool.
@@ -33,7 +34,7 @@ class SubgraphBatch:
 
     label: Tensor
     inputs: Tensor
-    edges: Tensor
+    edges: Tensor | FeaturedPairs
     graph: Tensor
     ends: Tensor
     own: Tensor

@@ -18,7 +18,13 @@ from knowreason.models.base.labelled_model import ClassWeight
 from knowreason.models.base.model_options import AtLeastOne, AtLeastZero, Share, Within
 from knowreason.models.base.model_protocol import Level
 from knowreason.models.base.predicate_rows import PredicateRows
-from knowreason.models.graph.convolution import Convolution, convolution, message_edges
+from knowreason.models.graph.convolution import (
+    Convolution,
+    FeaturedPairs,
+    check_message_features,
+    convolution,
+    message_edges,
+)
 from knowreason.models.graph.node_graph import typed_columns
 from knowreason.models.links.enclosing_net import EnclosingNet, SubgraphBatch
 from knowreason.models.links.enclosing_pairs import (
@@ -83,12 +89,15 @@ class EnclosingSubgraph(NeuralModel):
         hops: how far nodes may be from the nearer end.
         max_nodes: most nodes of a subgraph, nearer ones first.
         max_neighbours: most neighbours a node brings in, an even sample where it has more.
-        convolution: ``"gcn"``, ``"sage"``, ``"gat"`` or ``"gin"``.
+        convolution: ``"gcn"``, ``"sage"``, ``"gin"``, or one that can read ``message_features``:
+            ``"gat"``, ``"gatv2"``, ``"transformer"``, ``"gine"``, ``"nnconv"``.
         pooling: ``"ends"``, ``"mean"`` or ``"sort"``, see
             :class:`~knowreason.models.links.enclosing_net.EnclosingNet`.
         past_only: whether a row with a time sees only earlier links.
         edge_features: whether features of the edges (of ``EdgeList``, never of the row's own
             link) enter.
+        message_features: whether each message carries how often and with which edge features
+            its two nodes link, each way, before the row's time.
         features: columns of each row for the head; by default all of things that are edges,
             none of pairs, whose features are in the subgraph.
         hidden: width of the states.
@@ -112,6 +121,7 @@ class EnclosingSubgraph(NeuralModel):
     pooling: Literal["ends", "mean", "sort"] = "ends"
     past_only: bool = True
     edge_features: bool = True
+    message_features: bool = False
     features: tuple[str, ...] | None = None
     hidden: AtLeastOne = 32
     layers: AtLeastZero = 2
@@ -127,8 +137,10 @@ class EnclosingSubgraph(NeuralModel):
         """Means, deviations and categories of nodes, edges and the labelled rows.
 
         Raises:
-            ModelError: KR812 without a graph, KR876 for rows that are no links.
+            ModelError: KR812 without a graph, KR876 for rows that are no links, KR873 where
+                messages cannot have features, or must.
         """
+        check_message_features(self.convolution, self.message_features, self.name)
         links = link_data(data, rows, self.name, self.relation)
         self.node_encoder_ = Encoder.fit(typed_columns(data, links.graph)).to_values()
         self.edge_encoder_ = Encoder.fit(self._edge_columns(data), EDGE_CATEGORIES).to_values()
@@ -160,7 +172,10 @@ class EnclosingSubgraph(NeuralModel):
             sizes["own"] + of_edges,
             outputs,
             self.hidden,
-            [convolution(self.convolution, self.hidden, HEADS) for _ in range(self.layers)],
+            [
+                convolution(self.convolution, self.hidden, HEADS, of_edges)
+                for _ in range(self.layers)
+            ],
             self.pooling,
             self.dropout,
         )
@@ -196,7 +211,10 @@ class EnclosingSubgraph(NeuralModel):
         earlier = _means(of_pair * repeated[:, None, None]).reshape(len(rows), -1)
         device = own.device
         pairs = torch.from_numpy(np.concatenate([cut.edges, cut.edges[::-1]], axis=1)).to(device)
-        edges = message_edges(self.convolution, pairs, len(cut.node))
+        edges: Tensor | FeaturedPairs = message_edges(self.convolution, pairs, len(cut.node))
+        if self.message_features:
+            carried = torch.from_numpy(self._carried(cut, links.time[graph])).to(device)
+            edges = FeaturedPairs(pairs, carried)
         return SubgraphBatch(
             torch.from_numpy(cut.label.astype(np.int64)).to(device),
             torch.from_numpy(inputs).to(device),
@@ -205,6 +223,16 @@ class EnclosingSubgraph(NeuralModel):
             torch.from_numpy(cut.ends).to(device),
             torch.cat([own, torch.from_numpy(earlier).to(device)], dim=1),
         )
+
+    def _carried(self, cut: Subgraphs, time: NDArray[np.float64]) -> NDArray[np.float32]:
+        """``float32[2 e, 2 (d + 1)]``: links before the time of each edge's row, those from the
+        message's source to its target first."""
+        source, target = cut.edges
+        before = self._surroundings.graph.of_pairs.before(cut.pair, time[source])
+        up = (cut.node[source] < cut.node[target])[:, None, None]
+        there = np.where(up, before, before[:, ::-1])
+        both = np.concatenate([there, there[:, ::-1]])
+        return _means(both).reshape(len(both), -1)
 
     def _of_pair(self, links: Links) -> NDArray[np.float32]:
         """``float32[b, 2, d + 1]``: earlier links from source to target, and back."""

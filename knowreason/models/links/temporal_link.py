@@ -25,7 +25,11 @@ from knowreason.models.base.model_protocol import (
     options_of,
 )
 from knowreason.models.base.predicate_rows import PredicateRows, rows_of
-from knowreason.models.graph.convolution import Convolution, convolution
+from knowreason.models.graph.convolution import (
+    Convolution,
+    check_message_features,
+    convolution,
+)
 from knowreason.models.graph.node_graph import NodeGraph, typed_columns
 from knowreason.models.links.temporal_net import PairQueries, Sweep, TemporalNet, chunks_of
 from knowreason.models.links.temporal_training import ActiveNodes, Sampler, asked_of, train_links
@@ -191,6 +195,7 @@ class TemporalLink(GradientOptions, KnowledgeModel):
         return self
 
     def _trained(self, data: Dataset, links: LinkData, progress: Progress | None) -> TrainedLinks:
+        check_message_features(self.encoder, False, self.name)
         windows = self._windows(links)
         if windows.steps < 2:
             timed = bool((~np.isnan(links.edges.time)).any())

@@ -119,13 +119,14 @@ def train(
             progress(epoch, schedule.epochs, f"epoch {epoch}")
         if len(held) and epoch - best_epoch >= schedule.patience:
             break
+    step = f", {schedule.batch_size} a step" if 0 < schedule.batch_size < len(rows) else ""
     if not len(held):
-        return f"trained for {epoch} epochs on {len(rows)} rows, none held out"
+        return f"trained for {epoch} epochs on {len(rows)} rows{step}, none held out"
     module.load_state_dict(best_weights)
     if progress is not None:
         progress(schedule.epochs, schedule.epochs, f"best at epoch {best_epoch}")
     return (
-        f"trained on {len(rows)} rows, best at epoch {best_epoch} of {epoch}"
+        f"trained on {len(rows)} rows{step}, best at epoch {best_epoch} of {epoch}"
         f" (loss {best:.3f} on {len(held)} rows held out)"
     )
 

@@ -76,6 +76,10 @@ class NeuralModel(GradientOptions, LabelledModel):
     def logits(self, module: nn.Module, inputs: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Scores ``[len(rows), outputs]`` of some rows."""
 
+    def rows_a_step(self, inputs: Mapping[str, Tensor]) -> int:
+        """Training rows a gradient step, 0 for all."""
+        return self.batch_size
+
     def fit_rows(self, data: Dataset, rows: PredicateRows, progress: Progress | None) -> None:
         """Build the module and train it."""
         device = torch_device(self.device)
@@ -111,7 +115,7 @@ class NeuralModel(GradientOptions, LabelledModel):
                 loss,
                 torch.from_numpy(labelled[~held]).to(device),
                 torch.from_numpy(labelled[held]).to(device),
-                self.schedule(self.batch_size),
+                self.schedule(self.rows_a_step(inputs)),
                 progress,
             )
         self.weights_ = tuple(weights.tolist())
