@@ -8,9 +8,9 @@ days before the cut; later days bring new computers, people, campaigns), ``trans
 tenths of all labels held back at random), ``few`` (inductive, labels of the first days only),
 ``planted`` (inductive) and ``choice`` (what the past alone says: a cut within it). Each is run
 with and without noise on the models' weights; ``before`` and ``rare`` once, learned before the
-first attack (``benchmarks.intrusion_before``), with scores over days. Prints tables, writes a JSON a run and AUC over
-days; what was found before in --out is kept. Intervals are 95 % by bootstrap over whole days.
---quick takes half the people and leaves out ``planted``.
+first attack (``benchmarks.intrusion_before``), with scores over days. Prints tables, writes a JSON
+a run and AUC over days; what was found before in --out is kept. Intervals are 95 % by bootstrap
+over whole days. --quick takes half the people and leaves out ``planted``.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from benchmarks.answer_parts import answer_parts
 from benchmarks.marketplace_answer import SETTINGS, without_embedding
 from benchmarks.marketplace_graphs import GCN
 from benchmarks.marketplace_noise import FEATURES
-from benchmarks.marketplace_study import ASKED, DERIVED, TEST, TUNED, WINDOW, Scores, World
+from benchmarks.marketplace_study import ASKED, DERIVED, TEST, TUNED, WINDOW, Scores, World, days_of
 from knowreason.data import Dataset
 from knowreason.metrics.metrics import evaluate
 from knowreason.models import KnowledgeModel, make, predicted
@@ -105,10 +105,7 @@ def _scored(reasoner: kr.Reasoner, models: Mapping[str, KnowledgeModel], data: D
     }
     parts = answer_parts(reasoner, beliefs, ASKED, atoms)
     scores |= {shown: parts[part] for part, shown in ROWS.items() if part in parts}
-    day = np.zeros(data.count("Transaction"), np.int64)
-    table = data.attributes["day"]
-    day[table["a0"].to_numpy()] = table["value"].to_numpy()
-    return Day(truth, day[local], scores)
+    return Day(truth, days_of(data)[local], scores)
 
 
 def _where(one: Day, mask: NDArray[np.bool_]) -> Day:

@@ -1,9 +1,10 @@
-"""Embeddings of the generated marketplace: a graph of buyers and sellers, or of five kinds of nodes.
+"""Embeddings of the generated marketplace: of buyers and sellers, or of five kinds of nodes.
 
 After KnowGraph (section 5.2): Deep Graph Infomax on a heterogeneous graph, in which a transaction
 is tied to its buyer, seller, item and device (layers of the heterogeneous graph transformer); the
 embeddings of these four are concatenated, with and without its signs, before boosted trees. The
-encoder sees what ``main`` sees: of a transaction, the signs of the trade. Beside it a GCN, Infomax on the graph of buyers and sellers, and the trees without an embedding.
+encoder sees what ``main`` sees: of a transaction, the signs of the trade. Beside it a GCN, Infomax
+on the graph of buyers and sellers, and the trees without an embedding.
 """
 
 from __future__ import annotations
