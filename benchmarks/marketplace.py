@@ -12,7 +12,6 @@ a test snapshot holds some 60; the full run takes 600,000 and one in 3,000.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,10 +20,10 @@ from typing import Any
 
 import knowreason as kr
 from benchmarks.marketplace_answer import ANSWER, TREES, answered
-from benchmarks.marketplace_days import new_day
+from benchmarks.marketplace_days import new_day, shown
 from benchmarks.marketplace_graphs import graph_rows
 from benchmarks.marketplace_noise import calibration_table, knowgraph_rows, network_rows
-from benchmarks.marketplace_pictures import ALL_DAYS, LATER, draw_overlap, draw_weights
+from benchmarks.marketplace_pictures import ALL_DAYS, LATER, draw_days, draw_overlap, draw_weights
 from benchmarks.marketplace_study import (
     ASKED,
     DERIVED,
@@ -248,8 +247,9 @@ def new_days(run: Run) -> None:
     """The days learned from against one new day."""
     record = {seed: new_day(seed, run.transactions, run.prevalence) for seed in run.worlds}
     for seed, rows in record.items():
-        show(f"one new day, generated world {seed}", rows)
+        show(f"one new day, generated world {seed}", [shown(row) for row in rows])
     write(run.out, "marketplace_days", {str(seed): rows for seed, rows in record.items()})
+    draw_days(record[run.worlds[0]], run.out)
 
 
 def family_table(run: Run) -> None:
@@ -338,24 +338,6 @@ def noise(whose: str, rows: Callable[[Study], Found], run: Run) -> None:
     write(run.out, f"marketplace_noise_{whose}", calibration_table(title, yards, found))
 
 
-def speed(run: Run) -> None:
-    """Seconds of the whole Reasoner on one world."""
-    world = World.draw(run.worlds[0], run.transactions, run.prevalence)
-    start = time.perf_counter()
-    training, test = world.inductive()
-    rows = [{"step": "bind both snapshots", "seconds": time.perf_counter() - start}]
-    start = time.perf_counter()
-    reasoner = kr.Reasoner(world.program, folds="random", device="cpu").fit(training)
-    rows.append({"step": "Reasoner.fit", "seconds": time.perf_counter() - start})
-    start = time.perf_counter()
-    reasoner.infer(test)
-    rows.append({"step": "Reasoner.infer", "seconds": time.perf_counter() - start})
-    for row in rows:
-        row["transactions"] = training.count("Transaction")
-    show("seconds", rows)
-    write(run.out, "marketplace_speed", rows)
-
-
 PARTS: dict[str, Callable[[Run], None]] = {
     "answer": answer,
     "inductive": partial(main_table, "inductive"),
@@ -371,7 +353,6 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "annotated": annotated,
     "noise": partial(noise, "main", network_rows),
     "noise-knowgraph": partial(noise, "knowgraph", knowgraph_rows),
-    "speed": speed,
 }
 
 
