@@ -389,8 +389,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _before(setting: str, seed: int, out: Path, quick: bool) -> None:
     from benchmarks import intrusion_before as before  # it reads this file's rules and columns
 
-    people = before.QUICK[setting] if quick else None
-    record = before.run(setting, seed, out, people)
+    record = before.run(setting, seed, out, quick)
     write(out, f"{setting}_{seed}", record | {"seed": seed})
     before.tables(record)
     if seed == 0:
