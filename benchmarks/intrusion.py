@@ -7,9 +7,10 @@ The log is generated (``knowreason.data.worlds.intrusion``), with campaigns of i
 days before the cut; later days bring new computers, people, campaigns), ``transductive`` (three
 tenths of all labels held back at random), ``few`` (inductive, labels of the first days only),
 ``planted`` (inductive) and ``choice`` (what the past alone says: a cut within it). Each is run
-with and without noise on the models' weights. Prints tables, writes a JSON a run and AUC over
-days; what was found before in --out is kept. Intervals are 95 % by bootstrap over whole days.
---quick takes half the people and leaves out ``planted``.
+with and without noise on the models' weights; ``before`` and ``rare`` once, learned before the
+first attack (``benchmarks.intrusion_before``), with scores over days. Prints tables, writes a JSON
+a run and AUC over days; what was found before in --out is kept. Intervals are 95 % by bootstrap
+over whole days. --quick takes half the people and leaves out ``planted``.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from knowreason.reasoner.labels.asked_labels import hidden_truth
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets" / "intrusion.kr"
 SETTINGS = ("choice", "inductive", "transductive", "few", "planted")
+BEFORE = ("before", "rare")
 CUT, EARLY_CUT, FEW_UNTIL = 16, 11, 7  # days
 PEOPLE, QUICK_PEOPLE, PLANTED_PEOPLE = 320, 160, 400
 METRICS = ("roc_auc", "average_precision", "tpr@fpr=0.005", "ece", "log_loss")
@@ -361,12 +363,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the settings and write what was found."""
     made = parser(__doc__, "intrusion")
     made.set_defaults(seeds=1)
-    made.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    made.add_argument("--only", nargs="+", choices=SETTINGS + BEFORE, default=list(SETTINGS))
     made.add_argument("--first", type=int, default=0, help="the first seed")
     made.add_argument("--rows", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     made.add_argument("--noise", choices=("both", "with", "without"), default="both")
     chosen = made.parse_args(arguments)
-    settings = [s for s in chosen.only if not chosen.quick or s != "planted"]
+    settings = [s for s in chosen.only if s in SETTINGS and (not chosen.quick or s != "planted")]
     people = QUICK_PEOPLE if chosen.quick else PEOPLE
     chosen.out.mkdir(parents=True, exist_ok=True)
     for seed in range(chosen.first, chosen.first + chosen.seeds):
@@ -378,8 +380,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 name = f"intrusion_{setting}{'_noise' * noise}_{seed}"
                 write(chosen.out, name, record | {"seed": seed})
                 tables(record)
+        for setting in [s for s in chosen.only if s in BEFORE]:
+            _before(setting, seed, chosen.out, chosen.quick)
     found = sorted(chosen.out.glob("intrusion_*_0.json"))
     draw([json.loads(file.read_text()) for file in found], chosen.out)
+
+
+def _before(setting: str, seed: int, out: Path, quick: bool) -> None:
+    from benchmarks import intrusion_before as before  # it reads this file's rules and columns
+
+    record = before.run(setting, seed, out, quick)
+    write(out, f"{setting}_{seed}", record | {"seed": seed})
+    before.tables(record)
+    if seed == 0:
+        before.draw(record, out)
 
 
 if __name__ == "__main__":

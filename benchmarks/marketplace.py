@@ -12,7 +12,6 @@ a test snapshot holds some 60; the full run takes 600,000 and one in 3,000.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,8 +20,10 @@ from typing import Any
 
 import knowreason as kr
 from benchmarks.marketplace_answer import ANSWER, TREES, answered
+from benchmarks.marketplace_days import new_day, shown
+from benchmarks.marketplace_graphs import graph_rows
 from benchmarks.marketplace_noise import calibration_table, knowgraph_rows, network_rows
-from benchmarks.marketplace_pictures import ALL_DAYS, LATER, draw_overlap, draw_weights
+from benchmarks.marketplace_pictures import ALL_DAYS, LATER, draw_days, draw_overlap, draw_weights
 from benchmarks.marketplace_study import (
     ASKED,
     DERIVED,
@@ -41,6 +42,7 @@ from benchmarks.marketplace_study import (
     studied,
     without,
 )
+from benchmarks.marketplace_tasks import item_rows, secondary_rows, task_rows
 from benchmarks.reporting import parser, show, write
 
 OURS = "reasoner (variational_em)"
@@ -146,16 +148,6 @@ def few_rows(study: Study) -> Found:
     }
 
 
-def embedding_rows(study: Study) -> Found:
-    """The main model, and its trees without the embedding before them."""
-    (main,) = (model for model in study.program.models if model.name == "main")
-    trees = dict(dict(main.call.options)["classifier"].options)
-    return {
-        "main: infomax, then trees": study.model_scores("main"),
-        "the same trees without the embedding": study.trees(trees["features"], **TUNED),
-    }
-
-
 def annotated_rows(study: Study) -> Found:
     """What may make use of kinds, and what does not need them."""
     return {
@@ -224,11 +216,40 @@ def answer(run: Run) -> None:
     write(run.out, "marketplace_answer", record)
 
 
-def embedding(run: Run) -> None:
-    """What the embedding brings."""
-    yards, found = run.measured("embedding", embedding_rows)
-    rows = table(f"embedding, {len(run.worlds)} generated worlds", yards, found)
-    write(run.out, "marketplace_embedding", rows)
+def beside(name: str, rows: Callable[[Study, World], Found], run: Run) -> None:
+    """A table of ways that need the world again, in another binding or on other days."""
+    yards, found = [], []
+    for seed in run.worlds:
+        study = run.study("inductive", seed)
+        yards.append(study.yard)
+        found.append(rows(study, World.draw(seed, run.transactions, run.prevalence)))
+    title = f"{name}, {len(run.worlds)} generated worlds"
+    write(run.out, f"marketplace_{name}", table(title, yards, found))
+
+
+def tasks(run: Run) -> None:
+    """Each model on its own question."""
+    record = {seed: task_rows(run.study("inductive", seed)) for seed in run.worlds}
+    for seed, rows in record.items():
+        show(f"each model's own question, generated world {seed}", rows)
+    write(run.out, "marketplace_tasks", {str(seed): rows for seed, rows in record.items()})
+
+
+def items(run: Run) -> None:
+    """Rules over items, where rings sell one again and again."""
+    pairs = [item_rows(seed, run.transactions, run.prevalence) for seed in run.worlds]
+    yards, found = [yard for yard, _ in pairs], [scores for _, scores in pairs]
+    title = f"rules over items, {len(run.worlds)} generated worlds"
+    write(run.out, "marketplace_items", table(title, yards, found, "all rules"))
+
+
+def new_days(run: Run) -> None:
+    """The days learned from against one new day."""
+    record = {seed: new_day(seed, run.transactions, run.prevalence) for seed in run.worlds}
+    for seed, rows in record.items():
+        show(f"one new day, generated world {seed}", [shown(row) for row in rows])
+    write(run.out, "marketplace_days", {str(seed): rows for seed, rows in record.items()})
+    draw_days(record[run.worlds[0]], run.out)
 
 
 def family_table(run: Run) -> None:
@@ -317,36 +338,21 @@ def noise(whose: str, rows: Callable[[Study], Found], run: Run) -> None:
     write(run.out, f"marketplace_noise_{whose}", calibration_table(title, yards, found))
 
 
-def speed(run: Run) -> None:
-    """Seconds of the whole Reasoner on one world."""
-    world = World.draw(run.worlds[0], run.transactions, run.prevalence)
-    start = time.perf_counter()
-    training, test = world.inductive()
-    rows = [{"step": "bind both snapshots", "seconds": time.perf_counter() - start}]
-    start = time.perf_counter()
-    reasoner = kr.Reasoner(world.program, folds="random", device="cpu").fit(training)
-    rows.append({"step": "Reasoner.fit", "seconds": time.perf_counter() - start})
-    start = time.perf_counter()
-    reasoner.infer(test)
-    rows.append({"step": "Reasoner.infer", "seconds": time.perf_counter() - start})
-    for row in rows:
-        row["transactions"] = training.count("Transaction")
-    show("seconds", rows)
-    write(run.out, "marketplace_speed", rows)
-
-
 PARTS: dict[str, Callable[[Run], None]] = {
     "answer": answer,
     "inductive": partial(main_table, "inductive"),
     "transductive": partial(main_table, "transductive"),
-    "embedding": embedding,
+    "tasks": tasks,
+    "graphs": partial(beside, "graphs", graph_rows),
+    "secondary": partial(beside, "secondary", secondary_rows),
+    "items": items,
+    "days": new_days,
     "families": family_table,
     "weights": weights,
     "overlap": overlap,
     "annotated": annotated,
     "noise": partial(noise, "main", network_rows),
     "noise-knowgraph": partial(noise, "knowgraph", knowgraph_rows),
-    "speed": speed,
 }
 
 

@@ -28,7 +28,7 @@ from knowreason.logic import Program
 from knowreason.models import make, predicted
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.reasoner.fit_answers import with_trees
-from knowreason.reasoner.fit_steps import fit_models
+from knowreason.reasoner.fitting.model_fits import fit_models
 from knowreason.reasoner.labels.asked_labels import hidden_truth
 from knowreason.reasoner.labels.fold_groups import FoldGroups
 

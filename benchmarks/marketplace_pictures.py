@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.marketplace_days import NEW, SAME
 from knowreason.report import save_svg, weights_figure
 from knowreason.report.svg import INK, PALETTE
 from knowreason.report.weight_figure import WeightBar
@@ -23,6 +24,30 @@ def draw_weights(rows: Sequence[Row], out: Path) -> None:
     ]
     out.mkdir(parents=True, exist_ok=True)
     save_svg(weights_figure(bars), out / "marketplace_weights.svg")
+
+
+def draw_days(rows: Sequence[Row], out: Path) -> None:
+    """``marketplace_days.svg``: AP on the days learned from and on one new day."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.6, 0.9 + 0.42 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    for shift, colour, part in ((-0.12, PALETTE[0], SAME), (0.12, PALETTE[1], NEW)):
+        found = [row[part]["average_precision"] for row in rows]
+        places = [place + shift for place in range(len(rows))]
+        values = [one["value"] for one in found]
+        axis.hlines(places, [o["low"] for o in found], [o["high"] for o in found], color=colour)
+        axis.plot(values, places, "o", color=colour, label=part)
+    axis.set_yticks(range(len(rows)), [row["name"] for row in rows], fontsize=9)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1)
+    axis.set_xlabel("average precision (generated marketplace; 95 % by bootstrap over days)")
+    axis.grid(axis="x", color="#e4e7eb", linewidth=0.6)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    out.mkdir(parents=True, exist_ok=True)
+    save_svg(figure, out / "marketplace_days.svg")
+    figure.savefig(out / "marketplace_days.png", dpi=110)
 
 
 def draw_overlap(rows: Sequence[Row], out: Path) -> None:

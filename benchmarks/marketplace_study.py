@@ -163,11 +163,13 @@ class Study:
         now = tuple(model.fitted.predict(test) for model in models)
         hidden = test.hidden[ASKED]
         local = hidden["a0"].to_numpy().astype(np.int64)
-        day = np.zeros(test.count("Transaction"), dtype=np.int64)
-        days = test.attributes["day"]
-        day[days["a0"].to_numpy()] = days["value"].to_numpy()
-        yard = Yard(hidden["value"].to_numpy() == 1, day[local])
+        yard = Yard(hidden["value"].to_numpy() == 1, days_of(test)[local])
         return Study(program, training, test, models, now, local, yard, spent)
+
+    @property
+    def day(self) -> NDArray[np.int64]:
+        """``int64[n]`` of every transaction of the test part."""
+        return days_of(self.test)
 
     def model_scores(self, name: str) -> Scores:
         """Log-odds by one model for the asked transactions, of whatever it speaks of."""
@@ -215,25 +217,37 @@ class Study:
         scores = self.believed(program, fit, models)
         return Reasoned(scores, fit, time.perf_counter() - start)
 
-    def believed(self, program: Program, fit: Fit, models: Sequence[str] | None = None) -> Scores:
-        """Log-odds of the asked transactions at the fitted weights."""
+    def believed(
+        self,
+        program: Program,
+        fit: Fit,
+        models: Sequence[str] | None = None,
+        of: tuple[str, NDArray[np.int64]] | None = None,
+    ) -> Scores:
+        """Log-odds at the fitted weights, of the asked transactions or of rows of a predicate."""
         outputs = tuple(o for o in self.now if models is None or o.model in models)
-        return self._asked(program, fit, outputs, engine="auto")
+        return self._asked(program, fit, outputs, of, engine="auto")
 
     def by_network(self, fit: Fit, noise: float | None = None) -> Scores:
         """Log-odds by the network of method `knowgraph`; ``noise`` as its engine takes it."""
         network = {"network": fit.knowgraph, "parameters": fit.parameters, "noise": noise}
-        return self._asked(self.program, fit, self.now, engine="knowgraph", **network)
+        return self._asked(self.program, fit, self.now, None, engine="knowgraph", **network)
 
     def _asked(
-        self, program: Program, fit: Fit, outputs: tuple[ModelOutput, ...], **options: Any
+        self,
+        program: Program,
+        fit: Fit,
+        outputs: tuple[ModelOutput, ...],
+        of: tuple[str, NDArray[np.int64]] | None,
+        **options: Any,
     ) -> Scores:
         today = self._grounding(program, self.test, "evidence").with_models(outputs)
         if "parameters" in options:
             options["parameters"] = today.parameters
         graph = today.graph.with_theta(theta_for(today, fit))
         posterior = infer(graph, seed=0, device="cpu", **options)
-        return posterior.log_odds.numpy()[today.span(ASKED).start + self.local].astype(np.float64)
+        predicate, rows = of or (ASKED, self.local)
+        return posterior.log_odds.numpy()[today.span(predicate).start + rows].astype(np.float64)
 
     def learned_from(self) -> Grounding:
         """The training part under all rules, with the models' out-of-fold outputs."""
@@ -331,6 +345,14 @@ def studied(
         known = tuple(m for m in full.models if m.predicate in (ASKED, "Suspected"))
     key = f"{kind}-{transactions}-{prevalence:.6f}-{seed}-{overlap}-{annotated}"
     return Study.of(world.program, *split, known=known, folder=out / "models" / key)
+
+
+def days_of(data: Dataset) -> NDArray[np.int64]:
+    """``int64[n]``: the day of every transaction."""
+    day = np.zeros(data.count("Transaction"), dtype=np.int64)
+    table = data.attributes["day"]
+    day[table["a0"].to_numpy()] = table["value"].to_numpy()
+    return day
 
 
 def hidden(data: Dataset) -> Dataset:

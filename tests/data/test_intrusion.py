@@ -4,7 +4,14 @@ import pytest
 
 from knowreason.data import lanl_logs as lanl
 from knowreason.data.worlds import intrusion
-from knowreason.data.worlds.intrusion_site import LOGON_TYPES, ORIENTATIONS, PACKAGES, WEEKEND
+from knowreason.data.worlds.intrusion_site import (
+    DEPARTMENTS,
+    LOGON_TYPES,
+    ORIENTATIONS,
+    PACKAGES,
+    WEEKEND,
+    draw_site,
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +37,40 @@ def test_the_same_seed_gives_the_same_log(world):
     again, other = intrusion(1), intrusion(2)
     assert all(again[name].equals(table) for name, table in world.items())
     assert not other["auth"].equals(world["auth"])
+
+
+def test_the_default_log_stays_as_it_is():
+    """Other studies rest on it: new knobs draw nothing unless they are turned."""
+    world = intrusion(3, days=9, people=40, servers=12, services=3, red_campaigns=3, red_events=150)
+    auth, truth = world["auth"], world["truth"]
+    assert (auth.num_rows, truth.num_rows) == (5805, 148)
+    assert (column(auth, "time").sum(), column(truth, "time").sum()) == (2345140902, 51174177)
+    assert sum(int(name[1:]) for name in auth["destination_computer"].to_pylist()) == 1119628
+
+
+def test_a_server_of_each_department_by_liking():
+    size = {"days": 5, "people": 4, "servers": 9, "services": 1, "newcomers": 0.5, "moves": 0.0}
+    site = draw_site(np.random.default_rng(0), legacy=0.1, rollout_day=3, rollout=0.0, **size)
+    rng = np.random.default_rng(1)
+    department, day = rng.integers(0, DEPARTMENTS, 500), rng.integers(0, 5, 500)
+    found = site.servers_of(np.random.default_rng(2), department, day)
+    shares = np.cumsum(site.liking, axis=1)
+    draw = np.random.default_rng(2).random(500)[:, None] * shares[department, -1:]
+    naive = (draw > shares[department]).sum(axis=1)
+    assert np.array_equal(found, np.where(site.begins[naive] <= day, naive, 0))
+
+
+def test_no_attack_before_the_first_and_as_rare_as_asked():
+    size = {"days": 14, "people": 60, "servers": 12, "services": 3, "red_campaigns": 3}
+    world = intrusion(0, first_attack=5, prevalence=1e-2, **size)
+    attacked = day(world["truth"])
+    assert attacked.min() >= 5
+    auth = world["auth"]
+    between = column(auth, "source_computer") != column(auth, "destination_computer")
+    between &= column(auth, "orientation") == "LogOn"
+    assert 0.007 < len(attacked) / between.sum() < 0.013
+    rarer = intrusion(0, first_attack=5, prevalence=2e-3, **size)
+    assert rarer["truth"].num_rows < len(attacked) / 3
 
 
 def test_the_benign_part_does_not_depend_on_the_red_team(world):

@@ -9,7 +9,8 @@ from knowreason.data.worlds.marketplace_actors import SUBCLASSES
 from knowreason.data.worlds.marketplace_data import LABELS, bind, snapshot, with_derived
 from knowreason.resources import rulesets_path
 
-KEYS = {"id", "buyer", "seller", "item", "device"}
+KEYS_IN_ORDER = ("buyer", "seller", "item", "device")
+KEYS = {"id", *KEYS_IN_ORDER}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,45 @@ def test_the_same_seed_gives_the_same_world(world):
     other = marketplace(2, transactions=60_000, prevalence=1 / 300)
     assert all(again[name].equals(table) for name, table in world.items())
     assert not other["transactions"].equals(world["transactions"])
+
+
+def test_the_default_world_stays_as_it_is():
+    """Other studies rest on it: new knobs draw nothing unless they are turned."""
+    trades = marketplace(3, transactions=4_000, prevalence=0.02)["transactions"]
+    sums = [sum(int(name[1:]) for name in trades[key].to_pylist()) for key in KEYS_IN_ORDER]
+    assert sums == [1129955, 89942, 1095341, 1214954]
+    assert pc.sum(trades["second"]).as_py() == 172829783
+
+
+def test_rings_may_sell_one_item_again_and_again():
+    plain, pumped = (
+        marketplace(0, transactions=30_000, prevalence=0.02, pumped=share) for share in (0.0, 0.8)
+    )
+    honest = pc.equal(plain["truth"]["collusion"], 0)
+    kept = [world["transactions"].filter(honest) for world in (plain, pumped)]
+    assert kept[0].equals(kept[1])
+    items = [
+        pc.count_distinct(world["transactions"].filter(pc.invert(honest))["item"]).as_py()
+        for world in (plain, pumped)
+    ]
+    assert items[1] < 0.6 * items[0]
+    offered = dict(zip(*(pumped["items"][c].to_pylist() for c in ("item", "seller")), strict=True))
+    trades = pumped["transactions"]
+    assert [offered[item] for item in trades["item"].to_pylist()] == trades["seller"].to_pylist()
+
+
+def test_with_items_a_transaction_is_a_node_tied_to_four_things(world):
+    program = lang.load(rulesets_path() / "collusion_items.kr")
+    part = snapshot(world, 10, 14)
+    data = bind(program, part)
+    trades = part["transactions"]
+    relations = {edges.name: edges for edges in data.graph.relations}
+    assert list(relations) == ["buyer", "seller", "item", "device"]
+    assert all(len(edges) == trades.num_rows for edges in relations.values())
+    named = data.vocabularies["Item"].decode(relations["item"].target).to_pylist()
+    assert named == trades["item"].to_pylist()
+    assert data.count("Item") == len(pc.unique(trades["item"]))
+    assert not data.warnings
 
 
 def test_one_in_three_thousand_by_default():

@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data.arrow_types import ArrowTable
-from knowreason.data.worlds.intrusion_office import benign_logons
+from knowreason.data.worlds.intrusion_office import LOG_ON, benign_logons
 from knowreason.data.worlds.intrusion_redteam import (
     Track,
     attack_logons,
@@ -58,6 +58,8 @@ def intrusion(
     fades: float = 0.4,
     listed: float = 1.0,
     label_noise: float = 0.0,
+    first_attack: int = 0,
+    prevalence: float | None = None,
     planted: str | PathLike[str] | None = None,
 ) -> dict[str, ArrowTable]:
     """A drawn log; the same seed gives the same log.
@@ -87,6 +89,9 @@ def intrusion(
         listed: share of the red team's events that ``redteam`` names (the others are in the
             log all the same).
         label_noise: benign logons that ``redteam`` names, as a share of the events it names.
+        first_attack: day before which no campaign begins.
+        prevalence: the red team's events as a share of the logons from one computer to another,
+            about, in place of ``red_events``: 1e-5 is ten in a million.
         planted: parquet file of the real track (``time``, ``user``, ``src_computer``,
             ``dst_computer``), taken instead of campaigns; its names are given to accounts
             and computers of the site, its times stay. It needs 104 people and 305 computers.
@@ -114,8 +119,12 @@ def intrusion(
         rng, site, network=network, desk=desk, machine=machine, explore=explore, roaming=roaming
     )
     benign = _within(benign, days)
+    if prevalence is not None:
+        between = (benign.source != benign.target) & (benign.orientation == LOG_ON)
+        red_events = max(round(prevalence * int(between.sum())), 1)
+    sizes = {"count": red_campaigns, "events": red_events, "first_day": first_attack}
     track = (
-        campaigns(red, site, count=red_campaigns, events=red_events, stealth=stealth, chain=chain)
+        campaigns(red, site, **sizes, stealth=stealth, chain=chain)
         if planted is None
         else planted_track(red, site, Path(planted))
     )

@@ -58,6 +58,7 @@ def campaigns(
     events: int,
     stealth: float,
     chain: float,
+    first_day: int = 0,
 ) -> Track:
     """Drawn campaigns: each has one main source, some stolen accounts and targets.
 
@@ -71,8 +72,9 @@ def campaigns(
         events: events in all, about.
         stealth: share of logons of an account to a server that its owner uses.
         chain: share of logons whose source is an earlier target of the campaign.
+        first_day: no campaign begins before.
     """
-    campaign, day = _sessions(rng, site, count)
+    campaign, day = _sessions(rng, site, count, first_day)
     size = rng.lognormal(0.0, 1.3, len(day))
     size = np.maximum(1, np.round(size / max(size.sum(), 1e-9) * events)).astype(np.int64)
     begin = day * DAY + rng.uniform(*OFFICE_HOURS, len(day)) * 3600
@@ -153,9 +155,12 @@ def attack_logons(
     return logons(track.time, track.user, track.source, track.target, package, kind)
 
 
-def _sessions(rng: np.random.Generator, site: Site, count: int) -> tuple[Ints, Ints]:
+def _sessions(
+    rng: np.random.Generator, site: Site, count: int, first_day: int
+) -> tuple[Ints, Ints]:
     """Campaigns and the working days on which each is active; every one on its first."""
     weekdays = np.flatnonzero(~np.isin(np.arange(site.days) % 7, WEEKEND))
+    weekdays = weekdays[weekdays >= first_day]
     first = (np.arange(count) + rng.random(count)) * len(weekdays) / max(count, 1)
     offset = np.arange(len(weekdays))[None, :] - first.astype(np.int64)[:, None]
     active = (offset >= 0) & (rng.random(offset.shape) < 0.75 * np.exp(-offset / 4.0))

@@ -94,8 +94,11 @@ class Site:
     def servers_of(self, rng: np.random.Generator, department: Ints, day: Ints) -> Ints:
         """A server of each department, by liking; one not there yet becomes the first."""
         shares = np.cumsum(self.liking, axis=1)
-        draw = rng.random(len(department))[:, None] * shares[department, -1:]
-        server = (draw > shares[department]).sum(axis=1)
+        draw = rng.random(len(department)) * shares[department, -1]
+        server = np.empty(len(department), np.int64)
+        for number, edges in enumerate(shares):  # never logons times servers
+            mine = department == number
+            server[mine] = np.searchsorted(edges, draw[mine])
         return np.where(self.begins[server] <= day, server, 0)
 
 

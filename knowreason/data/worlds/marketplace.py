@@ -58,6 +58,7 @@ def marketplace(
     drift: float = 1.0,
     label_noise: float = 0.0,
     annotated: float = 1.0,
+    pumped: float = 0.0,
 ) -> dict[str, ArrowTable]:
     """A drawn world; the same seed gives the same world.
 
@@ -76,6 +77,8 @@ def marketplace(
             labelled collusive (of no kind).
         annotated: share of labelled collusion of which investigators wrote down the kind;
             the kinds of the rest are unknown, not false.
+        pumped: share of a ring's transactions with a seller that are of one and the same item;
+            the others are of any. Draws of a generator of its own, so that 0 changes nothing.
 
     Returns:
         Tables to be seen: ``buyers`` and ``sellers`` (name, region, registered int64 day),
@@ -92,7 +95,13 @@ def marketplace(
     habits = {"ring_size": ring_size, "other": other, "drift": drift}
     guilty = collusions(rng, count, days, sellers, **habits)
     trades = _trades(rng, transactions, days, buyers, sellers, guilty)
-    item = shelves.pick(rng, trades["seller"])
+    item = _pumped(
+        np.random.default_rng([seed, 1]),
+        shelves.pick(rng, trades["seller"]),
+        trades,
+        shelves,
+        pumped,
+    )
     age = trades["day"] - buyers.registered[trades["buyer"]]
     cast = _cast(rng, trades, shelves.price[item], age, days, drift, lookalikes)
     identifier = numbered("x", np.arange(transactions))
@@ -146,6 +155,16 @@ def _accomplices(
     payers = np.where(kind == SIGN_IN, buyers.any(rng, day - 10), payers)
     payers = np.where(kind == OVERRIDDEN, buyers.any(rng, day - 3), payers)
     return np.where(kind == ONE_DAY, fresh, payers)
+
+
+def _pumped(
+    rng: np.random.Generator, item: Ints, trades: dict[str, Ints], shelves: Shelves, share: float
+) -> Ints:
+    """Items, where some transactions of a ring are of one item of each of its sellers."""
+    chosen = (rng.random(len(item)) < share) & (trades["ring"] != HONEST)
+    seller = trades["seller"]
+    one = shelves.start[seller] + trades["ring"] % shelves.count[seller]
+    return np.where(chosen, one, item)
 
 
 def _devices(rng: np.random.Generator, trades: dict[str, Ints], new: NDArray[np.bool_]) -> Ints:

@@ -53,10 +53,15 @@ def bind(program: Program, world: Tables) -> Dataset:
     Attributes of transactions are the columns of their names, and query predicates get the
     labels of :data:`LABELS`. Models may see all signs of a transaction, regions, how long
     accounts had been registered when the snapshot begins, and the graph of buyers and
-    sellers. Nothing of ``truth`` is read.
+    sellers. Where the program knows items (``rulesets/collusion_items.kr``) they see categories
+    and list prices too, and in the graph a transaction is a node, tied to its buyer, seller, item
+    and device. Nothing of ``truth`` is read.
     """
     trades = with_derived(world)
-    facts: dict[str, ArrowTable] = {"Buys": trades.select(["id", "buyer", "seller", "device"])}
+    facts: dict[str, ArrowTable] = {
+        "Buys": trades.select(["id", "buyer", "seller", "device"]),
+        "Of": trades.select(["id", "item"]),
+    }
     for attribute in program.attributes:
         if attribute.sorts == ("Transaction",):
             facts[attribute.name] = trades.select(["id", attribute.name])
@@ -68,6 +73,7 @@ def bind(program: Program, world: Tables) -> Dataset:
     }
     signs = trades.select(["id", *(c for c in trades.column_names if c not in UNSEEN)])
     start = int(pc.min(trades.column("day")).as_py())
+    items = any(domain.name == "Item" for domain in program.domains)
     return Dataset.from_frames(
         program,
         facts={name: table for name, table in facts.items() if _declared(program, name)},
@@ -76,16 +82,26 @@ def bind(program: Program, world: Tables) -> Dataset:
             "Transaction": FeatureSource(signs),
             "Buyer": FeatureSource(_account(world["buyers"], start)),
             "Seller": FeatureSource(_account(world["sellers"], start)),
+            **({"Item": FeatureSource(world["items"].drop_columns(["seller"]))} if items else {}),
         },
         scores={"Collusion": trades.select(["id", "points", "velocity"])},
-        graph=EdgeList(
-            trades.select(["id", "buyer", "seller", "moment"]),
-            source="buyer:Buyer",
-            target="seller:Seller",
-            key="id:Transaction",
-            time="moment",
-        ),
+        graph=_four_relations(trades) if items else _who_with_whom(trades),
     )
+
+
+def _who_with_whom(trades: pa.Table) -> list[EdgeList]:
+    """A transaction is an edge from its buyer to its seller."""
+    edges = trades.select(["id", "buyer", "seller", "moment"])
+    ends = {"source": "buyer:Buyer", "target": "seller:Seller", "key": "id:Transaction"}
+    return [EdgeList(edges, **ends, time="moment")]
+
+
+def _four_relations(trades: pa.Table) -> list[EdgeList]:
+    """A transaction is a node, tied to the four things it touches."""
+    return [
+        EdgeList(trades.select(["id", end]), "id:Transaction", f"{end}:{end.title()}", name=end)
+        for end in ("buyer", "seller", "item", "device")
+    ]
 
 
 def with_derived(world: Tables) -> pa.Table:
