@@ -6,10 +6,13 @@ posterior of `variational_em`, and the exact likelihood where junction trees all
 weights are from those that made the world (root mean square over the two couplings), how far
 they spread over seeds, the largest distance in standard errors, how often the fit says that it
 is not converged, CPU seconds a fit. `--figure` draws the picture of docs/gcn_posterior.md from
-the file of results.
+the file of results. `--proposals` learns nothing: how often a whole world drawn from the network's
+beliefs would be accepted as a proposal of Metropolis and Hastings (the chain is independent of
+where it is; Liu 1996).
 
     python -m benchmarks.variational_em [--quick] [--atoms 400 ...] [--couplings 0.5 ...]
         [--seeds 10] [--posteriors gcn ...] [--out variational_em.json] [--figure FILE.svg]
+        [--proposals]
 """
 
 from __future__ import annotations
@@ -22,8 +25,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.special import expit, log_expit
 
 from knowreason.errors import LearningError
+from knowreason.factors.condition import condition
+from knowreason.factors.energy import log_score
+from knowreason.inference.gcn.gcn import network_beliefs
+from knowreason.inference.gcn.gcn_training import load_gcn
 from knowreason.learning import learn
 from tests.known_weights import pupils
 
@@ -76,6 +84,24 @@ def fit_world(atoms: int, coupling: float, seed: int, posterior: str) -> WorldFi
         time.process_time() - began,
         list(fit.notes),
     )
+
+
+def accepted(atoms: int, coupling: float, seed: int, draws: int = 4000) -> float:
+    """Share of worlds drawn from the network's beliefs that a chain of such proposals accepts."""
+    world = pupils(atoms, seed, coupling, sweeps=SWEEPS)
+    graph = condition(world.graph.with_theta(torch.from_numpy(world.truth)))
+    beliefs = network_beliefs(graph, load_gcn())[0].numpy()
+    rng = np.random.default_rng(seed)
+    drawn = rng.random((draws, atoms)) < expit(beliefs)
+    told = np.where(drawn, log_expit(beliefs), log_expit(-beliefs)).sum(axis=1)
+    parts = np.array_split(drawn.astype(np.int8), max(1, draws * atoms // 200_000))
+    score = np.concatenate([log_score(graph, torch.from_numpy(part)).numpy() for part in parts])
+    ratio, dared = score - told, np.log(rng.random(draws))
+    here, moves = ratio[0], 0
+    for ahead, dare in zip(ratio[1:], dared[1:], strict=True):
+        if dare < ahead - here:
+            here, moves = ahead, moves + 1
+    return moves / (draws - 1)
 
 
 def lines(found: list[WorldFit]) -> list[str]:
@@ -148,7 +174,13 @@ def main() -> None:
     parser.add_argument("--posteriors", nargs="*", default=list(POSTERIORS))
     parser.add_argument("--out", type=Path, default=Path("variational_em.json"))
     parser.add_argument("--figure", type=Path, help="draw what --out holds, learn nothing")
+    parser.add_argument("--proposals", action="store_true", help="acceptance of whole worlds")
     chosen = parser.parse_args()
+    if chosen.proposals:
+        for coupling in chosen.couplings:
+            for atoms in chosen.atoms:
+                print(f"coupling {coupling}, {atoms} atoms: {accepted(atoms, coupling, 0):.3f}")
+        return
     if chosen.figure:
         found = [WorldFit(**one) for one in json.loads(chosen.out.read_text())]
         print("\n".join(lines(found)))
