@@ -34,7 +34,7 @@ def solution(eta):
 def test_estimators_end_near_the_exact_fit(name):
     """Pseudo-likelihood alone ends up to seven standard errors away."""
     gaps = []
-    for seed in range(4):
+    for seed in range(2 if name == "gcn" else 4):  # a network is fitted each time
         task = near_critical(seed)
         (found,) = ESTIMATORS[name](task).solutions
         (exact,) = ESTIMATORS["exact"](task).solutions
