@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 LEVEL = 0.95
+CHOICE = 0.99  # of two candidates: several pairs are tested, and their mean loses half at most
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,16 @@ class ClusterTest:
         return self.statistic > self.needed
 
 
-def cluster_test(difference: NDArray[np.float64], clusters: NDArray[np.integer]) -> ClusterTest:
+def cluster_test(
+    difference: NDArray[np.float64], clusters: NDArray[np.integer], level: float = LEVEL
+) -> ClusterTest:
     """Tests whether the differences (``float64[n]``) sum to more than 0, rows of one cluster
     (``int[n]``) counted as one."""
     _, cluster = np.unique(clusters, return_inverse=True)
     d = np.bincount(cluster, difference) if len(cluster) else np.zeros(0)
     count, total, fourth = len(d), float(d.sum()), float((d**4).sum())
     effective = float((d**2).sum() ** 2 / fourth) if fourth > 0 else 0.0
-    needed = float(t.ppf(LEVEL, max(1.0, effective - 1)))
+    needed = float(t.ppf(level, max(1.0, effective - 1)))
     error = np.sqrt(count / (count - 1) * ((d - d.mean()) ** 2).sum()) if count > 1 else 0.0
     statistic = float(total / error) if error > 0 else 0.0
     return ClusterTest(total, count, effective, statistic, needed)
@@ -60,7 +63,7 @@ def cluster_test(difference: NDArray[np.float64], clusters: NDArray[np.integer])
 def hardest_test(
     difference: NDArray[np.float64], clusterings: Mapping[str, NDArray[np.integer]]
 ) -> ClusterTest:
-    """The test that is farthest from being won, of those by each clustering.
+    """The test at 99 % that is farthest from being won, of those by each clustering.
 
     Rows about pairs or triples depend on each other through every thing they share, and no single
     clustering covers that (Cameron, Gelbach & Miller 2011). A difference that is beyond chance by
@@ -78,7 +81,7 @@ def hardest_test(
     (False, 'values of `kind`')
     """
     tests = [
-        replace(cluster_test(difference, clusters), clusters_are=name)
+        replace(cluster_test(difference, clusters, CHOICE), clusters_are=name)
         for name, clusters in clusterings.items()
     ]
     return min(tests, key=lambda test: test.statistic / test.needed)

@@ -46,3 +46,11 @@ def test_what_rests_on_one_value_of_an_argument_is_not_told_apart():
     found = hardest_test(d, {"rows": rows, "relations": relation})
     assert (found.wins, found.clusters_are, found.clusters) == (False, "relations", 3)
     assert hardest_test(np.ones(90) + d, {"relations": relation, "rows": rows}).clusters == 3
+
+
+def test_candidates_are_told_apart_at_99_percent():
+    """One pair of several is behind by chance at 95 %, and a mean of both loses half at most."""
+    even, rows = np.linspace(-1, 1, 90), np.arange(90)
+    d = even + 2 * even.std(ddof=1) / np.sqrt(90)  # a statistic of 2
+    found, one = hardest_test(d, {"rows": rows}), cluster_test(d, rows)
+    assert one.needed < one.statistic == found.statistic < found.needed
