@@ -65,7 +65,7 @@ def today(**changes):
 @pytest.fixture(scope="module")
 def reasoner():
     data = cases(seed=1)
-    settings = Settings(bootstrap=40)
+    settings = Settings(bootstrap=40, weights="learned")
     return Reasoner(data.program, folds="random", settings=settings).fit(data)
 
 

@@ -105,7 +105,7 @@ def test_where_nothing_broke_nobody_is_named(reasoner, seed):
 
 def test_a_snapshot_of_an_earlier_version_is_read(reasoner):
     values = json.loads(json.dumps(reasoner.snapshot_.to_values()))
-    assert len(values["separations"]) == 4
+    assert values["separations"]
     del values["separations"]
     old = Snapshot.from_values(values)
     assert old.separations == ()
