@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from knowreason import lang
@@ -57,6 +57,7 @@ def solve(formula, variables, seed=0):
 
 
 @settings(max_examples=100)
+@example(seed=267906)  # a missing value counted as 0 beside a subquery: DuckDB 2.0.0 lost rows
 @given(seed=st.integers(0, 10**6))
 def test_satisfy_lists_the_settings_that_make_a_formula_true(seed):
     formula = crisp.Formulas(seed).formula((x, y, b))
