@@ -25,6 +25,7 @@ class Answers:
     Attributes:
         weights: those conclusions rest on where these are not the learned ones: what the program
             states, or halfway.
+        share: how far these weights go from the stated ones (0) to the learned ones (1).
         pools: one a predicate whose answer is not the rules' alone.
         beside: models that are stacked, and of which rules know nothing.
         boosted: trees that start from what rules say, of which models and rules know nothing.
@@ -36,12 +37,23 @@ class Answers:
     beside: tuple[FittedModel, ...] = ()
     boosted: tuple[FittedModel, ...] = ()
     notes: tuple[str, ...] = ()
+    share: float = 1.0
 
     def used(self, learned: Fit) -> Fit:
         """The fit whose weights conclusions rest on."""
         if self.weights is None:
             return learned
         return replace(self.weights, knowgraph=learned.knowgraph)
+
+    def replicates(self, learned: Fit, drawn: NDArray[np.float64]) -> list[Fit]:
+        """The fits that conclusions rest on when the learned weights are each row of ``drawn``.
+
+        Args:
+            learned: the fit of all weights.
+            drawn: ``float64[b, p]``, replicates of its parameters.
+        """
+        used = self.used(learned)
+        return [replace(used, theta=used.theta + self.share * (t - learned.theta)) for t in drawn]
 
     def pooled(
         self,

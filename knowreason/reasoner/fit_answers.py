@@ -102,7 +102,7 @@ def fit_answers(
     if not asked and (stated is None or settings.labels == "none"):
         return Answers(notes=several)
     if not asked and settings.weights == "stated":
-        return Answers(stated, notes=("weights: yours", *several))
+        return Answers(stated, notes=("weights: yours", *several), share=0.0)
     if not asked:
         line = "weights: learned; labels are too few to compare yours with them"
         return Answers(notes=(line, *several))
@@ -119,7 +119,7 @@ def fit_answers(
     learned_thetas = without_folds(problem, learned, fold, refit)
     of_learned = held(learned_thetas)
     used: Fit | None = None
-    said = of_learned
+    said, share = of_learned, 1.0
     if stated is not None:
         held_problem = replace(problem, parameters=stated.parameters)
         stated_thetas = without_folds(held_problem, stated, fold, refit)
@@ -129,8 +129,9 @@ def fit_answers(
         chosen, line = whose_weights(apart, first.clusterings, settings.weights)
         notes.append(line)
         if chosen == "stated":
-            used, said = stated, of_stated
+            used, said, share = stated, of_stated, 0.0
         elif chosen == "halfway":
+            share = 0.5
             theta = (stated.theta + learned.theta) / 2
             used = replace(learned, theta=theta, knowgraph=None)
             pairs = zip(stated_thetas, learned_thetas, strict=True)
@@ -156,7 +157,7 @@ def fit_answers(
             pools.append(pool)
     stacked = {name for pool in pools if pool.stacking for name in pool.stacking.models}
     kept = tuple(model for model in beside if model.name in stacked)
-    return Answers(used, tuple(pools), kept, tuple(boosted), (*notes, *several))
+    return Answers(used, tuple(pools), kept, tuple(boosted), (*notes, *several), share)
 
 
 def functional_notes(grounding: Grounding) -> tuple[str, ...]:

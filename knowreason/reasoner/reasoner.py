@@ -54,7 +54,7 @@ from knowreason.reasoner.fitting.numeric_fits import (
     with_estimates,
 )
 from knowreason.reasoner.labels.asked_labels import hidden_truth, only_query, with_hidden_labels
-from knowreason.reasoner.replicates import with_intervals
+from knowreason.reasoner.replicates import CONCLUSIONS, with_intervals
 from knowreason.reasoner.rule_coupling import (
     coupling_warnings,
     latent_warnings,
@@ -72,7 +72,7 @@ else:
     from sklearn.base import BaseEstimator
 
 
-NO_INTERVALS = "no intervals: conclusions do not rest on the learned weights (`weights`)"
+NO_INTERVALS = "no intervals: conclusions rest on the stated weights (`weights`)"
 AUTO, KNOWGRAPH = "auto", "knowgraph"  # engines
 HEADLINE_METRICS = ("average_precision", "roc_auc", "log_loss", "ece")
 
@@ -281,14 +281,13 @@ class Reasoner(BaseEstimator):
         if self.snapshot_ is not None and beliefs.posterior.world is None:
             adapt = self.settings.adapt if adapt is None else adapt
             beliefs = watched(beliefs, self.snapshot_, believe, beside, adapt=bool(adapt))
-        if self.bootstrap_ is not None and self.answers_.weights is not None:
-            beliefs = replace(beliefs, notes=(*beliefs.notes, NO_INTERVALS))
-        elif self.bootstrap_ is not None and beliefs.posterior.world is None:
-            engine_name = engine or self.engine
-            beliefs = with_intervals(
-                beliefs, self.fit_, self.bootstrap_, engine_name, self.engine_options(engine_name)
-            )
-        return beliefs
+        if self.bootstrap_ is None or beliefs.posterior.world is not None:
+            return beliefs
+        if not self.answers_.share:
+            return replace(beliefs, notes=(*beliefs.notes, NO_INTERVALS))
+        engine = engine or self.engine
+        drawn = self.answers_.replicates(self.fit_, self.bootstrap_.theta[:CONCLUSIONS])
+        return with_intervals(beliefs, drawn, engine, self.engine_options(engine))
 
     def _believe(
         self,

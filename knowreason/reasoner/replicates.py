@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,21 +29,17 @@ def bootstrap_fit(problem: Problem, fit: Fit, replicates: int, seed: int) -> Boo
 
 
 def with_intervals(
-    beliefs: Beliefs, fit: Fit, replicates: Bootstrap, engine: str, options: Options
+    beliefs: Beliefs, replicates: Sequence[Fit], engine: str, options: Options
 ) -> Beliefs:
     """The beliefs with a spread and an interval for every atom.
 
     Args:
-        beliefs: at the fitted weights.
-        fit: what names the parameters of the replicates.
-        replicates: at most 50 of them are used.
+        beliefs: at the weights in use.
+        replicates: of these weights.
         engine, options: of :func:`knowreason.inference.infer`.
     """
     believe = _prepared(beliefs, engine, options)
-    drawn = [
-        believe(theta_for(beliefs.grounding, replace(fit, theta=theta))).log_odds.numpy()
-        for theta in replicates.theta[:CONCLUSIONS]
-    ]
+    drawn = [believe(theta_for(beliefs.grounding, fit)).log_odds.numpy() for fit in replicates]
     log_odds = np.stack(drawn).astype(np.float32)
     tail = (1 - LEVEL) / 2
     spread = torch.from_numpy(log_odds.std(0).astype(np.float64))

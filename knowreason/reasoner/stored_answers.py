@@ -22,6 +22,7 @@ def save_answers(answers: Answers, folder: Path) -> None:
         "boosted": [[model.name, model.predicate] for model in answers.boosted],
         "weights": answers.weights is not None,
         "notes": answers.notes,
+        "share": answers.share,
     }
     (folder / FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
     if answers.weights is not None:
@@ -43,4 +44,5 @@ def load_answers(folder: Path) -> Answers:
         stored(document["beside"]),
         stored(document.get("boosted", ())),
         tuple(document["notes"]),
+        float(document["share"]),
     )

@@ -18,6 +18,7 @@ from knowreason.monitor.adaptation import NOTHING_TO_ADAPT
 from knowreason.monitor.drift import compare
 from knowreason.monitor.period_snapshot import Snapshot, violations
 from knowreason.project.settings import Settings
+from knowreason.reasoner.answers import Answers
 from knowreason.testing.oracle import all_worlds
 
 PROGRAM = """
@@ -122,6 +123,14 @@ def test_bootstrap_gives_intervals(reasoner):
     assert (low <= high).all()
     assert ((low <= middle) & (middle <= high)).mean() > 0.9
     assert (np.array(table["spread"]) > 0).any()
+
+
+def test_weights_halfway_move_half_as_far(reasoner):
+    fit, drawn = reasoner.fit_, reasoner.bootstrap_.theta
+    stated = np.zeros_like(fit.theta)
+    halfway = Answers(replace(fit, theta=(stated + fit.theta) / 2), share=0.5)
+    for replicate, theta in zip(halfway.replicates(fit, drawn), drawn, strict=True):
+        np.testing.assert_allclose(replicate.theta, (stated + theta) / 2)
 
 
 def test_snapshot_is_kept_as_json(reasoner):

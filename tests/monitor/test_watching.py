@@ -20,7 +20,7 @@ def run_folder(tmp_path_factory):
     overrides = {
         "learn.bootstrap": "12",
         "learn.adapt": "reliability",
-        "learn.weights": "learned",  # stated ones have no intervals
+        "learn.weights": "learned",  # of stated ones there are no intervals
     }
     train(load_project(folder / "project", overrides), folder / "run")
     return folder / "run"

@@ -19,7 +19,7 @@ def fitted():
         method="likelihood",
         models={"age": {"C": 0.5}},
         settings=kr.Settings(
-            fold_count=3, bootstrap=30, infer={"max_width": 10}, threads=1, weights="learned"
+            fold_count=3, bootstrap=30, infer={"max_width": 10}, threads=1, weights="halfway"
         ),
         seed=3,
     )
