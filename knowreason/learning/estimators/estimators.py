@@ -177,19 +177,14 @@ def _why_not(task: EstimationTask, term: LikelihoodTerm, solution: Solution) -> 
 
 
 def chains(task: EstimationTask) -> EstimatorResult:
-    """The likelihood by clamped and free Gibbs chains, from the task's start or from each of
-    the problem's; starts are ranked by the Bethe likelihood."""
+    """The likelihood by clamped and free Gibbs chains, from the task's start or from the optima of
+    the composite likelihood; these are ranked by the Bethe likelihood."""
     climb = partial(likelihood_by_chains, task.objective, task.served, progress=task.progress)
     return _climbed(task, climb)
 
 
 def gcn(task: EstimationTask) -> EstimatorResult:
-    """The likelihood by chains that begin where a GCN posterior fitted to the components says.
-
-    Weights start at the optimum of the composite likelihood (Geyer & Thompson 1992 start at
-    the pseudo-likelihood's): at the priors' means worlds are often of one phase, and so would
-    be the network's. With a latent predicate they start at the problem's starts.
-    """
+    """The likelihood by chains that begin where a GCN posterior fitted to the components says."""
     return _with_gcn(task, _posterior(task))
 
 
@@ -222,8 +217,6 @@ def _posterior(task: EstimationTask) -> GcnPosterior:
 
 def _with_gcn(task: EstimationTask, posterior: GcnPosterior) -> EstimatorResult:
     climb = partial(likelihood_by_gcn, task.objective, posterior, progress=task.progress)
-    if task.start is None and not task.problem.latent.any():
-        climb = partial(_from_composite, task, climb)
     found = _climbed(task, climb)
     best = max(found.solutions, key=lambda solution: solution.goodness)
     fitted = posterior.ended(task.objective.coordinates.theta(best.eta))
@@ -236,24 +229,22 @@ def _first_eta(task: EstimationTask) -> NDArray[np.float64]:
     """Where the network is first wanted: at the task's start, else where chains would begin."""
     if task.start is not None:
         return task.start.eta
-    eta = task.objective.coordinates.eta(starts(task.problem, task.seed)[0])
-    return eta if task.problem.latent.any() else _composite_optimum(task, eta)
+    return _composite_optimum(task, starts(task.problem, task.seed)[0])
 
 
 def _composite_optimum(task: EstimationTask, start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coordinates at which chains begin that nothing else gives a start.
+
+    Geyer & Thompson 1992 start at the pseudo-likelihood's optimum: at the priors' means worlds are
+    often of one phase, and chains from there run away. With a latent predicate blocks say nothing
+    of one another, and chains begin at the problem's start.
+    """
+    eta = task.objective.coordinates.eta(start)
+    if task.problem.latent.any():
+        return eta
     term = exact_likelihood(block_copies(task.served).labelled)
     whole = replace(task.objective, terms=(*task.objective.terms, term))
-    return maximise(whole, start, max_iterations=task.max_iterations).eta
-
-
-def _from_composite(
-    task: EstimationTask,
-    climb: Callable[..., Solution],
-    start: NDArray[np.float64],
-    *,
-    seed: int,
-) -> Solution:
-    return climb(_composite_optimum(task, start), seed=seed)
+    return maximise(whole, eta, max_iterations=task.max_iterations).eta
 
 
 def _climbed(task: EstimationTask, climb: Callable[..., Solution]) -> EstimatorResult:
@@ -273,7 +264,8 @@ def _climbed(task: EstimationTask, climb: Callable[..., Solution]) -> EstimatorR
     whole = replace(objective, terms=(*objective.terms, bethe_likelihood(labelled)))
     solutions = []
     for index, point in enumerate(starts(task.problem, task.seed)):
-        solution = _matched(task, climb(objective.coordinates.eta(point), seed=task.seed + index))
+        begin = _composite_optimum(task, point)
+        solution = _matched(task, climb(begin, seed=task.seed + index))
         value = whole(solution.eta)[0]
         log_prior = objective.coordinates.log_prior(solution.eta)[0]
         solutions.append(replace(solution, objective=value, log_likelihood=value - log_prior))
