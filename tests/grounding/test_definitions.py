@@ -218,7 +218,7 @@ def test_histories_are_recognised(name):
     from knowreason.grounding.plan.history_aggregates import split
 
     definition = lang.loads(DECLARATIONS + HISTORIES).definition(name)
-    assert split(definition.body, free_variables(definition.body)) is not None
+    assert split(definition.body, free_variables(definition.body)).is_frame
 
 
 def test_links_between_asked_and_counted_are_used_where_they_are_unique():
