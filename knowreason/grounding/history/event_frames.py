@@ -26,12 +26,13 @@ from knowreason.grounding.history.frame_kernels import (
     LEAST,
     SUM,
     by_group,
-    cut,
     differences,
     earlier_place,
     folded,
     folded_of_admitted,
+    narrow,
     running_sums,
+    whole_groups,
 )
 
 Places = NDArray[np.int64]
@@ -99,7 +100,7 @@ class Frames:
     def counts(self, known: Known = None) -> Places:
         """How many events there are, of those whose value is ``known`` (``bool[n]`` by place)."""
         if known is None and self.admitted is None:
-            return np.asarray(self.last - self.first)
+            return self.last - self.first
         some = np.ones(self.starts[-1], np.int64) if known is None else known.astype(np.int64)
         return np.asarray(self._summed(some))
 
@@ -130,13 +131,13 @@ class Frames:
         values = values if known is None else np.where(known, values, nothing)
         return self._folded(GREATEST if greatest else LEAST, values, nothing)
 
-    def distinct(self, things: Places) -> Places:
+    def distinct(self, things: NDArray[np.integer[Any]]) -> Places:
         """How many different things there are, each counted where it is met first.
 
         Args:
             things: by place, small numbers from 0 on.
         """
-        earlier = earlier_place(things, self.starts)
+        earlier = earlier_place(things.astype(np.int64, copy=False), self.starts)
         empty = self.first == self.last
         begins = np.isin(self.first, self.starts) | empty
         if begins.all():
@@ -183,7 +184,11 @@ class EventOrder:
 
     @classmethod
     def of(
-        cls, group: Places, groups: int, clock: Places | None, ties: Sequence[Places]
+        cls,
+        group: Places,
+        groups: int,
+        clock: Places | None,
+        ties: Sequence[NDArray[np.integer[Any]]],
     ) -> EventOrder:
         """Sort events.
 
@@ -191,13 +196,12 @@ class EventOrder:
             group: of each event, ``int64[n]``, from 0 to ``groups - 1``.
             groups: how many there are.
             clock: of each event, ``int64[n]``.
-            ties: what sorts events of one clock, the first most, ``int64[n]`` each.
+            ties: what sorts events of one clock, the first most, whole numbers ``[n]`` each.
         """
         rows = np.arange(len(group))
         for numbers in (*reversed(ties), *([] if clock is None else [clock])):
-            current = numbers[rows]
-            if (current[1:] < current[:-1]).any():  # logs come sorted
-                rows = rows[np.argsort(current, kind="stable")]
+            order = sorting(numbers[rows])
+            rows = rows if order is None else rows[order]
         starts = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=groups))])
         rows = by_group(rows, group, starts)
         return cls(rows, starts, None if clock is None else clock[rows])
@@ -209,17 +213,24 @@ class EventOrder:
             group: of who asks, ``int64[m]``; -1 for none, whose frame is empty.
             bounds: each an operator and limits of the clock, ``int64[m]``.
         """
-        there = group >= 0
-        first = np.where(there, self.starts[group], 0)
-        last = np.where(there, self.starts[group + 1], 0)
+        first, last = whole_groups(self.starts, group)
         for operator, limit in bounds:
             assert self.clock is not None
-            place = cut(self.starts, self.clock, group, limit, operator in ("<=", ">"))
-            if operator in ("<", "<="):
-                last = np.minimum(last, place)
-            else:
-                first = np.maximum(first, place)
-        return Frames(first, np.maximum(first, last), self.starts)
+            narrow(self.clock, limit, operator in ("<=", ">"), operator[0] == "<", first, last)
+        return Frames(first, last, self.starts)
+
+
+def sorting(numbers: NDArray[np.integer[Any]]) -> Places | None:
+    """The rows in the order of their numbers, equal ones as they come; ``None`` if they are."""
+    if not (numbers[1:] < numbers[:-1]).any():  # logs come sorted
+        return None
+    if numbers.min() >= 0 and numbers.max() < 4 * len(numbers):  # ids, as a rule each once
+        row = np.full(int(numbers.max()) + 1, -1)
+        row[numbers] = np.arange(len(numbers))
+        row = row[row >= 0]
+        if len(row) == len(numbers):
+            return row
+    return np.argsort(numbers, kind="stable")
 
 
 def might_overflow(values: NDArray[np.int64]) -> bool:

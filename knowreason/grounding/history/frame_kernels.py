@@ -31,21 +31,29 @@ def by_group(rows: Places, group: Places, starts: Places) -> Places:
 
 
 @numba.njit(cache=True)
-def cut(starts: Places, clock: Places, group: Places, limit: Places, beyond: bool) -> Places:
-    """First place of each group (-1: none, place 0) whose clock reaches its limit, or is beyond."""
-    places = np.zeros(len(group), np.int64)
+def whole_groups(starts: Places, group: Places) -> tuple[Places, Places]:
+    """First place of each group, and the place after its last; twice 0 for -1."""
+    first, last = np.zeros(len(group), np.int64), np.zeros(len(group), np.int64)
     for i in range(len(group)):
-        if group[i] < 0:
-            continue
-        low, high, wanted = starts[group[i]], starts[group[i] + 1], limit[i]
+        if group[i] >= 0:
+            first[i], last[i] = starts[group[i]], starts[group[i] + 1]
+    return first, last
+
+
+@numba.njit(cache=True)
+def narrow(
+    clock: Places, limit: Places, beyond: bool, end: bool, first: Places, last: Places
+) -> None:
+    """Move one end of frames, in place, to the first clock that reaches its limit, or is beyond."""
+    for i in range(len(limit)):
+        low, high, wanted = first[i], last[i], limit[i]
         while low < high:
             middle = (low + high) >> 1
             if clock[middle] < wanted or (beyond and clock[middle] == wanted):
                 low = middle + 1
             else:
                 high = middle
-        places[i] = low
-    return places
+        (last if end else first)[i] = low
 
 
 @numba.njit(cache=True)

@@ -29,6 +29,7 @@ from knowreason.grounding.history.event_frames import (
     Values,
     might_overflow,
     ordered_bits,
+    sorting,
 )
 from knowreason.grounding.plan.history_aggregates import HistoryAggregate, is_place, split
 from knowreason.grounding.relational.aggregate_sql import amount
@@ -39,8 +40,8 @@ from knowreason.logic import Aggregate, And, Formula, Program, Term, Truth, Vari
 from knowreason.logic.traversal import free_variables
 from knowreason.row_keys import RowKeys, locate, row_keys
 
-PAIRS = 10**10  # more than these are refused: minutes of a core
-PAIRS_A_SECOND = 5e7  # that DuckDB joins and filters (benchmarks/history.py)
+PAIRS = 10**10  # more than these are refused
+PAIRS_A_SECOND = 1e7  # that DuckDB joins and filters (benchmarks/history.py)
 KEPT_ROWS = 20_000_000  # of sides that are kept for the next definition: about a gigabyte
 
 
@@ -73,7 +74,8 @@ class Histories:
         read = _Reader(outer, term, keys, history)
         sides = self._sides(read)
         if not history.is_frame or not sides.unique:
-            _refuse_many(term, int(sides.frames(read.cuts()).counts().sum()))
+            cuts = [cut for cut in read.cuts() if cut.operator != "last"]
+            _refuse_many(term, int(sides.frames(cuts).counts().sum()))
             return None
         made = self._relations.register("history", sides.answer(read))
         self._made.append(made)
@@ -175,8 +177,7 @@ class _Reader:
             if is_place(own) and own in names:
                 outputs[f"g{i}"] = query.term(own)
         outputs["value"] = amount(query, self.history.value)
-        bound = {variable for part in self.history.counted for variable in free_variables(part)}
-        return query.select(outputs, distinct=not bound <= {*self.term.variables})
+        return query.select(outputs)
 
     def _settings(self) -> tuple[SettingsQuery, dict[str, exp.Expr]]:
         query = self.outer.alone()
@@ -226,8 +227,8 @@ class _Sides:
             asked = asked.drop_null()
         names = [name for name in asked.column_names if name.startswith("a")]
         ids = [asked[name].to_numpy() for name in names]
-        if is_whole and len(ids) == 1 and (ids[0][1:] < ids[0][:-1]).any():
-            asked = asked.take(np.argsort(ids[0], kind="stable"))
+        order = sorting(ids[0]) if is_whole and len(ids) == 1 else None
+        asked = asked if order is None else asked.take(order)
         there = None
         one: dict[str, Values] = {}
         other = {n: _numbers(counted[n]) for n in counted.column_names if n[0] not in "gx"}
@@ -310,6 +311,7 @@ class _Sides:
             table = relations.arrow(tree).read_all()
             value = table["value"]
             values, known = _numbers(value), np.asarray(value.is_valid())
+            values = values if values.dtype.kind == "f" else values.astype(np.int64)
             names = table.column_names[:-1]
             found = [_numbers(table[name]) for name in names]
             wanted = [self.counted[name] for name in names]
@@ -350,6 +352,7 @@ class _Sides:
         if cut.limit is None:
             return np.full(self.keys.num_rows, cut.offset)
         limits = self.asked[cut.limit]
+        limits = limits.astype(np.int64) if limits.dtype.kind == "i" else limits
         for extreme in (limits.min(), limits.max()) if cut.offset and len(limits) else ():
             if abs(int(extreme) + cut.offset) >= 1 << 63:
                 raise OverflowError(f"({extreme} + {cut.offset})")
@@ -382,17 +385,17 @@ def _moved(term: Term, program: Program) -> tuple[Term | None, int]:
 
 
 def _numbers(column: pa.ChunkedArray) -> Values:
-    """Numbers as int64 or float64, 0 where there are none."""
-    floats = pa.types.is_floating(column.type)
-    numbers = pc.cast(column, pa.float64() if floats else pa.int64())
-    return np.asarray(pc.fill_null(numbers, 0) if numbers.null_count else numbers)
+    """Whole numbers as they are held, or float64; 0 where there are none."""
+    if pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
+        column = pc.cast(column, pa.float64() if pa.types.is_floating(column.type) else pa.int8())
+    return np.asarray(pc.fill_null(column, 0) if column.null_count else column)
 
 
 def _bits(columns: Sequence[Values]) -> list[Places]:
     """Columns as whole numbers that compare as they do with each other."""
     if any(column.dtype.kind == "f" for column in columns):
         return [ordered_bits(column.astype(np.float64)) for column in columns]
-    return list(columns)
+    return [column.astype(np.int64, copy=False) for column in columns]
 
 
 def _alike(one: pa.ChunkedArray, two: pa.ChunkedArray) -> list[Places]:
