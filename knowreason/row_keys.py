@@ -95,6 +95,19 @@ class RowKeys:
             key = digit.after(key, column)
         return key
 
+    def first_of(self, key: Keys) -> Keys | None:
+        """First row of each possible key, -1 for none; ``None`` where too many are possible.
+
+        Args:
+            key: what :meth:`of` returned.
+        """
+        space = prod(digit.size for digit in self.digits)
+        if space > DENSE * len(key) or any(digit.prefixes is not None for digit in self.digits):
+            return None
+        first_of = np.full(space, UNKNOWN, np.int64)
+        first_of[key[::-1]] = np.arange(len(key) - 1, -1, -1)
+        return first_of
+
     def inside(self, columns: Columns, rows: int = 0) -> NDArray[np.bool_]:
         """``bool[rows]``: whether all values of a row lie in the ranges of the known ones."""
         inside = np.ones(len(columns[0]) if len(columns) else rows, bool)
@@ -128,10 +141,8 @@ def distinct_rows(
         ``int64[d]`` and ``int64[rows]``.
     """
     keys, key = RowKeys.of(columns, sizes, rows)
-    space = prod(digit.size for digit in keys.digits)
-    if space <= DENSE * len(key) and all(digit.prefixes is None for digit in keys.digits):
-        first_of = np.full(space, UNKNOWN, np.int64)
-        first_of[key[::-1]] = np.arange(len(key) - 1, -1, -1)
+    first_of = keys.first_of(key)
+    if first_of is not None:
         present = first_of >= 0
         return first_of[present], (np.cumsum(present) - 1)[key]
     _, first, owner = np.unique(key, return_index=True, return_inverse=True)
@@ -161,6 +172,9 @@ def locate(known: Integers, wanted: Integers) -> Keys:
     keys, of_known = RowKeys.of(known.T, rows=len(known))
     asked = keys(wanted.T, len(wanted))
     asked[~keys.inside(wanted.T, len(wanted))] = UNKNOWN
+    first_of = keys.first_of(of_known)
+    if first_of is not None:
+        return np.where(asked < 0, UNKNOWN, first_of[asked])
     order = np.argsort(of_known, kind="stable")
     place = places_of(of_known[order], asked)
     return np.where(place < 0, UNKNOWN, order[place])

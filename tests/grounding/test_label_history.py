@@ -188,7 +188,7 @@ def test_definitions_against_substitution(delay, refresh):
 def test_they_are_computed_as_histories(name):
     definition = over_known_labels(PROGRAM, PROGRAM.definition(name))
     for term in (node for node in walk(definition.body) if isinstance(node, Aggregate)):
-        assert split(term, free_variables(term)) is not None
+        assert split(term, free_variables(term)).is_frame
 
 
 @pytest.mark.parametrize("delay", [0, 2])

@@ -2,14 +2,15 @@
 
 ``count { f : Pays(f, source: source(e)) & at(f) < at(e) }`` pairs every thing with its
 past. Such a body splits into a side that speaks of the asked (``e``), a side that speaks
-of the counted (``f``), equalities between the two, and bounds on one clock of the
-counted side: :mod:`knowreason.grounding.relational.windows` computes that without the pairs.
+of the counted (``f``), equalities between the two, bounds on one clock of the counted side,
+and bounds on one other number of it (``amount(f) > amount(e)``):
+:mod:`knowreason.grounding.relational.histories` computes that without the pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from knowreason.logic import (
     INTEGER_SORTS,
@@ -31,10 +32,11 @@ FLIPPED: dict[str, ComparisonOperator] = {"<": ">", "<=": ">=", ">": "<", ">=": 
 
 
 @dataclass(frozen=True)
-class ClockBound:
-    """``clock operator limit``: the clock of the counted, a limit that the asked sets."""
+class Bound:
+    """``number operator limit``: a number of the counted, a limit that the asked sets."""
 
-    operator: str
+    number: Term
+    operator: ComparisonOperator
     limit: Term
 
 
@@ -46,20 +48,29 @@ class HistoryAggregate:
         asked, counted: conjuncts of either side.
         links: variables that stand on both sides.
         pairs: terms of the counted side that equal terms of the asked side.
-        clock: the counted side's term that is bounded.
-        bounds: its bounds.
+        bounds: comparisons of numbers of the counted side with limits of the asked side.
+        clock: the bounded number that events are sorted by.
         value: what is summed, in variables of the counted side.
-        excluded: a counted variable that must not be an asked one (``f != e``).
+        excluded: terms of the counted and asked side that must differ (``f != e``).
+        is_frame: whether frames of sorted events have the rows that are wanted; else there
+            is something (``rest``, three bounded numbers ...) that only pairs of rows tell.
     """
 
     asked: list[Formula] = field(default_factory=list)
     counted: list[Formula] = field(default_factory=list)
     links: tuple[Variable, ...] = ()
     pairs: list[tuple[Term, Term]] = field(default_factory=list)
+    bounds: list[Bound] = field(default_factory=list)
     clock: Term | None = None
-    bounds: list[ClockBound] = field(default_factory=list)
     value: Term | Formula | None = None
-    excluded: tuple[Variable, Variable] | None = None
+    excluded: list[tuple[Term, Term]] = field(default_factory=list)
+    rest: list[Formula] = field(default_factory=list)
+    is_frame: bool = True
+
+    @property
+    def others(self) -> list[Bound]:
+        """Bounds of another number than the clock."""
+        return [bound for bound in self.bounds if bound.number != self.clock]
 
     def shares_groups(self) -> bool:
         """Whether several settings may be asked about one group: else a plain join does."""
@@ -67,13 +78,14 @@ class HistoryAggregate:
 
     def one_row(self, own: set[str]) -> bool:
         """Whether a setting of the counted variables has one row in each group."""
-        terms = [term for term, _ in self.pairs if not _is_place(term)]
+        terms = [term for term, _ in (*self.pairs, *self.excluded) if not is_place(term)]
         clock = [] if self.clock is None else [self.clock]
-        return all(_names(term) <= own for term in (*terms, *clock))
+        numbers = [bound.number for bound in self.bounds]
+        return all(_names(term) <= own for term in (*terms, *clock, *numbers))
 
 
 def split(term: Aggregate, keys: Sequence[Variable]) -> HistoryAggregate | None:
-    """The parts of an aggregate's body; ``None`` where it is no history."""
+    """The parts of an aggregate's body; ``None`` where a join of its atoms is all there is."""
     body = term.body
     while isinstance(body, Exists):
         body = body.body
@@ -86,9 +98,15 @@ def split(term: Aggregate, keys: Sequence[Variable]) -> HistoryAggregate | None:
         if not sides.place(part, history):
             return None
     if term.value is not None:
-        places = {t.name: p for p, t in history.pairs if _is_place(p) and isinstance(t, Variable)}
+        places = {t.name: p for p, t in history.pairs if is_place(p) and isinstance(t, Variable)}
         history.value = substitute(term.value, places)
-    return history if _fits(term, heads, history) else None
+    is_join = history.pairs and not history.shares_groups()
+    if not keys or (is_join and not history.bounds):
+        return None
+    history.clock = term.by if term.last is not None else _clock(history.bounds)
+    if history.rest or not _is_frame(term, heads, history):
+        return _paired(history)
+    return history
 
 
 @dataclass(frozen=True)
@@ -128,7 +146,9 @@ class _Sides:
             return True
         if isinstance(part, Atom):
             return self._atom(part, history)
-        return isinstance(part, Comparison) and self._comparison(part, history)
+        if not isinstance(part, Comparison) or not self._comparison(part, history):
+            history.rest.append(part)
+        return True
 
     def _atom(self, atom: Atom, history: HistoryAggregate) -> bool:
         """An atom of the counted side with terms of the asked side as arguments."""
@@ -156,7 +176,8 @@ class _Sides:
                 history.pairs.append((left, right))
                 return True
             if operator == "!=":
-                return _exclude(history, left, right)
+                history.excluded.append((left, right))
+                return True
             return _bound(history, left, operator, right)
         if self.side(left) == "asked" and self.side(right) == "both":
             left, right, operator = right, left, FLIPPED.get(operator, operator)
@@ -165,7 +186,7 @@ class _Sides:
         return False
 
     def _difference(
-        self, left: Term, operator: str, limit: Term, history: HistoryAggregate
+        self, left: Term, operator: ComparisonOperator, limit: Term, history: HistoryAggregate
     ) -> bool:
         """``asked - counted <= limit`` and the like as bounds; ``abs(..)`` is two of them."""
         if isinstance(left, Operation) and left.operator == "abs" and operator in ("<", "<="):
@@ -177,6 +198,8 @@ class _Sides:
         if not (isinstance(left, Operation) and left.operator == "-" and operator in FLIPPED):
             return False
         first, second = left.operands
+        if not all(term.sort in INTEGER_SORTS for term in (first, second, limit)):
+            return False  # floats are rounded otherwise on the other side
         if self.side(first) == "asked" and self.side(second) == "counted":
             moved = Operation("-", (first, limit), first.sort)
             return _bound(history, second, FLIPPED[operator], moved)
@@ -186,45 +209,55 @@ class _Sides:
         return False
 
 
-def _exclude(history: HistoryAggregate, left: Term, right: Term) -> bool:
-    if isinstance(left, Variable) and isinstance(right, Variable) and history.excluded is None:
-        history.excluded = (left, right)
-        return True
-    return False
-
-
-def _is_place(term: Term) -> bool:
+def is_place(term: Term) -> bool:
     """Whether a variable stands for an argument of an atom of the counted side."""
     return isinstance(term, Variable) and term.name.startswith(PLACE)
 
 
-def _bound(history: HistoryAggregate, clock: Term, operator: str, limit: Term) -> bool:
-    whole = clock.sort in INTEGER_SORTS and limit.sort in INTEGER_SORTS
-    if operator not in FLIPPED or not whole or history.clock not in (None, clock):
+def _bound(
+    history: HistoryAggregate, number: Term, operator: ComparisonOperator, limit: Term
+) -> bool:
+    if operator not in FLIPPED or "string" in (number.sort, limit.sort):
         return False
-    history.clock = clock
-    history.bounds.append(ClockBound(operator, limit))
+    history.bounds.append(Bound(number, operator, limit))
     return True
 
 
-def _fits(term: Aggregate, heads: set[str], history: HistoryAggregate) -> bool:
+def _clock(bounds: Sequence[Bound]) -> Term | None:
+    """The number to sort by: a whole one, if one is bounded."""
+    numbers = [bound.number for bound in bounds]
+    whole = [number for number in numbers if number.sort in INTEGER_SORTS]
+    return next(iter([*whole, *numbers]), None)
+
+
+def _paired(history: HistoryAggregate) -> HistoryAggregate:
+    """What bounds the pairs that a join tries: the groups, and a clock bounded on both sides."""
+    clock = [bound for bound in history.bounds if bound.number == _clock(history.bounds)]
+    closed = len({bound.operator[0] for bound in clock}) > 1
+    kept = replace(history, bounds=clock if closed else [], value=None, excluded=[], is_frame=False)
+    kept.clock = _clock(kept.bounds)
+    return kept
+
+
+def _is_frame(term: Aggregate, heads: set[str], history: HistoryAggregate) -> bool:
     """Whether value and clock are the counted's own, and the rows wanted are a frame."""
     own = {variable.name for variable in term.variables}
-    if history.clock is None and not history.shares_groups():
-        return False
-    places = {name for place, _ in history.pairs if _is_place(place) for name in _names(place)}
+    others = history.others
+    places = {name for place, _ in history.pairs if is_place(place) for name in _names(place)}
     if history.value is not None and not _names(history.value) <= own | places:
         return False
-    if term.last is not None:
-        rising = all(bound.operator in ("<", "<=") for bound in history.bounds)
-        if term.by != history.clock or not rising or _names(term.last) & heads:
-            return False
-    if history.excluded is not None:
-        other, asked = history.excluded
-        taken_off = term.kind in ("count", "sum", "avg", "rate") and term.last is None
-        return taken_off and other.name in own and asked.name in heads and history.one_row(own)
+    if len({bound.number for bound in others}) > 1 or len(history.excluded) > 1:
+        return False
+    if term.last is not None and (others or history.excluded or not _names(term.last) <= heads):
+        return False
+    floats = isinstance(history.value, Term) and history.value.sort == "float"
+    whole = term.kind in ("count", "sum", "avg", "rate") and not floats
+    if len({bound.operator[0] for bound in others}) > 1 and not whole:
+        return False  # the difference of two sums, which loses digits; least and greatest have none
+    if history.excluded and term.kind in ("min", "max"):
+        return False
     counted_one = term.kind == "count" and len(own) == 1 and term.last is None
-    return counted_one or history.one_row(own)
+    return history.one_row(own) or (counted_one and not others and not history.excluded)
 
 
 def _names(node: Term | Formula) -> set[str]:

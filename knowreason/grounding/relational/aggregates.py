@@ -17,7 +17,6 @@ from knowreason.grounding.relational.term_sql import (
     known,
     literal,
 )
-from knowreason.grounding.relational.windows import history_query
 from knowreason.logic import INTEGER_SORTS, Aggregate, Variable
 from knowreason.logic.traversal import free_variables
 
@@ -29,11 +28,13 @@ def aggregate(outer: SettingsQuery, term: Aggregate) -> exp.Expr:
     part, except in ``count``, which has no value.
     """
     keys = free_variables(term)
-    query = history_query(outer, term, keys) or _grouped(outer, term, keys)
-    alias = outer.left_join(
-        exp.Subquery(this=query),
-        {f"k{i}": outer.term(variable) for i, variable in enumerate(keys)},
-    )
+    on = {f"a{i}": outer.term(variable) for i, variable in enumerate(keys)}
+    history = outer.relations.histories.table(outer, term, keys)
+    if history is not None:
+        table, covers = history
+        alias = outer.left_join(table, on, covers=covers)
+    else:
+        alias = outer.left_join(exp.Subquery(this=_grouped(outer, term, keys)), on)
     return total(outer, term, column(alias, "value"), column(alias, "rows"))
 
 
@@ -50,10 +51,10 @@ def total(outer: SettingsQuery, term: Aggregate, value: exp.Expr, rows: exp.Expr
 
 
 def _grouped(outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]) -> exp.Select:
-    """Rows ``k0 .., value, rows`` by joining every setting and grouping by the keys."""
+    """Rows ``a0 .., value, rows`` by joining every setting and grouping by the keys."""
     inner = outer.sibling()
     inner.satisfy(term.body, (*keys, *term.variables))
-    columns = {f"k{i}": inner.term(key) for i, key in enumerate(keys)}
+    columns = {f"a{i}": inner.term(key) for i, key in enumerate(keys)}
     value = None if term.value is None else amount(inner, term.value)
     if term.last is None or term.by is None:
         return _summed(inner.select({}), term, columns, value)

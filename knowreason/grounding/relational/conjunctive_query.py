@@ -9,6 +9,7 @@ variables are projected away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 
 from sqlglot import exp
@@ -82,6 +83,7 @@ class Conjunction:
         self._outer = frozenset(self.columns)
         self._aliases: Iterator[int] = parent._aliases if parent else count()
         self._sources: list[JoinedTable] = []
+        self._ranging: set[str] = set()  # aliases of whole domains
         self._conditions: list[exp.Expr] = []
         self._strict: list[exp.Expr] = []
         self._bands: list[Band] = []
@@ -132,6 +134,7 @@ class Conjunction:
             return
         alias = self.fresh_alias()
         self._sources.append(JoinedTable(self.relations.domain(variable.sort), alias))
+        self._ranging.add(alias)
         self.columns[variable.name] = column(alias, "a0")
 
     def where(self, formula: Formula) -> None:
@@ -260,12 +263,30 @@ class Conjunction:
         sibling._aliases = self._aliases
         return sibling
 
-    def left_join(self, table: exp.Expr, on: Mapping[str, exp.Expr]) -> str:
+    def alone(self) -> Conjunction:
+        """An empty conjunction that is run by itself: equal ones have equal text."""
+        return Conjunction(self.relations)
+
+    def left_join(
+        self, table: exp.Expr, on: Mapping[str, exp.Expr], *, covers: bool = False
+    ) -> str:
         """Join columns that never change the rows (``table`` is unique on the keys of ``on``).
+
+        Args:
+            table: what is joined.
+            on: by column of the table, what it equals.
+            covers: whether it has one row for each thing of a domain, in ``a0``: then it takes
+                the place of the domain.
 
         Returns:
             Alias of the table; its columns are ``NULL`` where it has no row.
         """
+        place = on.get("a0")
+        if covers and isinstance(place, exp.Column) and place.table in self._ranging:
+            self._ranging.remove(place.table)
+            position = [source.alias for source in self._sources].index(place.table)
+            self._sources[position] = replace(self._sources[position], table=table)
+            return place.table
         alias = self.fresh_alias()
         equalities = [exp.EQ(this=column(alias, k), expression=e.copy()) for k, e in on.items()]
         self._sources.append(JoinedTable(table, alias, tuple(equalities), left=True))

@@ -25,6 +25,7 @@ from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.grounding.plan.label_aggregates import AS_OF, KNOWN
 from knowreason.grounding.relational.definitions import Definitions
 from knowreason.grounding.relational.engine_errors import Evaluated, engine_error
+from knowreason.grounding.relational.histories import Histories
 from knowreason.grounding.relational.term_sql import column
 from knowreason.logic import VALUE_SORTS, Program
 
@@ -79,6 +80,7 @@ class Relations:
             config["threads"] = threads
         self.connection = duckdb.connect(":memory:", config=config)
         self.definitions = Definitions(self)
+        self.histories = Histories(self)
         self._tables: dict[str, exp.Expr] = {}
         self._domains: dict[str, exp.Table] = {}
         self._made = 0
@@ -127,6 +129,10 @@ class Relations:
         made = self.fresh_table(name)
         self.connection.register(made.name, table)
         return made
+
+    def drop(self, table: exp.Table) -> None:
+        """Forget what :meth:`register` made."""
+        self.connection.unregister(table.name)
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
         """A table of the rows of a query, which is run once."""
@@ -196,8 +202,8 @@ class Relations:
         """A context in which what DuckDB refuses is told as the statement's fault."""
         self._statements.append(statement)
         try:
-            yield
-        except (duckdb.Error, pa.ArrowException, OSError) as error:  # Arrow's, of rows read late
+            yield  # Arrow's errors come of rows that are read late, overflows of histories
+        except (duckdb.Error, pa.ArrowException, OSError, OverflowError) as error:
             if getattr(error, "errno", None) is not None:
                 raise  # a file of ours
             raise self._refused(error) from error

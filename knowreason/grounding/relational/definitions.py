@@ -53,8 +53,11 @@ class Definitions:
         definition = self._relations.program.definition(name)
         self._computing.append(name)
         try:
-            with self._relations.evaluating(
-                Evaluated(f"definition `{name}`", (definition.body,), definition.span)
+            with (
+                self._relations.evaluating(
+                    Evaluated(f"definition `{name}`", (definition.body,), definition.span)
+                ),
+                self._relations.histories.dropped_after(),
             ):
                 rows = self._query(definition)
                 in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]

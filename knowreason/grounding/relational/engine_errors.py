@@ -36,13 +36,13 @@ def engine_error(
     """The error to raise for one of DuckDB's: which statement, which numbers, whose.
 
     Args:
-        error: DuckDB's; or Arrow's, which hides one of DuckDB's behind its own.
+        error: DuckDB's; Arrow's, which hides one of DuckDB's behind its own; or of histories.
         statement: what was evaluated.
         program, data: where the attributes it speaks of are looked up.
     """
     first = str(error).strip().splitlines()[0]
     code, help = "KR603", "if memory and disk are not full, please report this as a fault"
-    if re.search("Out of Range Error|Conversion Error", first):
+    if isinstance(error, OverflowError) or re.search("Out of Range Error|Conversion Error", first):
         found = _OPERATION.search(first) or _NUMBER.search(first.replace("INT128", ""))
         number = found.group(1) if found else "a number"
         message = f"{number} does not fit into 64 bits"

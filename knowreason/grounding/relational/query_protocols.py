@@ -6,20 +6,25 @@ queries inside of one: the modules know each other through these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
+import pyarrow as pa
 from sqlglot import exp
 
 from knowreason.grounding.relational.engine_errors import Evaluated
-from knowreason.logic import Formula, Program, Term, Variable
+from knowreason.logic import Aggregate, Formula, Program, Term, Variable
 
 
 class Tables(Protocol):
     """Where the tables are; see :class:`knowreason.grounding.relational.database.Relations`."""
 
     program: Program
+
+    @property
+    def histories(self) -> HistoryTables:
+        """Where aggregates over what came before are computed."""
 
     def table(self, name: str) -> exp.Expr:
         """Rows of a predicate (``a0 ..``) or attribute (and ``value``)."""
@@ -41,6 +46,18 @@ class Tables(Protocol):
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
         """A table of the rows of a query, which is run once."""
+
+    def register(self, name: str, table: pa.Table) -> exp.Table:
+        """An Arrow table as a relation."""
+
+    def drop(self, table: exp.Table) -> None:
+        """Forget what :meth:`register` made."""
+
+    def arrow(self, tree: exp.Query) -> pa.RecordBatchReader:
+        """Rows of a query as Arrow batches."""
+
+    def sql(self, tree: exp.Expr) -> str:
+        """The tree as text."""
 
     def execute(self, tree: exp.Expr) -> object:
         """The result of running a tree."""
@@ -70,8 +87,25 @@ class SettingsQuery(Protocol):
     def sibling(self) -> Self:
         """An empty query whose aliases differ from this one's."""
 
-    def left_join(self, table: exp.Expr, on: Mapping[str, exp.Expr]) -> str:
+    def alone(self) -> Self:
+        """An empty query that is run by itself."""
+
+    def left_join(
+        self, table: exp.Expr, on: Mapping[str, exp.Expr], *, covers: bool = False
+    ) -> str:
         """Alias of joined columns that never change the rows."""
 
     def fresh_alias(self) -> str:
         """A table alias nothing else in the query has."""
+
+
+class HistoryTables(Protocol):
+    """Aggregates over history; see :class:`knowreason.grounding.relational.histories.Histories`."""
+
+    def table(
+        self, outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]
+    ) -> tuple[exp.Table, bool] | None:
+        """Rows ``a0 .., value, rows`` of an aggregate, and whether every thing has one."""
+
+    def dropped_after(self) -> AbstractContextManager[None]:
+        """A context whose tables are forgotten at its end."""

@@ -64,8 +64,8 @@ def band_of(formula: Formula, program: Program) -> Band | None:
     if isinstance(right, Operation) and right.operator == "abs":
         left, right, operator = right, left, FLIPPED.get(operator, operator)
     if isinstance(left, Operation) and left.operator == "abs":
-        return _around(left.operands[0], operator, _linear(right, program), program)
-    one, two = _linear(left, program), _linear(right, program)
+        return _around(left.operands[0], operator, linear_form(right, program), program)
+    one, two = linear_form(left, program), linear_form(right, program)
     if one is None or two is None:
         return None
     difference = _sum(one, _scaled(two, -1))
@@ -178,8 +178,8 @@ def _whole(number: int) -> exp.Expr:
 Linear = tuple[dict[AttributeTerm, int], int]
 
 
-def _linear(term: Term, program: Program) -> Linear | None:
-    """A whole-numbered term as a sum of attributes and a constant."""
+def linear_form(term: Term, program: Program) -> Linear | None:
+    """A whole-numbered term as a sum of attributes (their factors) and a constant."""
     match term:
         case Constant() if term.sort in INTEGER_SORTS:
             return {}, int(term.value)
@@ -188,7 +188,7 @@ def _linear(term: Term, program: Program) -> Linear | None:
         case AttributeTerm() if term.sort in INTEGER_SORTS:
             return {term: 1}, 0
         case Operation("+" | "-" | "neg"):
-            parts = [_linear(operand, program) for operand in term.operands]
+            parts = [linear_form(operand, program) for operand in term.operands]
             linear = [part for part in parts if part is not None]
             if len(linear) < len(parts):
                 return None
@@ -215,7 +215,7 @@ def _scaled(linear: Linear, factor: int) -> Linear:
 
 def _around(inside: Term, operator: str, width: Linear | None, program: Program) -> Band | None:
     """The band of ``abs(inside) < width`` or ``<=``."""
-    difference = _linear(inside, program)
+    difference = linear_form(inside, program)
     if operator not in ("<", "<=") or difference is None or width is None or width[0]:
         return None
     reach = width[1] - (operator == "<")

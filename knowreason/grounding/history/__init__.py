@@ -1,0 +1,1 @@
+"""Aggregates over frames of sorted events: arrays in, arrays out."""
