@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -102,24 +103,98 @@ def subgraph(graph: FactorGraph, keep: NDArray[np.bool_]) -> tuple[FactorGraph, 
     """
     atoms = np.flatnonzero(keep)
     number = np.full(graph.atom_count, -1, dtype=np.int32)
+    rows = [np.flatnonzero(keep[part.first_atoms()]) for part in graph.factors]
+    blocks = np.flatnonzero(keep[graph.blocks.first_atoms()])
+    return _chosen(graph, atoms, rows, blocks, number), atoms
+
+
+def parts_of(
+    graph: FactorGraph, labels: NDArray[np.int32], count: int, most: int
+) -> Iterator[tuple[FactorGraph, NDArray[np.int64]]]:
+    """Graphs of whole components, packed, each with the atoms it holds as in :func:`subgraph`.
+
+    Everything is sorted by part once, by counting, so that a part costs what it holds.
+
+    Args:
+        graph: a conditioned graph.
+        labels, count: its :func:`components`.
+        most: about how many atoms a part has; a component that is larger is a part.
+    """
+    sizes = np.bincount(labels[labels >= 0], minlength=count)
+    part_of = np.append(((np.cumsum(sizes) - sizes) // most).astype(np.int32), np.int32(-1))
+    used = np.unique(part_of[:-1])
+    part_of[:-1] = np.searchsorted(used, part_of[:-1])
+    everything = np.arange(graph.atom_count, dtype=np.int32)
+    sets = [everything, *(part.first_atoms() for part in graph.factors), graph.blocks.first_atoms()]
+    placed = [_by_part(first, labels, part_of, len(used)) for first in sets]
+    number = np.full(graph.atom_count, -1, dtype=np.int32)
+    for i in range(len(used)):
+        atoms, *rows, blocks = (order[starts[i] : starts[i + 1]].astype(np.int64)
+                                for order, starts in placed)  # fmt: skip
+        yield _chosen(graph, atoms, rows, blocks, number), atoms
+
+
+def _chosen(
+    graph: FactorGraph,
+    atoms: NDArray[np.int64],
+    rows: Sequence[NDArray[np.int64]],
+    blocks: NDArray[np.int64],
+    number: NDArray[np.int32],
+) -> FactorGraph:
+    """The graph of some atoms, rows and blocks; ``number`` (``int32[n]``) is for scratch."""
     number[atoms] = np.arange(len(atoms), dtype=np.int32)
     index = torch.from_numpy(atoms)
-    parts = [
-        part.take(np.flatnonzero(keep[part.first_atoms()])).renumbered(number)
-        for part in graph.factors
-    ]
-    blocks = graph.blocks.take(np.flatnonzero(keep[graph.blocks.first_atoms()]))
-    chosen = replace(
+    kept = zip(graph.factors, rows, strict=True)
+    return replace(
         graph,
         log_odds=graph.log_odds[index],
         evidence=graph.evidence[index],
-        factors=tuple(part for part in parts if part.rows),
-        blocks=blocks.renumbered(number),
+        factors=tuple(part.take(here).renumbered(number) for part, here in kept if len(here)),
+        blocks=graph.blocks.take(blocks).renumbered(number),
         auxiliary=None if graph.auxiliary is None else graph.auxiliary[index],
         constant=None,
         offset=0.0,
     )
-    return chosen, atoms
+
+
+def _by_part(
+    first: NDArray[np.int32], labels: NDArray[np.int32], part_of: NDArray[np.int32], parts: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Rows by the part of their first atom, in their order, and where each part starts."""
+    starts = np.zeros(parts + 1, np.int64)
+    _count_parts(first, labels, part_of, starts)
+    starts = np.cumsum(starts)
+    order = np.empty(starts[-1], np.int32)
+    _place(first, labels, part_of, starts[:-1].copy(), order)
+    return order, starts
+
+
+@compiled
+def _count_parts(
+    first: NDArray[np.int32],
+    labels: NDArray[np.int32],
+    part_of: NDArray[np.int32],
+    starts: NDArray[np.int64],
+) -> None:
+    for atom in first:
+        part = part_of[labels[atom]]
+        if part >= 0:
+            starts[part + 1] += 1
+
+
+@compiled
+def _place(
+    first: NDArray[np.int32],
+    labels: NDArray[np.int32],
+    part_of: NDArray[np.int32],
+    free: NDArray[np.int64],
+    order: NDArray[np.int32],
+) -> None:
+    for row in range(len(first)):
+        part = part_of[labels[first[row]]]
+        if part >= 0:
+            order[free[part]] = row
+            free[part] += 1
 
 
 def log2_states(graph: FactorGraph, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:

@@ -225,7 +225,7 @@ def affordable(
     for part in sorted(parts, key=lambda part: part.cost.nanoseconds):
         copies = len(part.stack.components)
         if part.cost.nanoseconds > CHEAP:
-            copies = int(min(copies, left / part.cost.seconds))
+            copies = int(max(min(copies, left / part.cost.seconds), 0))
         if part.cost.memory > budget.memory:
             copies = 0
         left -= copies * part.cost.seconds
