@@ -1,6 +1,6 @@
 """Cost against size: logons, their scores, and an attacker's hub, step by step.
 
-    python benchmarks/scale.py [--rows 1000 100000 1000000] [--directory] [--out scale.json]
+    python benchmarks/scale.py [--rows 1000 100000 1000000] [--out scale.json]
 
 KnowGraph's rules with a hub (``rulesets/intrusion.kr``) over generated logons and generated
 scores of three models: two for ``Malicious``, one for ``Ntlm``. CPU seconds and the peak of
@@ -172,7 +172,7 @@ def _memory(which: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(which)) / 1e6
 
 
-def measure(rows: int, directory: Path | None) -> dict[str, Any]:
+def measure(rows: int) -> dict[str, Any]:
     """Every step at one size."""
     meter, table = Meter(), logons(rows)
     hand = meter("numpy", partial(by_hand, table))
@@ -181,7 +181,7 @@ def measure(rows: int, directory: Path | None) -> dict[str, Any]:
     program = kr.loads(PROGRAM)
     data = meter("bind", partial(Dataset.from_frames, program, **frames))
     del frames
-    options: dict[str, Any] = {"directory": directory, "labels": "evidence", "threads": 1}
+    options: dict[str, Any] = {"labels": "evidence", "threads": 1}
     bare = meter("ground", partial(ground, program, data, **options))
 
     def scores() -> list[Any]:
@@ -220,28 +220,26 @@ def main() -> None:
     """Measure every size in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
-    parser.add_argument("--directory", action="store_true", help="columns in files")
     parser.add_argument("--out", type=Path, default=Path("scale.json"))
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            directory = Path(folder) if options.directory else None
-            options.out.write_text(json.dumps(measure(options.one, directory)))
+        options.out.write_text(json.dumps(measure(options.one)))
         return
     results = []
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "one.json"
-            extra = ["--directory"] * options.directory
-            command = [sys.executable, __file__, "--one", str(rows), "--out", str(out), *extra]
+            command = [sys.executable, __file__, "--one", str(rows), "--out", str(out)]
             subprocess.run(command, check=True)
             found = json.loads(out.read_text())
         results.append(found)
         print(f"{rows:,} logons, {found['atoms']:,} atoms, {found['factors']:,} ground factors")
         print(f"  {found['engines']}; log-odds differ from numpy's by {found['difference']:.1e}")
+        print(f"  {'':12} {'CPU s':>8} {'peak GB':>8} {'own GB after':>13}")
         for step, told in found["steps"].items():
-            print(f"  {step:12} {told['cpu']:8.2f} s {told['peak']:7.2f} GB", flush=True)
+            own = told.get("own", 0.0)
+            print(f"  {step:12} {told['cpu']:8.2f} {told['peak']:8.2f} {own:13.2f}", flush=True)
         options.out.write_text(json.dumps(results, indent=1))
 
 
