@@ -20,6 +20,7 @@ Keys = NDArray[np.int64]
 
 KEY_LIMIT = 2**62
 DENSE = 4  # possible keys a row, up to which distinct ones are counted instead of sorted
+FEW = 20_000  # keys up to which numpy is as quick as a compiled pass
 UNKNOWN = -1  # key and place of a row that is not among the known ones
 
 
@@ -145,8 +146,16 @@ def distinct_rows(
     if first_of is not None:
         present = first_of >= 0
         return first_of[present], (np.cumsum(present) - 1)[key]
-    _, first, owner = np.unique(key, return_index=True, return_inverse=True)
-    return first, owner.ravel()
+    order = sorting_order(key)
+    ordered = key if order is None else key[order]
+    new = np.ones(len(key), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    rank = np.cumsum(new) - 1
+    if order is None:
+        return np.flatnonzero(new), rank
+    owner = np.empty_like(rank)
+    owner[order] = rank
+    return order[new].astype(np.int64), owner
 
 
 def by_appearance(first: Keys, owner: Keys) -> tuple[Keys, Keys]:
@@ -175,9 +184,9 @@ def locate(known: Integers, wanted: Integers) -> Keys:
     first_of = keys.first_of(of_known)
     if first_of is not None:
         return np.where(asked < 0, UNKNOWN, first_of[asked])
-    order = np.argsort(of_known, kind="stable")
-    place = places_of(of_known[order], asked)
-    return np.where(place < 0, UNKNOWN, order[place])
+    order = sorting_order(of_known)
+    place = KeyPlaces.of(of_known if order is None else of_known[order]).find(asked)
+    return place if order is None else np.where(place < 0, UNKNOWN, order[place])
 
 
 def scattered(numbers: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
@@ -211,3 +220,63 @@ def places_of(ordered: Integers, wanted: Integers) -> Keys:
     place[place == len(ordered)] = 0
     place[ordered[place] != wanted] = UNKNOWN
     return place
+
+
+@dataclass(frozen=True)
+class KeyPlaces:
+    """Places of keys among sorted ones: by their leading bits, then by halving.
+
+    Attributes:
+        known: ``int64[n]``, increasing.
+        starts: ``int64[b + 1]``, the first place of every run of equal leading bits.
+        shift: bits that are not leading.
+
+    Example:
+        >>> KeyPlaces.of(np.array([3, 5, 9])).find(np.array([9, 4, 3]))
+        array([ 2, -1,  0])
+    """
+
+    known: Keys
+    starts: Keys
+    shift: int
+
+    @staticmethod
+    def of(known: Keys) -> KeyPlaces:
+        """Lookups in keys (``int64[n]``, increasing)."""
+        if len(known) < FEW:
+            return KeyPlaces(known, np.zeros(0, np.int64), 0)
+        span = int(known[-1]) - int(known[0])
+        shift = max(span.bit_length() - (2 * len(known)).bit_length(), 0)
+        starts = np.empty((span >> shift) + 2, np.int64)
+        from knowreason.key_kernels import fill_starts
+
+        fill_starts(known, shift, starts)
+        return KeyPlaces(known, starts, shift)
+
+    def find(self, wanted: Keys) -> Keys:
+        """``int64[m]``: place of each key, ``-1`` where it is not there."""
+        if not len(self.starts):
+            return places_of(self.known, wanted)
+        place = np.empty(len(wanted), np.int64)
+        from knowreason.key_kernels import find_places
+
+        find_places(self.known, self.starts, self.shift, wanted, place)
+        return place
+
+
+def sorting_order(keys: Keys) -> NDArray[np.integer[Any]] | None:
+    """``int[n]``: the stable order that sorts keys (``int64[n]``); ``None`` where they are sorted.
+
+    Example:
+        >>> sorting_order(np.array([2, 1, 2])), sorting_order(np.array([1, 2, 2]))
+        (array([1, 0, 2]), None)
+    """
+    if not (keys[1:] < keys[:-1]).any():
+        return None
+    low = int(keys.min())
+    bits = (int(keys.max()) - low).bit_length()
+    if len(keys) < FEW or len(keys) >= 1 << 31 or bits > 62:
+        return np.argsort(keys, kind="stable")
+    from knowreason.key_kernels import radix_order
+
+    return radix_order(keys, low, bits)

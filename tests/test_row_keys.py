@@ -12,11 +12,13 @@ from knowreason.grounding.atom_numbering import Numbering, open_atoms
 from knowreason.lang import loads
 from knowreason.row_keys import (
     KEY_LIMIT,
+    KeyPlaces,
     RowKeys,
     by_appearance,
     distinct_rows,
     locate,
     row_keys,
+    sorting_order,
 )
 
 FEW = st.integers(-2, 3)
@@ -73,6 +75,26 @@ def test_distinct_rows(table):
     first, which = by_appearance(first, which)
     assert [rows[i] for i in first] == list(dict.fromkeys(rows))
     assert [rows[first[i]] for i in which] == rows
+
+
+@pytest.mark.parametrize("top", [50, 10**5, 2**61])
+@pytest.mark.parametrize("rows", [0, 1, 30, 30_000])
+def test_long_keys_are_sorted_and_found_as_by_numpy(rows, top):
+    rng = np.random.default_rng(rows)
+    keys = rng.integers(0, top, rows) - 7
+    order = sorting_order(keys)
+    expected = np.argsort(keys, kind="stable")
+    assert (np.arange(rows) if order is None else order).tolist() == expected.tolist()
+    assert sorting_order(keys[expected]) is None
+    known = np.unique(keys)
+    wanted = np.concatenate([keys, keys + 1, [-(2**62), 2**62]])
+    place = KeyPlaces.of(known).find(wanted)
+    where = {key: i for i, key in enumerate(known.tolist())}
+    assert place.tolist() == [where.get(key, -1) for key in wanted.tolist()]
+    first, owner = distinct_rows([keys, np.zeros_like(keys)], rows=rows)
+    _, first_too, owner_too = np.unique(keys, return_index=True, return_inverse=True)
+    assert first.tolist() == first_too.tolist()
+    assert owner.tolist() == owner_too.ravel().tolist()
 
 
 @settings(deadline=None)

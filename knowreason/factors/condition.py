@@ -46,12 +46,12 @@ def condition(graph: FactorGraph) -> FactorGraph:
 
 
 def _assemble(graph: FactorGraph, reduction: Reduction, blocks: Blocks) -> FactorGraph:
-    log_odds = array(graph.log_odds).astype(np.float64)
+    log_odds = array(graph.log_odds)
     decided = reduction.evidence != OPEN
-    offset = graph.offset + float(log_odds[reduction.evidence == TRUE].sum())
+    offset = graph.offset + float(log_odds[reduction.evidence == TRUE].sum(dtype=np.float64))
     return replace(
         graph,
-        log_odds=tensor(np.where(decided, 0.0, log_odds), torch.float32),
+        log_odds=tensor(np.where(decided, np.float32(0.0), log_odds), torch.float32),
         theta=graph.theta.detach().cpu().to(torch.float64),
         evidence=tensor(reduction.evidence, torch.int8),
         factors=tuple(reduction.factors),

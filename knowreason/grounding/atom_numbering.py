@@ -23,7 +23,7 @@ from knowreason.factors.arrays import owners
 from knowreason.grounding.relational.database import Relations
 from knowreason.logic import Predicate, Program
 from knowreason.logic.canonical_text import ground_atom_text, string_text
-from knowreason.row_keys import RowKeys, distinct_rows, places_of
+from knowreason.row_keys import KeyPlaces, RowKeys, distinct_rows
 
 DEFAULT_LIMIT = 50_000_000  # rows of one rule, atoms of one predicate
 _DENSE = 1 << 24  # combinations whose places are kept one by one
@@ -149,7 +149,7 @@ class Numbering:
 
     table: AtomTable
     sizes: Mapping[str, tuple[int, ...]]
-    keys: Mapping[str, tuple[RowKeys, NDArray[np.int64]]]
+    keys: Mapping[str, tuple[RowKeys, KeyPlaces]]
     places: Mapping[str, Ids]
 
     @staticmethod
@@ -165,11 +165,11 @@ class Numbering:
             order = argument_order(predicate.arity, predicate.functional_position)
             columns = [span.arguments[:, i] for i in order]
             makes, known = RowKeys.of(columns, [own[i] for i in order], span.count)
-            keys[predicate.name] = makes, known
             if total <= max(_DENSE, 4 * span.count):
                 place = np.full(total, -1, np.int32)
                 place[known] = np.arange(span.start, span.stop, dtype=np.int32)
                 places[predicate.name] = place
+            keys[predicate.name] = makes, KeyPlaces.of(known)
         return Numbering(table, sizes, keys, places)
 
     def find(self, predicate: str, columns: Sequence[Ids], rows: int = 0) -> Ids:
@@ -194,7 +194,7 @@ class Numbering:
         wanted = makes([columns[i] for i in order], rows)
         if predicate in self.places:
             return np.where(wanted >= 0, self.places[predicate][wanted], -1)
-        place = places_of(known, wanted)
+        place = known.find(wanted)
         return np.where(place >= 0, place + span.start, -1).astype(np.int32)
 
 

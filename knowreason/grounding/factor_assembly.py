@@ -24,12 +24,13 @@ from knowreason.factors import (
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding.atom_numbering import open_blocks
 from knowreason.grounding.folding.auxiliary_atoms import Auxiliary, Lists
+from knowreason.grounding.folding.column_files import kept
 from knowreason.grounding.folding.rule_columns import Bucket, Harvest, Key, merged
 from knowreason.grounding.folding.rule_run import RuleRun
 from knowreason.grounding.provenance import Part, RuleProvenance
 from knowreason.grounding.rule_parameters import bias_parameters, with_scales
 from knowreason.logic import Program
-from knowreason.row_keys import distinct_rows, row_keys
+from knowreason.row_keys import distinct_rows, row_keys, sorting_order
 
 UNIT_ROWS = 4_000_000  # summed at once
 
@@ -145,10 +146,11 @@ def _add_group(
         rows = atoms[first]
         group_parameter = None if parameter is None else parameter[first]
     elif unordered:
-        order = np.argsort(row_keys(atoms.T), kind="stable")
-        rows = atoms = atoms[order]
-        group_value = value = None if value is None else value[order]
-        group_parameter = parameter = None if parameter is None else parameter[order]
+        order = sorting_order(row_keys(atoms.T))
+        if order is not None:
+            rows = atoms = kept(atoms[order])
+            group_value = value = None if value is None else value[order]
+            group_parameter = parameter = None if parameter is None else parameter[order]
     weight = None if run.hard else run.base if group_parameter is None else _tensor(group_parameter)
     potential = (
         shape if isinstance(shape, tuple) else _tensor(np.frombuffer(shape, np.float32).copy())
@@ -346,13 +348,14 @@ def with_models(
         constant[scale] += float(llr[known == TRUE].sum(dtype=np.float64))
         rows = np.flatnonzero(known == OPEN)
         atoms_of_rows = (rows + span.start).astype(np.int32)
-        units.append(GroundFactors.units(_tensor(atoms_of_rows), scale, _tensor(llr[rows])))
+        value = _tensor(llr[rows].astype(np.float64))
+        units.append(GroundFactors.units(_tensor(atoms_of_rows), scale, value))
     factors = (*graph.factors, *units)
     return replace(graph, theta=theta, constant=constant, factors=factors), table
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))
+    return torch.from_numpy(kept(np.ascontiguousarray(array)))
 
 
 def _optional(array: NDArray[Any] | None) -> Tensor | None:

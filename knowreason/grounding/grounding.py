@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -35,7 +34,6 @@ from knowreason.grounding.conditionals import Conditionals
 from knowreason.grounding.curve import Curve
 from knowreason.grounding.curved_rows import add_associations, add_conditionals
 from knowreason.grounding.folding.auxiliary_atoms import Auxiliary, atom_codes
-from knowreason.grounding.folding.column_files import ColumnStore
 from knowreason.grounding.folding.fold_kernels import literal_states
 from knowreason.grounding.folding.open_literals import Literals
 from knowreason.grounding.folding.rule_columns import Harvest
@@ -252,7 +250,6 @@ def ground(
     *,
     limit: int = DEFAULT_LIMIT,
     memory_limit: str = "4GB",
-    directory: str | Path | None = None,
     labels: LabelUse = "open",
     hard_violations: Literal["error", "drop"] = "error",
     threads: int | None = None,
@@ -260,12 +257,14 @@ def ground(
 ) -> Grounding:
     r"""The factor graph of a program over data, and where its factors came from.
 
+    Columns of more than 64 MB are memory-mapped files without a name, where the system keeps
+    temporary files (``TMPDIR``).
+
     Args:
         program: checked program.
         data: tables bound to it.
         limit: most rows a rule, or atoms a predicate, may have.
         memory_limit: of the relational engine.
-        directory: where columns are kept, memory-mapped; in memory when ``None``.
         labels: visible labels stay ``open`` (to be clamped by a learner), become
             ``evidence`` (known when predicting), or are ignored.
         hard_violations: hard groundings that training labels make false are an error, or
@@ -282,7 +281,6 @@ def ground(
         >>> ground(program, Dataset.from_frames(program))
         Grounding(1 Smokes atoms; 1 open groundings of 1 rules)
     """
-    folder = None if directory is None else Path(directory)
     with Relations(
         program, data, memory_limit=memory_limit, threads=threads, known=evaluated
     ) as relations:
@@ -310,7 +308,7 @@ def ground(
             feature = plan.rule.weight.feature
             parts = (plan.rule.formula, *([feature] if feature is not None else []))
             with relations.evaluating(Evaluated(f"rule `{name}`", parts, plan.rule.span)):
-                harvest, report = _ground_one(run, folder, limit)
+                harvest, report = _ground_one(run, limit)
             refuse_violated(harvest, plan.rule, data)
             made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))
@@ -385,15 +383,14 @@ def _known(
     return _Known(evidence, labels, hidden, tuple(warnings))
 
 
-def _ground_one(run: RuleRun, folder: Path | None, limit: int) -> tuple[Harvest, RuleReport]:
+def _ground_one(run: RuleRun, limit: int) -> tuple[Harvest, RuleReport]:
     relations, data = run.literals.relations, run.data
     query = rule_query(relations, run.plan)
     size = checked_size(relations, query.tree, limit)
     if size is None:
         estimate = relations.estimate(query.tree)
         raise GroundingError(diagnostics=(too_large(run.plan, estimate, limit, data),))
-    columns = None if folder is None else folder / "columns" / f"{run.plan.index:04d}"
-    harvest = Harvest(ColumnStore(columns), run.parameters, query.joins)
+    harvest = Harvest(run.parameters, query.joins)
     seconds = 0.0
     if not run.plan.decided or run.hard:
         seconds = ground_rule(run, query, harvest)

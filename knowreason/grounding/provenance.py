@@ -31,7 +31,7 @@ class Part:
             its own. Units are summed by atom and have none.
         value: ``float32[m]`` before merging.
         parameter: ``int32[m]`` or one for all; ``None`` for hard rules.
-        substitution: ``int32[m, variables]``, memory-mapped where a folder was given;
+        substitution: ``int32[m, variables]``, memory-mapped where it is large;
             ``None`` where ``origins`` says which atom tells each variable, or where the
             rule has no variables.
         origins: for each variable the column of ``atoms`` and the argument place.

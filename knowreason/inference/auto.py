@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -13,10 +14,13 @@ from torch import Tensor
 from knowreason.factors.arrays import array
 from knowreason.factors.components.connected import subgraph
 from knowreason.factors.factor_graph import FactorGraph
+from knowreason.inference import component_parts
 from knowreason.inference.engine_protocol import ENGINES
 from knowreason.inference.exact.exact import Prepared, prepare
 from knowreason.inference.exact.exact_budget import MEMORY, SECONDS
 from knowreason.inference.posterior import Posterior
+
+_EXACT = ("device", "exact_memory", "states", "width")  # options of exact inference
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,10 @@ def divide(
     )
     left = ~array(exact.tractable)
     options = {"seed": seed, "device": device, **options}
+    if not left.any():
+        return Divided(exact, None, np.zeros(0, np.int64), approximate, options)
     rest, atoms = subgraph(exact.graph, left)
-    return Divided(exact, rest if len(atoms) else None, atoms, approximate, options)
+    return Divided(exact, rest, atoms, approximate, options)
 
 
 def auto(
@@ -102,7 +108,8 @@ def auto(
     or the report says how far the two are apart.
 
     The reports say how many components and atoms each engine served; ``log_z`` is exact
-    or, with any component approximated, of that engine's kind.
+    or, with any component approximated, of that engine's kind. A large graph is served part
+    by part (:mod:`.component_parts`), and only what is left then as a whole.
 
     Args:
         graph: given its evidence, at its ``theta``.
@@ -114,7 +121,15 @@ def auto(
     Raises:
         InferenceError: no world satisfies the hard rules.
     """
-    return divide(graph, approximate=approximate, seed=seed, device=device, **options)()
+    options = {"approximate": approximate, "seed": seed, "device": device, **options}
+    if graph.atom_count <= component_parts.MOST:
+        return divide(graph, **options)()
+    exact = {name: options[name] for name in _EXACT if name in options}
+    posterior, known, left = component_parts.posterior_in_parts(graph, **exact)
+    if not left.any():
+        return posterior
+    rest, atoms = subgraph(known, left)
+    return _joined(posterior, divide(rest, **options)(), atoms)
 
 
 def _joined(posterior: Posterior, rest: Posterior, atoms: NDArray[Any]) -> Posterior:

@@ -11,6 +11,8 @@ from knowreason.data import Dataset
 from knowreason.errors import GroundingError, UnknownNameError
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import ground, plan
+from knowreason.grounding.folding import column_files
+from knowreason.inference import infer
 from knowreason.lang import loads, parse_facts
 from knowreason.testing.oracle import enumerate_worlds
 
@@ -350,12 +352,18 @@ def test_plan_counts_rows_and_warns_of_weights_that_add_up():
     assert [w.code for w in ground(program, data).warnings] == ["KR660", "KR661"]
 
 
-def test_columns_in_files_are_the_same(tmp_path):
+def test_columns_in_files_are_the_same(monkeypatch):
     in_memory = grounded(SMOKERS, FACTS)
-    in_files = grounded(SMOKERS, FACTS, directory=tmp_path)
+    monkeypatch.setattr(column_files, "LARGE", 1)
+    in_files = grounded(SMOKERS, FACTS)
     for one, two in zip(in_memory.graph.factors, in_files.graph.factors, strict=True):
         assert torch.equal(one.atoms, two.atoms)
-    assert list(tmp_path.rglob("*.column"))
+    mapped = [part.atoms for rule in in_files.provenance for part in rule.parts]
+    assert any(isinstance(atoms.base, np.memmap) for atoms in mapped)
+    assert in_files.groundings_of(0) == in_memory.groundings_of(0)
+    torch.testing.assert_close(
+        infer(in_files.graph).log_odds, infer(in_memory.graph).log_odds, atol=0, rtol=0
+    )
 
 
 def test_order_of_facts_changes_nothing():

@@ -18,6 +18,7 @@ from knowreason.models import (
 from knowreason.models.base.fold_mean import FoldMean
 from knowreason.models.base.label_rows import LabelRows
 from knowreason.models.base.predicate_rows import logit
+from knowreason.models.tabular.score_column import ColumnModel
 from knowreason.testing.example_world import example_data, with_label_values
 
 SEEN: list[np.ndarray] = []
@@ -311,3 +312,23 @@ def test_parts_of_a_mean_are_means_of_parts(data):
     parts = mean.parts(data, "Bad")["known"]
     np.testing.assert_allclose(parts[:60], 2 / 3, atol=1e-6)
     assert (parts[60:] == 0).all()
+
+
+def test_a_given_score_is_fitted_once_and_says_what_it_said_in_every_fold(data, monkeypatch):
+    fits = []
+    plain = ColumnModel.fit
+
+    def counted(self, *args, **options):
+        fits.append(self)
+        return plain(self, *args, **options)
+
+    monkeypatch.setattr(ColumnModel, "fit", counted)
+    once = cross_fit(lambda: ColumnModel("p"), data, "Bad")
+    assert len(fits) == 1
+    monkeypatch.setattr(ColumnModel, "learns", True)
+    again = cross_fit(lambda: ColumnModel("p"), data, "Bad")
+    assert len(fits) > 3
+    np.testing.assert_array_equal(once.output.llr, again.output.llr)
+    assert once.calibration == again.calibration
+    assert once.report == again.report
+    assert not once.learned_from_labels

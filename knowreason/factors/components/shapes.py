@@ -186,12 +186,20 @@ class Shapes:
 
     Args:
         graph: a conditioned graph.
-        labels: ``int32[n]`` component of each atom, ``-1`` for decided ones.
+        labels: ``int32[n]`` component of each atom, ``-1`` for decided ones and for those of
+            components that are left out, which then have no atom and no row.
         count: number of components.
+        rows: those of the graph, where they are there already.
     """
 
-    def __init__(self, graph: FactorGraph, labels: NDArray[np.int32], count: int) -> None:
-        self.graph, self.rows = graph, FlatRows.of(graph)
+    def __init__(
+        self,
+        graph: FactorGraph,
+        labels: NDArray[np.int32],
+        count: int,
+        rows: FlatRows | None = None,
+    ) -> None:
+        self.graph, self.rows = graph, rows or FlatRows.of(graph)
         self._labels, self._count = labels, count
         self._row_starts: list[int] = self.rows.starts.tolist()
         self._parts = graph.couplings
@@ -236,15 +244,20 @@ class Shapes:
         return np.searchsorted(labels, np.arange(self._count + 1)).astype(np.int64)
 
     def _sort_rows(self) -> None:
-        hashes = [np.zeros(0, np.uint64)]
+        hashes, places = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
         component = [np.zeros(0, np.int32)]
-        for part in self._parts:
+        for start, part in zip(self._row_starts, self._parts, strict=False):
+            label = self._labels[part.first_atoms()]
+            inside = np.flatnonzero(label >= 0)
+            if len(inside) < part.rows:
+                part, label = part.take(inside), label[inside]
             hashes.append(self._factor_hash(part))
-            component.append(self._labels[part.first_atoms()])
-        self._row_hash = np.concatenate(hashes)
+            component.append(label)
+            places.append(inside + start)
+        self._row_hash, self._places = np.concatenate(hashes), np.concatenate(places)
         self._row_component = np.concatenate(component)
         order = np.lexsort((self._row_hash, self._row_component))
-        self._rows = _Sorted(order, self._starts(self._row_component[order]))
+        self._rows = _Sorted(self._places[order], self._starts(self._row_component[order]))
 
     def _sort_blocks(self) -> None:
         owner = self._labels[self.graph.blocks.first_atoms()]
@@ -262,7 +275,8 @@ class Shapes:
         Components of one shape whose rows, units and atoms have the same parameters, values
         and log-odds at the same places differ in nothing.
         """
-        rows = _mix(self._row_hash ^ _weight_hash(self.rows.parameter, self.rows.value))
+        flat, at = self.rows, self._places
+        rows = _mix(self._row_hash ^ _weight_hash(flat.parameter[at], flat.value[at]))
         log_odds = array(self.graph.log_odds).astype(np.float64)
         none = np.full(len(log_odds), -1)
         parts = [

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from knowreason.data.id_tables import as_matrix
 from knowreason.grounding.folding.auxiliary_atoms import Codes, Lists
-from knowreason.grounding.folding.column_files import ColumnStore, GrowingColumn
+from knowreason.grounding.folding.column_files import GrowingColumn
 from knowreason.row_keys import distinct_rows
 
 Key = tuple[tuple[int, ...], tuple[bool, ...] | bytes]  # leaf positions; signs or truth table
@@ -62,9 +62,9 @@ class Bucket:
     substitution: GrowingColumn
 
     @staticmethod
-    def new(store: ColumnStore) -> Bucket:
+    def new() -> Bucket:
         """An empty one."""
-        return Bucket(*(store.column() for _ in range(5)))
+        return Bucket(*(GrowingColumn() for _ in range(5)))
 
     def add(self, atoms: NDArray[np.int32], batch: GroundingBatch) -> None:
         """Append groundings."""
@@ -87,7 +87,6 @@ class Harvest:
     """Everything one rule left, and how many groundings were decided.
 
     Attributes:
-        store: where columns grow.
         parameters: number of weights.
         unordered: whether rows come in any order, to be sorted in the end.
         units: literal codes of single atoms.
@@ -101,7 +100,6 @@ class Harvest:
         without_feature: substitutions of the first three of them.
     """
 
-    store: ColumnStore
     parameters: int
     unordered: bool = False
     units: Bucket = field(init=False)
@@ -118,8 +116,8 @@ class Harvest:
     without_feature: list[NDArray[np.int32]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.units = Bucket.new(self.store)
-        self.lists = Bucket.new(self.store)
+        self.units = Bucket.new()
+        self.lists = Bucket.new()
         self.constant = np.zeros(self.parameters, np.float64)
 
     def add_units(self, codes: Codes, batch: GroundingBatch) -> None:
@@ -129,7 +127,7 @@ class Harvest:
     def add_group(self, key: Key, atoms: NDArray[np.int32], batch: GroundingBatch) -> None:
         """Clauses or tables of one shape."""
         if key not in self.groups:
-            self.groups[key] = Bucket.new(self.store)
+            self.groups[key] = Bucket.new()
         self.groups[key].add(atoms, batch)
 
     def drop_featureless(self, batch: GroundingBatch, rows: NDArray[np.integer]) -> None:

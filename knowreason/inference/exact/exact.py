@@ -29,6 +29,7 @@ from knowreason.inference.exact.conflicts import conflict
 from knowreason.inference.exact.exact_budget import MEMORY, SECONDS, ExactBudget, ExactCost
 from knowreason.inference.exact.junction import JunctionSolver
 from knowreason.inference.exact.order_search import CHEAP, eliminated
+from knowreason.inference.exact.pair_forests import PairForest
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible, Solver
 from knowreason.inference.exact.tree_order import tree_components
 from knowreason.inference.exact.trees import TreeSolver
@@ -180,12 +181,22 @@ def _prepare(
     states: int = 1 << 16,
     width: int | None = None,
 ) -> Prepared:
-    shapes = Shapes(graph, labels, count)
-    size = log2_states(graph, labels, count)
     solvers: list[Solver] = []
     served = np.zeros(count, dtype=np.bool_)
+    forest = PairForest.prepare(graph, labels, np.bincount(labels[labels >= 0], minlength=count))
+    rest = labels
+    if forest is not None:
+        solvers.append(forest)
+        served[forest.components] = True
+        rest = np.where(_atoms_of(labels, served), np.int32(-1), labels)
+    rows = FlatRows.of(graph)
+    if served.all():
+        return _assemble(graph, labels, count, solvers, rows, budget, None)
+    shapes = Shapes(graph, rest, count, rows)
+    size = log2_states(graph, labels, count)
     most = None if width is None else 1 << width
-    for stack in shapes.stacks(np.flatnonzero(shape_solver_candidates(shapes, size))):
+    candidates = shape_solver_candidates(shapes, size) & ~served
+    for stack in shapes.stacks(np.flatnonzero(candidates)):
         solver = shape_solver(stack, size[stack.components[0]], states, budget, most, device)
         if solver is not None:
             solvers.append(solver)
@@ -201,7 +212,7 @@ def _prepare(
     fitting, refused = affordable(parts, budget)
     if fitting:
         solvers.append(JunctionSolver.prepare(fitting))
-    return _assemble(graph, labels, count, solvers, shapes.rows, budget, refused)
+    return _assemble(graph, labels, count, solvers, rows, budget, refused)
 
 
 def affordable(
@@ -214,7 +225,7 @@ def affordable(
     for part in sorted(parts, key=lambda part: part.cost.nanoseconds):
         copies = len(part.stack.components)
         if part.cost.nanoseconds > CHEAP:
-            copies = int(min(copies, left / part.cost.seconds))
+            copies = int(max(min(copies, left / part.cost.seconds), 0))
         if part.cost.memory > budget.memory:
             copies = 0
         left -= copies * part.cost.seconds

@@ -183,23 +183,27 @@ def cross_fit(
     for done, fold in enumerate(tested):
         inner = told(done, f"fold {done + 1} of {len(tested)}")
         seen = labels.fold < fold if forward else labels.fold != fold
-        model = fit_model(make(), labels.restricted(data, predicate, seen), predicate, inner)
+        if blank.learns or not scores:
+            model = fit_model(make(), labels.restricted(data, predicate, seen), predicate, inner)
+            log_odds, spread = model.log_odds_and_spread(data, predicate)
         in_fold = labels.scored_with == fold
-        log_odds, spread = model.log_odds_and_spread(data, predicate)
         ratios[in_fold] = (log_odds - base_log_odds(model.base_rate_))[in_fold]
         if spread is not None:
             spreads[in_fold] = spread[in_fold]
         scores.append((log_odds, spread))
         if not models or against is None:
             models.append(model)
-    learned = len(scores) < 2 or any((scores[0][0] != said).any() for said, _ in scores[1:])
+    others = scores[1:] if blank.learns else ()
+    learned = len(scores) < 2 or any((scores[0][0] != said).any() for said, _ in others)
     if against is None and learned:
         final: KnowledgeModel = FoldMean(tuple(models))
         said = mean_scores(scores)
         dealt = f"final model: mean of {len(models)}, {_without(labels, groups_are, rows)}"
     else:
-        final = fit_model(blank, data, predicate, told(fits - 1, "on all labels"))
-        said = final.log_odds_and_spread(data, predicate)
+        if blank.learns or not scores:
+            model = fit_model(blank, data, predicate, told(fits - 1, "on all labels"))
+            log_odds, spread = model.log_odds_and_spread(data, predicate)
+        final, said = model, (log_odds, spread)
         dealt = f"final model: fitted on all labels{against and f' ({against})'}"
     if scores and (scores[0][0] == said[0]).all():  # models say the same whatever the labels
         dealt, against = "", None

@@ -61,6 +61,7 @@ class KnowledgeModel(ABC):
         handles_missing: whether missing feature values are accepted; if not, ``fit`` and
             ``log_odds`` refuse them by row and column.
         needs_labels: whether ``fit`` refuses data without visible labels.
+        learns: whether what it says depends on labels; one that does not is fitted once.
         heavy: whether one fit is kept instead of the mean of those of the folds.
         regresses: whether it can be fitted to a numeric query, with ``log_odds`` its estimates.
         reads: ``named``: a fit reads the rows and labels of its predicate, columns of features
@@ -85,6 +86,7 @@ class KnowledgeModel(ABC):
     level: ClassVar[Level | Literal["any"]] = "any"
     handles_missing: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
+    learns: bool = True
     heavy: ClassVar[bool] = False
     regresses: bool = False
     reads: ClassVar[Literal["named", "everything"]] = "everything"

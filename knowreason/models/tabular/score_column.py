@@ -49,6 +49,11 @@ class ColumnModel(KnowledgeModel):
     calibrate: Literal["platt", "isotonic"] = "platt"
     base_rate: float | None = None
 
+    @property
+    def learns(self) -> bool:  # type: ignore[override]  # of each model its own
+        """Whether labels change what it says: only where they calibrate an anomaly score."""
+        return self.kind == "anomaly"
+
     def fit(self, data: Dataset, predicate: str, *, progress: Progress | None = None) -> Self:
         """Calibrate an anomaly score and find the base rate.
 
@@ -113,6 +118,8 @@ def _by_atom(data: Dataset, predicate: str, column: str) -> NDArray[np.float64]:
             code="KR824",
             help=did_you_mean(column, columns) or f"it has: {', '.join(columns) or 'none'}",
         )
+    if np.array_equal(span.arguments, given.arguments):
+        return columns[column]
     scores = np.full(span.count, np.nan)
     atoms = locate(span.arguments, given.arguments)
     scores[atoms[atoms >= 0]] = columns[column][atoms >= 0]
