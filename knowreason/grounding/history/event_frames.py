@@ -57,9 +57,10 @@ class Admitted:
     low: Places | None
 
     @classmethod
-    def of(cls, number: Places, bounds: Bounds) -> Admitted:
+    def of(cls, number: Places, known: Known, bounds: Bounds) -> Admitted:
         """Events whose number, ``int64[n]`` by place, keeps the bounds of a frame."""
         sequence = np.argsort(number, kind="stable")
+        sequence = sequence if known is None else sequence[known[sequence]]
         ordered = number[sequence]
         frames = len(bounds[0][1])
         high, low = np.full(frames, len(sequence)), np.zeros(frames, np.int64)
@@ -94,8 +95,7 @@ class Frames:
 
     def latest(self, most: Places) -> Frames:
         """The last ``most`` events of each frame, ``int64[m]``."""
-        first = np.maximum(self.first, self.last - np.maximum(most, 0))
-        return replace(self, first=first)
+        return replace(self, first=np.maximum(self.first, self.last - np.maximum(most, 0)))
 
     def counts(self, known: Known = None) -> Places:
         """How many events there are, of those whose value is ``known`` (``bool[n]`` by place)."""
@@ -119,7 +119,7 @@ class Frames:
         if len(beyond):
             total = (int(high[beyond[0]]) << 32) + (int(low[beyond[0]]) & 0xFFFFFFFF)
             raise OverflowError(f"{total}")
-        return (high << 32) | (low & 0xFFFFFFFF)
+        return np.asarray((high << 32) | (low & 0xFFFFFFFF))
 
     def extremes(self, values: Values, greatest: bool, known: Known = None) -> Values:
         """Least or greatest values; anything over no event."""
@@ -142,7 +142,7 @@ class Frames:
         begins = np.isin(self.first, self.starts) | empty
         if begins.all():
             return self._summed((earlier < 0).astype(np.int64))
-        admitted = Admitted.of(earlier, [("<", self.first)])
+        admitted = Admitted.of(earlier, None, [("<", self.first)])
         return replace(self, admitted=admitted).counts()
 
     def _summed(self, values: Values) -> Values:
