@@ -93,6 +93,16 @@ class Frames:
     starts: Places
     admitted: Admitted | None = None
 
+    def turn(self) -> Places:
+        """The frames by their last place, ``int64[m]``."""
+        starts = np.cumsum(np.bincount(self.last + 1)) if len(self.last) else self.last
+        return by_group(np.arange(len(self.last)), self.last, starts)
+
+    def of(self, turn: Places) -> Frames:
+        """Some of the frames, in an order."""
+        assert self.admitted is None
+        return replace(self, first=self.first[turn], last=self.last[turn])
+
     def latest(self, most: Places) -> Frames:
         """The last ``most`` events of each frame, ``int64[m]``."""
         return replace(self, first=np.maximum(self.first, self.last - np.maximum(most, 0)))

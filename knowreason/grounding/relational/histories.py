@@ -81,12 +81,15 @@ class _Sorted:
         order: of the events that have both.
         rows: the counted row at each place.
         group: of each asked row, -1 for none.
+        turn: the asked rows in the order of the first frames that were cut, in which all are cut
+            and folded: what neighbours touch lies side by side.
         frames: that were cut, by their bounds.
     """
 
     order: EventOrder
     rows: Places
     group: Places
+    turn: Places | None = None
     frames: dict[tuple[object, ...], Frames] = field(default_factory=dict)
 
 
@@ -329,17 +332,21 @@ class _Question:
             return events.frames[key]
         order, group = events.order, events.group
         clock = [bound for bound in history.bounds if bound.number == history.clock]
-        found = [self._limit(bound.limit) for bound in limits]
+        found = [self._limit(bound.limit).of(events.turn) for bound in limits]
+        group = group if events.turn is None else group[events.turn]
         for known in (limit.known for limit in found if limit.known is not None):
             group = np.where(known, group, -1)
         if clock:
-            number, cuts = self._compared(clock)
+            number, cuts = self._compared(clock, events.turn)
             order = replace(order, clock=number.values[events.rows])
             frames = order.frames(group, cuts)
         else:
             frames = order.frames(group, ())
+        if events.turn is None:
+            events.turn = frames.turn()
+            frames, found = frames.of(events.turn), [limit.of(events.turn) for limit in found]
         if history.others:
-            number, cuts = self._compared(history.others)
+            number, cuts = self._compared(history.others, events.turn)
             own = number.of(events.rows)
             frames = replace(frames, admitted=Admitted.of(own.values, own.known, cuts))
         if len(limits) > len(history.bounds):
@@ -348,10 +355,12 @@ class _Question:
             events.frames[key] = frames
         return frames
 
-    def _compared(self, bounds: Sequence[Bound]) -> tuple[Column, list[tuple[str, Places]]]:
+    def _compared(
+        self, bounds: Sequence[Bound], turn: Places | None
+    ) -> tuple[Column, list[tuple[str, Places]]]:
         """A counted number and its bounds as whole numbers that compare."""
         number = self._column(self.counted, bounds[0].number)
-        limits = [self._limit(bound.limit).values for bound in bounds]
+        limits = [self._limit(bound.limit).of(turn).values for bound in bounds]
         own, *limits = comparable_bits([number.values, *limits])
         operators: list[str] = [bound.operator for bound in bounds]
         return Column(own, number.known), list(zip(operators, limits, strict=True))
@@ -385,6 +394,14 @@ class _Question:
 
     def _totals(self, *, excluded: bool = False) -> tuple[Values, Places]:
         """What is added up for each asked row, and over how many."""
+        total, rows = self._folded(excluded)
+        turn = self._sorted(excluded=excluded).turn
+        totals, counts = np.empty_like(total), np.empty_like(rows)
+        totals[turn], counts[turn] = total, rows
+        return totals, counts
+
+    def _folded(self, excluded: bool) -> tuple[Values, Places]:
+        """The same, frame by frame."""
         kind, frames = self.term.kind, self._frames(excluded=excluded)
         rows_of = self._sorted(excluded=excluded).rows
         if self.history.value is None:
