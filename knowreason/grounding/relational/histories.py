@@ -42,7 +42,7 @@ from knowreason.grounding.relational.query_protocols import SettingsQuery, Table
 from knowreason.grounding.relational.term_sql import aliased, column
 from knowreason.grounding.relational.time_bands import linear_form
 from knowreason.logic import Aggregate, And, AttributeTerm, Formula, Term, Truth, Variable
-from knowreason.logic.traversal import free_variables
+from knowreason.logic.traversal import free_variables, substitute
 from knowreason.row_keys import row_keys
 
 PAIRS = 10**10  # more than these are refused
@@ -100,6 +100,7 @@ class Histories:
         self.relations = relations
         self.columns = ThingColumns(relations)
         self.sorted: dict[tuple[str, ...], _Sorted] = {}
+        self.trees: dict[Term | Formula, tuple[exp.Select, str]] = {}  # of terms over one thing
         self._made: list[exp.Table] = []
 
     def table(
@@ -252,9 +253,8 @@ class _Question:
             ids = rows.ids(term)
             return Column(np.arange(self.histories.columns.size(term.sort)) if ids is None else ids)
         (variable,) = free_variables(term)
-        return self.histories.columns.of_things(self._tree(term), variable.sort).of(
-            rows.ids(variable)
-        )
+        own = self.histories.columns.of_things(*self._tree(term), variable.sort)
+        return own.of(rows.ids(variable))
 
     def _text(self, rows: _Rows, term: Term | Formula) -> str:
         """What tells a column from all others of the rows."""
@@ -263,17 +263,24 @@ class _Question:
         if isinstance(term, Variable):
             return f"v{rows.variables.index(term)}"
         place = rows.variables.index(free_variables(term)[0])
-        return f"v{place} {self.histories.relations.sql(self._tree(term))}"
+        return f"v{place} {self._tree(term)[1]}"
 
-    def _tree(self, term: Term | Formula) -> exp.Select:
-        """``a0, value`` of what a term over one thing is."""
+    def _tree(self, term: Term | Formula) -> tuple[exp.Select, str]:
+        """``a0, value`` of what a term over one thing is, and its text."""
         (variable,) = free_variables(term)
-        if isinstance(term, AttributeTerm) and term.arguments == (variable,):
-            names = [column("t", name) for name in ("a0", "value")]
-            return exp.select(*names).from_(aliased(self.outer.relations.table(term.name), "t"))
-        query = self.outer.alone()
-        query.satisfy(Truth(True), (variable,))
-        return query.select({"a0": query.columns[variable.name], "value": amount(query, term)})
+        thing = Variable("one thing", variable.sort)  # no name of a program holds a space
+        term = substitute(term, {variable.name: thing})
+        if term not in self.histories.trees:
+            if isinstance(term, AttributeTerm) and term.arguments == (thing,):
+                table = aliased(self.outer.relations.table(term.name), "t")
+                tree = exp.select(*(column("t", name) for name in ("a0", "value"))).from_(table)
+            else:
+                query = self.outer.alone()
+                query.satisfy(Truth(True), (thing,))
+                outputs = {"a0": query.columns[thing.name], "value": amount(query, term)}
+                tree = query.select(outputs)
+            self.histories.trees[term] = tree, self.histories.relations.sql(tree)
+        return self.histories.trees[term]
 
     def _sorted(self, *, excluded: bool = False) -> _Sorted:
         """Counted rows sorted by their groups, and what must differ too, and by their clock."""

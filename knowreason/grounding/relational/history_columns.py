@@ -63,9 +63,14 @@ class ThingColumns:
             self._sizes[sort] = self._relations.rows(everything)
         return self._sizes[sort]
 
-    def of_things(self, tree: exp.Select, sort: str) -> Column:
-        """A number by id of the things of a domain, from ``a0`` and ``value``; read once."""
-        text = self._relations.sql(tree)
+    def of_things(self, tree: exp.Select, text: str, sort: str) -> Column:
+        """A number by id of the things of a domain, from ``a0`` and ``value``; read once.
+
+        Args:
+            tree: the query.
+            text: of it, which tells it from others.
+            sort: the domain.
+        """
         if text not in self._kept:
             table = self._relations.arrow(tree).read_all().drop_null()
             things, own = table["a0"].to_numpy(), self.numbers(table["value"]).values
