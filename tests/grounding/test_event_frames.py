@@ -44,7 +44,7 @@ def test_all_aggregates_against_loops(world, of_clock, of_number, last):
     frames = order.frames(asks, [(operator, at + more) for operator, more in of_clock])
     if of_number and last is None:
         cuts = [(operator, limit + more) for operator, more in of_number]
-        admitted = Admitted.of(number[order.rows], cuts)
+        admitted = Admitted.of(number[order.rows], None, cuts)
         frames = type(frames)(frames.first, frames.last, frames.starts, admitted)
     elif last is not None:
         frames = frames.latest(np.full(len(asks), last))

@@ -57,9 +57,10 @@ class Admitted:
     low: Places | None
 
     @classmethod
-    def of(cls, number: Places, bounds: Bounds) -> Admitted:
+    def of(cls, number: Places, known: Known, bounds: Bounds) -> Admitted:
         """Events whose number, ``int64[n]`` by place, keeps the bounds of a frame."""
         sequence = np.argsort(number, kind="stable")
+        sequence = sequence if known is None else sequence[known[sequence]]
         ordered = number[sequence]
         frames = len(bounds[0][1])
         high, low = np.full(frames, len(sequence)), np.zeros(frames, np.int64)
@@ -92,10 +93,19 @@ class Frames:
     starts: Places
     admitted: Admitted | None = None
 
+    def turn(self) -> Places:
+        """The frames by their last place, ``int64[m]``."""
+        starts = np.cumsum(np.bincount(self.last + 1)) if len(self.last) else self.last
+        return by_group(np.arange(len(self.last)), self.last, starts)
+
+    def of(self, turn: Places) -> Frames:
+        """Some of the frames, in an order."""
+        assert self.admitted is None
+        return replace(self, first=self.first[turn], last=self.last[turn])
+
     def latest(self, most: Places) -> Frames:
         """The last ``most`` events of each frame, ``int64[m]``."""
-        first = np.maximum(self.first, self.last - np.maximum(most, 0))
-        return replace(self, first=first)
+        return replace(self, first=np.maximum(self.first, self.last - np.maximum(most, 0)))
 
     def counts(self, known: Known = None) -> Places:
         """How many events there are, of those whose value is ``known`` (``bool[n]`` by place)."""
@@ -119,7 +129,7 @@ class Frames:
         if len(beyond):
             total = (int(high[beyond[0]]) << 32) + (int(low[beyond[0]]) & 0xFFFFFFFF)
             raise OverflowError(f"{total}")
-        return (high << 32) | (low & 0xFFFFFFFF)
+        return np.asarray((high << 32) | (low & 0xFFFFFFFF))
 
     def extremes(self, values: Values, greatest: bool, known: Known = None) -> Values:
         """Least or greatest values; anything over no event."""
@@ -142,7 +152,7 @@ class Frames:
         begins = np.isin(self.first, self.starts) | empty
         if begins.all():
             return self._summed((earlier < 0).astype(np.int64))
-        admitted = Admitted.of(earlier, [("<", self.first)])
+        admitted = Admitted.of(earlier, None, [("<", self.first)])
         return replace(self, admitted=admitted).counts()
 
     def _summed(self, values: Values) -> Values:

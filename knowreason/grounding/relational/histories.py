@@ -1,20 +1,21 @@
 """Aggregates over what came before: both sides are read once, sorted, and cut into frames.
 
 What is asked and what is counted of a :class:`.HistoryAggregate` are two queries; their rows become
-arrays, and :mod:`knowreason.grounding.history.event_frames` does the rest. Definitions over the
-same key and clock share the arrays.
+arrays, and :mod:`knowreason.grounding.history.event_frames` does the rest. Terms over one thing
+(its clock, its amount) are read once by thing, and events are sorted once by group and clock, for
+all definitions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 from sqlglot import exp
 
 from knowreason.data.id_tables import repeats
@@ -24,33 +25,82 @@ from knowreason.grounding.history.event_frames import (
     Admitted,
     EventOrder,
     Frames,
-    Known,
     Places,
     Values,
     might_overflow,
-    ordered_bits,
-    sorting,
 )
-from knowreason.grounding.plan.history_aggregates import HistoryAggregate, is_place, split
+from knowreason.grounding.plan.history_aggregates import Bound, HistoryAggregate, split
 from knowreason.grounding.relational.aggregate_sql import amount
+from knowreason.grounding.relational.history_columns import (
+    Column,
+    ThingColumns,
+    comparable_bits,
+    group_numbers_of,
+    known_rows,
+)
 from knowreason.grounding.relational.query_protocols import SettingsQuery, Tables
-from knowreason.grounding.relational.term_sql import known
+from knowreason.grounding.relational.term_sql import aliased, column
 from knowreason.grounding.relational.time_bands import linear_form
-from knowreason.logic import Aggregate, And, Formula, Program, Term, Truth, Variable
-from knowreason.logic.traversal import free_variables
-from knowreason.row_keys import RowKeys, locate, row_keys
+from knowreason.logic import Aggregate, And, AttributeTerm, Formula, Term, Truth, Variable
+from knowreason.logic.traversal import free_variables, substitute
+from knowreason.row_keys import row_keys
 
 PAIRS = 10**10  # more than these are refused
 PAIRS_A_SECOND = 1e7  # that DuckDB joins and filters (benchmarks/history.py)
-KEPT_ROWS = 20_000_000  # of sides that are kept for the next definition: about a gigabyte
+KEPT_ROWS = 20_000_000  # that stay sorted (or cut) for the next definition: about a gigabyte
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Settings of one side.
+
+    Attributes:
+        text: the query, in words.
+        variables: those whose things are ``v0 ..`` of the table.
+        terms: others that were read along, ``t0 ..``.
+        table: the rows; ``None`` for all things of the domain of one variable, in order.
+    """
+
+    text: str
+    variables: Sequence[Variable]
+    terms: Sequence[Term | Formula]
+    table: pa.Table | None
+
+    def ids(self, variable: Variable) -> NDArray[np.integer] | None:
+        """The thing of each row; ``None`` for all of them in order."""
+        if self.table is None:
+            return None
+        return np.asarray(self.table[f"v{self.variables.index(variable)}"])
+
+
+@dataclass
+class _Sorted:
+    """Events by group and clock.
+
+    Attributes:
+        order: of the events that have both.
+        rows: the counted row at each place.
+        group: of each asked row, -1 for none.
+        turn: the asked rows in the order of the first frames that were cut, in which all are cut
+            and folded: what neighbours touch lies side by side.
+        frames: that were cut, by their bounds.
+    """
+
+    order: EventOrder
+    rows: Places
+    group: Places
+    turn: Places | None = None
+    frames: dict[tuple[object, ...], Frames] = field(default_factory=dict)
 
 
 class Histories:
-    """Tables of aggregates over history, and the sorted sides they are computed from."""
+    """Tables of aggregates over history, and the sorted events they are computed from."""
 
     def __init__(self, relations: Tables) -> None:
-        self._relations = relations
-        self._kept: dict[tuple[str, str], _Sides] = {}
+        self.relations = relations
+        self.columns = ThingColumns(relations)
+        self.sorted: dict[tuple[str, ...], _Sorted] = {}
+        self.trees: dict[Term | Formula, tuple[exp.Select, str]] = {}  # of terms over one thing
         self._made: list[exp.Table] = []
 
     def table(
@@ -71,15 +121,13 @@ class Histories:
         history = split(term, keys)
         if history is None:
             return None
-        read = _Reader(outer, term, keys, history)
-        sides = self._sides(read)
-        if not history.is_frame or not sides.unique:
-            cuts = [cut for cut in read.cuts() if cut.operator != "last"]
-            _refuse_many(term, int(sides.frames(cuts).counts().sum()))
+        question = _Question(self, outer, term, keys, history)
+        if not history.is_frame or not question.is_unique():
+            _refuse_many(term, question.pairs())
             return None
-        made = self._relations.register("history", sides.answer(read))
+        made = self.relations.register("history", question.answer())
         self._made.append(made)
-        return made, sides.covers
+        return made, question.asked.table is None
 
     @contextmanager
     def dropped_after(self) -> Iterator[None]:
@@ -89,274 +137,293 @@ class Histories:
             yield
         finally:
             while len(self._made) > before:
-                self._relations.drop(self._made.pop())
+                self.relations.drop(self._made.pop())
 
-    def _sides(self, read: _Reader) -> _Sides:
-        asked, counted = read.asked(), read.counted()
-        key = self._relations.sql(asked), self._relations.sql(counted)
-        if key not in self._kept:
-            tables = [self._relations.arrow(tree).read_all() for tree in (asked, counted)]
-            self._kept[key] = _Sides.of(*tables, is_whole=not read.history.asked)
-            while len(self._kept) > 1 and sum(s.size for s in self._kept.values()) > KEPT_ROWS:
-                self._kept.pop(next(iter(self._kept)))
-        return self._kept[key]
+    def keep(self, key: tuple[str, ...], made: _Sorted) -> _Sorted:
+        """What was sorted, kept for the next definition while there is room."""
+        self.sorted[key] = made
+        while len(self.sorted) > 1 and sum(len(s.rows) for s in self.sorted.values()) > KEPT_ROWS:
+            self.sorted.pop(next(iter(self.sorted)))
+        return made
 
 
-class _Cut(NamedTuple):
-    """``number operator limit + offset``, by columns of the counted and of the asked."""
-
-    number: str
-    operator: str
-    limit: str | None
-    offset: int
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """The queries of the two sides of an aggregate.
+@dataclass
+class _Question:
+    """An aggregate that is being computed.
 
     Attributes:
+        histories: what is read and sorted already.
         outer: a query of the relations that are read.
         term: the aggregate.
         keys: its free variables.
         history: its parts.
     """
 
+    histories: Histories
     outer: SettingsQuery
     term: Aggregate
     keys: Sequence[Variable]
     history: HistoryAggregate
 
-    def cuts(self) -> list[_Cut]:
-        """The bounds of the counted, and ``last`` as the column and number of what is kept."""
-        history = self.history
-        terms: list[tuple[bool, str, Term]] = [
-            (bound.number == history.clock, bound.operator, bound.limit) for bound in history.bounds
-        ]
-        if self.term.last is not None and history.is_frame:
-            terms.append((True, "last", self.term.last))
-        names = {base: name for name, base in self._limits().items()}
-        cuts = []
-        for of_clock, operator, limit in terms:
-            base, offset = _moved(limit, self.outer.relations.program)
-            number = "clock" if of_clock else "number"
-            cuts.append(_Cut(number, operator, names[base] if base else None, offset))
-        return cuts
+    def is_unique(self) -> bool:
+        """Whether no setting of the keys is asked about twice, with other groups."""
+        if not self.history.asked or self.asked.table is None:
+            return True
+        there = self._sorted().group >= 0
+        keys = [np.asarray(self.asked.ids(key))[there] for key in self.keys]
+        return not repeats(row_keys(keys, rows=int(there.sum())))
 
-    def asked(self) -> exp.Select:
-        """``a0 .., g0 .., x0 .., l0 ..``: the keys, their groups, what must differ, limits."""
-        query, history = self.outer.alone(), self.history
-        query.satisfy(_all(history.asked), (*self.keys, *history.links))
-        groups = (*(own for _, own in history.pairs), *history.links)
-        outputs = {f"a{i}": query.columns[variable.name] for i, variable in enumerate(self.keys)}
-        outputs |= {f"g{i}": query.term(own) for i, own in enumerate(groups)}
-        outputs |= {f"x{i}": query.term(own) for i, (_, own) in enumerate(history.excluded)}
-        outputs |= {name: query.term(base) for name, base in self._limits().items()}
-        return query.select(outputs, distinct=bool(history.asked))
+    def pairs(self) -> int:
+        """How many pairs of asked and counted rows a join tries."""
+        return int(self._frames(last=False).counts().sum())
 
-    def counted(self) -> exp.Select:
-        """``b0 .., g0 .., x0 .., clock, number``: distinct counted settings."""
-        history = self.history
-        query, outputs = self._settings()
-        groups = (*(own for own, _ in history.pairs), *history.links)
-        needed = {f"g{i}": query.term(own) for i, own in enumerate(groups)}
-        needed |= {f"x{i}": query.term(own) for i, (own, _) in enumerate(history.excluded)}
-        needed |= {} if history.clock is None else {"clock": query.term(history.clock)}
-        needed |= {"number": query.term(history.others[0].number)} if history.others else {}
-        shown = {*self.term.variables, *groups}
-        projected = any(v not in shown for part in history.counted for v in free_variables(part))
-        select = query.select(outputs | needed, distinct=projected)
-        return select.where(*(known(column) for column in needed.values()), copy=False)
-
-    def value(self) -> exp.Select:
-        """``b0 .., g.., value``: counted settings, with the places that the value speaks of."""
-        query, outputs = self._settings()
-        assert self.history.value is not None
-        names = free_variables(self.history.value)
-        for i, (own, _) in enumerate(self.history.pairs):
-            if is_place(own) and own in names:
-                outputs[f"g{i}"] = query.term(own)
-        outputs["value"] = amount(query, self.history.value)
-        return query.select(outputs)
-
-    def _settings(self) -> tuple[SettingsQuery, dict[str, exp.Expr]]:
-        query = self.outer.alone()
-        query.satisfy(_all(self.history.counted), self.term.variables)
-        return query, {f"b{i}": query.columns[v.name] for i, v in enumerate(self.term.variables)}
-
-    def _limits(self) -> dict[str, Term]:
-        """By column, the asked side's terms that bounds and ``last`` need."""
-        terms = [bound.limit for bound in self.history.bounds]
-        if self.term.last is not None and self.history.is_frame:
-            terms.append(self.term.last)
-        bases = (_moved(term, self.outer.relations.program)[0] for term in terms)
-        return {f"l{i}": base for i, base in enumerate(dict.fromkeys(b for b in bases if b))}
-
-
-@dataclass
-class _Sides:
-    """What is asked and what is counted, as arrays.
-
-    Attributes:
-        keys: ``a0 ..`` of the asked rows.
-        asked, counted: their other columns; groups of both sides are numbers that compare.
-        there: which asked rows have a group and all limits.
-        covers: whether each thing of the domain of a single key is asked about, in order.
-        unique: whether no setting of the keys has two groups.
-    """
-
-    keys: pa.Table
-    asked: Mapping[str, Values]
-    counted: Mapping[str, Values]
-    there: Known
-    covers: bool
-    unique: bool
-    _orders: dict[bool, tuple[EventOrder, Places]] = field(default_factory=dict)
-    _frames: dict[tuple[object, ...], Frames] = field(default_factory=dict)
-    _values: dict[str, tuple[Values, Known]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, asked: pa.Table, counted: pa.Table, *, is_whole: bool) -> _Sides:
-        """From the tables of :class:`_Reader`.
-
-        Args:
-            asked, counted: as they are read.
-            is_whole: whether all settings of the keys are asked about, each once.
-        """
-        if not is_whole:
-            asked = asked.drop_null()
-        names = [name for name in asked.column_names if name.startswith("a")]
-        ids = [asked[name].to_numpy() for name in names]
-        order = sorting(ids[0]) if is_whole and len(ids) == 1 else None
-        asked = asked if order is None else asked.take(order)
-        there = None
-        one: dict[str, Values] = {}
-        other = {n: _numbers(counted[n]) for n in counted.column_names if n[0] not in "gx"}
-        for name in asked.column_names[len(names) :]:
-            if asked[name].null_count:
-                known = np.asarray(asked[name].is_valid())
-                there = known if there is None else there & known
-            if name[0] == "l":
-                one[name] = _numbers(asked[name])
-            else:
-                other[name], one[name] = _alike(counted[name], asked[name])
-        unique = is_whole or not repeats(row_keys(ids, rows=asked.num_rows))
-        return cls(asked.select(names), one, other, there, is_whole and len(ids) == 1, unique)
-
-    @property
-    def size(self) -> int:
-        """Rows of both sides."""
-        return int(self.keys.num_rows) + len(self._order(False)[0].rows)
-
-    def answer(self, read: _Reader) -> pa.Table:
+    def answer(self) -> pa.Table:
         """``a0 .., value`` (and ``rows``): the aggregate for each asked row."""
-        kind = read.term.kind
-        total, rows = self._totals(read, excluded=False)
-        if read.history.excluded:
-            same, of_same = self._totals(read, excluded=True)
+        kind = self.term.kind
+        total, rows = self._totals()
+        if self.history.excluded:
+            same, of_same = self._totals(excluded=True)
             total, rows = total - same, rows - of_same
         if kind == "avg":
             total = total / np.maximum(rows, 1)
-        columns = {name: self.keys[name] for name in self.keys.column_names}
+        columns = {f"a{i}": self._key(key) for i, key in enumerate(self.keys)}
         columns["value"] = pa.array(total, mask=None if kind == "count" else rows == 0)
-        return pa.table(columns | ({"rows": pa.array(rows)} if kind == "rate" else {}))
+        table = pa.table(columns | ({"rows": pa.array(rows)} if kind == "rate" else {}))
+        return table.filter(self._sorted().group >= 0) if self.history.asked else table
 
-    def frames(self, cuts: Sequence[_Cut], *, excluded: bool = False) -> Frames:
-        """The events that each asked row is about, in the order by its groups.
+    def _key(self, key: Variable) -> pa.Array:
+        ids = self.asked.ids(key)
+        return pa.array(
+            np.arange(self.histories.columns.size(key.sort)) if ids is None else ids, pa.int32()
+        )
+
+    @cached_property
+    def asked(self) -> _Rows:
+        """Settings of the keys (and links)."""
+        history = self.history
+        wanted: list[Term | Formula | None] = []
+        wanted += [own for _, own in (*history.pairs, *history.excluded)]
+        wanted += [self._moved(bound.limit)[0] for bound in history.bounds]
+        last = self.term.last if history.is_frame else None
+        wanted += [] if last is None else [self._moved(last)[0]]
+        wanted += history.links
+        return self._rows(history.asked, self.keys, history.links, wanted, bool(history.asked))
+
+    @cached_property
+    def counted(self) -> _Rows:
+        """Distinct settings of the counted variables, their groups and clock."""
+        history = self.history
+        groups = (*(own for own, _ in history.pairs), *history.links)
+        wanted: list[Term | Formula | None] = [*groups, *(own for own, _ in history.excluded)]
+        wanted += [bound.number for bound in history.bounds]
+        wanted += [] if history.clock is None else [history.clock]
+        wanted += [] if history.value is None else [history.value]
+        shown = {*self.term.variables, *groups}
+        hidden = any(v not in shown for part in history.counted for v in free_variables(part))
+        return self._rows(history.counted, self.term.variables, (), wanted, hidden)
+
+    def _rows(
+        self,
+        parts: Sequence[Formula],
+        variables: Sequence[Variable],
+        links: Sequence[Variable],
+        wanted: Sequence[Term | Formula | None],
+        distinct: bool,
+    ) -> _Rows:
+        along = [
+            term
+            for term in dict.fromkeys(wanted)
+            if term is not None and term not in variables and not _is_of_one(term, variables)
+        ]
+        if not parts and len(variables) == 1 and not along:
+            return _Rows(f"all of {variables[0].sort}", variables, (), None)
+        query = self.outer.alone()
+        query.satisfy(And(tuple(parts)) if parts else Truth(True), (*variables, *links))
+        outputs = {f"v{i}": query.columns[v.name] for i, v in enumerate(variables)}
+        outputs |= {f"t{i}": amount(query, term) for i, term in enumerate(along)}
+        tree = query.select(outputs, distinct=distinct)
+        table = self.histories.relations.arrow(tree).read_all()
+        return _Rows(self.histories.relations.sql(tree), variables, along, table)
+
+    def _column(self, rows: _Rows, term: Term | Formula) -> Column:
+        """What a term or formula is in each row of a side."""
+        if term in rows.terms and rows.table is not None:
+            return self.histories.columns.numbers(rows.table[f"t{rows.terms.index(term)}"])
+        if isinstance(term, Variable):
+            ids = rows.ids(term)
+            return Column(np.arange(self.histories.columns.size(term.sort)) if ids is None else ids)
+        (variable,) = free_variables(term)
+        own = self.histories.columns.of_things(*self._tree(term), variable.sort)
+        return own.of(rows.ids(variable))
+
+    def _text(self, rows: _Rows, term: Term | Formula) -> str:
+        """What tells a column from all others of the rows."""
+        if term in rows.terms:
+            return f"t{rows.terms.index(term)}"
+        if isinstance(term, Variable):
+            return f"v{rows.variables.index(term)}"
+        place = rows.variables.index(free_variables(term)[0])
+        return f"v{place} {self._tree(term)[1]}"
+
+    def _tree(self, term: Term | Formula) -> tuple[exp.Select, str]:
+        """``a0, value`` of what a term over one thing is, and its text."""
+        (variable,) = free_variables(term)
+        thing = Variable("one thing", variable.sort)  # no name of a program holds a space
+        term = substitute(term, {variable.name: thing})
+        if term not in self.histories.trees:
+            if isinstance(term, AttributeTerm) and term.arguments == (thing,):
+                table = aliased(self.outer.relations.table(term.name), "t")
+                tree = exp.select(*(column("t", name) for name in ("a0", "value"))).from_(table)
+            else:
+                query = self.outer.alone()
+                query.satisfy(Truth(True), (thing,))
+                outputs = {"a0": query.columns[thing.name], "value": amount(query, term)}
+                tree = query.select(outputs)
+            self.histories.trees[term] = tree, self.histories.relations.sql(tree)
+        return self.histories.trees[term]
+
+    def _sorted(self, *, excluded: bool = False) -> _Sorted:
+        """Counted rows sorted by their groups, and what must differ too, and by their clock."""
+        history, asked, counted = self.history, self.asked, self.counted
+        pairs = [*history.pairs, *((link, link) for link in history.links)]
+        pairs += history.excluded  # unknown ones differ from nothing
+        clock = [] if history.clock is None else [history.clock]
+        names = [self._text(counted, own) for own, _ in pairs]
+        names += [self._text(asked, own) for _, own in pairs]
+        names += [self._text(counted, own) for own in clock]
+        key = (asked.text, counted.text, *names, str(len(history.excluded)), str(excluded))
+        if key in self.histories.sorted:
+            return self.histories.sorted[key]
+        ours = [self._column(counted, own) for own, _ in pairs]
+        theirs = [self._column(asked, own) for _, own in pairs]
+        times = [self._column(counted, own) for own in clock]
+        kept = known_rows([*ours, *times])
+        used = len(pairs) if excluded else len(pairs) - len(history.excluded)
+        alike = [
+            comparable_bits([one.of(kept).values, two.values])
+            for one, two in zip(ours[:used], theirs[:used], strict=True)
+        ]
+        ties = [self._column(counted, v).of(kept).values for v in self.term.variables]
+        group, of_asked, groups = group_numbers_of(
+            [one for one, _ in alike], [two for _, two in alike], len(ties[0]), self._asking()
+        )
+        for known in (own.known for own in theirs if own.known is not None):
+            of_asked = np.where(known, of_asked, -1)
+        bits = comparable_bits([own.of(kept).values for own in times])
+        order = EventOrder.of(group, groups, bits[0] if bits else None, ties)
+        rows = order.rows if kept is None else kept[order.rows]
+        return self.histories.keep(key, _Sorted(order, rows, of_asked))
+
+    def _asking(self) -> int:
+        table = self.asked.table
+        return (
+            self.histories.columns.size(self.keys[0].sort) if table is None else int(table.num_rows)
+        )
+
+    def _frames(self, *, excluded: bool = False, last: bool = True) -> Frames:
+        """The events that each asked row is about.
 
         Args:
-            cuts: bounds of clocks and numbers, and ``last``.
             excluded: only those that equal the asked where they must differ.
+            last: whether only the last few are wanted, where the aggregate says so.
         """
-        key = (excluded, *cuts)
-        if key in self._frames:
-            return self._frames[key]
-        order, group = self._order(excluded)
-        clock, bounds = self._bounds("clock", cuts)
-        if clock is not None:
-            order = replace(order, clock=clock[order.rows])
-        frames = order.frames(group, bounds)
-        number, bounds = self._bounds("number", cuts)
-        if number is not None:
-            frames = replace(frames, admitted=Admitted.of(number[order.rows], bounds))
-        for cut in cuts:
-            if cut.operator == "last":
-                frames = frames.latest(self._limit(cut))
-        self._frames[key] = frames
+        events, history = self._sorted(excluded=excluded), self.history
+        limits = [*history.bounds]
+        if self.term.last is not None and last and history.is_frame:
+            limits.append(Bound(self.term.last, "=", self.term.last))
+        key = tuple(
+            (bound.operator, bound.number == history.clock, self._limit_text(bound.limit))
+            for bound in limits
+        ) + tuple(self._text(self.counted, bound.number) for bound in history.others)
+        if key in events.frames:
+            return events.frames[key]
+        order, group = events.order, events.group
+        clock = [bound for bound in history.bounds if bound.number == history.clock]
+        found = [self._limit(bound.limit).of(events.turn) for bound in limits]
+        group = group if events.turn is None else group[events.turn]
+        for known in (limit.known for limit in found if limit.known is not None):
+            group = np.where(known, group, -1)
+        if clock:
+            number, cuts = self._compared(clock, events.turn)
+            order = replace(order, clock=number.values[events.rows])
+            frames = order.frames(group, cuts)
+        else:
+            frames = order.frames(group, ())
+        if events.turn is None:
+            events.turn = frames.turn()
+            frames, found = frames.of(events.turn), [limit.of(events.turn) for limit in found]
+        if history.others:
+            number, cuts = self._compared(history.others, events.turn)
+            own = number.of(events.rows)
+            frames = replace(frames, admitted=Admitted.of(own.values, own.known, cuts))
+        if len(limits) > len(history.bounds):
+            frames = frames.latest(found[-1].values)
+        if len(group) * (len(events.frames) + 1) <= KEPT_ROWS:
+            events.frames[key] = frames
         return frames
 
-    def _totals(self, read: _Reader, *, excluded: bool) -> tuple[Values, Places]:
+    def _compared(
+        self, bounds: Sequence[Bound], turn: Places | None
+    ) -> tuple[Column, list[tuple[str, Places]]]:
+        """A counted number and its bounds as whole numbers that compare."""
+        number = self._column(self.counted, bounds[0].number)
+        limits = [self._limit(bound.limit).of(turn).values for bound in bounds]
+        own, *limits = comparable_bits([number.values, *limits])
+        operators: list[str] = [bound.operator for bound in bounds]
+        return Column(own, number.known), list(zip(operators, limits, strict=True))
+
+    def _moved(self, term: Term) -> tuple[Term | None, int]:
+        """A limit as a term, if it has one, and a whole number that is added to it."""
+        form = linear_form(term, self.outer.relations.program)
+        if form is not None and not form[0]:
+            return None, form[1]
+        if form is not None and list(form[0].values()) == [1]:
+            return next(iter(form[0])), form[1]
+        return term, 0
+
+    def _limit_text(self, term: Term) -> str:
+        base, offset = self._moved(term)
+        return f"{base and self._text(self.asked, base)} + {offset}"
+
+    def _limit(self, term: Term) -> Column:
+        """A limit for each asked row."""
+        base, offset = self._moved(term)
+        if base is None:
+            return Column(np.full(self._asking(), offset))
+        limits = self._column(self.asked, base)
+        if not offset or not len(limits.values):
+            return limits
+        values = limits.values.astype(np.int64, copy=False)
+        for extreme in (values.min(), values.max()):
+            if abs(int(extreme) + offset) >= 1 << 63:
+                raise OverflowError(f"({extreme} + {offset})")
+        return Column(values + offset, limits.known)
+
+    def _totals(self, *, excluded: bool = False) -> tuple[Values, Places]:
         """What is added up for each asked row, and over how many."""
-        kind, frames = read.term.kind, self.frames(read.cuts(), excluded=excluded)
-        rows_of = self._order(excluded)[0].rows
-        if kind == "count":
-            if read.history.one_row({variable.name for variable in read.term.variables}):
+        total, rows = self._folded(excluded)
+        turn = self._sorted(excluded=excluded).turn
+        totals, counts = np.empty_like(total), np.empty_like(rows)
+        totals[turn], counts[turn] = total, rows
+        return totals, counts
+
+    def _folded(self, excluded: bool) -> tuple[Values, Places]:
+        """The same, frame by frame."""
+        kind, frames = self.term.kind, self._frames(excluded=excluded)
+        rows_of = self._sorted(excluded=excluded).rows
+        if self.history.value is None:
+            if self.history.one_row({variable.name for variable in self.term.variables}):
                 rows = frames.counts()
             else:
-                rows = frames.distinct(self.counted["b0"][rows_of])
+                things = self._column(self.counted, self.term.variables[0])
+                rows = frames.distinct(things.values[rows_of])
             return rows, rows
-        values, known = self._values_of(read)
-        values, known = values[rows_of], None if known is None else known[rows_of]
+        values, known = self._column(self.counted, self.history.value).of(rows_of)
         if kind in ("min", "max"):
             return frames.extremes(values, kind == "max", known), frames.counts(known)
         if kind == "rate" or (kind == "avg" and might_overflow(values)):
             values = values.astype(np.float64)
         return frames.sums(values, known), frames.counts(known)
-
-    def _values_of(self, read: _Reader) -> tuple[Values, Known]:
-        """What each counted row adds, and whether that is known."""
-        tree, relations = read.value(), read.outer.relations
-        key = relations.sql(tree)
-        if key not in self._values:
-            table = relations.arrow(tree).read_all()
-            value = table["value"]
-            values, known = _numbers(value), np.asarray(value.is_valid())
-            values = values if values.dtype.kind == "f" else values.astype(np.int64)
-            names = table.column_names[:-1]
-            found = [_numbers(table[name]) for name in names]
-            wanted = [self.counted[name] for name in names]
-            if not all(map(np.array_equal, found, wanted)):
-                place = locate(np.column_stack(found), np.column_stack(wanted))
-                values, known = values[place], known[place]
-            self._values[key] = values, None if known.all() else known
-        return self._values[key]
-
-    def _order(self, excluded: bool) -> tuple[EventOrder, Places]:
-        """Counted rows sorted by group, those that must differ too; and groups of the asked."""
-        if excluded not in self._orders:
-            names = [n for n in self.asked if n[0] == "g" or (excluded and n[0] == "x")]
-            columns = [self.counted[name] for name in names]
-            count = len(self.counted["b0"]) if "b0" in self.counted else 0
-            group, of_asked, groups = _groups(
-                columns, [self.asked[name] for name in names], count, self.keys.num_rows
-            )
-            if self.there is not None:
-                of_asked = np.where(self.there, of_asked, -1)
-            ties = [self.counted[n] for n in self.counted if n[0] == "b"]
-            clock = self.counted.get("clock")
-            bits = None if clock is None else _bits([clock])[0]
-            self._orders[excluded] = EventOrder.of(group, groups, bits, ties), of_asked
-        return self._orders[excluded]
-
-    def _bounds(
-        self, number: str, cuts: Sequence[_Cut]
-    ) -> tuple[Places | None, list[tuple[str, Places]]]:
-        """A counted number and its bounds as whole numbers that compare; ``None`` without any."""
-        own = [cut for cut in cuts if cut.number == number and cut.operator != "last"]
-        if not own:
-            return None, []
-        counted, *limits = _bits([self.counted[number], *map(self._limit, own)])
-        return counted, [(cut.operator, limit) for cut, limit in zip(own, limits, strict=True)]
-
-    def _limit(self, cut: _Cut) -> Values:
-        if cut.limit is None:
-            return np.full(self.keys.num_rows, cut.offset)
-        limits = self.asked[cut.limit]
-        limits = limits.astype(np.int64) if limits.dtype.kind == "i" else limits
-        for extreme in (limits.min(), limits.max()) if cut.offset and len(limits) else ():
-            if abs(int(extreme) + cut.offset) >= 1 << 63:
-                raise OverflowError(f"({extreme} + {cut.offset})")
-        return limits + cut.offset if cut.offset else limits
 
 
 def _refuse_many(term: Aggregate, pairs: int) -> None:
@@ -374,53 +441,7 @@ def _refuse_many(term: Aggregate, pairs: int) -> None:
         raise GroundingError(diagnostics=(Diagnostic("KR607", message, span=term.span, help=help),))
 
 
-def _moved(term: Term, program: Program) -> tuple[Term | None, int]:
-    """A limit as a term, if it has one, and a whole number that is added to it."""
-    form = linear_form(term, program)
-    if form is not None and not form[0]:
-        return None, form[1]
-    if form is not None and list(form[0].values()) == [1]:
-        return next(iter(form[0])), form[1]
-    return term, 0
-
-
-def _numbers(column: pa.ChunkedArray) -> Values:
-    """Whole numbers as they are held, or float64; 0 where there are none."""
-    if pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
-        column = pc.cast(column, pa.float64() if pa.types.is_floating(column.type) else pa.int8())
-    return np.asarray(pc.fill_null(column, 0) if column.null_count else column)
-
-
-def _bits(columns: Sequence[Values]) -> list[Places]:
-    """Columns as whole numbers that compare as they do with each other."""
-    if any(column.dtype.kind == "f" for column in columns):
-        return [ordered_bits(column.astype(np.float64)) for column in columns]
-    return [column.astype(np.int64, copy=False) for column in columns]
-
-
-def _alike(one: pa.ChunkedArray, two: pa.ChunkedArray) -> list[Places]:
-    """Two columns of any kind as whole numbers that are equal where they are."""
-    if pa.types.is_string(one.type):
-        texts = pc.unique(one)
-        codes = [pc.fill_null(pc.index_in(column, value_set=texts), -1) for column in (one, two)]
-        return [_numbers(code) for code in codes]
-    return _bits([_numbers(one), _numbers(two)])
-
-
-def _groups(
-    counted: Sequence[Places], asked: Sequence[Places], rows: int, asking: int
-) -> tuple[Places, Places, int]:
-    """The group of each counted and asked row (-1: none), and how many there are."""
-    keys, key = RowKeys.of(counted, rows=rows)
-    of_asked = keys(asked, asking)
-    inside = keys.inside(asked, asking)
-    if len(counted) == 1 and keys.digits[0].values is None and keys.digits[0].size <= 2 * rows:
-        return key, np.where(inside, of_asked, -1), keys.digits[0].size
-    encoded = pa.array(key).dictionary_encode()
-    found = pc.fill_null(pc.index_in(pa.array(of_asked), value_set=encoded.dictionary), -1)
-    group = encoded.indices.to_numpy().astype(np.int64)
-    return group, np.where(inside, found, -1), max(len(encoded.dictionary), 1)
-
-
-def _all(parts: Sequence[Formula]) -> Formula:
-    return And(tuple(parts)) if parts else Truth(True)
+def _is_of_one(term: Term | Formula, variables: Sequence[Variable]) -> bool:
+    """Whether a term says something of one thing, whose rows are read."""
+    own = free_variables(term)
+    return len(own) == 1 and own[0] in variables
