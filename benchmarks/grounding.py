@@ -1,10 +1,13 @@
 """CPU time of grounding `Friends(x, y) & Smokes(x) => Smokes(y)` over random edges.
 
-    python benchmarks/grounding.py [--rows 1000000] [--out grounding.json]
+    python benchmarks/grounding.py [--rows 1000000] [--candidates 3000000] [--out grounding.json]
 
 Beside the whole of `ground` (numbering, join, fold, factors, provenance): the fold alone,
 a copy of both id columns (the memory-bandwidth bound), and opening a stored grounding.
 A third of the atoms are evidence.
+
+``--candidates`` grounds rules whose atoms are listed candidates instead (transitive, similarity,
+collusion), about so many rows each, beside the join of the same rows alone.
 """
 
 import argparse
@@ -20,6 +23,9 @@ from knowreason.data import Dataset, Vocabulary
 from knowreason.grounding import ground
 from knowreason.grounding.folding.fold_kernels import fold_literals, literal_states
 from knowreason.grounding.grounding_store import load, save
+from knowreason.grounding.plan.rule_plan import plan_rule
+from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.size_estimate import rule_query
 from knowreason.lang import loads
 
 PROGRAM = """
@@ -84,12 +90,63 @@ def measure(rows: int) -> dict[str, float]:
     }
 
 
+CANDIDATES = """
+domain P, Q
+observed Pair(P, P)
+observed Alike(P, P)
+observed Wanted(P, Q)
+query Same(P, P) within Pair
+query Likes(P, Q) within Wanted
+query Bad(P)
+"""
+RULES = {  # and how many pairs there are to a grounding
+    "Same(x, y) & Same(y, z) => Same(x, z)": 0.1,
+    "Alike(x, y) & Likes(x, q) => Likes(y, q)": 0.1,
+    "Same(x, y) & Bad(x) => Bad(y)": 1.0,
+}
+
+
+def over_candidates(rule: str, rows: int) -> dict[str, float | str]:
+    """CPU seconds of a rule over random candidates, ten to a thing, and of its join alone."""
+    program, draw = loads(f"{CANDIDATES}rule r [1] : {rule}"), np.random.default_rng(0)
+    pairs, things = int(rows * RULES[rule]), int(rows * RULES[rule]) // 10
+    facts = {}
+    for name in ("Pair", "Alike", "Wanted"):
+        key = np.unique(draw.integers(0, things * things, pairs))
+        draw.shuffle(key)
+        ends = {"a0": (key // things).astype(np.int32), "a1": (key % things).astype(np.int32)}
+        facts[name] = pa.table(ends)
+    names = pa.array([f"p{i}" for i in range(things)])
+    data = Dataset(
+        program=program,
+        vocabularies={domain: Vocabulary(domain, names) for domain in "PQ"},
+        facts=facts,
+        attributes={},
+        evidence={},
+        labels={},
+        hidden={},
+    )
+    candidates = ground(program, data, threads=1).reports[0].candidate
+    with Relations(program, data, threads=1) as relations:
+        query = rule_query(relations, plan_rule(program, 0))
+        join = cpu_seconds(lambda: [frame.rows for frame in query.frames()], 2)
+    spent = cpu_seconds(lambda: ground(program, data, threads=1), 2)
+    return {"rule": rule, "rows": candidates, "ground": spent, "join": join}
+
+
 def main() -> None:
     """Measure a tenth of the rows and all of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path, default=Path("grounding.json"))
+    parser.add_argument("--candidates", type=int, help="rows of rules over candidates")
     options = parser.parse_args()
+    if options.candidates:
+        found = [over_candidates(rule, options.candidates) for rule in RULES]
+        for one in found:
+            print(f"{one['rule']:42}{one['rows']:12,}{one['ground']:8.2f} s{one['join']:8.2f} s")
+        options.out.write_text(json.dumps(found, indent=1))
+        return
     results = [measure(rows) for rows in (options.rows // 10, options.rows)]
     print(f"{'rows':>12}{'ground ns':>11}{'fold ns':>9}{'copy ns':>9}{'open ms':>9}")
     for found in results:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from knowreason.row_keys import row_keys
+from knowreason.row_keys import DENSE, row_keys
 
 Ids = NDArray[np.int32]
 Rows = NDArray[np.int64]
@@ -110,7 +110,12 @@ def conflicts(key: NDArray[np.int64], values: NDArray[np.generic]) -> Conflicts:
 
 def repeats(key: NDArray[np.integer]) -> bool:
     """Whether a value occurs twice."""
-    if len(key) < 2:
+    if len(key) < 2 or (key[1:] > key[:-1]).all():
         return False
+    low, span = key.min(), int(key.max()) - int(key.min()) + 1
+    if span <= DENSE * len(key):
+        seen = np.zeros(span, bool)
+        seen[key - low] = True
+        return int(np.count_nonzero(seen)) < len(key)
     ordered = np.sort(key)
     return bool((ordered[1:] == ordered[:-1]).any())

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from knowreason.factors.components import connected
 from knowreason.factors.components.connected import components, parts_of
 from knowreason.factors.condition import condition
 from knowreason.inference import component_parts, infer
@@ -49,6 +50,17 @@ def test_what_cannot_be_served_in_a_part_is_served_as_a_whole(monkeypatch):
     parts = in_parts(graph, monkeypatch, 40, **options)
     same(parts, whole)
     assert together(parts) == together(whole)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_components_are_the_same_with_and_without_compiled_code(seed, monkeypatch):
+    hard, blocks = seed % 3, seed % 2
+    graph = random_graph(seed, 14, factors=4, hard=hard, blocks=blocks, counts=1, evidence=0.1)
+    by_matrix = components(graph)
+    monkeypatch.setattr(connected, "FEW", 0)
+    compiled = components(graph)
+    assert by_matrix[0].tolist() == compiled[0].tolist()
+    assert by_matrix[1] == compiled[1]
 
 
 def test_each_part_holds_whole_components_once():

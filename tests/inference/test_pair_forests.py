@@ -18,6 +18,11 @@ from tests.inference.test_trees import by_trees
 from tests.strategies import factor_graphs
 
 
+@pytest.fixture(autouse=True)
+def however_few(monkeypatch):
+    monkeypatch.setattr(pair_forests, "FEW", 0)
+
+
 def by_pairs(graph: FactorGraph) -> tuple[Posterior, np.ndarray] | None:
     """The posterior of the components that are trees of soft pairs, and their atoms."""
     folded = condition(graph)
@@ -60,6 +65,7 @@ def random_tree(atoms: int, seed: int, twice: float = 0.5) -> FactorGraph:
 def test_pairs_are_enumeration(graph):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pair_forests, "LEAST", 1)
+        patch.setattr(pair_forests, "FEW", 0)
         found = by_pairs(graph)
     if found is None or int((condition(graph).evidence == -1).sum()) > 12:
         return

@@ -178,7 +178,9 @@ def finish_scores(
             help="one row an atom",
         )
     arguments = as_matrix(resolved.ids, resolved.count)
-    return ScoreColumns(arguments, {name: column[rows] for name, column in values.items()})
+    if resolved.rows is not None:
+        values = {name: column[rows] for name, column in values.items()}
+    return ScoreColumns(arguments, values)
 
 
 def encode_edges(binding: TableBinder, graph: EdgeList | Sequence[EdgeList]) -> list[EncodedEdges]:
@@ -284,7 +286,7 @@ def _scores(
         lambda row: f"{raw[row].as_py()!r} is not a number",
         column=column,
     )
-    values: NDArray[np.float64] = converted.values.to_numpy().astype(np.float64)
+    values: NDArray[np.float64] = converted.values.to_numpy().astype(np.float64, copy=False)
     if is_probability:
         binding.findings.add_rows(
             "KR515",

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from knowreason.factors.arrays import array
 from knowreason.factors.factor_graph import OPEN, FactorGraph
-from knowreason.factors.kernel_decorators import compiled, inner
+from knowreason.factors.kernel_decorators import FEW, compiled, inner
 
 
 def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
@@ -24,6 +26,8 @@ def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
         ``int32[n]`` component of each atom, ``-1`` for decided atoms, and the number of
         components. They are numbered by their first atom.
     """
+    if graph.atom_count <= FEW:
+        return _by_matrix(graph)
     root = np.arange(graph.atom_count, dtype=np.int32)
     for part in graph.couplings:
         if part.offsets is None and part.target is None:
@@ -33,6 +37,22 @@ def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
     blocks = graph.blocks
     _unite_lists(root, blocks.first_atoms(), array(blocks.offsets), array(blocks.atoms))
     return root, _number(root, array(graph.evidence))
+
+
+def _by_matrix(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
+    """The same by a sparse matrix, which needs no compiled code."""
+    rows = [(part.first_atoms(), part.row_offsets, part.entry_atoms) for part in graph.couplings]
+    blocks = graph.blocks
+    rows.append((blocks.first_atoms(), array(blocks.offsets), array(blocks.atoms)))
+    left = np.concatenate([np.repeat(first, np.diff(offsets)) for first, offsets, _ in rows])
+    right = np.concatenate([atoms for _, _, atoms in rows])
+    edges = coo_matrix((np.ones(len(left), np.int8), (left, right)), (graph.atom_count,) * 2)
+    _, labels = connected_components(edges, directed=False)
+    unknown = array(graph.evidence) == OPEN
+    _, first, number = np.unique(labels[unknown], return_index=True, return_inverse=True)
+    found = np.full(graph.atom_count, -1, np.int32)
+    found[unknown] = np.argsort(np.argsort(first))[number.ravel()]
+    return found, len(first)
 
 
 @inner

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from knowreason.factors.arrays import array
 from knowreason.factors.factor_graph import FactorGraph
 from knowreason.factors.ground_factors import GroundFactors
-from knowreason.factors.kernel_decorators import compiled, inner
+from knowreason.factors.kernel_decorators import FEW, compiled, inner
 from knowreason.factors.potentials import potential_of
 from knowreason.factors.potentials.potential import Pattern
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs
@@ -58,7 +58,7 @@ class PairForest:
     def prepare(
         graph: FactorGraph, label: NDArray[np.int32], sizes: NDArray[np.int64]
     ) -> PairForest | None:
-        """The trees of a conditioned graph; ``None`` without any.
+        """The trees of a conditioned graph; ``None`` where they hold few atoms.
 
         Args:
             graph: the graph.
@@ -66,7 +66,7 @@ class PairForest:
             sizes: ``int64[c]`` number of atoms of each component.
         """
         fit = sizes >= LEAST
-        if not fit.any():
+        if sizes[fit].sum() <= FEW:
             return None
         fit[label[array(graph.blocks.atoms)]] = False
         pairs: list[Pattern] = []
