@@ -23,6 +23,7 @@ from knowreason.inference.exact.circuits.templates import (
     shape_solver,
     shape_solver_candidates,
     template_solver,
+    too_deep,
 )
 from knowreason.inference.exact.clique_layout import Eliminated
 from knowreason.inference.exact.conflicts import conflict
@@ -30,7 +31,7 @@ from knowreason.inference.exact.exact_budget import MEMORY, SECONDS, ExactBudget
 from knowreason.inference.exact.junction import JunctionSolver
 from knowreason.inference.exact.order_search import CHEAP, eliminated
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible, Solver
-from knowreason.inference.exact.tree_order import tree_components
+from knowreason.inference.exact.tree_order import tree_components, tree_heights
 from knowreason.inference.exact.trees import TreeSolver
 from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior
 
@@ -185,7 +186,9 @@ def _prepare(
     solvers: list[Solver] = []
     served = np.zeros(count, dtype=np.bool_)
     most = None if width is None else 1 << width
-    for stack in shapes.stacks(np.flatnonzero(shape_solver_candidates(shapes, size))):
+    candidates = shape_solver_candidates(shapes, size)
+    candidates &= ~_too_deep(graph, labels, shapes, candidates & (size > np.log2(states)))
+    for stack in shapes.stacks(np.flatnonzero(candidates)):
         solver = shape_solver(stack, size[stack.components[0]], states, budget, most, device)
         if solver is not None:
             solvers.append(solver)
@@ -202,6 +205,19 @@ def _prepare(
     if fitting:
         solvers.append(JunctionSolver.prepare(fitting))
     return _assemble(graph, labels, count, solvers, shapes.rows, budget, refused)
+
+
+def _too_deep(
+    graph: FactorGraph, labels: Array, shapes: Shapes, chosen: Array
+) -> NDArray[np.bool_]:
+    """``bool[c]``: of chosen components (``bool[c]``) the trees too deep for a circuit."""
+    if not chosen.any():
+        return np.zeros(len(chosen), dtype=np.bool_)
+    example = np.full(len(shapes.members), -1)  # a component of each shape
+    example[shapes.shape[chosen]] = np.flatnonzero(chosen)
+    one = np.isin(np.arange(len(chosen)), example)
+    heights = tree_heights(scopes(graph, labels, _atoms_of(labels, one)), len(chosen))
+    return chosen & too_deep(shapes, heights[example][shapes.shape])
 
 
 def affordable(
