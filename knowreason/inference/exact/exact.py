@@ -15,7 +15,7 @@ from torch import Tensor
 from knowreason.errors import InferenceError
 from knowreason.factors.arrays import Array, array, sum_by
 from knowreason.factors.components.connected import components, log2_states
-from knowreason.factors.components.scopes import scopes
+from knowreason.factors.components.scopes import Scopes, scopes
 from knowreason.factors.components.shapes import FlatRows, Shapes
 from knowreason.factors.condition import condition
 from knowreason.factors.factor_graph import OPEN, TRUE, FactorGraph
@@ -187,13 +187,14 @@ def _prepare(
     served = np.zeros(count, dtype=np.bool_)
     most = None if width is None else 1 << width
     candidates = shape_solver_candidates(shapes, size)
-    candidates &= ~_too_deep(graph, labels, shapes, candidates & (size > np.log2(states)))
+    ties = _Ties(graph, labels)
+    candidates &= ~_too_deep(ties, shapes, candidates, size > np.log2(states))
     for stack in shapes.stacks(np.flatnonzero(candidates)):
         solver = shape_solver(stack, size[stack.components[0]], states, budget, most, device)
         if solver is not None:
             solvers.append(solver)
             served[solver.components] = True
-    _add_trees(solvers, served, graph, labels)
+    _add_trees(solvers, served, ties)
     parts: list[Eliminated] = []
     for stack in shapes.stacks(np.flatnonzero(~served & (shapes.sizes <= MOST_ATOMS))):
         part = eliminated(stack, budget, most)
@@ -207,17 +208,33 @@ def _prepare(
     return _assemble(graph, labels, count, solvers, shapes.rows, budget, refused)
 
 
-def _too_deep(
-    graph: FactorGraph, labels: Array, shapes: Shapes, chosen: Array
-) -> NDArray[np.bool_]:
-    """``bool[c]``: of chosen components (``bool[c]``) the trees too deep for a circuit."""
+@dataclass
+class _Ties:
+    """Scopes of chosen components; those asked for last are kept."""
+
+    graph: FactorGraph
+    labels: Array
+    kept: tuple[Array, Scopes] | None = None
+
+    def of(self, chosen: Array) -> Scopes:
+        """Of components ``bool[c]``."""
+        if self.kept is None or not np.array_equal(self.kept[0], chosen):
+            inside = np.append(chosen, False)[self.labels]
+            self.kept = chosen.copy(), scopes(self.graph, self.labels, inside)
+        return self.kept[1]
+
+
+def _too_deep(ties: _Ties, shapes: Shapes, candidates: Array, large: Array) -> NDArray[np.bool_]:
+    """``bool[c]``: of large candidates for a circuit the trees too deep for one."""
+    chosen = candidates & large
     if not chosen.any():
-        return np.zeros(len(chosen), dtype=np.bool_)
+        return chosen
     example = np.full(len(shapes.members), -1)  # a component of each shape
     example[shapes.shape[chosen]] = np.flatnonzero(chosen)
     one = np.isin(np.arange(len(chosen)), example)
-    heights = tree_heights(scopes(graph, labels, _atoms_of(labels, one)), len(chosen))
-    return chosen & too_deep(shapes, heights[example][shapes.shape])
+    # most often these and what is no candidate are the trees: their scopes serve once more
+    heights = tree_heights(ties.of(one | ~candidates), len(chosen))
+    return np.asarray(chosen & too_deep(shapes, heights[example][shapes.shape]))
 
 
 def affordable(
@@ -241,22 +258,14 @@ def affordable(
     return fitting, refused
 
 
-def _add_trees(solvers: list[Solver], served: Array, graph: FactorGraph, labels: Array) -> None:
+def _add_trees(solvers: list[Solver], served: Array, ties: _Ties) -> None:
     """Adds a solver of the components not ``served`` (``bool[c]``) that are trees: now they are."""
     if served.all():
         return
-    ties = scopes(graph, labels, _atoms_of(labels, ~served))
-    tree = tree_components(ties, len(served))
+    tree = tree_components(ties.of(~served), len(served))
     if tree.any():
-        if not np.array_equal(tree, ~served):
-            ties = scopes(graph, labels, _atoms_of(labels, tree))
-        solvers.insert(0, TreeSolver.prepare(ties))
+        solvers.insert(0, TreeSolver.prepare(ties.of(tree)))
         served |= tree
-
-
-def _atoms_of(labels: Array, chosen: Array) -> NDArray[np.bool_]:
-    """``bool[n]``: atoms of chosen components (``bool[c]``)."""
-    return np.append(chosen, False)[labels]
 
 
 def is_possible(graph: FactorGraph) -> bool:
