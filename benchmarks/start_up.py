@@ -28,8 +28,8 @@ def cpu_seconds(arguments: Sequence[str], checkout: Path, threads: int) -> float
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": str(threads)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     quiet = subprocess.DEVNULL
-    process = subprocess.Popen(
-        [sys.executable, *arguments], env=environment, stdout=quiet, stderr=quiet
+    process = subprocess.Popen(  # `-m` looks into the working directory first
+        [sys.executable, *arguments], cwd=checkout, env=environment, stdout=quiet, stderr=quiet
     )
     _, status, used = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status) != 0:

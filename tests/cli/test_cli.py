@@ -526,13 +526,15 @@ def test_check_needs_no_heavy_library(tmp_path):
 
 def test_infer_and_plan_need_no_scikit_learn(smokers):
     script = (
-        "import sys; from knowreason.cli import main; sys.argv[1:] = ['infer', *sys.argv[1:]]\n"
+        "import os, sys; from knowreason.cli import main\n"
+        "sys.argv[1:] = ['infer', *sys.argv[1:]]\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"
         "from knowreason.grounding import plan\n"
         "from knowreason.project.project_file import load_project\n"
         "from knowreason.project.project_tables import load_parts\n"
         "heavy = {'sklearn', 'scipy.stats', 'scipy.optimize', 'matplotlib'}\n"
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'\n"
         "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
     done = subprocess.run(

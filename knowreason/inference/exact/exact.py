@@ -186,9 +186,10 @@ def _prepare(
     solvers: list[Solver] = []
     served = np.zeros(count, dtype=np.bool_)
     most = None if width is None else 1 << width
-    candidates = shape_solver_candidates(shapes, size)
+    candidates = shape_solver_candidates(shapes, size) & ~served
     ties = _Ties(graph, labels)
-    candidates &= ~_too_deep(ties, shapes, candidates, size > np.log2(states))
+    large = candidates & (size > np.log2(states))
+    candidates &= ~_too_deep(ties, shapes, large, ~(candidates | served))
     for stack in shapes.stacks(np.flatnonzero(candidates)):
         solver = shape_solver(stack, size[stack.components[0]], states, budget, most, device)
         if solver is not None:
@@ -219,22 +220,24 @@ class _Ties:
     def of(self, chosen: Array) -> Scopes:
         """Of components ``bool[c]``."""
         if self.kept is None or not np.array_equal(self.kept[0], chosen):
-            inside = np.append(chosen, False)[self.labels]
+            inside = _atoms_of(self.labels, chosen)
             self.kept = chosen.copy(), scopes(self.graph, self.labels, inside)
         return self.kept[1]
 
 
-def _too_deep(ties: _Ties, shapes: Shapes, candidates: Array, large: Array) -> NDArray[np.bool_]:
-    """``bool[c]``: of large candidates for a circuit the trees too deep for one."""
-    chosen = candidates & large
-    if not chosen.any():
-        return chosen
+def _too_deep(ties: _Ties, shapes: Shapes, large: Array, others: Array) -> NDArray[np.bool_]:
+    """``bool[c]``: of large candidates for a circuit the trees too deep for one.
+
+    Scopes of ``others`` (``bool[c]``) are made as well: trees among both are served next, most
+    often all of them.
+    """
+    if not large.any():
+        return large
     example = np.full(len(shapes.members), -1)  # a component of each shape
-    example[shapes.shape[chosen]] = np.flatnonzero(chosen)
-    one = np.isin(np.arange(len(chosen)), example)
-    # most often these and what is no candidate are the trees: their scopes serve once more
-    heights = tree_heights(ties.of(one | ~candidates), len(chosen))
-    return np.asarray(chosen & too_deep(shapes, heights[example][shapes.shape]))
+    example[shapes.shape[large]] = np.flatnonzero(large)
+    one = np.isin(np.arange(len(large)), example)
+    heights = tree_heights(ties.of(one | others), len(large))
+    return np.asarray(large & too_deep(shapes, heights[example][shapes.shape]))
 
 
 def affordable(
@@ -266,6 +269,11 @@ def _add_trees(solvers: list[Solver], served: Array, ties: _Ties) -> None:
     if tree.any():
         solvers.insert(0, TreeSolver.prepare(ties.of(tree)))
         served |= tree
+
+
+def _atoms_of(labels: Array, chosen: Array) -> NDArray[np.bool_]:
+    """``bool[n]``: atoms of chosen components (``bool[c]``)."""
+    return np.append(chosen, False)[labels]
 
 
 def is_possible(graph: FactorGraph) -> bool:
