@@ -227,7 +227,10 @@ def threads_for(rows: int) -> AbstractContextManager[object]:
     """
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(1 if rows < MANY_ROWS else None, user_api="openmp")
+    limits: AbstractContextManager[object] = threadpool_limits(
+        1 if rows < MANY_ROWS else None, user_api="openmp"
+    )
+    return limits
 
 
 def neighbourhood(
