@@ -40,9 +40,9 @@ from knowreason.data.worlds.skimming import skimming
 from knowreason.metrics.metrics import metric
 from knowreason.monitor.adaptation import NOTHING_TO_ADAPT
 from knowreason.project.project_file import load_project
+from knowreason.project.project_tables import load_parts
 from knowreason.reasoner.labels.asked_labels import hidden_truth
 from knowreason.run.run_folder import reasoner_of
-from knowreason.run.run_training import load_parts
 from knowreason.run.starters import new_project
 
 RULES = Path(__file__).resolve().parents[1] / "rulesets"

@@ -27,10 +27,10 @@ from knowreason.data.worlds import skimming
 from knowreason.metrics.metrics import metric
 from knowreason.project.partition import Parts
 from knowreason.project.project_file import load_project
+from knowreason.project.project_tables import load_parts
 from knowreason.project.settings import Prevalence, Settings
 from knowreason.reasoner.labels.label_selection import label_selections
 from knowreason.reasoner.reasoner import Reasoner
-from knowreason.run.run_training import load_parts
 from knowreason.run.starters import new_project
 
 FIGURES = ("average_precision", "log_loss", "ece")

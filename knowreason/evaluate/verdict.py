@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import norm, t
+from scipy.special import expit, logit, ndtri, stdtrit
 
 from knowreason.metrics.cluster_test import cluster_test
 from knowreason.metrics.intervals import Draws, Estimate, draw
@@ -167,8 +166,8 @@ def _off(
         if not count:
             continue
         test = cluster_test((truth - probability)[rows], cluster[rows])
-        needed = t.ppf(1 - LEVEL / 2, max(1.0, test.effective - 1))
-        least = norm.ppf(1 - LEVEL / 2) * np.sqrt((probability * (1 - probability))[rows].sum())
+        needed = stdtrit(max(1.0, test.effective - 1), 1 - LEVEL / 2)
+        least = ndtri(1 - LEVEL / 2) * np.sqrt((probability * (1 - probability))[rows].sum())
         beyond = abs(test.statistic) > needed and abs(test.total) > least
         log_factor = logit((expected + 0.5) / (count + 1)) - logit((true + 0.5) / (count + 1))
         if beyond and abs(log_factor) > np.log(FACTOR):

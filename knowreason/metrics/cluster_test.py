@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 CHOICE = 0.99  # of two candidates: several pairs are tested, and their mean loses half at most
@@ -54,7 +54,7 @@ def cluster_test(
     d = np.bincount(cluster, difference) if len(cluster) else np.zeros(0)
     count, total, fourth = len(d), float(d.sum()), float((d**4).sum())
     effective = float((d**2).sum() ** 2 / fourth) if fourth > 0 else 0.0
-    needed = float(t.ppf(level, max(1.0, effective - 1)))
+    needed = float(stdtrit(max(1.0, effective - 1), level))
     error = np.sqrt(count / (count - 1) * ((d - d.mean()) ** 2).sum()) if count > 1 else 0.0
     statistic = float(total / error) if error > 0 else 0.0
     return ClusterTest(total, count, effective, statistic, needed)

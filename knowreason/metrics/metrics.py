@@ -58,6 +58,7 @@ class Metric:
             gives ``float64[r]``, ``nan`` where the figure is not defined.
         lower_is_better: of two figures.
         title: what a report calls it; empty for its name.
+        of_ranking: the same of what :func:`ranking` gives, where nothing else is needed.
 
     >>> Metric(lambda truth, log_odds, weights: weights @ log_odds)([1, 0], [2.0, 1.0])
     3.0
@@ -66,6 +67,7 @@ class Metric:
     formula: WeightedFormula
     lower_is_better: bool = False
     title: str = ""
+    of_ranking: RankedFormula | None = None
 
     def __call__(
         self, truth: ArrayLike, log_odds: ArrayLike, weights: ArrayLike | None = None
@@ -117,16 +119,26 @@ def ranked(*, lower_is_better: bool = False, title: str = "") -> Callable[[Ranke
 
     def build(formula: RankedFormula) -> Metric:
         def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
-            order = np.argsort(-log_odds, kind="stable")
-            scores = log_odds[order]
-            last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
-            falling = weights[:, order]
-            true = np.cumsum(np.where(truth[order], falling, 0.0), axis=1)[:, last]
-            return formula(true, np.cumsum(falling, axis=1)[:, last] - true)
+            return formula(*ranking(truth, log_odds, weights))
 
-        return Metric(values, lower_is_better, title)
+        return Metric(values, lower_is_better, title, formula)
 
     return build
+
+
+def ranking(truth: Booleans, log_odds: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Weights of true and of false atoms along falling scores, added up: ``float64[r, t]`` each.
+
+    Atoms of equal scores are one of ``t`` groups. Metrics share the arrays, which are read-only.
+    """
+    order = np.argsort(-log_odds, kind="stable")
+    scores = log_odds[order]
+    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
+    falling = weights[:, order]
+    true = np.cumsum(np.where(truth[order], falling, 0.0), axis=1)[:, last]
+    false = np.cumsum(falling, axis=1)[:, last] - true
+    true.flags.writeable = false.flags.writeable = False
+    return true, false
 
 
 def averaged(
@@ -336,9 +348,9 @@ def evaluate(
     table: dict[str, dict[str, Estimate]] = {}
     for name, values in scores.items():
         log_odds = np.asarray(values, dtype=np.float64)
+        spread = resampled_each(metrics, truth, log_odds, draws)
         table[name] = {
-            key: Estimate.of(metric(key)(truth, log_odds), resampled(key, truth, log_odds, draws))
-            for key in metrics
+            key: Estimate.of(metric(key)(truth, log_odds), spread[key]) for key in metrics
         }
     return table
 
@@ -368,9 +380,25 @@ def paired_difference(
 
 def resampled(name: str, truth: Booleans, log_odds: Floats, draws: Draws) -> Floats:
     """``float64[resamples]``: a metric in every resample."""
-    figure = metric(name)
-    rows = [figure.each(truth, log_odds, weights) for weights in draws.weights()]
-    return np.concatenate(rows) if rows else np.zeros(0)
+    return resampled_each([name], truth, log_odds, draws)[name]
+
+
+def resampled_each(
+    names: Sequence[str], truth: Booleans, log_odds: Floats, draws: Draws
+) -> dict[str, Floats]:
+    """``float64[resamples]`` by metric: each in every resample; a resample is ranked once."""
+    figures = {name: metric(name) for name in names}
+    shares = len(truth) > 0 and any(figure.of_ranking for figure in figures.values())
+    found: dict[str, list[Floats]] = {name: [np.zeros(0)] for name in names}
+    for weights in draws.weights():
+        ranks = ranking(truth, log_odds, weights) if shares else None
+        for name, figure in figures.items():
+            if ranks is None or figure.of_ranking is None:
+                found[name].append(figure.each(truth, log_odds, weights))
+                continue
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found[name].append(figure.of_ranking(*ranks))
+    return {name: np.concatenate(rows) for name, rows in found.items()}
 
 
 def by_block(

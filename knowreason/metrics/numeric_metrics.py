@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from knowreason.metrics.intervals import Estimate, draw
 
@@ -35,6 +34,8 @@ def _r2(truth: Floats, said: Floats, weights: Floats) -> Floats:
 
 def _spearman(truth: Floats, said: Floats, weights: Floats) -> Floats:
     """Correlation of ranks among all rows; those of a resample are not ranked anew."""
+    from scipy.stats import rankdata
+
     x, y = rankdata(truth), rankdata(said)
     x, y, total = x - x.mean(), y - y.mean(), weights.sum(axis=1)
     dx, dy = weights @ x / total, weights @ y / total

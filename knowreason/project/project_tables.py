@@ -15,8 +15,16 @@ from knowreason.data.binding.table_files import TableSource, load_tables
 from knowreason.errors import ProjectError, did_you_mean
 from knowreason.lang import load
 from knowreason.logic import Program
-from knowreason.project.partition import duration, label_delay
+from knowreason.project.partition import Parts, duration, label_delay, parts_of
+from knowreason.project.plugins import load_plugins
 from knowreason.project.schema import EdgeBinding, Project, TableBinding
+
+
+def load_parts(project: Project, directory: Path | None = None) -> Parts:
+    """Program and data of a project, split; its plugins are loaded."""
+    load_plugins(project)
+    program = load_program(project)
+    return parts_of(project, program, load_data(project, program, directory))
 
 
 def load_program(project: Project) -> Program:

@@ -11,10 +11,10 @@ from knowreason.grounding import Grounding, ground
 from knowreason.inference.exact.exact import prepare
 from knowreason.project.manifests import refuse_existing, run_folder
 from knowreason.project.project_file import paths_of
+from knowreason.project.project_tables import load_parts
 from knowreason.project.schema import Project
 from knowreason.reasoner.rule_coupling import with_rule_warnings
 from knowreason.run.compiled_graph import save_compiled
-from knowreason.run.run_training import load_parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,6 @@ from knowreason.data import Dataset
 from knowreason.grounding import Grounding, ground
 from knowreason.lang import load, parse_facts
 from knowreason.project.manifests import has_manifest
-from knowreason.project.project_file import load_project
-from knowreason.run.compilation import compile_project
-from knowreason.run.run_prediction import beliefs_of_run
 
 
 def ground_files(program: Path, facts: Path) -> Grounding:
@@ -35,6 +32,10 @@ def ground_source(
         facts: facts file of a rule file.
         project: as :func:`knowreason.run.run_folder.load_run` has it.
     """
+    from knowreason.project.project_file import load_project
+    from knowreason.run.compilation import compile_project
+    from knowreason.run.run_prediction import beliefs_of_run
+
     if facts is not None:
         return ground_files(source, facts)
     if has_manifest(source):

@@ -40,13 +40,6 @@ from knowreason.run.run_folder import Run, data_hash, load_run, reasoner_of
 STATE = "state.json"
 
 
-def load_parts(project: Project, directory: Path | None = None) -> Parts:
-    """Program and data of a project, split; its plugins are loaded."""
-    load_plugins(project)
-    program = load_program(project)
-    return parts_of(project, program, load_data(project, program, directory))
-
-
 def train(
     project: Project,
     target: Path,

@@ -524,6 +524,28 @@ def test_check_needs_no_heavy_library(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_infer_and_plan_need_no_scikit_learn(smokers):
+    script = (
+        "import os, sys; from knowreason.cli import main\n"
+        "sys.argv[1:] = ['infer', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "from knowreason.grounding import plan\n"
+        "from knowreason.project.project_file import load_project\n"
+        "from knowreason.project.project_tables import load_parts\n"
+        "heavy = {'sklearn', 'scipy.stats', 'scipy.optimize', 'matplotlib'}\n"
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'\n"
+        "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(smokers / "s.kr"), str(smokers / "s.facts")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_rules_that_contradict_each_other_are_named(cli, smokers):
     rules = "rule none [hard] : Friends(x, y) => !Smokes(x)\nrule some [hard] : Smokes(x)"
     (smokers / "hard.kr").write_text(SMOKERS + rules)

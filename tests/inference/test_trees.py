@@ -12,7 +12,8 @@ from knowreason.factors.components.connected import components
 from knowreason.factors.components.scopes import scopes
 from knowreason.factors.components.shapes import FlatRows
 from knowreason.factors.condition import condition
-from knowreason.inference.exact.exact import Prepared
+from knowreason.inference.exact.circuits import templates
+from knowreason.inference.exact.exact import Prepared, prepare
 from knowreason.inference.exact.tree_order import tree_components
 from knowreason.inference.exact.trees import TreeSolver
 from knowreason.inference.posterior import Posterior
@@ -159,3 +160,19 @@ def test_strong_weights_keep_precision(seed):
     graph = random_graph(seed, 10, tree=True, blocks=1, counts=1, scale=40.0)
     if graph.atom_count <= 14:
         assert_enumerated(graph)
+
+
+def test_no_circuit_is_sought_for_deep_trees(monkeypatch):
+    length = 60  # of a chain of hubs, with five pendants each
+    hubs = np.repeat(np.arange(length), 5)
+    pendants = int32(np.stack([hubs, np.arange(length, 6 * length)], axis=1))
+    parts = chain(length, (False, True)), GroundFactors.of(pendants, (False, True), 1)
+    graph = graph_of(6 * length, factors=parts)
+
+    def no_order(*_: object) -> None:
+        raise AssertionError("a circuit was sought")
+
+    monkeypatch.setattr(templates, "eliminated", no_order)
+    found, wanted = prepare(graph)(), by_trees(graph)
+    assert [report.engine for report in found.reports] == ["exact: tree"]
+    torch.testing.assert_close(found.log_odds, wanted.log_odds, atol=0, rtol=0)

@@ -220,3 +220,15 @@ def test_a_metric_of_ones_own_is_like_ours(own):
         metrics.metric("plain")(TRUTH, SCORES, heavy / 2)
     own("loss", metrics.averaged(lower_is_better=True)(lambda truth, log_odds: log_odds))
     assert metrics.metric("loss").lower_is_better
+
+
+def test_metrics_share_what_a_resample_ranks():
+    rng = np.random.default_rng(0)
+    truth, scores = rng.random(60) < 0.3, rng.integers(0, 9, 60).astype(float)
+    names = ["average_precision", "roc_auc", "log_loss", "tpr@fpr=0.1", "precision@5", "accuracy"]
+    draws = intervals.draw(60, rng.integers(0, 20, 60), 40, 0)
+    found = metrics.resampled_each(names, truth, scores, draws)
+    weights = np.concatenate(list(draws.weights()))
+    for name in names:
+        alone = metrics.metric(name).each(truth, scores, weights)
+        np.testing.assert_array_equal(found[name], alone)

@@ -3,12 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from knowreason.errors import ModelError
 from knowreason.models import cross_fit, make, rows_of
 from knowreason.models.base.predicate_rows import logit
 from knowreason.models.graph.node_graph import NodeGraph, node_columns, node_graph, nodes_of_rows
-from knowreason.models.tabular.boosting import Trees
+from knowreason.models.tabular.boosting import MANY_ROWS, Trees, threads_for
 from knowreason.testing.example_world import example_data
 
 
@@ -224,3 +225,16 @@ def test_columns_are_gathered_once_for_all_folds(monkeypatch):
     make("trees", {"max_iter": 3, "hops": 1}).fit(fresh, "Bad")
     found.predict(example_data(nodes=40, payments=60, seed=3, first=500))
     assert len(gathered) == 3
+
+
+def openmp_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"}
+
+
+def test_few_rows_are_for_one_thread():
+    with threadpool_limits(2, user_api="openmp"):
+        with threads_for(MANY_ROWS - 1):
+            assert openmp_threads() == {1}
+        with threads_for(MANY_ROWS):
+            assert openmp_threads() == {2}
+        assert openmp_threads() == {2}

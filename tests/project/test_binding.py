@@ -12,8 +12,7 @@ from knowreason.data.binding.table_files import TableSource, load_tables
 from knowreason.errors import DataError, ProjectError
 from knowreason.project.partition import boundary
 from knowreason.project.project_file import load_project, project_toml
-from knowreason.project.project_tables import label_tables, load_data, load_program
-from knowreason.run.run_training import load_parts
+from knowreason.project.project_tables import label_tables, load_data, load_parts, load_program
 
 RULES = """
 domain Person, Team

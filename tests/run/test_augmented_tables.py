@@ -9,8 +9,8 @@ import pytest
 
 from knowreason.errors import ModelError, ProjectError
 from knowreason.project.project_file import load_project
+from knowreason.project.project_tables import load_parts
 from knowreason.run.augmented_tables import augment_project
-from knowreason.run.run_training import load_parts
 from tests.shop_project import RULES, write_shop
 
 

@@ -15,13 +15,14 @@ from knowreason.data import Vocabulary
 from knowreason.errors import DataError, ProjectError
 from knowreason.project.manifests import partial_folder
 from knowreason.project.project_file import load_project
+from knowreason.project.project_tables import load_parts
 from knowreason.report.html import ReportParts, report_html
 from knowreason.run import run_training as training
 from knowreason.run.compilation import compile_project
 from knowreason.run.run_evaluation import evaluate_parts
 from knowreason.run.run_folder import load_run
 from knowreason.run.run_prediction import beliefs_of_run, predict_run, save_table
-from knowreason.run.run_training import has_interrupted_run, load_parts, train
+from knowreason.run.run_training import has_interrupted_run, train
 from tests.projects import write_world
 
 PARTS = {

@@ -20,7 +20,7 @@ def plan(
     """Predicted groundings, memory and time of each rule."""
     from knowreason.grounding import plan as plan_grounding
     from knowreason.project.project_file import load_project
-    from knowreason.run.run_training import load_parts
+    from knowreason.project.project_tables import load_parts
 
     loaded = load_project(project, settings_of(set))
     train = load_parts(loaded).train

@@ -15,7 +15,7 @@ from torch import Tensor
 from knowreason.errors import InferenceError
 from knowreason.factors.arrays import Array, array, sum_by
 from knowreason.factors.components.connected import components, log2_states
-from knowreason.factors.components.scopes import scopes
+from knowreason.factors.components.scopes import Scopes, scopes
 from knowreason.factors.components.shapes import FlatRows, Shapes
 from knowreason.factors.condition import condition
 from knowreason.factors.factor_graph import OPEN, TRUE, FactorGraph
@@ -23,6 +23,7 @@ from knowreason.inference.exact.circuits.templates import (
     shape_solver,
     shape_solver_candidates,
     template_solver,
+    too_deep,
 )
 from knowreason.inference.exact.clique_layout import Eliminated
 from knowreason.inference.exact.conflicts import conflict
@@ -31,7 +32,7 @@ from knowreason.inference.exact.junction import JunctionSolver
 from knowreason.inference.exact.order_search import CHEAP, eliminated
 from knowreason.inference.exact.pair_forests import PairForest
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible, Solver
-from knowreason.inference.exact.tree_order import tree_components
+from knowreason.inference.exact.tree_order import tree_components, tree_heights
 from knowreason.inference.exact.trees import TreeSolver
 from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior
 
@@ -196,12 +197,15 @@ def _prepare(
     size = log2_states(graph, labels, count)
     most = None if width is None else 1 << width
     candidates = shape_solver_candidates(shapes, size) & ~served
+    ties = _Ties(graph, labels)
+    large = candidates & (size > np.log2(states))
+    candidates &= ~_too_deep(ties, shapes, large, ~(candidates | served))
     for stack in shapes.stacks(np.flatnonzero(candidates)):
         solver = shape_solver(stack, size[stack.components[0]], states, budget, most, device)
         if solver is not None:
             solvers.append(solver)
             served[solver.components] = True
-    _add_trees(solvers, served, graph, labels)
+    _add_trees(solvers, served, ties)
     parts: list[Eliminated] = []
     for stack in shapes.stacks(np.flatnonzero(~served & (shapes.sizes <= MOST_ATOMS))):
         part = eliminated(stack, budget, most)
@@ -213,6 +217,37 @@ def _prepare(
     if fitting:
         solvers.append(JunctionSolver.prepare(fitting))
     return _assemble(graph, labels, count, solvers, rows, budget, refused)
+
+
+@dataclass
+class _Ties:
+    """Scopes of chosen components; those asked for last are kept."""
+
+    graph: FactorGraph
+    labels: Array
+    kept: tuple[Array, Scopes] | None = None
+
+    def of(self, chosen: Array) -> Scopes:
+        """Of components ``bool[c]``."""
+        if self.kept is None or not np.array_equal(self.kept[0], chosen):
+            inside = _atoms_of(self.labels, chosen)
+            self.kept = chosen.copy(), scopes(self.graph, self.labels, inside)
+        return self.kept[1]
+
+
+def _too_deep(ties: _Ties, shapes: Shapes, large: Array, others: Array) -> NDArray[np.bool_]:
+    """``bool[c]``: of large candidates for a circuit the trees too deep for one.
+
+    Scopes of ``others`` (``bool[c]``) are made as well: trees among both are served next, most
+    often all of them.
+    """
+    if not large.any():
+        return large
+    example = np.full(len(shapes.members), -1)  # a component of each shape
+    example[shapes.shape[large]] = np.flatnonzero(large)
+    one = np.isin(np.arange(len(large)), example)
+    heights = tree_heights(ties.of(one | others), len(large))
+    return np.asarray(large & too_deep(shapes, heights[example][shapes.shape]))
 
 
 def affordable(
@@ -236,16 +271,13 @@ def affordable(
     return fitting, refused
 
 
-def _add_trees(solvers: list[Solver], served: Array, graph: FactorGraph, labels: Array) -> None:
+def _add_trees(solvers: list[Solver], served: Array, ties: _Ties) -> None:
     """Adds a solver of the components not ``served`` (``bool[c]``) that are trees: now they are."""
     if served.all():
         return
-    ties = scopes(graph, labels, _atoms_of(labels, ~served))
-    tree = tree_components(ties, len(served))
+    tree = tree_components(ties.of(~served), len(served))
     if tree.any():
-        if not np.array_equal(tree, ~served):
-            ties = scopes(graph, labels, _atoms_of(labels, tree))
-        solvers.insert(0, TreeSolver.prepare(ties))
+        solvers.insert(0, TreeSolver.prepare(ties.of(tree)))
         served |= tree
 
 

@@ -53,6 +53,17 @@ def tree_components(ties: Scopes, count: int) -> NDArray[np.bool_]:
     return np.asarray((nodes > 0) & (links == nodes - 1))
 
 
+def tree_heights(ties: Scopes, count: int) -> NDArray[np.int64]:
+    """``int64[c]``: factors from the root of each tree to its farthest variable, 0 for no tree."""
+    edges = FactorEdges.of(ties)
+    heights = np.zeros(count, dtype=np.int64)
+    first = edges.variable[edges.starts[:-1]]
+    component = ties.variables.component[first]
+    for step in root_trees(edges, ties.variables)[1]:
+        heights[component[edges.kinds[step.kind] + step.rows]] = step.depth + 1
+    return np.where(tree_components(ties, count), heights, 0)
+
+
 @dataclass(frozen=True)
 class Step:
     """Factors of one kind at one depth whose parent is at the same place of their scope.

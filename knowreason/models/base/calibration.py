@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize
 from scipy.special import expit, log_expit, log_softmax, ndtr, ndtri
-from scipy.stats import rankdata
 
 from knowreason.errors import ModelError
 from knowreason.factors.model_output import LLR_LIMIT
@@ -194,6 +192,8 @@ def fitted_map(
     bounds: list[tuple[float, float]],
 ) -> tuple[Vector, float]:
     """The optimum of a loss whose likelihood is divided by its design effect at that optimum."""
+    from scipy.optimize import minimize
+
     optimum, effect = np.zeros(len(bounds)), 1.0
     for _ in range(ROUNDS):
         found = minimize(loss, optimum, args=(effect,), jac=True, method="L-BFGS-B", bounds=bounds)
@@ -309,6 +309,9 @@ def fit_contamination(
     if len(np.unique(x)) < 2:
         raise ModelError("all scores are alike: nothing can be said of them", code="KR831")
     gap = separation if separation is not None else _estimated_separation(x, contamination)
+    from scipy.optimize import brentq
+    from scipy.stats import rankdata
+
     normal = ndtri((rankdata(x) - 0.5) / len(x))
     intercept = brentq(lambda b: expit(gap * normal + b).mean() - contamination, -100, 100)
     knots, first = np.unique(x, return_index=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     from knowreason.data import Dataset
+
+MANY_ROWS = 100_000  # from which trees are grown and read on several threads
 
 
 @dataclass(eq=False, repr=False)
@@ -114,15 +117,16 @@ class Trees(LabelledModel):
         )
         if held.any():
             trial = self._booster(rounds, categorical, int((~held).sum()))
-            trial.fit(
-                matrix[~held], target[~held], sample_weight=self._weights(weights, target[~held])
-            )
-            rounds = best_round(trial, matrix[held], target[held], weights)
+            seen = target[~held]
+            with threads_for(len(seen)):
+                trial.fit(matrix[~held], seen, sample_weight=self._weights(weights, seen))
+                rounds = best_round(trial, matrix[held], target[held], weights)
             self.report_ = (f"{rounds} of {self.max_iter} rounds, chosen on {held.sum()} rows",)
             if progress is not None:
                 progress(1, 2, f"{rounds} rounds chosen")
         booster = self._booster(rounds, categorical, len(target))
-        booster.fit(matrix, target, sample_weight=self._weights(weights, target))
+        with threads_for(len(target)):
+            booster.fit(matrix, target, sample_weight=self._weights(weights, target))
         self.encoder_ = encoder.to_values()
         self.weights_ = tuple((weights * np.bincount(target) / np.bincount(every)).tolist())
         self.booster_ = booster
@@ -132,9 +136,10 @@ class Trees(LabelledModel):
     def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """Raw scores of the ensemble, which are log-odds already."""
         matrix, _ = Encoder.from_values(self.encoder_).tree_matrix(self._inputs(data, rows))
-        if rows.numbers is not None:
-            return np.asarray(self.booster_.predict(matrix), np.float64)
-        scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
+        with threads_for(len(matrix)):
+            if rows.numbers is not None:
+                return np.asarray(self.booster_.predict(matrix), np.float64)
+            scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
         if rows.classes is not None and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
         return undo_weights(scores, np.array(self.weights_))
@@ -151,13 +156,16 @@ class Trees(LabelledModel):
             held = validation_slice(rows, self.seed)
         options = self._options(rounds, categorical, len(target))
         if held.any():
-            trial = HistGradientBoostingRegressor(**options).fit(matrix[~held], target[~held])
-            staged = trial.staged_predict(matrix[held])
-            losses = [np.mean((said - target[held]) ** 2) for said in staged]
+            trial = HistGradientBoostingRegressor(**options)
+            with threads_for(len(target)):
+                trial.fit(matrix[~held], target[~held])
+                staged = trial.staged_predict(matrix[held])
+                losses = [np.mean((said - target[held]) ** 2) for said in staged]
             rounds = max(5, int(np.argmin(losses)) + 1)
             self.report_ = (f"{rounds} of {self.max_iter} rounds, chosen on {held.sum()} rows",)
         booster = HistGradientBoostingRegressor(**{**options, "max_iter": rounds})
-        self.booster_ = booster.fit(matrix, target)
+        with threads_for(len(target)):
+            self.booster_ = booster.fit(matrix, target)
         self.encoder_ = encoder.to_values()
 
     def _inputs(self, data: Dataset, rows: PredicateRows) -> FeatureTable:
@@ -208,6 +216,21 @@ class Trees(LabelledModel):
             "early_stopping": False,
             "random_state": self.seed,
         }
+
+
+def threads_for(rows: int) -> AbstractContextManager[object]:
+    """Within it trees of so many rows are grown and read on one thread, or on all.
+
+    scikit-learn opens a parallel section for every node and every tree. Of few rows, threads
+    wait for each other far longer than they compute, and OpenMP waits at full load: on a busy
+    machine two took 15 times the CPU time of one for 10,000 rows.
+    """
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(
+        1 if rows < MANY_ROWS else None, user_api="openmp"
+    )
+    return limits
 
 
 def neighbourhood(

@@ -126,6 +126,21 @@ def shape_solver_candidates(shapes: Shapes, log2: NDArray[np.float64]) -> NDArra
     return worth | (log2 <= _ALWAYS) | ((members >= _COMMON) & (log2 <= _SMALL))
 
 
+def too_deep(shapes: Shapes, heights: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """``bool[c]``: components for which the layers of a circuit cost more than messages.
+
+    Nothing has to be eliminated to know that: a rooted clique tree has about half as many layers
+    as the longest path has factors, or more.
+
+    Args:
+        shapes: of the components.
+        heights: ``int64[c]`` of the trees among them, 0 for others: as
+            :func:`knowreason.inference.exact.tree_order.tree_heights` has them.
+    """
+    messages = _MESSAGES * shapes.members[shapes.shape] * shapes.row_counts
+    return np.asarray(messages <= _LAYER * ((heights + 1) // 2))
+
+
 def shape_solver(
     stack: Stack,
     log2: float,
