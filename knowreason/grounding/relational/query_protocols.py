@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from sqlglot import exp
 
+from knowreason.data.engine.relational_engine import RelationalEngine
 from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.logic import Formula, Program, Term, Variable
 
@@ -20,6 +21,7 @@ class Tables(Protocol):
     """Where the tables are; see :class:`knowreason.grounding.relational.database.Relations`."""
 
     program: Program
+    engine: RelationalEngine
 
     def table(self, name: str) -> exp.Expr:
         """Rows of a predicate (``a0 ..``) or attribute (and ``value``)."""
@@ -37,13 +39,13 @@ class Tables(Protocol):
         """A context in which :meth:`table` of ``name`` is the given table."""
 
     def evaluating(self, statement: Evaluated) -> AbstractContextManager[None]:
-        """A context in which what DuckDB refuses is told as the statement's fault."""
+        """A context in which what the engine refuses is told as the statement's fault."""
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
         """A table of the rows of a query, which is run once."""
 
-    def execute(self, tree: exp.Expr) -> object:
-        """The result of running a tree."""
+    def append(self, table: exp.Table, tree: exp.Query) -> None:
+        """Add the rows of a query to a materialised table."""
 
     def rows(self, tree: exp.Query) -> int:
         """Exact number of rows of a query."""
