@@ -26,6 +26,11 @@ def check(seed, **options):
         grounding = ground(program, data, threads=1)
     except GroundingError as error:
         return error.code
+    compared_with_substitution(grounding, seed)
+    return "compared"
+
+
+def compared_with_substitution(grounding, seed):
     p = len(grounding.parameters)
     theta = torch.from_numpy(np.random.default_rng(seed).normal(size=p))
     graph = grounding.graph.with_theta(theta)
@@ -34,11 +39,10 @@ def check(seed, **options):
     naive, keys = naive_of(grounding)
     want = np.array([_naive_score(naive, keys, grounding, theta, w) for w in worlds.numpy()])
     possible = np.isfinite(want)
-    assert (np.isfinite(got) == possible).all(), program.rules
+    assert (np.isfinite(got) == possible).all(), grounding.program.rules
     difference = got[possible] - want[possible]
     if len(difference):
         np.testing.assert_allclose(difference, difference[0], atol=1e-4)
-    return "compared"
 
 
 def _naive_score(naive, keys, grounding, theta, world):

@@ -30,6 +30,7 @@ class DuckDBEngine:
 
     recursive = True
     varying_frames = True
+    deep = True
     ordered = True
 
     def __init__(

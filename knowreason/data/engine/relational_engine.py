@@ -29,6 +29,7 @@ class RelationalEngine(Protocol):
     Attributes:
         recursive: whether it runs ``WITH RECURSIVE``.
         varying_frames: whether the bounds of a window's frame may differ by row.
+        deep: whether a subquery may read columns of a query two levels up.
         ordered: whether rows of a plan without joins come in the order of its table.
 
     Every method may raise :class:`EngineError`.
@@ -36,6 +37,7 @@ class RelationalEngine(Protocol):
 
     recursive: bool
     varying_frames: bool
+    deep: bool
     ordered: bool
 
     def sql(self, tree: exp.Expr) -> str:

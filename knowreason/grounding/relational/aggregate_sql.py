@@ -11,8 +11,9 @@ from knowreason.logic import Formula, Term
 
 def amount(conjunction: SettingsQuery, value: Term | Formula) -> exp.Expr:
     """What one row adds: a term's value, 0 or 1 for a formula, ``NULL`` where missing."""
-    if isinstance(value, Formula):
-        holds = conjunction.condition(value)
+    if isinstance(value, Formula) or value.sort == "bool":
+        is_formula = isinstance(value, Formula)
+        holds = conjunction.condition(value) if is_formula else conjunction.term(value)
         fails = exp.Not(this=grouped(holds.copy()))
         return exp.Case(
             ifs=[
@@ -20,8 +21,7 @@ def amount(conjunction: SettingsQuery, value: Term | Formula) -> exp.Expr:
                 exp.If(this=fails, true=literal(0, "int")),
             ]
         )
-    expression = conjunction.term(value)
-    return cast(expression, "bigint") if value.sort == "bool" else expression
+    return conjunction.term(value)
 
 
 def summary(kind: str, value: exp.Expr | None) -> exp.Expr:

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from knowreason.data.engine.duckdb_engine import DuckDBEngine
-from knowreason.data.engine.relational_engine import EngineError, RelationalEngine
+from knowreason.data.engine.engine_choice import open_engine
+from knowreason.data.engine.relational_engine import EngineError
 from knowreason.data.id_tables import TRUTH
 from knowreason.data.splits.label_history import as_of, known_truths
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
@@ -68,9 +68,7 @@ class Relations:
         self.program = program
         self._known = known or {}
         self.data = data
-        self.engine: RelationalEngine = DuckDBEngine(
-            memory_limit=memory_limit, threads=threads, directory=temp_directory
-        )
+        self.engine = open_engine(memory_limit, threads, temp_directory)
         self.definitions = Definitions(self)
         self._tables: dict[str, exp.Expr] = {}
         self._domains: dict[str, exp.Table] = {}

@@ -38,7 +38,8 @@ def history_query(
     Settings of ``keys`` that nothing precedes may be absent.
     """
     history = split(term, keys)
-    if history is None:
+    framed = history is not None and (history.clock is not None or term.last is not None)
+    if history is None or (framed and not outer.relations.engine.varying_frames):
         return None
     asked = _asked_rows(outer, history, keys)
     if history.asked and not _is_unique(outer, asked, len(keys)):
