@@ -13,6 +13,9 @@ SMALL = {
     "spark.log.level": "OFF",
     "spark.default.parallelism": "1",
     "spark.driver.memory": "2g",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.leafNodeDefaultParallelism": "1",
+    "spark.sql.shuffle.partitions": "1",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",  # a plan is compiled for longer than it runs
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -26,7 +29,7 @@ def spark_master():
     java = os.environ.get("JAVA_HOME") or shutil.which("java")
     if not java:
         pytest.skip("Java is not here (17 or newer, for Spark)")
-    master = os.environ.get("KNOWREASON_SPARK_MASTER", "local[2]")
+    master = os.environ.get("KNOWREASON_SPARK_MASTER", "local[1]")
     if master.startswith("local"):
         small_session(master)
     return master

@@ -190,7 +190,7 @@ def positive_bodies(draw):
     return " | ".join(branches)
 
 
-@settings(max_examples=30)
+@settings(max_examples=crisp.examples(30))
 @given(positive_bodies(), positive_bodies(), positive_bodies(), st.integers(0, 1000))
 def test_random_positive_programs(first, second, third, seed):
     anchor = "E(x, x) & E(y, y) & E(z, z)"
@@ -226,7 +226,7 @@ def test_links_between_asked_and_counted_are_used_where_they_are_unique():
     check(text, "before", range(3), {"A": 14, "B": 1})
 
 
-@settings(max_examples=25)
+@settings(max_examples=crisp.examples(25))
 @given(seed=st.integers(0, 10**6))
 def test_random_predicate_definitions(seed):
     x, y = Variable("x", "A"), Variable("y", "A")
@@ -274,7 +274,7 @@ KINDS = [
 ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=crisp.examples(40))
 @given(
     st.sampled_from(KINDS),
     st.lists(st.sampled_from(PARTS), min_size=1, max_size=4, unique=True),

@@ -32,7 +32,12 @@ class EngineChoice:
     directory: str = ""
 
 
-_CHOSEN: ContextVar[EngineChoice | None] = ContextVar("engine", default=None)
+_CHOSEN: ContextVar[EngineChoice] = ContextVar("engine")
+
+
+def chosen_engine() -> EngineChoice:
+    """What :func:`using_engine` or the project chose; DuckDB where neither did."""
+    return _CHOSEN.get(EngineChoice())
 
 
 def choose_engine(choice: EngineChoice) -> None:
@@ -64,8 +69,8 @@ def open_engine(memory_limit: str, threads: int | None, directory: str | None) -
     Raises:
         DataError: KR538 where Spark or Java is not there.
     """
-    choice = _CHOSEN.get()
-    if choice is None or choice.kind == "duckdb":
+    choice = chosen_engine()
+    if choice.kind == "duckdb":
         from knowreason.data.engine.duckdb_engine import DuckDBEngine
 
         return DuckDBEngine(memory_limit=memory_limit, threads=threads, directory=directory)

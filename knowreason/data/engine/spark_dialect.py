@@ -12,8 +12,9 @@ def in_sparks_words(tree: exp.Expr) -> exp.Expr:
     casts of fractions to ``BIGINT`` round (ties to even), and ``FLOOR`` keeps fractions' type, so
     that what does not fit is refused and not cut off.
     """
-    tree = exp.Subquery(this=tree.copy())
-    for node in reversed(list(tree.find_all(exp.Sum, exp.Avg, exp.Floor, exp.Cast))):
+    holder = exp.Subquery(this=tree.copy())
+    kinds = exp.Sum, exp.Avg, exp.Floor, exp.Cast, exp.Exists
+    for node in reversed(list(holder.find_all(*kinds))):
         match node:
             case exp.Sum():
                 node.set("this", _exact(node.this))
@@ -21,11 +22,14 @@ def in_sparks_words(tree: exp.Expr) -> exp.Expr:
                 total = exp.cast(exp.Sum(this=_exact(node.this)), "double")
                 rows = exp.Nullif(this=exp.Count(this=node.this.copy()), expression=_number(0))
                 node.replace(exp.paren(exp.Div(this=total, expression=rows)))
+            case exp.Exists():  # is no operand of `=` by itself
+                node.replace(exp.paren(node))
             case exp.Floor():
                 node.replace(_floor(node.this))
             case exp.Cast() if node.is_type("bigint") and not _is_literal(node.this):
                 node.set("this", exp.Anonymous(this="BROUND", expressions=[node.this, _number(0)]))
-    return tree.this
+    rewritten: exp.Expr = holder.this
+    return rewritten
 
 
 def _exact(value: exp.Expr) -> exp.Expr:

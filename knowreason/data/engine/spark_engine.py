@@ -61,6 +61,7 @@ class SparkEngine:
         self._views: dict[str, str] = {}
         self._schemas: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
+        self._wrote = False
 
     def close(self) -> None:
         """Forget all views and remove their files; the session stays."""
@@ -68,7 +69,7 @@ class SparkEngine:
             self._session.catalog.dropTempView(view)
         if self._own is not None:
             self._own.cleanup()
-        elif self._schemas:
+        elif self._wrote:
             files, path = _filesystem(self._folder)
             files.delete_dir(path)
 
@@ -77,7 +78,9 @@ class SparkEngine:
         tree = in_sparks_words(tree)
         for table in tree.find_all(exp.Table):
             if table.name in self._views:
+                name = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
                 table.set("this", exp.to_identifier(self._views[table.name], quoted=True))
+                table.set("alias", name)
         return tree.sql(dialect="spark", identify=True)
 
     def register(self, name: str, table: pa.Table) -> None:
@@ -89,7 +92,6 @@ class SparkEngine:
         files, place = _filesystem(path)
         files.create_dir(place)
         pa.parquet.write_table(table, f"{place}/part.parquet", filesystem=files)
-        self._schemas[name] = self._session.read.parquet(path).schema
         self._view(name, self._session.read.parquet(path))
 
     def arrow(self, tree: exp.Query, batch_rows: int = 1_000_000) -> pa.RecordBatchReader:
@@ -98,7 +100,7 @@ class SparkEngine:
         if self._counts.get(sql, 0) <= batch_rows:
             table: pa.Table = self._told(lambda: self._session.sql(sql).toArrow())
             return table.to_reader(batch_rows)
-        path = self._path(f"rows{len(self._counts)}_{uuid.uuid4().hex}")
+        path = self._path(f"rows_{uuid.uuid4().hex}")
         self._told(lambda: self._session.sql(sql).write.parquet(path))
         files, place = _filesystem(path)
         rows = pa.dataset.dataset(place, filesystem=files, format="parquet")
@@ -106,9 +108,9 @@ class SparkEngine:
 
     def materialise(self, name: str, tree: exp.Query) -> None:
         """Run a plan once and keep its rows as Parquet."""
-        if "limit" not in tree.args or tree.args["limit"] is None:
+        if not tree.args.get("limit"):
             tree = tree.copy()
-            tree.set("order", None)  # files have no order
+            tree.set("order", None)  # files have none
         self._write(name, tree, "error")
 
     def append(self, name: str, tree: exp.Query) -> None:
@@ -148,6 +150,7 @@ class SparkEngine:
         frame.createOrReplaceTempView(self._views[name])
 
     def _path(self, name: str) -> str:
+        self._wrote = True
         return f"{self._folder}/{re.sub('[^A-Za-z0-9]', '_', name)}"
 
     def _told(self, run: Callable[[], Any]) -> Any:

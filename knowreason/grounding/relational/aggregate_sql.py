@@ -11,17 +11,19 @@ from knowreason.logic import Formula, Term
 
 def amount(conjunction: SettingsQuery, value: Term | Formula) -> exp.Expr:
     """What one row adds: a term's value, 0 or 1 for a formula, ``NULL`` where missing."""
-    if isinstance(value, Formula) or value.sort == "bool":
-        is_formula = isinstance(value, Formula)
-        holds = conjunction.condition(value) if is_formula else conjunction.term(value)
-        fails = exp.Not(this=grouped(holds.copy()))
-        return exp.Case(
-            ifs=[
-                exp.If(this=holds, true=literal(1, "int")),
-                exp.If(this=fails, true=literal(0, "int")),
-            ]
-        )
-    return conjunction.term(value)
+    if isinstance(value, Formula):
+        holds = conjunction.condition(value)
+    else:
+        holds = conjunction.term(value)
+        if value.sort != "bool":
+            return holds
+    fails = exp.Not(this=grouped(holds.copy()))
+    return exp.Case(
+        ifs=[
+            exp.If(this=holds, true=literal(1, "int")),
+            exp.If(this=fails, true=literal(0, "int")),
+        ]
+    )
 
 
 def summary(kind: str, value: exp.Expr | None) -> exp.Expr:
