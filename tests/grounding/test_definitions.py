@@ -158,12 +158,12 @@ def check(text, name, seeds, sizes=None):
 
 @pytest.mark.parametrize("name", names(PREDICATES))
 def test_defined_predicates(name):
-    check(PREDICATES, name, range(6))
+    check(PREDICATES, name, range(crisp.examples(6)))
 
 
 @pytest.mark.parametrize("name", names(MUTUAL))
 def test_predicates_that_need_each_other(name):
-    check(MUTUAL, name, range(4))
+    check(MUTUAL, name, range(crisp.examples(4)))
 
 
 ATOMS = ["P(X)", "E(X, Y)", "Q(X, _)", "R()", "n(X) < n(Y)", "X != Y", "boss(X) = Y"]
@@ -205,7 +205,7 @@ def test_random_positive_programs(first, second, third, seed):
 
 @pytest.mark.parametrize("name", names(ATTRIBUTES))
 def test_defined_attributes(name):
-    check(ATTRIBUTES, name, range(6))
+    check(ATTRIBUTES, name, range(crisp.examples(6)))
 
 
 @pytest.mark.parametrize("name", names(HISTORIES))
