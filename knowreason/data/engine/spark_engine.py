@@ -85,6 +85,10 @@ class SparkEngine:
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table a view: small ones as they are, larger ones as Parquet."""
+        if not table.num_rows:  # Spark Connect takes no types from an empty table
+            row = pa.table([pa.nulls(1, column.type) for column in table.schema], table.schema)
+            self._view(name, self._session.createDataFrame(row).limit(0))
+            return
         if table.num_rows <= LOCAL_ROWS:
             self._view(name, self._session.createDataFrame(table))
             return
