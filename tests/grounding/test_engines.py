@@ -99,6 +99,18 @@ def test_many_rows_come_in_batches(tables):
     np.testing.assert_array_equal(found, np.arange(3, 250_000, 7))
 
 
+def test_products_that_nobody_can_count_are_guessed(tables):
+    tables.register("t", pa.table({"x": np.arange(3000)}))
+    tree = exp.select(column("a", "x")).from_(exp.alias_(exp.to_table("t"), "a", table=True))
+    for name in "bc":
+        tree = tree.join(exp.alias_(exp.to_table("t"), name, table=True), join_type="CROSS")
+    assert tables.estimate(tree) > 10**9
+    unlike = exp.NEQ(this=column("a", "x"), expression=column("b", "x"))
+    assert tables.estimate(tree.where(unlike)) > 10**9
+    linked = exp.and_(*(exp.EQ(this=column("a", "x"), expression=column(n, "x")) for n in "bc"))
+    assert tables.rows(tree.where(linked)) == 3000
+
+
 def test_what_cannot_be_run_is_told(tables):
     tables.register("t", pa.table({"x": [1]}))
     with pytest.raises(EngineError, match="missing") as caught:

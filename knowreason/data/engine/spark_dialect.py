@@ -32,6 +32,19 @@ def in_sparks_words(tree: exp.Expr) -> exp.Expr:
     return rewritten
 
 
+def multiplied(tree: exp.Query) -> list[exp.Expr]:
+    """Tables of which a plan lists all combinations; none where others or equalities join them."""
+    joins = tree.args.get("joins") or []
+    where = tree.args.get("where") or exp.Where()
+    tied = any(len({c.table for c in e.find_all(exp.Column)}) > 1 for e in where.find_all(exp.EQ))
+    if tied or any(tree.args.get(part) for part in ("distinct", "group", "limit")):
+        return []
+    first = tree.find(exp.From)
+    if first is None or any(join.kind != "CROSS" and not join.side for join in joins):
+        return []
+    return [first.this.copy(), *(join.this.copy() for join in joins if join.kind == "CROSS")]
+
+
 def _exact(value: exp.Expr) -> exp.Expr:
     """A whole number as a decimal, a fraction as it is."""
     one = exp.cast(_number(1), "decimal(1, 0)")

@@ -10,6 +10,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable
+from math import prod
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -22,9 +23,10 @@ from pyspark.sql import DataFrame, SparkSession
 from sqlglot import exp
 
 from knowreason.data.engine.relational_engine import EngineError
-from knowreason.data.engine.spark_dialect import in_sparks_words
+from knowreason.data.engine.spark_dialect import in_sparks_words, multiplied
 
 LOCAL_ROWS = 100_000  # tables beyond it go to Spark as Parquet
+COUNTED = 10**9  # rows of a product that are counted and not guessed
 RANGE = "OVERFLOW|OUT_OF_RANGE|OutOfRange|cannot be represented"
 SETTINGS = {
     "spark.sql.ansi.enabled": "true",  # numbers beyond 64 bits are an error
@@ -132,7 +134,12 @@ class SparkEngine:
         return self._counts[sql]
 
     def estimate(self, tree: exp.Query) -> int:
-        """The exact number of rows: Spark has no guess at it that holds over several joins."""
+        """The exact number of rows, but for large filtered products, which are not counted."""
+        tables = multiplied(tree)
+        if len(tables) > 1:
+            product = prod(self.rows(exp.select(exp.Star()).from_(table)) for table in tables)
+            if product > COUNTED or not tree.args.get("where"):
+                return product
         return self.rows(tree)
 
     def explained(self, error: Exception) -> EngineError:
