@@ -4,13 +4,18 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
-.PHONY: demo test lint types layers floors mutants check clean
+.PHONY: demo test spark lint types layers floors mutants check clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Every grounding test once more on Spark in local mode; skipped where Java or pyspark is absent.
+spark: $(STAMP)
+	OMP_NUM_THREADS=1 KNOWREASON_EXAMPLES=3 KNOWREASON_PROGRAMS=10 \
+	$(BIN)/python -m pytest -m spark tests/grounding
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -6,11 +6,13 @@
 :class:`FeatureTable`  what models may see of things
 :class:`FeatureSource` a table of features, its key and its categories named
 :class:`EdgeList`      a table of edges for graph models
+:class:`EngineChoice`  what joins definitions and rules: DuckDB or Spark
 =====================  =====================================================================
 """
 
 from knowreason.data.dataset import Dataset
 from knowreason.data.edges import EdgeList, Edges, GraphTables
+from knowreason.data.engine.engine_choice import EngineChoice, using_engine
 from knowreason.data.features import (
     FeatureSource,
     FeatureTable,
@@ -27,6 +29,7 @@ __all__ = [
     "Dataset",
     "EdgeList",
     "Edges",
+    "EngineChoice",
     "FeatureSource",
     "FeatureTable",
     "GraphTables",
@@ -39,4 +42,5 @@ __all__ = [
     "known_at",
     "known_labels",
     "to_pyg",
+    "using_engine",
 ]

@@ -10,7 +10,6 @@ unknown. Source: Kent 2015, https://csr.lanl.gov/data/cyber1/.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -24,7 +23,7 @@ from knowreason.data.edges import EdgeList
 from knowreason.errors import DataError
 
 if TYPE_CHECKING:
-    import duckdb
+    from knowreason.data.engine.duckdb_engine import DuckDBEngine
 
 AUTH = (
     "time",
@@ -96,24 +95,20 @@ def events(
             that is not there; KR528 for a window or share out of range.
     """
     _refuse_ranges(window, accounts, computers)
-    import duckdb
+    from knowreason.data.engine.duckdb_engine import DuckDBEngine
+    from knowreason.data.engine.relational_engine import EngineError
 
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{memory_limit}'; SET threads = {int(threads)}")
-        connection.execute(f"SET temp_directory = '{folder}'")
-        _bind(connection, "auth", auth, AUTH)
-        if redteam is None:
-            _bind(connection, "redteam", _nothing(), REDTEAM)
-        else:
-            _bind(connection, "redteam", redteam, REDTEAM)
+    with DuckDBEngine(memory_limit=memory_limit, threads=int(threads)) as engine:
+        _bind(engine, "auth", auth, AUTH)
+        _bind(engine, "redteam", _nothing() if redteam is None else redteam, REDTEAM)
         values: dict[str, Any] = {"start": start, "window": window, "kinds": list(orientations)}
         limits = {"seed": str(seed), "accounts": accounts, "computers": computers}
         query = _query(stop, local=local, sample=accounts < 1 or computers < 1)
         try:
-            connection.execute(_KEPT)
+            engine.execute(_KEPT)
             values |= limits if "$seed" in query else {}
-            table = connection.sql(query, params=values).to_arrow_table()
-        except duckdb.Error as error:
+            table = engine.query(query, values)
+        except EngineError as error:
             raise _wrong_line(error, auth, redteam) from error
     return _finished(table, labelled=redteam is not None)
 
@@ -221,18 +216,16 @@ def _query(stop: int | None, *, local: bool, sample: bool) -> str:
     """
 
 
-def _bind(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, columns: Sequence[str]
-) -> None:
+def _bind(engine: DuckDBEngine, name: str, source: Source, columns: Sequence[str]) -> None:
     """Make ``source`` a view of that name; a file is read only when the view is."""
     if isinstance(source, pa.Table):
-        connection.register(name, source.select(columns))
+        engine.register(name, source.select(columns))
         return
     path = fspath(source).replace("'", "''")
-    if not connection.execute(f"SELECT count(*) FROM glob('{path}')").fetchall()[0][0]:
+    if not engine.query(f"SELECT 1 FROM glob('{path}') LIMIT 1").num_rows:
         raise DataError(f"there is no file `{fspath(source)}`", code="KR501")
     types = ", ".join(f"'{c}': '{'BIGINT' if c == 'time' else 'VARCHAR'}'" for c in columns)
-    connection.execute(
+    engine.execute(
         f"CREATE TEMP VIEW {name} AS SELECT * FROM read_csv('{path}', header = false,"
         f" auto_detect = false, delim = ',', quote = '', escape = '', nullstr = '\\N',"
         f" columns = {{{types}}})"

@@ -75,13 +75,12 @@ def _encode_by_keys(
 
 
 def _hashes(column: pa.ChunkedArray) -> NDArray[np.uint64]:
-    import duckdb
     from sqlglot import exp
 
+    from knowreason.data.engine.duckdb_engine import DuckDBEngine
+
     tree = exp.select(exp.func("hash", exp.column("name")).as_("hash")).from_("names")
-    with duckdb.connect() as connection:
-        connection.register("names", pa.table({"name": column}))
-        hashes: NDArray[np.uint64] = (
-            connection.sql(tree.sql("duckdb")).to_arrow_table().column("hash").to_numpy()
-        )
+    with DuckDBEngine() as engine:
+        engine.register("names", pa.table({"name": column}))
+        hashes: NDArray[np.uint64] = engine.arrow(tree).read_all().column("hash").to_numpy()
         return hashes

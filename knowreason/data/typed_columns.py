@@ -167,16 +167,17 @@ _MICROSECONDS = {"s": 10**6, "ms": 10**3, "date32[day]": 86_400 * 10**6, "date64
 
 def parse_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """ISO 8601 texts as int64 microseconds since 1970 UTC; null where they are none."""
-    import duckdb
     from sqlglot import exp
+
+    from knowreason.data.engine.duckdb_engine import DuckDBEngine
 
     moment = exp.TryCast(this=exp.column("text"), to=exp.DataType.build("timestamptz"))
     micros = exp.func("epoch_us", moment, dialect="duckdb").as_("micros")
     tree = exp.select(micros).from_("texts")
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("texts", pa.table({"text": pc.utf8_trim_whitespace(column)}))
-        return connection.sql(tree.sql("duckdb")).to_arrow_table().column("micros")
+    with DuckDBEngine() as engine:
+        engine.execute("SET TimeZone = 'UTC'")
+        engine.register("texts", pa.table({"text": pc.utf8_trim_whitespace(column)}))
+        return engine.arrow(tree).read_all().column("micros")
 
 
 def _integral(column: pa.ChunkedArray) -> Converted:

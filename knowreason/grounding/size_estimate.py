@@ -247,8 +247,8 @@ def _amount(query: Listing, rule: RulePlan, rows: int) -> float:
     if feature is None or feature not in query.terms:
         return float(rows)
     total = exp.Sum(this=exp.Abs(this=column("q", query.terms[feature])))
-    tree = exp.select(total).from_(query.tree.copy().subquery("q"))
-    return float(query.relations.execute(tree).fetchall()[0][0] or 0.0)
+    tree = exp.select(total.as_("amount")).from_(query.tree.copy().subquery("q"))
+    return float(query.relations.arrow(tree).read_all()["amount"][0].as_py() or 0.0)
 
 
 def _tallies(node: Node) -> Iterator[OpenCount]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from knowreason.data import Dataset, EdgeList, FeatureSource
 from knowreason.data.binding.table_files import TableSource, load_tables
+from knowreason.data.engine.engine_choice import choose_engine
 from knowreason.errors import ProjectError, did_you_mean
 from knowreason.lang import load
 from knowreason.logic import Program
@@ -37,7 +38,7 @@ def load_program(project: Project) -> Program:
 
 
 def load_data(project: Project, program: Program, directory: Path | None = None) -> Dataset:
-    """Read the tables and bind them.
+    """Read the tables and bind them; what follows is joined by the project's ``[engine]``.
 
     Args:
         project: where tables are and what they fill.
@@ -51,6 +52,7 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
         DataError: for a table that does not fit.
     """
     _check_names(project, program)
+    choose_engine(project.engine)
     sources = project.tables if directory is None else moved_tables(project, directory)
     tables = load_tables(
         sources,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import StrictBool, StrictFloat, StrictInt, TypeAdapter, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from knowreason.data.binding.table_files import TableSource
+from knowreason.data.engine.engine_choice import EngineChoice
 from knowreason.metrics.metrics import DEFAULT_METRICS
 from knowreason.project.settings import (
     CHECKED,
@@ -171,6 +172,14 @@ class InferSection(Threads, ExactLimits):
 
 
 @dataclass(config=CHECKED, frozen=True)
+class EngineSection(EngineChoice):
+    """Where definitions and rules are joined: ``duckdb``, in this process, or ``spark``."""
+
+    partitions: Annotated[StrictInt, Field(ge=0)] = 0
+    """Of Spark's shuffles; Spark's own default when 0."""
+
+
+@dataclass(config=CHECKED, frozen=True)
 class ReportSection:
     """What ``eval`` measures."""
 
@@ -216,6 +225,7 @@ class Project(GroundingLimits):
     learn: LearnSection = field(default_factory=LearnSection)
     infer: InferSection = field(default_factory=InferSection)
     report: ReportSection = field(default_factory=ReportSection)
+    engine: EngineSection = field(default_factory=EngineSection)
 
     def settings(self) -> Settings:
         """What the file says of a reasoner's settings."""

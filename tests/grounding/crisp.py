@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from random import Random
 from types import SimpleNamespace
 
@@ -34,6 +35,14 @@ from knowreason.logic import (
     Variable,
     Wildcard,
 )
+
+MOST_EXAMPLES = int(os.environ.get("KNOWREASON_EXAMPLES", "1000"))
+
+
+def examples(count):
+    """How many examples of a property are tried: fewer on engines whose every query is a job."""
+    return min(count, MOST_EXAMPLES)
+
 
 HOUR = 3_600_000_000
 THINGS = {"A": ("a0", "a1", "a2", "a3"), "B": ("b0", "b1", "b2")}

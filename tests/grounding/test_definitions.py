@@ -165,12 +165,12 @@ def check(text, name, seeds, sizes=None):
 
 @pytest.mark.parametrize("name", names(PREDICATES))
 def test_defined_predicates(name):
-    check(PREDICATES, name, range(6))
+    check(PREDICATES, name, range(crisp.examples(6)))
 
 
 @pytest.mark.parametrize("name", names(MUTUAL))
 def test_predicates_that_need_each_other(name):
-    check(MUTUAL, name, range(4))
+    check(MUTUAL, name, range(crisp.examples(4)))
 
 
 ATOMS = ["P(X)", "E(X, Y)", "Q(X, _)", "R()", "n(X) < n(Y)", "X != Y", "boss(X) = Y"]
@@ -197,7 +197,7 @@ def positive_bodies(draw):
     return " | ".join(branches)
 
 
-@settings(max_examples=30)
+@settings(max_examples=crisp.examples(30))
 @given(positive_bodies(), positive_bodies(), positive_bodies(), st.integers(0, 1000))
 def test_random_positive_programs(first, second, third, seed):
     anchor = "E(x, x) & E(y, y) & E(z, z)"
@@ -212,7 +212,7 @@ def test_random_positive_programs(first, second, third, seed):
 
 @pytest.mark.parametrize("name", names(ATTRIBUTES))
 def test_defined_attributes(name):
-    check(ATTRIBUTES, name, range(6))
+    check(ATTRIBUTES, name, range(crisp.examples(6)))
 
 
 @pytest.mark.parametrize("name", names(HISTORIES))
@@ -233,7 +233,7 @@ def test_links_between_asked_and_counted_are_used_where_they_are_unique():
     check(text, "before", range(3), {"A": 14, "B": 1})
 
 
-@settings(max_examples=25)
+@settings(max_examples=crisp.examples(25))
 @given(seed=st.integers(0, 10**6))
 def test_random_predicate_definitions(seed):
     x, y = Variable("x", "A"), Variable("y", "A")
@@ -283,7 +283,7 @@ KINDS = [
 ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=crisp.examples(40))
 @given(
     st.sampled_from(KINDS),
     st.lists(st.sampled_from(PARTS), min_size=1, max_size=4, unique=True),

@@ -26,6 +26,7 @@ from knowreason.lang import loads, parse_facts
 from knowreason.lang.layout.formatter import format_text
 from knowreason.lang.python import program_builder as build
 from knowreason.testing.oracle import enumerate_worlds
+from tests.grounding import crisp
 from tests.grounding.curved import (
     assert_gradient,
     assert_learns_the_optimum,
@@ -98,7 +99,7 @@ def test_worlds_are_weighed_as_by_hand(seed):
     )
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(crisp.examples(30)))
 def test_a_tree_keeps_its_base_rates(seed):
     _, pairs, bias, _, text, _ = random_program(seed, tree=True)
     grounding = grounded(text, " ".join(f'Near("{a}", "{b}")' for a, b in pairs))
@@ -107,7 +108,7 @@ def test_a_tree_keeps_its_base_rates(seed):
         assert found == pytest.approx(expit(bias), abs=1e-6), engine
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(crisp.examples(10)))
 def test_what_is_learned_from_is_the_same(seed):
     _, pairs, _, _, text, draw = random_program(seed)
     grounding = grounded(text, " ".join(f'Near("{a}", "{b}")' for a, b in pairs))

@@ -116,6 +116,9 @@ def test_toml_syntax_error_has_a_place(tmp_path):
         ('program = "a.kr"\n[tables.t]\n', "KR904"),
         ('program = "a.kr"\n[bind]\nP = { table = "t", columns = ["a"] }', "KR905"),
         ('program = "a.kr"\ntables = 3', "KR907"),
+        ('program = "a.kr"\n[engine]\nkind = "sparc"', "KR907"),
+        ('program = "a.kr"\n[engine]\npartitions = -1', "KR907"),
+        ('program = "a.kr"\n[engine]\nmastr = "local"', "KR906"),
     ],
 )
 def test_codes(tmp_path, text, code):

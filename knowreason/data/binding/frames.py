@@ -71,34 +71,29 @@ def select_columns(frame: NamedTable, columns: Sequence[str]) -> NamedTable:
 
 
 def _read_file(path: str, name: str) -> pa.Table:
-    import duckdb
+    from knowreason.data.engine.duckdb_engine import DuckDBEngine
+    from knowreason.data.engine.relational_engine import EngineError
 
     suffix = _format(path)
     if not glob(path, recursive=True):
         raise DataError(f"{name}: there is no file `{path}`", code="KR501")
-    with duckdb.connect() as connection:
+    with DuckDBEngine() as engine:
         try:
             if suffix == "parquet":
-                relation = connection.read_parquet(path)
-            elif suffix in TEXT_FORMATS:
-                relation = connection.read_csv(
-                    path, header=True, sep=TEXT_FORMATS[suffix], all_varchar=True
-                )
-            elif suffix in JSON_FORMATS:
-                names = connection.read_json(path, format="newline_delimited").columns
-                relation = connection.read_json(
-                    path, format="newline_delimited", columns=dict.fromkeys(names, "VARCHAR")
-                )
-            else:
-                raise DataError(
-                    f"{name}: `{path}` is of no format that can be read",
-                    code="KR501",
-                    help="csv, tsv, parquet or json lines (jsonl)",
-                )
-            return relation.to_arrow_table()
-        except duckdb.Error as error:
-            first = str(error).strip().splitlines()[0]
+                return engine.file(path, "parquet")
+            if suffix in TEXT_FORMATS:
+                separator = TEXT_FORMATS[suffix]
+                return engine.file(path, "csv", header=True, sep=separator, all_varchar=True)
+            if suffix in JSON_FORMATS:
+                return engine.file(path, "lines")
+        except EngineError as error:
+            first = str(error).splitlines()[0]
             raise DataError(f"{name}: `{path}` cannot be read: {first}", code="KR501") from error
+    raise DataError(
+        f"{name}: `{path}` is of no format that can be read",
+        code="KR501",
+        help="csv, tsv, parquet or json lines (jsonl)",
+    )
 
 
 def _format(path: str) -> str:

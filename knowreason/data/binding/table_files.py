@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
+from knowreason.data.engine.duckdb_engine import DuckDBEngine
+from knowreason.data.engine.relational_engine import EngineError
 from knowreason.errors import DataError
 
 _READERS = {
-    ".csv": "read_csv",
-    ".tsv": "read_csv",
-    ".parquet": "read_parquet",
-    ".jsonl": "read_json",
-    ".ndjson": "read_json",
-    ".json": "read_json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json": "json",
 }
 _QUOTED = re.compile(r"""['"]([^'"]+)['"]""")
 
@@ -56,23 +57,20 @@ def load_tables(
         DataError: KR520 no such file, KR521 a kind of file that is not read, KR522 SQL
             or file content that DuckDB refuses, in DuckDB's words.
     """
-    connection = duckdb.connect(config={"memory_limit": memory_limit})
     loaded: dict[str, pa.Table] = {}
-    try:
+    with DuckDBEngine(memory_limit=memory_limit) as engine:
         for name, source in sources.items():
             if name in optional and source.path is not None and not source.files():
                 continue
-            loaded[name] = _load(connection, name, source)
-            connection.register(name, loaded[name])
-    finally:
-        connection.close()
+            loaded[name] = _load(engine, name, source)
+            engine.register(name, loaded[name])
     return loaded
 
 
-def _load(connection: duckdb.DuckDBPyConnection, name: str, source: TableSource) -> pa.Table:
+def _load(engine: DuckDBEngine, name: str, source: TableSource) -> pa.Table:
     try:
         if source.sql is not None:
-            return connection.sql(source.sql).to_arrow_table()
+            return engine.query(source.sql)
         path = Path(str(source.path))
         reader = _READERS.get(path.suffix.lower())
         if reader is None:
@@ -83,9 +81,9 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, source: TableSource)
             )
         if not _matches(str(path)):
             raise DataError(f"table `{name}`: there is no file `{path}`", code="KR520")
-        options = {"sample_size": -1} if reader == "read_csv" else {}
-        return getattr(connection, reader)(str(path), **options).to_arrow_table()
-    except duckdb.Error as error:
+        options = {"sample_size": -1} if reader == "csv" else {}
+        return engine.file(str(path), reader, **options)
+    except EngineError as error:
         first = str(error).splitlines()[0]
         raise DataError(f"table `{name}`: {first}", code="KR522") from None
 

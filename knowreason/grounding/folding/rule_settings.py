@@ -61,7 +61,7 @@ class Listing:
     @property
     def joins(self) -> bool:
         """Whether tables are joined, so that rows may come in any order."""
-        return bool(self.tree.args.get("joins"))
+        return bool(self.tree.args.get("joins")) or not self.relations.engine.ordered
 
     def dropped(self) -> exp.Select:
         """The query for settings that a missing value makes unknown."""

@@ -13,15 +13,17 @@ def amount(conjunction: SettingsQuery, value: Term | Formula) -> exp.Expr:
     """What one row adds: a term's value, 0 or 1 for a formula, ``NULL`` where missing."""
     if isinstance(value, Formula):
         holds = conjunction.condition(value)
-        fails = exp.Not(this=grouped(holds.copy()))
-        return exp.Case(
-            ifs=[
-                exp.If(this=holds, true=literal(1, "int")),
-                exp.If(this=fails, true=literal(0, "int")),
-            ]
-        )
-    expression = conjunction.term(value)
-    return cast(expression, "bigint") if value.sort == "bool" else expression
+    else:
+        holds = conjunction.term(value)
+        if value.sort != "bool":
+            return holds
+    fails = exp.Not(this=grouped(holds.copy()))
+    return exp.Case(
+        ifs=[
+            exp.If(this=holds, true=literal(1, "int")),
+            exp.If(this=fails, true=literal(0, "int")),
+        ]
+    )
 
 
 def summary(kind: str, value: exp.Expr | None) -> exp.Expr:

@@ -195,7 +195,10 @@ class Conjunction:
             case Exists():
                 child = self.child(formula.variables)
                 child.satisfy(formula.body, formula.variables)
-                return exp.Exists(this=child.select({"one": exp.Literal.number(1)}))
+                query = child.select({"one": exp.Literal.number(1)})
+                if self.relations.engine.deep or not _reaches_deep(query):
+                    return exp.Exists(this=query)
+                return self._listed(formula)
             case ForAll():
                 return self.condition(Not(Exists(formula.variables, Not(formula.body))))
         raise TypeError(f"not a formula: {formula!r}")
@@ -377,6 +380,16 @@ class Conjunction:
             self._attributes[key] = column(self.left_join(table, keys), "value")
         return self._attributes[key].copy()
 
+    def _listed(self, formula: Exists) -> exp.Expr:
+        """``exists`` as a join with all settings of its free variables for which it holds."""
+        free = free_variables(formula)
+        inner = self.sibling()
+        inner.satisfy(formula.body, (*free, *formula.variables))
+        keys = {f"k{i}": inner.columns[variable.name] for i, variable in enumerate(free)}
+        table = exp.Subquery(this=inner.select(keys, distinct=True))
+        on = {key: self.term(variable) for key, variable in zip(keys, free, strict=True)}
+        return known(column(self.left_join(table, on), "k0"))
+
     def _held(self, formula: Formula) -> exp.Expr:
         """1 where the formula is true, 0 where it is false or unknown."""
         true = exp.If(this=self.condition(formula), true=cast(exp.Literal.number(1), "bigint"))
@@ -397,3 +410,17 @@ class Conjunction:
         if not in_order or in_order[0].left:
             in_order.insert(0, one_row(self.fresh_alias()))
         return in_order
+
+
+def _reaches_deep(query: exp.Select) -> bool:
+    """Whether columns from outside stand below another subquery or an outer join of the query."""
+    inside = {alias.name for alias in query.find_all(exp.TableAlias)}
+    for place in query.find_all(exp.Column):
+        if place.table in inside:
+            continue
+        above = place.parent
+        while above is not None and above is not query:
+            if isinstance(above, exp.Select) or (isinstance(above, exp.Join) and above.side):
+                return True
+            above = above.parent
+    return False

@@ -1,4 +1,4 @@
-"""Everything observed and defined, as tables of one in-process DuckDB.
+"""Everything observed and defined, as tables of one relational engine.
 
 Names of the program never become SQL text: a table is known by a generated name,
 columns are ``a0 .. a{k-1}`` (and ``value``), and queries are SQLGlot trees.
@@ -6,19 +6,18 @@ columns are ``a0 .. a{k-1}`` (and ``value``), and queries are SQLGlot trees.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from knowreason.data.engine.engine_choice import open_engine
+from knowreason.data.engine.relational_engine import EngineError
 from knowreason.data.id_tables import TRUTH
 from knowreason.data.splits.label_history import as_of, known_truths
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
@@ -32,7 +31,6 @@ from knowreason.logic import VALUE_SORTS, Program
 if TYPE_CHECKING:
     from knowreason.data import Dataset
 
-DIALECT = "duckdb"
 ARROW_TYPES = {
     "int": pa.int64(),
     "float": pa.float64(),
@@ -44,9 +42,9 @@ ARROW_TYPES = {
 
 
 class Relations:
-    """A DuckDB connection that holds what is observed and what is defined.
+    """Tables of what is observed and what is defined, in a relational engine.
 
-    Tables are registered from Arrow without copies; definitions are computed at
+    Definitions are computed at
     their first use and kept. Use it as a context manager, or call :meth:`close`.
 
     Args:
@@ -71,14 +69,7 @@ class Relations:
         self.program = program
         self._known = known or {}
         self.data = data
-        self._spill = TemporaryDirectory(prefix="knowreason-") if temp_directory is None else None
-        config: dict[str, Any] = {
-            "memory_limit": memory_limit,
-            "temp_directory": self._spill.name if self._spill else str(temp_directory),
-        }
-        if threads is not None:
-            config["threads"] = threads
-        self.connection = duckdb.connect(":memory:", config=config)
+        self.engine = open_engine(memory_limit, threads, temp_directory)
         self.definitions = Definitions(self)
         self.histories = Histories(self)
         self._tables: dict[str, exp.Expr] = {}
@@ -99,9 +90,7 @@ class Relations:
 
     def close(self) -> None:
         """Drop all tables and give the memory back."""
-        self.connection.close()
-        if self._spill is not None:
-            self._spill.cleanup()
+        self.engine.close()
 
     def table(self, name: str) -> exp.Expr:
         """Rows of a predicate (``a0 ..``, distinct) or attribute (and ``value``, unique).
@@ -125,20 +114,26 @@ class Relations:
         return self._domains[name].copy()
 
     def register(self, name: str, table: pa.Table) -> exp.Table:
-        """An Arrow table as a relation, not copied; ``name`` is for people only."""
+        """An Arrow table as a relation; ``name`` is for people only."""
         made = self.fresh_table(name)
-        self.connection.register(made.name, table)
+        self.engine.register(made.name, table)
         return made
 
     def drop(self, table: exp.Table) -> None:
         """Forget what :meth:`register` made."""
-        self.connection.unregister(table.name)
+        self.engine.drop(table.name)
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
         """A table of the rows of a query, which is run once."""
         made = self.fresh_table(name)
-        self.execute(exp.Create(this=made.copy(), kind="TABLE", expression=tree))
+        with self._told():
+            self.engine.materialise(made.name, tree)
         return made
+
+    def append(self, table: exp.Table, tree: exp.Query) -> None:
+        """Add the rows of a query to a materialised table."""
+        with self._told():
+            self.engine.append(table.name, tree)
 
     def fresh_table(self, name: str) -> exp.Table:
         """A table name that nothing else has."""
@@ -162,34 +157,27 @@ class Relations:
         return int(self.data.vocabularies[domain].ids([name])[0])
 
     def sql(self, tree: exp.Expr) -> str:
-        """The tree as DuckDB's SQL."""
-        return tree.sql(dialect=DIALECT, identify=True)
+        """The tree in the engine's dialect."""
+        return self.engine.sql(tree)
 
-    def execute(self, tree: exp.Expr) -> duckdb.DuckDBPyConnection:
-        """The result of running a tree.
+    def rows(self, tree: exp.Query) -> int:
+        """Exact number of rows of a query.
 
         Raises:
             GroundingError: KR606 for a number beyond 64 bits, KR603 for other refusals.
         """
-        return self._run(self.sql(tree))
-
-    def rows(self, tree: exp.Query) -> int:
-        """Exact number of rows of a query."""
-        count = exp.select(exp.Count(this=exp.Star())).from_(tree.copy().subquery("q"))
-        return int(self.execute(count).fetchall()[0][0])
+        with self._told():
+            return self.engine.rows(tree)
 
     def estimate(self, tree: exp.Query) -> int:
-        """DuckDB's guess at the number of rows, without running the query."""
-        explain = exp.Command(this="EXPLAIN (FORMAT JSON)", expression=self.sql(tree))
-        plan = json.loads(self.execute(explain).fetchall()[0][1])
-        return _cardinality(plan[0])
+        """The engine's guess at the number of rows."""
+        with self._told():
+            return self.engine.estimate(tree)
 
     def arrow(self, tree: exp.Query, batch_rows: int = 1_000_000) -> pa.RecordBatchReader:
         """Rows of a query as Arrow batches; read them before the next query is run."""
-        try:
-            return self.connection.sql(self.sql(tree)).to_arrow_reader(batch_rows)
-        except duckdb.Error as error:
-            raise self._refused(error) from error
+        with self._told():
+            return self.engine.arrow(tree, batch_rows)
 
     def read(self, name: str) -> pa.Table:
         """Whole table of a predicate, attribute or definition, sorted by its arguments."""
@@ -199,25 +187,29 @@ class Relations:
 
     @contextmanager
     def evaluating(self, statement: Evaluated) -> Iterator[None]:
-        """A context in which what DuckDB refuses is told as the statement's fault."""
+        """A context in which what the engine refuses is told as the statement's fault."""
         self._statements.append(statement)
         try:
-            yield  # Arrow's errors come of rows that are read late, overflows of histories
-        except (duckdb.Error, pa.ArrowException, OSError, OverflowError) as error:
+            yield
+        except OverflowError as error:  # of histories
+            raise self._refused(EngineError(str(error), "range")) from error
+        except (pa.ArrowException, OSError) as error:  # of rows read late
             if getattr(error, "errno", None) is not None:
                 raise  # a file of ours
-            raise self._refused(error) from error
+            raise self._refused(self.engine.explained(error)) from error
         finally:
             self._statements.pop()
 
-    def _refused(self, error: Exception) -> GroundingError:
-        return engine_error(error, self._statements[-1], self.program, self.data)
-
-    def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """A context in which what the engine refuses becomes a :class:`GroundingError`."""
         try:
-            return self.connection.execute(sql)
-        except duckdb.Error as error:
+            yield
+        except EngineError as error:
             raise self._refused(error) from error
+
+    def _refused(self, error: EngineError) -> GroundingError:
+        return engine_error(error, self._statements[-1], self.program, self.data)
 
     def _make(self, name: str) -> exp.Table:
         program = self.program
@@ -278,11 +270,3 @@ def _known(table: pa.Table) -> pa.Table:
     if pa.types.is_floating(values.type):
         present = pc.and_(present, pc.invert(pc.fill_null(pc.is_nan(values), True)))
     return table if pc.all(present).as_py() in (True, None) else table.filter(present)
-
-
-def _cardinality(node: dict[str, Any]) -> int:
-    stated = node.get("extra_info", {}).get("Estimated Cardinality")
-    if stated is not None:
-        return int(stated)
-    children = node.get("children") or []
-    return max((_cardinality(child) for child in children), default=1)

@@ -1,4 +1,4 @@
-"""What DuckDB refuses, in the words of the program: which statement, which numbers, whose."""
+"""What an engine refuses, in the words of the program: which statement, which numbers, whose."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowreason.data.encoded_tables import EncodedTables
+from knowreason.data.engine.relational_engine import EngineError
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.diagnostics import Diagnostic, Span
 from knowreason.errors import GroundingError
@@ -31,18 +32,18 @@ class Evaluated:
 
 
 def engine_error(
-    error: Exception, statement: Evaluated, program: Program, data: EncodedTables
+    error: EngineError, statement: Evaluated, program: Program, data: EncodedTables
 ) -> GroundingError:
-    """The error to raise for one of DuckDB's: which statement, which numbers, whose.
+    """The error to raise for an engine's: which statement, which numbers, whose.
 
     Args:
-        error: DuckDB's; Arrow's, which hides one of DuckDB's behind its own; or of histories.
+        error: of the engine, or of histories.
         statement: what was evaluated.
         program, data: where the attributes it speaks of are looked up.
     """
-    first = str(error).strip().splitlines()[0]
+    first = str(error).splitlines()[0]
     code, help = "KR603", "if memory and disk are not full, please report this as a fault"
-    if isinstance(error, OverflowError) or re.search("Out of Range Error|Conversion Error", first):
+    if error.kind == "range":
         found = _OPERATION.search(first) or _NUMBER.search(first.replace("INT128", ""))
         number = found.group(1) if found else "a number"
         message = f"{number} does not fit into 64 bits"
@@ -52,7 +53,7 @@ def engine_error(
             "KR606",
             "use a larger unit (thousands, hours), or a `float` attribute",
         )
-    elif "Out of Memory Error" in first:
+    elif error.kind == "memory":
         message = "it needs more memory than it may have, and has no room to spill to"
         help = "raise `memory_limit`, or narrow what it ranges over"
     else:

@@ -13,6 +13,7 @@ from typing import Protocol, Self
 import pyarrow as pa
 from sqlglot import exp
 
+from knowreason.data.engine.relational_engine import RelationalEngine
 from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.logic import Aggregate, Formula, Program, Term, Variable
 
@@ -21,6 +22,7 @@ class Tables(Protocol):
     """Where the tables are; see :class:`knowreason.grounding.relational.database.Relations`."""
 
     program: Program
+    engine: RelationalEngine
 
     @property
     def histories(self) -> HistoryTables:
@@ -42,10 +44,13 @@ class Tables(Protocol):
         """A context in which :meth:`table` of ``name`` is the given table."""
 
     def evaluating(self, statement: Evaluated) -> AbstractContextManager[None]:
-        """A context in which what DuckDB refuses is told as the statement's fault."""
+        """A context in which what the engine refuses is told as the statement's fault."""
 
     def materialise(self, name: str, tree: exp.Query) -> exp.Table:
         """A table of the rows of a query, which is run once."""
+
+    def append(self, table: exp.Table, tree: exp.Query) -> None:
+        """Add the rows of a query to a materialised table."""
 
     def register(self, name: str, table: pa.Table) -> exp.Table:
         """An Arrow table as a relation."""
@@ -58,9 +63,6 @@ class Tables(Protocol):
 
     def sql(self, tree: exp.Expr) -> str:
         """The tree as text."""
-
-    def execute(self, tree: exp.Expr) -> object:
-        """The result of running a tree."""
 
     def rows(self, tree: exp.Query) -> int:
         """Exact number of rows of a query."""

@@ -63,7 +63,7 @@ def recursive_query(relations: Tables, members: Sequence[Member]) -> exp.Query:
     base = [step for step in unfolded if not _own(step[1], names)]
     steps = [step for step in unfolded if _own(step[1], names)]
     start = union([_rows(relations, members, *s) for s in base or [(members[0], (Truth(False),))]])
-    if all(len(_own(branch, names)) == 1 for _, branch in steps):
+    if relations.engine.recursive and all(len(_own(branch, names)) == 1 for _, branch in steps):
         return _recursive(relations, members, start, steps)
     return _rounds(relations, members, start, steps)
 
@@ -190,7 +190,7 @@ def _rounds(
         own = {name: column(alias, name) for name in _names(members)}
         new = exp.except_(named(own).from_(aliased(derived, alias)), _all_rows(everything))
         latest = relations.materialise(title, new)
-        relations.execute(exp.insert(_all_rows(latest), everything.copy()))
+        relations.append(everything, _all_rows(latest))
     return _all_rows(everything)
 
 
