@@ -63,7 +63,8 @@ SELDOM, DAYS = -5.0, 30
 def logons(rows: int, seed: int = 0) -> Table:
     """Columns of generated logons: ids, an authentication package, log-odds of three models.
 
-    Computers log on as often as a Zipf law says, so that hubs are of all sizes.
+    Computers log on as often as a Zipf law says, so that hubs are of all sizes. Log-odds stay
+    within 13, as models' are cut at 14.
     """
     draw = np.random.default_rng(seed)
     hosts, users = max(rows // 400, 4), max(rows // 200, 4)
@@ -74,8 +75,8 @@ def logons(rows: int, seed: int = 0) -> Table:
         "dst": draw.integers(0, hosts, rows, dtype=np.int32),
         "day": np.sort(draw.integers(0, DAYS, rows, dtype=np.int32)),
         "ntlm": draw.random(rows) < 0.15,
-        "main": draw.normal(-4, 2, rows).round(3),
-        "twohop": draw.normal(-4, 2, rows).round(3),
+        "main": draw.normal(-4, 2, rows).clip(-13, 13).round(3),
+        "twohop": draw.normal(-4, 2, rows).clip(-13, 13).round(3),
         "auth": draw.normal(-1.5, 1, rows).round(3),
     }
 
