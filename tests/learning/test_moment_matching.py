@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from knowreason.inference.gcn.gcn_fitting import GcnRecipe
 from knowreason.learning.estimators import moment_matching
 from knowreason.learning.estimators.chains import (
     ChainSchedule,
@@ -19,10 +20,12 @@ from knowreason.learning.labelled_components import labelled_components
 from knowreason.learning.objective import Objective
 from tests.known_weights import instances, torus
 
+QUICK = GcnRecipe(batches=2, cut_outs=8, held_out=8, steps=20)
+
 
 def near_critical(seed):
     problem = torus(5, 8, seed=seed, coupling=0.8).hide(0.5, seed)
-    return EstimationTask(problem, labelled_components(problem))
+    return EstimationTask(problem, labelled_components(problem), recipe=QUICK)
 
 
 def solution(eta):

@@ -24,6 +24,10 @@ class EngineChoice:
         partitions: of Spark's shuffles; its own default when 0.
         directory: where Spark keeps tables as Parquet: a folder or address that its workers and
             this process reach. Empty: a temporary folder, which is enough for local mode.
+
+    Example:
+        >>> EngineChoice("spark", master="local[2]").kind
+        'spark'
     """
 
     kind: Literal["duckdb", "spark"] = "duckdb"
