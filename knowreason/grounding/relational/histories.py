@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +56,7 @@ class _Rows:
     """Settings of one side.
 
     Attributes:
-        text: the query, in words.
+        text: tells them from all others: rows that are read twice need not come in one order.
         variables: those whose things are ``v0 ..`` of the table.
         terms: others that were read along, ``t0 ..``.
         table: the rows; ``None`` for all things of the domain of one variable, in order.
@@ -100,6 +101,8 @@ class Histories:
         self.relations = relations
         self.columns = ThingColumns(relations)
         self.sorted: dict[tuple[str, ...], _Sorted] = {}
+        self.read: dict[str, _Rows] = {}  # by the text of their query
+        self._reads = count()
         self.trees: dict[Term | Formula, tuple[exp.Select, str]] = {}  # of terms over one thing
         self._made: list[exp.Table] = []
 
@@ -138,6 +141,20 @@ class Histories:
         finally:
             while len(self._made) > before:
                 self.relations.drop(self._made.pop())
+
+    def rows(
+        self, tree: exp.Select, variables: Sequence[Variable], terms: Sequence[Term | Formula]
+    ) -> _Rows:
+        """Rows of a query, read once while there is room."""
+        text = self.relations.sql(tree)
+        if text not in self.read:
+            table = self.relations.arrow(tree).read_all()
+            self.read[text] = _Rows(f"read {next(self._reads)}", variables, terms, table)
+            held = [0 if rows.table is None else len(rows.table) for rows in self.read.values()]
+            while len(self.read) > 1 and sum(held) > KEPT_ROWS:
+                self.read.pop(next(iter(self.read)))
+                held.pop(0)
+        return replace(self.read[text], variables=variables, terms=terms)
 
     def keep(self, key: tuple[str, ...], made: _Sorted) -> _Sorted:
         """What was sorted, kept for the next definition while there is room."""
@@ -242,8 +259,7 @@ class _Question:
         outputs = {f"v{i}": query.columns[v.name] for i, v in enumerate(variables)}
         outputs |= {f"t{i}": amount(query, term) for i, term in enumerate(along)}
         tree = query.select(outputs, distinct=distinct)
-        table = self.histories.relations.arrow(tree).read_all()
-        return _Rows(self.histories.relations.sql(tree), variables, along, table)
+        return self.histories.rows(tree, variables, along)
 
     def _column(self, rows: _Rows, term: Term | Formula) -> Column:
         """What a term or formula is in each row of a side."""
