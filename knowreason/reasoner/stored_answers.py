@@ -44,5 +44,5 @@ def load_answers(folder: Path) -> Answers:
         stored(document["beside"]),
         stored(document.get("boosted", ())),
         tuple(document["notes"]),
-        float(document["share"]),
+        float(document.get("share", not document["weights"])),  # runs stored before it was kept
     )

@@ -1,5 +1,7 @@
 """A reasoner fitted in Python is saved, read again and believes the same."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
@@ -7,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 import knowreason as kr
 from knowreason.errors import ModelError, ProjectError
 from knowreason.models import make
+from knowreason.reasoner.stored_answers import load_answers
 from knowreason.run.run_prediction import predict_run
 from tests.reasoner.test_reasoner import RULES, world
 
@@ -130,3 +133,13 @@ def test_what_is_printed_is_short(fitted):
     assert repr(test).startswith("Dataset(240 Person, 30 Team; ")
     assert "120 Good" in repr(beliefs)
     assert "240 Good, 30 Strong atoms" in repr(beliefs.grounding)
+
+
+def test_a_run_of_before_shares_were_kept_is_read(fitted, tmp_path):
+    reasoner, _ = fitted
+    reasoner.save(tmp_path / "run")
+    file = tmp_path / "run" / "answers.json"
+    stored = json.loads(file.read_text())
+    del stored["share"]
+    file.write_text(json.dumps(stored))
+    assert load_answers(tmp_path / "run").share == 0  # halfway weights: no intervals, as then
