@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from knowreason.factors.condition import condition
 from knowreason.factors.factor_graph import FactorGraph
 from knowreason.inference.exact.exact import decided_log_odds, prepare
 from knowreason.inference.exact.order_search import CHEAP
-from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior
+from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior, summed
 
 MOST = 1 << 20  # atoms of a part
 
@@ -46,7 +45,7 @@ def posterior_in_parts(
     left = np.zeros(len(log_odds), np.bool_)
     log_z, expectations = known.offset, known.constants.clone()
     log_z += float(known.constants @ known.theta)
-    reports: dict[str, EngineReport] = {}
+    reports: tuple[EngineReport, ...] = ()
     for part, atoms in parts_of(known, labels, count, MOST):
         prepared = prepare(part, **{**options, "exact_seconds": CHEAP * 1e-9})
         found = prepared()
@@ -56,9 +55,7 @@ def posterior_in_parts(
         left[atoms] = ~array(prepared.tractable)
         log_z += found.log_z
         expectations += found.expectations
-        for report in found.reports:
-            before = reports.get(report.engine)
-            reports[report.engine] = report if before is None else _added(before, report)
+        reports = summed((*reports, *found.reports))
     quality = torch.from_numpy(left).to(torch.int8) * QUALITIES.index("unconfirmed")
     posterior = Posterior(
         log_odds=torch.from_numpy(log_odds),
@@ -66,17 +63,7 @@ def posterior_in_parts(
         log_z_kind="exact",
         expectations=expectations,
         component=torch.from_numpy(labels),
-        reports=tuple(reports.values()),
+        reports=reports,
         quality=quality,
     )
     return posterior, known, left
-
-
-def _added(one: EngineReport, two: EngineReport) -> EngineReport:
-    return replace(
-        one,
-        components=one.components + two.components,
-        atoms=one.atoms + two.atoms,
-        converged=one.converged + two.converged,
-        seconds=one.seconds + two.seconds,
-    )

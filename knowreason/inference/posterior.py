@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from math import isnan, nan
 from typing import Literal
 
 import torch
@@ -53,6 +55,34 @@ class EngineReport:
     quality: Quality = "unconfirmed"
     error: float = float("nan")
     checked: str = ""
+
+
+def summed(reports: Iterable[EngineReport]) -> tuple[EngineReport, ...]:
+    """One report an engine and quality, of all that such reports served.
+
+    Example:
+        >>> summed([EngineReport("bp", 1, 8, 1), EngineReport("bp", 2, 9, 1)])[0].atoms
+        17
+    """
+    found: dict[tuple[str, Quality], EngineReport] = {}
+    for two in reports:
+        one = found.setdefault((two.engine, two.quality), two)
+        if one is two:
+            continue
+        errors = [e for e in (one.error, two.error) if not isnan(e)]
+        found[two.engine, two.quality] = replace(
+            one,
+            components=one.components + two.components,
+            atoms=one.atoms + two.atoms,
+            converged=one.converged + two.converged,
+            sweeps=max(one.sweeps, two.sweeps),
+            residual=max(one.residual, two.residual),
+            seconds=one.seconds + two.seconds,
+            notes=tuple(dict.fromkeys((*one.notes, *two.notes))),
+            error=max(errors, default=nan),
+            checked=one.checked or two.checked,
+        )
+    return tuple(found.values())
 
 
 @dataclass(frozen=True)

@@ -50,16 +50,36 @@ class QualitySummary:
             parts.append(f"{self.unconfirmed:,} {said}")
         return ", ".join(parts) or "no open atoms"
 
+    def __add__(self, other: QualitySummary) -> QualitySummary:
+        """Of both sets of atoms."""
+
+        def worse(one: float, two: float) -> float:
+            return max((x for x in (one, two) if not isnan(x)), default=nan)
+
+        return QualitySummary(
+            self.exact + other.exact,
+            self.confirmed + other.confirmed,
+            self.unconfirmed + other.unconfirmed,
+            worse(self.within, other.within),
+            worse(self.apart, other.apart),
+            self.why_confirmed or other.why_confirmed,
+            self.why_unconfirmed or other.why_unconfirmed,
+        )
+
+    @property
+    def atoms(self) -> int:
+        """Number of atoms."""
+        return self.exact + self.confirmed + self.unconfirmed
+
     @property
     def finding(self) -> Diagnostic | None:
         """KR708 where some atom is unconfirmed."""
         if not self.unconfirmed:
             return None
-        total = self.exact + self.confirmed + self.unconfirmed
         said = quality_text("unconfirmed", self.apart, self.why_unconfirmed)
         verb = "is" if self.unconfirmed == 1 else "are"
         return Diagnostic(
-            "KR708", f"{self.unconfirmed:,} of {total:,} asked marginals {verb} {said}"
+            "KR708", f"{self.unconfirmed:,} of {self.atoms:,} asked marginals {verb} {said}"
         )
 
 

@@ -51,7 +51,7 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
         ProjectError: KR909 for a binding of something the program does not declare.
         DataError: for a table that does not fit.
     """
-    _check_names(project, program)
+    check_names(project, program)
     choose_engine(project.engine)
     sources = project.tables if directory is None else moved_tables(project, directory)
     tables = load_tables(
@@ -59,7 +59,21 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
         memory_limit=project.memory_limit,
         optional=() if directory is None else label_tables(project, program),
     )
-    labelled = project if directory is None else _with_known_labels(project, program, tables)
+    return bound(project, program, tables, today=directory is not None)
+
+
+def bound(
+    project: Project, program: Program, tables: Mapping[str, pa.Table], *, today: bool = False
+) -> Dataset:
+    """The data set of tables that are read already.
+
+    Args:
+        project: what they fill.
+        program: what they are bound to.
+        tables: by name.
+        today: labels may be missing.
+    """
+    labelled = with_known_labels(project, program, tables) if today else project
     return Dataset.from_frames(
         program,
         facts=_facts(project, program, tables),
@@ -203,7 +217,7 @@ def label_tables(project: Project, program: Program) -> set[str]:
     return {b.table for b in project.bind.values()} - used - words
 
 
-def _with_known_labels(
+def with_known_labels(
     project: Project, program: Program, tables: Mapping[str, pa.Table]
 ) -> Project:
     """The project without bindings of labels that are not in today's tables."""
@@ -239,7 +253,8 @@ def _by_predicate(project: Project) -> Mapping[str, object]:
     return prevalence if isinstance(prevalence, Mapping) else {}
 
 
-def _check_names(project: Project, program: Program) -> None:
+def check_names(project: Project, program: Program) -> None:
+    """Raise KR909 for a binding of something the program does not declare."""
     predicates = {predicate.name for predicate in program.predicates}
     attributes = {attribute.name for attribute in program.attributes}
     domains = {domain.name for domain in program.domains}

@@ -176,7 +176,9 @@ class EngineSection(EngineChoice):
     """Where definitions and rules are joined: ``duckdb``, in this process, or ``spark``."""
 
     partitions: Annotated[StrictInt, Field(ge=0)] = 0
-    """Of Spark's shuffles; Spark's own default when 0."""
+    """With ``duckdb``, parts in which ``plan``, ``compile`` and ``predict`` are done one after
+    another, so that memory holds one: independent of each other, or refused (KR938). With
+    ``spark``, of its shuffles; its own default when 0."""
 
 
 @dataclass(config=CHECKED, frozen=True)
@@ -248,6 +250,11 @@ class Project(GroundingLimits):
 
 
 PROJECT = TypeAdapter(Project)
+
+
+def is_divided(project: Project) -> bool:
+    """Whether the project asks for parts, one after another."""
+    return project.engine.kind == "duckdb" and project.engine.partitions > 1
 
 
 def project_schema() -> dict[str, object]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from knowreason.diagnostics import Diagnostic
 from knowreason.grounding import Grounding, ground
+from knowreason.grounding.rule_report import RuleReport
 from knowreason.inference.exact.exact import prepare
 from knowreason.project.manifests import refuse_existing, run_folder
 from knowreason.project.project_file import paths_of
@@ -36,10 +38,11 @@ class ComponentSizes:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A grounding and the sizes of its components."""
+    """What grounding did with each rule, the sizes of components, and what to know."""
 
-    grounding: Grounding
+    reports: tuple[RuleReport, ...]
     components: tuple[ComponentSizes, ...]
+    warnings: tuple[Diagnostic, ...]
 
 
 def compile_project(project: Project, target: Path | None, *, force: bool = False) -> Compiled:
@@ -52,8 +55,21 @@ def compile_project(project: Project, target: Path | None, *, force: bool = Fals
     keep = paths_of(project)
     if target is not None:
         refuse_existing(target, replace=force, keep=keep)
+    grounding = ground_project(project)
+    if target is not None:
+        with run_folder(target, replace=force, keep=keep) as folder:
+            save_compiled(grounding, project, folder)
+    return Compiled(
+        grounding.reports,
+        component_sizes(grounding),
+        with_rule_warnings(grounding).warnings,
+    )
+
+
+def ground_project(project: Project) -> Grounding:
+    """The grounding of a project's training part, without models."""
     train = load_parts(project).train
-    grounding = ground(
+    return ground(
         train.program,
         train,
         limit=project.ground_limit,
@@ -61,11 +77,6 @@ def compile_project(project: Project, target: Path | None, *, force: bool = Fals
         threads=project.infer.threads,
         hard_violations=project.learn.hard_violations,
     )
-    if target is not None:
-        with run_folder(target, replace=force, keep=keep) as folder:
-            save_compiled(grounding, project, folder)
-    grounding = with_rule_warnings(grounding)
-    return Compiled(grounding, component_sizes(grounding))
 
 
 def component_sizes(grounding: Grounding) -> tuple[ComponentSizes, ...]:

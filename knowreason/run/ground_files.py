@@ -9,6 +9,7 @@ from knowreason.data import Dataset
 from knowreason.grounding import Grounding, ground
 from knowreason.lang import load, parse_facts
 from knowreason.project.manifests import has_manifest
+from knowreason.reasoner.rule_coupling import with_rule_warnings
 
 
 def ground_files(program: Path, facts: Path) -> Grounding:
@@ -33,11 +34,11 @@ def ground_source(
         project: as :func:`knowreason.run.run_folder.load_run` has it.
     """
     from knowreason.project.project_file import load_project
-    from knowreason.run.compilation import compile_project
+    from knowreason.run.compilation import ground_project
     from knowreason.run.run_prediction import beliefs_of_run
 
     if facts is not None:
         return ground_files(source, facts)
     if has_manifest(source):
         return beliefs_of_run(source, project=project).grounding
-    return compile_project(load_project(source), None).grounding
+    return with_rule_warnings(ground_project(load_project(source)))

@@ -20,7 +20,7 @@ from knowreason.project.manifests import (
     write_text_whole,
 )
 from knowreason.project.project_file import load_project
-from knowreason.run.compilation import compile_project
+from knowreason.run.compilation import compile_project, ground_project
 from knowreason.run.run_prediction import check_output, save_table
 from knowreason.run.run_training import train
 from knowreason.run.starters import new_project
@@ -288,7 +288,7 @@ def test_results_replace_a_file_only_when_told_and_never_data(elsewhere):
 
 def test_a_grounding_replaces_a_grounding_only(elsewhere):
     project = write_project(elsewhere / "ps")
-    grounding = compile_project(load_project(project), None).grounding
+    grounding = ground_project(load_project(project))
     for folder in (elsewhere / "g", elsewhere / "g"):
         save(grounding, folder)
     (elsewhere / "g.partial").mkdir()

@@ -24,30 +24,50 @@ def predict(
         typer.Option(help="Discount models that broke since training; default: the project's."),
     ] = None,
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
+    parts: Annotated[
+        int,
+        typer.Option(help="So many independent parts, one after another; default: the project's."),
+    ] = 0,
     force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
     project: ProjectOption = None,
     strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Predict with a stored run; a column says how good marginals are where not all are exact."""
+    from knowreason.run.divided_run import parts_of_run, predict_in_parts
     from knowreason.run.run_prediction import check_output, predict_run, save_table
 
     if output is not None:
         check_output(output, run, data, replace=force)
+    count = parts_of_run(run, parts, whole=map or bool(adapt))
+    streamed = output if count > 1 and not top else None
     with progress_bar() as progress:
-        predictions = predict_run(
-            run,
-            data,
-            predicate=predicate,
-            most_probable=map,
-            adapt=None if adapt is None else "reliability" if adapt else "",
-            project=project,
-            progress=progress,
-        )
+        if count > 1:
+            predictions = predict_in_parts(
+                run,
+                streamed,
+                data,
+                parts=count,
+                predicate=predicate,
+                top=top,
+                project=project,
+                progress=progress,
+            )
+        else:
+            predictions = predict_run(
+                run,
+                data,
+                predicate=predicate,
+                most_probable=map,
+                adapt=None if adapt is None else "reliability" if adapt else "",
+                project=project,
+                progress=progress,
+            )
     table = predictions.table.slice(0, top) if top else predictions.table
     if output is not None:
-        save_table(table, output)
-        say(f"{table.num_rows:,} rows: {output}")
+        if streamed is None:
+            save_table(table, output)
+        say(f"{predictions.quality.atoms if streamed else table.num_rows:,} rows: {output}")
     if json:
         write_json(table.to_pylist())
     elif output is None:

@@ -20,12 +20,15 @@ def compile(
 ) -> None:
     """Ground the training part; report per rule and per component, and how inference will do."""
     from knowreason.project.project_file import load_project
+    from knowreason.project.schema import is_divided
     from knowreason.run.compilation import compile_project
+    from knowreason.run.divided_run import compile_in_parts
 
     loaded = load_project(project, settings_of(set))
-    compiled = compile_project(loaded, output, force=force)
-    show_warnings(compiled.grounding.warnings)
-    reports = compiled.grounding.reports
+    compile_all = compile_in_parts if is_divided(loaded) else compile_project
+    compiled = compile_all(loaded, output, force=force)
+    show_warnings(compiled.warnings)
+    reports = compiled.reports
     if json:
         write_json({"rules": list(reports), "components": list(compiled.components)})
         return

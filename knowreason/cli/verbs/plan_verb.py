@@ -21,11 +21,17 @@ def plan(
     from knowreason.grounding import plan as plan_grounding
     from knowreason.project.project_file import load_project
     from knowreason.project.project_tables import load_parts
+    from knowreason.project.schema import is_divided
+    from knowreason.run.divided_run import plan_in_parts
 
     loaded = load_project(project, settings_of(set))
-    train = load_parts(loaded).train
-    predicted = plan_grounding(train.program, train, limit=limit or loaded.ground_limit)
-    show_warnings((*train.warnings, *predicted.warnings))
+    if is_divided(loaded):
+        predicted = plan_in_parts(loaded, limit=limit)
+        show_warnings(predicted.warnings)
+    else:
+        train = load_parts(loaded).train
+        predicted = plan_grounding(train.program, train, limit=limit or loaded.ground_limit)
+        show_warnings((*train.warnings, *predicted.warnings))
     if json:
         write_json(predicted)
         return

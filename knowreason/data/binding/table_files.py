@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -67,22 +69,45 @@ def load_tables(
     return loaded
 
 
+def as_view(engine: DuckDBEngine, name: str, source: TableSource) -> None:
+    """Make a table known to an engine by its name without reading it; raises as
+    :func:`load_tables`."""
+    with refusals(name):
+        if source.sql is not None:
+            engine.view(name, source.sql)
+        else:
+            path, reader, options = _file(name, source)
+            engine.view(name, path, reader, **options)
+
+
 def _load(engine: DuckDBEngine, name: str, source: TableSource) -> pa.Table:
-    try:
+    with refusals(name):
         if source.sql is not None:
             return engine.query(source.sql)
-        path = Path(str(source.path))
-        reader = _READERS.get(path.suffix.lower())
-        if reader is None:
-            raise DataError(
-                f"table `{name}`: `{path.name}` is not a kind of file that is read",
-                code="KR521",
-                help=f"one of {', '.join(_READERS)}",
-            )
-        if not _matches(str(path)):
-            raise DataError(f"table `{name}`: there is no file `{path}`", code="KR520")
-        options = {"sample_size": -1} if reader == "csv" else {}
-        return engine.file(str(path), reader, **options)
+        path, reader, options = _file(name, source)
+        return engine.file(path, reader, **options)
+
+
+def _file(name: str, source: TableSource) -> tuple[str, str, dict[str, Any]]:
+    """Path, kind of file and the reader's options."""
+    path = Path(str(source.path))
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(
+            f"table `{name}`: `{path.name}` is not a kind of file that is read",
+            code="KR521",
+            help=f"one of {', '.join(_READERS)}",
+        )
+    if not _matches(str(path)):
+        raise DataError(f"table `{name}`: there is no file `{path}`", code="KR520")
+    return str(path), reader, {"sample_size": -1} if reader == "csv" else {}
+
+
+@contextmanager
+def refusals(name: str) -> Iterator[None]:
+    """What an engine refuses within the block, told of the table: KR522."""
+    try:
+        yield
     except EngineError as error:
         first = str(error).splitlines()[0]
         raise DataError(f"table `{name}`: {first}", code="KR522") from None

@@ -140,11 +140,25 @@ class DuckDBEngine:
         except duckdb.Error as error:
             raise self.explained(error) from error
 
+    def view(self, name: str, path: str, kind: str = "", **options: Any) -> None:
+        """Make a file known by a name without reading it: as :meth:`file`, or SQL where there is
+        no ``kind``."""
+        try:
+            read = getattr(self._connection, f"read_{kind}" if kind else "sql")
+            read(path, **options).create_view(name)
+        except duckdb.Error as error:
+            raise self.explained(error) from error
+
     def _execute(self, tree: exp.Expr) -> duckdb.DuckDBPyConnection:
         try:
             return self._connection.execute(self.sql(tree))
         except duckdb.Error as error:
             raise self.explained(error) from error
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it, whatever stands in it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _table(name: str) -> exp.Table:

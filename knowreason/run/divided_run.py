@@ -1,0 +1,312 @@
+"""``plan``, ``compile`` and ``predict`` part by part: memory holds one part, whatever the size."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from pyarrow import csv, parquet
+
+from knowreason.diagnostics import Diagnostic
+from knowreason.disk import whole_file
+from knowreason.errors import ProjectError
+from knowreason.grounding import Plan, ground
+from knowreason.grounding import plan as plan_grounding
+from knowreason.grounding.grounding_store import save
+from knowreason.grounding.rule_report import RuleReport
+from knowreason.inference.posterior import QUALITIES, EngineReport, LogZKind, Posterior, summed
+from knowreason.inference.quality_summary import QualitySummary, posterior_lines
+from knowreason.progress import Progress, step
+from knowreason.project.independent_parts import IndependentParts, independent_parts
+from knowreason.project.manifests import refuse_existing, run_folder, write_manifest
+from knowreason.project.plugins import load_plugins
+from knowreason.project.project_file import paths_of
+from knowreason.project.project_tables import load_program
+from knowreason.project.schema import Project
+from knowreason.reasoner.labels.asked_labels import only_query
+from knowreason.run.compilation import Compiled, ComponentSizes, component_sizes
+from knowreason.run.compiled_graph import GRAPH
+from knowreason.run.run_folder import load_run_on_tables, stored_project
+from knowreason.run.run_prediction import Predictions
+
+ROW_GROUP = 1_000_000  # rows of a Parquet file that are written at once
+NOT_COMPARED = "drift is not looked for in parts"
+
+
+def plan_in_parts(project: Project, *, limit: int = 0) -> Plan:
+    """The plan of all parts, rows of a rule being their sum.
+
+    Raises:
+        ProjectError: KR938 where there are none.
+        GroundingError: as :func:`knowreason.grounding.plan`; limits are those of a part.
+    """
+    plans: list[Plan] = []
+    said: list[tuple[Diagnostic, ...]] = []
+    with _parts_of_training(project) as parts:
+        for data in parts:
+            one = plan_grounding(
+                parts.program,
+                data,
+                limit=limit or project.ground_limit,
+                memory_limit=project.memory_limit,
+            )
+            plans.append(one)
+            said.append((*data.warnings, *one.warnings))
+    rules = tuple(
+        replace(
+            same[0],
+            rows=sum(rule.rows for rule in same),
+            exact=all(rule.exact for rule in same),
+            bytes=max(rule.bytes for rule in same),
+            seconds=sum(rule.seconds for rule in same),
+        )
+        for same in zip(*(one.rules for one in plans), strict=True)
+    )
+    atoms = {name: sum(one.atoms[name] for one in plans) for name in plans[0].atoms}
+    return Plan(atoms, rules, _said_by_all(said))
+
+
+def compile_in_parts(project: Project, target: Path | None, *, force: bool = False) -> Compiled:
+    """Ground a project part by part and, with a ``target``, store each; see
+    :func:`knowreason.run.compilation.compile_project`."""
+    keep = paths_of(project)
+    if target is None:
+        return _grounded(project, None)
+    refuse_existing(target, replace=force, keep=keep)
+    with run_folder(target, replace=force, keep=keep) as folder:
+        compiled = _grounded(project, folder / GRAPH)
+        parts = project.engine.partitions
+        write_manifest(folder, {"kind": "grounding in parts", "parts": parts})
+    return compiled
+
+
+def _grounded(project: Project, folder: Path | None) -> Compiled:
+    reports: tuple[RuleReport, ...] = ()
+    sizes: dict[str, ComponentSizes] = {}
+    said: list[tuple[Diagnostic, ...]] = []
+    with _parts_of_training(project) as parts:
+        for place, data in enumerate(parts):
+            grounding = ground(
+                parts.program,
+                data,
+                limit=project.ground_limit,
+                memory_limit=project.memory_limit,
+                threads=project.infer.threads,
+                hard_violations=project.learn.hard_violations,
+            )
+            if folder is not None:
+                folder.mkdir(exist_ok=True)
+                save(grounding, folder / f"{place:05}")
+            reports = _added(reports, grounding.reports)
+            for one in component_sizes(grounding):
+                before = sizes.get(one.size, ComponentSizes(one.size, 0, 0, 0))
+                sizes[one.size] = ComponentSizes(
+                    one.size,
+                    before.components + one.components,
+                    before.atoms + one.atoms,
+                    before.exact + one.exact,
+                )
+            said.append(grounding.warnings)
+            del data, grounding
+            _give_back()
+    ordered = sorted(sizes.values(), key=lambda one: int(one.size.split()[-1].replace(",", "")))
+    return Compiled(reports, tuple(ordered), _said_by_all(said))
+
+
+def parts_of_run(folder: Path, asked: int = 0, *, whole: bool = False) -> int:
+    """In how many parts a run predicts.
+
+    Args:
+        folder: run folder.
+        asked: by the user; as the project says when 0.
+        whole: whether something is wanted that is of all rows.
+
+    Raises:
+        ProjectError: KR938 for parts of what is of all rows.
+    """
+    engine = stored_project(folder).engine
+    count = asked or (engine.partitions if engine.kind == "duckdb" else 1)
+    if count > 1 and whole:
+        raise ProjectError(
+            "the most probable world and adaptation are of all rows, not of parts",
+            code="KR938",
+            help="--parts 1",
+        )
+    return max(count, 1)
+
+
+def predict_in_parts(
+    folder: Path,
+    output: Path | None,
+    directory: Path | None = None,
+    *,
+    parts: int,
+    predicate: str = "",
+    top: int = 0,
+    project: Path | None = None,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Predict with a run, part by part; each part's rows are written before the next is read.
+
+    Numbers of the output are 32 bits, its rows in no order.
+
+    Args:
+        folder: run folder.
+        output: ``.parquet`` or ``.csv``, where all rows go.
+        directory: where today's tables are; ``None`` for the run's own, all of them.
+        parts: how many.
+        predicate: may be left out where only one is asked.
+        top: rows of the table that comes back, most probable first; all when 0, none where they
+            are written.
+        project: as :func:`knowreason.run.run_folder.load_run` has it.
+        progress: called as ``progress(done, total, message)``.
+
+    Raises:
+        ProjectError: KR938 where the run does not fall into parts.
+    """
+    run = load_run_on_tables(folder, project)
+    reasoner, name = run.reasoner, predicate or only_query(run.reasoner.program)
+    reasoner.snapshot_ = None  # drift is of whole days
+    if reasoner.answers_.beside or reasoner.answers_.boosted:
+        raise ProjectError(
+            "trees beside the rules may read rows of other parts",
+            code="KR938",
+            help="train with `[learn] auto_trees = false` and without `boosted_rules`",
+        )
+    divided = replace(run.project, engine=replace(run.project.engine, partitions=parts))
+    quality, notes, log_z = QualitySummary(), list[tuple[str, ...]](), 0.0
+    reports: tuple[EngineReport, ...] = ()
+    kinds: set[LogZKind] = set()
+    best: list[pa.Table] = []
+    with independent_parts(divided, reasoner.program, directory) as read, _writer(output) as write:
+        for place, data in enumerate(read):
+            with step(progress, f"part {place + 1} of {read.count}"):
+                beliefs = reasoner.infer(data)
+                table = _narrow(beliefs.marginals(name, models=True).to_arrow())
+                write(table)
+            quality += beliefs.quality(name)
+            notes.append(beliefs.notes)
+            reports = summed((*reports, *beliefs.posterior.reports))
+            log_z += beliefs.posterior.log_z or 0.0
+            kinds.add(beliefs.posterior.log_z_kind)
+            if top or output is None:
+                best = [_first(pa.concat_tables([*best, table]), top)]
+            del data, beliefs, table
+            _give_back()
+    kind: LogZKind = kinds.pop() if len(kinds) == 1 else ""
+    nothing = torch.zeros(0).double()
+    posterior = Posterior(nothing, log_z if kind else None, kind, None, reports=reports)
+    shared = [note for note in notes[0] if all(note in other for other in notes)]
+    lines = (*posterior_lines(posterior), *shared, NOT_COMPARED, f"{name}: {quality}")
+    return Predictions(best[0] if best else pa.table({}), lines, quality)
+
+
+@contextmanager
+def _parts_of_training(project: Project) -> Iterator[IndependentParts]:
+    load_plugins(project)
+    program = load_program(project)
+    if project.split.by or (project.split.share and _has_labels(project)):
+        raise ProjectError(
+            "a split of the labels is not made in parts",
+            code="KR938",
+            help="[split] share = 0.0, or tables of the training part alone",
+        )
+    with independent_parts(project, program) as parts:
+        yield parts
+
+
+def _has_labels(project: Project) -> bool:
+    return any(one.label is not None for one in project.bind.values())
+
+
+def _added(
+    before: tuple[RuleReport, ...], reports: tuple[RuleReport, ...]
+) -> tuple[RuleReport, ...]:
+    """Counts of both, rule by rule."""
+    if not before:
+        return reports
+    counts = ("candidate", "satisfied", "violated", "merged", "open", "seconds", "estimate")
+    return tuple(
+        replace(
+            one,
+            missing=None
+            if one.missing is None or two.missing is None
+            else one.missing + two.missing,
+            **{name: getattr(one, name) + getattr(two, name) for name in counts},
+        )
+        for one, two in zip(before, reports, strict=True)
+    )
+
+
+def _said_by_all(said: list[tuple[Diagnostic, ...]]) -> tuple[Diagnostic, ...]:
+    """Warnings that hold in every part: what only one of them lacks may stand in another."""
+    every = set.intersection(*({d.message for d in one} for one in said))
+    return tuple(finding for finding in said[0] if finding.message in every)
+
+
+def _narrow(table: pa.Table) -> pa.Table:
+    """The table with numbers of 32 bits, and the quality of every row."""
+    columns = {
+        name: column.cast(pa.float32()) if column.type == pa.float64() else column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    quality = columns.pop("quality", None)
+    if quality is None:
+        names = pa.array(QUALITIES)
+        indices = pa.repeat(pa.scalar(0, pa.int8()), table.num_rows)
+        quality = pa.DictionaryArray.from_arrays(indices, names)
+    else:
+        quality = quality.dictionary_encode()
+    return pa.table({**columns, "quality": quality})
+
+
+@contextmanager
+def _writer(path: Path | None) -> Iterator[Callable[[pa.Table], None]]:
+    """Adds tables to a file, which appears when the block succeeds."""
+    if path is None:
+        yield lambda table: None
+        return
+    opened: list[parquet.ParquetWriter | csv.CSVWriter] = []
+    with whole_file(path) as temporary:
+
+        def write(table: pa.Table) -> None:
+            if not opened:
+                made = parquet.ParquetWriter if path.suffix == ".parquet" else csv.CSVWriter
+                opened.append(made(temporary, _plain(table).schema))
+            opened[0].write_table(_plain(table), ROW_GROUP)
+
+        try:
+            yield write
+        finally:
+            for one in opened:
+                one.close()
+
+
+def _first(table: pa.Table, top: int) -> pa.Table:
+    """The rows most probable first, only so many unless 0."""
+    key = [("log_odds", "descending")]
+    if top and top < table.num_rows:
+        table = table.take(pc.select_k_unstable(table, top, key))
+    return table.sort_by(key)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table without dictionaries, which differ from part to part."""
+    place = table.column_names.index("quality")
+    return table.set_column(place, "quality", table.column(place).cast(pa.string()))
+
+
+def _give_back() -> None:
+    """Memory of a part that is done with goes back to the system: allocators keep it otherwise."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
