@@ -19,7 +19,7 @@ from pyarrow import parquet
 from knowreason.data.binding.table_files import TableSource, as_view, refusals
 from knowreason.data.engine.duckdb_engine import DuckDBEngine, quoted
 
-PART = "part of a table"  # the column that says it
+PART = "knowreason_part"  # the column that says it, and so the name of folders
 SHUFFLE_ROWS = 100_000  # of a row group of a part
 
 
