@@ -1,7 +1,7 @@
 """``plan``, ``compile``, ``train`` and ``predict`` of a log that memory does not hold, in parts.
 
     python benchmarks/divided.py --rules log --rows 45000000 --parts 16 [--folder DIR] [--keep]
-    python benchmarks/divided.py --rules one --rows 1000000000 --parts 100 --steps plan train predict
+    python benchmarks/divided.py --rules one --rows 1000000000 --parts 100 --steps train predict
 
 Logons are generated as ``benchmarks/scale.py`` has them, into Parquet files of five million with
 narrow columns. Rules: ``log``, KnowGraph's with a hub and the rules over the log (an account that
@@ -133,6 +133,7 @@ def write_world(folder: Path, rows: int, rules: str, parts: int) -> None:
             folder / "all" / f"logons{place:04}.parquet",
             row_group_size=1_000_000,
             use_dictionary=["package"] if rules != "one" else False,
+            column_encoding=dict.fromkeys(EDGE, "DELTA_BINARY_PACKED"),
         )
         if place == 0:
             few = table.slice(0, SLICE)
@@ -264,6 +265,7 @@ def main() -> None:
             )
             options.out.write_text(json.dumps(results, indent=1))
             shutil.rmtree(folder / "compiled", ignore_errors=True)
+            (folder / "found.parquet").unlink(missing_ok=True)
     finally:
         if not options.keep:
             shutil.rmtree(folder)

@@ -279,8 +279,14 @@ def _writer(path: Path | None) -> Iterator[Callable[[pa.Table], None]]:
 
         def write(table: pa.Table) -> None:
             if not opened:
-                made = parquet.ParquetWriter if path.suffix == ".parquet" else csv.CSVWriter
-                opened.append(made(temporary, _plain(table).schema))
+                schema = _plain(table).schema
+                opened.append(
+                    parquet.ParquetWriter(
+                        temporary, schema, compression="zstd", use_dictionary=["quality"]
+                    )
+                    if path.suffix == ".parquet"
+                    else csv.CSVWriter(temporary, schema)
+                )
             opened[0].write_table(_plain(table), ROW_GROUP)
 
         try:
@@ -307,6 +313,7 @@ def _plain(table: pa.Table) -> pa.Table:
 def _give_back() -> None:
     """Memory of a part that is done with goes back to the system: allocators keep it otherwise."""
     gc.collect()
+    gc.freeze()  # what is left is there to stay, and need not be gone through after each part
     pa.default_memory_pool().release_unused()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
