@@ -102,14 +102,15 @@ def partition_keys(program: Program) -> tuple[list[PartitionKey], list[str]]:
     for domain in program.domains:
         if domain.members is not None:
             continue
-        why, before = f"no unknown is of a `{domain.name}`", len(found)
+        nearest, before = (-1, f"no unknown is of a `{domain.name}`"), len(found)
         for key in islice(_choices(program, domain.name), MOST):
+            check = _Check(program, key)
             try:
-                found.append(_Check(program, key).complete())
+                found.append(check.complete())
             except NotLocal as reason:
-                why = str(reason)
+                nearest = max((check.passed, str(reason)), nearest, key=lambda one: one[0])
         if len(found) == before:
-            refused.append(f"by `{domain.name}`: {why}")
+            refused.append(f"by `{domain.name}`: {nearest[1]}")
     return sorted(found, key=lambda key: len(key.owners)), refused
 
 
@@ -187,6 +188,7 @@ class _Check:
     places: dict[str, int] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)  # definitions that nothing may use
     fresh: int = 0
+    passed: int = 0  # rules that are local
 
     def complete(self) -> PartitionKey:
         """The key with every place; raises :class:`NotLocal`."""
@@ -212,6 +214,7 @@ class _Check:
             self._demand_listed(listed, names, read.pop(), rule.variables, what)
             for variable in ranging_variables(listed, rule.variables):
                 self._demand_complete(variable.sort, f"{what}: `{variable.name}`")
+            self.passed += 1
         return PartitionKey(self.key.domain, self.key.owners, self.places)
 
     def _uses(self) -> dict[str, set[str]]:
