@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-FILE_ROWS, SLICE, DAYS = 5_000_000, 40_000, 30
+FILE_ROWS, SLICE, DAYS = 5_000_000, 20_000, 30
 
 LOGON = """
 domain Event, User, Host, Day

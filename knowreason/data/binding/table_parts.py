@@ -6,14 +6,16 @@ hold is never read. Else rows are dealt by a hash of the key and written once, a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyarrow import parquet
 
 from knowreason.data.binding.table_files import TableSource, as_view, refusals
@@ -21,6 +23,8 @@ from knowreason.data.engine.duckdb_engine import DuckDBEngine, quoted
 
 PART = "knowreason_part"  # the column that says it, and so the name of folders
 SHUFFLE_ROWS = 100_000  # of a row group of a part
+LEAST_GROUPS, MOST_CUTS = 4, 4  # row groups of a sorted table, and cuts within one of them
+Groups: TypeAlias = NDArray[np.int64]  # [g, 3]: least and greatest key, rows
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class TableParts:
         self._engine = DuckDBEngine(memory_limit=memory_limit, threads=threads)
         self._dealt: Mapping[str, Dealt] = {}
         self._whole: dict[str, pa.Table] = {}
-        self._cuts: list[int] | None = None
+        self._ranges: _Ranges | None = None
         for name, source in sources.items():
             as_view(self._engine, name, source)
 
@@ -110,8 +114,9 @@ class TableParts:
     def deal(self, tables: Mapping[str, Dealt]) -> None:
         """Decide which rows are in which part, and write parts where rows are not in order."""
         self._dealt = tables
-        self._cuts = self._ranges([d for d in tables.values() if d.key is not None])
-        if self._cuts is not None:
+        keyed = [dealt for dealt in tables.values() if dealt.key is not None]
+        self._ranges = _ranges(self._sources, keyed, self.count)
+        if self._ranges is not None:
             return
         for name, dealt in tables.items():
             if dealt.key is not None:
@@ -128,11 +133,12 @@ class TableParts:
             if name not in self._whole:
                 self._whole[name] = self._query(dealt.table, rows)
             return self._whole[name]
-        if self._cuts is not None:
-            key, cuts = quoted(dealt.key), self._cuts
-            bounds = [f"{key} >= {cut}" for cut in cuts[:part][-1:]]
-            bounds += [f"{key} < {cut}" for cut in cuts[part:][:1]]
-            return self._query(dealt.table, f"{rows} WHERE {' AND '.join(bounds) or 'true'}")
+        if self._ranges is not None:
+            held, wanted = self._ranges.of_part(dealt, part)
+            if held:
+                found = f"read_parquet([{', '.join(map(_text, held))}])"
+                rows = f"SELECT {columns} FROM {found} WHERE {wanted}"
+            return self._query(dealt.table, rows if held else f"{rows} LIMIT 0")
         files = self._files(name) / f"{PART}={part}"
         if not files.is_dir():
             return self._query(dealt.table, f"{rows} LIMIT 0")
@@ -164,57 +170,84 @@ class TableParts:
     def _files(self, name: str) -> Path:
         return Path(self._folder.name) / f"{list(self._dealt).index(name)}"
 
-    def _ranges(self, keyed: list[Dealt]) -> list[int] | None:
-        """Where ranges of the key begin, from the second on; ``None`` where rows are not sorted."""
-        groups = []
-        for dealt in keyed:
-            source = self._sources[dealt.table]
-            if (
-                dealt.lookup is not None
-                or source.path is None
-                or not source.path.endswith(".parquet")
-            ):
-                return None
-            found = _sorted_groups(source.files(), str(dealt.key))
-            if found is None:
-                return None
-            groups.append(found)
-        largest = max(groups, key=lambda found: int(found[:, 2].sum()), default=())
-        if len(largest) < self.count:  # values may be anyhow within a row group
-            return None
-        low, high, rows = largest.T
-        ends = np.concatenate([[0], np.cumsum(rows)])
-        wanted = ends[-1] * np.arange(1, self.count) / self.count
-        values = np.interp(wanted, ends, np.append(low, high[-1] + 1))
-        return [int(value) for value in np.unique(np.ceil(values))]
-
     def _query(self, name: str, text: str) -> pa.Table:
         with refusals(name):
             return self._engine.query(text)
 
 
-def _sorted_groups(
-    files: list[Path], column: str
-) -> np.ndarray[tuple[int, int], np.dtype[np.int64]] | None:
-    """``int64[g, 3]``: least and greatest key and rows of each row group, in order of the key;
-    ``None`` where they overlap, or the key is no integer."""
-    found = []
-    for file in files:
-        whole = parquet.read_metadata(file)
-        schema = whole.schema.to_arrow_schema()
-        if column not in schema.names or not pa.types.is_integer(schema.field(column).type):
+@dataclass(frozen=True)
+class _Ranges:
+    """Ranges of integer keys, one a part, over files that are sorted by them.
+
+    Attributes:
+        cuts: where ranges begin, from the second on.
+        files: of each table and key, with the least and greatest key in each file.
+    """
+
+    cuts: Sequence[int]
+    files: Mapping[tuple[str, str], Sequence[tuple[int, int, Path]]]
+
+    def of_part(self, dealt: Dealt, part: int) -> tuple[list[Path], str]:
+        """The files that hold rows of a part, and the condition on them."""
+        key, wanted = str(dealt.key), ["true"]
+        held = self.files[dealt.table, key]
+        for cut in self.cuts[:part][-1:]:
+            wanted.append(f"{quoted(key)} >= {cut}")
+            held = [one for one in held if one[1] >= cut]
+        for cut in self.cuts[part:][:1]:
+            wanted.append(f"{quoted(key)} < {cut}")
+            held = [one for one in held if one[0] < cut]
+        if part > len(self.cuts):  # keys are fewer than parts
+            return [], "false"
+        return [file for _, _, file in held], " AND ".join(wanted)
+
+
+def _ranges(
+    sources: Mapping[str, TableSource], keyed: Sequence[Dealt], count: int
+) -> _Ranges | None:
+    """Ranges of about as many rows each; ``None`` where a table is not sorted by its key."""
+    largest: Groups = np.zeros((0, 3), np.int64)
+    files = {}
+    for dealt in keyed:
+        source, key = sources[dealt.table], str(dealt.key)
+        if dealt.lookup is not None or not (source.path or "").endswith(".parquet"):
             return None
-        place = whole.schema.names.index(column)
-        for group in range(whole.num_row_groups):
-            chunk = whole.row_group(group).column(place)
-            stated = chunk.statistics if chunk.is_stats_set else None
-            if stated is None or not stated.has_min_max or stated.null_count:
+        groups: list[tuple[int, int, int]] = []
+        files[dealt.table, key] = held = list[tuple[int, int, Path]]()
+        for file in source.files():
+            found = _row_groups(file, key)
+            if found is None:
                 return None
-            found.append((stated.min, stated.max, chunk.num_values))
-    if not found:
+            groups += found
+            held += [(min(g[0] for g in found), max(g[1] for g in found), file)] * bool(found)
+        ordered = np.array(sorted(groups), np.int64).reshape(-1, 3)
+        if (ordered[1:, 0] < ordered[:-1, 1]).any():
+            return None
+        largest = max(largest, ordered, key=lambda one: int(one[:, 2].sum()))
+    if len(largest) < LEAST_GROUPS or len(largest) < count / MOST_CUTS:
+        return None  # keys may be anyhow within a row group
+    low, high, rows = largest.T
+    ends = np.concatenate([[0], np.cumsum(rows)])
+    wanted = ends[-1] * np.arange(1, count) / count
+    values = np.interp(wanted, ends, np.append(low, high[-1] + 1))
+    return _Ranges([int(value) for value in np.unique(np.ceil(values))], files)
+
+
+def _row_groups(file: Path, column: str) -> list[tuple[int, int, int]] | None:
+    """Least and greatest key and rows of each row group; ``None`` where the key is no integer or
+    nothing is known of it."""
+    whole = parquet.read_metadata(file)
+    schema = whole.schema.to_arrow_schema()
+    if column not in schema.names or not pa.types.is_integer(schema.field(column).type):
         return None
-    groups = np.array(sorted(found), np.int64)
-    return groups if (groups[1:, 0] >= groups[:-1, 1]).all() else None
+    found, place = [], whole.schema.names.index(column)
+    for group in range(whole.num_row_groups):
+        chunk = whole.row_group(group).column(place)
+        stated = chunk.statistics if chunk.is_stats_set else None
+        if stated is None or not stated.has_min_max or stated.null_count:
+            return None
+        found.append((stated.min, stated.max, chunk.num_values))
+    return found
 
 
 def _hash(value: str) -> str:
