@@ -1,5 +1,6 @@
 """log Z of many components and its gradient, equal components once, against enumeration."""
 
+import multiprocessing
 from dataclasses import replace
 
 import numpy as np
@@ -130,3 +131,37 @@ def test_the_gradient_is_that_of_finite_differences():
         behind[index] -= step
         slope = (term(ahead)[0] - term(behind)[0]) / (2 * step)
         assert gradient[index] == pytest.approx(slope, abs=1e-7)
+
+
+def _share(rank: int, processes: int, store: str, graph: FactorGraph, theta, found) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=processes
+    )
+    term = LogPartition.of(graph)
+    value, gradient = term(theta)
+    found.put((rank, value, gradient.tolist(), term.prepared.component_count))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
+@pytest.mark.parametrize("seed", [1, 4])
+def test_processes_share_components_and_have_the_same_sums(seed, tmp_path):
+    graph = twins(seed, hard=1, evidence=0.3)
+    theta = graph.theta.numpy() + 0.3
+    alone = LogPartition.of(graph)
+    value, gradient = alone(theta)
+    context = multiprocessing.get_context("fork")
+    found = context.SimpleQueue()
+    workers = [
+        context.Process(target=_share, args=(rank, 2, str(tmp_path / "at"), graph, theta, found))
+        for rank in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    told = sorted(found.get() for _ in workers)
+    for worker in workers:
+        worker.join()
+    assert sum(count for *_, count in told) == alone.prepared.component_count
+    for _, own_value, own_gradient, _ in told:
+        assert own_value == pytest.approx(value, abs=1e-9)
+        np.testing.assert_allclose(own_gradient, gradient, atol=1e-9)

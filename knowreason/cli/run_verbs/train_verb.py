@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowreason.cli.screen import progress_bar, say, show_warnings, write_json, write_table
+from knowreason.cli.screen import (
+    Screen,
+    progress_bar,
+    say,
+    set_screen,
+    show_warnings,
+    write_json,
+    write_table,
+)
 from knowreason.cli.verb_options import SetOption, settings_of
 
 if TYPE_CHECKING:
@@ -30,7 +39,11 @@ def train(
     force: Annotated[bool, typer.Option(help="Replace a run that is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
-    """Fit the models, learn the weights, write a run folder."""
+    """Fit the models, learn the weights, write a run folder.
+
+    Under `torchrun` the likelihood is shared out among its processes; the first one writes.
+    """
+    from knowreason.learning.process_group import process_group
     from knowreason.project.project_file import load_project
     from knowreason.run.run_training import has_interrupted_run
     from knowreason.run.run_training import train as train_project
@@ -42,16 +55,21 @@ def train(
     target = output or Path("runs") / loaded.name
     if has_interrupted_run(target) and not resume:
         say("an interrupted run is replaced (--resume would go on with it)")
-    with progress_bar() as progress:
-        run = train_project(
-            loaded,
-            target,
-            resume=resume,
-            models=models,
-            compiled=compiled,
-            force=force,
-            progress=progress,
-        )
+    with process_group() as rank, TemporaryDirectory() as elsewhere:
+        if rank:
+            set_screen(Screen(quiet=True))
+        with progress_bar() as progress:
+            run = train_project(
+                loaded,
+                Path(elsewhere) / "run" if rank else target,
+                resume=resume,
+                models=models,
+                compiled=compiled,
+                force=force,
+                progress=progress,
+            )
+    if rank:
+        return
     for model in run.reasoner.models_:
         if model.fitted.model.headline:
             say(f"{model.name} for {model.predicate}: {model.fitted.model.headline}")

@@ -15,6 +15,7 @@ from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.components.shapes import Shapes
 from knowreason.factors.condition import condition
 from knowreason.inference.exact.exact import Prepared, prepare
+from knowreason.learning.process_group import member, summed
 
 Vector = NDArray[np.float64]
 
@@ -23,8 +24,11 @@ Vector = NDArray[np.float64]
 class LogPartition:
     """``log Z`` and the expected features at any ``theta``; equal components are solved once.
 
+    Where several processes train together, each solves its share of the distinct components, and
+    a call returns the sum in all of them.
+
     Attributes:
-        prepared: exact inference on one component of each distribution.
+        prepared: exact inference on one component of each distribution of this process.
         features: sparse ``float64[n + m, p]``: what parameters add to the log-odds of atoms and
             to the weights of rows.
         log_odds: ``float64[n]``, fixed.
@@ -56,6 +60,7 @@ class LogPartition:
         distinct, copies_of_atom = _distinct(folded)
         # seconds: what `split` found tractable is served, however much there is
         prepared = prepare(distinct, exact_seconds=math.inf)
+        first = member()[0] == 0  # counts what is decided
         component = array(prepared.component)
         copies = np.zeros(prepared.component_count)
         copies[component] = copies_of_atom
@@ -66,8 +71,8 @@ class LogPartition:
             array(prepared.graph.log_odds).astype(np.float64),
             copies,
             features.multiply(copies_of_row[:, None]).T.tocsr(),
-            array(folded.constants).astype(np.float64),
-            folded.offset,
+            array(folded.constants).astype(np.float64) * first,
+            folded.offset * first,
         )
 
     def __call__(self, theta: Vector) -> tuple[float, Vector]:
@@ -77,16 +82,19 @@ class LogPartition:
         beliefs, _ = self.prepared.beliefs(inputs[:n] + self.log_odds, inputs[n:])
         truth = np.concatenate([0.5 * (1 + np.tanh(0.5 * beliefs.log_odds)), beliefs.truth])
         value = self.copies @ beliefs.log_z + self.constants @ theta + self.offset
-        return float(value), self.totals @ truth + self.constants
+        total = summed(np.append(self.totals @ truth + self.constants, value))
+        return float(total[-1]), total[:-1]
 
 
 def _distinct(graph: FactorGraph) -> tuple[FactorGraph, NDArray[np.int64]]:
-    """One component of each distribution, and for each atom how many components are like its."""
+    """One component of each distribution of which this process has its share, and for each atom
+    how many components are like its."""
     labels, count = components(graph)
     distribution = Shapes(graph, labels, count).distributions()
     _, first, copies = np.unique(distribution, return_index=True, return_counts=True)
     chosen = np.zeros(count + 1, dtype=np.int64)
-    chosen[first] = copies  # the last: of decided atoms
+    rank, processes = member()
+    chosen[first[rank::processes]] = copies[rank::processes]  # the last: of decided atoms
     graph, atoms = subgraph(graph, chosen[labels] > 0)
     return graph, chosen[labels[atoms]]
 
