@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -52,7 +51,9 @@ class Divided:
         if self.rest is None:
             return posterior
         rest = self.rest if theta is None else self.rest.with_theta(theta.detach().double())
-        return _joined(posterior, ENGINES[self.engine](rest, **self.options), self.atoms)
+        return component_parts.joined(
+            posterior, ENGINES[self.engine](rest, **self.options), self.atoms
+        )
 
 
 def divide(
@@ -129,33 +130,4 @@ def auto(
     if not left.any():
         return posterior
     rest, atoms = subgraph(known, left)
-    return _joined(posterior, divide(rest, **options)(), atoms)
-
-
-def _joined(posterior: Posterior, rest: Posterior, atoms: NDArray[Any]) -> Posterior:
-    """The posterior with the beliefs of another about ``atoms`` put in."""
-    index = torch.from_numpy(atoms)
-    log_odds = posterior.log_odds.clone()
-    log_odds[index] = rest.log_odds.cpu()
-    expectations = None
-    if posterior.expectations is not None and rest.expectations is not None:
-        expectations = posterior.expectations + rest.expectations.cpu()
-    known = posterior.log_z is not None and rest.log_z is not None
-    quality = None
-    if posterior.quality is not None and rest.quality is not None:
-        quality = posterior.quality.clone()
-        quality[index] = rest.quality
-    spread = None
-    if rest.spread is not None:
-        spread = torch.zeros_like(log_odds)
-        spread[index] = rest.spread
-    return replace(
-        posterior,
-        log_odds=log_odds,
-        log_z=(posterior.log_z or 0.0) + (rest.log_z or 0.0) if known else None,
-        log_z_kind=rest.log_z_kind if known else "",
-        expectations=expectations,
-        reports=(*posterior.reports, *rest.reports),
-        quality=quality,
-        spread=spread,
-    )
+    return component_parts.joined(posterior, divide(rest, **options)(), atoms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import array
-from knowreason.factors.components.connected import components, parts_of
+from knowreason.factors.components.connected import components, parts_of, subgraph
 from knowreason.factors.condition import condition
 from knowreason.factors.factor_graph import FactorGraph
-from knowreason.inference.exact.exact import decided_log_odds, prepare
+from knowreason.inference.exact.exact import decided_log_odds, exact, prepare
 from knowreason.inference.exact.order_search import CHEAP
 from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior, summed
 
@@ -67,3 +68,45 @@ def posterior_in_parts(
         quality=quality,
     )
     return posterior, known, left
+
+
+def exact_in_parts(
+    graph: FactorGraph, *, seed: int = 0, device: str = "auto", **options: Any
+) -> Posterior:
+    """As :func:`knowreason.inference.exact.exact.exact`, a large graph part by part."""
+    if graph.atom_count <= MOST:
+        return exact(graph, seed=seed, device=device, **options)
+    posterior, known, left = posterior_in_parts(graph, device=device, **options)
+    if not left.any():
+        return posterior
+    rest, atoms = subgraph(known, left)
+    return joined(posterior, exact(rest, seed=seed, device=device, **options), atoms)
+
+
+def joined(posterior: Posterior, rest: Posterior, atoms: NDArray[Any]) -> Posterior:
+    """The posterior with the beliefs of another about ``atoms`` put in."""
+    index = torch.from_numpy(atoms)
+    log_odds = posterior.log_odds.clone()
+    log_odds[index] = rest.log_odds.cpu()
+    expectations = None
+    if posterior.expectations is not None and rest.expectations is not None:
+        expectations = posterior.expectations + rest.expectations.cpu()
+    known = posterior.log_z is not None and rest.log_z is not None
+    quality = None
+    if posterior.quality is not None and rest.quality is not None:
+        quality = posterior.quality.clone()
+        quality[index] = rest.quality
+    spread = None
+    if rest.spread is not None:
+        spread = torch.zeros_like(log_odds)
+        spread[index] = rest.spread
+    return replace(
+        posterior,
+        log_odds=log_odds,
+        log_z=(posterior.log_z or 0.0) + (rest.log_z or 0.0) if known else None,
+        log_z_kind=rest.log_z_kind if known else "",
+        expectations=expectations,
+        reports=(*posterior.reports, *rest.reports),
+        quality=quality,
+        spread=spread,
+    )

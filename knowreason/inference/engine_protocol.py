@@ -31,7 +31,7 @@ ENGINES: Registry[Engine] = Registry(
     "knowreason.engines",
     lazy={
         "auto": "knowreason.inference.auto:auto",
-        "exact": "knowreason.inference.exact.exact:exact",
+        "exact": "knowreason.inference.component_parts:exact_in_parts",
         "checked": "knowreason.inference.checked:checked",
         "bp": "knowreason.inference.messages.bp:bp",
         "gcn": "knowreason.inference.gcn.gcn:gcn",

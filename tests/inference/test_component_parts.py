@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from knowreason.errors import InferenceError
 from knowreason.factors.components import connected
 from knowreason.factors.components.connected import components, parts_of
 from knowreason.factors.condition import condition
@@ -50,6 +51,17 @@ def test_what_cannot_be_served_in_a_part_is_served_as_a_whole(monkeypatch):
     parts = in_parts(graph, monkeypatch, 40, **options)
     same(parts, whole)
     assert together(parts) == together(whole)
+
+
+def test_engine_exact_goes_in_parts_and_refuses_what_it_would_refuse_whole(monkeypatch):
+    graph = joined(*(ring(3) for _ in range(20)), star(30), ring(40), star(50), ring(4))
+    whole = infer(graph, engine="exact")
+    parts = in_parts(graph, monkeypatch, 40, engine="exact")
+    same(parts, whole)
+    assert together(parts) == together(whole)
+    with pytest.raises(InferenceError) as refusal:
+        infer(joined(graph, clique(36)), engine="exact", exact_seconds=0.001)
+    assert refusal.value.code == "KR704"
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -99,8 +99,17 @@ class TableParts:
 
     def belongs_to_several(self, lookups: Collection[Lookup]) -> object:
         """A thing with two keys, in one table or in two; ``None`` where each has one."""
+        heads = self.heads()
+        kinds = {
+            (
+                heads[one.table].schema.field(one.thing).type,
+                heads[one.table].schema.field(one.key).type,
+            )
+            for one in lookups
+        }
+        text = "::VARCHAR" * (len(kinds) > 1)  # the number 3 and the text 3 are one thing
         rows = " UNION ALL ".join(
-            f"SELECT {quoted(one.thing)}::VARCHAR AS thing, {quoted(one.key)}::VARCHAR AS key "
+            f"SELECT {quoted(one.thing)}{text} AS thing, {quoted(one.key)}{text} AS key "
             f"FROM {quoted(one.table)}"
             for one in lookups
         )
