@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 from knowreason.data import Dataset
 from knowreason.data.binding.table_parts import Dealt, Lookup, TableParts
-from knowreason.errors import ProjectError
+from knowreason.errors import DataWarning, ProjectError
 from knowreason.grounding.plan.partition_key import Owner, PartitionKey, partition_keys
 from knowreason.logic import Program
 from knowreason.project.project_tables import (
@@ -40,7 +41,11 @@ class IndependentParts:
 
     def __iter__(self) -> Iterator[Dataset]:
         for part in range(self.count):
-            yield bound(self.project, self.program, self.tables.read(part))
+            with catch_warnings():  # what one part lacks may stand in another
+                simplefilter("ignore", DataWarning)
+                data = bound(self.project, self.program, self.tables.read(part))
+            yield data
+            del data  # before the next is read
 
 
 @contextmanager
