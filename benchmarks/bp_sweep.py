@@ -2,8 +2,9 @@
 
     python benchmarks/bp_sweep.py [--clauses 1000000] [--atoms 200000] [--out bp_sweep.json]
 
-The floor reads the same atoms and messages and adds one number to each atom, computing
-nothing: once in numpy (take, bincount), once in a numba loop.
+The floor reads the same atoms and messages and multiplies one number into each atom,
+computing nothing else: once in numpy (take, bincount), once in a numba loop; for clauses of
+two atoms and of three.
 """
 
 import argparse
@@ -43,6 +44,21 @@ def gather_scatter(atoms, messages, odds, product):
         messages[row, 0], messages[row, 1] = to_a, to_b
         product[a] += to_a
         product[b] += to_b
+
+
+@njit(nogil=True)
+def gather_scatter_3(atoms, messages, odds, product):
+    for row in range(atoms.shape[0]):
+        a, b, c = atoms[row, 0], atoms[row, 1], atoms[row, 2]
+        to_a, to_b, to_c = (
+            messages[row, 0] * odds[b],
+            messages[row, 1] * odds[c],
+            messages[row, 2] * odds[a],
+        )
+        messages[row, 0], messages[row, 1], messages[row, 2] = to_a, to_b, to_c
+        product[a] += to_a
+        product[b] += to_b
+        product[c] += to_c
 
 
 def best(work, repeats: int = 7, clock=time.process_time) -> float:
@@ -94,9 +110,13 @@ def floors(graph: FactorGraph) -> dict[str, float]:
     def in_numpy():
         return np.bincount(flat, np.take(odds, flat) * messages.reshape(-1), n)
 
+    arity = atoms.shape[1]
+    scatter = gather_scatter if arity == 2 else gather_scatter_3
     return {
-        "floor, numpy take + bincount": best(in_numpy),
-        "floor, numba gather/scatter": best(lambda: gather_scatter(atoms, messages, odds, product)),
+        f"floor, numpy take + bincount, arity {arity}": best(in_numpy),
+        f"floor, numba gather/scatter, arity {arity}": best(
+            lambda: scatter(atoms, messages, odds, product)
+        ),
     }
 
 
@@ -109,17 +129,18 @@ def main() -> None:
     torch.set_num_threads(1)
     graph = random_implications(options.clauses, options.atoms, 2, 0)
     seconds = floors(graph)
-    seconds["bp, numba, 1 thread"] = numba_sweep(graph, 1)
-    seconds["bp, numba, 2 threads"] = numba_sweep(graph, 2)
-    seconds["bp, torch, 1 thread"] = torch_sweep(graph)
+    seconds["bp, numba, 1 thread, arity 2"] = numba_sweep(graph, 1)
+    seconds["bp, numba, 2 threads, arity 2"] = numba_sweep(graph, 2)
+    seconds["bp, torch, 1 thread, arity 2"] = torch_sweep(graph)
     triples = random_implications(options.clauses, options.atoms, 3, 0)
+    seconds |= floors(triples)
     seconds["bp, numba, 1 thread, arity 3"] = numba_sweep(triples, 1)
     nanoseconds = {name: s / options.clauses * 1e9 for name, s in seconds.items()}
-    floor = nanoseconds["floor, numba gather/scatter"]
+    floor = nanoseconds["floor, numba gather/scatter, arity 2"]
     print(f"{options.clauses:,} clauses over {options.atoms:,} atoms\n")
-    print(f"{'':34}{'ns a clause':>12}{'of floor':>10}")
+    print(f"{'':42}{'ns a clause':>12}{'of first numba floor':>22}")
     for name, value in nanoseconds.items():
-        print(f"{name:34}{value:12.1f}{value / floor:10.2f}")
+        print(f"{name:42}{value:12.1f}{value / floor:22.2f}")
     options.out.write_text(json.dumps({**vars(options), "out": None, "ns": nanoseconds}, indent=1))
 
 

@@ -109,6 +109,28 @@ class RowKeys:
         first_of[key[::-1]] = np.arange(len(key) - 1, -1, -1)
         return first_of
 
+    @property
+    def are_digits(self) -> bool:
+        """Whether a key alone tells its row."""
+        return all(digit.prefixes is None and digit.values is None for digit in self.digits)
+
+    def rows(self, key: Keys, like: Columns) -> list[Integers]:
+        """Columns of the rows that keys stand for, in the types of other columns.
+
+        Args:
+            key: ``int64[m]``; :attr:`are_digits` holds.
+            like: columns whose types are taken.
+        """
+        found: list[Integers] = []
+        for digit, column in zip(reversed(self.digits), reversed(list(like)), strict=True):
+            if digit.size > 1:
+                above = key // digit.size
+                found.append((key - above * digit.size + digit.low).astype(column.dtype))
+                key = above
+            else:
+                found.append(np.full(len(key), digit.low, column.dtype))
+        return found[::-1]
+
     def inside(self, columns: Columns, rows: int = 0) -> NDArray[np.bool_]:
         """``bool[rows]``: whether all values of a row lie in the ranges of the known ones."""
         inside = np.ones(len(columns[0]) if len(columns) else rows, bool)
@@ -156,6 +178,37 @@ def distinct_rows(
     owner = np.empty_like(rank)
     owner[order] = rank
     return order[new].astype(np.int64), owner
+
+
+def ordered_rows(
+    columns: Columns, sizes: Sequence[int] | None = None, rows: int = 0, *, distinct: bool = False
+) -> Sequence[Integers] | None:
+    """Columns of the rows in increasing order, ``None`` where they are in order already.
+
+    Nothing but the rows is wanted, so keys are sorted and read back: no order is made and no row
+    is moved.
+
+    Args:
+        columns, sizes, rows: as for :func:`row_keys`.
+        distinct: each row once.
+
+    Example:
+        >>> ordered_rows([np.array([2, 0, 2]), np.array([1, 5, 1])], distinct=True)
+        [array([0, 2]), array([5, 1])]
+    """
+    keys, key = RowKeys.of(columns, sizes, rows)
+    steps = key[1:] > key[:-1] if distinct else key[1:] >= key[:-1]
+    if steps.all():
+        return None
+    if not keys.are_digits:
+        order = np.argsort(key, kind="stable")
+        if distinct:
+            order = order[np.append(True, key[order][1:] != key[order][:-1])]
+        return [column[order] for column in columns]
+    key.sort()
+    if distinct:
+        key = key[np.append(True, key[1:] != key[:-1])]
+    return keys.rows(key, columns)
 
 
 def by_appearance(first: Keys, owner: Keys) -> tuple[Keys, Keys]:

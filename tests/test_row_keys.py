@@ -17,6 +17,7 @@ from knowreason.row_keys import (
     by_appearance,
     distinct_rows,
     locate,
+    ordered_rows,
     row_keys,
     sorting_order,
 )
@@ -35,6 +36,19 @@ def tables_of(elements, kind=np.int64):
 
 
 TABLES = tables_of(FEW) | tables_of(MANY, np.int32) | tables_of(FAR)
+
+
+@settings(deadline=None)
+@given(TABLES, st.booleans())
+def test_ordered_rows_are_the_sorted_tuples(table, distinct):
+    rows = [tuple(row) for row in table.tolist()]
+    wanted = sorted(set(rows)) if distinct else sorted(rows)
+    columns = ordered_rows(table.T, rows=len(table), distinct=distinct)
+    if columns is None:
+        assert rows == wanted
+    elif table.shape[1]:
+        assert list(zip(*(c.tolist() for c in columns), strict=True)) == wanted
+        assert all(column.dtype == table.dtype for column in columns)
 
 
 @settings(deadline=None)

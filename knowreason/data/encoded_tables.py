@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from knowreason.data.arrow_types import ArrowColumn, ArrowTable, Flags
 from knowreason.data.dataset_cache import DatasetCache
 from knowreason.data.edges import GraphTables
+from knowreason.data.engine.engine_choice import EngineChoice
 from knowreason.data.features import FeatureTable, ScoreColumns
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.vocabulary import Vocabulary
@@ -54,6 +55,7 @@ class EncodedTables:
             (things outside ``scope``) reads labels as old. 0 is at once.
         readable: labels that definitions may read where they are not the visible ones, which
             cross-fitting hides in turn.
+        engine: what joins its tables.
         cache: of :meth:`computed`; data sets made by ``dataclasses.replace`` share it.
     """
 
@@ -73,6 +75,7 @@ class EncodedTables:
     label_delay: float = 0
     label_refresh: float = 0
     readable: Mapping[str, ArrowTable] | None = None
+    engine: EngineChoice = field(default_factory=EngineChoice)
     cache: DatasetCache = field(default_factory=DatasetCache, repr=False)
 
     def computed(self, key: Hashable, compute: Callable[[], T], *further: object) -> T:

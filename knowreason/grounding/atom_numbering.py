@@ -23,7 +23,7 @@ from knowreason.factors.arrays import owners
 from knowreason.grounding.relational.database import Relations
 from knowreason.logic import Predicate, Program
 from knowreason.logic.canonical_text import ground_atom_text, string_text
-from knowreason.row_keys import KeyPlaces, RowKeys, distinct_rows
+from knowreason.row_keys import KeyPlaces, RowKeys, ordered_rows
 
 DEFAULT_LIMIT = 50_000_000  # rows of one rule, atoms of one predicate
 _DENSE = 1 << 24  # combinations whose places are kept one by one
@@ -130,8 +130,13 @@ def _sorted(table: pa.Table, predicate: Predicate, data: Dataset) -> Ids:
     sizes = domain_sizes(predicate, data)
     arguments = id_matrix(table)
     columns = [arguments[:, i] for i in order]
-    first, _ = distinct_rows(columns, [sizes[i] for i in order], len(arguments))
-    return arguments[first]
+    ordered = ordered_rows(columns, [sizes[i] for i in order], len(arguments), distinct=True)
+    if ordered is None:
+        return arguments
+    found = np.empty((len(ordered[0]), len(order)), np.int32)
+    for position, column in zip(order, ordered, strict=True):
+        found[:, position] = column
+    return found
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from knowreason.grounding.folding.rule_run import RuleRun
 from knowreason.grounding.provenance import Part, RuleProvenance
 from knowreason.grounding.rule_parameters import bias_parameters, with_scales
 from knowreason.logic import Program
-from knowreason.row_keys import distinct_rows, row_keys, sorting_order
+from knowreason.row_keys import distinct_rows, ordered_rows, row_keys, sorting_order
 
 UNIT_ROWS = 4_000_000  # summed at once
 
@@ -145,6 +145,10 @@ def _add_group(
         first, row, group_value = merged(atoms, value, parameter, hard=run.hard)
         rows = atoms[first]
         group_parameter = None if parameter is None else parameter[first]
+    elif unordered and value is None and parameter is None:
+        columns = ordered_rows(atoms.T)
+        if columns is not None:
+            rows = atoms = kept(np.stack(columns, 1))
     elif unordered:
         order = sorting_order(row_keys(atoms.T))
         if order is not None:

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from knowreason.data import Dataset, EdgeList, FeatureSource
 from knowreason.data.binding.table_files import TableSource, load_tables
-from knowreason.data.engine.engine_choice import choose_engine
 from knowreason.errors import ProjectError, did_you_mean
 from knowreason.lang import load
 from knowreason.logic import Program
@@ -38,7 +37,7 @@ def load_program(project: Project) -> Program:
 
 
 def load_data(project: Project, program: Program, directory: Path | None = None) -> Dataset:
-    """Read the tables and bind them; what follows is joined by the project's ``[engine]``.
+    """The tables of a project, read and bound; its ``[engine]`` joins them.
 
     Args:
         project: where tables are and what they fill.
@@ -52,7 +51,6 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
         DataError: for a table that does not fit.
     """
     check_names(project, program)
-    choose_engine(project.engine)
     sources = project.tables if directory is None else moved_tables(project, directory)
     tables = load_tables(
         sources,
@@ -74,7 +72,7 @@ def bound(
         today: labels may be missing.
     """
     labelled = with_known_labels(project, program, tables) if today else project
-    return Dataset.from_frames(
+    data = Dataset.from_frames(
         program,
         facts=_facts(project, program, tables),
         labels=_truths(labelled, program, tables, "label"),
@@ -97,6 +95,7 @@ def bound(
         label_delay=label_delay(project),
         label_refresh=duration(project.time.label_refresh, "label_refresh"),
     )
+    return replace(data, engine=project.engine)
 
 
 def pick(tables: Mapping[str, pa.Table], name: str, columns: tuple[str, ...]) -> pa.Table:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 
+from knowreason.data import EngineChoice
 from knowreason.logic import (
     Aggregate,
     And,
@@ -114,7 +115,10 @@ def dataset(seed, sizes=None):
     vocabularies = {
         domain: Names([f"{domain.lower()}{i}" for i in range(n)]) for domain, n in size.items()
     }
-    return SimpleNamespace(vocabularies=vocabularies, facts=facts, attributes=attributes)
+    engine = EngineChoice()
+    return SimpleNamespace(
+        vocabularies=vocabularies, facts=facts, attributes=attributes, engine=engine
+    )
 
 
 def _settings(sorts, size):

@@ -21,7 +21,7 @@ PROGRAMS = int(os.environ.get("KNOWREASON_RANDOM_PROGRAMS", "60")) // 2
 
 @pytest.fixture
 def tables():
-    opened = open_engine("1GB", 1, None)
+    opened = open_engine(EngineChoice(), "1GB", 1, None)
     yield opened
     opened.close()
 
@@ -169,5 +169,5 @@ def test_spark_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     monkeypatch.setitem(sys.modules, "pyspark.errors", None)
     with using_engine(EngineChoice("spark")), pytest.raises(DataError, match="pyspark") as caught:
-        open_engine("1GB", 1, None)
+        open_engine(EngineChoice(), "1GB", 1, None)
     assert caught.value.code == "KR538"

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from knowreason import lang
-from knowreason.data.engine.engine_choice import chosen_engine
+from knowreason.data.engine.engine_choice import EngineChoice, chosen_engine
 from knowreason.errors import GroundingError
 from knowreason.grounding.plan.range_restriction import guards
 from knowreason.grounding.relational.conjunctive_query import Conjunction
@@ -45,7 +45,7 @@ def rows(relations, conjunction, variables):
 
 def small_world(seed):
     """One of ten small data sets, as tables and for substitution."""
-    return world_of(seed % 10, chosen_engine())
+    return world_of(seed % 10, chosen_engine(EngineChoice()))
 
 
 @cache

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from knowreason.factors import FactorGraph, GroundFactors
 from knowreason.factors.condition import condition
 from knowreason.factors.energy import log_score
+from knowreason.factors.potentials.interval_odds import sweep_clauses, sweep_three_literals
+from knowreason.factors.potentials.odds_domain import LIMIT
+from knowreason.factors.potentials.table_odds import sweep_tables, sweep_triples
 from knowreason.inference.messages.bp import bp
 from knowreason.inference.messages.message_graph import layout
 from knowreason.inference.messages.rounds_of_bp import bp_rounds
@@ -68,6 +71,34 @@ def test_torch_sweeps_are_the_kernels_sweeps(graph, maximum, damping):
     in_torch = sweep_in_torch(plan, graph.unary_log_odds(), weights, schedule)
     assert np.allclose(numba.messages, in_torch.messages, atol=1e-6)
     assert np.allclose(numba.change, in_torch.change, atol=1e-6)
+
+
+@pytest.mark.parametrize("maximum", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+def test_kernels_of_three_atoms_are_the_general_ones(maximum, shared):
+    rng = np.random.default_rng(3)
+    rows, atoms = 200, 60
+    flat = np.stack([rng.permutation(atoms)[:3] for _ in range(rows)]).ravel().astype(np.int32)
+    odds = np.exp(rng.normal(0, 60, atoms).clip(-600, 600))
+    start = np.exp(rng.normal(0, 20, 3 * rows).clip(-LIMIT, LIMIT))
+
+    def swept(kernel, *constants):
+        messages, state = start.copy(), np.stack([odds, np.ones(atoms)], 1)
+        spill = np.zeros(atoms)
+        kernel(0, rows, *constants, messages, state, spill, 0.5, maximum)
+        return np.concatenate([np.log(messages), np.log(state[:, 1]) + spill])
+
+    signs = rng.random(3 * rows) < 0.5
+    epsilon = np.exp(-rng.exponential(3, 1 if shared else rows))
+    offsets = 3 * np.arange(rows + 1)
+    general = swept(sweep_clauses, offsets, flat, signs, epsilon)
+    assert np.allclose(swept(sweep_three_literals, flat, signs, epsilon), general, atol=1e-8)
+    tables = np.exp(-rng.exponential(3, (1 if shared else rows, 8)))
+    tables[rng.random(tables.shape) < 0.2] = 0.0
+    tables[:, rng.integers(8)] = 1.0
+    tables[:, [0, 7]] = np.maximum(tables[:, [0, 7]], 0.1)
+    general = swept(sweep_tables, 3, flat, tables)
+    assert np.allclose(swept(sweep_triples, flat, tables), general, atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(20))

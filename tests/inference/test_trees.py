@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from knowreason.factors import Blocks, FactorGraph, GroundFactors
 from knowreason.factors.components.connected import components
 from knowreason.factors.components.scopes import scopes
 from knowreason.factors.components.shapes import FlatRows
 from knowreason.factors.condition import condition
+from knowreason.inference.exact import exact, pair_forests
 from knowreason.inference.exact.circuits import templates
 from knowreason.inference.exact.exact import Prepared, prepare
-from knowreason.inference.exact.tree_order import tree_components
+from knowreason.inference.exact.tree_order import has_cycles, tree_components
 from knowreason.inference.exact.trees import TreeSolver
 from knowreason.inference.posterior import Posterior
 from knowreason.testing.oracle import enumerate_worlds
@@ -146,6 +148,30 @@ def test_loops_are_no_trees():
     folded = condition(graph_of(4, factors=(ring,)))
     labels, count = components(folded)
     assert tree_components(scopes(folded, labels, labels >= 0), count).tolist() == [False, True]
+
+
+@settings(max_examples=60)
+@given(factor_graphs(9, counts=False, clause_lists=False), st.booleans())
+def test_a_tree_is_never_said_to_have_cycles(graph, every):
+    folded = condition(graph)
+    labels, count = components(folded)
+    chosen = np.arange(count) % 2 == 0 if not every else np.ones(count, bool)
+    cycles = has_cycles(folded, labels, chosen)
+    trees = tree_components(scopes(folded, labels, labels >= 0), count)
+    in_blocks = np.zeros(count, bool)
+    in_blocks[labels[folded.blocks.atoms.numpy()]] = True
+    assert np.array_equal(cycles, chosen & ~trees & ~in_blocks)
+
+
+def test_large_loops_are_left_without_making_their_tables(monkeypatch):
+    monkeypatch.setattr(exact, "MOST_ATOMS", 50)
+    monkeypatch.setattr(pair_forests, "FEW", 50)
+    ends = np.stack([np.arange(60), np.roll(np.arange(60), 1)], 1)
+    ring = GroundFactors.of(int32(ends), (True, False), 0)
+    tree = chain(60, (True, False)).renumbered(np.arange(60, 120))
+    monkeypatch.setattr(exact, "scopes", lambda *_: pytest.fail("tables were made"))
+    prepared = prepare(graph_of(120, factors=(ring, tree)), device="cpu")
+    assert prepared.tractable.tolist() == [False] * 60 + [True] * 60
 
 
 def test_hard_rows_that_bar_states():

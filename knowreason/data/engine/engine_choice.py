@@ -1,4 +1,4 @@
-"""Which relational engine runs what follows."""
+"""Which relational engine joins the definitions and rules of a data set."""
 
 from __future__ import annotations
 
@@ -36,22 +36,17 @@ class EngineChoice:
     directory: str = ""
 
 
-_CHOSEN: ContextVar[EngineChoice] = ContextVar("engine")
+_CHOSEN: ContextVar[EngineChoice | None] = ContextVar("engine", default=None)
 
 
-def chosen_engine() -> EngineChoice:
-    """What :func:`using_engine` or the project chose; DuckDB where neither did."""
-    return _CHOSEN.get(EngineChoice())
-
-
-def choose_engine(choice: EngineChoice) -> None:
-    """From here on definitions and rules are joined by this engine; all give the same tables."""
-    _CHOSEN.set(choice)
+def chosen_engine(of_data: EngineChoice) -> EngineChoice:
+    """What :func:`using_engine` chose; elsewhere what the data set says."""
+    return _CHOSEN.get() or of_data
 
 
 @contextmanager
 def using_engine(choice: EngineChoice) -> Iterator[None]:
-    r"""A context in which definitions and rules are joined by the chosen engine.
+    r"""A context in which the chosen engine joins, whatever data sets say; all give the same.
 
     Example:
         >>> from knowreason import Dataset, ground, loads
@@ -67,13 +62,19 @@ def using_engine(choice: EngineChoice) -> Iterator[None]:
         _CHOSEN.reset(token)
 
 
-def open_engine(memory_limit: str, threads: int | None, directory: str | None) -> RelationalEngine:
-    """The engine chosen by :func:`using_engine`, to be closed; the arguments are DuckDB's.
+def open_engine(
+    choice: EngineChoice, memory_limit: str, threads: int | None, directory: str | None
+) -> RelationalEngine:
+    """The engine of a data set, or of :func:`using_engine`; to be closed.
+
+    Args:
+        choice: what the data set says.
+        memory_limit, threads, directory: DuckDB's.
 
     Raises:
         DataError: KR538 where Spark or Java is not there.
     """
-    choice = chosen_engine()
+    choice = chosen_engine(choice)
     if choice.kind == "duckdb":
         from knowreason.data.engine.duckdb_engine import DuckDBEngine
 

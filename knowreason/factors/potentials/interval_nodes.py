@@ -23,7 +23,11 @@ from knowreason.factors.potentials.factor_nodes import (
     Kernel,
     NodeBucket,
 )
-from knowreason.factors.potentials.interval_odds import sweep_clauses, sweep_counts
+from knowreason.factors.potentials.interval_odds import (
+    sweep_clauses,
+    sweep_counts,
+    sweep_three_literals,
+)
 from knowreason.factors.potentials.linear_rows import LinearRows
 from knowreason.factors.potentials.literal_counts import count_limit, literal_lists
 from knowreason.factors.potentials.odds_domain import LIMIT
@@ -53,7 +57,10 @@ class ClauseNodes(FactorNodes):
         return ClauseNodes.of(self.source.take(rows))
 
     def kernel(self, weights: Tensor | None) -> tuple[Kernel, Sequence[Any]]:
-        """:func:`sweep_clauses`."""
+        """:func:`sweep_three_literals` where no row is longer or shorter, else
+        :func:`sweep_clauses`."""
+        if self.count and bool((np.diff(self.offsets) == 3).all()):
+            return sweep_three_literals, (self.atoms, self.signs, epsilon(weights))
         return sweep_clauses, (self.offsets, self.atoms, self.signs, epsilon(weights))
 
     def buckets(self, start: int, device: torch.device | str) -> Iterator[NodeBucket]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from knowreason.factors.kernel_decorators import compiled
 from knowreason.factors.potentials.odds_domain import (
+    CAVITY_BOTTOM,
+    CAVITY_TOP,
     SPILL_BOTTOM,
     SPILL_TOP,
     TINY,
@@ -71,6 +73,74 @@ def sweep_clauses(
                 spill[atoms[edge]] += math.log(total)
                 total = 1.0
             state[atoms[edge], 1] = total
+
+
+@compiled
+def sweep_three_literals(
+    begin: int,
+    end: int,
+    atoms: NDArray[np.int32],
+    signs: NDArray[np.bool_],
+    epsilon: NDArray[np.float64],
+    messages: NDArray[np.float64],
+    state: NDArray[np.float64],
+    spill: NDArray[np.float64],
+    damping: float,
+    maximum: bool,
+) -> None:
+    """New messages of clauses of three literals: :func:`sweep_clauses` held in registers.
+
+    Cavities are not normalised, which saves a division an edge: ``p`` and ``q`` weigh a literal
+    that is true, false, and ``s`` their sum.
+    """
+    step = 1 if epsilon.shape[0] > 1 else 0
+    for row in range(begin, end):
+        eps = epsilon[row * step]
+        first = 3 * row
+        a, b, c = atoms[first], atoms[first + 1], atoms[first + 2]
+        old_a, old_b, old_c = messages[first], messages[first + 1], messages[first + 2]
+        p_a, q_a = min(max(state[a, 0], CAVITY_BOTTOM), CAVITY_TOP), old_a
+        p_b, q_b = min(max(state[b, 0], CAVITY_BOTTOM), CAVITY_TOP), old_b
+        p_c, q_c = min(max(state[c, 0], CAVITY_BOTTOM), CAVITY_TOP), old_c
+        if not signs[first]:
+            p_a, q_a = q_a, p_a
+        if not signs[first + 1]:
+            p_b, q_b = q_b, p_b
+        if not signs[first + 2]:
+            p_c, q_c = q_c, p_c
+        if maximum:
+            s_a, s_b, s_c = max(p_a, q_a), max(p_b, q_b), max(p_c, q_c)
+            fails_a = max(max(p_b * s_c, q_b * p_c), eps * q_b * q_c)
+            fails_b = max(max(p_a * s_c, q_a * p_c), eps * q_a * q_c)
+            fails_c = max(max(p_a * s_b, q_a * p_b), eps * q_a * q_b)
+        else:
+            s_a, s_b, s_c = p_a + q_a, p_b + q_b, p_c + q_c
+            fails_a = p_b * s_c + q_b * p_c + eps * q_b * q_c
+            fails_b = p_a * s_c + q_a * p_c + eps * q_a * q_c
+            fails_c = p_a * s_b + q_a * p_b + eps * q_a * q_b
+        holds_a, holds_b, holds_c = s_b * s_c, s_a * s_c, s_a * s_b
+        new_a = holds_a / fails_a if signs[first] else fails_a / holds_a
+        new_b = holds_b / fails_b if signs[first + 1] else fails_b / holds_b
+        new_c = holds_c / fails_c if signs[first + 2] else fails_c / holds_c
+        new_a = damped(new_a, old_a, damping)
+        new_b = damped(new_b, old_b, damping)
+        new_c = damped(new_c, old_c, damping)
+        messages[first], messages[first + 1], messages[first + 2] = new_a, new_b, new_c
+        total = state[a, 1] * new_a
+        if total > SPILL_TOP or total < SPILL_BOTTOM:
+            spill[a] += math.log(total)
+            total = 1.0
+        state[a, 1] = total
+        total = state[b, 1] * new_b
+        if total > SPILL_TOP or total < SPILL_BOTTOM:
+            spill[b] += math.log(total)
+            total = 1.0
+        state[b, 1] = total
+        total = state[c, 1] * new_c
+        if total > SPILL_TOP or total < SPILL_BOTTOM:
+            spill[c] += math.log(total)
+            total = 1.0
+        state[c, 1] = total
 
 
 @compiled

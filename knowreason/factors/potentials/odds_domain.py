@@ -24,6 +24,8 @@ TOP = math.exp(LIMIT)
 BOTTOM = math.exp(-LIMIT)
 SPILL_TOP = 1e260
 SPILL_BOTTOM = 1e-260
+CAVITY_TOP = 1e100  # beyond LIMIT whatever the message; products of two and a potential stay finite
+CAVITY_BOTTOM = 1e-100
 TINY = 1e-300  # both sides of a ratio may underflow; then the message says nothing
 
 

@@ -24,7 +24,7 @@ from knowreason.factors.potentials.interval_nodes import numbers
 from knowreason.factors.potentials.linear_rows import LinearRows
 from knowreason.factors.potentials.merged_tables import MergedTables
 from knowreason.factors.potentials.odds_domain import LIMIT
-from knowreason.factors.potentials.table_odds import sweep_pairs, sweep_tables
+from knowreason.factors.potentials.table_odds import sweep_pairs, sweep_tables, sweep_triples
 from knowreason.factors.potentials.table_tensors import (
     FORBIDDEN,
     bits,
@@ -97,15 +97,15 @@ class TableNodes(FactorNodes):
         energy = array(self.energies(shared, every, "cpu"))
         excluded = self.excluded(every)
         energy = np.where(excluded, -np.inf, energy)
-        least = -LIMIT if self.arity == 2 else -700.0
+        least = -LIMIT if self.arity in (2, 3) else -700.0
         top = np.maximum(energy - energy.max(1, keepdims=True), least)
         return np.ascontiguousarray(np.where(excluded, 0.0, np.exp(top)))
 
     def kernel(self, weights: Tensor | None) -> tuple[Kernel, Sequence[Any]]:
-        """:func:`sweep_pairs` or :func:`sweep_tables`."""
+        """:func:`sweep_pairs`, :func:`sweep_triples` or :func:`sweep_tables`."""
         potentials = self.potentials(weights)
-        if self.arity == 2:
-            return sweep_pairs, (self.atoms, potentials)
+        if self.arity in (2, 3):
+            return sweep_pairs if self.arity == 2 else sweep_triples, (self.atoms, potentials)
         return sweep_tables, (self.arity, self.atoms, potentials)
 
     def buckets(self, start: int, device: torch.device | str) -> Iterator[NodeBucket]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from knowreason.factors.kernel_decorators import compiled
 from knowreason.factors.potentials.odds_domain import (
+    CAVITY_BOTTOM,
+    CAVITY_TOP,
     SPILL_BOTTOM,
     SPILL_TOP,
     damped,
@@ -61,6 +63,69 @@ def sweep_pairs(
             spill[b] += math.log(total)
             total = 1.0
         state[b, 1] = total
+
+
+@compiled
+def sweep_triples(
+    begin: int,
+    end: int,
+    atoms: NDArray[np.int32],
+    potential: NDArray[np.float64],
+    messages: NDArray[np.float64],
+    state: NDArray[np.float64],
+    spill: NDArray[np.float64],
+    damping: float,
+    maximum: bool,
+) -> None:
+    """New messages of functions of three atoms: :func:`sweep_tables` held in registers.
+
+    ``potential`` is ``float64[m, 8]``, or ``[1, 8]`` for all rows. Cavities are not normalised.
+    """
+    step = 1 if potential.shape[0] > 1 else 0
+    for row in range(begin, end):
+        which, first = row * step, 3 * row
+        a, b, c = atoms[first], atoms[first + 1], atoms[first + 2]
+        a0, b0, c0 = messages[first], messages[first + 1], messages[first + 2]
+        a1 = min(max(state[a, 0], CAVITY_BOTTOM), CAVITY_TOP)
+        b1 = min(max(state[b, 0], CAVITY_BOTTOM), CAVITY_TOP)
+        c1 = min(max(state[c, 0], CAVITY_BOTTOM), CAVITY_TOP)
+        p000, p100 = potential[which, 0], potential[which, 1]
+        p010, p110 = potential[which, 2], potential[which, 3]
+        p001, p101 = potential[which, 4], potential[which, 5]
+        p011, p111 = potential[which, 6], potential[which, 7]
+        if maximum:
+            a_true = max(max(p100 * b0, p110 * b1) * c0, max(p101 * b0, p111 * b1) * c1)
+            a_false = max(max(p000 * b0, p010 * b1) * c0, max(p001 * b0, p011 * b1) * c1)
+            b_true = max(max(p010 * a0, p110 * a1) * c0, max(p011 * a0, p111 * a1) * c1)
+            b_false = max(max(p000 * a0, p100 * a1) * c0, max(p001 * a0, p101 * a1) * c1)
+            c_true = max(max(p001 * a0, p101 * a1) * b0, max(p011 * a0, p111 * a1) * b1)
+            c_false = max(max(p000 * a0, p100 * a1) * b0, max(p010 * a0, p110 * a1) * b1)
+        else:
+            a_true = (p100 * b0 + p110 * b1) * c0 + (p101 * b0 + p111 * b1) * c1
+            a_false = (p000 * b0 + p010 * b1) * c0 + (p001 * b0 + p011 * b1) * c1
+            b_true = (p010 * a0 + p110 * a1) * c0 + (p011 * a0 + p111 * a1) * c1
+            b_false = (p000 * a0 + p100 * a1) * c0 + (p001 * a0 + p101 * a1) * c1
+            c_true = (p001 * a0 + p101 * a1) * b0 + (p011 * a0 + p111 * a1) * b1
+            c_false = (p000 * a0 + p100 * a1) * b0 + (p010 * a0 + p110 * a1) * b1
+        new_a = damped(a_true / a_false, a0, damping)
+        new_b = damped(b_true / b_false, b0, damping)
+        new_c = damped(c_true / c_false, c0, damping)
+        messages[first], messages[first + 1], messages[first + 2] = new_a, new_b, new_c
+        total = state[a, 1] * new_a
+        if total > SPILL_TOP or total < SPILL_BOTTOM:
+            spill[a] += math.log(total)
+            total = 1.0
+        state[a, 1] = total
+        total = state[b, 1] * new_b
+        if total > SPILL_TOP or total < SPILL_BOTTOM:
+            spill[b] += math.log(total)
+            total = 1.0
+        state[b, 1] = total
+        total = state[c, 1] * new_c
+        if total > SPILL_TOP or total < SPILL_BOTTOM:
+            spill[c] += math.log(total)
+            total = 1.0
+        state[c, 1] = total
 
 
 @compiled

@@ -69,7 +69,7 @@ class Relations:
         self.program = program
         self._known = known or {}
         self.data = data
-        self.engine = open_engine(memory_limit, threads, temp_directory)
+        self.engine = open_engine(data.engine, memory_limit, threads, temp_directory)
         self.definitions = Definitions(self)
         self.histories = Histories(self)
         self._tables: dict[str, exp.Expr] = {}

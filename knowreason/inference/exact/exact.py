@@ -32,7 +32,7 @@ from knowreason.inference.exact.junction import JunctionSolver
 from knowreason.inference.exact.order_search import CHEAP, eliminated
 from knowreason.inference.exact.pair_forests import PairForest
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs, Impossible, Solver
-from knowreason.inference.exact.tree_order import tree_components, tree_heights
+from knowreason.inference.exact.tree_order import has_cycles, tree_components, tree_heights
 from knowreason.inference.exact.trees import TreeSolver
 from knowreason.inference.posterior import QUALITIES, EngineReport, Posterior
 
@@ -184,30 +184,31 @@ def _prepare(
 ) -> Prepared:
     solvers: list[Solver] = []
     served = np.zeros(count, dtype=np.bool_)
-    forest = PairForest.prepare(graph, labels, np.bincount(labels[labels >= 0], minlength=count))
-    rest = labels
+    atoms = np.bincount(labels[labels >= 0], minlength=count)
+    forest = PairForest.prepare(graph, labels, atoms)
     if forest is not None:
         solvers.append(forest)
         served[forest.components] = True
-        rest = np.where(_atoms_of(labels, served), np.int32(-1), labels)
+    beyond = has_cycles(graph, labels, ~served & (atoms > MOST_ATOMS))  # nothing solves those
+    rest = np.where(_atoms_of(labels, served | beyond), np.int32(-1), labels)
     rows = FlatRows.of(graph)
-    if served.all():
+    if (served | beyond).all():
         return _assemble(graph, labels, count, solvers, rows, budget, None)
     shapes = Shapes(graph, rest, count, rows)
     size = log2_states(graph, labels, count)
     most = None if width is None else 1 << width
-    candidates = shape_solver_candidates(shapes, size) & ~served
+    candidates = shape_solver_candidates(shapes, size) & ~(served | beyond)
     ties = _Ties(graph, labels)
     large = candidates & (size > np.log2(states))
-    candidates &= ~_too_deep(ties, shapes, large, ~(candidates | served))
+    candidates &= ~_too_deep(ties, shapes, large, ~(candidates | served | beyond))
     for stack in shapes.stacks(np.flatnonzero(candidates)):
         solver = shape_solver(stack, size[stack.components[0]], states, budget, most, device)
         if solver is not None:
             solvers.append(solver)
             served[solver.components] = True
-    _add_trees(solvers, served, ties)
+    _add_trees(solvers, served, beyond, ties)
     parts: list[Eliminated] = []
-    for stack in shapes.stacks(np.flatnonzero(~served & (shapes.sizes <= MOST_ATOMS))):
+    for stack in shapes.stacks(np.flatnonzero(~(served | beyond) & (atoms <= MOST_ATOMS))):
         part = eliminated(stack, budget, most)
         if part is not None:
             parts.append(part)
@@ -271,11 +272,12 @@ def affordable(
     return fitting, refused
 
 
-def _add_trees(solvers: list[Solver], served: Array, ties: _Ties) -> None:
-    """Adds a solver of the components not ``served`` (``bool[c]``) that are trees: now they are."""
-    if served.all():
+def _add_trees(solvers: list[Solver], served: Array, beyond: Array, ties: _Ties) -> None:
+    """Adds a solver of the trees neither ``served`` nor ``beyond`` (``bool[c]``): now served."""
+    left = ~(served | beyond)
+    if not left.any():
         return
-    tree = tree_components(ties.of(~served), len(served))
+    tree = tree_components(ties.of(left), len(served))
     if tree.any():
         solvers.insert(0, TreeSolver.prepare(ties.of(tree)))
         served |= tree

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.factors.arrays import Array, entries_of, offsets_of, owners
+from knowreason.factors.arrays import Array, array, entries_of, offsets_of, owners
 from knowreason.factors.components.component_variables import Variables
 from knowreason.factors.components.scopes import Scopes
+from knowreason.factors.factor_graph import FactorGraph
+from knowreason.row_keys import scattered
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,48 @@ def tree_components(ties: Scopes, count: int) -> NDArray[np.bool_]:
     nodes += np.bincount(component[first], minlength=count)
     links = np.bincount(component[edges.variable], minlength=count)
     return np.asarray((nodes > 0) & (links == nodes - 1))
+
+
+def has_cycles(
+    graph: FactorGraph, labels: NDArray[np.int32], chosen: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """``bool[c]``: chosen components (``bool[c]``) that are surely no trees, told without tables.
+
+    Rows over the same atoms count once, by the sum of their atoms' hashes. Components with
+    blocks, whose rows may meet a variable twice, are never said to have cycles.
+    """
+    left = chosen.copy()
+    left[labels[array(graph.blocks.atoms)]] = False
+    atoms = np.bincount(labels[labels >= 0], minlength=len(chosen))
+    entries = sum(part.atoms.numel() for part in graph.couplings)
+    found = np.zeros_like(left)
+    for step in (max(int(entries // (4 * atoms.sum() + 1)), 1), 1):  # some rows tell, most often
+        if left.any():
+            found |= left & (_distinct_links(graph, labels, left, step) >= atoms)
+            left &= ~found
+    return found
+
+
+def _distinct_links(
+    graph: FactorGraph, labels: NDArray[np.int32], chosen: NDArray[np.bool_], step: int
+) -> NDArray[np.int64]:
+    """``int64[c]``: atoms less one of the distinct rows among every ``step``-th; a tree has one
+    less than atoms."""
+    keys, links = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    owner = [np.zeros(0, np.int32)]
+    for part in graph.couplings:
+        rows = np.flatnonzero(np.append(chosen, False)[labels[part.first_atoms()]])[::step]
+        if len(rows):
+            part = part if len(rows) == part.rows else part.take(rows)
+            starts = part.row_offsets
+            keys.append(np.add.reduceat(scattered(part.entry_atoms), starts[:-1]))
+            links.append(np.diff(starts) - 1)
+            owner.append(labels[part.first_atoms()])
+    _, first = np.unique(np.concatenate(keys), return_index=True)
+    total = np.bincount(
+        np.concatenate(owner)[first], np.concatenate(links)[first], minlength=len(chosen)
+    )
+    return total.astype(np.int64)
 
 
 def tree_heights(ties: Scopes, count: int) -> NDArray[np.int64]:
