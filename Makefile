@@ -12,12 +12,12 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Every grounding test once more on Spark in local mode; skipped where Java or pyspark is absent.
+# Every grounding test once more on Spark, and parts of a run in local mode; skipped where Java or pyspark is absent.
 spark: $(STAMP)
 	if command -v java; then $(BIN)/python -m pip install -q -c constraints.txt pyspark || \
 		echo "skipped: pyspark cannot be installed"; fi
 	OMP_NUM_THREADS=1 KNOWREASON_EXAMPLES=3 KNOWREASON_PROGRAMS=10 \
-	$(BIN)/python -m pytest -m spark tests/grounding
+	$(BIN)/python -m pytest -m spark tests/grounding tests/run
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """Shared fixtures."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,18 @@ def skimming_run(skimming_project: Path, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("runs") / "run"
     train(load_project(skimming_project), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def spark_master():
+    """Where the one shared session runs; skips where there is none."""
+    pytest.importorskip("pyspark", reason="pyspark is not here (pip install 'knowreason[spark]')")
+    java = os.environ.get("JAVA_HOME") or shutil.which("java")
+    if not java:
+        pytest.skip("Java is not here (17 or newer, for Spark)")
+    master = os.environ.get("KNOWREASON_SPARK_MASTER", "local[1]")
+    if master.startswith("local"):
+        from tests.spark_sessions import small_session
+
+        small_session(master)
+    return master

@@ -20,7 +20,7 @@ from knowreason.project.project_tables import (
     moved_tables,
     with_known_labels,
 )
-from knowreason.project.schema import Project, TableBinding
+from knowreason.project.schema import EngineSection, Project, TableBinding
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,14 @@ class IndependentParts:
 
     def __iter__(self) -> Iterator[Dataset]:
         for part in range(self.count):
-            with catch_warnings():  # what one part lacks may stand in another
-                simplefilter("ignore", DataWarning)
-                data = bound(self.project, self.program, self.tables.read(part))
-            yield data
-            del data  # before the next is read
+            yield self.data(part)
+
+    def data(self, part: int, engine: EngineSection | None = None) -> Dataset:
+        """One part; joined by another engine than the project's where one is given."""
+        project = self.project if engine is None else replace(self.project, engine=engine)
+        with catch_warnings():  # what one part lacks may stand in another
+            simplefilter("ignore", DataWarning)
+            return bound(project, self.program, self.tables.read(part))
 
 
 @contextmanager
@@ -75,8 +78,13 @@ def independent_parts(
         if name not in optional or source.path is None or source.files()
     }
     count = project.engine.partitions
+    shared = project.engine.directory if project.engine.kind == "spark" else ""
     with TableParts(
-        there, count, memory_limit=project.memory_limit, threads=project.infer.threads
+        there,
+        count,
+        memory_limit=project.memory_limit,
+        threads=project.infer.threads,
+        directory=shared,
     ) as tables:
         heads = tables.heads()
         known = project if directory is None else with_known_labels(project, program, heads)

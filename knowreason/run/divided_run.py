@@ -7,7 +7,8 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,8 @@ import pyarrow.compute as pc
 import torch
 from pyarrow import csv, parquet
 
+from knowreason.data import Dataset
+from knowreason.data.engine.spark_tasks import run_on_spark
 from knowreason.diagnostics import Diagnostic
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
@@ -30,8 +33,9 @@ from knowreason.project.manifests import refuse_existing, run_folder, write_mani
 from knowreason.project.plugins import load_plugins
 from knowreason.project.project_file import paths_of
 from knowreason.project.project_tables import load_program
-from knowreason.project.schema import Project
+from knowreason.project.schema import EngineSection, Project
 from knowreason.reasoner.labels.asked_labels import only_query
+from knowreason.reasoner.reasoner import Reasoner
 from knowreason.run.compilation import Compiled, ComponentSizes, component_sizes
 from knowreason.run.compiled_graph import GRAPH
 from knowreason.run.run_folder import load_run_on_tables, stored_project
@@ -133,7 +137,7 @@ def parts_of_run(folder: Path, asked: int = 0, *, whole: bool = False) -> int:
         ProjectError: KR938 for parts of what is of all rows.
     """
     engine = stored_project(folder).engine
-    count = asked or (engine.partitions if engine.kind == "duckdb" else 1)
+    count = asked or (engine.partitions if engine.kind == "duckdb" else 1)  # Spark's: of shuffles
     if count > 1 and whole:
         raise ProjectError(
             "the most probable world and adaptation are of all rows, not of parts",
@@ -187,19 +191,20 @@ def predict_in_parts(
     kinds: set[LogZKind] = set()
     best: list[pa.Table] = []
     with independent_parts(divided, reasoner.program, directory) as read, _writer(output) as write:
-        for place, data in enumerate(read):
-            with step(progress, f"part {place + 1} of {read.count}"):
-                beliefs = reasoner.infer(data)
-                table = _narrow(beliefs.marginals(name, models=True).to_arrow())
-                write(table)
-            quality += beliefs.quality(name)
-            notes.append(beliefs.notes)
-            reports = summed((*reports, *beliefs.posterior.reports))
-            log_z += beliefs.posterior.log_z or 0.0
-            kinds.add(beliefs.posterior.log_z_kind)
+        if run.project.engine.kind == "spark":
+            found = _predicted_on_spark(read, folder, project, name)
+        else:
+            found = _predicted_here(read, reasoner, name, progress)
+        for table, said in found:
+            write(table)
+            quality += said.quality
+            notes.append(said.notes)
+            reports = summed((*reports, *said.reports))
+            log_z += said.log_z
+            kinds.add(said.log_z_kind)
             if top or output is None:
                 best = [_first(pa.concat_tables([*best, table]), top)]
-            del data, beliefs, table
+            del table
             _give_back()
     kind: LogZKind = kinds.pop() if len(kinds) == 1 else ""
     nothing = torch.zeros(0).double()
@@ -207,6 +212,62 @@ def predict_in_parts(
     shared = [note for note in notes[0] if all(note in other for other in notes)]
     lines = (*posterior_lines(posterior), *shared, NOT_COMPARED, f"{name}: {quality}")
     return Predictions(best[0] if best else pa.table({}), lines, quality)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What is told of a part beside its rows."""
+
+    quality: QualitySummary
+    notes: tuple[str, ...]
+    reports: tuple[EngineReport, ...]
+    log_z: float
+    log_z_kind: LogZKind
+
+
+def _predicted(reasoner: Reasoner, data: Dataset, name: str) -> tuple[pa.Table, _Said]:
+    beliefs = reasoner.infer(data)
+    table = _narrow(beliefs.marginals(name, models=True).to_arrow())
+    posterior = beliefs.posterior
+    z, kind = posterior.log_z or 0.0, posterior.log_z_kind
+    return table, _Said(beliefs.quality(name), beliefs.notes, posterior.reports, z, kind)
+
+
+def _predicted_here(
+    parts: IndependentParts, reasoner: Reasoner, name: str, progress: Progress | None
+) -> Iterator[tuple[pa.Table, _Said]]:
+    for place, data in enumerate(parts):
+        with step(progress, f"part {place + 1} of {parts.count}"):
+            found = _predicted(reasoner, data, name)
+        del data
+        yield found
+        del found
+
+
+def _predicted_on_spark(
+    parts: IndependentParts, folder: Path, project: Path | None, name: str
+) -> Iterator[tuple[pa.Table, _Said]]:
+    """Each part a task of Spark; its rows come back through a file that both sides reach."""
+    task = partial(_predict_part, parts, folder.resolve(), project, name)
+    for place, said in enumerate(run_on_spark(parts.project.engine, task, parts.count)):
+        file = _rows_of(parts, place)
+        yield parquet.read_table(file), said
+        file.unlink()
+
+
+def _predict_part(
+    parts: IndependentParts, folder: Path, project: Path | None, name: str, place: int
+) -> _Said:
+    reasoner = load_run_on_tables(folder, project).reasoner
+    reasoner.snapshot_ = None
+    with parts.tables:
+        table, said = _predicted(reasoner, parts.data(place, EngineSection()), name)
+    parquet.write_table(_plain(table), _rows_of(parts, place))
+    return said
+
+
+def _rows_of(parts: IndependentParts, place: int) -> Path:
+    return parts.tables.folder / f"rows{place:05}.parquet"
 
 
 @contextmanager

@@ -333,3 +333,19 @@ def test_sorted_files_are_read_by_ranges_and_others_by_folders(tmp_path):
         else:
             homes = [{i % 3 for i in ids} for ids in found]
             assert sum(map(len, homes)) == 3  # rows of one key are together
+
+
+@pytest.mark.spark
+def test_parts_on_spark_say_what_parts_here_say(trained, tmp_path, spark_master):
+    file = trained / "knowreason.toml"
+    before = file.read_text()
+    engine = f'[engine]\nkind = "spark"\nmaster = "{spark_master}"\n'
+    try:
+        file.write_text(before.replace("[engine]\npartitions = 3\n", engine))
+        there = predict_in_parts(trained / "run", tmp_path / "t.parquet", parts=3, project=file)
+    finally:
+        file.write_text(before)
+    here = predict_in_parts(trained / "run", tmp_path / "h.parquet", parts=3)
+    one, two = (parquet.read_table(tmp_path / name) for name in ("t.parquet", "h.parquet"))
+    assert one.equals(two)
+    assert (there.quality, there.notes) == (here.quality, here.notes)

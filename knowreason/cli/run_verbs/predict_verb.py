@@ -26,7 +26,9 @@ def predict(
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
     parts: Annotated[
         int,
-        typer.Option(help="So many independent parts, one after another; default: the project's."),
+        typer.Option(
+            help="So many independent parts, one by one or as Spark's tasks; default: the project's."
+        ),
     ] = 0,
     force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
     project: ProjectOption = None,

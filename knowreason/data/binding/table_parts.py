@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -60,22 +60,47 @@ class TableParts:
         sources: tables by name, files or SQL over the tables above.
         count: number of parts.
         memory_limit, threads: of DuckDB.
+        directory: where parts are written, in a folder of their own; a temporary folder when empty.
+
+    A pickled copy reads the same parts in another process, and deletes nothing when closed.
+
+    Attributes:
+        folder: where parts are.
 
     Raises:
         DataError: as :func:`knowreason.data.binding.table_files.load_tables`.
     """
 
     def __init__(
-        self, sources: Mapping[str, TableSource], count: int, *, memory_limit: str, threads: int
+        self,
+        sources: Mapping[str, TableSource],
+        count: int,
+        *,
+        memory_limit: str,
+        threads: int,
+        directory: str = "",
     ) -> None:
         self.count = count
         self._sources = sources
-        self._folder = TemporaryDirectory(prefix="knowreason-parts-")
+        self._own: TemporaryDirectory[str] | None = TemporaryDirectory(
+            prefix="knowreason-parts-", dir=directory or None
+        )
+        self.folder = Path(self._own.name)
         self._engine = DuckDBEngine(memory_limit=memory_limit, threads=threads)
+        self._limits = memory_limit, threads
         self._dealt: Mapping[str, Dealt] = {}
         self._whole: dict[str, pa.Table] = {}
         self._ranges: _Ranges | None = None
         for name, source in sources.items():
+            as_view(self._engine, name, source)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_own": None, "_engine": None, "_whole": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._engine = DuckDBEngine(memory_limit=self._limits[0], threads=self._limits[1])
+        for name, source in self._sources.items():
             as_view(self._engine, name, source)
 
     def __enter__(self) -> TableParts:
@@ -88,7 +113,8 @@ class TableParts:
         trace: TracebackType | None,
     ) -> None:
         self._engine.close()
-        self._folder.cleanup()
+        if self._own is not None:
+            self._own.cleanup()
 
     def heads(self) -> dict[str, pa.Table]:
         """Every table without its rows."""
@@ -177,7 +203,7 @@ class TableParts:
             )
 
     def _files(self, name: str) -> Path:
-        return Path(self._folder.name) / f"{list(self._dealt).index(name)}"
+        return self.folder / f"{list(self._dealt).index(name)}"
 
     def _query(self, name: str, text: str) -> pa.Table:
         with refusals(name):

@@ -84,8 +84,13 @@ def open_engine(
 
         return SparkEngine(choice.master, choice.partitions, choice.directory)
     except (ImportError, ConnectionError) as error:
-        raise DataError(
-            str(error),
-            code="KR538",
-            help="pip install 'knowreason[spark]'; Java 17, or the address of a cluster that is up",
-        ) from None
+        raise not_there(str(error)) from None
+
+
+def not_there(why: str) -> DataError:
+    """The error of Spark that is not there (KR538)."""
+    return DataError(
+        why,
+        code="KR538",
+        help="pip install 'knowreason[spark]'; Java 17, or the address of a cluster that is up",
+    )

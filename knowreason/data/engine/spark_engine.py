@@ -54,7 +54,7 @@ class SparkEngine:
         self._own = None if directory else TemporaryDirectory(prefix="knowreason-")
         base = self._own.name if self._own else directory
         self._folder = f"{base.rstrip('/')}/{uuid.uuid4().hex}"
-        self._session = _session(master)
+        self._session = spark_session(master)
         for name, value in SETTINGS.items():
             self._session.conf.set(name, value)
         if partitions:
@@ -176,7 +176,8 @@ class SparkEngine:
             raise self.explained(error) from error
 
 
-def _session(master: str) -> SparkSession:
+def spark_session(master: str) -> SparkSession:
+    """The session at an address, one that is there already as it is; raises ``ConnectionError``."""
     builder = SparkSession.builder.appName("knowreason")
     if master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
