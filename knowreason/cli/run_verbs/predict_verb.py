@@ -27,7 +27,7 @@ def predict(
     parts: Annotated[
         int,
         typer.Option(
-            help="So many independent parts, one by one or as Spark's tasks; default: the project's."
+            help="So many independent parts, one by one or Spark's tasks; default: the project's."
         ),
     ] = 0,
     force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
