@@ -1,12 +1,14 @@
 """``plan``, ``compile``, ``train`` and ``predict`` of a log that memory does not hold, in parts.
 
     python benchmarks/divided.py --rules log --rows 45000000 --parts 16 [--folder DIR] [--keep]
+    python benchmarks/divided.py --rules pairs --rows 1000000 --parts 50 --steps compile
     python benchmarks/divided.py --rules one --rows 1000000000 --parts 100 --steps train predict
 
 Logons are generated as ``benchmarks/scale.py`` has them, into Parquet files of five million with
 narrow columns. Rules: ``log``, KnowGraph's with a hub and the rules over the log (an account that
 hardly ever came from there, a new pair of computers); ``hub``, without the latter; ``one``, one
-rule and one model over edges, which are sorted by their number. Weights are learned from a slice.
+rule and one model over edges, which are sorted by their number; ``pairs``, a rule over pairs of an
+account's payments (100 candidates a payment) and a count. Weights are learned from a slice.
 Each verb is a process of its own: CPU seconds and the peak of memory are those of the process, and
 disk is what files were written, its temporary ones among them.
 """
@@ -71,6 +73,18 @@ query Malicious(Event)
 model main for Malicious = column("main", kind="log_odds", base_rate=0.01)
 rule watched [? 1] : Logon(e, src: h) & Watched(h) => Malicious(e)
 """
+PAIRS = """
+domain Payment, Account
+observed Pays(Payment, Account)
+attribute amount(Payment): int
+query Bad(Payment)
+query Late(Payment)
+define Has(a) := Pays(_, a)
+latent Ring(Account) within Has
+rule above [0.01] : Pays(x, a) & Pays(y, a) & amount(x) < amount(y) & Ring(a) => Bad(y)
+rule late  [1]    : count { x : Late(x) & Pays(x, a) } >= 3 => Ring(a)
+"""
+PAYMENTS = 200  # of an account, each of which is a candidate with each other
 EDGE = ["event", "src", "dst"]
 BINDINGS = {
     "Logon": ("logons", ["event", "user", "src", "dst", "day"], {}),
@@ -95,6 +109,10 @@ def hosts_of(rows: int) -> int:
 def logons(first: int, rows: int, total: int, rules: str) -> pa.Table:
     """Logons ``first`` to ``first + rows`` of ``total``, in the order of their time."""
     draw = np.random.default_rng((1, first))
+    if rules == "pairs":
+        account = draw.integers(0, total // PAYMENTS, rows, dtype=np.int32)
+        amount = draw.integers(0, 1_000_000, rows, dtype=np.int32)
+        return pa.table({"event": np.arange(rows, dtype=np.int32), "src": account, "at": amount})
     hosts = hosts_of(total)
     source = np.minimum(draw.pareto(1.1, rows) * hosts / 60, hosts - 1).astype(np.int32)
     event = np.arange(first, first + rows, dtype=np.int32)
@@ -133,17 +151,17 @@ def write_world(folder: Path, rows: int, rules: str, parts: int) -> None:
             folder / "all" / f"logons{place:04}.parquet",
             row_group_size=1_000_000,
             use_dictionary=["package"] if rules != "one" else False,
-            column_encoding=dict.fromkeys(EDGE, "DELTA_BINARY_PACKED"),
+            column_encoding={n: "DELTA_BINARY_PACKED" for n in EDGE if n in table.column_names},
         )
-        if place == 0:
+        if place == 0 and rules != "pairs":
             few = table.slice(0, SLICE)
             main = few.column("main").to_numpy()
             bad = np.random.default_rng(2).random(len(main)) < 1 / (1 + np.exp(-main))
             parquet.write_table(few, folder / "slice" / "logons0000.parquet")
             known = pa.table({"event": few.column("event"), "malicious": bad.astype(np.int8)})
             parquet.write_table(known.slice(0, SLICE // 2), folder / "slice" / "labels.parquet")
-    text = ONE if rules == "one" else LOGON + LOG * (rules == "log")
-    (folder / "rules.kr").write_text(text)
+    texts = {"one": ONE, "pairs": PAIRS, "hub": LOGON, "log": LOGON + LOG}
+    (folder / "rules.kr").write_text(texts[rules])
     for name in ("all", "slice"):
         (folder / f"{name}.toml").write_text(project(name, rules, parts))
 
@@ -161,7 +179,10 @@ def project(name: str, rules: str, parts: int) -> str:
             "Malicious": BINDINGS["Malicious"],
         }
         scores = {"Malicious": ["main"]}
-    if whole:
+    if rules == "pairs":
+        amount = ("logons", ["event"], {"value": "at"})
+        bindings, scores = {"Pays": ("logons", ["event", "src"], {}), "amount": amount}, {}
+    elif whole:
         del bindings["Malicious"]
     tables = sorted({table for table, _, _ in bindings.values()})
     lines = ['program = "rules.kr"', 'memory_limit = "2GB"', "ground_limit = 200000000"]
@@ -220,7 +241,7 @@ def _written(folder: Path) -> int:
 def main() -> None:
     """Write the world, then run the verbs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rules", choices=["log", "hub", "one"], default="log")
+    parser.add_argument("--rules", choices=["log", "hub", "one", "pairs"], default="log")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--parts", type=int, default=4)
     steps = ["plan", "compile", "train", "predict"]

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
+from sqlglot import exp
 
 from knowreason.data.binding.table_files import TableSource, as_view, refusals
 from knowreason.data.engine.duckdb_engine import DuckDBEngine, quoted
@@ -125,6 +126,9 @@ class TableParts:
 
     def belongs_to_several(self, lookups: Collection[Lookup]) -> object:
         """A thing with two keys, in one table or in two; ``None`` where each has one."""
+        one, *others = lookups
+        if not others and self._is_rising(one.table, one.thing):
+            return None
         heads = self.heads()
         kinds = {
             (
@@ -146,6 +150,22 @@ class TableParts:
         )
         return found.column(0)[0].as_py() if found.num_rows else None
 
+    def _is_rising(self, table: str, column: str) -> bool:
+        """Whether a column names each thing once, in order, as the number of an event does."""
+        tree = exp.select(exp.column(column, quoted=True)).from_(exp.table_(table, quoted=True))
+        last: int | None = None
+        for batch in self._engine.arrow(tree):
+            values = batch.column(0)
+            if values.null_count or not pa.types.is_integer(values.type):
+                return False
+            ids = values.to_numpy()
+            if not len(ids):
+                continue
+            if (last is not None and ids[0] <= last) or (ids[1:] <= ids[:-1]).any():
+                return False
+            last = int(ids[-1])
+        return True
+
     def deal(self, tables: Mapping[str, Dealt]) -> None:
         """Decide which rows are in which part, and write parts where rows are not in order."""
         self._dealt = tables
@@ -153,9 +173,14 @@ class TableParts:
         self._ranges = _ranges(self._sources, keyed, self.count)
         if self._ranges is not None:
             return
+        heads = self.heads()
+        kinds = {heads[dealt.table].schema.field(str(dealt.key)).type for dealt in keyed}
+        looks = [dealt.lookup for dealt in keyed if dealt.lookup is not None]
+        kinds |= {heads[look.table].schema.field(look.key).type for look in looks}
+        text = "::VARCHAR" * (len(kinds) > 1)  # the number 3 and the text 3 are one thing
         for name, dealt in tables.items():
             if dealt.key is not None:
-                self._write(name, dealt)
+                self._write(name, dealt, text)
 
     def read(self, part: int) -> dict[str, pa.Table]:
         """The tables of a part; those without a key are the same objects every time."""
@@ -180,11 +205,11 @@ class TableParts:
         found = f"read_parquet({_text(files / '*.parquet')}, hive_partitioning = false)"
         return self._query(dealt.table, f"SELECT {columns} FROM {found}")
 
-    def _write(self, name: str, dealt: Dealt) -> None:
+    def _write(self, name: str, dealt: Dealt, text: str) -> None:
         """All rows of a table, a folder a part, in their order."""
         columns = ", ".join(f"t.{quoted(column)}" for column in dealt.columns)
         key, source = f"t.{quoted(str(dealt.key))}", f"{quoted(dealt.table)} t"
-        hashed = _hash(key)
+        hashed = f"hash({key}{text})"
         if dealt.lookup is not None:
             look = dealt.lookup
             thing, of = quoted(look.thing), quoted(look.key)
@@ -192,7 +217,7 @@ class TableParts:
                 f" LEFT JOIN (SELECT DISTINCT {thing}, {of} FROM {quoted(look.table)}) o "
                 f"ON {key}::VARCHAR = o.{thing}::VARCHAR"
             )
-            hashed = f"coalesce({_hash(f'o.{of}')}, {hashed})"
+            hashed = f"coalesce(hash(o.{of}{text}), {hashed})"
         part = f"coalesce({hashed} % {self.count}, 0) AS {quoted(PART)}"
         self._files(name).mkdir()
         with refusals(dealt.table):
@@ -283,11 +308,6 @@ def _row_groups(file: Path, column: str) -> list[tuple[int, int, int]] | None:
             return None
         found.append((stated.min, stated.max, chunk.num_values))
     return found
-
-
-def _hash(value: str) -> str:
-    """The number 3 and the text 3 are one thing."""
-    return f"hash({value}::VARCHAR)"
 
 
 def _text(path: Path) -> str:
