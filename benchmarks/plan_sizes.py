@@ -5,7 +5,8 @@
 Every rule file of `rulesets/`, over drawn facts: ids by Zipf's law (hubs), so many things a domain
 and rows a predicate, each attribute of most things. Beside them the templates of `knowreason new`
 on their own tables, and the generated worlds of intrusion and of the marketplace. "engine" is what
-the relational engine itself guesses (`EXPLAIN`). A figure is right where both it and the truth
+the relational engine itself guesses (`EXPLAIN`). `--few 0` draws rows where all could be filtered.
+A figure is right where both it and the truth
 are within a factor of two, one row counting as none.
 """
 
@@ -27,7 +28,7 @@ from knowreason.data.worlds.marketplace_data import bind
 from knowreason.errors import KnowreasonError
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.relational.database import Relations
-from knowreason.grounding.relational.join_counts import count_rows
+from knowreason.grounding.relational.join_counts import FEW_ROWS, count_rows
 from knowreason.grounding.size_estimate import rule_query
 from knowreason.lang import load
 from knowreason.logic import VALUE_SORTS, Constant, Program
@@ -102,13 +103,15 @@ def drawn_world(program: Program, things: int, rows: int, seed: int) -> Dataset:
     return Dataset(program, vocabularies, facts, attributes, {}, {}, {})
 
 
-def data_sets(things: int, rows: int, seeds: int) -> Iterator[tuple[str, Dataset]]:
+def data_sets(things: int, rows: int, seeds: int, generated: bool) -> Iterator[tuple[str, Dataset]]:
     """Every rule file and template with its data."""
     for path in sorted(rulesets_path().glob("*.kr")):
         program = load(path)
         if program.rules:
             for seed in range(seeds):
                 yield path.stem, drawn_world(program, things, rows, seed)
+    if generated:
+        return
     with tempfile.TemporaryDirectory() as folder:
         for name in TEMPLATES:
             new_project(Path(folder) / name, name)
@@ -122,7 +125,7 @@ def data_sets(things: int, rows: int, seeds: int) -> Iterator[tuple[str, Dataset
     yield "world marketplace", bind(program, worlds.marketplace(0, transactions=3000))
 
 
-def measured(name: str, data: Dataset) -> Iterator[dict[str, Any]]:
+def measured(name: str, data: Dataset, few: int) -> Iterator[dict[str, Any]]:
     """Figures of each rule."""
     program = data.program
     with Relations(program, data) as relations:
@@ -133,7 +136,7 @@ def measured(name: str, data: Dataset) -> Iterator[dict[str, Any]]:
                 print(f"{name} {rule.name}: {error}")
                 continue
             start = time.process_time()
-            found = count_rows(relations, query.conjunction)
+            found = count_rows(relations, query.conjunction, few)
             seconds = time.process_time() - start
             start = time.process_time()
             true = relations.rows(query.tree)
@@ -160,12 +163,14 @@ def main() -> None:
     parser.add_argument("--things", type=int, default=400)
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--few", type=int, default=FEW_ROWS, help="joined rows not drawn from")
+    parser.add_argument("--generated", action="store_true", help="rule files only")
     parser.add_argument("--all", action="store_true", help="print rules that are right, too")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     rows = []
-    for name, data in data_sets(options.things, options.rows, options.seeds):
-        for row in measured(name, data):
+    for name, data in data_sets(options.things, options.rows, options.seeds, options.generated):
+        for row in measured(name, data, options.few):
             rows.append(row)
             if options.all or not right(row, "stated"):
                 print(
@@ -176,6 +181,8 @@ def main() -> None:
     for key in ("stated", "engine"):
         share = sum(right(row, key) for row in rows) / len(rows)
         print(f"{key}: {share:.1%} of {len(rows)} rules within 2x")
+    kinds = [row["how"].split(" of ")[0].strip("0123456789, ") for row in rows]
+    print({kind: kinds.count(kind) for kind in dict.fromkeys(kinds)})
     for key in ("seconds", "seconds to count"):
         print(f"{key}: {sum(row[key] for row in rows):.2f} CPU seconds")
     if options.out:

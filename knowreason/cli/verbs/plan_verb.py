@@ -15,9 +15,12 @@ def plan(
     project: Annotated[Path, typer.Argument(help="Project file or its directory.")],
     set: SetOption = None,
     limit: Annotated[int, typer.Option(help="Refuse above so many rows a rule; 0: as set.")] = 0,
+    explain: Annotated[bool, typer.Option("--explain", help="Tell where figures come from.")] = (
+        False
+    ),
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Predicted groundings, memory and time of each rule."""
+    """Predicted groundings, memory and time of each rule, and of definitions that rules read."""
     from knowreason.grounding import plan as plan_grounding
     from knowreason.project.project_file import load_project
     from knowreason.project.project_tables import load_parts
@@ -33,3 +36,9 @@ def plan(
         (r.rule, r.rows, r.bytes / 1e6, r.seconds, " x ".join(r.joins)) for r in predicted.rules
     ]
     write_table(["rule", "rows", "MB", "seconds", "join"], rows)
+    if predicted.definitions:
+        tables = [(d.definition, d.rows, d.bytes / 1e6, d.seconds) for d in predicted.definitions]
+        write_table(["definition", "rows", "MB", "seconds"], tables)
+    if explain:
+        told = [(r.rule, "counted" if r.exact else "estimated", r.how) for r in predicted.rules]
+        write_table(["rule", "rows are", "how"], told)

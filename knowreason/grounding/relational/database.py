@@ -156,6 +156,11 @@ class Relations:
         """Id of a thing, -1 for one that is not in the vocabulary."""
         return int(self.data.vocabularies[domain].ids([name])[0])
 
+    @property
+    def computed(self) -> frozenset[str]:
+        """Predicates, attributes and definitions whose tables are there."""
+        return frozenset(self._tables)
+
     def sql(self, tree: exp.Expr) -> str:
         """The tree in the engine's dialect."""
         return self.engine.sql(tree)

@@ -90,12 +90,15 @@ class _Equality:
         return (self.left if self.left.table == alias else self.right).name
 
 
-def count_rows(relations: Relations, conjunction: Conjunction) -> RowCount:
+def count_rows(
+    relations: Relations, conjunction: Conjunction, few: int = FEW_ROWS
+) -> RowCount:
     """Rows of a conjunction: exact, or drawn rows that hold, scaled.
 
     Args:
         relations: where its tables are.
         conjunction: guards and what its outputs need, joined.
+        few: rows of the tree of joins, up to which the filters are run on all of them.
     """
     sources, conditions = conjunction.parts()
     inner = [source for source in sources if not source.left]
@@ -120,7 +123,7 @@ def count_rows(relations: Relations, conjunction: Conjunction) -> RowCount:
         how = "rows counted" if len(order) == 1 else f"join of {told} rows counted by key"
         return RowCount(tree_rows, True, how)
     exact = conjunction.select({"one": exp.Literal.number(1)})
-    if tree_rows <= FEW_ROWS:
+    if tree_rows <= few:
         return RowCount(relations.rows(exact), True, f"{tree_rows:,} joined rows filtered")
     rest = _reached(left, filters)
     held = drawn = 0
