@@ -141,7 +141,9 @@ def plan(
         warnings = tuple(
             warning
             for rule, query, estimate in zip(plans, queries, rules, strict=True)
-            for warning in warnings_of(rule, table, data, _amount(query, rule, estimate.rows, limit))
+            for warning in warnings_of(
+                rule, table, data, _amount(query, rule, estimate.rows, limit)
+            )
         )
         definitions = tuple(
             _definition(name, relations)

@@ -29,17 +29,17 @@ COUNTED = {  # a tree of joins
     "star": "By(e, x) & By(f, x) & By(g, x) & Odd(e) & Odd(f) => Odd(g)",
     "candidates": "Same(x, y) & By(e, y) => Odd(e)",
     "through an attribute": "Edge(x, y) & By(e, home(x)) & Odd(e) => Bad(y)",
+    "transitive": "Same(x, y) & Same(y, z) => Same(x, z)",
     "product": "Bad(x) => Odd(e)",
     "filtered alone": "Edge(x, y) & x != y & By(e, y) & size(e) > 1 & Bad(x) => Odd(e)",
 }
 DRAWN = {  # filters over several tables
     "within": "By(e, x) & By(f, x) & 0 < at(f) - at(e) & at(f) - at(e) <= 20 & Odd(e) => Odd(f)",
     "triangle": "Edge(x, y) & Edge(y, z) & Edge(x, z) & Bad(x) => Bad(z)",
-    "transitive": "Same(x, y) & Same(y, z) => Same(x, z)",
     "same value": "By(e, x) & By(f, y) & home(x) = home(y) & Edge(x, y) & Odd(e) => Odd(f)",
     "unlike": "By(e, x) & By(f, x) & e != f & size(e) > size(f) & Odd(e) => Odd(f)",
     "not": "Edge(x, y) & By(e, y) & !Edge(y, x) & Bad(x) => Odd(e)",
-    "exists": "By(e, x) & By(f, x) & (exists y : Edge(x, y) & home(y) = x) & Odd(e) => Odd(f)",
+    "exists": "By(e, x) & By(f, x) & (exists y . Edge(x, y) & Edge(y, x) & y != x) & Odd(e) => Odd(f)",
     "missing": "By(e, x) & By(f, x) & !(size(e) = 2 * size(f)) & Odd(e) => Odd(f)",
 }
 
@@ -100,7 +100,7 @@ def test_filters_are_run_on_drawn_rows(rule):
 
 
 def test_random_programs_are_counted():
-    for seed in range(20):
+    for seed in range(10):
         program = random_program(seed, missing=seed % 2 == 0)
         with Relations(program, random_data(program, seed)) as relations:
             for index in range(len(program.rules)):

@@ -90,9 +90,7 @@ class _Equality:
         return (self.left if self.left.table == alias else self.right).name
 
 
-def count_rows(
-    relations: Relations, conjunction: Conjunction, few: int = FEW_ROWS
-) -> RowCount:
+def count_rows(relations: Relations, conjunction: Conjunction, few: int = FEW_ROWS) -> RowCount:
     """Rows of a conjunction: exact, or drawn rows that hold, scaled.
 
     Args:
