@@ -24,7 +24,6 @@ from knowreason.logic import Formula, Program, Term
 from knowreason.logic.canonical_text import formula_text
 
 SECONDS_A_ROW = 2e-7
-SECONDS_A_DEFINED_ROW = 1e-6
 SURELY = 2  # times the limit: above it an estimate is taken at its word
 TOO_MUCH = 5.0  # weight times groundings an atom
 MANY_ENTRIES = 30  # of a count that ties them into one component
@@ -62,19 +61,17 @@ class RuleEstimate:
 
 @dataclass(frozen=True)
 class DefinitionEstimate:
-    """Rows, bytes and seconds of the table of one definition that rules read.
+    """Rows and bytes of the table of one definition that rules read.
 
     Attributes:
         definition: its name.
         rows: of its table, which is computed to count the rules that read it.
         bytes: of that table.
-        seconds: on one core.
     """
 
     definition: str
     rows: int
     bytes: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -244,7 +241,7 @@ def _definition(name: str, relations: Relations) -> DefinitionEstimate:
     rows = relations.rows(exp.select(exp.Star()).from_(relations.table(name)))
     formula = isinstance(relations.program.definition(name).body, Formula)
     width = 4 * arguments + (0 if formula else 8)
-    return DefinitionEstimate(name, rows, width * rows, SECONDS_A_DEFINED_ROW * rows)
+    return DefinitionEstimate(name, rows, width * rows)
 
 
 def _join_texts(rule: RulePlan, data: Dataset) -> tuple[str, ...]:

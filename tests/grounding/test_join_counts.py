@@ -39,7 +39,7 @@ DRAWN = {  # filters over several tables
     "same value": "By(e, x) & By(f, y) & home(x) = home(y) & Edge(x, y) & Odd(e) => Odd(f)",
     "unlike": "By(e, x) & By(f, x) & e != f & size(e) > size(f) & Odd(e) => Odd(f)",
     "not": "Edge(x, y) & By(e, y) & !Edge(y, x) & Bad(x) => Odd(e)",
-    "exists": "By(e, x) & By(f, x) & (exists y . Edge(x, y) & Edge(y, x) & y != x) & Odd(e) => Odd(f)",
+    "exists": "By(e, x) & By(f, x) & (exists y . (Edge(x, y) & Edge(y, x))) & Odd(e) => Odd(f)",
     "missing": "By(e, x) & By(f, x) & !(size(e) = 2 * size(f)) & Odd(e) => Odd(f)",
 }
 

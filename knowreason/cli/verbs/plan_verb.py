@@ -20,7 +20,7 @@ def plan(
     ),
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Predicted groundings, memory and time of each rule, and of definitions that rules read."""
+    """Predicted groundings, memory and time of each rule, and size of definitions."""
     from knowreason.grounding import plan as plan_grounding
     from knowreason.project.project_file import load_project
     from knowreason.project.project_tables import load_parts
@@ -37,8 +37,8 @@ def plan(
     ]
     write_table(["rule", "rows", "MB", "seconds", "join"], rows)
     if predicted.definitions:
-        tables = [(d.definition, d.rows, d.bytes / 1e6, d.seconds) for d in predicted.definitions]
-        write_table(["definition", "rows", "MB", "seconds"], tables)
+        tables = [(d.definition, d.rows, d.bytes / 1e6) for d in predicted.definitions]
+        write_table(["definition", "rows", "MB"], tables)
     if explain:
         told = [(r.rule, "counted" if r.exact else "estimated", r.how) for r in predicted.rules]
         write_table(["rule", "rows are", "how"], told)
