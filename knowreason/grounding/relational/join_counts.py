@@ -259,7 +259,8 @@ def _count(order: Sequence[_Source]) -> None:
             source.total = np.array([source.below.sum()])
             continue
         keys = int(max(source.key.max(initial=-1), source.parent_key.max(initial=-1))) + 1
-        source.total = np.bincount(source.key, source.below, minlength=keys)
+        sums = np.bincount(source.key, source.below, minlength=keys)
+        source.total = sums.astype(np.float64, copy=False)  # no rows: bincount counts in integers
         parent.below *= source.total[source.parent_key]
 
 
