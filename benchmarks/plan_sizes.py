@@ -1,36 +1,47 @@
 """How right `plan` is: stated against true groundings of every rule that comes along.
 
-    python benchmarks/plan_sizes.py [--things 400] [--rows 4000] [--seeds 3] [--out plan_sizes.json]
+    python -m benchmarks.plan_sizes [--things 400] [--rows 4000] [--seeds 3] [--out FILE.json]
+    python -m benchmarks.plan_sizes --costs
 
 Every rule file of `rulesets/`, over drawn facts: ids by Zipf's law (hubs), so many things a domain
 and rows a predicate, each attribute of most things. Beside them the templates of `knowreason new`
-on their own tables, and the generated worlds of intrusion and of the marketplace. "engine" is what
-the relational engine itself guesses (`EXPLAIN`). `--few 0` draws rows where all could be filtered.
-A figure is right where both it and the truth
-are within a factor of two, one row counting as none.
+on their own tables, and the generated worlds of intrusion and of the marketplace; where
+KNOWREASON_DATA names a folder with `lanl_redteam`, 400 people with the real red team among them.
+"engine" is what the relational engine itself guesses (`EXPLAIN`). `--few 0` draws rows where all
+could be filtered. A figure is right where both it and the truth are within a factor of two, one
+row counting as none.
+
+`--costs` compares stated bytes and seconds with what `ground` takes (CPU, of two runs the quicker),
+of whole programs at two sizes each.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.grounding import PROGRAM as FRIENDS
+from benchmarks.grounding import RULES as CANDIDATE_RULES
+from benchmarks.grounding import candidate_data, random_data
 from knowreason.data import Dataset, Vocabulary, lanl_logs, worlds
 from knowreason.data.worlds.marketplace_data import bind
 from knowreason.errors import KnowreasonError
+from knowreason.grounding import Grounding, ground, plan
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.relational.database import Relations
 from knowreason.grounding.relational.join_counts import FEW_ROWS, count_rows
 from knowreason.grounding.size_estimate import rule_query
-from knowreason.lang import load
+from knowreason.lang import load, loads
 from knowreason.logic import VALUE_SORTS, Constant, Program
 from knowreason.logic.traversal import walk
 from knowreason.project.project_file import load_project
@@ -103,6 +114,20 @@ def drawn_world(program: Program, things: int, rows: int, seed: int) -> Dataset:
     return Dataset(program, vocabularies, facts, attributes, {}, {}, {})
 
 
+def intrusion_data(people: int) -> Dataset:
+    """A small network's log."""
+    return bound(
+        worlds.intrusion(0, days=9, people=people, servers=12, services=3, red_campaigns=3)
+    )
+
+
+def bound(world: dict[str, Any]) -> Dataset:
+    """A log bound to the rules about it."""
+    events = lanl_logs.events(world["auth"], world["redteam"])
+    frames = lanl_logs.frames(events)
+    return Dataset.from_frames(load(rulesets_path() / "intrusion.kr"), **frames)
+
+
 def data_sets(things: int, rows: int, seeds: int, generated: bool) -> Iterator[tuple[str, Dataset]]:
     """Every rule file and template with its data."""
     for path in sorted(rulesets_path().glob("*.kr")):
@@ -117,10 +142,10 @@ def data_sets(things: int, rows: int, seeds: int, generated: bool) -> Iterator[t
             new_project(Path(folder) / name, name)
             if name != "smokers":  # a rule file and facts: no project
                 yield f"new {name}", load_parts(load_project(Path(folder) / name)).train
-    world = worlds.intrusion(0, days=9, people=40, servers=12, services=3, red_campaigns=3)
-    program = load(rulesets_path() / "intrusion.kr")
-    events = lanl_logs.events(world["auth"], world["redteam"])
-    yield "world intrusion", Dataset.from_frames(program, **lanl_logs.frames(events))
+    yield "world intrusion", intrusion_data(40)
+    real = Path(os.environ.get("KNOWREASON_DATA", "")) / "lanl_redteam" / "redteam.parquet"
+    if real.is_file():
+        yield "world planted", bound(worlds.intrusion(0, people=400, planted=real))
     program = load(rulesets_path() / "collusion.kr")
     yield "world marketplace", bind(program, worlds.marketplace(0, transactions=3000))
 
@@ -152,6 +177,46 @@ def measured(name: str, data: Dataset, few: int) -> Iterator[dict[str, Any]]:
             }
 
 
+def sized() -> Iterator[tuple[str, Dataset]]:
+    """Programs at two sizes each."""
+    for rows in (100_000, 3_000_000):
+        yield f"friends {rows:,}", random_data(loads(FRIENDS), rows)
+    for rule in CANDIDATE_RULES:
+        for rows in (100_000, 1_000_000):
+            yield f"{rule.split(' => ')[1]} {rows:,}", candidate_data(rule, rows)
+    for people in (20, 200):
+        yield f"intrusion {people}", intrusion_data(people)
+    program = load(rulesets_path() / "collusion.kr")
+    for rows in (1000, 8000):
+        yield f"collusion {rows:,}", bind(program, worlds.marketplace(0, transactions=rows))
+
+
+def held_bytes(grounding: Grounding) -> int:
+    """Bytes of the ids and factors of rules."""
+    parts = [part for origin in grounding.provenance for part in origin.parts]
+    factors = [grounding.graph.factors[place] for place in {part.index for part in parts}]
+    arrays = [getattr(one, item.name) for one in (*parts, *factors) for item in fields(one)]
+    return sum(int(array.nbytes) for array in arrays if hasattr(array, "nbytes"))
+
+
+def costs() -> None:
+    """Print stated and measured bytes and seconds."""
+    print(f"{'program':24}{'rows':>12}{'MB':>9}{'stated':>9}{'seconds':>9}{'stated':>9}")
+    for name, data in sized():
+        seconds = []
+        for _ in range(2):
+            start = time.process_time()
+            grounding = ground(data.program, data, threads=1)
+            seconds.append(time.process_time() - start)
+        stated = plan(data.program, data)
+        told = sum(rule.bytes for rule in stated.rules)
+        print(
+            f"{name:24}{stated.total.rows:12,}{held_bytes(grounding) / 1e6:9.2f}{told / 1e6:9.2f}"
+            f"{min(seconds):9.2f}{stated.total.seconds:9.2f}",
+            flush=True,
+        )
+
+
 def right(row: dict[str, Any], key: str) -> bool:
     """Whether a figure is within a factor of two."""
     true, stated = max(row["true"], 1), max(row[key], 1)
@@ -167,7 +232,11 @@ def main() -> None:
     parser.add_argument("--generated", action="store_true", help="rule files only")
     parser.add_argument("--all", action="store_true", help="print rules that are right, too")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--costs", action="store_true", help="bytes and seconds instead")
     options = parser.parse_args()
+    if options.costs:
+        costs()
+        return
     rows = []
     for name, data in data_sets(options.things, options.rows, options.seeds, options.generated):
         for row in measured(name, data, options.few):

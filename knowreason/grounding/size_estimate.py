@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from sqlglot import exp
@@ -23,7 +23,11 @@ from knowreason.grounding.relational.term_sql import column
 from knowreason.logic import Formula, Program, Term
 from knowreason.logic.canonical_text import formula_text
 
-SECONDS_A_ROW = 2e-7
+SECONDS_A_RULE = 0.02  # these by benchmarks/plan_sizes.py --costs
+SECONDS_A_ROW = 5e-8
+SECONDS_A_JOINED_ROW = 2e-8  # before filters
+SECONDS_A_FOUND_ATOM = 5e-8  # among the candidates of `within`
+SECONDS_A_CANDIDATE = 2e-7
 SURELY = 2  # times the limit: above it an estimate is taken at its word
 TOO_MUCH = 5.0  # weight times groundings an atom
 MANY_ENTRIES = 30  # of a count that ties them into one component
@@ -38,7 +42,7 @@ class RuleEstimate:
         rows: groundings listed; ``exact`` where they were counted.
         how: where that figure comes from, in words.
         bytes: of ids and factors.
-        seconds: on one core.
+        seconds: of a core, without definitions.
         joins: what is joined, in the order written, and what ranges over a domain.
         refused: why it will not be grounded, if so.
 
@@ -61,17 +65,28 @@ class RuleEstimate:
 
 @dataclass(frozen=True)
 class DefinitionEstimate:
-    """Rows and bytes of the table of one definition that rules read.
+    """Rows, bytes and seconds of the table of one definition that rules read.
 
     Attributes:
         definition: its name.
         rows: of its table, which is computed to count the rules that read it.
         bytes: of that table.
+        seconds: of a core, measured while it was; what it shares with others bears the first.
     """
 
     definition: str
     rows: int
     bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Total:
+    """Rows of all rules; bytes and seconds of rules, definitions and atoms."""
+
+    rows: int
+    bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,8 @@ class Plan:
     atoms: dict[str, int]
     rules: tuple[RuleEstimate, ...]
     warnings: tuple[Diagnostic, ...]
-    definitions: tuple[DefinitionEstimate, ...] = ()
+    definitions: tuple[DefinitionEstimate, ...]
+    total: Total
 
     @property
     def refused(self) -> tuple[Diagnostic, ...]:
@@ -148,7 +164,9 @@ def plan(
             if name in relations.computed
         )
     atoms = {name: span.count for name, span in table.spans.items()}
-    estimates = Plan(atoms, rules, warnings, definitions)
+    estimates = Plan(
+        atoms, rules, warnings, definitions, _total(program, table, rules, definitions)
+    )
     if refuse and estimates.refused:
         raise GroundingError(diagnostics=estimates.refused)
     return estimates
@@ -170,8 +188,8 @@ def checked_size(query: Listing, limit: int) -> RowCount:
         return size
     rows = query.relations.rows(query.tree.copy().limit(limit + 1))
     if rows <= limit:
-        return RowCount(rows, True, "counted")
-    return RowCount(max(rows, size.rows), False, size.how)
+        return RowCount(rows, True, "counted", size.joined)
+    return replace(size, rows=max(rows, size.rows), exact=False)
 
 
 def warnings_of(
@@ -223,16 +241,38 @@ def _estimate(rule: RulePlan, query: Listing, limit: int) -> RuleEstimate:
     data = query.relations.data
     size = checked_size(query, limit)
     refused = too_large(rule, size.rows, limit, data) if size.rows > limit else None
-    width = len(rule.rule.variables) + len(leaves(rule.residual)) + 1
+    literals = leaves(rule.residual)
+    width = len(rule.rule.variables) + len(literals) + 1
+    listed = {p.name for p in query.relations.program.open_predicates if p.within is not None}
+    found = sum(isinstance(one, OpenLiteral) and one.atom.predicate in listed for one in literals)
     return RuleEstimate(
         rule=rule.rule.name,
         rows=size.rows,
         exact=size.exact,
         how=size.how,
         bytes=4 * width * size.rows,
-        seconds=SECONDS_A_ROW * size.rows,
+        seconds=SECONDS_A_RULE
+        + (SECONDS_A_ROW + SECONDS_A_FOUND_ATOM * found) * size.rows
+        + SECONDS_A_JOINED_ROW * size.joined,
         joins=_join_texts(rule, data),
         refused=refused,
+    )
+
+
+def _total(
+    program: Program,
+    table: AtomTable,
+    rules: tuple[RuleEstimate, ...],
+    definitions: tuple[DefinitionEstimate, ...],
+) -> Total:
+    parts: tuple[RuleEstimate | DefinitionEstimate, ...] = (*rules, *definitions)
+    listed = [p.name for p in program.open_predicates if p.within is not None]
+    candidates = sum(table.spans[name].count for name in listed)
+    ids = sum(span.arguments.nbytes for span in table.spans.values())
+    return Total(
+        sum(rule.rows for rule in rules),
+        sum(part.bytes for part in parts) + ids,
+        sum(part.seconds for part in parts) + SECONDS_A_CANDIDATE * candidates,
     )
 
 
@@ -241,7 +281,7 @@ def _definition(name: str, relations: Relations) -> DefinitionEstimate:
     rows = relations.rows(exp.select(exp.Star()).from_(relations.table(name)))
     formula = isinstance(relations.program.definition(name).body, Formula)
     width = 4 * arguments + (0 if formula else 8)
-    return DefinitionEstimate(name, rows, width * rows)
+    return DefinitionEstimate(name, rows, width * rows, relations.seconds.get(name, 0.0))
 
 
 def _join_texts(rule: RulePlan, data: Dataset) -> tuple[str, ...]:

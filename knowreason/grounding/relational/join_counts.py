@@ -44,11 +44,13 @@ class RowCount:
         rows: how many, or about.
         exact: whether they were counted.
         how: where the figure comes from, in words.
+        joined: rows of the tree of joins, which are filtered.
     """
 
     rows: int
     exact: bool
     how: str
+    joined: int = 0
 
 
 @dataclass
@@ -119,10 +121,11 @@ def count_rows(relations: Relations, conjunction: Conjunction, few: int = FEW_RO
     told = " x ".join(f"{s.count:,}" for s in order)
     if not filters or not tree_rows:
         how = "rows counted" if len(order) == 1 else f"join of {told} rows counted by key"
-        return RowCount(tree_rows, True, how)
+        return RowCount(tree_rows, True, how, tree_rows)
     exact = conjunction.select({"one": exp.Literal.number(1)})
     if tree_rows <= few:
-        return RowCount(relations.rows(exact), True, f"{tree_rows:,} joined rows filtered")
+        how = f"{tree_rows:,} joined rows filtered"
+        return RowCount(relations.rows(exact), True, how, tree_rows)
     rest = _reached(left, filters)
     held = drawn = 0
     for drawn in DRAWN:
@@ -130,11 +133,12 @@ def count_rows(relations: Relations, conjunction: Conjunction, few: int = FEW_RO
         if held >= ENOUGH:
             break
     if held < SOME and tree_rows <= COUNTABLE:
-        return RowCount(relations.rows(exact), True, "counted: few joined rows hold")
+        how = "counted: few joined rows hold"
+        return RowCount(relations.rows(exact), True, how, tree_rows)
     how = f"{held:,} of {drawn:,} rows drawn from {tree_rows:,} joined hold"
     if held < SOME:  # rule of three
-        return RowCount(round((held + 3) * tree_rows / drawn), False, f"at most: {how}")
-    return RowCount(round(held * tree_rows / drawn), False, how)
+        return RowCount(round((held + 3) * tree_rows / drawn), False, f"at most: {how}", tree_rows)
+    return RowCount(round(held * tree_rows / drawn), False, how, tree_rows)
 
 
 def _conjuncts(condition: exp.Expr) -> Iterable[exp.Expr]:
