@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import count
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlglot import exp
 
@@ -29,12 +29,16 @@ from knowreason.grounding.history.event_frames import (
     Places,
     Values,
     might_overflow,
+    sorting,
 )
+from knowreason.grounding.history.frame_kernels import by_group, by_thing
 from knowreason.grounding.plan.history_aggregates import Bound, HistoryAggregate, split
 from knowreason.grounding.relational.aggregate_sql import amount
 from knowreason.grounding.relational.history_columns import (
     Column,
-    ThingColumns,
+    HistoryRows,
+    ReadHistories,
+    SortedEvents,
     comparable_bits,
     group_numbers_of,
     known_rows,
@@ -42,69 +46,40 @@ from knowreason.grounding.relational.history_columns import (
 from knowreason.grounding.relational.query_protocols import SettingsQuery, Tables
 from knowreason.grounding.relational.term_sql import aliased, column
 from knowreason.grounding.relational.time_bands import linear_form
-from knowreason.logic import Aggregate, And, AttributeTerm, Formula, Term, Truth, Variable
+from knowreason.logic import (
+    INTEGER_SORTS,
+    Aggregate,
+    And,
+    AttributeTerm,
+    Formula,
+    Term,
+    Truth,
+    Variable,
+)
 from knowreason.logic.traversal import free_variables, substitute
 from knowreason.row_keys import row_keys
 
 PAIRS = 10**10  # more than these are refused
 PAIRS_A_SECOND = 1e7  # that DuckDB joins and filters (benchmarks/history.py)
-KEPT_ROWS = 20_000_000  # that stay sorted (or cut) for the next definition: about a gigabyte
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Settings of one side.
-
-    Attributes:
-        text: tells them from all others: rows that are read twice need not come in one order.
-        variables: those whose things are ``v0 ..`` of the table.
-        terms: others that were read along, ``t0 ..``.
-        table: the rows; ``None`` for all things of the domain of one variable, in order.
-    """
-
-    text: str
-    variables: Sequence[Variable]
-    terms: Sequence[Term | Formula]
-    table: pa.Table | None
-
-    def ids(self, variable: Variable) -> NDArray[np.integer] | None:
-        """The thing of each row; ``None`` for all of them in order."""
-        if self.table is None:
-            return None
-        return np.asarray(self.table[f"v{self.variables.index(variable)}"])
-
-
-@dataclass
-class _Sorted:
-    """Events by group and clock.
-
-    Attributes:
-        order: of the events that have both.
-        rows: the counted row at each place.
-        group: of each asked row, -1 for none.
-        turn: the asked rows in the order of the first frames that were cut, in which all are cut
-            and folded: what neighbours touch lies side by side.
-        frames: that were cut, by their bounds.
-    """
-
-    order: EventOrder
-    rows: Places
-    group: Places
-    turn: Places | None = None
-    frames: dict[tuple[object, ...], Frames] = field(default_factory=dict)
+WIDTH = 12  # bytes of a row of a table of a definition
+BYTES_A_ROW = 100  # of what is asked and counted, while it is sorted, cut and folded
 
 
 class Histories:
-    """Tables of aggregates over history, and the sorted events they are computed from."""
+    """Tables of aggregates over history.
 
-    def __init__(self, relations: Tables) -> None:
+    Args:
+        relations: what they are read from.
+        memory: bytes that arrays may take. An eighth stays for the next definition; one that
+            wants more than a half is computed by ranges of its groups.
+    """
+
+    def __init__(self, relations: Tables, memory: int = 4 << 30) -> None:
         self.relations = relations
-        self.columns = ThingColumns(relations)
-        self.sorted: dict[tuple[str, ...], _Sorted] = {}
-        self.read: dict[str, _Rows] = {}  # by the text of their query
-        self._reads = count()
-        self.trees: dict[Term | Formula, tuple[exp.Select, str]] = {}  # of terms over one thing
+        self.memory = memory
+        self.already = ReadHistories(relations, memory // 8)
         self._made: list[exp.Table] = []
+        self._whole = 0  # bytes of tables of definitions
 
     def table(
         self, outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]
@@ -121,16 +96,45 @@ class Histories:
             GroundingError: KR607 where only a join of too many pairs tells.
             OverflowError: a whole number beyond 64 bits.
         """
-        history = split(term, keys)
-        if history is None:
+        question = self._question(outer, term, keys)
+        if question is None:
             return None
-        question = _Question(self, outer, term, keys, history)
-        if not history.is_frame or not question.is_unique():
+        if not question.history.is_frame or not question.is_unique():
             _refuse_many(term, question.pairs())
             return None
         made = self.relations.register("history", question.answer())
         self._made.append(made)
         return made, question.asked.table is None
+
+    def whole(
+        self, outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]
+    ) -> pa.Table | None:
+        """Rows ``a0, value`` of a definition that is an aggregate over the history of every thing.
+
+        ``None`` where it is not just that, or takes room that the engine's own tables should.
+
+        Raises:
+            OverflowError: a whole number beyond 64 bits.
+        """
+        if term.kind == "rate" or (term.kind == "avg" and term.sort in INTEGER_SORTS):
+            return None
+        question = self._question(outer, term, keys)
+        if question is None or not question.history.is_frame or question.asked.table is not None:
+            return None
+        self._whole += WIDTH * question.size(question.asked)
+        if self._whole > self.memory // 8:
+            return None
+        made = question.answer(nothing=False)
+        values = made["value"]
+        return made.filter(pc.is_valid(values)) if values.null_count else made
+
+    def _question(
+        self, outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]
+    ) -> _Question | None:
+        history = split(term, keys)
+        if history is None:
+            return None
+        return _Question(self.already, outer, term, keys, history, self.memory // 2)
 
     @contextmanager
     def dropped_after(self) -> Iterator[None]:
@@ -142,60 +146,53 @@ class Histories:
             while len(self._made) > before:
                 self.relations.drop(self._made.pop())
 
-    def rows(
-        self, tree: exp.Select, variables: Sequence[Variable], terms: Sequence[Term | Formula]
-    ) -> _Rows:
-        """Rows of a query, read once while there is room."""
-        text = self.relations.sql(tree)
-        if text not in self.read:
-            table = self.relations.arrow(tree).read_all()
-            self.read[text] = _Rows(f"read {next(self._reads)}", variables, terms, table)
-            held = [0 if rows.table is None else len(rows.table) for rows in self.read.values()]
-            while len(self.read) > 1 and sum(held) > KEPT_ROWS:
-                self.read.pop(next(iter(self.read)))
-                held.pop(0)
-        return replace(self.read[text], variables=variables, terms=terms)
-
-    def keep(self, key: tuple[str, ...], made: _Sorted) -> _Sorted:
-        """What was sorted, kept for the next definition while there is room."""
-        self.sorted[key] = made
-        while len(self.sorted) > 1 and sum(len(s.rows) for s in self.sorted.values()) > KEPT_ROWS:
-            self.sorted.pop(next(iter(self.sorted)))
-        return made
-
 
 @dataclass
 class _Question:
     """An aggregate that is being computed.
 
     Attributes:
-        histories: what is read and sorted already.
+        already: what is read and sorted already.
         outer: a query of the relations that are read.
         term: the aggregate.
         keys: its free variables.
         history: its parts.
+        memory: bytes that its arrays may take.
     """
 
-    histories: Histories
+    already: ReadHistories
     outer: SettingsQuery
     term: Aggregate
     keys: Sequence[Variable]
     history: HistoryAggregate
+    memory: int
 
     def is_unique(self) -> bool:
         """Whether no setting of the keys is asked about twice, with other groups."""
         if not self.history.asked or self.asked.table is None:
             return True
-        there = self._sorted().group >= 0
-        keys = [np.asarray(self.asked.ids(key))[there] for key in self.keys]
-        return not repeats(row_keys(keys, rows=int(there.sum())))
+        keys = [np.asarray(self.asked.ids(key))[self.there] for key in self.keys]
+        return not repeats(row_keys(keys, rows=int(self.there.sum())))
+
+    @cached_property
+    def there(self) -> NDArray[np.bool_]:
+        """Which asked rows have a group."""
+        found = np.zeros(self.size(self.asked), bool)
+        for part in range(self.parts):
+            found[self._sorted(part).turn] = True
+        return found
 
     def pairs(self) -> int:
         """How many pairs of asked and counted rows a join tries."""
-        return int(self._frames(last=False).counts().sum())
+        parts = map(self._sorted, range(self.parts))
+        return sum(int(self._frames(events, last=False).counts().sum()) for events in parts)
 
-    def answer(self) -> pa.Table:
-        """``a0 .., value`` (and ``rows``): the aggregate for each asked row."""
+    def answer(self, *, nothing: bool = True) -> pa.Table:
+        """``a0 .., value`` (and ``rows``): the aggregate for each asked row.
+
+        Args:
+            nothing: whether sums over no row are missing; else they are 0.
+        """
         kind = self.term.kind
         total, rows = self._totals()
         if self.history.excluded:
@@ -204,18 +201,17 @@ class _Question:
         if kind == "avg":
             total = total / np.maximum(rows, 1)
         columns = {f"a{i}": self._key(key) for i, key in enumerate(self.keys)}
-        columns["value"] = pa.array(total, mask=None if kind == "count" else rows == 0)
+        filled = kind == "count" or (kind == "sum" and not nothing)
+        columns["value"] = pa.array(total, mask=None if filled else rows == 0)
         table = pa.table(columns | ({"rows": pa.array(rows)} if kind == "rate" else {}))
-        return table.filter(self._sorted().group >= 0) if self.history.asked else table
+        return table.filter(self.there) if self.history.asked else table
 
     def _key(self, key: Variable) -> pa.Array:
         ids = self.asked.ids(key)
-        return pa.array(
-            np.arange(self.histories.columns.size(key.sort)) if ids is None else ids, pa.int32()
-        )
+        return self.already.columns.ids(key.sort) if ids is None else pa.array(ids, pa.int32())
 
     @cached_property
-    def asked(self) -> _Rows:
+    def asked(self) -> HistoryRows:
         """Settings of the keys (and links)."""
         history = self.history
         wanted: list[Term | Formula | None] = []
@@ -227,7 +223,7 @@ class _Question:
         return self._rows(history.asked, self.keys, history.links, wanted, bool(history.asked))
 
     @cached_property
-    def counted(self) -> _Rows:
+    def counted(self) -> HistoryRows:
         """Distinct settings of the counted variables, their groups and clock."""
         history = self.history
         groups = (*(own for own, _ in history.pairs), *history.links)
@@ -246,33 +242,33 @@ class _Question:
         links: Sequence[Variable],
         wanted: Sequence[Term | Formula | None],
         distinct: bool,
-    ) -> _Rows:
+    ) -> HistoryRows:
         along = [
             term
             for term in dict.fromkeys(wanted)
             if term is not None and term not in variables and not _is_of_one(term, variables)
         ]
         if not parts and len(variables) == 1 and not along:
-            return _Rows(f"all of {variables[0].sort}", variables, (), None)
+            return HistoryRows(f"all of {variables[0].sort}", variables, (), None)
         query = self.outer.alone()
         query.satisfy(And(tuple(parts)) if parts else Truth(True), (*variables, *links))
         outputs = {f"v{i}": query.columns[v.name] for i, v in enumerate(variables)}
         outputs |= {f"t{i}": amount(query, term) for i, term in enumerate(along)}
         tree = query.select(outputs, distinct=distinct)
-        return self.histories.rows(tree, variables, along)
+        return self.already.rows(tree, variables, along)
 
-    def _column(self, rows: _Rows, term: Term | Formula) -> Column:
+    def _column(self, rows: HistoryRows, term: Term | Formula) -> Column:
         """What a term or formula is in each row of a side."""
         if term in rows.terms and rows.table is not None:
-            return self.histories.columns.numbers(rows.table[f"t{rows.terms.index(term)}"])
+            return self.already.columns.numbers(rows.table[f"t{rows.terms.index(term)}"])
         if isinstance(term, Variable):
             ids = rows.ids(term)
-            return Column(np.arange(self.histories.columns.size(term.sort)) if ids is None else ids)
+            return Column(np.arange(self.already.columns.size(term.sort)) if ids is None else ids)
         (variable,) = free_variables(term)
-        own = self.histories.columns.of_things(*self._tree(term), variable.sort)
+        own = self.already.columns.of_things(*self._tree(term), variable.sort)
         return own.of(rows.ids(variable))
 
-    def _text(self, rows: _Rows, term: Term | Formula) -> str:
+    def _text(self, rows: HistoryRows, term: Term | Formula) -> str:
         """What tells a column from all others of the rows."""
         if term in rows.terms:
             return f"t{rows.terms.index(term)}"
@@ -286,7 +282,7 @@ class _Question:
         (variable,) = free_variables(term)
         thing = Variable("one thing", variable.sort)  # no name of a program holds a space
         term = substitute(term, {variable.name: thing})
-        if term not in self.histories.trees:
+        if term not in self.already.trees:
             if isinstance(term, AttributeTerm) and term.arguments == (thing,):
                 table = aliased(self.outer.relations.table(term.name), "t")
                 tree = exp.select(*(column("t", name) for name in ("a0", "value"))).from_(table)
@@ -295,98 +291,154 @@ class _Question:
                 query.satisfy(Truth(True), (thing,))
                 outputs = {"a0": query.columns[thing.name], "value": amount(query, term)}
                 tree = query.select(outputs)
-            self.histories.trees[term] = tree, self.histories.relations.sql(tree)
-        return self.histories.trees[term]
+            self.already.trees[term] = tree, self.outer.relations.sql(tree)
+        return self.already.trees[term]
 
-    def _sorted(self, *, excluded: bool = False) -> _Sorted:
+    @cached_property
+    def parts(self) -> int:
+        """Ranges of groups that are sorted and folded one after another."""
+        return max(
+            -(-BYTES_A_ROW * (self.size(self.asked) + self.size(self.counted)) // self.memory), 1
+        )
+
+    def size(self, rows: HistoryRows) -> int:
+        """How many there are."""
+        if rows.table is None:
+            return self.already.columns.size(rows.variables[0].sort)
+        return int(rows.table.num_rows)
+
+    def _sorted(self, part: int = 0, *, excluded: bool = False) -> SortedEvents:
         """Counted rows sorted by their groups, and what must differ too, and by their clock."""
-        history, asked, counted = self.history, self.asked, self.counted
-        pairs = [*history.pairs, *((link, link) for link in history.links)]
-        pairs += history.excluded  # unknown ones differ from nothing
-        clock = [] if history.clock is None else [history.clock]
-        names = [self._text(counted, own) for own, _ in pairs]
-        names += [self._text(asked, own) for _, own in pairs]
-        names += [self._text(counted, own) for own in clock]
-        key = (asked.text, counted.text, *names, str(len(history.excluded)), str(excluded))
-        if key in self.histories.sorted:
-            return self.histories.sorted[key]
-        ours = [self._column(counted, own) for own, _ in pairs]
-        theirs = [self._column(asked, own) for _, own in pairs]
-        times = [self._column(counted, own) for own in clock]
-        kept = known_rows([*ours, *times])
-        used = len(pairs) if excluded else len(pairs) - len(history.excluded)
+        clock = [] if self.history.clock is None else [self.history.clock]
+        pairs = self._pairs(excluded=True)
+        names = [self._text(self.counted, own) for own, _ in pairs]
+        names += [self._text(self.asked, own) for _, own in pairs]
+        names += [self._text(self.counted, own) for own in clock]
+        told = (len(self.history.excluded), excluded, part, self.parts)
+        key = (self.asked.text, self.counted.text, *names, *map(str, told))
+        return self.already.sorted(key, lambda: self._sort(part, excluded))
+
+    def _pairs(self, *, excluded: bool) -> list[tuple[Term, Term]]:
+        """Terms of both sides that are the same in a group."""
+        links = [(link, link) for link in self.history.links]
+        return [*self.history.pairs, *links, *(self.history.excluded if excluded else ())]
+
+    def _sort(self, part: int, excluded: bool) -> SortedEvents:
+        kept, group, of_asked, groups = self._grouped(excluded)
+        if self.parts > 1:
+            first, last = self._range(group, of_asked, groups, part)
+            inside = np.flatnonzero((group >= first) & (group < last))
+            kept = inside if kept is None else kept[inside]
+            group, groups = group[inside] - first, last - first
+            of_asked = np.where((of_asked >= first) & (of_asked < last), of_asked - first, -1)
+        clock = self.history.clock
+        times = None if clock is None else self._column(self.counted, clock).of(kept).values
+        ties = [self._column(self.counted, v).of(kept).values for v in self.term.variables]
+        bits = None if times is None else comparable_bits([times])[0]
+        order = EventOrder.of(group, groups, bits, ties)
+        rows = order.rows if kept is None else kept[order.rows]
+        turn = self._turn(rows, of_asked, groups)
+        return SortedEvents(order, rows, turn, of_asked[turn])
+
+    def _grouped(self, excluded: bool) -> tuple[Places | None, Places, Places, int]:
+        """Counted rows of which all is known, groups of these and of the asked, how many."""
+        pairs = self._pairs(excluded=True)  # unknown ones differ from nothing
+        clock = [] if self.history.clock is None else [self.history.clock]
+        ours = [self._column(self.counted, own) for own, _ in pairs]
+        theirs = [self._column(self.asked, own) for _, own in pairs]
+        kept = known_rows([*ours, *(self._column(self.counted, own) for own in clock)])
         alike = [
             comparable_bits([one.of(kept).values, two.values])
-            for one, two in zip(ours[:used], theirs[:used], strict=True)
+            for one, two in list(zip(ours, theirs, strict=True))[
+                : len(self._pairs(excluded=excluded))
+            ]
         ]
-        ties = [self._column(counted, v).of(kept).values for v in self.term.variables]
-        group, of_asked, groups = group_numbers_of(
-            [one for one, _ in alike], [two for _, two in alike], len(ties[0]), self._asking()
-        )
+        rows = self.size(self.counted) if kept is None else len(kept)
+        ones, twos = [one for one, _ in alike], [two for _, two in alike]
+        group, of_asked, groups = group_numbers_of(ones, twos, rows, self.size(self.asked))
         for known in (own.known for own in theirs if own.known is not None):
             of_asked = np.where(known, of_asked, -1)
-        bits = comparable_bits([own.of(kept).values for own in times])
-        order = EventOrder.of(group, groups, bits[0] if bits else None, ties)
-        rows = order.rows if kept is None else kept[order.rows]
-        return self.histories.keep(key, _Sorted(order, rows, of_asked))
+        return kept, group, of_asked, groups
 
-    def _asking(self) -> int:
-        table = self.asked.table
-        return (
-            self.histories.columns.size(self.keys[0].sort) if table is None else int(table.num_rows)
-        )
+    def _range(self, group: Places, of_asked: Places, groups: int, part: int) -> tuple[int, int]:
+        """Groups of a part; all have about as many rows."""
+        rows = np.bincount(group, minlength=groups)
+        rows += np.bincount(of_asked[of_asked >= 0], minlength=groups)
+        ends = np.cumsum(rows)
+        cuts = np.searchsorted(ends, ends[-1] * np.arange(1, self.parts) / self.parts, "right")
+        edges = [0, *cuts.tolist(), groups]
+        return edges[part], edges[part + 1]
 
-    def _frames(self, *, excluded: bool = False, last: bool = True) -> Frames:
+    def _turn(self, rows: Places, of_asked: Places, groups: int) -> Places:
+        """Asked rows that have a group, as events about the same things come, or else by group
+        and limit."""
+        if self.asked.table is None:
+            same = [v for v in self.term.variables if v.sort == self.keys[0].sort]
+            if len(same) == 1:
+                return by_thing(self._column(self.counted, same[0]).values[rows], of_asked)
+        turn = np.flatnonzero(of_asked >= 0)
+        limits = [
+            self._moved(b.limit)[0] for b in self.history.bounds if b.number == self.history.clock
+        ]
+        for base in [limit for limit in limits if limit is not None][:1]:
+            order = sorting(comparable_bits([self._column(self.asked, base).values[turn]])[0])
+            turn = turn if order is None else turn[order]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(of_asked[turn], minlength=groups))])
+        return by_group(turn, of_asked, starts)
+
+    def _frames(self, events: SortedEvents, *, last: bool = True) -> Frames:
         """The events that each asked row is about.
 
         Args:
-            excluded: only those that equal the asked where they must differ.
+            events: sorted.
             last: whether only the last few are wanted, where the aggregate says so.
         """
-        events, history = self._sorted(excluded=excluded), self.history
-        limits = [*history.bounds]
-        if self.term.last is not None and last and history.is_frame:
-            limits.append(Bound(self.term.last, "=", self.term.last))
+        history = self.history
+        limits = [bound.limit for bound in history.bounds]
+        most = self.term.last if last and history.is_frame else None
         key = tuple(
             (bound.operator, bound.number == history.clock, self._limit_text(bound.limit))
-            for bound in limits
+            for bound in history.bounds
         ) + tuple(self._text(self.counted, bound.number) for bound in history.others)
+        key += () if most is None else (self._limit_text(most),)
         if key in events.frames:
             return events.frames[key]
         order, group = events.order, events.group
-        clock = [bound for bound in history.bounds if bound.number == history.clock]
-        found = [self._limit(bound.limit).of(events.turn) for bound in limits]
-        group = group if events.turn is None else group[events.turn]
-        for known in (limit.known for limit in found if limit.known is not None):
-            group = np.where(known, group, -1)
-        if clock:
-            number, cuts = self._compared(clock, events.turn)
-            order = replace(order, clock=number.values[events.rows])
-            frames = order.frames(group, cuts)
-        else:
+        for limit in (*limits, *([] if most is None else [most])):
+            known = self._limit(events, limit).known
+            group = group if known is None else np.where(known, group, -1)
+        if group is not events.group:
             frames = order.frames(group, ())
-        if events.turn is None:
-            events.turn = frames.turn()
-            frames, found = frames.of(events.turn), [limit.of(events.turn) for limit in found]
+        else:
+            if () not in events.frames:
+                events.frames[()] = order.frames(group, ())
+            frames = events.frames[()]
+        clock = [bound for bound in history.bounds if bound.number == history.clock]
+        if clock:
+            number, cuts = self._compared(events, clock)
+            frames = replace(order, clock=number.values).within(frames, cuts)
         if history.others:
-            number, cuts = self._compared(history.others, events.turn)
-            own = number.of(events.rows)
-            frames = replace(frames, admitted=Admitted.of(own.values, own.known, cuts))
-        if len(limits) > len(history.bounds):
-            frames = frames.latest(found[-1].values)
-        if len(group) * (len(events.frames) + 1) <= KEPT_ROWS:
-            events.frames[key] = frames
+            number, cuts = self._compared(events, history.others)
+            frames = replace(frames, admitted=Admitted.of(number.values, number.known, cuts))
+        if most is not None:
+            frames = frames.latest(self._limit(events, most).values)
+        events.frames[key] = frames
         return frames
 
     def _compared(
-        self, bounds: Sequence[Bound], turn: Places | None
+        self, events: SortedEvents, bounds: Sequence[Bound]
     ) -> tuple[Column, list[tuple[str, Places]]]:
-        """A counted number and its bounds as whole numbers that compare."""
-        number = self._column(self.counted, bounds[0].number)
-        limits = [self._limit(bound.limit).of(turn).values for bound in bounds]
+        """A counted number by place and its bounds by turn, as whole numbers that compare."""
+        number = self._placed(events, bounds[0].number)
+        limits = [self._limit(events, bound.limit).values for bound in bounds]
         own, *limits = comparable_bits([number.values, *limits])
         operators: list[str] = [bound.operator for bound in bounds]
         return Column(own, number.known), list(zip(operators, limits, strict=True))
+
+    def _placed(self, events: SortedEvents, term: Term | Formula) -> Column:
+        """What a term says of each counted row, by place."""
+        read = partial(self._column, self.counted, term)
+        return events.column(True, self._text(self.counted, term), read)
 
     def _moved(self, term: Term) -> tuple[Term | None, int]:
         """A limit as a term, if it has one, and a whole number that is added to it."""
@@ -401,12 +453,13 @@ class _Question:
         base, offset = self._moved(term)
         return f"{base and self._text(self.asked, base)} + {offset}"
 
-    def _limit(self, term: Term) -> Column:
-        """A limit for each asked row."""
+    def _limit(self, events: SortedEvents, term: Term) -> Column:
+        """A limit for each asked row, by turn."""
         base, offset = self._moved(term)
         if base is None:
-            return Column(np.full(self._asking(), offset))
-        limits = self._column(self.asked, base)
+            return Column(np.full(len(events.turn), offset))
+        read = partial(self._column, self.asked, base)
+        limits = events.column(False, self._text(self.asked, base), read)
         if not offset or not len(limits.values):
             return limits
         values = limits.values.astype(np.int64, copy=False)
@@ -417,24 +470,25 @@ class _Question:
 
     def _totals(self, *, excluded: bool = False) -> tuple[Values, Places]:
         """What is added up for each asked row, and over how many."""
-        total, rows = self._folded(excluded)
-        turn = self._sorted(excluded=excluded).turn
-        totals, counts = np.empty_like(total), np.empty_like(rows)
-        totals[turn], counts[turn] = total, rows
+        totals, counts = np.zeros(0), np.zeros(self.size(self.asked), np.int64)
+        for part in range(self.parts):
+            events = self._sorted(part, excluded=excluded)
+            total, rows = self._folded(events)
+            if not part:
+                totals = np.zeros(len(counts), total.dtype)
+            totals[events.turn], counts[events.turn] = total, rows
         return totals, counts
 
-    def _folded(self, excluded: bool) -> tuple[Values, Places]:
-        """The same, frame by frame."""
-        kind, frames = self.term.kind, self._frames(excluded=excluded)
-        rows_of = self._sorted(excluded=excluded).rows
+    def _folded(self, events: SortedEvents) -> tuple[Values, Places]:
+        """The same, by turn."""
+        kind, frames = self.term.kind, self._frames(events)
         if self.history.value is None:
             if self.history.one_row({variable.name for variable in self.term.variables}):
                 rows = frames.counts()
             else:
-                things = self._column(self.counted, self.term.variables[0])
-                rows = frames.distinct(things.values[rows_of])
+                rows = frames.distinct(self._placed(events, self.term.variables[0]).values)
             return rows, rows
-        values, known = self._column(self.counted, self.history.value).of(rows_of)
+        values, known = self._placed(events, self.history.value)
         if kind in ("min", "max"):
             return frames.extremes(values, kind == "max", known), frames.counts(known)
         if kind == "rate" or (kind == "avg" and might_overflow(values)):
