@@ -30,6 +30,7 @@ from knowreason.grounding.history.frame_kernels import (
     earlier_place,
     folded,
     folded_of_admitted,
+    latest_of_admitted,
     narrow,
     running_sums,
     sliding_extremes,
@@ -96,8 +97,14 @@ class Frames:
     admitted: Admitted | None = None
 
     def latest(self, most: Places) -> Frames:
-        """The last ``most`` events of each frame, ``int64[m]``."""
-        return replace(self, first=np.maximum(self.first, self.last - np.maximum(most, 0)))
+        """The last ``most`` events of each frame, ``int64[m]``, of those that are admitted."""
+        if self.admitted is None:
+            return replace(self, first=np.maximum(self.first, self.last - np.maximum(most, 0)))
+        assert self.admitted.low is None, "bounded from both sides"
+        sequence, high = self.admitted.sequence, self.admitted.high
+        order, count = np.argsort(high, kind="stable"), int(self.starts[-1])
+        frames = self.first, self.last, most
+        return replace(self, first=latest_of_admitted(*frames, sequence, high, order, count))
 
     def counts(self, known: Known = None) -> Places:
         """How many events there are, of those whose value is ``known`` (``bool[n]`` by place)."""

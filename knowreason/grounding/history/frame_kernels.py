@@ -253,3 +253,56 @@ def folded_of_admitted(
             filled += 1
         results[i] = _across(kind, tree, nothing, first[i], last[i])
     return results
+
+
+@numba.njit(cache=True)
+def latest_of_admitted(
+    first: Places,
+    last: Places,
+    most: Places,
+    sequence: Places,
+    admitted: Places,
+    order: Places,
+    count: int,
+) -> Places:
+    """Where the last ``most`` admitted places of each frame begin.
+
+    Numbers of admitted places stand in a Fenwick tree (1994), which is filled once.
+
+    Args:
+        first, last: of the frames.
+        most: by frame.
+        sequence, admitted, order: as for :func:`folded_of_admitted`.
+        count: of places.
+    """
+    tree = np.zeros(count + 1, np.int64)
+    begins = first.copy()
+    widest = 1
+    while widest * 2 <= count:
+        widest *= 2
+    filled = 0
+    for i in order:
+        while filled < admitted[i]:
+            node = sequence[filled] + 1
+            while node <= count:
+                tree[node] += 1
+                node += node & -node
+            filled += 1
+        before, skipped = 0, -max(most[i], 0)
+        node = first[i]
+        while node > 0:
+            before += tree[node]
+            node -= node & -node
+        node = last[i]
+        while node > 0:
+            skipped += tree[node]
+            node -= node & -node
+        if skipped > before:
+            place, step = 0, widest
+            while step > 0:
+                if place + step <= count and tree[place + step] < skipped:
+                    place += step
+                    skipped -= tree[place]
+                step >>= 1
+            begins[i] = place + 1
+    return begins

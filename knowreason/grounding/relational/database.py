@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from knowreason.data.engine.engine_choice import open_engine
-from knowreason.data.engine.relational_engine import EngineError
+from knowreason.data.engine.relational_engine import EngineError, memory_bytes
 from knowreason.data.id_tables import TRUTH
 from knowreason.data.splits.label_history import as_of, known_truths
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
@@ -51,7 +51,8 @@ class Relations:
     Args:
         program: checked program.
         data: tables bound to it; predicates distinct, attributes unique a setting.
-        memory_limit: of DuckDB, as it writes sizes (``"4GB"``); beyond it, it spills.
+        memory_limit: of DuckDB, as it writes sizes (``"4GB"``); beyond it, it spills. Arrays of
+            histories keep within half as much again.
         threads: of DuckDB; all cores when ``None``.
         temp_directory: where it spills to; one of its own, removed with it, when ``None``.
         known: tables of definitions that were evaluated on this data before.
@@ -72,7 +73,7 @@ class Relations:
         self.data = data
         self.engine = open_engine(memory_limit, threads, temp_directory)
         self.definitions = Definitions(self)
-        self.histories = Histories(self)
+        self.histories = Histories(self, memory_bytes(memory_limit))
         self._tables: dict[str, exp.Expr] = {}
         self._domains: dict[str, exp.Table] = {}
         self.seconds: dict[str, float] = {}

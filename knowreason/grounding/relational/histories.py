@@ -74,7 +74,7 @@ class Histories:
             wants more than a half is computed by ranges of its groups.
     """
 
-    def __init__(self, relations: Tables, memory: int = 4 << 30) -> None:
+    def __init__(self, relations: Tables, memory: int) -> None:
         self.relations = relations
         self.memory = memory
         self.already = ReadHistories(relations, memory // 8)
