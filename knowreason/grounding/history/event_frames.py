@@ -34,6 +34,7 @@ from knowreason.grounding.history.frame_kernels import (
     narrow,
     running_sums,
     sliding_extremes,
+    sums_of_admitted,
     whole_groups,
 )
 from knowreason.row_keys import sorting_order
@@ -62,14 +63,15 @@ class Admitted:
     @classmethod
     def of(cls, number: Places, known: Known, bounds: Bounds) -> Admitted:
         """Events whose number, ``int64[n]`` by place, keeps the bounds of a frame."""
-        sequence = np.argsort(number, kind="stable")
+        sequence = _ordered(number)
         sequence = sequence if known is None else sequence[known[sequence]]
         ordered = number[sequence]
         frames = len(bounds[0][1])
         high, low = np.full(frames, len(sequence)), np.zeros(frames, np.int64)
         for operator, limit in bounds:
             side = "left" if operator in ("<", ">=") else "right"
-            reached = np.searchsorted(ordered, limit, side)  # type: ignore[call-overload]
+            order, reached = _ordered(limit), np.empty(frames, np.int64)
+            reached[order] = np.searchsorted(ordered, limit[order], side)  # type: ignore[call-overload]
             if operator in ("<", "<="):
                 high = np.minimum(high, reached)
             else:
@@ -102,7 +104,7 @@ class Frames:
             return replace(self, first=np.maximum(self.first, self.last - np.maximum(most, 0)))
         assert self.admitted.low is None, "bounded from both sides"
         sequence, high = self.admitted.sequence, self.admitted.high
-        order, count = np.argsort(high, kind="stable"), int(self.starts[-1])
+        order, count = _ordered(high), int(self.starts[-1])
         frames = self.first, self.last, most
         return replace(self, first=latest_of_admitted(*frames, sequence, high, order, count))
 
@@ -173,9 +175,12 @@ class Frames:
         parts = []
         for admitted in (self.admitted.high, self.admitted.low):
             if admitted is not None:
-                order = np.argsort(admitted, kind="stable")
-                frame = values, nothing, self.first, self.last
-                parts.append(folded_of_admitted(kind, *frame, sequence, admitted, order))
+                order = _ordered(admitted)
+                frame = self.first, self.last, sequence, admitted, order
+                if kind == SUM and values.dtype.kind != "f":
+                    parts.append(sums_of_admitted(values, *frame))
+                else:
+                    parts.append(folded_of_admitted(kind, values, nothing, *frame))
         return parts[0] if len(parts) == 1 else parts[0] - parts[1]
 
 
@@ -253,6 +258,11 @@ def sorting(numbers: NDArray[np.integer[Any]]) -> Places | None:
         if len(row) == len(numbers):
             return row
     return np.asarray(sorting_order(numbers.astype(np.int64, copy=False)))
+
+
+def _ordered(numbers: Places) -> Places:
+    order = sorting(numbers)
+    return np.arange(len(numbers)) if order is None else order
 
 
 def _rises(places: Places) -> bool:

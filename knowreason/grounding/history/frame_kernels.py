@@ -255,6 +255,39 @@ def folded_of_admitted(
     return results
 
 
+@numba.njit(cache=True, inline="always")
+def _before(tree: Places, place: int) -> int:
+    """The sum of what stands in a Fenwick tree (1994) before a place."""
+    total = 0
+    while place > 0:
+        total += tree[place]
+        place -= place & -place
+    return total
+
+
+@numba.njit(cache=True, inline="always")
+def _add(tree: Places, place: int, value: int) -> None:
+    node = place + 1
+    while node < len(tree):
+        tree[node] += value
+        node += node & -node
+
+
+@numba.njit(cache=True)
+def sums_of_admitted(
+    values: Places, first: Places, last: Places, sequence: Places, admitted: Places, order: Places
+) -> Places:
+    """Sums of whole numbers over each frame; arguments as for :func:`folded_of_admitted`."""
+    tree, sums = np.zeros(len(values) + 1, np.int64), np.empty(len(first), np.int64)
+    filled = 0
+    for i in order:
+        while filled < admitted[i]:
+            _add(tree, sequence[filled], values[sequence[filled]])
+            filled += 1
+        sums[i] = _before(tree, last[i]) - _before(tree, first[i])
+    return sums
+
+
 @numba.njit(cache=True)
 def latest_of_admitted(
     first: Places,
@@ -267,7 +300,7 @@ def latest_of_admitted(
 ) -> Places:
     """Where the last ``most`` admitted places of each frame begin.
 
-    Numbers of admitted places stand in a Fenwick tree (1994), which is filled once.
+    Numbers of admitted places stand in a tree that is filled once.
 
     Args:
         first, last: of the frames.
@@ -283,20 +316,10 @@ def latest_of_admitted(
     filled = 0
     for i in order:
         while filled < admitted[i]:
-            node = sequence[filled] + 1
-            while node <= count:
-                tree[node] += 1
-                node += node & -node
+            _add(tree, sequence[filled], 1)
             filled += 1
-        before, skipped = 0, -max(most[i], 0)
-        node = first[i]
-        while node > 0:
-            before += tree[node]
-            node -= node & -node
-        node = last[i]
-        while node > 0:
-            skipped += tree[node]
-            node -= node & -node
+        before = _before(tree, first[i])
+        skipped = _before(tree, last[i]) - max(most[i], 0)
         if skipped > before:
             place, step = 0, widest
             while step > 0:

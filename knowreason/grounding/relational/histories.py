@@ -17,16 +17,10 @@ from sqlglot import exp
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError
 from knowreason.grounding.plan.history_aggregates import split
-from knowreason.grounding.relational.history_columns import (
-    ReadHistories,
-)
+from knowreason.grounding.relational.history_columns import ReadHistories
 from knowreason.grounding.relational.history_questions import HistoryQuestion
 from knowreason.grounding.relational.query_protocols import SettingsQuery, Tables
-from knowreason.logic import (
-    INTEGER_SORTS,
-    Aggregate,
-    Variable,
-)
+from knowreason.logic import INTEGER_SORTS, Aggregate, Variable
 
 PAIRS = 10**10  # more than these are refused
 PAIRS_A_SECOND = 1e7  # that DuckDB joins and filters (benchmarks/history.py)
