@@ -106,8 +106,8 @@ RULES = {  # and how many pairs there are to a grounding
 }
 
 
-def over_candidates(rule: str, rows: int) -> dict[str, float | str]:
-    """CPU seconds of a rule over random candidates, ten to a thing, and of its join alone."""
+def candidate_data(rule: str, rows: int) -> Dataset:
+    """Random candidates, ten to a thing, so that a rule has about so many groundings."""
     program, draw = loads(f"{CANDIDATES}rule r [1] : {rule}"), np.random.default_rng(0)
     pairs, things = int(rows * RULES[rule]), int(rows * RULES[rule]) // 10
     facts = {}
@@ -117,7 +117,7 @@ def over_candidates(rule: str, rows: int) -> dict[str, float | str]:
         ends = {"a0": (key // things).astype(np.int32), "a1": (key % things).astype(np.int32)}
         facts[name] = pa.table(ends)
     names = pa.array([f"p{i}" for i in range(things)])
-    data = Dataset(
+    return Dataset(
         program=program,
         vocabularies={domain: Vocabulary(domain, names) for domain in "PQ"},
         facts=facts,
@@ -126,6 +126,12 @@ def over_candidates(rule: str, rows: int) -> dict[str, float | str]:
         labels={},
         hidden={},
     )
+
+
+def over_candidates(rule: str, rows: int) -> dict[str, float | str]:
+    """CPU seconds of a rule over random candidates, and of its join alone."""
+    data = candidate_data(rule, rows)
+    program = data.program
     candidates = ground(program, data, threads=1).reports[0].candidate
     with Relations(program, data, threads=1) as relations:
         query = rule_query(relations, plan_rule(program, 0))

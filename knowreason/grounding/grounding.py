@@ -386,10 +386,9 @@ def _known(
 def _ground_one(run: RuleRun, limit: int) -> tuple[Harvest, RuleReport]:
     relations, data = run.literals.relations, run.data
     query = rule_query(relations, run.plan)
-    size = checked_size(relations, query.tree, limit)
-    if size is None:
-        estimate = relations.estimate(query.tree)
-        raise GroundingError(diagnostics=(too_large(run.plan, estimate, limit, data),))
+    size = checked_size(query, limit)
+    if size.rows > limit:
+        raise GroundingError(diagnostics=(too_large(run.plan, size.rows, limit, data),))
     harvest = Harvest(run.parameters, query.joins)
     seconds = 0.0
     if not run.plan.decided or run.hard:
@@ -404,7 +403,7 @@ def _ground_one(run: RuleRun, limit: int) -> tuple[Harvest, RuleReport]:
         merged=0,
         open=0,
         seconds=seconds,
-        estimate=size[0],
+        estimate=size.rows,
         decided=run.plan.decided,
     )
     return harvest, report

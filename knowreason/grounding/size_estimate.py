@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from sqlglot import exp
@@ -18,12 +18,17 @@ from knowreason.grounding.plan.domain_products import ranging_variables, too_lar
 from knowreason.grounding.plan.formula_tree import Node, OpenCount, OpenLiteral
 from knowreason.grounding.plan.rule_plan import RulePlan, leaves, outer_variables, plan_rule
 from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.relational.join_counts import RowCount, count_rows
 from knowreason.grounding.relational.term_sql import column
-from knowreason.logic import Program, Term
+from knowreason.logic import Formula, Program, Term
 from knowreason.logic.canonical_text import formula_text
 
-SECONDS_A_ROW = 2e-7
-HOPELESS = 100  # times the limit: not even counted
+SECONDS_A_RULE = 0.02  # these by benchmarks/plan_sizes.py --costs
+SECONDS_A_ROW = 5e-8
+SECONDS_A_JOINED_ROW = 2e-8  # before filters
+SECONDS_A_FOUND_ATOM = 5e-8  # among the candidates of `within`
+SECONDS_A_CANDIDATE = 2e-7
+SURELY = 2  # times the limit: above it an estimate is taken at its word
 TOO_MUCH = 5.0  # weight times groundings an atom
 MANY_ENTRIES = 30  # of a count that ties them into one component
 
@@ -35,8 +40,9 @@ class RuleEstimate:
     Attributes:
         rule: its name.
         rows: groundings listed; ``exact`` where they were counted.
+        how: where that figure comes from, in words.
         bytes: of ids and factors.
-        seconds: on one core.
+        seconds: of a core, without definitions.
         joins: what is joined, in the order written, and what ranges over a domain.
         refused: why it will not be grounded, if so.
 
@@ -50,10 +56,37 @@ class RuleEstimate:
     rule: str
     rows: int
     exact: bool
+    how: str
     bytes: int
     seconds: float
     joins: tuple[str, ...]
     refused: Diagnostic | None = None
+
+
+@dataclass(frozen=True)
+class DefinitionEstimate:
+    """Rows, bytes and seconds of the table of one definition that rules read.
+
+    Attributes:
+        definition: its name.
+        rows: of its table, which is computed to count the rules that read it.
+        bytes: of that table.
+        seconds: of a core, measured while it was; what it shares with others bears the first.
+    """
+
+    definition: str
+    rows: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Total:
+    """Rows of all rules; bytes and seconds of rules, definitions and atoms."""
+
+    rows: int
+    bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -63,6 +96,7 @@ class Plan:
     Attributes:
         atoms: number of open atoms by predicate.
         rules: one a rule.
+        definitions: one a definition that rules read.
         warnings: what the user should know.
 
     Example:
@@ -75,6 +109,8 @@ class Plan:
     atoms: dict[str, int]
     rules: tuple[RuleEstimate, ...]
     warnings: tuple[Diagnostic, ...]
+    definitions: tuple[DefinitionEstimate, ...]
+    total: Total
 
     @property
     def refused(self) -> tuple[Diagnostic, ...]:
@@ -118,9 +154,19 @@ def plan(
         warnings = tuple(
             warning
             for rule, query, estimate in zip(plans, queries, rules, strict=True)
-            for warning in warnings_of(rule, table, data, _amount(query, rule, estimate.rows))
+            for warning in warnings_of(
+                rule, table, data, _amount(query, rule, estimate.rows, limit)
+            )
         )
-    estimates = Plan({name: span.count for name, span in table.spans.items()}, rules, warnings)
+        definitions = tuple(
+            _definition(name, relations)
+            for name in (definition.name for definition in program.definitions)
+            if name in relations.computed
+        )
+    atoms = {name: span.count for name, span in table.spans.items()}
+    estimates = Plan(
+        atoms, rules, warnings, definitions, _total(program, table, rules, definitions)
+    )
     if refuse and estimates.refused:
         raise GroundingError(diagnostics=estimates.refused)
     return estimates
@@ -135,15 +181,15 @@ def rule_query(relations: Relations, rule: RulePlan) -> Listing:
     return listing(relations, rule.guards, rule.rule.variables, rule.residual, terms)
 
 
-def checked_size(relations: Relations, tree: exp.Select, limit: int) -> tuple[int, bool] | None:
-    """Number of rows of a query and whether it is exact, ``None`` where over the limit."""
-    estimate = relations.estimate(tree)
-    if estimate <= limit:
-        return estimate, False
-    if estimate > HOPELESS * limit:
-        return None
-    rows = relations.rows(tree.copy().limit(limit + 1))
-    return (rows, True) if rows <= limit else None
+def checked_size(query: Listing, limit: int) -> RowCount:
+    """Number of rows of a query; where it is close to the limit, at most one more is counted."""
+    size = count_rows(query.relations, query.conjunction)
+    if size.exact or not limit < SURELY * size.rows <= SURELY**2 * limit:
+        return size
+    rows = query.relations.rows(query.tree.copy().limit(limit + 1))
+    if rows <= limit:
+        return RowCount(rows, True, "counted", size.joined)
+    return replace(size, rows=max(rows, size.rows), exact=False)
 
 
 def warnings_of(
@@ -192,27 +238,50 @@ def warnings_of(
 
 
 def _estimate(rule: RulePlan, query: Listing, limit: int) -> RuleEstimate:
-    relations, data = query.relations, query.relations.data
-    size = checked_size(relations, query.tree, limit)
-    refused = None
-    exact = False
-    if size is None:
-        rows = relations.estimate(query.tree)
-        refused = too_large(rule, rows, limit, data)
-    else:
-        rows, exact = size
-        if not exact:
-            rows, exact = relations.rows(query.tree), True
-    width = len(rule.rule.variables) + len(leaves(rule.residual)) + 1
+    data = query.relations.data
+    size = checked_size(query, limit)
+    refused = too_large(rule, size.rows, limit, data) if size.rows > limit else None
+    literals = leaves(rule.residual)
+    width = len(rule.rule.variables) + len(literals) + 1
+    listed = {p.name for p in query.relations.program.open_predicates if p.within is not None}
+    found = sum(isinstance(one, OpenLiteral) and one.atom.predicate in listed for one in literals)
     return RuleEstimate(
         rule=rule.rule.name,
-        rows=rows,
-        exact=exact,
-        bytes=4 * width * rows,
-        seconds=SECONDS_A_ROW * rows,
+        rows=size.rows,
+        exact=size.exact,
+        how=size.how,
+        bytes=4 * width * size.rows,
+        seconds=SECONDS_A_RULE
+        + (SECONDS_A_ROW + SECONDS_A_FOUND_ATOM * found) * size.rows
+        + SECONDS_A_JOINED_ROW * size.joined,
         joins=_join_texts(rule, data),
         refused=refused,
     )
+
+
+def _total(
+    program: Program,
+    table: AtomTable,
+    rules: tuple[RuleEstimate, ...],
+    definitions: tuple[DefinitionEstimate, ...],
+) -> Total:
+    parts: tuple[RuleEstimate | DefinitionEstimate, ...] = (*rules, *definitions)
+    listed = [p.name for p in program.open_predicates if p.within is not None]
+    candidates = sum(table.spans[name].count for name in listed)
+    ids = sum(span.arguments.nbytes for span in table.spans.values())
+    return Total(
+        sum(rule.rows for rule in rules),
+        sum(part.bytes for part in parts) + ids,
+        sum(part.seconds for part in parts) + SECONDS_A_CANDIDATE * candidates,
+    )
+
+
+def _definition(name: str, relations: Relations) -> DefinitionEstimate:
+    arguments = len(relations.program.sorts_of(name))
+    rows = relations.rows(exp.select(exp.Star()).from_(relations.table(name)))
+    formula = isinstance(relations.program.definition(name).body, Formula)
+    width = 4 * arguments + (0 if formula else 8)
+    return DefinitionEstimate(name, rows, width * rows, relations.seconds.get(name, 0.0))
 
 
 def _join_texts(rule: RulePlan, data: Dataset) -> tuple[str, ...]:
@@ -241,10 +310,10 @@ def _weight_an_atom(rule: RulePlan, atoms: AtomTable, amount: float) -> tuple[st
     return min(loads.items(), key=lambda item: item[1]) if loads else None
 
 
-def _amount(query: Listing, rule: RulePlan, rows: int) -> float:
-    """Sum of the absolute feature values of a rule's groundings."""
+def _amount(query: Listing, rule: RulePlan, rows: int, limit: int) -> float:
+    """Sum of the absolute feature values of a rule's groundings, where they will be grounded."""
     feature = rule.rule.weight.feature
-    if feature is None or feature not in query.terms:
+    if feature is None or feature not in query.terms or rows > limit:
         return float(rows)
     total = exp.Sum(this=exp.Abs(this=column("q", query.terms[feature])))
     tree = exp.select(total.as_("amount")).from_(query.tree.copy().subquery("q"))

@@ -24,6 +24,7 @@ from knowreason.reasoner.rule_weights import RuleWeights
 from knowreason.reasoner.stored_answers import load_answers, save_answers
 from knowreason.reasoner.stored_fit import load_fit, save_fit
 
+RULES, GROUNDED = "program.kr", "grounding.json"  # the program, what became of its rules
 SNAPSHOT = "drift.json"  # what held on the training data
 LIBRARIES = ("torch", "duckdb", "scikit-learn", "numpy", "pyarrow", "lark")
 
@@ -72,7 +73,7 @@ def write_learned(
         data_hash: of what was learned from.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "program.kr").write_text(str(program), encoding="utf-8")
+    write_grounded(program, reports, folder)
     (folder / "project.toml").write_text(project_toml(project), encoding="utf-8")
     save_fit(learned.fit, folder, RuleWeights.of(learned.fit, learned.replicates))
     if learned.replicates is not None:
@@ -84,8 +85,6 @@ def write_learned(
     beside = (*learned.answers.beside, *learned.answers.boosted, *learned.estimates)
     for model in (*learned.models, *beside):
         save_fitted(model, folder / "models" / folder_name(model.name, model.predicate))
-    rows = [asdict(report) for report in reports]
-    (folder / "grounding.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     manifest = {
         "libraries": {name: version(name) for name in LIBRARIES},
         "seed": project.seed,
@@ -101,6 +100,13 @@ def write_learned(
         "seconds": round(seconds, 2),
     }
     write_manifest(folder, manifest)
+
+
+def write_grounded(program: Program, reports: tuple[RuleReport, ...], folder: Path) -> None:
+    """Write a program and what became of its rules in grounding."""
+    (folder / RULES).write_text(str(program), encoding="utf-8")
+    rows = [asdict(report) for report in reports]
+    (folder / GROUNDED).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 def read_learned(folder: Path) -> Learned:

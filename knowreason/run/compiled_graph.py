@@ -12,6 +12,7 @@ from knowreason.grounding.grounding_store import load, save
 from knowreason.project.manifests import MANIFEST, has_manifest, write_manifest
 from knowreason.project.schema import Project
 from knowreason.reasoner.fitting.fingerprints import DataParts, Fingerprint, differences, our_code
+from knowreason.reasoner.stored_reasoner import write_grounded
 
 GRAPH = "grounding"  # in the folder
 
@@ -19,6 +20,7 @@ GRAPH = "grounding"  # in the folder
 def save_compiled(grounding: Grounding, project: Project, folder: Path) -> None:
     """Write a project's grounding without models, and what it was made of."""
     save(grounding, folder / GRAPH)
+    write_grounded(grounding.program, grounding.reports, folder)
     made_of = graph_fingerprint(grounding.data, project)
     write_manifest(folder, {"kind": "grounding", "made_of": dict(made_of)})
 

@@ -25,6 +25,7 @@ from knowreason.grounding import Plan, ground
 from knowreason.grounding import plan as plan_grounding
 from knowreason.grounding.grounding_store import save
 from knowreason.grounding.rule_report import RuleReport
+from knowreason.grounding.size_estimate import DefinitionEstimate, Total
 from knowreason.inference.posterior import QUALITIES, EngineReport, LogZKind, Posterior, summed
 from knowreason.inference.quality_summary import QualitySummary, posterior_lines
 from knowreason.progress import Progress, step
@@ -46,7 +47,7 @@ NOT_COMPARED = "drift is not looked for in parts"
 
 
 def plan_in_parts(project: Project, *, limit: int = 0) -> Plan:
-    """The plan of all parts, rows of a rule being their sum.
+    """The plan of all parts: sums of rows and seconds, bytes of the largest part.
 
     Raises:
         ProjectError: KR938 where there are none.
@@ -74,8 +75,23 @@ def plan_in_parts(project: Project, *, limit: int = 0) -> Plan:
         )
         for same in zip(*(one.rules for one in plans), strict=True)
     )
+    definitions = tuple(
+        DefinitionEstimate(
+            same[0].definition,
+            sum(one.rows for one in same),
+            max(one.bytes for one in same),
+            sum(one.seconds for one in same),
+        )
+        for same in zip(*(one.definitions for one in plans), strict=True)
+    )
     atoms = {name: sum(one.atoms[name] for one in plans) for name in plans[0].atoms}
-    return Plan(atoms, rules, _said_by_all(said))
+    totals = [one.total for one in plans]
+    total = Total(
+        sum(one.rows for one in totals),
+        max(one.bytes for one in totals),
+        sum(one.seconds for one in totals),
+    )
+    return Plan(atoms, rules, _said_by_all(said), definitions, total)
 
 
 def compile_in_parts(project: Project, target: Path | None, *, force: bool = False) -> Compiled:

@@ -17,9 +17,9 @@ from knowreason.project.plugins import load_plugins, require_plugins
 from knowreason.project.project_file import load_project
 from knowreason.project.schema import Project
 from knowreason.reasoner.reasoner import Reasoner
-from knowreason.reasoner.stored_reasoner import read_learned
+from knowreason.reasoner.stored_reasoner import RULES, read_learned
 
-PARTS = (MANIFEST, "program.kr", "project.toml", "weights.json", "weights.safetensors")
+PARTS = (MANIFEST, RULES, "project.toml", "weights.json", "weights.safetensors")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
     stored = stored_project(folder)
     require_plugins(stored, folder)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    program = loads((folder / "program.kr").read_text(encoding="utf-8"), str(folder / "program.kr"))
+    program = loads((folder / RULES).read_text(encoding="utf-8"), str(folder / RULES))
     reasoner, learned = reasoner_of(stored, program), read_learned(folder)
     ready = manifest.get("ready_models", ())
     given = {model.name: model.fitted.prototype for model in learned.models if model.name in ready}

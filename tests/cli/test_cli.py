@@ -289,6 +289,12 @@ def test_plan_and_compile(cli, skimming_project, tmp_path):
     assert (tmp_path / "graph" / "grounding").exists()
     assert cli("compile", skimming_project, "-o", tmp_path / "graph").code == 2
     assert "components" in cli("compile", skimming_project).out
+    since = cli("plan", skimming_project, "--against", tmp_path / "graph", "--json").json
+    assert all(rule["then"] == rule["now"] and not rule["why"] for rule in since["changes"])
+    assert [rule["rule"] for rule in since["changes"]] == [r["rule"] for r in since["rules"]]
+    assert "since" in cli("plan", skimming_project, "--against", tmp_path / "graph").out
+    assert "KR911" in cli("plan", skimming_project, "--against", tmp_path).err
+    assert planned.json["changes"] == []
     for row in done.json["components"]:
         assert row["exact"] == row["components"]
 

@@ -5,6 +5,8 @@ Plans are SQLGlot trees; each engine writes them in its dialect and answers in A
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Literal, Protocol
 
 import pyarrow as pa
@@ -67,3 +69,20 @@ class RelationalEngine(Protocol):
 
     def close(self) -> None:
         """Drop all tables and give the memory back."""
+
+
+def memory_bytes(size: str) -> int:
+    """Bytes of a size as DuckDB writes it; all of this machine where it says none (``"-1"``).
+
+    Example:
+        >>> memory_bytes("4GB"), memory_bytes("1 KiB")
+        (4000000000, 1024)
+    """
+    found = re.fullmatch(r"([\d.]+)\s*([kmgt]?)(i?)b?(?:ytes?)?|([\d.]+)\s*%", size.strip().lower())
+    here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if found is None:  # the engine refuses what is no size at all
+        return here
+    number, unit, binary, share = found.groups()
+    if share is not None:
+        return int(float(share) / 100 * here)
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit or " "))

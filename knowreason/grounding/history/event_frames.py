@@ -30,10 +30,14 @@ from knowreason.grounding.history.frame_kernels import (
     earlier_place,
     folded,
     folded_of_admitted,
+    latest_of_admitted,
     narrow,
     running_sums,
+    sliding_extremes,
+    sums_of_admitted,
     whole_groups,
 )
+from knowreason.row_keys import sorting_order
 
 Places = NDArray[np.int64]
 Values = NDArray[Any]  # int64 or float64
@@ -59,14 +63,15 @@ class Admitted:
     @classmethod
     def of(cls, number: Places, known: Known, bounds: Bounds) -> Admitted:
         """Events whose number, ``int64[n]`` by place, keeps the bounds of a frame."""
-        sequence = np.argsort(number, kind="stable")
+        sequence = _ordered(number)
         sequence = sequence if known is None else sequence[known[sequence]]
         ordered = number[sequence]
         frames = len(bounds[0][1])
         high, low = np.full(frames, len(sequence)), np.zeros(frames, np.int64)
         for operator, limit in bounds:
             side = "left" if operator in ("<", ">=") else "right"
-            reached = np.searchsorted(ordered, limit, side)  # type: ignore[call-overload]
+            order, reached = _ordered(limit), np.empty(frames, np.int64)
+            reached[order] = np.searchsorted(ordered, limit[order], side)  # type: ignore[call-overload]
             if operator in ("<", "<="):
                 high = np.minimum(high, reached)
             else:
@@ -93,19 +98,15 @@ class Frames:
     starts: Places
     admitted: Admitted | None = None
 
-    def turn(self) -> Places:
-        """The frames by their last place, ``int64[m]``."""
-        starts = np.cumsum(np.bincount(self.last + 1)) if len(self.last) else self.last
-        return by_group(np.arange(len(self.last)), self.last, starts)
-
-    def of(self, turn: Places) -> Frames:
-        """Some of the frames, in an order."""
-        assert self.admitted is None
-        return replace(self, first=self.first[turn], last=self.last[turn])
-
     def latest(self, most: Places) -> Frames:
-        """The last ``most`` events of each frame, ``int64[m]``."""
-        return replace(self, first=np.maximum(self.first, self.last - np.maximum(most, 0)))
+        """The last ``most`` events of each frame, ``int64[m]``, of those that are admitted."""
+        if self.admitted is None:
+            return replace(self, first=np.maximum(self.first, self.last - np.maximum(most, 0)))
+        assert self.admitted.low is None, "bounded from both sides"
+        sequence, high = self.admitted.sequence, self.admitted.high
+        order, count = _ordered(high), int(self.starts[-1])
+        frames = self.first, self.last, most
+        return replace(self, first=latest_of_admitted(*frames, sequence, high, order, count))
 
     def counts(self, known: Known = None) -> Places:
         """How many events there are, of those whose value is ``known`` (``bool[n]`` by place)."""
@@ -167,14 +168,19 @@ class Frames:
 
     def _folded(self, kind: int, values: Values, nothing: np.generic) -> Values:
         if self.admitted is None:
-            return folded(kind, values, nothing, self.first, self.last)
+            slid = kind != SUM and _rises(self.first) and _rises(self.last)
+            fold = sliding_extremes if slid else folded
+            return fold(kind, values, nothing, self.first, self.last)
         sequence = self.admitted.sequence
         parts = []
         for admitted in (self.admitted.high, self.admitted.low):
             if admitted is not None:
-                order = np.argsort(admitted, kind="stable")
-                frame = values, nothing, self.first, self.last
-                parts.append(folded_of_admitted(kind, *frame, sequence, admitted, order))
+                order = _ordered(admitted)
+                frame = self.first, self.last, sequence, admitted, order
+                if kind == SUM and values.dtype.kind != "f":
+                    parts.append(sums_of_admitted(values, *frame))
+                else:
+                    parts.append(folded_of_admitted(kind, values, nothing, *frame))
         return parts[0] if len(parts) == 1 else parts[0] - parts[1]
 
 
@@ -209,11 +215,14 @@ class EventOrder:
             ties: what sorts events of one clock, the first most, whole numbers ``[n]`` each.
         """
         rows = np.arange(len(group))
+        moved = False
         for numbers in (*reversed(ties), *([] if clock is None else [clock])):
-            order = sorting(numbers[rows])
-            rows = rows if order is None else rows[order]
+            order = sorting(numbers[rows] if moved else numbers)
+            if order is not None:
+                rows, moved = rows[order] if moved else order, True
         starts = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=groups))])
-        rows = by_group(rows, group, starts)
+        if groups > 1:
+            rows = by_group(rows, group, starts)
         return cls(rows, starts, None if clock is None else clock[rows])
 
     def frames(self, group: Places, bounds: Bounds) -> Frames:
@@ -223,11 +232,19 @@ class EventOrder:
             group: of who asks, ``int64[m]``; -1 for none, whose frame is empty.
             bounds: each an operator and limits of the clock, ``int64[m]``.
         """
-        first, last = whole_groups(self.starts, group)
+        return self.within(Frames(*whole_groups(self.starts, group), self.starts), bounds)
+
+    def within(self, frames: Frames, bounds: Bounds) -> Frames:
+        """What of frames is within bounds of the clock."""
+        first, last = frames.first, frames.last
+        if any(operator[0] == "<" for operator, _ in bounds):
+            last = last.copy()
+        if any(operator[0] == ">" for operator, _ in bounds):
+            first = first.copy()
         for operator, limit in bounds:
             assert self.clock is not None
             narrow(self.clock, limit, operator in ("<=", ">"), operator[0] == "<", first, last)
-        return Frames(first, last, self.starts)
+        return replace(frames, first=first, last=last)
 
 
 def sorting(numbers: NDArray[np.integer[Any]]) -> Places | None:
@@ -240,7 +257,16 @@ def sorting(numbers: NDArray[np.integer[Any]]) -> Places | None:
         row = row[row >= 0]
         if len(row) == len(numbers):
             return row
-    return np.argsort(numbers, kind="stable")
+    return np.asarray(sorting_order(numbers.astype(np.int64, copy=False)))
+
+
+def _ordered(numbers: Places) -> Places:
+    order = sorting(numbers)
+    return np.arange(len(numbers)) if order is None else order
+
+
+def _rises(places: Places) -> bool:
+    return not (places[1:] < places[:-1]).any()
 
 
 def might_overflow(values: NDArray[np.int64]) -> bool:

@@ -44,16 +44,61 @@ def whole_groups(starts: Places, group: Places) -> tuple[Places, Places]:
 def narrow(
     clock: Places, limit: Places, beyond: bool, end: bool, first: Places, last: Places
 ) -> None:
-    """Move one end of frames, in place, to the first clock that reaches its limit, or is beyond."""
+    """Move one end of frames, in place, to the first clock that reaches its limit, or is beyond.
+
+    Each is sought from where the one before it was found, by steps that double (Bentley & Yao
+    1976): two pointers where frames come in the order of events.
+    """
+    found = 0
     for i in range(len(limit)):
         low, high, wanted = first[i], last[i], limit[i]
+        step = 1
+        if found < low or found > high:
+            found = low
+        if found < high and (clock[found] < wanted or (beyond and clock[found] == wanted)):
+            low = found + 1
+            while low + step <= high:
+                there = clock[low + step - 1]
+                if not (there < wanted or (beyond and there == wanted)):
+                    high = low + step - 1
+                    break
+                low += step
+                step *= 2
+        else:
+            high = found
+            while high - step >= low:
+                there = clock[high - step]
+                if there < wanted or (beyond and there == wanted):
+                    low = high - step + 1
+                    break
+                high -= step
+                step *= 2
         while low < high:
             middle = (low + high) >> 1
             if clock[middle] < wanted or (beyond and clock[middle] == wanted):
                 low = middle + 1
             else:
                 high = middle
+        found = low
         (last if end else first)[i] = low
+
+
+@numba.njit(cache=True)
+def by_thing(things: Any, group: Places) -> Places:
+    """Who asks and has a group: in the order in which things come, each once, then the others."""
+    turn = np.empty(len(group), np.int64)
+    there = group < 0
+    count = 0
+    for thing in things:
+        if not there[thing]:
+            there[thing] = True
+            turn[count] = thing
+            count += 1
+    for row in range(len(group)):
+        if not there[row]:
+            turn[count] = row
+            count += 1
+    return turn[:count]
 
 
 @numba.njit(cache=True)
@@ -142,6 +187,40 @@ def folded(kind: int, values: Values, nothing: Any, first: Places, last: Places)
 
 
 @numba.njit(cache=True)
+def sliding_extremes(
+    kind: int, values: Values, nothing: Any, first: Places, last: Places
+) -> Values:
+    """Least or greatest values of frames of which neither end lies before that of the last.
+
+    Places that no later one beats wait in a row; each comes and goes once (Lemire 2006).
+    """
+    results = np.empty(len(first), values.dtype)
+    waiting = np.empty(len(values), np.int64)
+    head, tail, reached = 0, 0, 0
+    for i in range(len(first)):
+        reached = max(reached, first[i])
+        while reached < last[i]:
+            own = values[reached]
+            while tail > head and _beats(kind, own, values[waiting[tail - 1]]):
+                tail -= 1
+            waiting[tail] = reached
+            tail += 1
+            reached += 1
+        while head < tail and waiting[head] < first[i]:
+            head += 1
+        results[i] = values[waiting[head]] if head < tail and first[i] < last[i] else nothing
+    return results
+
+
+@numba.njit(cache=True, inline="always")
+def _beats(kind: int, one: Any, two: Any) -> Any:
+    """Whether ``_of_two`` is the first, whatever the second."""
+    if kind == LEAST:
+        return one <= two or two != two
+    return one >= two or one != one
+
+
+@numba.njit(cache=True)
 def folded_of_admitted(
     kind: int,
     values: Values,
@@ -174,3 +253,79 @@ def folded_of_admitted(
             filled += 1
         results[i] = _across(kind, tree, nothing, first[i], last[i])
     return results
+
+
+@numba.njit(cache=True, inline="always")
+def _before(tree: Places, place: int) -> int:
+    """The sum of what stands in a Fenwick tree (1994) before a place."""
+    total = 0
+    while place > 0:
+        total += tree[place]
+        place -= place & -place
+    return total
+
+
+@numba.njit(cache=True, inline="always")
+def _add(tree: Places, place: int, value: int) -> None:
+    node = place + 1
+    while node < len(tree):
+        tree[node] += value
+        node += node & -node
+
+
+@numba.njit(cache=True)
+def sums_of_admitted(
+    values: Places, first: Places, last: Places, sequence: Places, admitted: Places, order: Places
+) -> Places:
+    """Sums of whole numbers over each frame; arguments as for :func:`folded_of_admitted`."""
+    tree, sums = np.zeros(len(values) + 1, np.int64), np.empty(len(first), np.int64)
+    filled = 0
+    for i in order:
+        while filled < admitted[i]:
+            _add(tree, sequence[filled], values[sequence[filled]])
+            filled += 1
+        sums[i] = _before(tree, last[i]) - _before(tree, first[i])
+    return sums
+
+
+@numba.njit(cache=True)
+def latest_of_admitted(
+    first: Places,
+    last: Places,
+    most: Places,
+    sequence: Places,
+    admitted: Places,
+    order: Places,
+    count: int,
+) -> Places:
+    """Where the last ``most`` admitted places of each frame begin.
+
+    Numbers of admitted places stand in a tree that is filled once.
+
+    Args:
+        first, last: of the frames.
+        most: by frame.
+        sequence, admitted, order: as for :func:`folded_of_admitted`.
+        count: of places.
+    """
+    tree = np.zeros(count + 1, np.int64)
+    begins = first.copy()
+    widest = 1
+    while widest * 2 <= count:
+        widest *= 2
+    filled = 0
+    for i in order:
+        while filled < admitted[i]:
+            _add(tree, sequence[filled], 1)
+            filled += 1
+        before = _before(tree, first[i])
+        skipped = _before(tree, last[i]) - max(most[i], 0)
+        if skipped > before:
+            place, step = 0, widest
+            while step > 0:
+                if place + step <= count and tree[place + step] < skipped:
+                    place += step
+                    skipped -= tree[place]
+                step >>= 1
+            begins[i] = place + 1
+    return begins

@@ -248,11 +248,12 @@ def _is_frame(term: Aggregate, heads: set[str], history: HistoryAggregate) -> bo
         return False
     if len({bound.number for bound in others}) > 1 or len(history.excluded) > 1:
         return False
-    if term.last is not None and (others or history.excluded or not _names(term.last) <= heads):
+    both_sides = len({bound.operator[0] for bound in others}) > 1
+    if term.last is not None and (history.excluded or both_sides or not _names(term.last) <= heads):
         return False
     floats = isinstance(history.value, Term) and history.value.sort == "float"
     whole = term.kind in ("count", "sum", "avg", "rate") and not floats
-    if len({bound.operator[0] for bound in others}) > 1 and not whole:
+    if both_sides and not whole:
         return False  # the difference of two sums, which loses digits; least and greatest have none
     if history.excluded and term.kind in ("min", "max"):
         return False

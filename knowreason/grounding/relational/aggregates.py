@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from knowreason.grounding.relational.aggregate_sql import amount, known_rows, summary
 from knowreason.grounding.relational.query_protocols import SettingsQuery
 from knowreason.grounding.relational.term_sql import (
     aliased,
+    cast,
     column,
     defined_where,
     grouped,
@@ -17,7 +17,7 @@ from knowreason.grounding.relational.term_sql import (
     known,
     literal,
 )
-from knowreason.logic import INTEGER_SORTS, Aggregate, Variable
+from knowreason.logic import INTEGER_SORTS, Aggregate, Formula, Term, Variable
 from knowreason.logic.traversal import free_variables
 
 
@@ -71,8 +71,8 @@ def _summed(
 ) -> exp.Select:
     results = {
         **columns,
-        "value": summary(term.kind, value),
-        "rows": known_rows(None if value is None else value.copy()),
+        "value": _summary(term.kind, value),
+        "rows": _known_rows(None if value is None else value.copy()),
     }
     query = query.select(*(exp.alias_(e, n, quoted=True) for n, e in results.items()), copy=False)
     return query.group_by(*(c.copy() for c in columns.values()), copy=False) if columns else query
@@ -112,3 +112,34 @@ def _rate(outer: SettingsQuery, term: Aggregate, value: exp.Expr, rows: exp.Expr
     denominator = grouped(exp.Add(this=seen, expression=strength))
     share = exp.Div(this=numerator, expression=denominator, typed=True, safe=True)
     return defined_where(share, exp.NEQ(this=denominator.copy(), expression=exp.Literal.number(0)))
+
+
+def amount(conjunction: SettingsQuery, value: Term | Formula) -> exp.Expr:
+    """What one row adds: a term's value, 0 or 1 for a formula, ``NULL`` where missing."""
+    if isinstance(value, Formula):
+        holds = conjunction.condition(value)
+    else:
+        holds = conjunction.term(value)
+        if value.sort != "bool":
+            return holds
+    fails = exp.Not(this=grouped(holds.copy()))
+    return exp.Case(
+        ifs=[
+            exp.If(this=holds, true=literal(1, "int")),
+            exp.If(this=fails, true=literal(0, "int")),
+        ]
+    )
+
+
+def _summary(kind: str, value: exp.Expr | None) -> exp.Expr:
+    """The SQL aggregate of a kind, ``NULL`` over nothing (but for ``count``)."""
+    if kind == "count" or value is None:
+        return exp.Count(this=exp.Star())
+    if kind == "rate":
+        return exp.Sum(this=cast(value, "double"))
+    return {"sum": exp.Sum, "avg": exp.Avg, "min": exp.Min, "max": exp.Max}[kind](this=value)
+
+
+def _known_rows(value: exp.Expr | None) -> exp.Expr:
+    """How many rows have a value."""
+    return exp.Count(this=exp.Star() if value is None else value)

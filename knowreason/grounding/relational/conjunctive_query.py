@@ -245,6 +245,10 @@ class Conjunction:
         query = from_clause(outputs, self._in_order(sources), [*self._conditions, *buckets])
         return query.distinct() if distinct else query
 
+    def parts(self) -> tuple[list[JoinedTable], list[exp.Expr]]:
+        """Tables (inner joins first) and conditions of :meth:`select`, without buckets."""
+        return self._in_order(required(self._sources, self._strict)), list(self._conditions)
+
     def dropped(self) -> exp.Select:
         """One row a setting that a missing value makes unknown (so :meth:`select` lacks it)."""
         conditions = [c.copy() for c in self._conditions] or [exp.true()]

@@ -6,6 +6,7 @@ columns are ``a0 .. a{k-1}`` (and ``value``), and queries are SQLGlot trees.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from knowreason.data.engine.engine_choice import open_engine
-from knowreason.data.engine.relational_engine import EngineError
+from knowreason.data.engine.relational_engine import EngineError, memory_bytes
 from knowreason.data.id_tables import TRUTH
 from knowreason.data.splits.label_history import as_of, known_truths
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
@@ -50,7 +51,8 @@ class Relations:
     Args:
         program: checked program.
         data: tables bound to it; predicates distinct, attributes unique a setting.
-        memory_limit: of DuckDB, as it writes sizes (``"4GB"``); beyond it, it spills.
+        memory_limit: of DuckDB, as it writes sizes (``"4GB"``); beyond it, it spills. Arrays of
+            histories keep within half as much again.
         threads: of DuckDB; all cores when ``None``.
         temp_directory: where it spills to; one of its own, removed with it, when ``None``.
         known: tables of definitions that were evaluated on this data before.
@@ -71,9 +73,10 @@ class Relations:
         self.data = data
         self.engine = open_engine(data.engine, memory_limit, threads, temp_directory)
         self.definitions = Definitions(self)
-        self.histories = Histories(self)
+        self.histories = Histories(self, memory_bytes(memory_limit))
         self._tables: dict[str, exp.Expr] = {}
         self._domains: dict[str, exp.Table] = {}
+        self.seconds: dict[str, float] = {}
         self._made = 0
         self._statements = [Evaluated("a query")]
 
@@ -156,6 +159,11 @@ class Relations:
         """Id of a thing, -1 for one that is not in the vocabulary."""
         return int(self.data.vocabularies[domain].ids([name])[0])
 
+    @property
+    def computed(self) -> frozenset[str]:
+        """Predicates, attributes and definitions whose tables are there."""
+        return frozenset(self._tables)
+
     def sql(self, tree: exp.Expr) -> str:
         """The tree in the engine's dialect."""
         return self.engine.sql(tree)
@@ -200,6 +208,13 @@ class Relations:
         finally:
             self._statements.pop()
 
+    def _defined(self, name: str) -> exp.Table:
+        start, before = time.process_time(), sum(self.seconds.values())
+        table = self.definitions.table(name)
+        within = sum(self.seconds.values()) - before  # of definitions that it needs
+        self.seconds[name] = time.process_time() - start - within
+        return table
+
     @contextmanager
     def _told(self) -> Iterator[None]:
         """A context in which what the engine refuses becomes a :class:`GroundingError`."""
@@ -220,7 +235,7 @@ class Relations:
         if name.startswith(AS_OF):
             return self.register(name, as_of(self.data, name.removeprefix(AS_OF)))
         if any(definition.name == name for definition in program.definitions):
-            return self.definitions.table(name)
+            return self._defined(name)
         for predicate in program.predicates:
             if predicate.name == name:
                 if predicate.is_open:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 
+import pyarrow as pa
 from sqlglot import exp
 
 from knowreason.errors import GroundingError
@@ -59,6 +60,9 @@ class Definitions:
                 ),
                 self._relations.histories.dropped_after(),
             ):
+                whole = self._whole(definition)
+                if whole is not None:
+                    return self._relations.register(name, whole)
                 rows = self._query(definition)
                 in_order = [column("rows", f"a{i}") for i in range(len(definition.parameters))]
                 tree = exp.select(exp.Star()).from_(aliased(rows, "rows"))
@@ -66,6 +70,17 @@ class Definitions:
                 return self._relations.materialise(name, tree)
         finally:
             self._computing.pop()
+
+    def _whole(self, definition: Definition) -> pa.Table | None:
+        """Its rows where it is an aggregate over history and nothing beside it."""
+        relations, keys = self._relations, definition.parameters
+        definition = over_known_labels(relations.program, definition)
+        if not isinstance(definition.body, Aggregate) or not relations.engine.ordered:
+            return None
+        term = _closed(definition.body, keys)
+        if len(keys) != 1 or free_variables(term) != keys or not isinstance(term, Aggregate):
+            return None
+        return relations.histories.whole(Conjunction(relations), term, keys)
 
     def _query(self, definition: Definition) -> exp.Query:
         relations = self._relations

@@ -109,5 +109,10 @@ class HistoryTables(Protocol):
     ) -> tuple[exp.Table, bool] | None:
         """Rows ``a0 .., value, rows`` of an aggregate, and whether every thing has one."""
 
+    def whole(
+        self, outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]
+    ) -> pa.Table | None:
+        """Rows ``a0, value`` of a definition that is such an aggregate, of every thing."""
+
     def dropped_after(self) -> AbstractContextManager[None]:
         """A context whose tables are forgotten at its end."""
