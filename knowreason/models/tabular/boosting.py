@@ -84,6 +84,7 @@ class Trees(LabelledModel):
 
     registered_as = "trees"
     reads = "named"
+    of_one_row = True
     regresses = True
 
     features: tuple[str, ...] | None = None

@@ -1,0 +1,383 @@
+"""What must be looked up for a formula, when some of its variables are known: pure logic.
+
+Sideways information passing, as in magic sets (Bancilhon, Maier, Sagiv & Ullman 1986), with a set
+of ids for each variable instead of joined rows: what is found holds all that is needed, and may
+hold more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from knowreason.grounding.plan.rule_plan import plan_rule
+from knowreason.logic import (
+    Aggregate,
+    Atom,
+    AttributeTerm,
+    Comparison,
+    Constant,
+    Definition,
+    Directed,
+    Exists,
+    ForAll,
+    Formula,
+    Implies,
+    Program,
+    Term,
+    Variable,
+)
+from knowreason.logic.formulas import BooleanTerm
+from knowreason.logic.traversal import bound_variables, children, conjuncts, walk
+
+Kind = Literal["rows", "define", "open", "labels", "whole"]
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """One step: rows of a relation that have what is known at some of its places.
+
+    Attributes:
+        kind: ``rows`` of facts or of an attribute; a ``define``\\ d relation; ``open`` atoms, whose
+            truth matters; ``labels`` that a definition reads; all things of a domain (``whole``).
+        name: of the relation or domain.
+        places: the variable at each place, the value's included; ``None`` where any will do.
+        known: places whose variables are known before.
+        found: places whose variables are known afterwards.
+    """
+
+    kind: Kind
+    name: str
+    places: tuple[str | None, ...]
+    known: tuple[int, ...]
+    found: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LookupPlan:
+    """Steps in order.
+
+    Attributes:
+        given: variables known at the start.
+        constants: further ones that stand for a thing: domain and name.
+        steps: the lookups.
+    """
+
+    given: tuple[str, ...]
+    constants: Mapping[str, tuple[str, str]]
+    steps: tuple[Lookup, ...]
+
+
+@dataclass(frozen=True)
+class RulePart:
+    """A rule as seen from one of its open atoms.
+
+    Attributes:
+        rule: name of the rule.
+        predicate: of the atom.
+        places: the variable at each of its places, ``None`` where there is none.
+        plan: what else matters.
+        as_head: whether it is what a directed rule (`~>`) speaks of.
+    """
+
+    rule: str
+    predicate: str
+    places: tuple[str | None, ...]
+    plan: LookupPlan
+    as_head: bool
+
+
+@dataclass
+class _Literal:
+    kind: Kind
+    name: str
+    places: tuple[str | None, ...]
+    guards: bool
+    done: bool = False
+
+
+@dataclass
+class _Planner:
+    """Steps for one formula, as they are found.
+
+    Attributes:
+        program: for the kinds of names.
+        of_rule: whether open atoms are unknowns, and not labels that are read.
+    """
+
+    program: Program
+    of_rule: bool
+    known: set[str] = field(default_factory=set)
+    steps: list[Lookup] = field(default_factory=list)
+    constants: dict[str, tuple[str, str]] = field(default_factory=dict)
+    made: int = 0
+
+    def fresh(self, what: str) -> str:
+        self.made += 1
+        return f"{what} {self.made}"
+
+    def plan(self, given: Iterable[str]) -> LookupPlan:
+        return LookupPlan(tuple(given), dict(self.constants), tuple(self.steps))
+
+    def scope(
+        self,
+        guards: Sequence[Formula],
+        parts: Sequence[Formula | Term],
+        names: Mapping[str, str],
+        sorts: Mapping[str, str],
+    ) -> None:
+        """Plan a formula and what is nested in it.
+
+        Args:
+            guards: formulas outside of which nothing matters.
+            parts: everything that is looked at, the guards included or not.
+            names: the plan's variable by the formula's.
+            sorts: of variables that this scope binds, by the plan's name.
+        """
+        same: dict[str, str] = {}
+        terms: dict[AttributeTerm, str | None] = {}
+        literals: list[_Literal] = []
+
+        def one(variable: str) -> str:
+            while variable in same:
+                variable = same[variable]
+            return variable
+
+        def place(term: Term, guard: bool) -> str | None:
+            if isinstance(term, Variable):
+                return names.get(term.name)
+            if isinstance(term, Constant) and term.sort in domains:
+                name = self.fresh("constant")
+                self.constants[name] = (term.sort, str(term.value))
+                self.known.add(name)
+                return name
+            if isinstance(term, AttributeTerm):
+                return attribute(term, guard)
+            return None
+
+        def attribute(term: AttributeTerm, guard: bool) -> str | None:
+            if term not in terms:
+                own = tuple(place(t, guard) for t in term.arguments)
+                value = self.fresh("value") if term.sort in domains else None
+                terms[term] = value
+                kind: Kind = "define" if term.name in defined else "rows"
+                places = (*own, value) if kind == "rows" and value else own
+                literals.append(_Literal(kind, term.name, places, guard))
+                if kind == "define" and value:
+                    self.steps.append(Lookup("whole", term.sort, (value,), (), ()))
+            return terms[term]
+
+        def look(node: Formula | Term, guard: bool) -> None:
+            """Literals of a part that stand in no nested scope."""
+            if isinstance(node, Aggregate | Exists | ForAll):
+                return
+            if isinstance(node, Atom):
+                is_open = node.predicate not in defined and self.program.is_open(node.predicate)
+                kind: Kind = "define" if node.predicate in defined else "rows"
+                if is_open:
+                    kind = "open" if self.of_rule else "labels"
+                places = tuple(place(t, guard) for t in node.arguments)
+                guards_too = guard and kind != "open"
+                literals.append(_Literal(kind, node.predicate, places, guards_too))
+            elif isinstance(node, AttributeTerm):
+                attribute(node, guard)
+            for child in children(node):
+                look(child, guard and isinstance(node, AttributeTerm | Comparison | BooleanTerm))
+
+        domains = {domain.name for domain in self.program.domains}
+        defined = {definition.name for definition in self.program.definitions}
+        for guard in guards:
+            binds = isinstance(guard, Atom | Comparison | BooleanTerm)
+            look(guard, binds)
+            if isinstance(guard, Comparison) and guard.operator == "=":
+                left, right = place(guard.left, True), place(guard.right, True)
+                if left and right and one(left) != one(right):
+                    keep, drop = one(right), one(left)
+                    if drop in self.known or drop in sorts:
+                        keep, drop = drop, keep
+                    if not (drop in self.known or drop in sorts):
+                        same[drop] = keep
+        for part in parts:
+            look(part, False)
+        for literal in literals:
+            literal.places = tuple(p and one(p) for p in literal.places)
+        self._bind([one for one in literals if one.guards], sorts)
+        for variable, sort in sorts.items():
+            if variable not in self.known:
+                self._step(_Literal("whole", sort, (variable,), False))
+        for literal in literals:
+            if not literal.done:
+                self._step(literal)
+        for node in self._nested((*guards, *parts)):
+            variables, told, inside = scope_of(node)
+            own = {v.name: self.fresh(v.name) for v in variables}
+            inner = {own[v.name]: v.sort for v in variables}
+            self.scope(told, inside, {**names, **own}, inner)
+
+    def _nested(self, parts: Iterable[Formula | Term]) -> list[Formula | Term]:
+        found: dict[Formula | Term, None] = {}
+        pending = list(parts)
+        while pending:
+            node = pending.pop()
+            if isinstance(node, Aggregate | Exists | ForAll):
+                found[node] = None
+            else:
+                pending += children(node)
+        return list(found)
+
+    def _bind(self, literals: list[_Literal], sorts: Mapping[str, str]) -> None:
+        """Take the literals that know most of their places first, until none finds anything."""
+        while True:
+            ready = [
+                literal
+                for literal in literals
+                if not literal.done and any(p in self.known for p in literal.places if p)
+            ]
+            if not ready:
+                return
+
+            def told(literal: _Literal) -> tuple[bool, float]:
+                places = [p for p in literal.places if p]
+                share = sum(p in self.known for p in places) / len(places)
+                return literal.kind != "define", share
+
+            self._step(max(ready, key=told))
+
+    def _step(self, literal: _Literal) -> None:
+        literal.done = True
+        known = tuple(i for i, p in enumerate(literal.places) if p in self.known)
+        found = tuple(i for i, p in enumerate(literal.places) if p and p not in self.known)
+        if literal.kind == "open" or (literal.kind == "whole" and not found):
+            found = ()
+        step = Lookup(literal.kind, literal.name, literal.places, known, found)
+        if step not in self.steps:
+            self.steps.append(step)
+        self.known |= {p for i in found if (p := literal.places[i])}
+        if literal.kind == "whole":
+            self.known |= {p for p in literal.places if p}
+
+
+def scope_of(
+    node: Formula | Term,
+) -> tuple[tuple[Variable, ...], tuple[Formula, ...], tuple[Formula | Term, ...]]:
+    """Variables of a nested scope, what must hold for a setting of them to matter, its parts."""
+    own = bound_variables(node)
+    if isinstance(node, ForAll):
+        guards, inner = (), own
+        if isinstance(node.body, Implies):
+            guards, inner = _flat(node.body.left, own)
+        return inner, guards, (node.body,)
+    assert isinstance(node, Aggregate | Exists)
+    guards, inner = _flat(node.body, own)
+    return inner, guards, children(node)
+
+
+def _flat(
+    formula: Formula, variables: tuple[Variable, ...]
+) -> tuple[tuple[Formula, ...], tuple[Variable, ...]]:
+    """What must hold, ``exists`` opened, and all variables bound then."""
+    found: list[Formula] = []
+    for part in conjuncts(formula):
+        taken = {variable.name for variable in variables}
+        if isinstance(part, Exists) and not taken & {v.name for v in part.variables}:
+            inner, variables = _flat(part.body, (*variables, *part.variables))
+            found += inner
+        else:
+            found.append(part)
+    return tuple(found), variables
+
+
+def definition_plans(program: Program, definition: Definition, known: tuple[int, ...]) -> LookupPlan:
+    """What a definition reads where some of its parameters are known."""
+    planner = _Planner(program, of_rule=False)
+    names = {p.name: f"p{i}" for i, p in enumerate(definition.parameters)}
+    planner.known |= {f"p{i}" for i in known}
+    sorts = {f"p{i}": p.sort for i, p in enumerate(definition.parameters)}
+    guards: tuple[Formula, ...] = ()
+    if definition.is_predicate:
+        body: Formula = definition.body  # type: ignore[assignment]  # a predicate's is no term
+        guards, variables = _flat(body, definition.parameters)
+        for variable in variables[len(definition.parameters) :]:
+            names[variable.name] = planner.fresh(variable.name)
+            sorts[names[variable.name]] = variable.sort
+    planner.scope(guards, (definition.body,), names, sorts)
+    return planner.plan(f"p{i}" for i in known)
+
+
+def rule_parts(program: Program, index: int) -> list[RulePart]:
+    """What a rule reads, seen from each of its open atoms."""
+    rule, found = program.rules[index], []
+    guards = plan_rule(program, index).guards
+    parts: list[Formula | Term] = [rule.formula]
+    parts += [] if rule.weight.feature is None else [rule.weight.feature]
+    sorts = {v.name: v.sort for v in rule.variables}
+    for chain, atom in _open_atoms(program, rule.formula, ()):
+        planner = _Planner(program, of_rule=True)
+        names = {v: v for v in sorts}
+        own_sorts = dict(sorts)
+        told: list[Formula] = list(guards)
+        for binder in chain:  # the atom's own copy of what is bound around it
+            for variable in scope_of(binder)[0]:
+                names[variable.name] = f"own {variable.name}"
+                own_sorts[f"own {variable.name}"] = variable.sort
+            told += scope_of(binder)[1]
+        places = tuple(
+            names.get(t.name) if isinstance(t, Variable) else None for t in atom.arguments
+        )
+        given = list(dict.fromkeys(p for p in places if p))
+        planner.known |= set(given)
+        if chain:
+            planner.scope(told, (), names, own_sorts)
+        planner.scope(guards, parts, {v: v for v in sorts}, sorts)
+        as_head = isinstance(rule.formula, Directed) and atom is rule.formula.right
+        found.append(RulePart(rule.name, atom.predicate, places, planner.plan(given), as_head))
+    return found
+
+
+def _open_atoms(
+    program: Program, node: Formula | Term, chain: tuple[Formula | Term, ...]
+) -> list[tuple[tuple[Formula | Term, ...], Atom]]:
+    """Open atoms, with what binds variables around each."""
+    if isinstance(node, Atom):
+        defined = {definition.name for definition in program.definitions}
+        is_open = node.predicate not in defined and program.is_open(node.predicate)
+        return [(chain, node)] if is_open else []
+    inner = (*chain, node) if bound_variables(node) else chain
+    return [found for child in children(node) for found in _open_atoms(program, child, inner)]
+
+
+def names_read(program: Program, name: str) -> set[str]:
+    """Predicates and attributes that a definition rests on, through others too."""
+    seen: set[str] = set()
+    pending = [name]
+    defined = {definition.name: definition for definition in program.definitions}
+    while pending:
+        here = pending.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        if here in defined:
+            for node in walk(defined[here].body):
+                if isinstance(node, Atom):
+                    pending.append(node.predicate)
+                elif isinstance(node, AttributeTerm):
+                    pending.append(node.name)
+    return seen - set(defined)
+
+
+def is_recursive(program: Program, name: str) -> bool:
+    """Whether a definition rests on itself."""
+    defined = {definition.name: definition for definition in program.definitions}
+    seen: set[str] = set()
+    pending = [name]
+    while pending:
+        for node in walk(defined[pending.pop()].body):
+            used = node.predicate if isinstance(node, Atom) else getattr(node, "name", "")
+            if isinstance(node, Atom | AttributeTerm) and used in defined:
+                if used == name:
+                    return True
+                if used not in seen:
+                    seen.add(used)
+                    pending.append(used)
+    return False
