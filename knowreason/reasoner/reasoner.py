@@ -298,7 +298,7 @@ class Reasoner(BaseEstimator):
 
         Raises:
             NotFittedError: before :meth:`fit`.
-            ModelError: KR884 for a model that sees more than an atom's own columns.
+            ModelError: KR885 for a model that sees more than an atom's own columns.
         """
         from knowreason.reasoner.serving.server import Server
 

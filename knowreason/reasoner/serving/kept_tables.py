@@ -107,6 +107,15 @@ class KeptTable:
         later = np.flatnonzero(there)
         return np.concatenate([found, later + count]) if len(later) else found
 
+    def count(self, wanted: Mapping[int, Ids]) -> float:
+        """At most so many rows of the early ones :meth:`rows` finds."""
+        least = float(self.early.num_rows)
+        for place, ids in wanted.items():
+            values, _ = self.indexes.of((place,))
+            low, high = np.searchsorted(values, ids, "left"), np.searchsorted(values, ids, "right")
+            least = min(least, float((high - low).sum()))
+        return least
+
     def _early(self, wanted: Mapping[int, Ids]) -> Ids:
         order = sorted(wanted, key=lambda place: len(wanted[place]))
         places = tuple(sorted(order[:2]))
@@ -216,6 +225,10 @@ class Kept:
         }
         counts = {domain: len(v) for domain, v in data.vocabularies.items()}
         return Kept(data.program, tables, counts, data, names)
+
+    def table(self, name: str) -> KeptTable | None:
+        """That of an observed predicate or an attribute."""
+        return self.tables.get(("facts", name)) or self.tables.get(("attributes", name))
 
     def plus(self, data: EncodedTables) -> tuple[Kept, dict[str, Ids]]:
         """The history with the rows of another data set, and the ids of that one's things."""

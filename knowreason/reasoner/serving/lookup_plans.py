@@ -43,15 +43,13 @@ class Lookup:
             truth matters; ``labels`` that a definition reads; all things of a domain (``whole``).
         name: of the relation or domain.
         places: the variable at each place, the value's included; ``None`` where any will do.
-        known: places whose variables are known before.
-        found: places whose variables are known afterwards.
+        binds: variables of which only what is found matters.
     """
 
     kind: Kind
     name: str
     places: tuple[str | None, ...]
-    known: tuple[int, ...]
-    found: tuple[int, ...]
+    binds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,12 @@ class LookupPlan:
     Attributes:
         given: variables known at the start.
         constants: further ones that stand for a thing: domain and name.
-        steps: the lookups.
+        steps: in order; of several lookups in one the one that finds the fewest rows is done first.
     """
 
     given: tuple[str, ...]
     constants: Mapping[str, tuple[str, str]]
-    steps: tuple[Lookup, ...]
+    steps: tuple[tuple[Lookup, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class _Planner:
     program: Program
     of_rule: bool
     known: set[str] = field(default_factory=set)
-    steps: list[Lookup] = field(default_factory=list)
+    steps: list[tuple[Lookup, ...]] = field(default_factory=list)
     constants: dict[str, tuple[str, str]] = field(default_factory=dict)
     made: int = 0
 
@@ -165,7 +163,7 @@ class _Planner:
                 places = (*own, value) if kind == "rows" and value else own
                 literals.append(_Literal(kind, term.name, places, guard))
                 if kind == "define" and value:
-                    self.steps.append(Lookup("whole", term.sort, (value,), (), ()))
+                    self.steps.append((Lookup("whole", term.sort, (value,)),))
             return terms[term]
 
         def look(node: Formula | Term, guard: bool) -> None:
@@ -202,7 +200,7 @@ class _Planner:
             look(part, False)
         for literal in literals:
             literal.places = tuple(p and one(p) for p in literal.places)
-        self._bind([one for one in literals if one.guards], sorts)
+        self._bind([literal for literal in literals if literal.guards])
         for variable, sort in sorts.items():
             if variable not in self.known:
                 self._step(_Literal("whole", sort, (variable,), False))
@@ -226,36 +224,26 @@ class _Planner:
                 pending += children(node)
         return list(found)
 
-    def _bind(self, literals: list[_Literal], sorts: Mapping[str, str]) -> None:
-        """Take the literals that know most of their places first, until none finds anything."""
-        while True:
-            ready = [
-                literal
-                for literal in literals
-                if not literal.done and any(p in self.known for p in literal.places if p)
-            ]
-            if not ready:
-                return
-
-            def told(literal: _Literal) -> tuple[bool, float]:
-                places = [p for p in literal.places if p]
-                share = sum(p in self.known for p in places) / len(places)
-                return literal.kind != "define", share
-
-            self._step(max(ready, key=told))
+    def _bind(self, literals: list[_Literal]) -> None:
+        """One step for all literals that find something: which comes first is seen then."""
+        members, more, before = [], True, set(self.known)
+        while more:
+            more = False
+            for literal in literals:
+                if not literal.done and any(p in self.known for p in literal.places if p):
+                    literal.done = more = True
+                    own = tuple(p for p in literal.places if p and p not in before)
+                    members.append(Lookup(literal.kind, literal.name, literal.places, own))
+                    self.known |= {p for p in literal.places if p}
+        if members:
+            self.steps.append(tuple(members))
 
     def _step(self, literal: _Literal) -> None:
         literal.done = True
-        known = tuple(i for i, p in enumerate(literal.places) if p in self.known)
-        found = tuple(i for i, p in enumerate(literal.places) if p and p not in self.known)
-        if literal.kind == "open" or (literal.kind == "whole" and not found):
-            found = ()
-        step = Lookup(literal.kind, literal.name, literal.places, known, found)
+        step = (Lookup(literal.kind, literal.name, literal.places),)
         if step not in self.steps:
             self.steps.append(step)
-        self.known |= {p for i in found if (p := literal.places[i])}
-        if literal.kind == "whole":
-            self.known |= {p for p in literal.places if p}
+        self.known |= {p for p in literal.places if p}
 
 
 def scope_of(
@@ -288,9 +276,9 @@ def _flat(
     return tuple(found), variables
 
 
-def definition_plans(program: Program, definition: Definition, known: tuple[int, ...]) -> LookupPlan:
+def definition_plan(program: Program, definition: Definition, known: tuple[int, ...]) -> LookupPlan:
     """What a definition reads where some of its parameters are known."""
-    planner = _Planner(program, of_rule=False)
+    planner = _Planner(program, False)
     names = {p.name: f"p{i}" for i, p in enumerate(definition.parameters)}
     planner.known |= {f"p{i}" for i in known}
     sorts = {f"p{i}": p.sort for i, p in enumerate(definition.parameters)}
@@ -313,7 +301,7 @@ def rule_parts(program: Program, index: int) -> list[RulePart]:
     parts += [] if rule.weight.feature is None else [rule.weight.feature]
     sorts = {v.name: v.sort for v in rule.variables}
     for chain, atom in _open_atoms(program, rule.formula, ()):
-        planner = _Planner(program, of_rule=True)
+        planner = _Planner(program, True)
         names = {v: v for v in sorts}
         own_sorts = dict(sorts)
         told: list[Formula] = list(guards)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from knowreason.reasoner.serving.lookup_plans import (
     Lookup,
     LookupPlan,
     RulePart,
-    definition_plans,
+    definition_plan,
     is_recursive,
     names_read,
     rule_parts,
 )
 
 Sets = Mapping[int, Ids]
+LAST = 1e18  # definitions come after tables
 
 
 @dataclass
@@ -60,7 +62,8 @@ class Lookups:
         if key not in self.definitions:
             plan = None
             if not is_recursive(self.program, name):
-                plan = definition_plans(self.program, self.program.definition(name), known)
+                definition = self.program.definition(name)
+                plan = definition_plan(self.program, definition, known)
             self.definitions[key] = plan
         return self.definitions[key]
 
@@ -220,35 +223,65 @@ class Reached:
         values: dict[str, Ids | None] = dict(given)
         for variable, (domain, name) in plan.constants.items():
             values[variable] = self._constant(domain, name)
-        for step in plan.steps:
-            self._step(step, values)
+        for steps in plan.steps:
+            waiting = list(steps)
+            while waiting:
+                step = waiting[0] if len(waiting) == 1 else min(waiting, key=self._price(values))
+                waiting.remove(step)
+                if step.binds:
+                    self._bind(step, values)
+                else:
+                    self._step(step, values)
+            for step in steps:  # now that the others have narrowed what is bound
+                if step.binds and self.kept.table(step.name) is not None:
+                    self._relation(step.name, _wanted(step, values))
         return values
+
+    def _bind(self, step: Lookup, values: dict[str, Ids | None]) -> None:
+        """Variables that stand in a relation: what is found there and was not excluded."""
+        wanted, table = _wanted(step, values), self.kept.table(step.name)
+        places = {v: place for place, v in enumerate(step.places) if v in step.binds}
+        if table is None:
+            found = self._relation(step.name, wanted, list(places.values()))
+        else:
+            rows = table.rows(wanted)
+            found = {place: np.unique(table.ids(place, rows)) for place in places.values()}
+        for variable, place in places.items():
+            if place in found:
+                values[variable] = found[place]
+            else:
+                values.setdefault(variable, None)
+
+    def _price(self, values: Mapping[str, Ids | None]) -> Callable[[Lookup], float]:
+        """How many rows a lookup finds when it is done next, about."""
+
+        def price(step: Lookup) -> float:
+            wanted = _wanted(step, values)
+            if not wanted:
+                return inf
+            table = self.kept.table(step.name)
+            return LAST if table is None else table.count(wanted)
+
+        return price
 
     def _step(self, step: Lookup, values: dict[str, Ids | None]) -> None:
         if step.kind == "whole":
             self.whole.add(step.name)
-            for variable in step.places:
-                assert variable is not None
-                values[variable] = None
+            values.update(dict.fromkeys((p for p in step.places if p), None))
             return
-        wanted: dict[int, Ids] = {}
-        for place in step.known:
-            ids = values.get(step.places[place] or "")
-            if ids is not None:
-                wanted[place] = ids
+        wanted = _wanted(step, values)
         if step.kind == "open":
             self._ask(step.name, wanted)
             return
+        places = [i for i, p in enumerate(step.places) if p and p not in values]
         if step.kind == "labels":
-            found = self._labels(step.name, wanted, step.found)
+            found = self._labels(step.name, wanted, places)
         else:
-            found = self._relation(step.name, wanted, step.found)
-        for place in step.found:
+            found = self._relation(step.name, wanted, places)
+        for place in places:
             variable = step.places[place]
             assert variable is not None
-            ids = found.get(place)
-            before = values.get(variable)
-            values[variable] = ids if before is None else before
+            values[variable] = found.get(place)
 
     def _constant(self, domain: str, name: str) -> Ids:
         names = self.kept.names.get(domain)
@@ -327,3 +360,13 @@ class Reached:
         if len(rows):
             self.rows.setdefault(key, []).append(rows)
         return rows
+
+
+def _wanted(step: Lookup, values: Mapping[str, Ids | None]) -> dict[int, Ids]:
+    """Ids by place, where they are known and not all of a domain."""
+    wanted = {}
+    for place, variable in enumerate(step.places):
+        ids = values.get(variable) if variable else None
+        if ids is not None:
+            wanted[place] = ids
+    return wanted

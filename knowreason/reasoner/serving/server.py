@@ -43,7 +43,7 @@ class Server:
 
     Raises:
         NotFittedError: before :meth:`Reasoner.fit`.
-        ModelError: KR884 for a model that sees more than an atom's own columns.
+        ModelError: KR885 for a model that sees more than an atom's own columns.
 
     >>> import knowreason as kr
     >>> program = kr.loads('''domain Pay
@@ -71,15 +71,15 @@ class Server:
         if learned.estimates:
             raise ModelError(
                 "numeric queries are estimated for a whole data set",
-                code="KR884",
+                code="KR885",
                 help="use `infer` and `estimate`",
             )
         self._reasoner = copy.copy(reasoner)
         self._reasoner.snapshot_ = None
         self._reasoner.settings = replace(reasoner.settings, hard_violations="drop")
-        self._lookups = Lookups.of(history.program, models)
         self._lock = Lock()
         self._kept = Kept.of(history), dict(history.features)
+        self._lookups = Lookups.of(history.program, models)
 
     def score(self, events: Mapping[str, TableLike], **more: Any) -> Beliefs:
         """What is believed of the things that some new rows mention; the history stays as it is.
@@ -134,7 +134,7 @@ def _refuse(model: Any, name: str, history: Dataset) -> None:
     if not inner.of_one_row or reads_graph:
         raise ModelError(
             f"`{name}` ({inner.name}) sees more of the data than an atom's own columns",
-            code="KR884",
+            code="KR885",
             help="score its atoms elsewhere and bind them as `scores` of a model `column`",
         )
 
