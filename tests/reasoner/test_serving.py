@@ -115,9 +115,7 @@ def test_events_are_believed_what_a_run_from_scratch_believes(seed):
     def data(until):
         part = slice(0, until)
         given = labels(facts, known, truth, slice(0, min(until, 37)))
-        return kr.Dataset.from_frames(
-            program, facts={**rows(facts, part), **static}, labels=given
-        )
+        return kr.Dataset.from_frames(program, facts={**rows(facts, part), **static}, labels=given)
 
     reasoner = kr.Reasoner(program, engine="exact").fit(data(28))
     reasoner.snapshot_ = None
@@ -135,7 +133,7 @@ def test_events_are_believed_what_a_run_from_scratch_believes(seed):
 
 def test_only_what_an_event_touches_is_read():
     program = kr.loads(PROGRAM + "\n".join(RULES[:6]))
-    facts, static, known, truth = world(1)
+    facts, static, *_ = world(1)
     static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
     history = kr.Dataset.from_frames(program, facts={**rows(facts, slice(0, 39)), **static})
     server = kr.Reasoner(program).fit(history).serve(history)

@@ -272,9 +272,7 @@ def _tables(data: EncodedTables) -> Iterable[tuple[Key, ArrowTable]]:
         yield ("scores", name), pa.table({**columns, **scores.values})
 
 
-def _renamed(
-    program: Program, name: str, table: ArrowTable, ids: Mapping[str, Ids]
-) -> ArrowTable:
+def _renamed(program: Program, name: str, table: ArrowTable, ids: Mapping[str, Ids]) -> ArrowTable:
     """The table with other ids."""
     for place, sort in enumerate(program.sorts_of(name)):
         column = pa.array(ids[sort][table.column(f"a{place}").to_numpy()], pa.int32())

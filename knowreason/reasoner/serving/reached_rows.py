@@ -49,7 +49,9 @@ class Lookups:
         for index in range(len(program.rules)):
             for part in rule_parts(program, index):
                 parts.setdefault(part.predicate, []).append(part)
-        heads = {r.formula.right.predicate for r in program.rules if isinstance(r.formula, Directed)}
+        heads = {
+            r.formula.right.predicate for r in program.rules if isinstance(r.formula, Directed)
+        }
         seen = {}
         for predicate in program.open_predicates:
             own = [m for m in models if m.predicate == predicate.name]

@@ -139,9 +139,7 @@ def _refuse(model: Any, name: str, history: Dataset) -> None:
         )
 
 
-def _refuse_changes(
-    before: Kept, grown: Kept, data: Dataset, ids: Mapping[str, Ids]
-) -> None:
+def _refuse_changes(before: Kept, grown: Kept, data: Dataset, ids: Mapping[str, Ids]) -> None:
     """Raise KR540 where an attribute or a label of something has a value already."""
     for kind in ("attributes", "labels", "evidence"):
         for name, table in getattr(data, kind).items():

@@ -12,7 +12,7 @@ from knowreason.data import Dataset, Vocabulary
 from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.features import FeatureTable, ScoreColumns
-from knowreason.data.id_tables import VALUE, id_columns, id_matrix, id_table
+from knowreason.data.id_tables import id_columns, id_matrix, id_table
 from knowreason.reasoner.serving.kept_tables import TABLES, Ids, Kept
 from knowreason.reasoner.serving.reached_rows import Reached
 
@@ -50,7 +50,9 @@ def slice_of(
             vocabularies[domain] = began.vocabularies[domain]
             continue
         ids = np.arange(count) if domain in reached.whole else _distinct(parts.get(domain, []))
-        names = kept.names[domain].taken(ids, kept.new.get(domain, ()), count - len(kept.new.get(domain, ())))
+        names = kept.names[domain].taken(
+            ids, kept.new.get(domain, ()), count - len(kept.new.get(domain, ()))
+        )
         vocabularies[domain] = Vocabulary(domain, names)
         numbers[domain] = ids
 
@@ -94,9 +96,7 @@ def slice_of(
         **tables,
         hidden={name: table.slice(0, 0) for name, table in tables["labels"].items()},
         features={d: t.take(numbers[d]) if d in numbers else t for d, t in features.items()},
-        scores={
-            name: _scores(renumbered("scores", name)) for name in began.scores
-        },
+        scores={name: _scores(renumbered("scores", name)) for name in began.scores},
         scope=scope,
         label_delay=began.label_delay,
     )
@@ -146,7 +146,10 @@ def _scores(table: ArrowTable) -> ScoreColumns:
 
 
 def grown_features(
-    before: Mapping[str, FeatureTable], data: EncodedTables, ids: Mapping[str, Ids], counts: Mapping[str, int]
+    before: Mapping[str, FeatureTable],
+    data: EncodedTables,
+    ids: Mapping[str, Ids],
+    counts: Mapping[str, int],
 ) -> dict[str, FeatureTable]:
     """Features of all things, those of new ones after the others; missing where none were given."""
     grown = {}
