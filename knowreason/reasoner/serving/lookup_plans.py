@@ -252,9 +252,9 @@ def scope_of(
     """Variables of a nested scope, what must hold for a setting of them to matter, its parts."""
     own = bound_variables(node)
     if isinstance(node, ForAll):
-        guards, inner = (), own
-        if isinstance(node.body, Implies):
-            guards, inner = _flat(node.body.left, own)
+        if not isinstance(node.body, Implies):
+            return own, (), (node.body,)
+        guards, inner = _flat(node.body.left, own)
         return inner, guards, (node.body,)
     assert isinstance(node, Aggregate | Exists)
     guards, inner = _flat(node.body, own)

@@ -76,7 +76,7 @@ class Server:
             )
         self._reasoner = copy.copy(reasoner)
         self._reasoner.snapshot_ = None
-        self._reasoner.settings = replace(reasoner.settings, hard_violations="drop")
+        self._reasoner.settings = replace(reasoner.settings, hard_violations="drop", threads=1)
         self._lock = Lock()
         self._kept = Kept.of(history), dict(history.features)
         self._lookups = Lookups.of(history.program, models)
@@ -98,7 +98,7 @@ class Server:
         return self._reasoner.infer(self.slice(events, **more))
 
     def slice(self, events: Mapping[str, TableLike], **more: Any) -> Dataset:
-        """The part of the history that new rows touch, with these, which :meth:`score` asks about."""
+        """The rows of the history that new ones touch, with these, which :meth:`score` asks about."""
         kept, features = self._kept
         data = self._bound(events, **more)
         grown, ids = kept.plus(data)
