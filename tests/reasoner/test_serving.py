@@ -138,9 +138,9 @@ def test_only_what_an_event_touches_is_read():
     history = kr.Dataset.from_frames(program, facts={**rows(facts, slice(0, 39)), **static})
     server = kr.Reasoner(program).fit(history).serve(history)
     touched = server.slice(rows(facts, slice(39, 40)))
-    same_card = sum(card == facts["card"][1][39] for card in facts["card"][1])
-    assert touched.count("Pay") == same_card
-    assert server.slice(rows(facts, slice(39, 40))).count("Pay") == same_card
+    _, cards, shops = facts["Pays"]
+    near = [c == cards[39] or s == shops[39] for c, s in zip(cards, shops, strict=True)]
+    assert touched.count("Pay") == sum(near) < 40
 
 
 def test_what_the_history_says_is_not_said_anew():

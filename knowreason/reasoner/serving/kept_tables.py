@@ -6,19 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset
-from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.logic import Program
 from knowreason.row_keys import sorting_order
 
-Ids = NDArray[np.int64]
+Ids = NDArray[Any]  # of integers
 Key = tuple[str, str]  # which tables of a data set, and of what
 TABLES = ("facts", "attributes", "evidence", "labels")
 COMBINATIONS = 256  # of values of two places that are looked up together
@@ -59,20 +59,20 @@ class KeptTable:
         indexes: of ``early``.
     """
 
-    early: ArrowTable
-    late: ArrowTable
+    early: pa.Table
+    late: pa.Table
     columns: list[Ids]
     indexes: _Indexes
     of_things: bool
 
     @staticmethod
-    def of(table: ArrowTable, of_things: bool) -> KeptTable:
+    def of(table: pa.Table, of_things: bool) -> KeptTable:
         """The table, nothing of it late."""
         indexes = _Indexes(_columns(table, of_things))
         late = table.slice(0, 0)
         return KeptTable(table, late, _columns(late, of_things), indexes, of_things)
 
-    def plus(self, more: ArrowTable) -> KeptTable:
+    def plus(self, more: pa.Table) -> KeptTable:
         """With more rows."""
         late = pa.concat_tables([self.late, more.cast(self.late.schema)])
         if late.column(0).num_chunks > 8 if late.num_columns else False:
@@ -141,7 +141,7 @@ class KeptTable:
         late = self.columns[place][rows[cut:] - self.early.num_rows]
         return np.concatenate([early, late]).astype(np.int64)
 
-    def take(self, rows: Ids) -> ArrowTable:
+    def take(self, rows: Ids) -> pa.Table:
         """Some rows (ascending)."""
         cut = int(np.searchsorted(rows, self.early.num_rows))
         parts = [self.early.take(pa.array(rows[:cut]))] if cut else []
@@ -150,7 +150,7 @@ class KeptTable:
         return pa.concat_tables(parts).combine_chunks() if parts else self.early.slice(0, 0)
 
 
-def _columns(table: ArrowTable, of_things: bool) -> list[Ids]:
+def _columns(table: pa.Table, of_things: bool) -> list[Ids]:
     columns = id_columns(table)
     return [*columns, table.column(VALUE).to_numpy()] if of_things else columns
 
@@ -165,8 +165,8 @@ def _among(values: Ids, ids: Ids) -> NDArray[np.bool_]:
 
 
 @dataclass
-class Names:
-    """Names of a domain's things; ids are theirs for good.
+class ThingNames:
+    """ThingNames of a domain's things; ids are theirs for good.
 
     A snapshot of the history knows those whose id is below its own count.
     """
@@ -176,12 +176,12 @@ class Names:
     ids: dict[str, int]
 
     @staticmethod
-    def of(names: pa.StringArray) -> Names:
+    def of(names: pa.StringArray) -> ThingNames:
         """Those of a vocabulary."""
-        return Names(names, [], dict(zip(names.to_pylist(), range(len(names)), strict=True)))
+        return ThingNames(names, [], dict(zip(names.to_pylist(), range(len(names)), strict=True)))
 
     def taken(self, ids: Ids, new: Sequence[str], count: int) -> pa.StringArray:
-        """Names of ids (ascending); ``new`` are those from ``count`` on."""
+        """ThingNames of ids (ascending); ``new`` are those from ``count`` on."""
         cut, far = np.searchsorted(ids, [len(self.first), count]).tolist()
         late = [self.more[i - len(self.first)] for i in ids[cut:far].tolist()]
         late += [new[i - count] for i in ids[far:].tolist()]
@@ -207,7 +207,7 @@ class Kept:
     tables: Mapping[Key, KeptTable]
     counts: Mapping[str, int]
     data: Dataset
-    names: Mapping[str, Names]
+    names: Mapping[str, ThingNames]
     new: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @staticmethod
@@ -219,7 +219,7 @@ class Kept:
             for key, table in _tables(data)
         }
         names = {
-            domain: Names.of(vocabulary.names)
+            domain: ThingNames.of(vocabulary.names)
             for domain, vocabulary in data.vocabularies.items()
             if not vocabulary.enumerated
         }
@@ -263,7 +263,7 @@ class Kept:
         return replace(self, tables={k: t.tidied() for k, t in self.tables.items()}, new={})
 
 
-def _tables(data: EncodedTables) -> Iterable[tuple[Key, ArrowTable]]:
+def _tables(data: EncodedTables) -> Iterable[tuple[Key, pa.Table]]:
     for kind in TABLES:
         for name, table in getattr(data, kind).items():
             yield (kind, name), table
@@ -272,7 +272,7 @@ def _tables(data: EncodedTables) -> Iterable[tuple[Key, ArrowTable]]:
         yield ("scores", name), pa.table({**columns, **scores.values})
 
 
-def _renamed(program: Program, name: str, table: ArrowTable, ids: Mapping[str, Ids]) -> ArrowTable:
+def _renamed(program: Program, name: str, table: pa.Table, ids: Mapping[str, Ids]) -> pa.Table:
     """The table with other ids."""
     for place, sort in enumerate(program.sorts_of(name)):
         column = pa.array(ids[sort][table.column(f"a{place}").to_numpy()], pa.int32())

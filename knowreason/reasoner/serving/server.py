@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from knowreason.errors import DataError, DataWarning, ModelError
 from knowreason.reasoner.serving.kept_tables import Ids, Kept
 from knowreason.reasoner.serving.reached_rows import Lookups, Reached
 from knowreason.reasoner.serving.slices import grown_features, slice_of
-
-if TYPE_CHECKING:
-    from knowreason.reasoner.reasoner import Reasoner
 
 
 class Server:
@@ -63,7 +60,7 @@ class Server:
     ['p2']
     """
 
-    def __init__(self, reasoner: Reasoner, history: Dataset) -> None:
+    def __init__(self, reasoner: Any, history: Dataset) -> None:
         learned = reasoner.learned()
         models = (*learned.models, *learned.answers.beside, *learned.answers.boosted)
         for model in (*models, *learned.estimates):
@@ -95,7 +92,8 @@ class Server:
             DataError: KR5xx, as for that method; KR540 where a row says something else than the
                 history does.
         """
-        return self._reasoner.infer(self.slice(events, **more))
+        beliefs: Beliefs = self._reasoner.infer(self.slice(events, **more))
+        return beliefs
 
     def slice(self, events: Mapping[str, TableLike], **more: Any) -> Dataset:
         """The rows of the history that new ones touch, with these, which :meth:`score` asks about."""

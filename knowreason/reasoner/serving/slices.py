@@ -9,7 +9,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset, Vocabulary
-from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.features import FeatureTable, ScoreColumns
 from knowreason.data.id_tables import id_columns, id_matrix, id_table
@@ -56,7 +55,7 @@ def slice_of(
         vocabularies[domain] = Vocabulary(domain, names)
         numbers[domain] = ids
 
-    def renumbered(kind: str, name: str) -> ArrowTable:
+    def renumbered(kind: str, name: str) -> pa.Table:
         table = kept.tables[kind, name]
         found = rows.get((kind, name))
         if found is None:
@@ -78,7 +77,7 @@ def slice_of(
             names.append(column)
         return pa.table(columns, names=names)
 
-    tables = {
+    tables: dict[str, Any] = {
         kind: {name: renumbered(kind, name) for name in getattr(began, kind)} for kind in TABLES
     }
     scope = {}
@@ -107,9 +106,9 @@ def _others_false(
     reached: Reached,
     name: str,
     numbers: Mapping[str, Ids],
-    evidence: ArrowTable,
-    labels: ArrowTable | None,
-) -> ArrowTable:
+    evidence: pa.Table,
+    labels: pa.Table | None,
+) -> pa.Table:
     """Evidence, and false for atoms that were not reached: nothing asked rests on them.
 
     What they rest on is not all there, so their beliefs would be idle and wrong.
@@ -139,7 +138,7 @@ def _distinct(parts: Sequence[Ids]) -> Ids:
     return np.unique(np.concatenate(parts)).astype(np.int64) if parts else np.zeros(0, np.int64)
 
 
-def _scores(table: ArrowTable) -> ScoreColumns:
+def _scores(table: pa.Table) -> ScoreColumns:
     arguments = id_matrix(table)
     names = table.column_names[arguments.shape[1] :]
     return ScoreColumns(arguments, {name: table.column(name).to_numpy() for name in names})
