@@ -239,7 +239,9 @@ class Kept:
                 ids[domain] = np.arange(len(vocabulary))
                 continue
             known, count = self.names[domain].ids, self.counts[domain]
-            names, added, own = vocabulary.names.to_pylist(), [], []
+            names = vocabulary.names.to_pylist()
+            added: list[str] = []
+            own: list[int] = []
             for name in names:
                 id = known.get(name, count)
                 own.append(id if id < count else count + len(added))

@@ -205,7 +205,8 @@ class Reached:
                 if variable:
                     ids = chosen.get(place)
                     before = given.get(variable)
-                    given[variable] = ids if before is None else np.intersect1d(before, ids)
+                    both = before is not None and ids is not None
+                    given[variable] = np.intersect1d(before, ids) if both else ids
             self._run(part.plan, given)
 
     def _undecided(self, predicate: str, sets: Sets) -> Sets:

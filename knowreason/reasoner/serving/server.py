@@ -96,7 +96,7 @@ class Server:
         return beliefs
 
     def slice(self, events: Mapping[str, TableLike], **more: Any) -> Dataset:
-        """The rows of the history that new ones touch, with these, which :meth:`score` asks about."""
+        """The rows of the history that new ones touch, with these: what :meth:`score` reads."""
         kept, features = self._kept
         data = self._bound(events, **more)
         grown, ids = kept.plus(data)
