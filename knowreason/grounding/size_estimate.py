@@ -12,6 +12,7 @@ from knowreason.data import Dataset
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError
 from knowreason.factors import AtomTable
+from knowreason.grounding.arrays.array_relations import AnyRelations
 from knowreason.grounding.atom_numbering import DEFAULT_LIMIT, open_atoms
 from knowreason.grounding.folding.rule_settings import Listing, listing
 from knowreason.grounding.plan.domain_products import ranging_variables, too_large
@@ -126,16 +127,22 @@ def plan(
     return estimates
 
 
-def rule_query(relations: Relations, rule: RulePlan) -> Listing:
+def rule_query(relations: AnyRelations, rule: RulePlan) -> Listing:
     """The query for a rule's groundings."""
     feature = rule.rule.weight.feature
     terms: tuple[Term, ...] = () if feature is None else (feature,)
     if rule.directed is not None:
         terms += rule.directed.right.arguments
-    return listing(relations, rule.guards, rule.rule.variables, rule.residual, terms)
+    curved = rule.directed is not None or rule.neutral is not None
+    only_open = not curved and rule.rule.weight.kind != "hard"
+    return listing(
+        relations, rule.guards, rule.rule.variables, rule.residual, terms, only_open=only_open
+    )
 
 
-def checked_size(relations: Relations, tree: exp.Select, limit: int) -> tuple[int, bool] | None:
+def checked_size(
+    relations: AnyRelations, tree: exp.Select, limit: int
+) -> tuple[int, bool] | None:
     """Number of rows of a query and whether it is exact, ``None`` where over the limit."""
     estimate = relations.estimate(tree)
     if estimate <= limit:

@@ -281,14 +281,14 @@ def evaluated_definitions(data: Dataset) -> dict[str, pa.Table]:
 
 def evaluated(data: Dataset, names: Sequence[str]) -> dict[str, pa.Table]:
     """Tables of definitions, each evaluated once a data set and all on one connection."""
-    from knowreason.grounding.relational.database import Relations
+    from knowreason.grounding.arrays.array_relations import open_relations
 
     readers = data.program.label_readers
     fixed: dict[str, pa.Table] = data.computed("definitions", dict)
     moving = data.computed(_ages(data), dict, *sources(data)) if readers else fixed
     wanted = [n for n in dict.fromkeys(names) if n not in (moving if n in readers else fixed)]
     if wanted:
-        with Relations(data.program, data, known={**fixed, **moving}) as relations:
+        with open_relations(data.program, data, known={**fixed, **moving}) as relations:
             for name in wanted:
                 (moving if name in readers else fixed)[name] = relations.read(name)
     return {**fixed, **moving}
