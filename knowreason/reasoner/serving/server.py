@@ -15,9 +15,14 @@ from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.binding.frames import TableLike
 from knowreason.errors import DataError, DataWarning, ModelError
+from knowreason.grounding.arrays.array_relations import in_arrays
+from knowreason.grounding.arrays.array_tables import BeyondArrays
+from knowreason.grounding.arrays.scope_steps import Scopes
 from knowreason.reasoner.serving.kept_tables import Ids, Kept
 from knowreason.reasoner.serving.reached_rows import Lookups, Reached
 from knowreason.reasoner.serving.slices import grown_features, slice_of
+
+FEW = 20_000  # things, up to which definitions and rules are evaluated in arrays
 
 
 class Server:
@@ -74,8 +79,11 @@ class Server:
         self._reasoner = copy.copy(reasoner)
         self._reasoner.snapshot_ = None
         self._reasoner.settings = replace(reasoner.settings, hard_violations="drop", threads=1)
+        if history.program == reasoner.program:
+            history = replace(history, program=reasoner.program)
         self._lock = Lock()
         self._kept = Kept.of(history), dict(history.features)
+        self._scopes = Scopes(reasoner.program, only_open=True)
         self._lookups = Lookups.of(history.program, models)
 
     def score(self, events: Mapping[str, TableLike], **more: Any) -> Beliefs:
@@ -92,7 +100,16 @@ class Server:
             DataError: KR5xx, as for that method; KR540 where a row says something else than the
                 history does.
         """
-        beliefs: Beliefs = self._reasoner.infer(self.slice(events, **more))
+        touched = self.slice(events, **more)
+        beliefs: Beliefs
+        if sum(map(len, touched.vocabularies.values())) <= FEW:
+            try:
+                with in_arrays(self._scopes):
+                    beliefs = self._reasoner.infer(touched)
+                return beliefs
+            except BeyondArrays:
+                touched = replace(touched)
+        beliefs = self._reasoner.infer(touched)
         return beliefs
 
     def slice(self, events: Mapping[str, TableLike], **more: Any) -> Dataset:
