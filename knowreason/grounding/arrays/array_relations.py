@@ -58,6 +58,12 @@ def in_arrays(scopes: Scopes) -> Iterator[None]:
         _SCOPES.reset(token)
 
 
+def only_open() -> bool:
+    """Whether only what is not known matters, inside :func:`in_arrays`."""
+    scopes = _SCOPES.get()
+    return scopes is not None and scopes.only_open
+
+
 def open_relations(
     program: Program,
     data: Dataset,

@@ -137,10 +137,15 @@ class Trees(LabelledModel):
     def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """Raw scores of the ensemble, which are log-odds already."""
         matrix, _ = Encoder.from_values(self.encoder_).tree_matrix(self._inputs(data, rows))
-        with threads_for(len(matrix)):
-            if rows.numbers is not None:
-                return np.asarray(self.booster_.predict(matrix), np.float64)
-            scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
+        if len(matrix) < MANY_ROWS and rows.numbers is None:
+            # decision_function without a look at all loaded libraries for their threads
+            scores = np.asarray(self.booster_._raw_predict(matrix, n_threads=1), np.float64)
+            scores = scores[:, 0] if scores.shape[1] == 1 else scores
+        else:
+            with threads_for(len(matrix)):
+                if rows.numbers is not None:
+                    return np.asarray(self.booster_.predict(matrix), np.float64)
+                scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
         if rows.classes is not None and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
         return undo_weights(scores, np.array(self.weights_))
@@ -173,7 +178,7 @@ class Trees(LabelledModel):
         """Gathered once for all folds, unless definitions read labels."""
         if data.program.label_readers:
             return self._gathered(data, rows)
-        key = ("inputs of trees", rows.predicate, self.features, self.hops)
+        key = ("inputs of trees", rows.predicate, rows.count, self.features, self.hops)
         return data.computed(key, lambda: self._gathered(data, rows), data.features, data.graph)
 
     def _gathered(self, data: Dataset, rows: PredicateRows) -> FeatureTable:

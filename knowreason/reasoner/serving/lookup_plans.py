@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from knowreason.grounding.plan.rule_plan import plan_rule
+from knowreason.grounding.relational.definitions import closed
 from knowreason.logic import (
     Aggregate,
     Atom,
@@ -24,12 +25,13 @@ from knowreason.logic import (
     ForAll,
     Formula,
     Implies,
+    Or,
     Program,
     Term,
     Variable,
 )
 from knowreason.logic.formulas import BooleanTerm
-from knowreason.logic.traversal import bound_variables, children, conjuncts, walk
+from knowreason.logic.traversal import bound_variables, children, conjuncts, free_variables, walk
 
 Kind = Literal["rows", "define", "open", "labels", "whole"]
 
@@ -283,14 +285,27 @@ def definition_plan(program: Program, definition: Definition, known: tuple[int, 
     planner.known |= {f"p{i}" for i in known}
     sorts = {f"p{i}": p.sort for i, p in enumerate(definition.parameters)}
     guards: tuple[Formula, ...] = ()
-    if definition.is_predicate:
-        body: Formula = definition.body  # type: ignore[assignment]  # a predicate's is no term
+    body = definition.body
+    if not isinstance(body, Formula):
+        body = closed(body, definition.parameters)
+    else:
+        if isinstance(body, Or):  # each disjunct has variables of its own
+            body = Or(tuple(_some(part, names) for part in body.operands))
+        for variable in free_variables(body):
+            if variable.name not in names:
+                names[variable.name] = planner.fresh(variable.name)
+                sorts[names[variable.name]] = variable.sort
         guards, variables = _flat(body, definition.parameters)
         for variable in variables[len(definition.parameters) :]:
             names[variable.name] = planner.fresh(variable.name)
             sorts[names[variable.name]] = variable.sort
-    planner.scope(guards, (definition.body,), names, sorts)
+    planner.scope(guards, (body,), names, sorts)
     return planner.plan(f"p{i}" for i in known)
+
+
+def _some(formula: Formula, names: Mapping[str, str]) -> Formula:
+    variables = tuple(v for v in free_variables(formula) if v.name not in names)
+    return Exists(variables, formula) if variables else formula
 
 
 def rule_parts(program: Program, index: int) -> list[RulePart]:

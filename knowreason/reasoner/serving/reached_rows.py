@@ -22,6 +22,7 @@ from knowreason.reasoner.serving.lookup_plans import (
 )
 
 Sets = Mapping[int, Ids]
+WIDE = 1000  # candidates that are taken together
 LAST = 1e18  # definitions come after tables
 
 
@@ -114,6 +115,7 @@ class Reached:
     whole: set[str] = field(default_factory=set)
     asked: dict[str, list[Ids | None]] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
+    widened: set[str] = field(default_factory=set)
     fresh: dict[str, list[Ids]] = field(default_factory=dict)
     known: dict[tuple[str, tuple[int, ...]], tuple[dict[int, Ids], dict[int, Ids]]] = field(
         default_factory=dict
@@ -177,6 +179,7 @@ class Reached:
                 union.append(np.union1d(old, added) if len(added) else old)
             if not changed:
                 return
+            union = self._widened(predicate, before, union)
         self.asked[predicate] = union
         if arity == 1 and 0 in wanted:
             self.fresh.setdefault(predicate, []).append(new)
@@ -184,6 +187,31 @@ class Reached:
             self.pending.append(predicate)
         for other in related:
             self._ask(other, sets)
+
+    def _widened(
+        self, predicate: str, before: Sequence[Ids | None], union: list[Ids | None]
+    ) -> list[Ids | None]:
+        """The same, and all candidates at the one place that grows, where these are few.
+
+        What is tied day by day would be found a day at a time.
+        """
+        declared = self.lookups.program.predicate(predicate)
+        grown = [p for p, ids in enumerate(union) if ids is not None and ids is not before[p]]
+        if len(grown) != 1 or declared.within is None or predicate in self.widened:
+            return union
+        self.widened.add(predicate)
+        (place,) = grown
+        others = {p: ids for p, ids in enumerate(union) if ids is not None and p != place}
+        own = union[place]
+        if not others or own is None:
+            return union
+        found = self._relation(declared.within, others, [place]).get(place)
+        if found is not None and len(found) <= WIDE:
+            union[place] = np.union1d(own, found)
+            for kind in ("labels", "evidence", "scores"):
+                wanted = {p: ids for p, ids in enumerate(union) if ids is not None}
+                self._table((kind, predicate), wanted)
+        return union
 
     def _follow(self, predicate: str) -> None:
         """What the atoms that were noted last rest on."""
