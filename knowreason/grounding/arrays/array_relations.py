@@ -27,6 +27,7 @@ from knowreason.grounding.arrays.array_tables import (
     distinct,
     numbers_of,
 )
+from knowreason.grounding.arrays.running_totals import Running
 from knowreason.grounding.arrays.scope_steps import Scopes
 from knowreason.grounding.plan.label_aggregates import AS_OF, KNOWN
 from knowreason.grounding.plan.rule_plan import RulePlan
@@ -41,27 +42,31 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 T = TypeVar("T")
-_SCOPES: ContextVar[Scopes | None] = ContextVar("arrays", default=None)
+_CHOSEN: ContextVar[tuple[Scopes, Running | None] | None] = ContextVar("arrays", default=None)
 
 
 @contextmanager
-def in_arrays(scopes: Scopes) -> Iterator[None]:
+def in_arrays(scopes: Scopes, running: Running | None = None) -> Iterator[None]:
     """A context in which a program's definitions and rules are evaluated in arrays.
+
+    Args:
+        scopes: of the program.
+        running: totals over a history that aggregates are read from.
 
     Raises:
         BeyondArrays: in it, where a relational engine is needed.
     """
-    token = _SCOPES.set(scopes)
+    token = _CHOSEN.set((scopes, running))
     try:
         yield
     finally:
-        _SCOPES.reset(token)
+        _CHOSEN.reset(token)
 
 
 def only_open() -> bool:
     """Whether only what is not known matters, inside :func:`in_arrays`."""
-    scopes = _SCOPES.get()
-    return scopes is not None and scopes.only_open
+    chosen = _CHOSEN.get()
+    return chosen is not None and chosen[0].only_open
 
 
 def open_relations(
@@ -73,9 +78,9 @@ def open_relations(
     known: Mapping[str, pa.Table] | None = None,
 ) -> Relations | ArrayRelations:
     """Tables in a relational engine; as arrays inside :func:`in_arrays`."""
-    scopes = _SCOPES.get()
-    if scopes is not None and scopes.program is program:
-        return ArrayRelations(scopes, data)
+    chosen = _CHOSEN.get()
+    if chosen is not None and chosen[0].program is program:
+        return ArrayRelations(chosen[0], data, chosen[1])
     return Relations(program, data, memory_limit=memory_limit, threads=threads, known=known)
 
 
@@ -85,12 +90,14 @@ class ArrayRelations:
     Args:
         scopes: of the program.
         data: tables bound to it.
+        running: totals over a history that aggregates are read from.
 
     Attributes:
         is_open: whether the truth of atoms of a predicate is unknown, by their ids.
     """
 
-    def __init__(self, scopes: Scopes, data: Dataset) -> None:
+    def __init__(self, scopes: Scopes, data: Dataset, running: Running | None = None) -> None:
+        self.running = running
         self.program = scopes.program
         self.scopes = scopes
         self.data = data

@@ -26,6 +26,7 @@ from knowreason.grounding.arrays.array_terms import (
     summed,
     truth,
 )
+from knowreason.grounding.arrays.running_totals import Running
 from knowreason.grounding.arrays.scope_steps import Scopes, Step
 from knowreason.grounding.relational.history_columns import Column
 from knowreason.logic import (
@@ -61,6 +62,7 @@ class Tables(Protocol):
 
     program: Program
     scopes: Scopes
+    running: Running | None
 
     def size(self, sort: str) -> int:
         """How many things a domain has."""
@@ -349,6 +351,10 @@ class Settings:
         return column
 
     def _aggregate(self, term: Aggregate) -> Column:
+        running = self.tables.running
+        found = None if running is None else running.totals(term, self)
+        if found is not None:
+            return self._aggregated(term, *found)
         inner, same = self._inside(self.tables.scopes.free(term))
         groups = inner.rows
         inner.satisfy(term.body, term.variables)
@@ -357,7 +363,9 @@ class Settings:
         value = None if term.value is None else inner.amount(term.value)
         assert inner.owner is not None
         total, rows = summed(term.kind, value, inner.owner, groups)
-        total, rows = total[same], rows[same]
+        return self._aggregated(term, total[same], rows[same])
+
+    def _aggregated(self, term: Aggregate, total: NDArray[Any], rows: Ids) -> Column:
         if term.kind == "rate":
             return self._rate(term, total, rows)
         if term.sort in INTEGER_SORTS and total.dtype.kind == "f":

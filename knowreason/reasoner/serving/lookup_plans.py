@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from knowreason.grounding.arrays.running_totals import running_shape
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.relational.definitions import closed
 from knowreason.logic import (
@@ -104,10 +105,12 @@ class _Planner:
     Attributes:
         program: for the kinds of names.
         of_rule: whether open atoms are unknowns, and not labels that are read.
+        running: whether totals are kept, so that what they add up is not read.
     """
 
     program: Program
     of_rule: bool
+    running: bool = False
     known: set[str] = field(default_factory=set)
     steps: list[tuple[Lookup, ...]] = field(default_factory=list)
     constants: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -170,6 +173,10 @@ class _Planner:
 
         def look(node: Formula | Term, guard: bool) -> None:
             """Literals of a part that stand in no nested scope."""
+            if isinstance(node, Aggregate) and node in totals:
+                for term in totals[node]:
+                    look(term, False)
+                return
             if isinstance(node, Aggregate | Exists | ForAll):
                 return
             if isinstance(node, Atom):
@@ -185,6 +192,7 @@ class _Planner:
             for child in children(node):
                 look(child, guard and isinstance(node, AttributeTerm | Comparison | BooleanTerm))
 
+        totals = self._totals((*guards, *parts))
         domains = {domain.name for domain in self.program.domains}
         defined = {definition.name for definition in self.program.definitions}
         for guard in guards:
@@ -209,18 +217,34 @@ class _Planner:
         for literal in literals:
             if not literal.done:
                 self._step(literal)
-        for node in self._nested((*guards, *parts)):
+        for node in self._nested((*guards, *parts), totals):
             variables, told, inside = scope_of(node)
             own = {v.name: self.fresh(v.name) for v in variables}
             inner = {own[v.name]: v.sort for v in variables}
             self.scope(told, inside, {**names, **own}, inner)
 
-    def _nested(self, parts: Iterable[Formula | Term]) -> list[Formula | Term]:
+    def _totals(self, parts: Iterable[Formula | Term]) -> dict[Aggregate, tuple[Term, ...]]:
+        """Aggregates that are read from totals, and the terms by which they are."""
+        found: dict[Aggregate, tuple[Term, ...]] = {}
+        for node in [n for part in parts for n in walk(part)] if self.running else ():
+            if isinstance(node, Aggregate):
+                shape = running_shape(self.program, node)
+                if shape is not None:
+                    others = (node.prior, node.strength)
+                    limits = tuple(bound.limit for bound in shape.bounds)
+                    found[node] = (*shape.theirs, *limits, *(t for t in others if t is not None))
+        return found
+
+    def _nested(
+        self, parts: Iterable[Formula | Term], totals: Mapping[Aggregate, tuple[Term, ...]]
+    ) -> list[Formula | Term]:
         found: dict[Formula | Term, None] = {}
         pending = list(parts)
         while pending:
             node = pending.pop()
-            if isinstance(node, Aggregate | Exists | ForAll):
+            if isinstance(node, Aggregate) and node in totals:
+                pending += totals[node]
+            elif isinstance(node, Aggregate | Exists | ForAll):
                 found[node] = None
             else:
                 pending += children(node)
@@ -278,9 +302,18 @@ def _flat(
     return tuple(found), variables
 
 
-def definition_plan(program: Program, definition: Definition, known: tuple[int, ...]) -> LookupPlan:
-    """What a definition reads where some of its parameters are known."""
-    planner = _Planner(program, False)
+def definition_plan(
+    program: Program, definition: Definition, known: tuple[int, ...], running: bool = False
+) -> LookupPlan:
+    """What a definition reads where some of its parameters are known.
+
+    Args:
+        program: its declarations.
+        definition: itself.
+        known: places of parameters that are known.
+        running: whether totals are kept, so that what they add up is not read.
+    """
+    planner = _Planner(program, False, running)
     names = {p.name: f"p{i}" for i, p in enumerate(definition.parameters)}
     planner.known |= {f"p{i}" for i in known}
     sorts = {f"p{i}": p.sort for i, p in enumerate(definition.parameters)}

@@ -35,16 +35,18 @@ class Lookups:
         parts: by predicate, the rules as seen from its atoms.
         heads: predicates of which a directed rule (`~>`) speaks.
         seen: by predicate, what its models see of an atom: name and places.
+        running: whether totals are kept, so that what they add up is not read.
     """
 
     program: Program
     parts: dict[str, list[RulePart]]
     heads: set[str]
     seen: dict[str, list[tuple[str, tuple[int, ...]]]]
+    running: bool = False
     definitions: dict[tuple[str, tuple[int, ...]], LookupPlan | None] = field(default_factory=dict)
 
     @staticmethod
-    def of(program: Program, models: Sequence[FittedModel]) -> Lookups:
+    def of(program: Program, models: Sequence[FittedModel], running: bool = False) -> Lookups:
         """The lookups of a program's rules, and of its models."""
         parts: dict[str, list[RulePart]] = {}
         for index in range(len(program.rules)):
@@ -57,7 +59,7 @@ class Lookups:
         for predicate in program.open_predicates:
             own = [m for m in models if m.predicate == predicate.name]
             seen[predicate.name] = _seen(program, predicate.name, own)
-        return Lookups(program, parts, heads, seen)
+        return Lookups(program, parts, heads, seen, running)
 
     def plan(self, name: str, known: tuple[int, ...]) -> LookupPlan | None:
         """What a definition reads; ``None`` for one that rests on itself."""
@@ -66,7 +68,7 @@ class Lookups:
             plan = None
             if not is_recursive(self.program, name):
                 definition = self.program.definition(name)
-                plan = definition_plan(self.program, definition, known)
+                plan = definition_plan(self.program, definition, known, self.running)
             self.definitions[key] = plan
         return self.definitions[key]
 

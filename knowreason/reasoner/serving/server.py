@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -14,11 +14,14 @@ import numpy as np
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.binding.frames import TableLike
+from knowreason.data.features import FeatureTable
 from knowreason.errors import DataError, DataWarning, ModelError
 from knowreason.grounding.arrays.array_relations import in_arrays
 from knowreason.grounding.arrays.array_tables import BeyondArrays
+from knowreason.grounding.arrays.running_totals import Running
 from knowreason.grounding.arrays.scope_steps import Scopes
 from knowreason.reasoner.serving.kept_tables import Ids, Kept
+from knowreason.reasoner.serving.kept_totals import KeptTotals
 from knowreason.reasoner.serving.reached_rows import Lookups, Reached
 from knowreason.reasoner.serving.slices import grown_features, slice_of
 
@@ -82,9 +85,11 @@ class Server:
         if history.program == reasoner.program:
             history = replace(history, program=reasoner.program)
         self._lock = Lock()
-        self._kept = Kept.of(history), dict(history.features)
-        self._scopes = Scopes(reasoner.program, only_open=True)
-        self._lookups = Lookups.of(history.program, models)
+        self._scopes = Scopes(history.program, only_open=True)
+        totals = KeptTotals.of(self._scopes, history)
+        self._moment = _Moment(Kept.of(history), dict(history.features), totals)
+        self._by_totals = Lookups.of(history.program, models, running=True)
+        self._by_rows = Lookups.of(history.program, models)
 
     def score(self, events: Mapping[str, TableLike], **more: Any) -> Beliefs:
         """What is believed of the things that some new rows mention; the history stays as it is.
@@ -100,28 +105,26 @@ class Server:
             DataError: KR5xx, as for that method; KR540 where a row says something else than the
                 history does.
         """
-        touched = self.slice(events, **more)
+        data, moment = self._bound(events, **more), self._moment
         beliefs: Beliefs
-        if sum(map(len, touched.vocabularies.values())) <= FEW:
-            try:
-                with in_arrays(self._scopes):
+        try:
+            touched, running = self._touched(moment, data, by_totals=True)
+            if sum(map(len, touched.vocabularies.values())) <= FEW:
+                with in_arrays(self._scopes, running):
                     beliefs = self._reasoner.infer(touched)
                 return beliefs
-            except BeyondArrays:
-                touched = replace(touched)
+        except BeyondArrays:
+            pass
+        touched, _ = self._touched(moment, data, by_totals=False)
         beliefs = self._reasoner.infer(touched)
         return beliefs
 
     def slice(self, events: Mapping[str, TableLike], **more: Any) -> Dataset:
-        """The rows of the history that new ones touch, with these: what :meth:`score` reads."""
-        kept, features = self._kept
-        data = self._bound(events, **more)
-        grown, ids = kept.plus(data)
-        asked = {d: np.sort(own) for d, own in ids.items() if d in grown.names and len(own)}
-        _refuse_changes(kept, grown, data, ids)
-        reached = Reached(self._lookups, grown)
-        reached.reach(asked)
-        return slice_of(grown, reached, asked, grown_features(features, data, ids, grown.counts))
+        """The rows of the history that new ones touch, with these.
+
+        :meth:`score` reads fewer: counts and sums over history come from running totals.
+        """
+        return self._touched(self._moment, self._bound(events, **more), by_totals=False)[0]
 
     def observe(self, events: Mapping[str, TableLike], **more: Any) -> None:
         """Add rows, and labels, to the history.
@@ -131,16 +134,50 @@ class Server:
         """
         data = self._bound(events, **more)
         with self._lock:
-            kept, features = self._kept
-            grown, ids = kept.plus(data)
-            _refuse_changes(kept, grown, data, ids)
-            features = grown_features(features, data, ids, grown.counts)
-            self._kept = grown.settled(), features
+            moment = self._moment
+            grown, ids = moment.kept.plus(data)
+            _refuse_changes(moment.kept, grown, data, ids)
+            features = grown_features(moment.features, data, ids, grown.counts)
+            totals = moment.totals
+            if totals is not None:
+                fit = totals.fits(data, ids, moment.kept.counts)
+                totals = totals.plus(data, ids) if fit else None
+            self._moment = _Moment(grown.settled(), features, totals)
+
+    def _touched(
+        self, moment: _Moment, data: Dataset, *, by_totals: bool
+    ) -> tuple[Dataset, Running | None]:
+        grown, ids = moment.kept.plus(data)
+        _refuse_changes(moment.kept, grown, data, ids)
+        totals = moment.totals if by_totals else None
+        if totals is not None and not totals.fits(data, ids, moment.kept.counts):
+            totals = None
+        asked = {d: np.sort(own) for d, own in ids.items() if d in grown.names and len(own)}
+        reached = Reached(self._by_rows if totals is None else self._by_totals, grown)
+        reached.reach(asked)
+        features = grown_features(moment.features, data, ids, grown.counts)
+        touched, numbers = slice_of(grown, reached, asked, features)
+        return touched, None if totals is None else totals.running(data, ids, numbers)
 
     def _bound(self, events: Mapping[str, TableLike], **more: Any) -> Dataset:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # ids that only the history knows
-            return Dataset.from_frames(self._lookups.program, facts=events, **more)
+            return Dataset.from_frames(self._scopes.program, facts=events, **more)
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """A history as one call sees it; never changed.
+
+    Attributes:
+        kept: its tables.
+        features: by domain.
+        totals: of its counts and sums; ``None`` where all is read.
+    """
+
+    kept: Kept
+    features: Mapping[str, FeatureTable]
+    totals: KeptTotals | None
 
 
 def _refuse(model: Any, name: str, history: Dataset) -> None:

@@ -22,8 +22,8 @@ def slice_of(
     reached: Reached,
     asked: Mapping[str, Ids],
     features: Mapping[str, FeatureTable],
-) -> Dataset:
-    """The rows that were reached as a data set; ids keep their order.
+) -> tuple[Dataset, dict[str, Ids]]:
+    """The rows that were reached as a data set, and its things' ids in the history, ascending.
 
     Args:
         kept: the history, what is asked included.
@@ -90,7 +90,7 @@ def slice_of(
             tables["evidence"][name] = _others_false(
                 kept, reached, name, numbers, tables["evidence"][name], tables["labels"].get(name)
             )
-    return Dataset(
+    made = Dataset(
         program=program,
         vocabularies=vocabularies,
         **tables,
@@ -100,6 +100,7 @@ def slice_of(
         scope=scope,
         label_delay=began.label_delay,
     )
+    return made, numbers
 
 
 def _others_false(
