@@ -138,8 +138,9 @@ class Trees(LabelledModel):
         """Raw scores of the ensemble, which are log-odds already."""
         matrix, _ = Encoder.from_values(self.encoder_).tree_matrix(self._inputs(data, rows))
         if len(matrix) < MANY_ROWS and rows.numbers is None:
-            # decision_function without a look at all loaded libraries for their threads
-            scores = np.asarray(self.booster_._raw_predict(matrix, n_threads=1), np.float64)
+            from knowreason.models.tabular.compiled_trees import CompiledTrees
+
+            scores = CompiledTrees.of(self.booster_).raw_scores(matrix)
             scores = scores[:, 0] if scores.shape[1] == 1 else scores
         else:
             with threads_for(len(matrix)):

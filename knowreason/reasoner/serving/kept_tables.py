@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
 from threading import Lock
 from typing import Any
 
@@ -101,6 +100,8 @@ class KeptTable:
         if any(not len(ids) for ids in wanted.values()):
             return NOTHING
         found = self._early(wanted)
+        if not self.late.num_rows:
+            return found
         there = np.ones(self.late.num_rows, dtype=bool)
         for place, ids in wanted.items():
             there &= _among(self.columns[place], ids)
@@ -120,15 +121,20 @@ class KeptTable:
         order = sorted(wanted, key=lambda place: len(wanted[place]))
         places = tuple(sorted(order[:2]))
         if len(places) == 2 and len(wanted[places[0]]) * len(wanted[places[1]]) <= COMBINATIONS:
-            pairs = product(wanted[places[0]].tolist(), wanted[places[1]].tolist())
-            keys = np.array([(one << 32) | two for one, two in pairs], np.int64)
+            one, two = (wanted[place].astype(np.int64) for place in places)
+            keys = ((one << 32)[:, None] | two).ravel()
         else:
             places = (order[0],)
             keys = wanted[order[0]]
         values, rows = self.indexes.of(places)
         low, high = np.searchsorted(values, keys, "left"), np.searchsorted(values, keys, "right")
-        parts = [rows[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True) if b > a]
-        found = np.sort(np.concatenate(parts)) if parts else NOTHING
+        if len(low) == 1:
+            found = rows[low[0] : high[0]]
+        else:
+            counts = high - low
+            start = np.repeat(low - np.cumsum(counts) + counts, counts)
+            found = rows[start + np.arange(len(start))]
+        found = np.sort(found)
         for place, ids in wanted.items():
             if place not in places and len(found):
                 found = found[_among(self.indexes.columns[place][found], ids)]
@@ -157,11 +163,26 @@ def _columns(table: pa.Table, of_things: bool) -> list[Ids]:
 
 def _among(values: Ids, ids: Ids) -> NDArray[np.bool_]:
     if len(ids) == 1:
-        return values == ids[0]
+        return np.asarray(values == ids[0])
     place = np.searchsorted(ids, values)
     place[place == len(ids)] = 0
-    found: NDArray[np.bool_] = ids[place] == values
-    return found
+    return np.asarray(ids[place] == values)
+
+
+def ascending(ids: Ids) -> Ids:
+    """The distinct ids in order."""
+    ordered = np.sort(ids)
+    if len(ordered) < 2:
+        return ordered
+    kept = np.empty(len(ordered), bool)
+    kept[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=kept[1:])
+    return ordered if kept.all() else ordered[kept]
+
+
+def without(ids: Ids, others: Ids) -> Ids:
+    """The ids that are not among others, which are ascending."""
+    return ids[~_among(ids, others)] if len(others) else ids
 
 
 @dataclass

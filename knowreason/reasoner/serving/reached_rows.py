@@ -10,7 +10,7 @@ import numpy as np
 
 from knowreason.logic import Directed, Program
 from knowreason.models.base.stored_models import FittedModel
-from knowreason.reasoner.serving.kept_tables import NOTHING, Ids, Kept, Key
+from knowreason.reasoner.serving.kept_tables import NOTHING, Ids, Kept, Key, ascending, without
 from knowreason.reasoner.serving.lookup_plans import (
     Lookup,
     LookupPlan,
@@ -151,7 +151,7 @@ class Reached:
         related = [declared.sees] if declared.sees else []
         related += self.lookups.program.views_of(predicate)
         if declared.symmetric and 0 in wanted and 1 in wanted:
-            both = np.union1d(wanted[0], wanted[1])
+            both = ascending(np.concatenate([wanted[0], wanted[1]]))
             wanted = {0: both, 1: both}
         for place, sort in enumerate(declared.sorts):
             if place in wanted:
@@ -175,10 +175,10 @@ class Reached:
                     changed |= old is not None
                     union.append(None)
                     continue
-                added = ids[~np.isin(ids, old)]
+                added = without(ids, old)
                 changed |= len(added) > 0
                 new = added
-                union.append(np.union1d(old, added) if len(added) else old)
+                union.append(ascending(np.concatenate([old, added])) if len(added) else old)
             if not changed:
                 return
             union = self._widened(predicate, before, union)
@@ -209,7 +209,7 @@ class Reached:
             return union
         found = self._relation(declared.within, others, [place]).get(place)
         if found is not None and len(found) <= WIDE:
-            union[place] = np.union1d(own, found)
+            union[place] = ascending(np.concatenate([own, found]))
             for kind in ("labels", "evidence", "scores"):
                 wanted = {p: ids for p, ids in enumerate(union) if ids is not None}
                 self._table((kind, predicate), wanted)
@@ -221,7 +221,7 @@ class Reached:
         declared = program.predicate(predicate)
         sets = {p: ids for p, ids in enumerate(self.asked[predicate]) if ids is not None}
         if declared.arity == 1 and sets:
-            sets = {0: np.unique(np.concatenate(self.fresh.pop(predicate)))}
+            sets = {0: ascending(np.concatenate(self.fresh.pop(predicate)))}
         for name, places in self.lookups.seen[predicate]:
             own = {i: sets[p] for i, p in enumerate(places) if p in sets}
             self._relation(name, own)
@@ -248,7 +248,7 @@ class Reached:
             table = self.kept.tables.get((kind, predicate))
             if table is not None:
                 rows = table.rows({0: ids})
-                ids = ids[~np.isin(ids, table.ids(0, rows))]
+                ids = without(ids, ascending(table.ids(0, rows)))
         return {0: ids}
 
     def _run(self, plan: LookupPlan, given: Mapping[str, Ids | None]) -> dict[str, Ids | None]:
@@ -278,7 +278,7 @@ class Reached:
             found = self._relation(step.name, wanted, list(places.values()))
         else:
             rows = table.rows(wanted)
-            found = {place: np.unique(table.ids(place, rows)) for place in places.values()}
+            found = {place: ascending(table.ids(place, rows)) for place in places.values()}
         for variable, place in places.items():
             if place in found:
                 values[variable] = found[place]
@@ -342,8 +342,8 @@ class Reached:
             for place, sort in enumerate(program.sorts_of(predicate)):
                 clock = program.clock_of(sort)
                 if clock is not None:
-                    self._relation(clock.name, {0: np.unique(table.ids(place, rows))})
-        return {p: np.unique(np.concatenate(ids)) if ids else NOTHING for p, ids in parts.items()}
+                    self._relation(clock.name, {0: ascending(table.ids(place, rows))})
+        return {p: ascending(np.concatenate(ids)) if ids else NOTHING for p, ids in parts.items()}
 
     def _relation(self, name: str, wanted: Sets, found: Sequence[int] = ()) -> dict[int, Ids]:
         """Rows of facts, of an attribute or of what a definition reads, and ids at some places."""
@@ -351,7 +351,7 @@ class Reached:
             if (kind, name) in self.kept.tables:
                 rows = self._table((kind, name), wanted)
                 table = self.kept.tables[kind, name]
-                return {place: np.unique(table.ids(place, rows)) for place in found}
+                return {place: ascending(table.ids(place, rows)) for place in found}
         if all(name != definition.name for definition in self.lookups.program.definitions):
             return dict.fromkeys(found, NOTHING)
         return self._defined(name, wanted, found)
@@ -369,15 +369,15 @@ class Reached:
         before = self.known.get((name, known))
         if before is not None:
             asked, outputs = before
-            missing = {p: ids[~np.isin(ids, asked[p])] for p, ids in wanted.items()}
+            missing = {p: without(ids, asked[p]) for p, ids in wanted.items()}
             if not any(len(ids) for ids in missing.values()) and set(found) <= set(outputs):
                 return {p: outputs[p] for p in found if p in outputs}
             if len(known) == 1 and not found:
                 (place,) = known
-                self.known[name, known] = {place: np.union1d(asked[place], wanted[place])}, {}
+                self.known[name, known] = {place: ascending(np.concatenate([asked[place], wanted[place]]))}, {}
                 self._run(plan, {f"p{place}": missing[place]})
                 return {}
-            wanted = {p: np.union1d(asked[p], ids) for p, ids in wanted.items()}
+            wanted = {p: ascending(np.concatenate([asked[p], ids])) for p, ids in wanted.items()}
         self.known[name, known] = dict(wanted), {}
         values = self._run(plan, {f"p{p}": ids for p, ids in wanted.items()})
         arity = len(self.lookups.program.sorts_of(name))

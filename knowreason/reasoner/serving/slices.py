@@ -13,7 +13,7 @@ from knowreason.data import Dataset, Vocabulary
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.features import FeatureTable, ScoreColumns
 from knowreason.data.id_tables import id_columns, id_matrix, id_table
-from knowreason.reasoner.serving.kept_tables import TABLES, Ids, Kept
+from knowreason.reasoner.serving.kept_tables import TABLES, Ids, Kept, ascending
 from knowreason.reasoner.serving.reached_rows import Reached
 
 
@@ -135,9 +135,9 @@ def _others_false(
 
 
 def _distinct(parts: Sequence[Ids]) -> Ids:
-    if len(parts) == 1:
-        return np.unique(parts[0]).astype(np.int64)
-    return np.unique(np.concatenate(parts)).astype(np.int64) if parts else np.zeros(0, np.int64)
+    if not parts:
+        return np.zeros(0, np.int64)
+    return ascending(parts[0] if len(parts) == 1 else np.concatenate(parts)).astype(np.int64)
 
 
 def _scores(table: pa.Table) -> ScoreColumns:
