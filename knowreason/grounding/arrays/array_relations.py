@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 T = TypeVar("T")
-_CHOSEN: ContextVar[tuple[Scopes, Running | None] | None] = ContextVar("arrays", default=None)
+_CHOSEN: ContextVar[_Chosen | None] = ContextVar("arrays", default=None)
 
 
 @contextmanager
@@ -56,7 +57,7 @@ def in_arrays(scopes: Scopes, running: Running | None = None) -> Iterator[None]:
     Raises:
         BeyondArrays: in it, where a relational engine is needed.
     """
-    token = _CHOSEN.set((scopes, running))
+    token = _CHOSEN.set(_Chosen(scopes, running))
     try:
         yield
     finally:
@@ -66,7 +67,7 @@ def in_arrays(scopes: Scopes, running: Running | None = None) -> Iterator[None]:
 def only_open() -> bool:
     """Whether only what is not known matters, inside :func:`in_arrays`."""
     chosen = _CHOSEN.get()
-    return chosen is not None and chosen[0].only_open
+    return chosen is not None and chosen.scopes.only_open
 
 
 def open_relations(
@@ -79,8 +80,11 @@ def open_relations(
 ) -> Relations | ArrayRelations:
     """Tables in a relational engine; as arrays inside :func:`in_arrays`."""
     chosen = _CHOSEN.get()
-    if chosen is not None and chosen[0].program is program:
-        return ArrayRelations(chosen[0], data, chosen[1])
+    if chosen is not None and chosen.scopes.program is program:
+        kept = chosen.opened.get(id(data))
+        if kept is None:
+            kept = chosen.opened[id(data)] = ArrayRelations(chosen.scopes, data, chosen.running)
+        return kept
     return Relations(program, data, memory_limit=memory_limit, threads=threads, known=known)
 
 
@@ -106,6 +110,7 @@ class ArrayRelations:
         self._values: dict[str, tuple[ArrayTable, Column]] = {}
         self._things: dict[str, ArrayTable] = {}
         self._found: dict[str, tuple[NDArray[np.bool_], Column]] = {}
+        self._tables: dict[str, pa.Table] = {}
         self._computing: list[str] = []
 
     def __enter__(self) -> Self:
@@ -140,6 +145,11 @@ class ArrayRelations:
 
     def read(self, name: str) -> pa.Table:
         """Whole table of a predicate, attribute or definition, sorted by its arguments."""
+        if name not in self._tables:
+            self._tables[name] = self._table(name)
+        return self._tables[name]
+
+    def _table(self, name: str) -> pa.Table:
         sorts = self.program.sorts_of(name)
         if not sorts:
             raise BeyondArrays
@@ -365,6 +375,15 @@ class ArrayRelations:
     def rows(self, tree: Any) -> int:
         """As :meth:`estimate`."""
         return 0
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What :func:`in_arrays` says, and the tables that were read in it so far."""
+
+    scopes: Scopes
+    running: Running | None
+    opened: dict[int, ArrayRelations] = field(default_factory=dict)
 
 
 def _all_open(predicate: str, ids: Sequence[Ids], rows: int) -> NDArray[np.bool_]:

@@ -42,7 +42,6 @@ from knowreason.grounding.plan.formula_tree import (
     Same,
 )
 from knowreason.grounding.plan.rule_plan import leaves, outer_variables, peel
-from knowreason.grounding.relational.database import Relations
 from knowreason.logic import Constant, Program, Term
 from knowreason.row_keys import distinct_rows
 

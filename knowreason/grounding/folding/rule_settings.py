@@ -27,7 +27,6 @@ from knowreason.grounding.folding.auxiliary_atoms import (
 from knowreason.grounding.plan.formula_tree import Crisp, Node, OpenCount, OpenLiteral
 from knowreason.grounding.plan.rule_plan import leaves
 from knowreason.grounding.relational.conjunctive_query import Conjunction
-from knowreason.grounding.relational.database import Relations
 from knowreason.grounding.relational.history_columns import Column
 from knowreason.grounding.relational.term_sql import column
 from knowreason.logic import (
