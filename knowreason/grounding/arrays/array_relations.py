@@ -70,6 +70,17 @@ def only_open() -> bool:
     return chosen is not None and chosen.scopes.only_open
 
 
+def opened_arrays(data: Dataset) -> ArrayRelations | None:
+    """The arrays of a data set, the same each time, inside :func:`in_arrays`; else ``None``."""
+    chosen = _CHOSEN.get()
+    if chosen is None or chosen.scopes.program is not data.program:
+        return None
+    kept = chosen.opened.get(id(data))
+    if kept is None:
+        kept = chosen.opened[id(data)] = ArrayRelations(chosen.scopes, data, chosen.running)
+    return kept
+
+
 def open_relations(
     program: Program,
     data: Dataset,
@@ -79,12 +90,9 @@ def open_relations(
     known: Mapping[str, pa.Table] | None = None,
 ) -> Relations | ArrayRelations:
     """Tables in a relational engine; as arrays inside :func:`in_arrays`."""
-    chosen = _CHOSEN.get()
-    if chosen is not None and chosen.scopes.program is program:
-        kept = chosen.opened.get(id(data))
-        if kept is None:
-            kept = chosen.opened[id(data)] = ArrayRelations(chosen.scopes, data, chosen.running)
-        return kept
+    arrays = opened_arrays(data)
+    if arrays is not None and arrays.program is program:
+        return arrays
     return Relations(program, data, memory_limit=memory_limit, threads=threads, known=known)
 
 

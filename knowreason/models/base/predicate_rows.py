@@ -208,6 +208,15 @@ def rows_of(data: Dataset, predicate: str) -> PredicateRows:
     >>> rows_of(kr.testing.example_data(nodes=8), "Bad").labels
     array([ 1,  0,  0,  0, -1, -1, -1, -1], dtype=int32)
     """
+    from knowreason.grounding.arrays.array_relations import only_open
+
+    if not only_open():
+        return _rows_of(data, predicate)
+    key = ("rows of", predicate)
+    return data.computed(key, lambda: _rows_of(data, predicate), data.labels, data.scope)
+
+
+def _rows_of(data: Dataset, predicate: str) -> PredicateRows:
     span = atoms_of(data, predicate)
     declared = data.program.asked(predicate)
     position = span.functional_position

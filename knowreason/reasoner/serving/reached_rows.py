@@ -118,6 +118,7 @@ class Reached:
     asked: dict[str, list[Ids | None]] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
     widened: set[str] = field(default_factory=set)
+    read: dict[object, Ids] = field(default_factory=dict)
     fresh: dict[str, list[Ids]] = field(default_factory=dict)
     known: dict[tuple[str, tuple[int, ...]], tuple[dict[int, Ids], dict[int, Ids]]] = field(
         default_factory=dict
@@ -389,7 +390,10 @@ class Reached:
         table = self.kept.tables.get(key)
         if table is None:
             return NOTHING
-        rows = table.rows(wanted)
+        asked = (key, *((place, ids.tobytes()) for place, ids in wanted.items()))
+        if asked in self.read:
+            return self.read[asked]
+        rows = self.read[asked] = table.rows(wanted)
         if len(rows):
             self.rows.setdefault(key, []).append(rows)
         return rows
