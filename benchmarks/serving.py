@@ -173,21 +173,22 @@ def measured(case: str, size: int, calls: int, full: bool) -> dict[str, float]:
     draw = np.random.default_rng(0)
     make = CASES[case]
     few = 1000
-    program, query, facts, labels, scores, always = make(draw, 4000, few)
-    small = dict(facts=facts | always, labels=labels, scores=scores)
+    program, query, facts, labels, scores, always = make(draw, 2000, 10)
+    small = {"facts": facts | always, "labels": labels, "scores": scores}
     reasoner = kr.Reasoner(program).fit(kr.Dataset.from_frames(program, **small))
     extra = max(calls, few) + 100
     program, query, facts, labels, scores, always = make(draw, size, extra)
     size = len(next(iter(facts.values()))) - extra
     began = time.perf_counter()
-    old = dict(facts=cut(facts, 0, size) | always, labels=labels, scores=cut(scores, 0, size))
+    old = {"facts": cut(facts, 0, size) | always, "labels": labels}
+    old["scores"] = cut(scores, 0, size)
     history = kr.Dataset.from_frames(program, **old)
     found = {"case": case, "size": size, "bind_s": time.perf_counter() - began}
     began = time.perf_counter()
     server = reasoner.serve(history)
 
     def event(i, count=1):
-        return cut(facts, size + i, count), dict(scores=cut(scores, size + i, count))
+        return cut(facts, size + i, count), {"scores": cut(scores, size + i, count)}
 
     one = [event(i) for i in range(extra)]
     for new, more in one[calls : calls + 100]:

@@ -33,7 +33,10 @@ Ids = NDArray[np.int32]
 
 
 def open_atoms(
-    program: Program, data: Dataset, limit: int = DEFAULT_LIMIT, relations: AnyRelations | None = None
+    program: Program,
+    data: Dataset,
+    limit: int = DEFAULT_LIMIT,
+    relations: AnyRelations | None = None,
 ) -> AtomTable:
     r"""The open atoms of every query and latent predicate, numbered.
 

@@ -348,7 +348,7 @@ def _is_open(
     numbering: Numbering, evidence: NDArray[np.int8], predicate: str, ids: Sequence[Ids], rows: int
 ) -> NDArray[np.bool_]:
     atoms = numbering.find(predicate, ids, rows)
-    return (atoms >= 0) & (evidence[atoms] == OPEN)
+    return np.asarray((atoms >= 0) & (evidence[atoms] == OPEN))
 
 
 @dataclass(frozen=True)

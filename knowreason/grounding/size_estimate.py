@@ -140,9 +140,7 @@ def rule_query(relations: AnyRelations, rule: RulePlan) -> Listing:
     )
 
 
-def checked_size(
-    relations: AnyRelations, tree: exp.Select, limit: int
-) -> tuple[int, bool] | None:
+def checked_size(relations: AnyRelations, tree: exp.Select, limit: int) -> tuple[int, bool] | None:
     """Number of rows of a query and whether it is exact, ``None`` where over the limit."""
     estimate = relations.estimate(tree)
     if estimate <= limit:
@@ -255,7 +253,7 @@ def _amount(query: Listing, rule: RulePlan, rows: int) -> float:
         return float(rows)
     total = exp.Sum(this=exp.Abs(this=column("q", query.terms[feature])))
     tree = exp.select(total.as_("amount")).from_(query.tree.copy().subquery("q"))
-    return float(query.relations.arrow(tree).read_all()["amount"][0].as_py() or 0.0)
+    return float(query.database.arrow(tree).read_all()["amount"][0].as_py() or 0.0)
 
 
 def _tallies(node: Node) -> Iterator[OpenCount]:

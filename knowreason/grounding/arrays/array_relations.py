@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data.id_tables import VALUE, id_columns
@@ -70,10 +71,10 @@ def only_open() -> bool:
     return chosen is not None and chosen.scopes.only_open
 
 
-def opened_arrays(data: Dataset) -> ArrayRelations | None:
+def opened_arrays(program: Program, data: Dataset) -> ArrayRelations | None:
     """The arrays of a data set, the same each time, inside :func:`in_arrays`; else ``None``."""
     chosen = _CHOSEN.get()
-    if chosen is None or chosen.scopes.program is not data.program:
+    if chosen is None or chosen.scopes.program is not program:
         return None
     kept = chosen.opened.get(id(data))
     if kept is None:
@@ -90,8 +91,8 @@ def open_relations(
     known: Mapping[str, pa.Table] | None = None,
 ) -> Relations | ArrayRelations:
     """Tables in a relational engine; as arrays inside :func:`in_arrays`."""
-    arrays = opened_arrays(data)
-    if arrays is not None and arrays.program is program:
+    arrays = opened_arrays(program, data)
+    if arrays is not None:
         return arrays
     return Relations(program, data, memory_limit=memory_limit, threads=threads, known=known)
 
@@ -163,9 +164,10 @@ class ArrayRelations:
             raise BeyondArrays
         names = [f"a{place}" for place in range(len(sorts))]
         if name not in self.scopes.definitions:
-            table = self.data.facts.get(name)
+            table: pa.Table = self.data.facts.get(name)
             table = self.data.attributes[name] if table is None else table
-            return table.sort_by([(own, "ascending") for own in names])
+            in_order = [(own, "ascending") for own in names]
+            return table.take(pc.sort_indices(table, sort_keys=in_order))
         definition = self.scopes.definitions[name]
         if definition.is_predicate:
             _, columns = self.rows_of(name, {}, 1)

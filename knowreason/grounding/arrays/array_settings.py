@@ -237,7 +237,7 @@ class Settings:
         }
 
     def _inside(self, keys: Sequence[Variable]) -> tuple[Settings, Ids]:
-        """Settings of a scope inside, a row for each distinct setting of keys, and whose is whose."""
+        """Settings of a scope inside, one a distinct setting of keys, and which is each row's."""
         columns = [self.columns[key.name] for key in keys]
         first, same = distinct(columns, self.rows)
         own = {key.name: column[first] for key, column in zip(keys, columns, strict=True)}
@@ -256,9 +256,7 @@ class Settings:
                 column = self.term(formula.term)
                 return truth(column.values, column.known)
             case Comparison():
-                return compared(
-                    formula.operator, self.term(formula.left), self.term(formula.right)
-                )
+                return compared(formula.operator, self.term(formula.left), self.term(formula.right))
             case Not():
                 return negated(self.condition(formula.operand))
             case And():
@@ -289,9 +287,7 @@ class Settings:
         places = [i for i, a in enumerate(atom.arguments) if not isinstance(a, Wildcard)]
         columns = [self.term(atom.arguments[place]) for place in places]
         known = known_of(columns)
-        ids = [
-            c.values if c.known is None else np.where(c.known, c.values, -1) for c in columns
-        ]
+        ids = [c.values if c.known is None else np.where(c.known, c.values, -1) for c in columns]
         if len(places) == len(atom.arguments):
             return truth(self.tables.holds(atom.predicate, ids, self.rows), known)
         left, _ = self.tables.rows_of(
@@ -334,7 +330,7 @@ class Settings:
                 return calculated(term.operator, operands, whole)
             case CountList():
                 held = [self.condition(formula).values for formula in term.formulas]
-                return Column(np.sum(held, axis=0, dtype=np.int64))
+                return Column(np.asarray(np.sum(held, axis=0, dtype=np.int64)))
         raise BeyondArrays
 
     def _constant(self, term: Constant) -> Column:

@@ -30,7 +30,7 @@ def known_of(columns: Sequence[Column]) -> NDArray[np.bool_] | None:
     known = [column.known for column in columns if column.known is not None]
     if len(known) < 2:
         return known[0] if known else None
-    return np.logical_and.reduce(known)
+    return np.asarray(np.logical_and.reduce(known))
 
 
 def truth(values: NDArray[Any], known: NDArray[np.bool_] | None = None) -> Column:
@@ -122,7 +122,7 @@ def _rounded(result: NDArray[Any]) -> NDArray[Any]:
         return result
     if len(result) and not np.abs(result).max() <= EXACT:
         raise BeyondArrays
-    return np.rint(result).astype(np.int64)
+    return np.asarray(np.rint(result).astype(np.int64))
 
 
 _CALCULATIONS: dict[str, Callable[..., NDArray[Any]]] = {

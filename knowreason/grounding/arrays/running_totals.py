@@ -1,21 +1,23 @@
 """Counts and sums over history as running totals by key: an event asks for two places in them.
 
-Totals of ``count { f : Pays(f, card: card(e)) & at(f) < at(e) }`` are kept sorted by card and clock,
-so what came before an event is a difference of two of them, however long the history is. That is
-for aggregates over one counted thing that rest on nothing but its own rows: these do not change.
+Totals of ``count { f : Pays(f, card: card(e)) & at(f) < at(e) }`` are kept by card and clock, so
+what came before an event is a difference of two of them, however long the history is. That is for
+aggregates over one counted thing that rest on nothing but its own rows: these do not change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.grounding.arrays.array_tables import Ids
+from knowreason.grounding.arrays.scope_steps import Scopes
 from knowreason.grounding.plan.history_aggregates import Bound, is_place, split
+from knowreason.grounding.relational.history_columns import Column
 from knowreason.logic import (
     INTEGER_SORTS,
     Aggregate,
@@ -34,11 +36,23 @@ from knowreason.logic import (
 )
 from knowreason.logic.traversal import free_variables, walk
 
-if TYPE_CHECKING:
-    from knowreason.grounding.arrays.array_settings import Settings
-
 KEY_BITS = 62
 LATE = 4096  # contributions that are kept apart until they are sorted with the others
+
+
+class Asking(Protocol):
+    """Settings of variables, as rows."""
+
+    rows: int
+
+    def satisfy(self, formula: Formula, variables: Sequence[Variable]) -> None:
+        """Go on with the settings in which a formula is true."""
+
+    def term(self, term: Term) -> Column:
+        """What a term is in each row."""
+
+    def amount(self, value: Term | Formula) -> Column:
+        """What one row adds."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +212,7 @@ class Totals:
         return low
 
 
-def contributions(shape: RunningShape, settings: Settings, ids: Mapping[str, Ids]) -> Totals | None:
+def contributions(shape: RunningShape, settings: Asking, ids: Mapping[str, Ids]) -> Totals | None:
     """Totals of the counted things of some settings; ``None`` where their keys do not fit.
 
     Args:
@@ -214,10 +228,14 @@ def contributions(shape: RunningShape, settings: Settings, ids: Mapping[str, Ids
         if column.known is not None:
             known &= column.known
     value = None if shape.value is None else settings.amount(shape.value)
-    keys = [
-        ids[sort][np.where(known, column.values, 0)] if sort in ids else column.values
-        for sort, column in zip(shape.sorts, columns, strict=True)
-    ] if settings.rows else [np.zeros(0, np.int64) for _ in columns]
+    keys = (
+        [
+            ids[sort][np.where(known, column.values, 0)] if sort in ids else column.values
+            for sort, column in zip(shape.sorts, columns, strict=True)
+        ]
+        if settings.rows
+        else [np.zeros(0, np.int64) for _ in columns]
+    )
     key = combined(keys)
     if key is None:
         return None
@@ -244,17 +262,19 @@ class Running:
     """Kept totals as one call sees them.
 
     Attributes:
+        scopes: of the program.
         kept: totals of an aggregate, in parts, what is new in this call among them; ``None``
             where none are kept.
         ids: by domain, what the ids of the tables that ask are called in keys.
     """
 
+    scopes: Scopes
     kept: Callable[[RunningShape], tuple[Totals, ...] | None]
     ids: Mapping[str, Ids]
 
-    def totals(self, term: Aggregate, settings: Settings) -> tuple[NDArray[Any], Ids] | None:
+    def totals(self, term: Aggregate, settings: Asking) -> tuple[NDArray[Any], Ids] | None:
         """What is added up for each row that asks, and over how many rows."""
-        scopes = settings.tables.scopes
+        scopes = self.scopes
         shape = scopes.once("running", term, lambda: running_shape(scopes.program, term))
         parts = None if shape is None else self.kept(shape)
         if shape is None or parts is None:

@@ -148,7 +148,10 @@ class Scopes:
         key = id(formula), frozenset(bound) | {f"+{variable.name}" for variable in variables}
         kept = self._steps.get(key)
         if kept is None:
-            kept = self._steps[key] = formula, tuple(_Steps(self, set(bound)).of(formula, variables))
+            kept = self._steps[key] = (
+                formula,
+                tuple(_Steps(self, set(bound)).of(formula, variables)),
+            )
         return kept[1]
 
 

@@ -27,6 +27,7 @@ from knowreason.grounding.folding.auxiliary_atoms import (
 from knowreason.grounding.plan.formula_tree import Crisp, Node, OpenCount, OpenLiteral
 from knowreason.grounding.plan.rule_plan import leaves
 from knowreason.grounding.relational.conjunctive_query import Conjunction
+from knowreason.grounding.relational.database import Relations
 from knowreason.grounding.relational.history_columns import Column
 from knowreason.grounding.relational.term_sql import column
 from knowreason.logic import (
@@ -47,7 +48,7 @@ class Listing:
 
     Attributes:
         relations: where it runs.
-        tree: the query.
+        tree: the query; empty where rows were found without one.
         conjunction: its joins and conditions.
         variables: name of each variable, and its column.
         crisp: column of each crisp leaf.
@@ -56,23 +57,30 @@ class Listing:
 
     relations: AnyRelations
     tree: exp.Select
-    conjunction: Conjunction
+    conjunction: Conjunction | None
     variables: Mapping[str, str]
     crisp: Mapping[Crisp, str]
     terms: Mapping[Term, str]
 
     @property
+    def database(self) -> Relations:
+        """Where the query runs."""
+        assert isinstance(self.relations, Relations)
+        return self.relations
+
+    @property
     def joins(self) -> bool:
         """Whether tables are joined, so that rows may come in any order."""
-        return bool(self.tree.args.get("joins")) or not self.relations.engine.ordered
+        return bool(self.tree.args.get("joins")) or not self.database.engine.ordered
 
     def dropped(self) -> exp.Select:
         """The query for settings that a missing value makes unknown."""
+        assert self.conjunction is not None
         return self.conjunction.dropped()
 
     def frames(self, batch_rows: int = 1_000_000) -> Iterator[Frame]:
         """Its rows in batches."""
-        for batch in self.relations.arrow(self.tree, batch_rows):
+        for batch in self.database.arrow(self.tree, batch_rows):
             if batch.num_rows:
                 yield Frame(self, batch.num_rows, batch)
 
@@ -83,7 +91,7 @@ class Listing:
             names = [name for name in tree.named_selects if name == "key" or name[0] == "v"]
             in_order = [exp.column(name, quoted=True) for name in names]
             tree = tree.copy().order_by(*in_order) if in_order else tree
-        table = self.relations.arrow(tree).read_all().combine_chunks()
+        table = self.database.arrow(tree).read_all().combine_chunks()
         return Frame(self, table.num_rows, table)
 
 
@@ -201,13 +209,13 @@ def _evaluated(
     crisp_names = {leaf: f"c{i}" for i, leaf in enumerate(crisp)}
     for leaf, name in crisp_names.items():
         columns[name] = _arrow(settings.condition(leaf.formula))
-    wanted = dict.fromkeys([*needed, *(term for term in terms if not _is_plain(term))])
-    places = {term: f"t{i}" for i, term in enumerate(wanted)}
+    others = dict.fromkeys([*needed, *(term for term in terms if not _is_plain(term))])
+    places = {term: f"t{i}" for i, term in enumerate(others)}
     for term, name in places.items():
         columns[name] = _arrow(settings.term(term))
     columns = columns or {"one": pa.array(np.ones(settings.rows, np.int32))}
     rows = pa.table(columns)
-    return EvaluatedListing(relations, None, None, names, crisp_names, places, rows=rows)
+    return EvaluatedListing(relations, exp.Select(), None, names, crisp_names, places, rows=rows)
 
 
 def _undecided(

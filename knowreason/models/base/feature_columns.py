@@ -250,9 +250,7 @@ def looked_up(
     return one_column(prefix + name, column, texts)
 
 
-def _in_arrays(
-    data: Dataset, name: str, things: NDArray[np.int32]
-) -> NDArray[np.floating] | None:
+def _in_arrays(data: Dataset, name: str, things: NDArray[np.int32]) -> NDArray[np.floating] | None:
     """Numbers of a few rows, where definitions are evaluated in arrays; ``None`` elsewhere."""
     arrays = arrays_of(data)
     if arrays is None or name in data.facts:
@@ -309,7 +307,7 @@ def arrays_of(data: Dataset) -> ArrayRelations | None:
     """The data as arrays, where definitions are evaluated so."""
     from knowreason.grounding.arrays.array_relations import opened_arrays
 
-    return opened_arrays(data)
+    return opened_arrays(data.program, data)
 
 
 def evaluated_definitions(data: Dataset) -> dict[str, pa.Table]:

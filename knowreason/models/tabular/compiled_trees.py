@@ -50,7 +50,7 @@ class CompiledTrees:
         return _READ[booster]
 
     def raw_scores(self, matrix: NDArray[np.floating]) -> NDArray[np.float64]:
-        """``float64[n, K]``, what the booster's ``decision_function`` says (K is 1 of two states)."""
+        """``float64[n, K]``, the booster's ``decision_function`` (K is 1 of two states)."""
         columns = matrix[:, self.order].astype(np.float64)
         for place, known in enumerate(self.categories):
             own = columns[:, place]
@@ -100,15 +100,15 @@ def _read(booster: HistGradientBoostingClassifier) -> CompiledTrees:
 
 
 @compiled
-def _add(  # type: ignore[no-untyped-def]
-    scores,
-    columns,
-    nodes,
-    roots,
-    classes,
-    left,
-    known,
-):
+def _add(
+    scores: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    nodes: NDArray[Any],
+    roots: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    left: NDArray[np.uint32],
+    known: NDArray[np.uint32],
+) -> None:
     """Add to ``scores`` the leaf of each row in each tree (``_predictor.pyx`` of scikit-learn)."""
     for row in range(columns.shape[0]):
         for tree in range(len(roots)):

@@ -72,9 +72,7 @@ class KeptTotals:
                     return False
         return True
 
-    def running(
-        self, data: Dataset, ids: Mapping[str, Ids], numbers: Mapping[str, Ids]
-    ) -> Running:
+    def running(self, data: Dataset, ids: Mapping[str, Ids], numbers: Mapping[str, Ids]) -> Running:
         """Totals as one call sees them.
 
         Args:
@@ -97,7 +95,7 @@ class KeptTotals:
                 fresh[id(shape)] = fresh[id(shape)] or (made,)
             return fresh[id(shape)]
 
-        return Running(kept, numbers)
+        return Running(self.scopes, kept, numbers)
 
     def plus(self, data: Dataset, ids: Mapping[str, Ids]) -> KeptTotals | None:
         """With new rows; ``None`` where their keys do not fit."""

@@ -236,8 +236,9 @@ class Reached:
                 if variable:
                     ids = chosen.get(place)
                     before = given.get(variable)
-                    both = before is not None and ids is not None
-                    given[variable] = np.intersect1d(before, ids) if both else ids
+                    if before is not None and ids is not None:
+                        ids = np.intersect1d(before, ids)
+                    given[variable] = ids
             self._run(part.plan, given)
 
     def _undecided(self, predicate: str, sets: Sets) -> Sets:
@@ -375,7 +376,10 @@ class Reached:
                 return {p: outputs[p] for p in found if p in outputs}
             if len(known) == 1 and not found:
                 (place,) = known
-                self.known[name, known] = {place: ascending(np.concatenate([asked[place], wanted[place]]))}, {}
+                self.known[name, known] = (
+                    {place: ascending(np.concatenate([asked[place], wanted[place]]))},
+                    {},
+                )
                 self._run(plan, {f"p{place}": missing[place]})
                 return {}
             wanted = {p: ascending(np.concatenate([asked[p], ids])) for p, ids in wanted.items()}
