@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ attribute card(Pay): Card
 attribute at(Pay): time clock
 attribute amount(Pay): float
 attribute kind(Pay): Kind
+attribute shop(Pay): Shop
 attribute home(Card): Shop
 query Fraud(Pay)
 latent Bad(Shop) within Open
@@ -28,6 +31,10 @@ define dearer(p) := count { q : Pays(q, card: card(p)) & at(q) < at(p) & amount(
 define day(p) := count { q : Pays(q, card: card(p)) & at(q) < at(p) & at(q) >= at(p) - 1d }
 define chips(p) := rate { kind(q) = "chip" for q : Pays(q, card: card(p)) & at(q) < at(p)
     prior 0.5 of 2 }
+define spent(p) := sum { amount(q) for q : Pays(q, card: card(p)) & at(q) < at(p) }
+define usual(p) := avg { amount(q) for q : Pays(q, card: card(p), shop: _) & shop(q) = shop(p) &
+    at(q) <= at(p) }
+define visits(p) := count { q : Pays(q, shop: shop(p)) }
 define First(p) := before(p) = 0
 define Away(p) := Pays(p, c, s) & home(c) != s
 define Known(p) := exists q. (Pays(q, card: card(p)) & at(q) < at(p) & kind(q) = kind(p))
@@ -38,6 +45,8 @@ rule seldom [-1.2] : Fraud(p)
 rule first [0.9] : First(p) => Fraud(p)
 rule often [0.7] : day(p) >= 2 => Fraud(p)
 rule dear [0.4] : dearer(p) < 1 => Fraud(p)
+rule spent [0.5] : amount(p) > 0.3 * spent(p) => Fraud(p)
+rule usual [0.4] : amount(p) > usual(p) & visits(p) > 3 => Fraud(p)
 rule swiped [0.6] : chips(p) < 0.5 & !Known(p) => Fraud(p)
 rule away [0.5] : Away(p) => Fraud(p)
 rule there [1.5] : Bad(s) & Pays(p, shop: s) => Fraud(p)
@@ -64,6 +73,7 @@ def world(seed, payments=40):
     facts = {
         "Pays": [ids, cards, shops],
         "card": [ids, cards],
+        "shop": [ids, shops],
         "at": [ids, [f"2024-01-{day + 1:02}" for day in days]],
         "amount": [ids, draw.integers(1, 5, payments).astype(float).tolist()],
         "kind": [ids, draw.choice(["chip", "swipe"], payments).tolist()],
@@ -121,7 +131,9 @@ def test_events_are_believed_what_a_run_from_scratch_believes(seed):
     reasoner.snapshot_ = None
     server = reasoner.serve(data(28))
     server.score(rows(facts, second))  # leaves nothing behind
-    server.observe(rows(facts, second), labels=labels(facts, known, truth, second))
+    steps = [slice(28, 31), slice(31, 32), slice(32, 37)]
+    for step in np.random.default_rng(seed).permutation(3):
+        server.observe(rows(facts, steps[step]), labels=labels(facts, known, truth, steps[step]))
     ours = believed(server.score(rows(facts, asked)))
     theirs = believed(reasoner.infer(data(40)))
     assert {name for name in ours if name.startswith("Fraud")} == {
@@ -141,6 +153,50 @@ def test_only_what_an_event_touches_is_read():
     _, cards, shops = facts["Pays"]
     near = [c == cards[39] or s == shops[39] for c, s in zip(cards, shops, strict=True)]
     assert touched.count("Pay") == sum(near) < 40
+
+
+def test_threads_get_the_answers_of_one():
+    program = reasoner_of(3, reads=False)
+    facts, static, known, truth = world(3)
+    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
+    first = slice(0, 24)
+    given = labels(facts, known, truth, first)
+    history = kr.Dataset.from_frames(program, facts={**rows(facts, first), **static}, labels=given)
+    server = kr.Reasoner(program, engine="exact").fit(history).serve(history)
+    events = [rows(facts, slice(i, i + 1)) for i in range(24, 36)]
+    alone = [believed(server.score(event)) for event in events]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda event: believed(server.score(event)), events * 3))
+    assert together == alone * 3
+    server.observe(rows(facts, slice(36, 38)))
+    later = [believed(server.score(event)) for event in events]
+    server = kr.Reasoner(program, engine="exact").fit(history).serve(history)
+    with ThreadPoolExecutor(4) as threads:
+        found = [threads.submit(server.score, event) for event in events * 3]
+        threads.submit(server.observe, rows(facts, slice(36, 38))).result()
+        for event, beliefs in zip(range(36), found, strict=True):
+            own = believed(beliefs.result())
+            assert own in (alone[event % 12], later[event % 12])
+
+
+def test_what_rows_say_of_old_things_is_read_anew():
+    program = reasoner_of(1, reads=False)
+    facts, static, *_ = world(1)
+    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
+    part = rows(facts, slice(0, 37))
+    early = {name: table for name, table in part.items() if name != "amount"}
+    late = {"amount": part["amount"]}
+
+    def data(frames):
+        return kr.Dataset.from_frames(program, facts={**frames, **static})
+
+    reasoner = kr.Reasoner(program, engine="exact").fit(data(part))
+    server = reasoner.serve(data(early))
+    server.observe(late)
+    ours = believed(server.score(rows(facts, slice(37, 40))))
+    theirs = believed(reasoner.infer(data(rows(facts, slice(0, 40)))))
+    for name, log_odds in ours.items():
+        assert log_odds == pytest.approx(theirs[name], abs=1e-6), name
 
 
 def test_what_the_history_says_is_not_said_anew():

@@ -164,8 +164,8 @@ class ArrayRelations:
             raise BeyondArrays
         names = [f"a{place}" for place in range(len(sorts))]
         if name not in self.scopes.definitions:
-            table: pa.Table = self.data.facts.get(name)
-            table = self.data.attributes[name] if table is None else table
+            given = self.data.facts.get(name)
+            table = pa.table(self.data.attributes[name] if given is None else given)
             in_order = [(own, "ascending") for own in names]
             return table.take(pc.sort_indices(table, sort_keys=in_order))
         definition = self.scopes.definitions[name]
