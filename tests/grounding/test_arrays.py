@@ -11,7 +11,7 @@ from knowreason.errors import GroundingError
 from knowreason.grounding import ground
 from knowreason.grounding.arrays.array_relations import in_arrays, open_relations
 from knowreason.grounding.arrays.array_tables import BeyondArrays
-from knowreason.grounding.arrays.scope_steps import Scopes
+from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from tests.grounding import crisp
 from tests.grounding.naive import NaiveWorld
 from tests.grounding.programs import random_data, random_program
@@ -29,7 +29,7 @@ PROGRAMS = int(os.environ.get("KNOWREASON_RANDOM_PROGRAMS", "60"))
 
 def in_one_way_or_beyond(program, data):
     try:
-        with in_arrays(Scopes(program)):
+        with in_arrays(FormulaScopes(program)):
             return ground(program, data, threads=1)
     except BeyondArrays:
         return None
@@ -59,7 +59,7 @@ TEXTS = {name: text for text in (PREDICATES, ATTRIBUTES, HISTORIES) for name in 
 def test_definitions_equal_substitution(name):
     program = lang.loads(DECLARATIONS + TEXTS[name])
     definition = program.definition(name)
-    scopes = Scopes(program)
+    scopes = FormulaScopes(program)
     for seed in range(6):
         data = crisp.dataset(seed)
         world = NaiveWorld.of(program, data)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.splits.label_history import as_of, known_truths
-from knowreason.grounding.arrays.array_settings import Settings
+from knowreason.grounding.arrays.array_settings import ArraySettings
 from knowreason.grounding.arrays.array_tables import (
     PAIRS,
     ArrayTable,
@@ -30,7 +30,7 @@ from knowreason.grounding.arrays.array_tables import (
     numbers_of,
 )
 from knowreason.grounding.arrays.running_totals import Running
-from knowreason.grounding.arrays.scope_steps import Scopes
+from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.grounding.plan.label_aggregates import AS_OF, KNOWN
 from knowreason.grounding.plan.rule_plan import RulePlan
 from knowreason.grounding.relational.database import ARROW_TYPES, Relations
@@ -48,7 +48,7 @@ _CHOSEN: ContextVar[_Chosen | None] = ContextVar("arrays", default=None)
 
 
 @contextmanager
-def in_arrays(scopes: Scopes, running: Running | None = None) -> Iterator[None]:
+def in_arrays(scopes: FormulaScopes, running: Running | None = None) -> Iterator[None]:
     """A context in which a program's definitions and rules are evaluated in arrays.
 
     Args:
@@ -109,7 +109,9 @@ class ArrayRelations:
         is_open: whether the truth of atoms of a predicate is unknown, by their ids.
     """
 
-    def __init__(self, scopes: Scopes, data: Dataset, running: Running | None = None) -> None:
+    def __init__(
+        self, scopes: FormulaScopes, data: Dataset, running: Running | None = None
+    ) -> None:
         self.running = running
         self.program = scopes.program
         self.scopes = scopes
@@ -148,9 +150,9 @@ class ArrayRelations:
         """Id of a thing, -1 for one that is not in the vocabulary."""
         return int(self.data.vocabularies[domain].ids([name])[0])
 
-    def settings(self, columns: Mapping[str, Ids], rows: int) -> Settings:
+    def settings(self, columns: Mapping[str, Ids], rows: int) -> ArraySettings:
         """Rows of ids to start from."""
-        return Settings(self, rows, dict(columns))
+        return ArraySettings(self, rows, dict(columns))
 
     def read(self, name: str) -> pa.Table:
         """Whole table of a predicate, attribute or definition, sorted by its arguments."""
@@ -230,7 +232,7 @@ class ArrayRelations:
         assert isinstance(branches, tuple)
         with self._once(name):
             for branch in branches:
-                inner = Settings(self, len(first), dict(known), np.arange(len(first)))
+                inner = ArraySettings(self, len(first), dict(known), np.arange(len(first)))
                 inner.satisfy(branch, parameters)
                 assert inner.owner is not None
                 parts.append([inner.owner, *(inner.columns[p.name] for p in parameters)])
@@ -364,7 +366,7 @@ class ArrayRelations:
         assert not isinstance(body, tuple | Formula)
         columns = {p.name: own for p, own in zip(definition.parameters, ids, strict=True)}
         with self._once(name):
-            return Settings(self, rows, columns).term(body)
+            return ArraySettings(self, rows, columns).term(body)
 
     @contextmanager
     def _once(self, name: str) -> Iterator[None]:
@@ -391,7 +393,7 @@ class ArrayRelations:
 class _Chosen:
     """What :func:`in_arrays` says, and the tables that were read in it so far."""
 
-    scopes: Scopes
+    scopes: FormulaScopes
     running: Running | None
     opened: dict[int, ArrayRelations] = field(default_factory=dict)
 

@@ -27,7 +27,7 @@ from knowreason.grounding.arrays.array_terms import (
     truth,
 )
 from knowreason.grounding.arrays.running_totals import Running
-from knowreason.grounding.arrays.scope_steps import Scopes, Step
+from knowreason.grounding.arrays.scope_steps import FormulaScopes, ScopeStep
 from knowreason.grounding.relational.history_columns import Column
 from knowreason.logic import (
     INTEGER_SORTS,
@@ -57,11 +57,11 @@ from knowreason.logic import (
 )
 
 
-class Tables(Protocol):
+class ArraySource(Protocol):
     """What settings are read from."""
 
     program: Program
-    scopes: Scopes
+    scopes: FormulaScopes
     running: Running | None
 
     def size(self, sort: str) -> int:
@@ -84,7 +84,7 @@ class Tables(Protocol):
 
 
 @dataclass
-class Settings:
+class ArraySettings:
     """Rows of ids, one a setting of variables.
 
     Attributes:
@@ -95,7 +95,7 @@ class Settings:
         kept: values of terms by their object, while rows stay.
     """
 
-    tables: Tables
+    tables: ArraySource
     rows: int
     columns: dict[str, Ids]
     owner: Ids | None = None
@@ -118,7 +118,7 @@ class Settings:
         self,
         formula: Formula,
         variables: Sequence[Variable],
-        wanted: Callable[[Settings], NDArray[np.bool_] | None] | None = None,
+        wanted: Callable[[ArraySettings], NDArray[np.bool_] | None] | None = None,
     ) -> None:
         """Go on with the settings of the variables, too, in which a formula is true.
 
@@ -135,7 +135,7 @@ class Settings:
             self.columns.setdefault(variable.name, np.zeros(0, np.int64))
 
     def _do(
-        self, step: Step, wanted: Callable[[Settings], NDArray[np.bool_] | None] | None
+        self, step: ScopeStep, wanted: Callable[[ArraySettings], NDArray[np.bool_] | None] | None
     ) -> None:
         if step.kind == "join":
             assert isinstance(step.part, Atom)
@@ -236,12 +236,12 @@ class Settings:
             v.name: own[right] for v, own in zip(loose, table.columns[1:], strict=True)
         }
 
-    def _inside(self, keys: Sequence[Variable]) -> tuple[Settings, Ids]:
+    def _inside(self, keys: Sequence[Variable]) -> tuple[ArraySettings, Ids]:
         """Settings of a scope inside, one a distinct setting of keys, and which is each row's."""
         columns = [self.columns[key.name] for key in keys]
         first, same = distinct(columns, self.rows)
         own = {key.name: column[first] for key, column in zip(keys, columns, strict=True)}
-        return Settings(self.tables, len(first), own, np.arange(len(first))), same
+        return ArraySettings(self.tables, len(first), own, np.arange(len(first))), same
 
     # -- formulas ----------------------------------------------------------------
 

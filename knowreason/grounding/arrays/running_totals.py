@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.grounding.arrays.array_tables import Ids
-from knowreason.grounding.arrays.scope_steps import Scopes
+from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.grounding.plan.history_aggregates import Bound, is_place, split
 from knowreason.grounding.relational.history_columns import Column
 from knowreason.logic import (
@@ -268,7 +268,7 @@ class Running:
         ids: by domain, what the ids of the tables that ask are called in keys.
     """
 
-    scopes: Scopes
+    scopes: FormulaScopes
     kept: Callable[[RunningShape], tuple[Totals, ...] | None]
     ids: Mapping[str, Ids]
 

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Step:
+class ScopeStep:
     """What is done next.
 
     Attributes:
@@ -60,7 +60,7 @@ class Step:
 
 
 @dataclass
-class Scopes:
+class FormulaScopes:
     """What is known of a program's formulas, found when first asked for.
 
     Kept by object: the formulas of a program and what is made of them here live as long as this.
@@ -75,7 +75,7 @@ class Scopes:
     only_open: bool = False
     definitions: dict[str, Definition] = field(init=False)
     _free: dict[int, tuple[Node, tuple[Variable, ...]]] = field(default_factory=dict)
-    _steps: dict[tuple[int, frozenset[str]], tuple[object, tuple[Step, ...]]] = field(
+    _steps: dict[tuple[int, frozenset[str]], tuple[object, tuple[ScopeStep, ...]]] = field(
         default_factory=dict
     )
     _bodies: dict[str, tuple[Definition, tuple[Formula, ...] | Term]] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class Scopes:
 
     def steps(
         self, formula: Formula, bound: Iterable[str], variables: Sequence[Variable]
-    ) -> tuple[Step, ...]:
+    ) -> tuple[ScopeStep, ...]:
         """How a formula is satisfied where some variables are bound, and others wanted."""
         key = id(formula), frozenset(bound) | {f"+{variable.name}" for variable in variables}
         kept = self._steps.get(key)
@@ -157,15 +157,15 @@ class Scopes:
 
 @dataclass
 class _Steps:
-    scopes: Scopes
+    scopes: FormulaScopes
     bound: set[str]
-    found: list[Step] = field(default_factory=list)
+    found: list[ScopeStep] = field(default_factory=list)
 
     @property
     def defined(self) -> set[str]:
         return set(self.scopes.definitions)
 
-    def of(self, formula: Formula, variables: Sequence[Variable]) -> list[Step]:
+    def of(self, formula: Formula, variables: Sequence[Variable]) -> list[ScopeStep]:
         waiting = list(conjuncts(formula))
         wanted = {v.name: v for v in (*variables, *free_variables(formula))}
         while True:
@@ -175,7 +175,7 @@ class _Steps:
                 if step.kind != "lookup" and step.part in waiting:
                     waiting.remove(step.part)
                 if step.kind == "derived" and not self._loose(step.part):
-                    self.found.append(Step("where", step.part))
+                    self.found.append(ScopeStep("where", step.part))
                     continue
                 self.found.append(step)
                 self.bound |= {v.name for v in self._bound_by(step)}
@@ -184,21 +184,21 @@ class _Steps:
             if not loose:
                 break
             first = next((v for part in waiting for v in self._inside(part)), loose[0])
-            self.found.append(Step("range", variable=first))
+            self.found.append(ScopeStep("range", variable=first))
             self.bound.add(first.name)
-        self.found.append(Step("all"))
-        self.found += [Step("where", part) for part in waiting]
+        self.found.append(ScopeStep("all"))
+        self.found += [ScopeStep("where", part) for part in waiting]
         return self.found
 
     def _filter(self, waiting: list[Formula]) -> None:
         for part in list(waiting):
             if not self._loose(part) and _is_cheap(part, self.defined):
                 waiting.remove(part)
-                self.found.append(Step("where", part))
+                self.found.append(ScopeStep("where", part))
 
-    def _next(self, waiting: list[Formula]) -> Step | None:
+    def _next(self, waiting: list[Formula]) -> ScopeStep | None:
         """The next step that binds or joins; ``None`` where variables must range."""
-        best: tuple[int, Step] | None = None
+        best: tuple[int, ScopeStep] | None = None
         for part in waiting:
             price, step = 9, None
             if isinstance(part, Atom) and not self._inside(part):
@@ -207,18 +207,18 @@ class _Steps:
                 whole = len(given) == len([a for a in part.arguments if not _is_wild(a)])
                 if own and whole and given:
                     continue  # filters at the end
-                step = Step("join", part)
+                step = ScopeStep("join", part)
                 price = (0 if whole else 1 if given else 5) + (2 if own else 0)
             elif isinstance(part, Comparison) and part.operator == "=":
                 step = self._lookup(part)
                 price = 2
             elif isinstance(part, Or | Exists) and self._loose(part) and is_guarded(part):
-                step, price = Step("derived", part), 6
+                step, price = ScopeStep("derived", part), 6
             if step is not None and (best is None or price < best[0]):
                 best = price, step
         return None if best is None else best[1]
 
-    def _lookup(self, part: Comparison) -> Step | None:
+    def _lookup(self, part: Comparison) -> ScopeStep | None:
         for term, other in ((part.left, part.right), (part.right, part.left)):
             if (
                 isinstance(term, AttributeTerm)
@@ -229,10 +229,10 @@ class _Steps:
                 and any(d.name == term.sort for d in self.scopes.program.domains)
                 and not self._loose(other)
             ):
-                return Step("lookup", term, term.arguments[0], other)
+                return ScopeStep("lookup", term, term.arguments[0], other)
         return None
 
-    def _bound_by(self, step: Step) -> list[Variable]:
+    def _bound_by(self, step: ScopeStep) -> list[Variable]:
         if step.kind == "join" and isinstance(step.part, Atom):
             return [a for a in step.part.arguments if isinstance(a, Variable)]
         if step.kind == "lookup" and step.variable is not None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlglot import exp
 
 from knowreason.grounding.arrays.array_relations import AnyRelations, ArrayRelations
-from knowreason.grounding.arrays.array_settings import Settings
+from knowreason.grounding.arrays.array_settings import ArraySettings
 from knowreason.grounding.folding.auxiliary_atoms import (
     FALSE_LITERAL,
     TRUE_LITERAL,
@@ -219,7 +219,7 @@ def _evaluated(
 
 
 def _undecided(
-    relations: ArrayRelations, node: Node, settings: Settings
+    relations: ArrayRelations, node: Node, settings: ArraySettings
 ) -> NDArray[np.bool_] | None:
     """Settings with an atom whose truth is not known; ``None`` where that is not seen at once."""
     found = np.zeros(settings.rows, bool)

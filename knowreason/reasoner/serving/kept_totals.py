@@ -18,7 +18,7 @@ from knowreason.grounding.arrays.running_totals import (
     contributions,
     running_shape,
 )
-from knowreason.grounding.arrays.scope_steps import Scopes
+from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.logic import Aggregate, Formula
 from knowreason.logic.traversal import walk
 from knowreason.reasoner.serving.kept_tables import Ids
@@ -35,11 +35,11 @@ class KeptTotals:
         parts: by the object of their shape.
     """
 
-    scopes: Scopes
+    scopes: FormulaScopes
     parts: Mapping[int, Parts]
 
     @staticmethod
-    def of(scopes: Scopes, data: Dataset) -> KeptTotals | None:
+    def of(scopes: FormulaScopes, data: Dataset) -> KeptTotals | None:
         """Totals of the aggregates in definitions; ``None`` where there are too many rows."""
         parts: dict[int, Parts] = {}
         tables = ArrayRelations(scopes, data)
@@ -112,7 +112,7 @@ class KeptTotals:
         return KeptTotals(self.scopes, parts)
 
 
-def _shape(scopes: Scopes, term: Aggregate) -> RunningShape | None:
+def _shape(scopes: FormulaScopes, term: Aggregate) -> RunningShape | None:
     return scopes.once("running", term, lambda: running_shape(scopes.program, term))
 
 

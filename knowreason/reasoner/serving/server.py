@@ -19,7 +19,7 @@ from knowreason.errors import DataError, DataWarning, ModelError
 from knowreason.grounding.arrays.array_relations import in_arrays
 from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.arrays.running_totals import Running
-from knowreason.grounding.arrays.scope_steps import Scopes
+from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.reasoner.serving.kept_tables import Ids, Kept
 from knowreason.reasoner.serving.kept_totals import KeptTotals
 from knowreason.reasoner.serving.reached_rows import Lookups, Reached
@@ -53,18 +53,20 @@ class Server:
     >>> import knowreason as kr
     >>> program = kr.loads('''domain Pay
     ... domain Card
+    ... observed Pays(Pay, card: Card)
     ... attribute card(Pay): Card
     ... attribute at(Pay): time clock
     ... query Fraud(Pay)
-    ... define n(p) := count { q : card(q) = card(p) & at(q) < at(p) }
+    ... define n(p) := count { q : Pays(q, card(p)) & at(q) < at(p) }
     ... rule seldom [-2] : Fraud(p)
     ... rule new    [1]  : n(p) = 0 => Fraud(p)''')
-    >>> facts = {"card": (["p1"], ["c1"]), "at": (["p1"], ["2024-01-01"])}
-    >>> facts = {name: {"p": p, "value": v} for name, (p, v) in facts.items()}
+    >>> pays = {"p": ["p1"], "c": ["c1"]}
+    >>> facts = {"Pays": pays, "card": pays, "at": {"p": ["p1"], "t": ["2024-01-01"]}}
     >>> history = kr.Dataset.from_frames(program, facts=facts)
     >>> server = kr.Reasoner(program).fit(history).serve(history)
-    >>> event = {"card": {"p": ["p2"], "c": ["c1"]}, "at": {"p": ["p2"], "t": ["2024-01-02"]}}
-    >>> server.score(event).marginals("Fraud").to_arrow().column("p0").to_pylist()
+    >>> pays = {"p": ["p2"], "c": ["c1"]}
+    >>> event = {"Pays": pays, "card": pays, "at": {"p": ["p2"], "t": ["2024-01-02"]}}
+    >>> server.score(event).marginals("Fraud").to_arrow().column(0).to_pylist()
     ['p2']
     """
 
@@ -85,7 +87,7 @@ class Server:
         if history.program == reasoner.program:
             history = replace(history, program=reasoner.program)
         self._lock = Lock()
-        self._scopes = Scopes(history.program, only_open=True)
+        self._scopes = FormulaScopes(history.program, only_open=True)
         totals = KeptTotals.of(self._scopes, history)
         self._moment = _Moment(Kept.of(history), dict(history.features), totals)
         self._by_totals = Lookups.of(history.program, models, running=True)
