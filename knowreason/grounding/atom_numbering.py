@@ -20,7 +20,7 @@ from knowreason.data.id_tables import id_columns, id_matrix
 from knowreason.errors import GroundingError, UnknownNameError
 from knowreason.factors import FALSE, OPEN, TRUE, AtomSpan, AtomTable
 from knowreason.factors.arrays import owners
-from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.arrays.array_relations import AnyRelations, open_relations
 from knowreason.logic import Predicate, Program
 from knowreason.logic.canonical_text import ground_atom_text, string_text
 from knowreason.row_keys import KeyPlaces, RowKeys, ordered_rows
@@ -33,7 +33,10 @@ Ids = NDArray[np.int32]
 
 
 def open_atoms(
-    program: Program, data: Dataset, limit: int = DEFAULT_LIMIT, relations: Relations | None = None
+    program: Program,
+    data: Dataset,
+    limit: int = DEFAULT_LIMIT,
+    relations: AnyRelations | None = None,
 ) -> AtomTable:
     r"""The open atoms of every query and latent predicate, numbered.
 
@@ -71,7 +74,7 @@ def asked_arguments(
     program: Program,
     data: Dataset,
     limit: int = DEFAULT_LIMIT,
-    relations: Relations | None = None,
+    relations: AnyRelations | None = None,
 ) -> Ids:
     """``int32[n, arity]``: what a predicate is asked of, in order; see :func:`open_atoms`."""
     if predicate.within is None:
@@ -115,13 +118,13 @@ def _product(predicate: Predicate, data: Dataset, limit: int) -> Ids:
 
 
 def _candidates(
-    name: str, program: Program, data: Dataset, relations: Relations | None
+    name: str, program: Program, data: Dataset, relations: AnyRelations | None
 ) -> pa.Table:
     if program.kind_of(name) == "observed":
         return data.facts[name]
     if relations is not None:
         return relations.read(name)
-    with Relations(program, data) as opened:
+    with open_relations(program, data) as opened:
         return opened.read(name)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,8 @@ from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.factors import OPEN, AtomSpan, AtomTable, FactorGraph, ParameterTable
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import factor_assembly as assemble
+from knowreason.grounding.arrays.array_relations import open_relations
+from knowreason.grounding.arrays.array_tables import Ids
 from knowreason.grounding.atom_numbering import (
     DEFAULT_LIMIT,
     Numbering,
@@ -42,9 +44,7 @@ from knowreason.grounding.folding.rule_run import RuleRun
 from knowreason.grounding.neutral_pairs import NeutralPairs, PairCells
 from knowreason.grounding.normaliser_cells import NormaliserCells, normaliser_cells
 from knowreason.grounding.plan.domain_products import too_large
-from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.provenance import GroundRule, RuleProvenance, groundings_of
-from knowreason.grounding.relational.database import Relations
 from knowreason.grounding.relational.engine_errors import Evaluated
 from knowreason.grounding.rule_parameters import (
     parameter_table,
@@ -281,7 +281,7 @@ def ground(
         >>> ground(program, Dataset.from_frames(program))
         Grounding(1 Smokes atoms; 1 open groundings of 1 rules)
     """
-    with Relations(
+    with open_relations(
         program, data, memory_limit=memory_limit, threads=threads, known=evaluated
     ) as relations:
         table = open_atoms(program, data, limit, relations)
@@ -290,6 +290,7 @@ def ground(
         parameters = parameter_table(program, data)
         auxiliary = Auxiliary(table.count)
         codes, states = atom_codes(given.evidence), literal_states(given.evidence)
+        relations.is_open = partial(_is_open, numbering, given.evidence)
         pieces = assemble.Pieces.new(len(parameters))
         reports: list[RuleReport] = []
         origins: list[RuleProvenance] = []
@@ -299,7 +300,7 @@ def ground(
             return atom_text(atom, table, program, data)
 
         for index, base in enumerate(rule_offsets(program, data)):
-            plan = plan_rule(program, index)
+            plan = relations.plan(index)
             name = plan.rule.name
             literals = Literals(
                 program, relations, numbering, states, codes, auxiliary, index, name, limit
@@ -341,6 +342,13 @@ def ground(
         tuple(warnings),
     )
     return replace(grounding, graph=grounding.at(graph.theta))
+
+
+def _is_open(
+    numbering: Numbering, evidence: NDArray[np.int8], predicate: str, ids: Sequence[Ids], rows: int
+) -> NDArray[np.bool_]:
+    atoms = numbering.find(predicate, ids, rows)
+    return np.asarray((atoms >= 0) & (evidence[atoms] == OPEN))
 
 
 @dataclass(frozen=True)

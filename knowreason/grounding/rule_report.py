@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from knowreason.data import Dataset
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError
+from knowreason.grounding.arrays.array_relations import ArrayRelations
 from knowreason.grounding.folding.rule_columns import Harvest
 from knowreason.grounding.folding.rule_settings import Listing
 from knowreason.grounding.relational.database import Relations
@@ -110,6 +111,8 @@ def named_settings(rows: Sequence[NDArray[np.int32]], rule: Rule, data: Dataset)
 def missing_rows(query: Listing, guards: Sequence[Formula], limit: int) -> int | None:
     """Settings that a missing value keeps out of a rule's list; ``None`` if too many to count."""
     relations = query.relations
+    if isinstance(relations, ArrayRelations):
+        return None
     if not any(_may_be_missing(part, relations) for g in guards for part in walk(g)):
         return 0
     dropped = query.dropped()

@@ -12,6 +12,7 @@ from knowreason.data import Dataset
 from knowreason.diagnostics import Diagnostic
 from knowreason.errors import GroundingError
 from knowreason.factors import AtomTable
+from knowreason.grounding.arrays.array_relations import AnyRelations
 from knowreason.grounding.atom_numbering import DEFAULT_LIMIT, open_atoms
 from knowreason.grounding.folding.rule_settings import Listing, listing
 from knowreason.grounding.plan.domain_products import ranging_variables, too_large
@@ -172,21 +173,28 @@ def plan(
     return estimates
 
 
-def rule_query(relations: Relations, rule: RulePlan) -> Listing:
+def rule_query(relations: AnyRelations, rule: RulePlan) -> Listing:
     """The query for a rule's groundings."""
     feature = rule.rule.weight.feature
     terms: tuple[Term, ...] = () if feature is None else (feature,)
     if rule.directed is not None:
         terms += rule.directed.right.arguments
-    return listing(relations, rule.guards, rule.rule.variables, rule.residual, terms)
+    curved = rule.directed is not None or rule.neutral is not None
+    only_open = not curved and rule.rule.weight.kind != "hard"
+    return listing(
+        relations, rule.guards, rule.rule.variables, rule.residual, terms, only_open=only_open
+    )
 
 
 def checked_size(query: Listing, limit: int) -> RowCount:
     """Number of rows of a query; where it is close to the limit, at most one more is counted."""
-    size = count_rows(query.relations, query.conjunction)
+    if query.conjunction is None:  # rows are there
+        rows = sum(frame.rows for frame in query.frames())
+        return RowCount(rows, True, "counted", rows)
+    size = count_rows(query.database, query.conjunction)
     if size.exact or not limit < SURELY * size.rows <= SURELY**2 * limit:
         return size
-    rows = query.relations.rows(query.tree.copy().limit(limit + 1))
+    rows = query.database.rows(query.tree.copy().limit(limit + 1))
     if rows <= limit:
         return RowCount(rows, True, "counted", size.joined)
     return replace(size, rows=max(rows, size.rows), exact=False)
@@ -317,7 +325,7 @@ def _amount(query: Listing, rule: RulePlan, rows: int, limit: int) -> float:
         return float(rows)
     total = exp.Sum(this=exp.Abs(this=column("q", query.terms[feature])))
     tree = exp.select(total.as_("amount")).from_(query.tree.copy().subquery("q"))
-    return float(query.relations.arrow(tree).read_all()["amount"][0].as_py() or 0.0)
+    return float(query.database.arrow(tree).read_all()["amount"][0].as_py() or 0.0)
 
 
 def _tallies(node: Node) -> Iterator[OpenCount]:

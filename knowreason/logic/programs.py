@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from knowreason.diagnostics import Span
 from knowreason.errors import UnknownNameError, did_you_mean
 from knowreason.logic.canonical_text import statement_text
 from knowreason.logic.declarations import (
@@ -157,6 +158,11 @@ class Program:
         )
 
     @cached_property
+    def constants(self) -> tuple[Constant, ...]:
+        """Every constant, as often as it stands in a statement."""
+        return tuple(_constants(self))
+
+    @cached_property
     def label_readers(self) -> Mapping[str, frozenset[str]]:
         """By definition that reads labels, the query predicates whose labels it reads."""
         bodies = {definition.name: definition.body for definition in self.definitions}
@@ -191,6 +197,17 @@ class Program:
     @cached_property
     def _rules(self) -> dict[str, Rule]:
         return {rule.name: rule for rule in self.rules}
+
+
+def _constants(node: object) -> Iterator[Constant]:
+    if isinstance(node, Constant):
+        yield node
+    elif isinstance(node, tuple):
+        for part in node:
+            yield from _constants(part)
+    elif is_dataclass(node) and not isinstance(node, Span):
+        for part in fields(node):
+            yield from _constants(getattr(node, part.name))
 
 
 def _find(table: Mapping[str, T], name: str, what: str) -> T:

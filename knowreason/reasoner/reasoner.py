@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from knowreason.inference.gcn.gcn_fitting import FittedGcn
+    from knowreason.reasoner.serving.server import Server
 
     BaseEstimator = object  # scikit-learn has no types: every attribute would be Any
 else:
@@ -288,6 +289,20 @@ class Reasoner(BaseEstimator):
         engine = engine or self.engine
         drawn = self.answers_.replicates(self.fit_, self.bootstrap_.theta[:CONCLUSIONS])
         return with_intervals(beliefs, drawn, engine, self.engine_options(engine))
+
+    def serve(self, history: Dataset) -> Server:
+        """A server of new events on a history that is kept ready.
+
+        Args:
+            history: what is known so far, labels included.
+
+        Raises:
+            NotFittedError: before :meth:`fit`.
+            ModelError: KR885 for a model that sees more than an atom's own columns.
+        """
+        from knowreason.reasoner.serving.server import Server
+
+        return Server(self, history)
 
     def _believe(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from knowreason.data.binding.frames import TableLike, read_frame
 from knowreason.data.id_tables import TRUTH, conflicts, id_table, without_repeats
 from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
-from knowreason.logic import Attribute, Constant, Predicate, Program
+from knowreason.logic import Attribute, Predicate, Program
 from knowreason.logic.canonical_text import string_text
 from knowreason.row_keys import row_keys
 
@@ -248,7 +247,7 @@ def empty_table(program: Program, name: str) -> pa.Table:
 def encode_constants(binding: TableBinder) -> Callable[[], None]:
     """Constants of open domains become members; the result warns of those no row mentions."""
     spans: dict[str, dict[str, Span | None]] = {}
-    for constant in _constants(binding.program):
+    for constant in binding.program.constants:
         if constant.sort in binding.builders:
             spans.setdefault(constant.sort, {}).setdefault(str(constant.value), constant.span)
     added = {
@@ -278,17 +277,6 @@ def warn_of_silence(binding: TableBinder, tables: Mapping[str, pa.Table]) -> Non
         if name not in tables or not tables[name].num_rows:
             what = "every atom of it is false" if name in declared else "it is missing everywhere"
             binding.findings.warn("KR518", f"no row was given for `{name}`: {what}")
-
-
-def _constants(node: object) -> Iterator[Constant]:
-    if isinstance(node, Constant):
-        yield node
-    elif isinstance(node, tuple):
-        for part in node:
-            yield from _constants(part)
-    elif is_dataclass(node) and not isinstance(node, Span):
-        for part in fields(node):
-            yield from _constants(getattr(node, part.name))
 
 
 def _in_order(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlglot import exp
 
 from knowreason.errors import GroundingError
+from knowreason.grounding.arrays.array_relations import AnyRelations
 from knowreason.grounding.atom_numbering import Numbering
 from knowreason.grounding.folding.auxiliary_atoms import (
     FALSE_LITERAL,
@@ -41,7 +42,6 @@ from knowreason.grounding.plan.formula_tree import (
     Same,
 )
 from knowreason.grounding.plan.rule_plan import leaves, outer_variables, peel
-from knowreason.grounding.relational.database import Relations
 from knowreason.logic import Constant, Program, Term
 from knowreason.row_keys import distinct_rows
 
@@ -63,7 +63,7 @@ class Literals:
     """
 
     program: Program
-    relations: Relations
+    relations: AnyRelations
     numbering: Numbering
     states: NDArray[np.uint8]
     codes: Codes
@@ -148,7 +148,10 @@ class Literals:
             return Lists.of_matrix(np.stack(codes, axis=1)), np.arange(frame.rows)
         outer = outer_variables(tally)
         keys, owner, count = self._keys(outer, frame)
-        entry, guards = peel(tally.entries[0], self.program, skip_true=False, skip_false=True)
+        node = tally.entries[0]
+        entry, guards = self.relations.once(
+            "entry", node, lambda: peel(node, self.program, skip_true=False, skip_false=True)
+        )
         query = listing(self.relations, guards, tally.variables, entry, keys=Keys(keys, outer))
         self._check_size(self.relations.estimate(query.tree), query.tree)
         entries = query.frame()

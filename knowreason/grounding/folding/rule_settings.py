@@ -8,13 +8,16 @@ rows as numpy arrays.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from sqlglot import exp
 
+from knowreason.grounding.arrays.array_relations import AnyRelations, ArrayRelations
+from knowreason.grounding.arrays.array_settings import ArraySettings
 from knowreason.grounding.folding.auxiliary_atoms import (
     FALSE_LITERAL,
     TRUE_LITERAL,
@@ -25,6 +28,7 @@ from knowreason.grounding.plan.formula_tree import Crisp, Node, OpenCount, OpenL
 from knowreason.grounding.plan.rule_plan import leaves
 from knowreason.grounding.relational.conjunctive_query import Conjunction
 from knowreason.grounding.relational.database import Relations
+from knowreason.grounding.relational.history_columns import Column
 from knowreason.grounding.relational.term_sql import column
 from knowreason.logic import (
     VALUE_SORTS,
@@ -44,32 +48,39 @@ class Listing:
 
     Attributes:
         relations: where it runs.
-        tree: the query.
+        tree: the query; empty where rows were found without one.
         conjunction: its joins and conditions.
         variables: name of each variable, and its column.
         crisp: column of each crisp leaf.
         terms: column of each term that is neither a variable nor a constant.
     """
 
-    relations: Relations
+    relations: AnyRelations
     tree: exp.Select
-    conjunction: Conjunction
+    conjunction: Conjunction | None
     variables: Mapping[str, str]
     crisp: Mapping[Crisp, str]
     terms: Mapping[Term, str]
 
     @property
+    def database(self) -> Relations:
+        """Where the query runs."""
+        assert isinstance(self.relations, Relations)
+        return self.relations
+
+    @property
     def joins(self) -> bool:
         """Whether tables are joined, so that rows may come in any order."""
-        return bool(self.tree.args.get("joins")) or not self.relations.engine.ordered
+        return bool(self.tree.args.get("joins")) or not self.database.engine.ordered
 
     def dropped(self) -> exp.Select:
         """The query for settings that a missing value makes unknown."""
+        assert self.conjunction is not None
         return self.conjunction.dropped()
 
     def frames(self, batch_rows: int = 1_000_000) -> Iterator[Frame]:
         """Its rows in batches."""
-        for batch in self.relations.arrow(self.tree, batch_rows):
+        for batch in self.database.arrow(self.tree, batch_rows):
             if batch.num_rows:
                 yield Frame(self, batch.num_rows, batch)
 
@@ -80,7 +91,7 @@ class Listing:
             names = [name for name in tree.named_selects if name == "key" or name[0] == "v"]
             in_order = [exp.column(name, quoted=True) for name in names]
             tree = tree.copy().order_by(*in_order) if in_order else tree
-        table = self.relations.arrow(tree).read_all().combine_chunks()
+        table = self.database.arrow(tree).read_all().combine_chunks()
         return Frame(self, table.num_rows, table)
 
 
@@ -98,12 +109,14 @@ class Keys:
 
 
 def listing(
-    relations: Relations,
+    relations: AnyRelations,
     guards: Sequence[Formula],
     variables: Sequence[Variable],
     node: Node,
     terms: Sequence[Term] = (),
     keys: Keys | None = None,
+    *,
+    only_open: bool = False,
 ) -> Listing:
     """The query for the settings of ``variables`` in which all guards hold.
 
@@ -114,7 +127,10 @@ def listing(
         node: formula whose leaves are needed.
         terms: further terms needed.
         keys: settings of other variables to list for.
+        only_open: settings whose atoms are all known may be left out.
     """
+    if isinstance(relations, ArrayRelations):
+        return _evaluated(relations, guards, variables, node, terms, keys, only_open)
     conjunction = Conjunction(relations)
     outputs: dict[str, exp.Expr] = {}
     if keys is not None:
@@ -135,6 +151,92 @@ def listing(
         outputs["one"] = exp.Literal.number(1)
     tree = conjunction.select(outputs)
     return Listing(relations, tree, conjunction, names, crisp, places)
+
+
+@dataclass(frozen=True)
+class EvaluatedListing(Listing):
+    """A listing whose rows were found in arrays."""
+
+    rows: pa.Table = field(kw_only=True)
+
+    @property
+    def joins(self) -> bool:
+        """Rows come in any order."""
+        return True
+
+    def frames(self, batch_rows: int = 1_000_000) -> Iterator[Frame]:
+        """Its rows, in one batch."""
+        if self.rows.num_rows:
+            yield Frame(self, self.rows.num_rows, self.rows)
+
+    def frame(self) -> Frame:
+        """All its rows at once, in order of key and variables."""
+        names = [name for name in self.rows.column_names if name == "key" or name[0] == "v"]
+        if not names:
+            return Frame(self, self.rows.num_rows, self.rows)
+        order = np.lexsort([self.rows[name].to_numpy() for name in reversed(names)])
+        return Frame(self, self.rows.num_rows, self.rows.take(order))
+
+
+def _evaluated(
+    relations: ArrayRelations,
+    guards: Sequence[Formula],
+    variables: Sequence[Variable],
+    node: Node,
+    terms: Sequence[Term],
+    keys: Keys | None,
+    only_open: bool,
+) -> Listing:
+    """:func:`listing` in arrays; rows that evidence decides may be left out."""
+    scopes = relations.scopes
+    settings = relations.settings({}, 1)
+    if keys is not None:
+        own = {
+            v.name: np.asarray(keys.table[f"a{i}"]).astype(np.int64)
+            for i, v in enumerate(keys.variables)
+        }
+        settings = relations.settings(own, keys.table.num_rows)
+        settings.owner = np.asarray(keys.table["key"])
+    wanted = partial(_undecided, relations, node) if only_open and scopes.only_open else None
+    settings.satisfy(scopes.together(guards), variables, wanted)
+    names = {name: f"v{i}" for i, name in enumerate(settings.columns)}
+    columns = {names[name]: pa.array(ids, pa.int32()) for name, ids in settings.columns.items()}
+    if keys is not None:
+        columns = {"key": pa.array(settings.owner, pa.int32()), **columns}
+    crisp, needed = scopes.once(
+        "leaves", node, lambda: (_crisp_leaves(node), tuple(_leaf_terms(node)))
+    )
+    crisp_names = {leaf: f"c{i}" for i, leaf in enumerate(crisp)}
+    for leaf, name in crisp_names.items():
+        columns[name] = _arrow(settings.condition(leaf.formula))
+    others = dict.fromkeys([*needed, *(term for term in terms if not _is_plain(term))])
+    places = {term: f"t{i}" for i, term in enumerate(others)}
+    for term, name in places.items():
+        columns[name] = _arrow(settings.term(term))
+    columns = columns or {"one": pa.array(np.ones(settings.rows, np.int32))}
+    rows = pa.table(columns)
+    return EvaluatedListing(relations, exp.Select(), None, names, crisp_names, places, rows=rows)
+
+
+def _undecided(
+    relations: ArrayRelations, node: Node, settings: ArraySettings
+) -> NDArray[np.bool_] | None:
+    """Settings with an atom whose truth is not known; ``None`` where that is not seen at once."""
+    found = np.zeros(settings.rows, bool)
+    for leaf in leaves(node):
+        if isinstance(leaf, Crisp):
+            continue
+        if isinstance(leaf, OpenCount) or not all(map(_is_plain, leaf.atom.arguments)):
+            return None
+        ids = [settings.term(argument).values for argument in leaf.atom.arguments]
+        if any(len(own) and own.min() < 0 for own in ids):
+            return None
+        found |= relations.is_open(leaf.atom.predicate, ids, settings.rows)
+    return found
+
+
+def _arrow(column: Column) -> pa.Array:
+    return pa.array(column.values, mask=None if column.known is None else ~column.known)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ columns are ``a0 .. a{k-1}`` (and ``value``), and queries are SQLGlot trees.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from sqlglot import exp
 
 from knowreason.data.engine.engine_choice import open_engine
@@ -23,6 +24,7 @@ from knowreason.data.id_tables import TRUTH
 from knowreason.data.splits.label_history import as_of, known_truths
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.grounding.plan.label_aggregates import AS_OF, KNOWN
+from knowreason.grounding.plan.rule_plan import RulePlan, plan_rule
 from knowreason.grounding.relational.definitions import Definitions
 from knowreason.grounding.relational.engine_errors import Evaluated, engine_error
 from knowreason.grounding.relational.histories import Histories
@@ -32,6 +34,7 @@ from knowreason.logic import VALUE_SORTS, Program
 if TYPE_CHECKING:
     from knowreason.data import Dataset
 
+T = TypeVar("T")
 ARROW_TYPES = {
     "int": pa.int64(),
     "float": pa.float64(),
@@ -74,6 +77,7 @@ class Relations:
         self.engine = open_engine(data.engine, memory_limit, threads, temp_directory)
         self.definitions = Definitions(self)
         self.histories = Histories(self, memory_bytes(memory_limit))
+        self.is_open: Callable[[str, Sequence[Any], int], NDArray[np.bool_]] | None = None
         self._tables: dict[str, exp.Expr] = {}
         self._domains: dict[str, exp.Table] = {}
         self.seconds: dict[str, float] = {}
@@ -90,6 +94,14 @@ class Relations:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def plan(self, index: int) -> RulePlan:
+        """The plan of a rule."""
+        return plan_rule(self.program, index)
+
+    def once(self, what: str, node: object, make: Callable[[], T]) -> T:
+        """What is made of a node; a program that is grounded often makes it once."""
+        return make()
 
     def close(self) -> None:
         """Drop all tables and give the memory back."""

@@ -77,7 +77,7 @@ class Definitions:
         definition = over_known_labels(relations.program, definition)
         if not isinstance(definition.body, Aggregate) or not relations.engine.ordered:
             return None
-        term = _closed(definition.body, keys)
+        term = closed(definition.body, keys)
         if len(keys) != 1 or free_variables(term) != keys or not isinstance(term, Aggregate):
             return None
         return relations.histories.whole(Conjunction(relations), term, keys)
@@ -123,15 +123,20 @@ def predicate_query(
 
     Other free variables of the body are existential.
     """
-    names = {variable.name for variable in parameters}
-    loose = {v.name for v in free_variables(body) if v.name not in names}
     queries: list[exp.Query] = []
-    for branch in _branches(_narrowed(body, loose)):
+    for branch in branches(parameters, body):
         conjunction = Conjunction(relations)
-        conjunction.satisfy(_unbound(branch, names), parameters)
+        conjunction.satisfy(branch, parameters)
         outputs = row_columns(conjunction, parameters)
         queries.append(conjunction.select(outputs, distinct=True))
     return union(queries)
+
+
+def branches(parameters: tuple[Variable, ...], body: Formula) -> tuple[Formula, ...]:
+    """Formulas of which one holds where a predicate's body does."""
+    names = {variable.name for variable in parameters}
+    loose = {v.name for v in free_variables(body) if v.name not in names}
+    return tuple(_unbound(branch, names) for branch in _branches(_narrowed(body, loose)))
 
 
 def _branches(formula: Formula) -> tuple[Formula, ...]:
@@ -172,17 +177,17 @@ def _attribute_query(relations: Tables, definition: Definition, body: Term) -> e
     conjunction = Conjunction(relations)
     for parameter in definition.parameters:
         conjunction.range_over(parameter)
-    value = conjunction.term(_closed(body, definition.parameters))
+    value = conjunction.term(closed(body, definition.parameters))
     outputs = {f"a{i}": conjunction.columns[v.name] for i, v in enumerate(definition.parameters)}
     alias = conjunction.fresh_alias()
     rows = aliased(conjunction.select(outputs | {"value": value}), alias)
     return exp.select(exp.Star()).from_(rows).where(known(column(alias, "value")))
 
 
-def _closed(term: Term, parameters: tuple[Variable, ...]) -> Term:
+def closed(term: Term, parameters: tuple[Variable, ...]) -> Term:
     """Bind what an aggregate's body mentions beyond its own variables and the parameters."""
     if isinstance(term, Operation):
-        return replace(term, operands=tuple(_closed(part, parameters) for part in term.operands))
+        return replace(term, operands=tuple(closed(part, parameters) for part in term.operands))
     if not isinstance(term, Aggregate):
         return term
     names = {variable.name for variable in (*parameters, *term.variables)}

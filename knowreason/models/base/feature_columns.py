@@ -15,12 +15,14 @@ from knowreason.data.features import FeatureTable
 from knowreason.data.id_tables import id_matrix
 from knowreason.data.splits.label_history import sources
 from knowreason.errors import ModelError, did_you_mean
+from knowreason.grounding.relational.history_columns import Column
 from knowreason.logic.canonical_text import ground_atom_text
 from knowreason.models.base.predicate_rows import PredicateRows
 from knowreason.row_keys import locate
 
 if TYPE_CHECKING:
     from knowreason.data import Dataset
+    from knowreason.grounding.arrays.array_relations import ArrayRelations
 
 EVERYTHING = "*"
 DAY, SECOND = 86_400_000_000, 1_000_000  # microseconds
@@ -96,7 +98,8 @@ def columns_of(
     ('hue', 'size')
     """
     defined = {definition.name for definition in data.program.definitions}
-    evaluated(data, [name for name in features or () if name in defined])
+    if arrays_of(data) is None:
+        evaluated(data, [name for name in features or () if name in defined])
     parts = [no_columns(rows.count)]
     for name in features if features is not None else (EVERYTHING,):
         tables = _table_columns(data, rows, name) or _relation_columns(data, rows, name)
@@ -234,6 +237,9 @@ def looked_up(
         things: ``int32[n, arity]``.
         prefix: of the column's name.
     """
+    column = _in_arrays(data, name, things)
+    if column is not None:
+        return one_column(prefix + name, column)
     table = relation(data, name)
     at = locate(id_matrix(table), things)
     if "value" not in table.column_names:
@@ -244,12 +250,35 @@ def looked_up(
     return one_column(prefix + name, column, texts)
 
 
+def _in_arrays(data: Dataset, name: str, things: NDArray[np.int32]) -> NDArray[np.floating] | None:
+    """Numbers of a few rows, where definitions are evaluated in arrays; ``None`` elsewhere."""
+    arrays = arrays_of(data)
+    if arrays is None or name in data.facts:
+        return None
+    sort = _sort_of(data, name)
+    ids = [things[:, place].astype(np.int64) for place in range(things.shape[1])]
+    if sort is None:
+        return arrays.holds(name, ids, len(things)).astype(np.float32)
+    if sort == "string" or sort in data.vocabularies:
+        return None
+    column = arrays.value_of(name, [Column(own) for own in ids], len(things))
+    values = column.values.astype(np.float64)
+    if column.known is not None:
+        values = np.where(column.known, values, np.nan)
+    return values / {"time": DAY, "duration": SECOND}.get(sort, 1)
+
+
+def _sort_of(data: Dataset, name: str) -> str | None:
+    """What kind of values an attribute or definition has; ``None`` of a predicate."""
+    sort_of = {attribute.name: attribute.sort for attribute in data.program.attributes}
+    return sort_of.get(name) or data.program.definition(name).sort
+
+
 def _numbers(
     data: Dataset, name: str, column: pa.Array
 ) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
     """Values as floats; times in days, durations in seconds, texts and things as codes."""
-    sort_of = {attribute.name: attribute.sort for attribute in data.program.attributes}
-    sort = sort_of.get(name) or data.program.definition(name).sort
+    sort = _sort_of(data, name)
     if sort == "string":
         encoded = pc.dictionary_encode(column)
         return _floats(encoded.indices), tuple(encoded.dictionary.to_pylist())
@@ -274,6 +303,13 @@ def relation(data: Dataset, name: str) -> pa.Table:
     return evaluated(data, [name])[name]
 
 
+def arrays_of(data: Dataset) -> ArrayRelations | None:
+    """The data as arrays, where definitions are evaluated so."""
+    from knowreason.grounding.arrays.array_relations import opened_arrays
+
+    return opened_arrays(data.program, data)
+
+
 def evaluated_definitions(data: Dataset) -> dict[str, pa.Table]:
     """Tables of the definitions that models have asked for so far."""
     return evaluated(data, ())
@@ -281,14 +317,14 @@ def evaluated_definitions(data: Dataset) -> dict[str, pa.Table]:
 
 def evaluated(data: Dataset, names: Sequence[str]) -> dict[str, pa.Table]:
     """Tables of definitions, each evaluated once a data set and all on one connection."""
-    from knowreason.grounding.relational.database import Relations
+    from knowreason.grounding.arrays.array_relations import open_relations
 
     readers = data.program.label_readers
     fixed: dict[str, pa.Table] = data.computed("definitions", dict)
     moving = data.computed(_ages(data), dict, *sources(data)) if readers else fixed
     wanted = [n for n in dict.fromkeys(names) if n not in (moving if n in readers else fixed)]
     if wanted:
-        with Relations(data.program, data, known={**fixed, **moving}) as relations:
+        with open_relations(data.program, data, known={**fixed, **moving}) as relations:
             for name in wanted:
                 (moving if name in readers else fixed)[name] = relations.read(name)
     return {**fixed, **moving}

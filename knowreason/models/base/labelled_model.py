@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
+from knowreason.data.id_tables import id_matrix
 from knowreason.errors import ModelError
 from knowreason.factors.model_output import LLR_LIMIT
 from knowreason.models.base.feature_columns import columns_of, refuse, row_name
 from knowreason.models.base.model_protocol import KnowledgeModel, Progress, refuse_numbers
-from knowreason.models.base.predicate_rows import PredicateRows, logit, rows_of
+from knowreason.models.base.predicate_rows import UNKNOWN, PredicateRows, logit, rows_of
+from knowreason.row_keys import locate
 
 if TYPE_CHECKING:
     from typing import Self
@@ -85,7 +87,13 @@ class LabelledModel(KnowledgeModel):
             )
         if not rows.count or (len(self.states_) <= 1 and rows.numbers is None):
             return rows.constant(self.base_rate_)
-        scores = self.score_rows(data, rows)
+        open_rows = undecided_rows(data, rows)
+        if open_rows is None:
+            scores = self.score_rows(data, rows)
+        else:
+            scores = np.zeros(rows.count)
+            if len(open_rows):
+                scores[open_rows] = self.score_rows(data, rows.take(open_rows))
         if rows.classes is not None:
             scores = over_all_states(scores, self.states_, np.asarray(self.base_rate_))
         return rows.checked(scores, self.name)
@@ -119,6 +127,25 @@ class LabelledModel(KnowledgeModel):
     def takes_missing(self) -> bool:
         """Whether missing feature values are accepted under the model's options."""
         return self.handles_missing
+
+
+def undecided_rows(data: Dataset, rows: PredicateRows) -> NDArray[np.int64] | None:
+    """Rows whose truth is not known, where nobody looks at what models say of others; else all,
+    ``None``."""
+    from knowreason.grounding.arrays.array_relations import only_open
+
+    if rows.classes is not None or rows.numbers is not None or not only_open():
+        return None
+
+    def found() -> NDArray[np.int64]:
+        known = rows.labels != UNKNOWN
+        evidence = data.evidence.get(rows.predicate)
+        if evidence is not None and evidence.num_rows:
+            own = locate(rows.things, id_matrix(evidence))
+            known[own[own >= 0]] = True
+        return np.flatnonzero(~known)
+
+    return data.computed(("undecided rows", rows.predicate), found, data.labels, data.evidence)
 
 
 def over_all_states(

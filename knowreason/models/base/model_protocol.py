@@ -67,6 +67,8 @@ class KnowledgeModel(ABC):
         reads: ``named``: a fit reads the rows and labels of its predicate, columns of features
             and scores, edges, clocks, and of facts, attributes and definitions those that its
             options name; it stays good while these do. ``everything``: whatever is in the data.
+        of_one_row: whether what it says of an atom rests on nothing but this atom's own columns of
+            features, attributes and definitions (and, of ``trees``, on a graph where there is one).
         base_rate_: share of true atoms in the training data, ``float64[K]`` over the
             states of a functional predicate.
         report_: sentences about the fit (assumptions, early stopping ...).
@@ -90,6 +92,7 @@ class KnowledgeModel(ABC):
     heavy: ClassVar[bool] = False
     regresses: bool = False
     reads: ClassVar[Literal["named", "everything"]] = "everything"
+    of_one_row: ClassVar[bool] = False
     base_rate_: float | NDArray[np.float64]
     report_: tuple[str, ...] = ()
 

@@ -7,7 +7,7 @@ other arguments, and the model chooses among the states.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,6 +87,18 @@ class PredicateRows:
         counts = np.bincount(self.labels[self.labelled], minlength=self.states) + 0.5
         share = counts / counts.sum()
         return float(share[1]) if self.classes is None else share
+
+    def take(self, rows: NDArray[np.int64]) -> PredicateRows:
+        """Some rows, each its own atom; of a Boolean predicate."""
+        return replace(
+            self,
+            things=self.things[rows],
+            labels=self.labels[rows],
+            time=None if self.time is None else self.time[rows],
+            row_of_atom=np.arange(len(rows)),
+            state_of_atom=np.zeros(len(rows), np.int32),
+            asked=None if self.asked is None else self.asked[rows],
+        )
 
     def constant(self, base_rate: float | NDArray[np.float64]) -> NDArray[np.float32]:
         """The output of a model that knows the base rate only."""
@@ -196,6 +208,15 @@ def rows_of(data: Dataset, predicate: str) -> PredicateRows:
     >>> rows_of(kr.testing.example_data(nodes=8), "Bad").labels
     array([ 1,  0,  0,  0, -1, -1, -1, -1], dtype=int32)
     """
+    from knowreason.grounding.arrays.array_relations import only_open
+
+    if not only_open():
+        return _rows_of(data, predicate)
+    key = ("rows of", predicate)
+    return data.computed(key, lambda: _rows_of(data, predicate), data.labels, data.scope)
+
+
+def _rows_of(data: Dataset, predicate: str) -> PredicateRows:
     span = atoms_of(data, predicate)
     declared = data.program.asked(predicate)
     position = span.functional_position

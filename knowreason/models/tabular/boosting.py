@@ -84,6 +84,7 @@ class Trees(LabelledModel):
 
     registered_as = "trees"
     reads = "named"
+    of_one_row = True
     regresses = True
 
     features: tuple[str, ...] | None = None
@@ -136,10 +137,16 @@ class Trees(LabelledModel):
     def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """Raw scores of the ensemble, which are log-odds already."""
         matrix, _ = Encoder.from_values(self.encoder_).tree_matrix(self._inputs(data, rows))
-        with threads_for(len(matrix)):
-            if rows.numbers is not None:
-                return np.asarray(self.booster_.predict(matrix), np.float64)
-            scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
+        if len(matrix) < MANY_ROWS and rows.numbers is None:
+            from knowreason.models.tabular.compiled_trees import CompiledTrees
+
+            scores = CompiledTrees.of(self.booster_).raw_scores(matrix)
+            scores = scores[:, 0] if scores.shape[1] == 1 else scores
+        else:
+            with threads_for(len(matrix)):
+                if rows.numbers is not None:
+                    return np.asarray(self.booster_.predict(matrix), np.float64)
+                scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
         if rows.classes is not None and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
         return undo_weights(scores, np.array(self.weights_))
@@ -172,7 +179,7 @@ class Trees(LabelledModel):
         """Gathered once for all folds, unless definitions read labels."""
         if data.program.label_readers:
             return self._gathered(data, rows)
-        key = ("inputs of trees", rows.predicate, self.features, self.hops)
+        key = ("inputs of trees", rows.predicate, rows.count, self.features, self.hops)
         return data.computed(key, lambda: self._gathered(data, rows), data.features, data.graph)
 
     def _gathered(self, data: Dataset, rows: PredicateRows) -> FeatureTable:

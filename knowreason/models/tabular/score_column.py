@@ -40,6 +40,7 @@ class ColumnModel(KnowledgeModel):
 
     registered_as = "column"
     reads = "named"
+    of_one_row = True
     needs_labels = False
 
     column: str

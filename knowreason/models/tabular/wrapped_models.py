@@ -66,6 +66,7 @@ class Sklearn(LabelledModel):
 
     registered_as = "sklearn"
     reads = "named"
+    of_one_row = True
     regresses = True
 
     def __init__(

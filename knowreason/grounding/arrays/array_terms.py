@@ -1,0 +1,178 @@
+"""Comparisons, three-valued logic and arithmetic on columns of values, as a relational engine has
+them; what that would refuse is :class:`.BeyondArrays`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowreason.grounding.arrays.array_tables import BeyondArrays
+from knowreason.grounding.relational.history_columns import Column
+from knowreason.grounding.relational.term_sql import EXP_LIMIT
+
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+EXACT = 2.0**62  # beyond this whole numbers are a relational engine's
+
+
+def known_of(columns: Sequence[Column]) -> NDArray[np.bool_] | None:
+    """Where all are known; ``None`` for everywhere."""
+    known = [column.known for column in columns if column.known is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    return np.asarray(np.logical_and.reduce(known))
+
+
+def truth(values: NDArray[Any], known: NDArray[np.bool_] | None = None) -> Column:
+    """A truth value a row, false where it is not known."""
+    values = values.astype(bool, copy=False)
+    return Column(values if known is None else values & known, known)
+
+
+def false_of(column: Column) -> NDArray[np.bool_]:
+    """Where a truth value is known to be false."""
+    false: NDArray[np.bool_] = ~column.values
+    return false if column.known is None else false & column.known
+
+
+def compared(sign: str, left: Column, right: Column) -> Column:
+    """``left sign right``, unknown where either is."""
+    return truth(COMPARISONS[sign](left.values, right.values), known_of((left, right)))
+
+
+def negated(column: Column) -> Column:
+    """``!column``."""
+    return Column(false_of(column), column.known)
+
+
+def all_true(columns: Sequence[Column]) -> Column:
+    """``&``: false where one is, whatever the others are."""
+    if all(column.known is None for column in columns):
+        return Column(np.logical_and.reduce([column.values for column in columns]))
+    true = np.logical_and.reduce([column.values for column in columns])
+    false = np.logical_or.reduce([false_of(column) for column in columns])
+    return Column(true, true | false)
+
+
+def some_true(columns: Sequence[Column]) -> Column:
+    """``|``: true where one is, whatever the others are."""
+    return negated(all_true([negated(column) for column in columns]))
+
+
+def calculated(name: str, operands: Sequence[Column], whole: bool) -> Column:
+    """Arithmetic and built-in functions of the language.
+
+    Args:
+        name: of the operation.
+        operands: its arguments.
+        whole: whether the result is a whole number, the nearest one.
+    """
+    known = known_of(operands)
+    values = [operand.values for operand in operands]
+    if name == "log1p":
+        name, values = "log", [values[0].astype(np.float64) + 1]
+    defined = _defined(name, values)
+    if defined is not None:
+        known = defined if known is None else known & defined
+        place = 1 if name == "/" else 0
+        safe = np.where(defined, values[place], 1)
+        values = [safe if i == place else v.astype(np.float64) for i, v in enumerate(values)]
+    with np.errstate(all="ignore"):
+        result = _CALCULATIONS[name](*values)
+        if all(value.dtype.kind in "iu" for value in values) and name in ("+", "-", "*"):
+            about = _CALCULATIONS[name](*(value.astype(np.float64) for value in values))
+            if len(about) and np.abs(about).max() > EXACT:
+                raise BeyondArrays
+    return Column(_rounded(result) if whole else _plain(result), known)
+
+
+def _defined(name: str, values: Sequence[NDArray[Any]]) -> NDArray[np.bool_] | None:
+    defined: NDArray[np.bool_]
+    if name == "/":
+        defined = values[1] != 0
+    elif name == "log":
+        defined = values[0] > 0
+    elif name == "exp":
+        defined = values[0] <= EXP_LIMIT
+    elif name == "sqrt":
+        defined = values[0] >= 0
+    else:
+        return None
+    return defined
+
+
+def _plain(result: NDArray[Any]) -> NDArray[Any]:
+    if result.dtype.kind == "f" and np.isnan(result).any():
+        raise BeyondArrays  # which engines compare in their own way
+    return result
+
+
+def _rounded(result: NDArray[Any]) -> NDArray[Any]:
+    if result.dtype.kind != "f":
+        return result
+    if len(result) and not np.abs(result).max() <= EXACT:
+        raise BeyondArrays
+    return np.asarray(np.rint(result).astype(np.int64))
+
+
+_CALCULATIONS: dict[str, Callable[..., NDArray[Any]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "neg": operator.neg,
+    "abs": np.abs,
+    "floor": lambda value: np.floor(value.astype(np.float64)),
+    "log": lambda value: np.log(value.astype(np.float64)),
+    "exp": lambda value: np.exp(value.astype(np.float64)),
+    "sqrt": lambda value: np.sqrt(value.astype(np.float64)),
+    "min": lambda *values: _extreme(np.minimum, values),
+    "max": lambda *values: _extreme(np.maximum, values),
+}
+
+
+def _extreme(better: Any, values: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    best = values[0]
+    for value in values[1:]:
+        best = better(best, value)
+    return best
+
+
+def summed(kind: str, value: Column | None, owner: NDArray[Any], groups: int) -> tuple[Any, Any]:
+    """What the rows of each group add up to, and how many of them have a value."""
+    if value is None:
+        rows = np.bincount(owner, minlength=groups)
+        return rows, rows
+    values = value.values
+    if value.known is not None:
+        values, owner = values[value.known], owner[value.known]
+    rows = np.bincount(owner, minlength=groups)
+    if kind in ("min", "max"):
+        if values.dtype.kind not in "if":
+            raise BeyondArrays
+        total = np.zeros(groups, values.dtype)
+        order = np.lexsort((values, owner))
+        ends = np.cumsum(rows)
+        there = np.flatnonzero(rows)
+        place = ends - 1 if kind == "max" else ends - rows
+        total[there] = values[order[place[there]]]
+        return total, rows
+    total = np.bincount(owner, weights=values.astype(np.float64), minlength=groups)
+    if values.dtype.kind != "f" and kind == "sum":
+        if len(values) and np.abs(values.astype(np.float64)).sum() > EXACT:
+            raise BeyondArrays
+        total = np.zeros(groups, np.int64)
+        np.add.at(total, owner, values.astype(np.int64))
+    if kind == "avg":
+        total = total / np.maximum(rows, 1)
+    return total, rows

@@ -1,0 +1,1 @@
+"""New events judged on a history that is kept ready."""

@@ -1,0 +1,307 @@
+"""A history kept ready: tables of ids that are found by what stands in them, and grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from knowreason.data import Dataset
+from knowreason.data.encoded_tables import EncodedTables
+from knowreason.data.id_tables import VALUE, id_columns
+from knowreason.logic import Program
+from knowreason.row_keys import sorting_order
+
+Ids = NDArray[Any]  # of integers
+Key = tuple[str, str]  # which tables of a data set, and of what
+TABLES = ("facts", "attributes", "evidence", "labels")
+COMBINATIONS = 256  # of values of two places that are looked up together
+LATE = 4096  # rows that are scanned until they are sorted with the others, and at least 1 in 32
+NOTHING = np.zeros(0, np.int64)
+
+
+@dataclass
+class _Indexes:
+    """Sorted values of the places of a table; made when first asked for."""
+
+    columns: list[Ids]
+    made: dict[tuple[int, ...], tuple[Ids, Ids]] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+    def of(self, places: tuple[int, ...]) -> tuple[Ids, Ids]:
+        """Values of one place, or both of two in one number, ascending, and their rows."""
+        if places not in self.made:
+            with self.lock:
+                if places not in self.made:
+                    values = self.columns[places[0]].astype(np.int64)
+                    if len(places) > 1:
+                        values = (values << 32) | self.columns[places[1]]
+                    order = sorting_order(values)
+                    order = np.arange(len(values)) if order is None else order.astype(np.int64)
+                    self.made[places] = values[order], order
+        return self.made[places]
+
+
+@dataclass(frozen=True)
+class KeptTable:
+    """A table of ids whose rows are found by the ids in them.
+
+    Attributes:
+        early: most rows; sorted by a place once somebody asks by it.
+        late: rows that came since.
+        columns: their ids, the value's too where it is a thing.
+        indexes: of ``early``.
+    """
+
+    early: pa.Table
+    late: pa.Table
+    columns: list[Ids]
+    indexes: _Indexes
+    of_things: bool
+
+    @staticmethod
+    def of(table: pa.Table, of_things: bool) -> KeptTable:
+        """The table, nothing of it late."""
+        indexes = _Indexes(_columns(table, of_things))
+        late = table.slice(0, 0)
+        return KeptTable(table, late, _columns(late, of_things), indexes, of_things)
+
+    def plus(self, more: pa.Table) -> KeptTable:
+        """With more rows."""
+        late = pa.concat_tables([self.late, more.cast(self.late.schema)])
+        if late.column(0).num_chunks > 8 if late.num_columns else False:
+            late = late.combine_chunks()
+        columns = [
+            np.concatenate(two)
+            for two in zip(self.columns, _columns(more, self.of_things), strict=True)
+        ]
+        return replace(self, late=late, columns=columns)
+
+    def tidied(self) -> KeptTable:
+        """With the late rows among the others, once they are many."""
+        if self.late.num_rows <= max(LATE, self.early.num_rows // 32):
+            return self
+        whole = pa.concat_tables([self.early, self.late]).combine_chunks()
+        made = KeptTable.of(whole, self.of_things)
+        for places in list(self.indexes.made):
+            made.indexes.of(places)
+        return made
+
+    def rows(self, wanted: Mapping[int, Ids]) -> Ids:
+        """Rows (ascending, distinct) that have one of the wanted ids at each of the places."""
+        count = self.early.num_rows
+        if not wanted:
+            return np.arange(count + self.late.num_rows)
+        if any(not len(ids) for ids in wanted.values()):
+            return NOTHING
+        found = self._early(wanted)
+        if not self.late.num_rows:
+            return found
+        there = np.ones(self.late.num_rows, dtype=bool)
+        for place, ids in wanted.items():
+            there &= _among(self.columns[place], ids)
+        later = np.flatnonzero(there)
+        return np.concatenate([found, later + count]) if len(later) else found
+
+    def count(self, wanted: Mapping[int, Ids]) -> float:
+        """At most so many rows of the early ones :meth:`rows` finds."""
+        least = float(self.early.num_rows)
+        for place, ids in wanted.items():
+            values, _ = self.indexes.of((place,))
+            low, high = np.searchsorted(values, ids, "left"), np.searchsorted(values, ids, "right")
+            least = min(least, float((high - low).sum()))
+        return least
+
+    def _early(self, wanted: Mapping[int, Ids]) -> Ids:
+        order = sorted(wanted, key=lambda place: len(wanted[place]))
+        places = tuple(sorted(order[:2]))
+        if len(places) == 2 and len(wanted[places[0]]) * len(wanted[places[1]]) <= COMBINATIONS:
+            one, two = (wanted[place].astype(np.int64) for place in places)
+            keys = ((one << 32)[:, None] | two).ravel()
+        else:
+            places = (order[0],)
+            keys = wanted[order[0]]
+        values, rows = self.indexes.of(places)
+        low, high = np.searchsorted(values, keys, "left"), np.searchsorted(values, keys, "right")
+        if len(low) == 1:
+            found = rows[low[0] : high[0]]
+        else:
+            counts = high - low
+            start = np.repeat(low - np.cumsum(counts) + counts, counts)
+            found = rows[start + np.arange(len(start))]
+        found = np.sort(found)
+        for place, ids in wanted.items():
+            if place not in places and len(found):
+                found = found[_among(self.indexes.columns[place][found], ids)]
+        return found
+
+    def ids(self, place: int, rows: Ids) -> Ids:
+        """Ids at a place of some rows (ascending)."""
+        cut = int(np.searchsorted(rows, self.early.num_rows))
+        early = self.indexes.columns[place][rows[:cut]]
+        late = self.columns[place][rows[cut:] - self.early.num_rows]
+        return np.concatenate([early, late]).astype(np.int64)
+
+    def take(self, rows: Ids) -> pa.Table:
+        """Some rows (ascending)."""
+        cut = int(np.searchsorted(rows, self.early.num_rows))
+        parts = [self.early.take(pa.array(rows[:cut]))] if cut else []
+        if cut < len(rows):
+            parts.append(self.late.take(pa.array(rows[cut:] - self.early.num_rows)))
+        return pa.concat_tables(parts).combine_chunks() if parts else self.early.slice(0, 0)
+
+
+def _columns(table: pa.Table, of_things: bool) -> list[Ids]:
+    columns = id_columns(table)
+    return [*columns, table.column(VALUE).to_numpy()] if of_things else columns
+
+
+def _among(values: Ids, ids: Ids) -> NDArray[np.bool_]:
+    if len(ids) == 1:
+        return np.asarray(values == ids[0])
+    place = np.searchsorted(ids, values)
+    place[place == len(ids)] = 0
+    return np.asarray(ids[place] == values)
+
+
+def ascending(ids: Ids) -> Ids:
+    """The distinct ids in order."""
+    ordered = np.sort(ids)
+    if len(ordered) < 2:
+        return ordered
+    kept = np.empty(len(ordered), bool)
+    kept[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=kept[1:])
+    return ordered if kept.all() else ordered[kept]
+
+
+def without(ids: Ids, others: Ids) -> Ids:
+    """The ids that are not among others, which are ascending."""
+    return ids[~_among(ids, others)] if len(others) else ids
+
+
+@dataclass
+class ThingNames:
+    """ThingNames of a domain's things; ids are theirs for good.
+
+    A snapshot of the history knows those whose id is below its own count.
+    """
+
+    first: pa.StringArray
+    more: list[str]
+    ids: dict[str, int]
+
+    @staticmethod
+    def of(names: pa.StringArray) -> ThingNames:
+        """Those of a vocabulary."""
+        return ThingNames(names, [], dict(zip(names.to_pylist(), range(len(names)), strict=True)))
+
+    def taken(self, ids: Ids, new: Sequence[str], count: int) -> pa.StringArray:
+        """ThingNames of ids (ascending); ``new`` are those from ``count`` on."""
+        cut, far = np.searchsorted(ids, [len(self.first), count]).tolist()
+        late = [self.more[i - len(self.first)] for i in ids[cut:far].tolist()]
+        late += [new[i - count] for i in ids[far:].tolist()]
+        early = self.first.take(pa.array(ids[:cut]))
+        return pa.concat_arrays([early, pa.array(late, pa.string())])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A history at one moment; never changed.
+
+    Attributes:
+        program: what its tables are about.
+        tables: by their keys.
+        counts: number of things by domain.
+        data: what it began with: options, features, members of enumerated domains.
+        names: by domain that is not enumerated.
+        new: names of things that only this moment knows.
+        sizes: by domain, how many are not ``new``.
+    """
+
+    program: Program
+    tables: Mapping[Key, KeptTable]
+    counts: Mapping[str, int]
+    data: Dataset
+    names: Mapping[str, ThingNames]
+    new: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(data: Dataset) -> Kept:
+        """A history of a data set."""
+        things = {a.name for a in data.program.attributes if a.sort in data.vocabularies}
+        tables = {
+            key: KeptTable.of(table.combine_chunks(), key[1] in things and key[0] == "attributes")
+            for key, table in _tables(data)
+        }
+        names = {
+            domain: ThingNames.of(vocabulary.names)
+            for domain, vocabulary in data.vocabularies.items()
+            if not vocabulary.enumerated
+        }
+        counts = {domain: len(v) for domain, v in data.vocabularies.items()}
+        return Kept(data.program, tables, counts, data, names)
+
+    def table(self, name: str) -> KeptTable | None:
+        """That of an observed predicate or an attribute."""
+        return self.tables.get(("facts", name)) or self.tables.get(("attributes", name))
+
+    def plus(self, data: EncodedTables) -> tuple[Kept, dict[str, Ids]]:
+        """The history with the rows of another data set, and the ids of that one's things."""
+        ids: dict[str, Ids] = {}
+        counts, new = dict(self.counts), {}
+        for domain, vocabulary in data.vocabularies.items():
+            if domain not in self.names:
+                ids[domain] = np.arange(len(vocabulary))
+                continue
+            known, count = self.names[domain].ids, self.counts[domain]
+            names = vocabulary.names.to_pylist()
+            added: list[str] = []
+            own: list[int] = []
+            for name in names:
+                id = known.get(name, count)
+                own.append(id if id < count else count + len(added))
+                if id >= count:
+                    added.append(name)
+            ids[domain] = np.array(own, np.int64)
+            counts[domain], new[domain] = count + len(added), added
+        tables = dict(self.tables)
+        for key, table in _tables(data):
+            if table.num_rows:
+                tables[key] = tables[key].plus(_renamed(self.program, key[1], table, ids))
+        return replace(self, tables=tables, counts=counts, new=new), ids
+
+    def settled(self) -> Kept:
+        """The same as a history that others may grow from."""
+        for domain, names in self.new.items():
+            kept = self.names[domain]
+            for name in names:
+                kept.more.append(name)
+                kept.ids[name] = len(kept.first) + len(kept.more) - 1
+        return replace(self, tables={k: t.tidied() for k, t in self.tables.items()}, new={})
+
+
+def _tables(data: EncodedTables) -> Iterable[tuple[Key, pa.Table]]:
+    for kind in TABLES:
+        for name, table in getattr(data, kind).items():
+            yield (kind, name), table
+    for name, scores in data.scores.items():
+        columns = {f"a{i}": pa.array(ids, pa.int32()) for i, ids in enumerate(scores.arguments.T)}
+        yield ("scores", name), pa.table({**columns, **scores.values})
+
+
+def _renamed(program: Program, name: str, table: pa.Table, ids: Mapping[str, Ids]) -> pa.Table:
+    """The table with other ids."""
+    for place, sort in enumerate(program.sorts_of(name)):
+        column = pa.array(ids[sort][table.column(f"a{place}").to_numpy()], pa.int32())
+        table = table.set_column(place, f"a{place}", column)
+    sort = {a.name: a.sort for a in program.attributes}.get(name, "")
+    if sort in ids:
+        column = pa.array(ids[sort][table.column(VALUE).to_numpy()], pa.int32())
+        table = table.set_column(table.num_columns - 1, VALUE, column)
+    return table

@@ -1,0 +1,413 @@
+"""Rows of a history that can change what is believed of some things, found by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+import numpy as np
+
+from knowreason.logic import Directed, Program
+from knowreason.models.base.stored_models import FittedModel
+from knowreason.reasoner.serving.kept_tables import NOTHING, Ids, Kept, Key, ascending, without
+from knowreason.reasoner.serving.lookup_plans import (
+    Lookup,
+    LookupPlan,
+    RulePart,
+    definition_plan,
+    is_recursive,
+    names_read,
+    rule_parts,
+)
+
+Sets = Mapping[int, Ids]
+WIDE = 1000  # candidates that are taken together
+LAST = 1e18  # definitions come after tables
+
+
+@dataclass
+class Lookups:
+    """Everything that is looked up for a program, planned once.
+
+    Attributes:
+        program: whose.
+        parts: by predicate, the rules as seen from its atoms.
+        heads: predicates of which a directed rule (`~>`) speaks.
+        seen: by predicate, what its models see of an atom: name and places.
+        running: whether totals are kept, so that what they add up is not read.
+    """
+
+    program: Program
+    parts: dict[str, list[RulePart]]
+    heads: set[str]
+    seen: dict[str, list[tuple[str, tuple[int, ...]]]]
+    running: bool = False
+    definitions: dict[tuple[str, tuple[int, ...]], LookupPlan | None] = field(default_factory=dict)
+
+    @staticmethod
+    def of(program: Program, models: Sequence[FittedModel], running: bool = False) -> Lookups:
+        """The lookups of a program's rules, and of its models."""
+        parts: dict[str, list[RulePart]] = {}
+        for index in range(len(program.rules)):
+            for part in rule_parts(program, index):
+                parts.setdefault(part.predicate, []).append(part)
+        heads = {
+            r.formula.right.predicate for r in program.rules if isinstance(r.formula, Directed)
+        }
+        seen = {}
+        for predicate in program.open_predicates:
+            own = [m for m in models if m.predicate == predicate.name]
+            seen[predicate.name] = _seen(program, predicate.name, own)
+        return Lookups(program, parts, heads, seen, running)
+
+    def plan(self, name: str, known: tuple[int, ...]) -> LookupPlan | None:
+        """What a definition reads; ``None`` for one that rests on itself."""
+        key = name, known
+        if key not in self.definitions:
+            plan = None
+            if not is_recursive(self.program, name):
+                definition = self.program.definition(name)
+                plan = definition_plan(self.program, definition, known, self.running)
+            self.definitions[key] = plan
+        return self.definitions[key]
+
+
+def _seen(
+    program: Program, predicate: str, models: Sequence[FittedModel]
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Relations over the things of an atom that its models see."""
+    if not models:
+        return []
+    sorts = program.sorts_of(predicate)
+    names: set[str] | None = set()
+    for model in models:
+        inner = model.fitted.model
+        inner = getattr(inner, "models", (inner,))[0]
+        features = getattr(inner, "features", None)
+        names = None if not features or names is None else names | set(features)
+    relations = [(p.name, p.sorts) for p in program.predicates if p.kind == "observed"]
+    relations += [(a.name, a.sorts) for a in program.attributes]
+    relations += [(d.name, d.sorts) for d in program.definitions]
+    found: list[tuple[str, tuple[int, ...]]] = []
+    for name, own in relations:
+        if names is not None and name not in names:
+            continue
+        if own == sorts:
+            found.append((name, tuple(range(len(sorts)))))
+        elif len(own) == 1:
+            found += [(name, (place,)) for place, sort in enumerate(sorts) if sort == own[0]]
+    return found
+
+
+@dataclass
+class Reached:
+    """What was found so far.
+
+    Attributes:
+        rows: parts of the rows of each table.
+        things: parts of the ids of each domain, beside those in rows.
+        whole: domains that are needed whole.
+    """
+
+    lookups: Lookups
+    kept: Kept
+    rows: dict[Key, list[Ids]] = field(default_factory=dict)
+    things: dict[str, list[Ids]] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
+    asked: dict[str, list[Ids | None]] = field(default_factory=dict)
+    pending: list[str] = field(default_factory=list)
+    widened: set[str] = field(default_factory=set)
+    read: dict[object, Ids] = field(default_factory=dict)
+    fresh: dict[str, list[Ids]] = field(default_factory=dict)
+    known: dict[tuple[str, tuple[int, ...]], tuple[dict[int, Ids], dict[int, Ids]]] = field(
+        default_factory=dict
+    )
+
+    def reach(self, wanted: Mapping[str, Ids]) -> None:
+        """Find what atoms over some things rest on, atom after atom.
+
+        Args:
+            wanted: ids by domain.
+        """
+        program = self.lookups.program
+        for predicate in program.open_predicates:
+            sets = {
+                place: wanted.get(sort, NOTHING)
+                for place, sort in enumerate(predicate.sorts)
+                if sort in self.kept.names
+            }
+            if all(len(ids) for ids in sets.values()):
+                self._ask(predicate.name, sets)
+        while self.pending:
+            self._follow(self.pending.pop())
+
+    def _ask(self, predicate: str, sets: Sets) -> None:
+        """Note atoms whose truth matters: those that have one of the ids at each place."""
+        declared = self.lookups.program.predicate(predicate)
+        arity, functional = declared.arity, declared.functional_position
+        wanted = {p: ids for p, ids in sets.items() if p != functional}
+        if any(not len(ids) for ids in wanted.values()):
+            return
+        related = [declared.sees] if declared.sees else []
+        related += self.lookups.program.views_of(predicate)
+        if declared.symmetric and 0 in wanted and 1 in wanted:
+            both = ascending(np.concatenate([wanted[0], wanted[1]]))
+            wanted = {0: both, 1: both}
+        for place, sort in enumerate(declared.sorts):
+            if place in wanted:
+                self.things.setdefault(sort, []).append(wanted[place])
+            else:
+                self.whole.add(sort)
+        for kind in ("labels", "evidence", "scores"):
+            self._table((kind, predicate), wanted)
+        if declared.within:
+            self._relation(declared.within, wanted)
+        before = self.asked.get(predicate)
+        if before is None:
+            union: list[Ids | None] = [wanted.get(place) for place in range(arity)]
+            new = wanted.get(0, NOTHING) if arity == 1 else NOTHING
+        else:
+            union, changed = [], False
+            new = NOTHING
+            for place, old in enumerate(before):
+                ids = wanted.get(place)
+                if old is None or ids is None:
+                    changed |= old is not None
+                    union.append(None)
+                    continue
+                added = without(ids, old)
+                changed |= len(added) > 0
+                new = added
+                union.append(ascending(np.concatenate([old, added])) if len(added) else old)
+            if not changed:
+                return
+            union = self._widened(predicate, before, union)
+        self.asked[predicate] = union
+        if arity == 1 and 0 in wanted:
+            self.fresh.setdefault(predicate, []).append(new)
+        if predicate not in self.pending:
+            self.pending.append(predicate)
+        for other in related:
+            self._ask(other, sets)
+
+    def _widened(
+        self, predicate: str, before: Sequence[Ids | None], union: list[Ids | None]
+    ) -> list[Ids | None]:
+        """The same, and all candidates at the one place that grows, where these are few.
+
+        What is tied day by day would be found a day at a time.
+        """
+        declared = self.lookups.program.predicate(predicate)
+        grown = [p for p, ids in enumerate(union) if ids is not None and ids is not before[p]]
+        if len(grown) != 1 or declared.within is None or predicate in self.widened:
+            return union
+        self.widened.add(predicate)
+        (place,) = grown
+        others = {p: ids for p, ids in enumerate(union) if ids is not None and p != place}
+        own = union[place]
+        if not others or own is None:
+            return union
+        found = self._relation(declared.within, others, [place]).get(place)
+        if found is not None and len(found) <= WIDE:
+            union[place] = ascending(np.concatenate([own, found]))
+            for kind in ("labels", "evidence", "scores"):
+                wanted = {p: ids for p, ids in enumerate(union) if ids is not None}
+                self._table((kind, predicate), wanted)
+        return union
+
+    def _follow(self, predicate: str) -> None:
+        """What the atoms that were noted last rest on."""
+        program = self.lookups.program
+        declared = program.predicate(predicate)
+        sets = {p: ids for p, ids in enumerate(self.asked[predicate]) if ids is not None}
+        if declared.arity == 1 and sets:
+            sets = {0: ascending(np.concatenate(self.fresh.pop(predicate)))}
+        for name, places in self.lookups.seen[predicate]:
+            own = {i: sets[p] for i, p in enumerate(places) if p in sets}
+            self._relation(name, own)
+        unknown = self._undecided(predicate, sets)
+        for part in self.lookups.parts.get(predicate, ()):
+            chosen = sets if predicate in self.lookups.heads else unknown
+            if any(not len(ids) for ids in chosen.values()):
+                continue
+            given: dict[str, Ids | None] = {}
+            for place, variable in enumerate(part.places):
+                if variable:
+                    ids = chosen.get(place)
+                    before = given.get(variable)
+                    if before is not None and ids is not None:
+                        ids = np.intersect1d(before, ids)
+                    given[variable] = ids
+            self._run(part.plan, given)
+
+    def _undecided(self, predicate: str, sets: Sets) -> Sets:
+        """The same without atoms whose truth is known, where that is cheap to say."""
+        if len(sets) != 1 or self.lookups.program.predicate(predicate).arity != 1:
+            return sets
+        ids = sets[0]
+        for kind in ("labels", "evidence"):
+            table = self.kept.tables.get((kind, predicate))
+            if table is not None:
+                rows = table.rows({0: ids})
+                ids = without(ids, ascending(table.ids(0, rows)))
+        return {0: ids}
+
+    def _run(self, plan: LookupPlan, given: Mapping[str, Ids | None]) -> dict[str, Ids | None]:
+        """Do the steps of a plan; ids by variable, ``None`` for all of the domain."""
+        values: dict[str, Ids | None] = dict(given)
+        for variable, (domain, name) in plan.constants.items():
+            values[variable] = self._constant(domain, name)
+        for steps in plan.steps:
+            waiting = list(steps)
+            while waiting:
+                step = waiting[0] if len(waiting) == 1 else min(waiting, key=self._price(values))
+                waiting.remove(step)
+                if step.binds:
+                    self._bind(step, values)
+                else:
+                    self._step(step, values)
+            for step in steps:  # now that the others have narrowed what is bound
+                if step.binds and self.kept.table(step.name) is not None:
+                    self._relation(step.name, _wanted(step, values))
+        return values
+
+    def _bind(self, step: Lookup, values: dict[str, Ids | None]) -> None:
+        """Variables that stand in a relation: what is found there and was not excluded."""
+        wanted, table = _wanted(step, values), self.kept.table(step.name)
+        places = {v: place for place, v in enumerate(step.places) if v in step.binds}
+        if table is None:
+            found = self._relation(step.name, wanted, list(places.values()))
+        else:
+            rows = table.rows(wanted)
+            found = {place: ascending(table.ids(place, rows)) for place in places.values()}
+        for variable, place in places.items():
+            if place in found:
+                values[variable] = found[place]
+            else:
+                values.setdefault(variable, None)
+
+    def _price(self, values: Mapping[str, Ids | None]) -> Callable[[Lookup], float]:
+        """How many rows a lookup finds when it is done next, about."""
+
+        def price(step: Lookup) -> float:
+            wanted = _wanted(step, values)
+            if not wanted:
+                return inf
+            table = self.kept.table(step.name)
+            return LAST if table is None else table.count(wanted)
+
+        return price
+
+    def _step(self, step: Lookup, values: dict[str, Ids | None]) -> None:
+        if step.kind == "whole":
+            self.whole.add(step.name)
+            values.update(dict.fromkeys((p for p in step.places if p), None))
+            return
+        wanted = _wanted(step, values)
+        if step.kind == "open":
+            self._ask(step.name, wanted)
+            return
+        places = [i for i, p in enumerate(step.places) if p and p not in values]
+        if step.kind == "labels":
+            found = self._labels(step.name, wanted, places)
+        else:
+            found = self._relation(step.name, wanted, places)
+        for place in places:
+            variable = step.places[place]
+            assert variable is not None
+            values[variable] = found.get(place)
+
+    def _constant(self, domain: str, name: str) -> Ids:
+        names = self.kept.names.get(domain)
+        if names is None:
+            id = self.kept.data.vocabularies[domain].find(name)
+            return np.array([id]) if id >= 0 else NOTHING
+        id = names.ids.get(name, -1)
+        if not 0 <= id < self.kept.counts[domain]:
+            return NOTHING
+        self.things.setdefault(domain, []).append(np.array([id]))
+        return np.array([id])
+
+    def _labels(self, predicate: str, wanted: Sets, found: Sequence[int]) -> dict[int, Ids]:
+        """Labels that a definition reads, and the clocks that say since when it may."""
+        parts: dict[int, list[Ids]] = {place: [] for place in found}
+        program = self.lookups.program
+        for kind in ("labels", "evidence"):
+            key = kind, predicate
+            if key not in self.kept.tables:
+                continue
+            rows = self._table(key, wanted)
+            table = self.kept.tables[key]
+            for place in found:
+                parts[place].append(table.ids(place, rows))
+            for place, sort in enumerate(program.sorts_of(predicate)):
+                clock = program.clock_of(sort)
+                if clock is not None:
+                    self._relation(clock.name, {0: ascending(table.ids(place, rows))})
+        return {p: ascending(np.concatenate(ids)) if ids else NOTHING for p, ids in parts.items()}
+
+    def _relation(self, name: str, wanted: Sets, found: Sequence[int] = ()) -> dict[int, Ids]:
+        """Rows of facts, of an attribute or of what a definition reads, and ids at some places."""
+        for kind in ("facts", "attributes"):
+            if (kind, name) in self.kept.tables:
+                rows = self._table((kind, name), wanted)
+                table = self.kept.tables[kind, name]
+                return {place: ascending(table.ids(place, rows)) for place in found}
+        if all(name != definition.name for definition in self.lookups.program.definitions):
+            return dict.fromkeys(found, NOTHING)
+        return self._defined(name, wanted, found)
+
+    def _defined(self, name: str, wanted: Sets, found: Sequence[int]) -> dict[int, Ids]:
+        known = tuple(sorted(wanted))
+        plan = self.lookups.plan(name, known)
+        if plan is None:
+            for read in names_read(self.lookups.program, name):
+                for kind in ("facts", "attributes", "labels", "evidence"):
+                    if (kind, read) in self.kept.tables:
+                        self._table((kind, read), {})
+            self.whole |= set(self.lookups.program.sorts_of(name))
+            return {}
+        before = self.known.get((name, known))
+        if before is not None:
+            asked, outputs = before
+            missing = {p: without(ids, asked[p]) for p, ids in wanted.items()}
+            if not any(len(ids) for ids in missing.values()) and set(found) <= set(outputs):
+                return {p: outputs[p] for p in found if p in outputs}
+            if len(known) == 1 and not found:
+                (place,) = known
+                self.known[name, known] = (
+                    {place: ascending(np.concatenate([asked[place], wanted[place]]))},
+                    {},
+                )
+                self._run(plan, {f"p{place}": missing[place]})
+                return {}
+            wanted = {p: ascending(np.concatenate([asked[p], ids])) for p, ids in wanted.items()}
+        self.known[name, known] = dict(wanted), {}
+        values = self._run(plan, {f"p{p}": ids for p, ids in wanted.items()})
+        arity = len(self.lookups.program.sorts_of(name))
+        outputs = {p: ids for p in range(arity) if (ids := values.get(f"p{p}")) is not None}
+        self.known[name, known] = dict(wanted), outputs
+        return {p: outputs[p] for p in found if p in outputs}
+
+    def _table(self, key: Key, wanted: Sets) -> Ids:
+        table = self.kept.tables.get(key)
+        if table is None:
+            return NOTHING
+        asked = (key, *((place, ids.tobytes()) for place, ids in wanted.items()))
+        if asked in self.read:
+            return self.read[asked]
+        rows = self.read[asked] = table.rows(wanted)
+        if len(rows):
+            self.rows.setdefault(key, []).append(rows)
+        return rows
+
+
+def _wanted(step: Lookup, values: Mapping[str, Ids | None]) -> dict[int, Ids]:
+    """Ids by place, where they are known and not all of a domain."""
+    wanted = {}
+    for place, variable in enumerate(step.places):
+        ids = values.get(variable) if variable else None
+        if ids is not None:
+            wanted[place] = ids
+    return wanted

@@ -1,0 +1,208 @@
+"""New events on a kept history are believed what a run from scratch believes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import knowreason as kr
+from knowreason.errors import DataError
+
+PROGRAM = """
+domain Pay
+domain Card
+domain Shop
+domain Kind = {"chip", "swipe"}
+observed Pays(Pay, card: Card, shop: Shop)
+observed Near(Shop, Shop) symmetric
+attribute card(Pay): Card
+attribute at(Pay): time clock
+attribute amount(Pay): float
+attribute kind(Pay): Kind
+attribute shop(Pay): Shop
+attribute home(Card): Shop
+query Fraud(Pay)
+latent Bad(Shop) within Open
+define Open(s) := Pays(_, _, s)
+define before(p) := count { q : Pays(q, card: card(p)) & at(q) < at(p) }
+define dearer(p) := count { q : Pays(q, card: card(p)) & at(q) < at(p) & amount(q) > amount(p) }
+define day(p) := count { q : Pays(q, card: card(p)) & at(q) < at(p) & at(q) >= at(p) - 1d }
+define chips(p) := rate { kind(q) = "chip" for q : Pays(q, card: card(p)) & at(q) < at(p)
+    prior 0.5 of 2 }
+define spent(p) := sum { amount(q) for q : Pays(q, card: card(p)) & at(q) < at(p) }
+define usual(p) := avg { amount(q) for q : Pays(q, card: card(p), shop: _) & shop(q) = shop(p) &
+    at(q) <= at(p) }
+define visits(p) := count { q : Pays(q, shop: shop(p)) }
+define First(p) := before(p) = 0
+define Away(p) := Pays(p, c, s) & home(c) != s
+define Known(p) := exists q. (Pays(q, card: card(p)) & at(q) < at(p) & kind(q) = kind(p))
+"""
+
+RULES = """
+rule seldom [-1.2] : Fraud(p)
+rule first [0.9] : First(p) => Fraud(p)
+rule often [0.7] : day(p) >= 2 => Fraud(p)
+rule dear [0.4] : dearer(p) < 1 => Fraud(p)
+rule spent [0.5] : amount(p) > 0.3 * spent(p) => Fraud(p)
+rule usual [0.4] : amount(p) > usual(p) & visits(p) > 3 => Fraud(p)
+rule swiped [0.6] : chips(p) < 0.5 & !Known(p) => Fraud(p)
+rule away [0.5] : Away(p) => Fraud(p)
+rule there [1.5] : Bad(s) & Pays(p, shop: s) => Fraud(p)
+rule few [-1] : Bad(s)
+rule near [0.8] : Near(s, t) & Bad(s) => Bad(t)
+rule both [1] : Fraud(p) & Fraud(q) & Pays(p, c, s) & Pays(q, c, _) & at(q) < at(p) => Bad(s)
+rule again [0.3] : (exists q. (Fraud(q) & Pays(q, card: card(p)) & at(q) < at(p))) => Fraud(p)
+rule told [0.7] : Fraud(p) & Pays(p, shop: s) ~> Bad(s)
+rule many [0.5] : count { q : Fraud(q) & Pays(q, shop: s) } >= 2 => Bad(s)
+""".strip().splitlines()
+READS = """
+define risk(p) := rate { Fraud(q) for q : Pays(q, card: card(p)) & at(q) < at(p) prior 0.1 of 2 }
+rule risky [1] : risk(p) > 0.2 => Fraud(p)
+"""
+
+
+def world(seed, payments=40):
+    """Rows by name; payments in the order of their times."""
+    draw = np.random.default_rng(seed)
+    ids = [f"p{i}" for i in range(payments)]
+    cards = [f"c{i}" for i in draw.integers(0, 9, payments)]
+    shops = [f"s{i}" for i in draw.integers(0, 12, payments)]
+    days = np.sort(draw.integers(0, 20, payments))
+    facts = {
+        "Pays": [ids, cards, shops],
+        "card": [ids, cards],
+        "shop": [ids, shops],
+        "at": [ids, [f"2024-01-{day + 1:02}" for day in days]],
+        "amount": [ids, draw.integers(1, 5, payments).astype(float).tolist()],
+        "kind": [ids, draw.choice(["chip", "swipe"], payments).tolist()],
+    }
+    static = {
+        "home": [[f"c{i}" for i in range(9)], [f"s{i}" for i in draw.integers(0, 12, 9)]],
+        "Near": [["s0", "s1", "s5"], ["s1", "s2", "s6"]],
+    }
+    known = draw.random(payments) < 0.6
+    truth = draw.random(payments) < 0.3
+    return facts, static, known, truth
+
+
+def rows(facts, part):
+    return {
+        name: {f"x{i}": column[part] for i, column in enumerate(columns)}
+        for name, columns in facts.items()
+    }
+
+
+def labels(facts, known, truth, part):
+    there = [i for i in range(*part.indices(len(known))) if known[i]]
+    ids = facts["card"][0]
+    return {"Fraud": {"pay": [ids[i] for i in there], "fraud": [int(truth[i]) for i in there]}}
+
+
+def believed(beliefs):
+    return {
+        beliefs.grounding.atom_name(atom): beliefs.log_odds[atom]
+        for name in ("Fraud", "Bad")
+        for atom in beliefs.asked(name)
+    }
+
+
+def reasoner_of(seed, reads):
+    draw = np.random.default_rng(seed)
+    chosen = draw.choice(RULES, 7, replace=False)
+    text = PROGRAM + (READS if reads else "")
+    return kr.loads(text + "\n".join(chosen))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_events_are_believed_what_a_run_from_scratch_believes(seed):
+    program = reasoner_of(seed, reads=seed % 3 == 0)
+    facts, static, known, truth = world(seed)
+    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
+    second, asked = slice(28, 37), slice(37, 40)
+
+    def data(until):
+        part = slice(0, until)
+        given = labels(facts, known, truth, slice(0, min(until, 37)))
+        return kr.Dataset.from_frames(program, facts={**rows(facts, part), **static}, labels=given)
+
+    reasoner = kr.Reasoner(program, engine="exact").fit(data(28))
+    reasoner.snapshot_ = None
+    server = reasoner.serve(data(28))
+    server.score(rows(facts, second))  # leaves nothing behind
+    steps = [slice(28, 31), slice(31, 32), slice(32, 37)]
+    for step in np.random.default_rng(seed).permutation(3):
+        server.observe(rows(facts, steps[step]), labels=labels(facts, known, truth, steps[step]))
+    ours = believed(server.score(rows(facts, asked)))
+    theirs = believed(reasoner.infer(data(40)))
+    assert {name for name in ours if name.startswith("Fraud")} == {
+        f'Fraud("p{i}")' for i in range(37, 40)
+    }
+    for name, log_odds in ours.items():
+        assert log_odds == pytest.approx(theirs[name], abs=1e-6), name
+
+
+def test_only_what_an_event_touches_is_read():
+    program = kr.loads(PROGRAM + "\n".join(RULES[:6]))
+    facts, static, *_ = world(1)
+    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
+    history = kr.Dataset.from_frames(program, facts={**rows(facts, slice(0, 39)), **static})
+    server = kr.Reasoner(program).fit(history).serve(history)
+    touched = server.slice(rows(facts, slice(39, 40)))
+    _, cards, shops = facts["Pays"]
+    near = [c == cards[39] or s == shops[39] for c, s in zip(cards, shops, strict=True)]
+    assert touched.count("Pay") == sum(near) < 40
+
+
+def test_threads_get_the_answers_of_one():
+    program = reasoner_of(3, reads=False)
+    facts, static, known, truth = world(3)
+    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
+    first = slice(0, 24)
+    given = labels(facts, known, truth, first)
+    history = kr.Dataset.from_frames(program, facts={**rows(facts, first), **static}, labels=given)
+    server = kr.Reasoner(program, engine="exact").fit(history).serve(history)
+    events = [rows(facts, slice(i, i + 1)) for i in range(24, 36)]
+    alone = [believed(server.score(event)) for event in events]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda event: believed(server.score(event)), events * 3))
+    assert together == alone * 3
+    server.observe(rows(facts, slice(36, 38)))
+    later = [believed(server.score(event)) for event in events]
+    server = kr.Reasoner(program, engine="exact").fit(history).serve(history)
+    with ThreadPoolExecutor(4) as threads:
+        found = [threads.submit(server.score, event) for event in events * 3]
+        threads.submit(server.observe, rows(facts, slice(36, 38))).result()
+        for event, beliefs in zip(range(36), found, strict=True):
+            own = believed(beliefs.result())
+            assert own in (alone[event % 12], later[event % 12])
+
+
+def test_what_rows_say_of_old_things_is_read_anew():
+    program = reasoner_of(1, reads=False)
+    facts, static, *_ = world(1)
+    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
+    part = rows(facts, slice(0, 37))
+    early = {name: table for name, table in part.items() if name != "amount"}
+    late = {"amount": part["amount"]}
+
+    def data(frames):
+        return kr.Dataset.from_frames(program, facts={**frames, **static})
+
+    reasoner = kr.Reasoner(program, engine="exact").fit(data(part))
+    server = reasoner.serve(data(early))
+    server.observe(late)
+    ours = believed(server.score(rows(facts, slice(37, 40))))
+    theirs = believed(reasoner.infer(data(rows(facts, slice(0, 40)))))
+    for name, log_odds in ours.items():
+        assert log_odds == pytest.approx(theirs[name], abs=1e-6), name
+
+
+def test_what_the_history_says_is_not_said_anew():
+    program = kr.loads(PROGRAM + "\n".join(RULES[:6]))
+    facts, *_ = world(1)
+    history = kr.Dataset.from_frames(program, facts=rows(facts, slice(0, 30)))
+    server = kr.Reasoner(program).fit(history).serve(history)
+    with pytest.raises(DataError, match="KR540"):
+        server.score({"amount": {"p": ["p3"], "value": [7.0]}})
