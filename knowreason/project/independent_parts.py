@@ -9,7 +9,7 @@ from pathlib import Path
 from warnings import catch_warnings, simplefilter
 
 from knowreason.data import Dataset
-from knowreason.data.binding.table_parts import Dealt, Lookup, TableParts
+from knowreason.data.binding.table_parts import Dealt, KeyLookup, TableParts
 from knowreason.errors import DataWarning, ProjectError
 from knowreason.grounding.plan.partition_key import Owner, PartitionKey, partition_keys
 from knowreason.logic import Program
@@ -117,10 +117,10 @@ def _several(tables: TableParts, project: Project, key: PartitionKey) -> str:
     return ""
 
 
-def _lookup(project: Project, owner: Owner) -> Lookup:
+def _lookup(project: Project, owner: Owner) -> KeyLookup:
     binding = project.bind[owner.relation]
     columns = (*binding.columns, binding.value or "")
-    return Lookup(binding.table, columns[owner.thing], columns[owner.key])
+    return KeyLookup(binding.table, columns[owner.thing], columns[owner.key])
 
 
 def _dealt(

@@ -29,7 +29,7 @@ Groups: TypeAlias = NDArray[np.int64]  # [g, 3]: least and greatest key, rows
 
 
 @dataclass(frozen=True)
-class Lookup:
+class KeyLookup:
     """Where the key of a thing stands: ``key`` in the rows of ``table`` with the thing."""
 
     table: str
@@ -51,7 +51,7 @@ class Dealt:
     table: str
     columns: tuple[str, ...]
     key: str | None = None
-    lookup: Lookup | None = None
+    lookup: KeyLookup | None = None
 
 
 class TableParts:
@@ -124,7 +124,7 @@ class TableParts:
             for name in self._sources
         }
 
-    def belongs_to_several(self, lookups: Collection[Lookup]) -> object:
+    def belongs_to_several(self, lookups: Collection[KeyLookup]) -> object:
         """A thing with two keys, in one table or in two; ``None`` where each has one."""
         one, *others = lookups
         if not others and self._is_rising(one.table, one.thing):
