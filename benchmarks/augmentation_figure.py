@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from knowreason.models.diffusion.enlarged_data import Synthetic, enlarged
 from knowreason.models.graph.node_graph import node_graph
-from knowreason.report.svg import ACCENT, INK, PALETTE, QUIET
+from knowreason.report.chart import ACCENT, INK, PALETTE, QUIET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.report.svg import ACCENT, INK, PALETTE, QUIET, new_figure
+from knowreason.report.chart import ACCENT, INK, PALETTE, QUIET
+from knowreason.report.svg import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

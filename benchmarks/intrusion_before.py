@@ -33,7 +33,8 @@ from knowreason.metrics.intervals import draw as resampled
 from knowreason.metrics.metrics import Estimate, by_block, metric
 from knowreason.models import make, predicted
 from knowreason.models.base.feature_columns import evaluated
-from knowreason.report.svg import INK, PALETTE, save_svg
+from knowreason.report.chart import INK, PALETTE
+from knowreason.report.svg import save_svg
 
 WORLDS: Mapping[str, dict[str, Any]] = {
     "before": {"people": 300, "servers": 60, "prevalence": 3e-3},

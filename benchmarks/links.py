@@ -34,7 +34,8 @@ from knowreason.data import Dataset, EdgeList
 from knowreason.data.id_tables import id_matrix
 from knowreason.models import KnowledgeModel, atoms_of, make
 from knowreason.models.graph.edge_history import past
-from knowreason.report.svg import ACCENT, INK, PALETTE, QUIET, new_figure, save_svg
+from knowreason.report.chart import ACCENT, INK, PALETTE, QUIET
+from knowreason.report.svg import new_figure, save_svg
 from knowreason.row_keys import locate
 
 CUT, LEARN_FROM, MONTHS = 30, 20, 60

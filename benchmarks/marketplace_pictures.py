@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.marketplace_days import NEW, SAME
 from knowreason.report import save_svg, weights_figure
-from knowreason.report.svg import INK, PALETTE
+from knowreason.report.chart import INK, PALETTE
 from knowreason.report.weight_figure import WeightBar
 
 Row = Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Pictures for reports: matplotlib figures as SVG text, no display needed."""
+"""Pictures for reports: charts as SVG text, no display needed."""
 
 from knowreason.report.curves import calibration_figure, precision_recall_figure, slices_figure
 from knowreason.report.svg import save_svg, svg_text

@@ -3,88 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve
 
-from knowreason.metrics.metrics import CalibrationCurve
-from knowreason.report.svg import ACCENT, INK, PALETTE, QUIET, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from knowreason.metrics.metrics import CalibrationCurve, ranking
+from knowreason.report.chart import ACCENT, PALETTE, QUIET, Chart
 
 
-def calibration_figure(curve: CalibrationCurve, title: str = "Calibration") -> Figure:
-    """A figure of predicted probability against observed share with 95 % intervals; dots as large
+def calibration_figure(curve: CalibrationCurve, title: str = "Calibration") -> Chart:
+    """A chart of predicted probability against observed share with 95 % intervals; dots as large
     as their bins.
 
     >>> from knowreason.metrics import calibration_curve
-    >>> figure = calibration_figure(calibration_curve([1, 0, 1], [2.0, -1.0, 0.5]))
-    >>> figure.axes[0].get_xlabel()
+    >>> calibration_figure(calibration_curve([1, 0, 1], [2.0, -1.0, 0.5])).across
     'predicted probability'
     """
-    figure, axes = _axes(title, "predicted probability", "observed share")
-    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle="--", label="perfect")
-    size = 20 + 180 * np.sqrt(curve.count / max(curve.count.max(), 1))
-    axes.vlines(
-        curve.predicted, curve.low, curve.high, color=ACCENT, linewidth=1.4, label="95 % interval"
-    )
-    axes.scatter(curve.predicted, curve.observed, s=size, color=ACCENT, alpha=0.75, zorder=3)
-    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    axes.legend(frameon=False, fontsize=9, loc="upper left")
-    return figure
+    ends = (-0.03, 1.03)
+    chart = Chart(title, "predicted probability", "observed share", ends, ends)
+    chart.line([0, 1], [0, 1], colour=QUIET, width=1, dashed=True, label="perfect")
+    chart.intervals(curve.predicted, curve.low, curve.high, label="95 % interval")
+    area = 20 + 180 * np.sqrt(curve.count / max(curve.count.max(), 1))
+    chart.dots(curve.predicted, curve.observed, np.sqrt(area / np.pi))
+    return chart
 
 
 def precision_recall_figure(
     truth: NDArray[np.bool_], scores: Mapping[str, NDArray[np.float64]], strong: str
-) -> Figure:
+) -> Chart:
     """Precision-recall curves of several scores; ``strong`` is drawn thick and last.
 
     >>> scores = {"rules": np.array([2.0, -1.0, 0.5])}
-    >>> figure = precision_recall_figure(np.array([True, False, True]), scores, strong="rules")
-    >>> figure.axes[0].get_title(loc="left")
+    >>> precision_recall_figure(np.array([True, False, True]), scores, strong="rules").title
     'Precision and recall'
     """
-    figure, axes = _axes("Precision and recall", "recall", "precision")
+    chart = Chart("Precision and recall", "recall", "precision", (-0.02, 1.02), (-0.02, 1.04))
     others = [name for name in scores if name != strong]
-    for colour, name in zip((*PALETTE[1:], *PALETTE[1:]), others, strict=False):
-        precision, recall, _ = precision_recall_curve(truth, scores[name])
-        axes.step(recall, precision, where="post", color=colour, linewidth=1.1, label=name)
-    precision, recall, _ = precision_recall_curve(truth, scores[strong])
-    axes.step(recall, precision, where="post", color=ACCENT, linewidth=2.4, label=strong)
-    axes.axhline(truth.mean(), color=QUIET, linewidth=1, linestyle="--", label="chance")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
-    axes.legend(frameon=False, fontsize=8)
-    return figure
+    colours = zip((*PALETTE[1:], *PALETTE[1:]), others, strict=False)
+    for colour, name in (*colours, (ACCENT, strong)):
+        true, false = ranking(truth, scores[name], np.ones((1, len(truth))))
+        recall = np.append(0.0, true[0] / true[0, -1])
+        precision = np.append(1.0, true[0] / (true[0] + false[0]))
+        width = 2.4 if name == strong else 1.1
+        chart.line(recall, precision, colour=colour, width=width, stairs=True, label=name)
+    rate = truth.mean()
+    chart.line(chart.x, [rate, rate], colour=QUIET, width=1, dashed=True, label="chance")
+    return chart
 
 
-def slices_figure(slices: Sequence[Mapping[str, float]], metric: str) -> Figure:
-    """A figure of a metric by slice, the number of true atoms as bars behind it.
+def slices_figure(slices: Sequence[Mapping[str, float]], metric: str) -> Chart:
+    """A chart of a metric by slice, the number of true atoms as bars behind it.
 
-    >>> figure = slices_figure([{"slice": 0, "true": 4, "roc_auc": 0.8}], "roc_auc")
-    >>> figure.axes[0].get_ylabel()
+    >>> slices_figure([{"slice": 0, "true": 4, "roc_auc": 0.8}], "roc_auc").up
     'roc_auc'
     """
-    figure, axes = _axes(f"{metric} by slice", "slice", metric)
-    where = [row["slice"] for row in slices]
-    bars = axes.twinx()
-    bars.bar(where, [row["true"] for row in slices], color="#e4e7eb", zorder=0)
-    bars.set_ylabel("true", color=QUIET, fontsize=9)
-    bars.tick_params(colors=QUIET, labelsize=8)
-    bars.spines[["top", "left"]].set_visible(False)
-    axes.set_zorder(bars.get_zorder() + 1)
-    axes.patch.set_visible(False)
-    axes.plot(where, [row[metric] for row in slices], color=ACCENT, marker="o", linewidth=1.6)
-    axes.set_ylim(-0.02, 1.04)
-    return figure
-
-
-def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure, axes = new_figure()
-    axes.set_title(title, fontsize=11, color=INK, loc="left")
-    axes.set_xlabel(x, fontsize=9, color=INK)
-    axes.set_ylabel(y, fontsize=9, color=INK)
-    return figure, axes
+    where = np.array([row["slice"] for row in slices], float)
+    true = np.array([row["true"] for row in slices], float)
+    ends = (float(where.min()) - 0.6, float(where.max()) + 0.6)
+    most = ("true", max(float(true.max()), 1.0))
+    chart = Chart(f"{metric} by slice", "slice", metric, ends, (-0.02, 1.04), right=most)
+    chart.bars(where, true)
+    value = np.array([row[metric] for row in slices], float)
+    told = np.isfinite(value)
+    chart.line(where[told], value[told])
+    chart.dots(where[told], value[told])
+    return chart

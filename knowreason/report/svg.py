@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING
 
 from knowreason.disk import whole_file
 
+from knowreason.report.chart import GRID, INK, Chart
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, QUIET, ACCENT = "#1f2933", "#9aa5b1", "#1768ac"
-PALETTE = (ACCENT, "#e07a1f", "#3a8f5c", "#8a5fb0", "#6b7280", "#b08900")
-
 
 def new_figure(width: float = 5.2, height: float = 4.0) -> tuple[Figure, Axes]:
-    """A figure and its axes in the house style."""
+    """A matplotlib figure and its axes in the house style."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, labelsize=9)
-    axes.grid(color="#e4e7eb", linewidth=0.6)
+    axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     return figure, axes
 
 
-def svg_text(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element; the same figure gives the same text.
+def svg_text(figure: Chart | Figure) -> str:
+    """The chart, or matplotlib's figure, as an ``<svg>`` element; the same gives the same text.
 
-    >>> figure, _ = new_figure()
-    >>> svg_text(figure)[:4]
+    >>> svg_text(Chart("", "", "", (0, 1), (0, 1)))[:4]
     '<svg'
     """
+    if isinstance(figure, Chart):
+        return figure.svg()
     import matplotlib as mpl
 
     buffer = io.StringIO()
@@ -45,11 +45,11 @@ def svg_text(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def save_svg(figure: Figure, path: Path) -> None:
-    """Write the figure as an SVG file, whole or not at all.
+def save_svg(figure: Chart | Figure, path: Path) -> None:
+    """Write the chart or figure as an SVG file, whole or not at all.
 
     >>> import tempfile
-    >>> figure, _ = new_figure()
+    >>> figure = Chart("", "", "", (0, 1), (0, 1))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_svg(figure, Path(folder) / "empty.svg")
     ...     [path.name for path in Path(folder).iterdir()]

@@ -1,5 +1,6 @@
 """Pictures are SVG that any browser shows, the same for the same data."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -14,6 +15,7 @@ from knowreason.report import (
     svg_text,
     weights_figure,
 )
+from knowreason.report.chart import Chart, ticks
 from knowreason.report.weight_figure import WeightBar
 
 RNG = np.random.default_rng(0)
@@ -51,3 +53,28 @@ def test_a_picture_is_written_whole(tmp_path):
     save_svg(figures()["weights"], tmp_path / "w.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["w.svg"]
     assert (tmp_path / "w.svg").read_text().startswith("<svg")
+
+
+def test_stairs_pass_every_level():
+    """Dropping what cannot be seen leaves the same line."""
+    chart = Chart("", "", "", (0, 1), (0, 1))
+    x, y = np.sort(RNG.random(4000)), np.round(RNG.random(4000), 1)
+    chart.line(x, y, stairs=True)
+    path = chart.marks[0].split("'")[1]
+    steps = np.array(re.findall(r"V([\d.]+)H([\d.]+)", path), float)
+    drawn = np.round(chart.at(x, y), 1)
+    assert len(steps) < len(drawn) - 500
+    between = np.unique(drawn[1:, 0])[:-1] + 0.05
+    one = steps[np.searchsorted(steps[:, 1], between), 0]
+    other = drawn[np.searchsorted(drawn[:, 0], between), 1]
+    np.testing.assert_array_equal(one, other)
+    assert steps[-1].tolist() == drawn[-1, ::-1].tolist()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.03, 1.03), (-7.3, 12.1), (0, 3e-4), (5, 5)])
+def test_ticks_are_round_and_few(low, high):
+    found = np.array(ticks(low, high))
+    assert 1 <= len(found) <= 7
+    assert (found >= low - 1e-9).all()
+    assert (found <= high + 1e-9).all()
+    assert np.ptp(np.diff(found)) < 1e-9 if len(found) > 1 else True

@@ -40,6 +40,7 @@ from knowreason.models.graph.node_graph import (
     one_hot,
     time_of_rows,
 )
+from knowreason.models.tabular.leaf_masks import raw_scores
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -137,11 +138,13 @@ class Trees(LabelledModel):
         """Raw scores of the ensemble, which are log-odds already."""
         matrix, _ = Encoder.from_values(self.encoder_).tree_matrix(self._inputs(data, rows))
         with threads_for(len(matrix)):
-            if rows.numbers is not None:
-                return np.asarray(self.booster_.predict(matrix), np.float64)
-            scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
+            scores = raw_scores(self.booster_, matrix)  # of numbers the link is the identity
+        if scores.shape[1] == 1:
+            scores = scores[:, 0]
         if rows.classes is not None and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        if rows.numbers is not None:
+            return scores
         return undo_weights(scores, np.array(self.weights_))
 
     def _fit_numbers(self, data: Dataset, rows: PredicateRows) -> None:
