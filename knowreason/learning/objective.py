@@ -136,11 +136,10 @@ def polish(
     tolerance: float,
     max_iterations: int = NEWTON_STEPS,
     progress: Progress | None = None,
+    *,
+    rising: bool = False,
 ) -> Optimum:
-    """Projected quasi-Newton steps (BFGS) from a point and the curvature there, or near there.
-
-    With the right curvature that takes as many gradients as Newton's method takes steps; where it
-    is wrong, what gradients say on the way mends it (Nocedal & Wright 2006, procedure 18.2).
+    """Projected Newton steps from a point, on the curvature there or near there.
 
     Args:
         objective: what is maximised.
@@ -149,6 +148,10 @@ def polish(
         tolerance: greatest entry of the projected gradient wanted.
         max_iterations: steps at most.
         progress: called as ``progress(step, total, note)``.
+        rising: quasi-Newton steps, as short as need be to raise the objective (Armijo 1966), and
+            the curvature mended by what gradients say on the way (damped BFGS: Nocedal & Wright
+            2006, procedure 18.2). Else whole steps that make the gradient smaller: an objective
+            that jumps, as that of belief propagation does, rises where it should not be.
 
     Returns:
         The better point, or ``optimum`` itself where no step improves on it.
@@ -159,35 +162,37 @@ def polish(
         size = float(np.abs(projected(optimum.eta, optimum.gradient, low, high)).max(initial=0.0))
         if size <= tolerance:
             return replace(optimum, converged=True)
-        reached = _stepped(objective, optimum, curvature, size)
+        reached = _stepped(objective, optimum, curvature, size, rising)
         if reached is None:
             break
         if progress is not None:
             note = f"gradient {reached.history[-1]['gradient']:.2g}"
             progress(len(reached.history), max_iterations, note)
-        moved, bent = reached.eta - optimum.eta, optimum.gradient - reached.gradient
-        curvature, optimum = _mended(curvature, moved, bent), reached
+        if rising:
+            moved, bent = reached.eta - optimum.eta, optimum.gradient - reached.gradient
+            curvature = _mended(curvature, moved, bent)
+        optimum = reached
     size = float(np.abs(projected(optimum.eta, optimum.gradient, low, high)).max(initial=0.0))
     return replace(optimum, converged=size <= 10 * tolerance)
 
 
 def _stepped(
-    objective: Objective, optimum: Optimum, curvature: Matrix, size: float
+    objective: Objective, optimum: Optimum, curvature: Matrix, size: float, rising: bool
 ) -> Optimum | None:
-    """The next point, shorter steps where the objective does not rise as it should (Armijo 1966);
-    ``None`` where none is better."""
+    """The next point; ``None`` where none is better."""
     low, high = objective.coordinates.bounds()
-    step = _newton_step(curvature, optimum, low, high)
+    step = _newton_step(curvature, optimum, low, high, rising)
     longest = float(np.abs(step[objective.coordinates.log_normal]).max(initial=0.0))
     share = LONGEST_STEP / max(LONGEST_STEP, longest)
-    for _ in range(HALVINGS):
+    for _ in range(HALVINGS if rising else 1):
         eta = np.clip(optimum.eta + share * step, low, high)
         expected = float(optimum.gradient @ (eta - optimum.eta))
         value, gradient = objective(eta)
         moved = float(np.abs(projected(eta, gradient, low, high)).max())
-        rise = value - optimum.value
-        same = abs(rise) <= ROUNDING * abs(value) and moved < 0.9 * size  # no digits left to tell
-        if np.isfinite(value) and (rise >= RISE * expected or same):
+        rise, smaller = value - optimum.value, moved < 0.9 * size
+        level = abs(rise) <= ROUNDING * abs(value)  # no digits left to tell
+        good = rise >= RISE * expected or (level and smaller) if rising else smaller
+        if np.isfinite(value) and good:
             record = {"step": len(optimum.history) + 1, "objective": value, "gradient": moved}
             history = (*optimum.history, record)
             return Optimum(eta, value, gradient, optimum.iterations + 1, False, history)
@@ -196,26 +201,30 @@ def _stepped(
     return None
 
 
-def _newton_step(curvature: Matrix, optimum: Optimum, low: Vector, high: Vector) -> Vector:
-    """``float64[f]``: to the maximum of the parabola within bounds, as far as holding what would
-    leave them at its bound one after another finds it."""
+def _newton_step(
+    curvature: Matrix, optimum: Optimum, low: Vector, high: Vector, rising: bool
+) -> Vector:
+    """``float64[f]``: to the maximum of the parabola; where it is to rise, within bounds, as far as
+    holding what would leave them at its bound one after another finds it."""
     eta, gradient = optimum.eta, optimum.gradient
     inside = projected(eta, gradient, low, high) != 0
     step = np.zeros_like(eta)
     while inside.any():
         left = (gradient - curvature @ np.where(inside, 0.0, step))[inside]
-        step[inside] = _direction(curvature[np.ix_(inside, inside)], left)
+        step[inside] = _direction(curvature[np.ix_(inside, inside)], left, rising)
         beyond = inside & ((eta + step < low) | (eta + step > high))
-        if not beyond.any():
+        if not (rising and beyond.any()):
             break
         step[beyond] = np.clip(eta + step, low, high)[beyond] - eta[beyond]
         inside &= ~beyond
     return step
 
 
-def _direction(curvature: Matrix, gradient: Vector) -> Vector:
-    """Newton's step; along directions that curve the wrong way as far as if they curved rightly,
-    none along flat ones."""
+def _direction(curvature: Matrix, gradient: Vector, rising: bool) -> Vector:
+    """Newton's step; where it is to rise, none along flat directions, and along those that curve
+    the wrong way as far as if they curved rightly."""
+    if not rising:
+        return np.asarray(np.linalg.lstsq(curvature, gradient)[0], np.float64)
     try:
         return np.asarray(cho_solve(cho_factor(curvature), gradient), np.float64)
     except LinAlgError:

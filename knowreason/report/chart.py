@@ -191,7 +191,7 @@ def _corners(points: np.ndarray) -> np.ndarray:
     ends[:1] = True
     points = points[ends]
     upright = np.diff(points[:, 0]) == 0
-    return points[~(np.append(False, upright) & np.append(upright, False))]
+    return np.asarray(points[~(np.append(False, upright) & np.append(upright, False))])
 
 
 def _text(

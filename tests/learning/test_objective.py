@@ -106,7 +106,7 @@ def test_wrong_curvature_is_mended_on_the_way(factor):
     """Of the wrong size or sign, it throws the first step too far or the wrong way."""
     whole = objective(upper=np.array([1.0, 9, 9]))
     near = maximise(whole, np.zeros(3), max_iterations=1, tolerance=1e-9)
-    end = polish(whole, near, CURVATURE * factor, 1e-8, 30)
+    end = polish(whole, near, CURVATURE * factor, 1e-8, 30, rising=True)
     rest = TARGET[1:] - np.linalg.solve(CURVATURE[1:, 1:], CURVATURE[1:, 0] * (1 - TARGET[0]))
     assert end.eta == pytest.approx([1.0, *rest], abs=1e-7)
     assert end.converged
@@ -115,12 +115,15 @@ def test_wrong_curvature_is_mended_on_the_way(factor):
 
 
 def test_steps_that_do_not_help_are_not_taken():
+    """Curvature of the wrong size or sign throws the step too far."""
     whole = objective()
     near = maximise(whole, np.zeros(3), max_iterations=1, tolerance=1e-9)
+    for wrong in (CURVATURE * 0.2, -CURVATURE):
+        end = polish(whole, near, wrong, 1e-9)
+        np.testing.assert_array_equal(end.eta, near.eta)
+        assert not end.converged
     wall = replace(whole, terms=(lambda theta: (-np.inf, np.full(3, np.nan)),))
-    end = polish(wall, near, CURVATURE, 1e-9)
-    np.testing.assert_array_equal(end.eta, near.eta)
-    assert not end.converged
+    assert polish(wall, near, CURVATURE, 1e-9, rising=True).eta is near.eta
     exact = replace(near, eta=TARGET, gradient=np.zeros(3), converged=False)
     assert polish(whole, exact, -CURVATURE, 1e-9).converged
 

@@ -187,8 +187,8 @@ class _Climb:
 
     def near(self, here: Optimum, curvature: Matrix) -> Optimum:
         """The optimum next to a point, with the curvature (``float64[f, f]``) near it."""
-        steps, progress = self.max_iterations, self.progress
-        end = polish(self.objective, here, curvature, self.tolerance, steps, progress)
+        given = here, curvature, self.tolerance, self.max_iterations, self.progress
+        end = polish(self.objective, *given, rising=True)
         return end if end.converged else self.far(end.eta)
 
     def solutions(self, ends: list[Optimum]) -> list[Solution]:

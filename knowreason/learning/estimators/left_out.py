@@ -75,5 +75,5 @@ def _by_newton(part: Problem, fit: Fit, likelihood: LikelihoodTerm) -> Vector | 
     covariance = fit.covariance[np.ix_(free, free)] / np.outer(slope, slope)
     value, gradient = objective(eta)
     here = Optimum(eta, value, gradient, 0, False, ())
-    found = polish(objective, here, inverse(covariance), TOLERANCE, STEPS)
+    found = polish(objective, here, inverse(covariance), TOLERANCE, STEPS, rising=True)
     return coordinates.parameters(found.eta) if found.converged else None

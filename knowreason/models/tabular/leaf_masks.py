@@ -33,45 +33,25 @@ MISSING_RIGHT, MISSING_LEFT, CATEGORY = 0, 1, 2
 DE_BRUIJN = np.uint32(0x077CB531)  # times a power of two, the top five bits tell which
 
 
-def raw_scores(booster: Booster, matrix: Singles) -> Doubles:
-    """``float64[n, k]``: sums of leaves, as ``booster`` has them before any link.
-
-    Args:
-        booster: fitted; trees of more than 32 leaves are left to scikit-learn.
-        matrix: ``float32[n, d]``, as it was fitted to, NaN where missing.
-
-    >>> from sklearn.ensemble import HistGradientBoostingRegressor
-    >>> columns = np.arange(40, dtype=np.float32)[:, None]
-    >>> booster = HistGradientBoostingRegressor(max_iter=3).fit(columns, columns[:, 0])
-    >>> bool((raw_scores(booster, columns)[:, 0] == booster.predict(columns)).all())
-    True
-    """
-    if not 0 < (booster.max_leaf_nodes or 0) <= LEAVES:
-        return np.asarray(booster._raw_predict(matrix), np.float64)
-    if booster._preprocessor is not None:
-        matrix = booster._preprocessor.transform(matrix)
-    columns = np.ascontiguousarray(matrix.T, np.float32)
-    scores = np.zeros((matrix.shape[0], booster.n_trees_per_iteration_), order="F")
-    scores += booster._baseline_prediction
-    for state in range(scores.shape[1]):
-        trees = _Trees.of(booster, [of_round[state] for of_round in booster._predictors])
-        found = trees.start, trees.feature, trees.threshold, trees.kind, trees.mask
-        _add_leaves(columns, *found, trees.category, trees.goes_left, trees.value, scores[:, state])
-    return scores
-
-
 @dataclass(frozen=True)
-class _Trees:
-    """Splits of several trees, one after another.
+class LeafMasks:
+    """Fitted trees, their splits one after another.
 
     Attributes:
-        start: ``int32[t + 1]`` splits before each tree.
+        start: ``int32[t + 1]`` splits before each tree; trees of ``k`` states take turns.
         feature, threshold, kind: of each split; rows up to the threshold go left, and those
             without a value where it is ``MISSING_LEFT``.
         mask: ``uint32[s]`` leaves that are left to rows that do not go left.
         category, goes_left: row of ``bool[c, 257]`` for a split by category: which go left, the
-            last being those without a value.
+            last being those without a value and those never seen.
         value: ``float64[t, 32]`` of leaves, where :data:`DE_BRUIJN` tells them.
+        baseline: ``float64[k]`` before the first tree.
+
+    >>> from sklearn.ensemble import HistGradientBoostingRegressor
+    >>> columns = np.arange(40, dtype=np.float32)[:, None]
+    >>> booster = HistGradientBoostingRegressor(max_iter=3).fit(columns, columns[:, 0])
+    >>> bool((LeafMasks.of(booster)(columns)[:, 0] == booster.predict(columns)).all())
+    True
     """
 
     start: Ints
@@ -80,12 +60,28 @@ class _Trees:
     kind: Bytes
     mask: Words
     category: Ints
-    goes_left: NDArray[np.bool_]
+    goes_left: Bytes
     value: Doubles
+    baseline: Doubles
+
+    def __call__(self, matrix: Singles) -> Doubles:
+        """``float64[n, k]``: sums of leaves before any link.
+
+        Args:
+            matrix: ``float32[n, d]``, as the trees were fitted to, NaN where missing.
+        """
+        columns = np.ascontiguousarray(matrix.T, np.float32)
+        scores = np.repeat(self.baseline[:, None], len(matrix), axis=1)
+        found = self.start, self.feature, self.threshold, self.kind, self.mask
+        _add_leaves(columns, *found, self.category, self.goes_left, self.value, scores)
+        return scores.T
 
     @staticmethod
-    def of(booster: Booster, predictors: list[Any]) -> _Trees:
-        """Of scikit-learn's trees."""
+    def of(booster: Booster) -> LeafMasks | None:
+        """Of scikit-learn's trees; ``None`` where one may have more than 32 leaves."""
+        if not 0 < (booster.max_leaf_nodes or 0) <= LEAVES:
+            return None
+        predictors = [one for of_round in booster._predictors for one in of_round]
         sizes = np.array([len(one.nodes) for one in predictors])
         first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
         nodes = np.concatenate([one.nodes for one in predictors])
@@ -107,34 +103,50 @@ class _Trees:
         tree = np.repeat(np.arange(len(sizes)), sizes)
         category, goes_left = _by_category(booster, predictors, nodes, tree)
         before = np.concatenate([[0], np.cumsum(np.bincount(tree[splits], minlength=len(sizes)))])
-        return _Trees(
+        return LeafMasks(
             before.astype(np.int32),
-            nodes["feature_idx"][splits].astype(np.int32),
+            _columns(booster)[nodes["feature_idx"][splits]].astype(np.int32),
             threshold[splits],
             kind[splits].astype(np.uint8),
             mask[splits],
             category[splits],
             goes_left,
             value,
+            np.asarray(booster._baseline_prediction, np.float64).ravel(),
         )
+
+
+def _columns(booster: Booster) -> NDArray[np.int64]:
+    """``int64[d]``: column of the matrix that each feature of the trees is; scikit-learn puts
+    categories first."""
+    categorical = booster.is_categorical_
+    if booster._preprocessor is None or categorical is None:
+        return np.arange(booster.n_features_in_)
+    return np.concatenate([np.flatnonzero(categorical), np.flatnonzero(~categorical)])
 
 
 def _by_category(
     booster: Booster, predictors: list[Any], nodes: NDArray[np.void], tree: NDArray[np.int64]
-) -> tuple[Ints, NDArray[np.bool_]]:
-    """Row of each node in a table of the categories that go left; unknown ones are missing."""
+) -> tuple[Ints, Bytes]:
+    """Row of each node in a table of the categories that go left."""
     category = np.full(len(nodes), -1, np.int32)
     chosen = np.flatnonzero((nodes["is_categorical"] == 1) & (nodes["is_leaf"] == 0))
-    goes_left = np.zeros((max(len(chosen), 1), CATEGORIES + 1), np.bool_)
+    goes_left = np.zeros((max(len(chosen), 1), CATEGORIES + 1), np.uint8)
+    if not len(chosen):
+        return category, goes_left
     known, place = booster._bin_mapper.make_known_categories_bitsets()
+    codes = booster._preprocessor.named_transformers_["encoder"].categories_
     for row, number in enumerate(chosen.tolist()):
         node = nodes[number]
         category[number] = row
         left = _bits(predictors[tree[number]].raw_left_cat_bitsets[node["bitset_idx"]])
         seen = _bits(known[place[node["feature_idx"]]])
         missing = bool(node["missing_go_to_left"])
-        goes_left[row, :CATEGORIES] = np.where(seen, left, missing)
-        goes_left[row, CATEGORIES] = missing
+        of_code = np.where(seen, left, missing)
+        values = codes[node["feature_idx"]]
+        values = values[~np.isnan(values)].astype(np.int64)
+        goes_left[row] = missing
+        goes_left[row, values] = of_code[: len(values)]
     return category, goes_left
 
 
@@ -163,8 +175,8 @@ def _numbered(
                 mask[parent] = np.uint32(~below & 0xFFFFFFFF)
             if is_leaf[node] == 1:
                 bit = np.uint32(np.int64(1) << leaves)
-                place = np.uint32(np.uint32(bit * DE_BRUIJN) >> np.uint32(27))
-                values[t, place] = value[node]
+                leaf = np.uint32(np.uint32(bit * DE_BRUIJN) >> np.uint32(27))
+                values[t, leaf] = value[node]
                 leaves += 1
             else:
                 begin[node] = leaves
@@ -183,10 +195,11 @@ def _add_leaves(
     kind: Bytes,
     mask: Words,
     category: Ints,
-    goes_left: NDArray[np.bool_],
+    goes_left: Bytes,
     value: Doubles,
     scores: Doubles,
 ) -> None:
+    """Adds each tree's leaves to ``scores`` (``float64[k, n]``)."""
     alive = np.empty(BLOCK, np.uint32)
     rows = columns.shape[1]
     for low in range(0, rows, BLOCK):
@@ -206,9 +219,9 @@ def _add_leaves(
                     for r in range(n):
                         inside = 0 <= x[r] < 256
                         place = int(x[r]) if inside else 256
-                        if not goes_left[category[s], place]:
+                        if goes_left[category[s], place] == 0:
                             alive[r] &= left
             for r in range(n):
                 lowest = np.uint32(alive[r] & (~alive[r] + np.uint32(1)))
-                place = np.uint32(np.uint32(lowest * DE_BRUIJN) >> np.uint32(27))
-                scores[low + r] += value[t, place]
+                leaf = np.uint32(np.uint32(lowest * DE_BRUIJN) >> np.uint32(27))
+                scores[t % len(scores), low + r] += value[t, leaf]
