@@ -103,7 +103,9 @@ def s_ffsd() -> list[Row]:
         return []
     bench = Bench.load(RULES / "card_fraud.kr")
     settings = kr.Settings(clusters="target", threads=1)
-    row, _ = trained("s_ffsd", lambda: kr.Reasoner(bench.past.program, settings=settings).fit(bench.past))
+    row, _ = trained(
+        "s_ffsd", lambda: kr.Reasoner(bench.past.program, settings=settings).fit(bench.past)
+    )
     return [row]
 
 

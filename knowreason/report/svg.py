@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowreason.disk import whole_file
-
 from knowreason.report.chart import GRID, INK, Chart
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from knowreason.errors import LearningError
@@ -133,6 +134,8 @@ def exact_solutions(
     coordinates = Coordinates.of(problem.parameters, problem.curve)
     terms = () if labelled is None else (exact_likelihood(labelled),)
     climb = _Climb(Objective(coordinates, terms), tolerance, max_iterations, progress)
+    if labelled is not None and not climb.few:
+        climb = replace(climb, together=labelled.together())
     sample = None if labelled is None or not climb.few else _sample(labelled, seed)
     ends: list[Optimum] = []
     if sample is None or labelled is None:
@@ -163,12 +166,18 @@ def exact_solutions(
 
 @dataclass(frozen=True)
 class _Climb:
-    """How an objective is maximised; see :func:`maximise`."""
+    """How an objective is maximised; see :func:`maximise`.
+
+    Attributes:
+        together: sparse ``[q, q]``: which parameters of the graph stand in one component, where
+            they are many; ``None`` for all.
+    """
 
     objective: Objective
     tolerance: float
     max_iterations: int
     progress: Progress | None
+    together: csr_matrix | None = None
 
     @property
     def few(self) -> bool:
@@ -194,7 +203,10 @@ class _Climb:
     def solutions(self, ends: list[Optimum]) -> list[Solution]:
         """The optima, polished on the observed information at the best, which they share."""
         best = max(ends, key=lambda end: end.value)
-        information = observed_information(self.objective, best.eta, best.gradient)
+        tied = self.together
+        if tied is not None:
+            tied = self.objective.coordinates.tied(best.eta, tied)
+        information = observed_information(self.objective, best.eta, best.gradient, tied)
         polished = (polish(self.objective, end, information, self.tolerance) for end in ends)
         return [_solution(self.objective, end, information) for end in polished]
 

@@ -140,7 +140,6 @@ class Sklearn(LabelledModel):
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
         return undo_weights(scores, np.array(self.weights_))
 
-
     def state(self) -> ModelState:
         """The fitted attributes; of an estimator with a short name that has only arrays and plain
         values, such as a logistic regression, these in its place."""
