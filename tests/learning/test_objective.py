@@ -133,7 +133,8 @@ def test_a_step_over_a_bound_goes_on_along_it():
     whole = objective(upper=np.array([1.0, 9, 9]))
     here = replace(maximise(whole, np.zeros(3), max_iterations=1), eta=np.zeros(3))
     value, gradient = whole(np.zeros(3))
-    end = polish(whole, replace(here, value=value, gradient=gradient), CURVATURE, 1e-9)
+    here = replace(here, value=value, gradient=gradient)
+    end = polish(whole, here, CURVATURE, 1e-9, rising=True)
     assert end.iterations == here.iterations + 1
     assert end.converged
 
