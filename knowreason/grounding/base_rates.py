@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,14 @@ class BaseRates:
         parameters: ``int64[n]`` arrays; the log-odds of an atom are the sum of these
             parameters, ``-1`` for none.
         offsets, atoms, at_most_one: functional blocks (CSR), whose states are normalised.
+        known: weights, and the probabilities at them.
     """
 
     parameters: tuple[NDArray[np.int64], ...]
     offsets: NDArray[np.int64]
     atoms: NDArray[np.int32]
     at_most_one: NDArray[np.bool_]
+    known: tuple[Vector, Vector] | None = None
 
     @staticmethod
     def of(
@@ -80,6 +82,8 @@ class BaseRates:
 
     def probabilities(self, theta: Vector) -> Vector:
         """``float64[n]``: strictly between 0 and 1."""
+        if self.known is not None and self.known[0] is theta:
+            return self.known[1]
         score = self.log_odds(theta)
         rates = expit(score)
         if len(self.atoms):
@@ -93,6 +97,10 @@ class BaseRates:
         inside: Vector = np.clip(rates, 1e-12, 1 - 1e-12)
         return inside
 
+    def at(self, theta: Vector) -> BaseRates:
+        """The same, with the probabilities at some weights worked out."""
+        return replace(self, known=(theta, self.probabilities(theta)))
+
     def slopes(self, theta: Vector, atoms: NDArray[np.int64]) -> csr_matrix:
         """``float64[m, p]``: how the base rates of some atoms (``int64[m]``) change.
 
@@ -100,6 +108,8 @@ class BaseRates:
         """
         rates = self.probabilities(theta)
         row = np.arange(len(atoms))
+        if not len(self.atoms):
+            return self._by_parameter(row, atoms, rates[atoms] * (1 - rates[atoms]), theta)
         entries = [(row, atoms, rates[atoms])]
         block = np.full(len(rates), -1, np.int64)
         block[self.atoms] = owners(self.offsets)
@@ -111,6 +121,12 @@ class BaseRates:
         others = self.atoms[member].astype(np.int64)
         entries.append((by, others, -rates[atoms[by]] * rates[others]))
         row, of, slope = (np.concatenate(column) for column in zip(*entries, strict=True))
+        return self._by_parameter(row, of, slope, theta)
+
+    def _by_parameter(
+        self, row: NDArray[np.int64], of: NDArray[np.int64], slope: Vector, theta: Vector
+    ) -> csr_matrix:
+        """Slopes in the log-odds of atoms ``of``, as those in their parameters."""
         rows, columns, values = [], [], []
         for which in self.parameters:
             some = which[of] >= 0
@@ -118,7 +134,8 @@ class BaseRates:
             columns.append(which[of][some])
             values.append(slope[some])
         places = (np.concatenate(rows), np.concatenate(columns))
-        return csr_matrix((np.concatenate(values), places), (len(atoms), len(theta)))
+        count = int(row.max(initial=-1)) + 1
+        return csr_matrix((np.concatenate(values), places), (count, len(theta)))
 
     def kinds(self) -> NDArray[np.int64]:
         """``int64[n]``: atoms of one number have one base rate, whatever the weights."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,21 @@ class Curve:
 
     rates: BaseRates
     cells: tuple[PairCells | NormaliserCells, ...]
+    _last: list[tuple[Vector, tuple[Vector, csr_matrix]]] = field(
+        default_factory=list, compare=False, repr=False
+    )
 
     def __call__(self, theta: Vector) -> tuple[Vector, csr_matrix]:
-        """Cells ``float64[c]`` at the weights (``float64[p]``) and slopes, ``float64[c, p]``."""
-        parts = [cells(theta, self.rates) for cells in self.cells]
-        return np.concatenate([value for value, _ in parts]), vstack([s for _, s in parts]).tocsr()
+        """Cells ``float64[c]`` at the weights (``float64[p]``) and slopes, ``float64[c, p]``.
+
+        Those at the last weights are kept: an optimiser asks for the cells, then for the slopes.
+        """
+        for known, found in self._last:
+            if np.array_equal(known, theta):
+                return found
+        rates = self.rates.at(theta)
+        parts = [cells(theta, rates) for cells in self.cells]
+        value = np.concatenate([value for value, _ in parts])
+        found = value, vstack([slopes for _, slopes in parts]).tocsr()
+        self._last[:] = [(theta.copy(), found)]
+        return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.components.connected import components, subgraph
@@ -52,6 +53,16 @@ class Labelled:
         for rows in factor_rows(self.graph):
             named[rows.parameter[rows.soft]] = True
         return named[:-1]
+
+    def together(self) -> csr_matrix:
+        """Sparse ``[p, p]``: parameters that stand in one component."""
+        shape = (max(self.count, 1), self.graph.parameter_count)
+        found = csr_matrix(shape)
+        for part in self.graph.factors:
+            if not part.is_hard and part.rows:
+                places = (self.component[part.first_atoms()], part.parameters())
+                found += csr_matrix((np.ones(part.rows), places), shape)
+        return (found.T @ found).tocsr()
 
     def keep(self, atoms: NDArray[np.bool_]) -> Labelled:
         """Only the components whose atoms are kept (``bool[m]``)."""

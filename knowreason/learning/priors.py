@@ -77,6 +77,11 @@ class Coordinates:
         flat = gradient.reshape(-1, gradient.shape[-1]) @ jacobian
         return np.asarray(flat).reshape(*gradient.shape[:-1], jacobian.shape[1])
 
+    def tied(self, eta: Vector, together: csr_matrix) -> csr_matrix:
+        """Sparse ``[f, f]``: coordinates that occur together, from those of the graph."""
+        follows = abs(self.jacobian(eta))
+        return (follows.T @ abs(together) @ follows).tocsr()
+
     def concerned(self, named: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """``bool[p]``: parameters that some of the graph's (``bool[q]``) are or follow from."""
         if self.curve is None:

@@ -6,16 +6,21 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, identity
 from scipy.stats import truncnorm
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 PART = 1e-6  # least squared share of a parameter in a direction
+FEW = 40  # coordinates that are moved one by one, and ties of one that is not tied to most
 STEP = 1e-4  # of finite differences: a relative error of about 1e-4
 
 
 def observed_information(
-    objective: Callable[[Vector], tuple[float, Vector]], eta: Vector, gradient: Vector | None = None
+    objective: Callable[[Vector], tuple[float, Vector]],
+    eta: Vector,
+    gradient: Vector | None = None,
+    tied: csr_matrix | None = None,
 ) -> Matrix:
     """``float64[f, f]``: minus the derivative of the gradient, by forward differences.
 
@@ -23,16 +28,53 @@ def observed_information(
         objective: value and gradient at ``eta``.
         eta: ``float64[f]``.
         gradient: ``float64[f]`` at ``eta``, worked out where it is not given.
+        tied: sparse ``[f, f]``, symmetric: which coordinates occur together; all by default.
+            Those that change nothing in common are moved at once (Curtis, Powell & Reid 1974).
     """
     size = len(eta)
     here = objective(eta)[1] if gradient is None else gradient
     hessian = np.zeros((size, size))
-    for index in range(size):
-        step = STEP * max(1.0, abs(float(eta[index])))
+    steps = STEP * np.maximum(1.0, np.abs(eta))
+    together, everywhere = moved_together(tied, size)
+    for chosen in together:
         ahead = eta.copy()
-        ahead[index] += step
-        hessian[index] = (objective(ahead)[1] - here) / step
+        ahead[chosen] += steps[chosen]
+        bent = objective(ahead)[1] - here
+        for index in chosen.tolist():
+            if tied is None or everywhere[index]:
+                hessian[index] = bent / steps[index]
+            else:
+                own = tied.indices[tied.indptr[index] : tied.indptr[index + 1]]
+                hessian[index, own] = bent[own] / steps[index]
+    # what moves everywhere is known from its own step alone
+    hessian[np.ix_(~everywhere, everywhere)] = hessian[np.ix_(everywhere, ~everywhere)].T
     return -(hessian + hessian.T) / 2
+
+
+def moved_together(
+    tied: csr_matrix | None, size: int
+) -> tuple[list[NDArray[np.int64]], NDArray[np.bool_]]:
+    """Coordinates to be moved at once, and which are tied to so many that each moves alone.
+
+    Two may move at once where they are not tied, and nothing but these is tied to both (Powell &
+    Toint 1979).
+    """
+    alone = np.ones(size, np.bool_)
+    if tied is None or size <= FEW:
+        return [np.array([index]) for index in range(size)], alone
+    pattern = (tied != 0).astype(np.int64).tocsr()
+    degree = np.asarray(pattern.sum(axis=1)).ravel()
+    alone = degree > max(FEW, np.sqrt(size))
+    inner = pattern[~alone][:, ~alone] + identity(int((~alone).sum()), np.int64, "csr")
+    conflicts = (inner @ inner).tocsr()
+    colour = np.full(inner.shape[0], -1)
+    for index in np.argsort(-np.diff(conflicts.indptr), kind="stable").tolist():
+        near = conflicts.indices[conflicts.indptr[index] : conflicts.indptr[index + 1]]
+        taken = colour[near]
+        colour[index] = int(np.setdiff1d(np.arange(len(near) + 1), taken)[0])
+    members, others = np.flatnonzero(~alone), np.flatnonzero(alone)
+    groups = [members[colour == one] for one in range(int(colour.max(initial=-1)) + 1)]
+    return [*(np.array([index]) for index in others.tolist()), *groups], alone
 
 
 def inverse(information: Matrix) -> Matrix:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_matrix
 
+DENSE = 8  # times what a table of blocks and groups holds, above which it is kept sparse
 CELLS = 4_000_000  # weights in memory at a time
 Z = 1.96  # standard deviations to either side that hold 95 %
 LEAST_RESAMPLES = 20  # with a finite figure, for an interval
@@ -33,6 +35,41 @@ class Draws:
         step = max(1, CELLS // max(len(self.block), 1))
         for start in range(0, len(self.counts), step):
             yield self.counts[start : start + step][:, self.block].astype(np.float64)
+
+    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``float64[resamples]``: mean of values of atoms (``float64[n]``) in each resample.
+
+        >>> Draws(np.array([[2, 0], [1, 1]], np.int32), np.array([0, 1, 1])).mean(np.arange(3.0))
+        array([0., 1.])
+        """
+        blocks = self.counts.shape[1]
+        total = np.bincount(self.block, values, blocks)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(
+                self.counts @ total / (self.counts @ np.bincount(self.block, minlength=blocks))
+            )
+
+    def sums(
+        self, atoms: NDArray[np.int64], group: NDArray[np.int64], groups: int = 0
+    ) -> Iterator[NDArray[np.float64]]:
+        """``float64[some resamples, groups]`` at a time: how often atoms of each group were drawn.
+
+        Args:
+            atoms: ``int64[m]`` some atoms.
+            group: ``int64[m]`` of each, from 0.
+            groups: their number, by default up to the greatest.
+        """
+        groups = groups or int(group.max(initial=-1)) + 1
+        blocks, of_block = self.counts.shape[1], self.block[atoms]
+        held = coo_matrix((np.ones(len(atoms)), (of_block, group)), (blocks, groups)).tocsr()
+        dense = held.toarray() if DENSE * held.nnz > blocks * groups else None
+        step = max(1, CELLS // max(groups, 1))
+        for start in range(0, len(self.counts), step):
+            counts = self.counts[start : start + step]
+            if dense is not None:
+                yield counts.astype(np.float64) @ dense
+            else:
+                yield np.asarray((held.T @ counts.T).T, np.float64)
 
 
 def draw(size: int, blocks: ArrayLike | None, resamples: int, seed: int) -> Draws:

@@ -15,7 +15,7 @@ resample's own rows.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -59,6 +59,9 @@ class Metric:
         lower_is_better: of two figures.
         title: what a report calls it; empty for its name.
         of_ranking: the same of what :func:`ranking` gives, where nothing else is needed.
+        merges: of a ranking: whether it stays the same where neighbouring groups of equal scores
+            that hold no true atom are made one.
+        of_atoms: the value an atom whose mean it is, where it is one.
 
     >>> Metric(lambda truth, log_odds, weights: weights @ log_odds)([1, 0], [2.0, 1.0])
     3.0
@@ -68,6 +71,8 @@ class Metric:
     lower_is_better: bool = False
     title: str = ""
     of_ranking: RankedFormula | None = None
+    merges: bool = False
+    of_atoms: AveragedFormula | None = None
 
     def __call__(
         self, truth: ArrayLike, log_odds: ArrayLike, weights: ArrayLike | None = None
@@ -104,11 +109,14 @@ def weighted(
     return lambda formula: Metric(formula, lower_is_better, title)
 
 
-def ranked(*, lower_is_better: bool = False, title: str = "") -> Callable[[RankedFormula], Metric]:
+def ranked(
+    *, lower_is_better: bool = False, title: str = "", merges: bool = False
+) -> Callable[[RankedFormula], Metric]:
     """Decorator: a formula of cumulative weights along falling scores becomes a metric.
 
     The formula takes the weight of true and of false atoms down to the end of each group of
-    equal scores, both ``float64[r, t]``, and gives ``float64[r]``.
+    equal scores, both ``float64[r, t]``, and gives ``float64[r]``. Resamples are far cheaper where
+    it ``merges``: where groups without a true atom, next to each other, may as well be one.
 
     >>> @ranked()
     ... def best_precision(true, false):
@@ -121,7 +129,7 @@ def ranked(*, lower_is_better: bool = False, title: str = "") -> Callable[[Ranke
         def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
             return formula(*ranking(truth, log_odds, weights))
 
-        return Metric(values, lower_is_better, title, formula)
+        return Metric(values, lower_is_better, title, formula, merges)
 
     return build
 
@@ -157,7 +165,7 @@ def averaged(
         def values(truth: Booleans, log_odds: Floats, weights: Floats) -> Floats:
             return np.asarray(weights @ formula(truth, log_odds) / weights.sum(axis=1))
 
-        return Metric(values, lower_is_better, title)
+        return Metric(values, lower_is_better, title, of_atoms=formula)
 
     return build
 
@@ -180,7 +188,7 @@ def _of_rows(formula: PlainFormula) -> Metric:
 
 
 @METRICS.register("average_precision")
-@ranked(title="average precision")
+@ranked(title="average precision", merges=True)
 def average_precision(true: Floats, false: Floats) -> Floats:
     """Area under the precision-recall steps; ``nan`` without a true atom."""
     steps = np.diff(true, axis=1, prepend=0.0)
@@ -189,7 +197,7 @@ def average_precision(true: Floats, false: Floats) -> Floats:
 
 
 @METRICS.register("roc_auc")
-@ranked(title="ROC AUC")
+@ranked(title="ROC AUC", merges=True)
 def roc_auc(true: Floats, false: Floats) -> Floats:
     """Area under the ROC curve; ``nan`` with one class only."""
     below = true - np.diff(true, axis=1, prepend=0.0) / 2
@@ -230,7 +238,7 @@ def expected_calibration_error(truth: Booleans, log_odds: Floats, weights: Float
 
 
 def _true_positive_rate(limit: float) -> Metric:
-    @ranked()
+    @ranked(merges=True)
     def formula(true: Floats, false: Floats) -> Floats:
         within = false <= limit * false[:, -1:] * (1 + 1e-12)
         best = np.where(within, true, 0.0).max(axis=1) / true[:, -1]
@@ -240,7 +248,7 @@ def _true_positive_rate(limit: float) -> Metric:
 
 
 def _at(alerts: int, *, recall: bool) -> Metric:
-    @ranked()
+    @ranked(merges=True)
     def formula(true: Floats, false: Floats) -> Floats:
         every = true + false
         wanted = np.minimum(alerts, every[:, -1])
@@ -388,17 +396,51 @@ def resampled_each(
 ) -> dict[str, Floats]:
     """``float64[resamples]`` by metric: each in every resample; a resample is ranked once."""
     figures = {name: metric(name) for name in names}
-    shares = len(truth) > 0 and any(figure.of_ranking for figure in figures.values())
     found: dict[str, list[Floats]] = {name: [np.zeros(0)] for name in names}
-    for weights in draws.weights():
+    rest = list(figures)
+    if len(truth):
+        merged = [name for name in rest if figures[name].of_ranking and figures[name].merges]
+        for true, false in _merged_rankings(truth, log_odds, draws) if merged else ():
+            for name in merged:
+                found[name].append(_ratio(figures[name].of_ranking, true, false))
+        for name in rest:
+            of_atoms = figures[name].of_atoms
+            if of_atoms is not None:
+                found[name].append(draws.mean(np.asarray(of_atoms(truth, log_odds), np.float64)))
+        rest = [name for name in rest if name not in merged and figures[name].of_atoms is None]
+    shares = len(truth) > 0 and any(figures[name].of_ranking for name in rest)
+    for weights in draws.weights() if rest else ():
         ranks = ranking(truth, log_odds, weights) if shares else None
-        for name, figure in figures.items():
+        for name in rest:
+            figure = figures[name]
             if ranks is None or figure.of_ranking is None:
                 found[name].append(figure.each(truth, log_odds, weights))
-                continue
-            with np.errstate(divide="ignore", invalid="ignore"):
-                found[name].append(figure.of_ranking(*ranks))
+            else:
+                found[name].append(_ratio(figure.of_ranking, *ranks))
     return {name: np.concatenate(rows) for name, rows in found.items()}
+
+
+def _ratio(formula: RankedFormula | None, true: Floats, false: Floats) -> Floats:
+    assert formula is not None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return formula(true, false)
+
+
+def _merged_rankings(
+    truth: Booleans, log_odds: Floats, draws: Draws
+) -> Iterator[tuple[Floats, Floats]]:
+    """As :func:`ranking` for some resamples at a time, groups without a true atom merged: as many
+    columns as twice the true atoms, where blocks are drawn summed block by block."""
+    order = np.argsort(-log_odds, kind="stable")
+    scores, true = log_odds[order], truth[order]
+    group = np.cumsum(np.append(False, scores[1:] != scores[:-1]))
+    holds = np.bincount(group, true) > 0
+    run = np.cumsum(holds | np.append(True, holds[:-1]))[group] - 1
+    for all_of, true_of in zip(
+        draws.sums(order, run), draws.sums(order[true], run[true], int(run[-1]) + 1), strict=True
+    ):
+        true_down = np.cumsum(true_of, axis=1)
+        yield true_down, np.cumsum(all_of, axis=1) - true_down
 
 
 def by_block(

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, xlog1py, xlogy
 
+from knowreason.models.base.calibration import logistic
+
 Vector = NDArray[np.float64]
 
 EDGE = 1e-9  # probabilities stay this far inside (0, 1)
@@ -300,10 +302,9 @@ def _objective(
 ) -> float:
     """Log likelihood of the batch plus the log priors."""
     odds = before + shift
-    truth = -np.logaddexp(0, -odds) + given_true
-    falsehood = -np.logaddexp(0, odds) + given_false
+    held = given_false + logistic(odds + given_true - given_false)[1] - logistic(odds)[1]
     return float(
-        np.logaddexp(truth, falsehood).sum()
+        held.sum()
         + _log_prior(s1, prior.s1, prior.s1_cases)
         + _log_prior(s0, prior.s0, prior.s0_cases)
         + _log_prior(np.array(expit(start + shift)), float(expit(start)), prior.base_cases)

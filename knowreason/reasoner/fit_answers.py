@@ -18,7 +18,7 @@ from knowreason.factors.components.connected import components, subgraph
 from knowreason.grounding import Grounding
 from knowreason.inference.posterior import Posterior
 from knowreason.learning import Fit, learn
-from knowreason.learning.estimators.left_out import without_folds
+from knowreason.learning.estimators.left_out import Terms, without_folds
 from knowreason.logic import Aggregate, CountList, ModelCall, ModelDeclaration, Program
 from knowreason.logic.traversal import walk
 from knowreason.metrics.cluster_test import ClusterTest, hardest_test
@@ -116,13 +116,14 @@ def fit_answers(
     problem = learning_problem(grounding, models, settings)
     refit = partial(learn, method=method, seed=seed, **options_again(settings.learn, learned))
     held = partial(_held_out, grounding, infer, fold)
-    learned_thetas = without_folds(problem, learned, fold, refit)
+    terms: Terms = {}
+    learned_thetas = without_folds(problem, learned, fold, refit, terms)
     of_learned = held(learned_thetas)
     used: Fit | None = None
     said, share = of_learned, 1.0
     if stated is not None:
         held_problem = replace(problem, parameters=stated.parameters)
-        stated_thetas = without_folds(held_problem, stated, fold, refit)
+        stated_thetas = without_folds(held_problem, stated, fold, refit, terms)
         of_stated = held(stated_thetas)
         first = asked[0]
         apart = first.losses(of_stated[first.atoms]) - first.losses(of_learned[first.atoms])

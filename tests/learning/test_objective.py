@@ -101,6 +101,19 @@ def test_newton_steps_stay_within_bounds():
     assert np.abs(end.gradient[1:]).max() < 1e-7
 
 
+@pytest.mark.parametrize("factor", [0.2, 5.0, -1.0])
+def test_wrong_curvature_is_mended_on_the_way(factor):
+    """Of the wrong size or sign, it throws the first step too far or the wrong way."""
+    whole = objective(upper=np.array([1.0, 9, 9]))
+    near = maximise(whole, np.zeros(3), max_iterations=1, tolerance=1e-9)
+    end = polish(whole, near, CURVATURE * factor, 1e-8, 30, rising=True)
+    rest = TARGET[1:] - np.linalg.solve(CURVATURE[1:, 1:], CURVATURE[1:, 0] * (1 - TARGET[0]))
+    assert end.eta == pytest.approx([1.0, *rest], abs=1e-7)
+    assert end.converged
+    values = [record["objective"] for record in end.history]
+    assert values == sorted(values)
+
+
 def test_steps_that_do_not_help_are_not_taken():
     """Curvature of the wrong size or sign throws the step too far."""
     whole = objective()
@@ -109,8 +122,21 @@ def test_steps_that_do_not_help_are_not_taken():
         end = polish(whole, near, wrong, 1e-9)
         np.testing.assert_array_equal(end.eta, near.eta)
         assert not end.converged
+    wall = replace(whole, terms=(lambda theta: (-np.inf, np.full(3, np.nan)),))
+    assert polish(wall, near, CURVATURE, 1e-9, rising=True).eta is near.eta
     exact = replace(near, eta=TARGET, gradient=np.zeros(3), converged=False)
     assert polish(whole, exact, -CURVATURE, 1e-9).converged
+
+
+def test_a_step_over_a_bound_goes_on_along_it():
+    """One step of the right curvature: what is held at its bound changes where the rest goes."""
+    whole = objective(upper=np.array([1.0, 9, 9]))
+    here = replace(maximise(whole, np.zeros(3), max_iterations=1), eta=np.zeros(3))
+    value, gradient = whole(np.zeros(3))
+    here = replace(here, value=value, gradient=gradient)
+    end = polish(whole, here, CURVATURE, 1e-9, rising=True)
+    assert end.iterations == here.iterations + 1
+    assert end.converged
 
 
 def test_gradients_that_leave_the_bounds_are_zero():

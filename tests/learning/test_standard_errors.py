@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.sparse import csr_matrix
 
 from knowreason.learning.standard_errors import (
     at_least,
     edge_deviation,
     inverse,
     inverse_of_any,
+    moved_together,
     observed_information,
     without_curvature,
 )
@@ -112,3 +114,38 @@ def test_at_least_does_not_depend_on_units(scale):
     matrix = np.array([[5.0, 0.0], [0.0, -1.0]])
     raised = at_least(scale * matrix, scale * reference, 0.25)
     np.testing.assert_allclose(raised, scale * at_least(matrix, reference, 0.25))
+
+
+def blocks(size, seed):
+    """Minus a quadratic of small blocks and one coordinate tied to all, and which are tied."""
+    rng = np.random.default_rng(seed)
+    tied = np.eye(size, dtype=bool)
+    for _ in range(size):
+        chosen = rng.integers(1, size, 2)
+        tied[np.ix_(chosen, chosen)] = True
+    tied[0] = tied[:, 0] = True
+    curvature = np.where(tied, rng.standard_normal((size, size)), 0)
+    curvature = curvature + curvature.T + size * np.eye(size)
+
+    def value(eta):
+        value.calls += 1
+        return -0.5 * float(eta @ curvature @ eta), -curvature @ eta
+
+    value.calls = 0
+    return curvature, csr_matrix(tied.astype(float)), value
+
+
+def test_coordinates_with_nothing_in_common_are_moved_at_once():
+    curvature, tied, value = blocks(300, 0)
+    eta = np.random.default_rng(1).standard_normal(300)
+    found = observed_information(value, eta, tied=tied)
+    np.testing.assert_allclose(found, curvature, atol=1e-6)
+    assert value.calls < 60
+    np.testing.assert_allclose(found, observed_information(value, eta), atol=1e-6)
+
+
+def test_every_coordinate_is_moved_once():
+    _, tied, _ = blocks(300, 2)
+    groups, alone = moved_together(tied, 300)
+    assert np.sort(np.concatenate(groups)).tolist() == list(range(300))
+    assert np.flatnonzero(alone).tolist() == [0]

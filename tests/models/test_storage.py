@@ -27,7 +27,6 @@ def test_folders_hold_no_pickle(data, tmp_path):
     save_model(make("trees", {"max_iter": 5}).fit(data, "Bad"), tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "arrays.safetensors",
-        "booster_.skops",
         "model.json",
     ]
     document = json.loads((tmp_path / "model.json").read_text())

@@ -430,7 +430,7 @@ def test_where_steps_do_not_arrive_weights_without_a_fold_are_learned_anew(monke
     fit = learn(problem, "variational_em")
     fold = np.where(problem.labels >= 0, np.arange(len(problem.labels)) % 2, -1)
     module = "knowreason.learning.estimators.left_out.polish"
-    monkeypatch.setattr(module, lambda objective, near, *_: near)
+    monkeypatch.setattr(module, lambda objective, near, *_, **__: near)
     again = replace(fit, theta=fit.theta + 1)
     found = without_folds(problem, fit, fold, lambda part: again)
     assert all((theta == again.theta).all() for theta in found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from knowreason.errors import LearningError
@@ -126,38 +127,102 @@ def exact_solutions(
 ) -> ExactSolutions:
     """Fits tractable components from every start.
 
-    L-BFGS until the projected gradient is small, then Newton steps; where components are
-    many, from the optimum of a sample of them.
+    L-BFGS until the projected gradient is small; where components are many and parameters few,
+    on a sample of them, whose curvature tells the steps on all. So does the curvature at the best
+    optimum where the likelihood is divided by a design effect.
     """
     coordinates = Coordinates.of(problem.parameters, problem.curve)
     terms = () if labelled is None else (exact_likelihood(labelled),)
-    objective = Objective(coordinates, terms)
-    sample = None if labelled is None else _sample(labelled, seed)
-    solutions = []
-    for start in starts(problem, seed):
-        if sample is not None and len(coordinates.free) <= MANY:
-            small = Objective(coordinates, (exact_likelihood(sample),))
-            first = maximise(
-                small,
-                coordinates.eta(start),
-                tolerance=tolerance,
-                max_iterations=max_iterations,
-                progress=progress,
-            )
-            solutions.append(_from_nearby(objective, first, tolerance, max_iterations, progress))
-        else:
-            solutions.append(exact_solution(objective, start, tolerance, max_iterations, progress))
+    climb = _Climb(Objective(coordinates, terms), tolerance, max_iterations, progress)
+    if labelled is not None and not climb.few:
+        climb = replace(climb, together=labelled.together())
+    sample = None if labelled is None or not climb.few else _sample(labelled, seed)
+    ends: list[Optimum] = []
+    if sample is None or labelled is None:
+        ends = [climb.far(coordinates.eta(start)) for start in starts(problem, seed)]
+    else:
+        small = replace(climb, objective=Objective(coordinates, (exact_likelihood(sample),)))
+        for start in starts(problem, seed):
+            near = small.far(coordinates.eta(start))
+            seen = observed_information(small.objective, near.eta, near.gradient)
+            seen = _with_labels(seen, coordinates, labelled.count / sample.count)
+            value, gradient = climb.objective(near.eta)
+            ends.append(climb.near(replace(near, value=value, gradient=gradient), seen))
+    solutions = climb.solutions(ends)
     if problem.clusters is None or labelled is None:
         return ExactSolutions(solutions)
     effect, count = _dependence(coordinates, labelled, problem.clusters, solutions)
-    divided = Objective(coordinates, tuple(DividedTerm(term, effect) for term in terms))
+    divided = tuple(DividedTerm(term, effect) for term in terms)
+    climb = replace(climb, objective=Objective(coordinates, divided))
+    fewer = _with_labels(solutions[0].information, coordinates, 1 / effect)
     again = [
-        exact_solution(
-            divided, coordinates.theta(solution.eta), tolerance, max_iterations, progress
-        )
+        climb.near(_divided(coordinates, solution, effect), fewer)
+        if climb.few
+        else climb.far(solution.eta)
         for solution in solutions
     ]
-    return ExactSolutions(again, effect, count)
+    return ExactSolutions(climb.solutions(again), effect, count)
+
+
+@dataclass(frozen=True)
+class _Climb:
+    """How an objective is maximised; see :func:`maximise`.
+
+    Attributes:
+        together: sparse ``[q, q]``: which parameters of the graph stand in one component, where
+            they are many; ``None`` for all.
+    """
+
+    objective: Objective
+    tolerance: float
+    max_iterations: int
+    progress: Progress | None
+    together: csr_matrix | None = None
+
+    @property
+    def few(self) -> bool:
+        """Whether parameters are few enough for steps on curvatures."""
+        return len(self.objective.coordinates.free) <= MANY
+
+    def far(self, eta: Vector) -> Optimum:
+        """The optimum from any start."""
+        return maximise(
+            self.objective,
+            eta,
+            tolerance=self.tolerance,
+            max_iterations=self.max_iterations,
+            progress=self.progress,
+        )
+
+    def near(self, here: Optimum, curvature: Matrix) -> Optimum:
+        """The optimum next to a point, with the curvature (``float64[f, f]``) near it."""
+        given = here, curvature, self.tolerance, self.max_iterations, self.progress
+        end = polish(self.objective, *given, rising=True)
+        return end if end.converged else self.far(end.eta)
+
+    def solutions(self, ends: list[Optimum]) -> list[Solution]:
+        """The optima, polished on the observed information at the best, which they share."""
+        best = max(ends, key=lambda end: end.value)
+        tied = self.together
+        if tied is not None:
+            tied = self.objective.coordinates.tied(best.eta, tied)
+        information = observed_information(self.objective, best.eta, best.gradient, tied)
+        polished = (polish(self.objective, end, information, self.tolerance) for end in ends)
+        return [_solution(self.objective, end, information) for end in polished]
+
+
+def _with_labels(information: Matrix, coordinates: Coordinates, times: float) -> Matrix:
+    """The curvature with so many times the labels (``float64[f, f]``)."""
+    prior = np.diag(coordinates.precision())
+    return (information - prior) * times + prior
+
+
+def _divided(coordinates: Coordinates, solution: Solution, effect: float) -> Optimum:
+    """Where a solution stands on the likelihood divided by a design effect."""
+    prior, slope = coordinates.log_prior(solution.eta)
+    value = solution.log_likelihood / effect + prior
+    gradient = (solution.gradient - slope) / effect + slope
+    return Optimum(solution.eta, value, gradient, 0, False, ())
 
 
 def _dependence(
@@ -217,26 +282,6 @@ def exact_solution(
     )
     information = observed_information(objective, optimum.eta, optimum.gradient)
     return _solution(objective, polish(objective, optimum, information, tolerance), information)
-
-
-def _from_nearby(
-    objective: Objective,
-    near: Optimum,
-    tolerance: float,
-    max_iterations: int,
-    progress: Progress | None,
-) -> Solution:
-    """Newton steps on all components from the optimum of a sample; L-BFGS if they fail."""
-    value, gradient = objective(near.eta)
-    here = replace(near, value=value, gradient=gradient)
-    information = observed_information(objective, here.eta, gradient)
-    optimum = polish(objective, here, information, tolerance)
-    if not optimum.converged:
-        theta = objective.coordinates.theta(optimum.eta)
-        return exact_solution(objective, theta, tolerance, max_iterations, progress)
-    return _solution(
-        objective, optimum, observed_information(objective, optimum.eta, optimum.gradient)
-    )
 
 
 def _solution(objective: Objective, optimum: Optimum, information: Matrix) -> Solution:

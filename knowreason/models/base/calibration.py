@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit, log_softmax, ndtr, ndtri
+from scipy.special import expit, log_softmax, ndtr, ndtri
 
 from knowreason.errors import ModelError
 from knowreason.factors.model_output import LLR_LIMIT
@@ -129,8 +129,8 @@ def fit_platt(
     def loss(parameters: Vector, effect: float) -> tuple[float, Vector]:
         scaled = np.exp(parameters[0]) * x
         margin = offset + scaled + parameters[1]
-        error = (expit(margin) - target) / effect
-        surprise = target * log_expit(margin) + (1 - target) * log_expit(-margin)
+        probability, softplus = logistic(margin)
+        error, surprise = (probability - target) / effect, target * margin - softplus
         gradient = np.array([(error * scaled).sum(), error.sum()]) + precision * parameters
         penalty = 0.5 * (precision * parameters**2).sum()
         return float(penalty - surprise.sum() / effect), gradient
@@ -184,6 +184,17 @@ def fit_temperature(
     slope = float(np.exp(optimum[0]))
     note = f"calibrated on {_counted(len(rows), effect)}: temperature {1 / slope:.3g}"
     return Calibration("temperature", slope, note=note)
+
+
+def logistic(margin: Vector) -> tuple[Vector, Vector]:
+    """Probabilities and ``log(1 + exp(margin))``, ``float64[n]`` each, from one exponential.
+
+    >>> logistic(np.array([0.0]))
+    (array([0.5]), array([0.69314718]))
+    """
+    small = np.exp(-np.abs(margin))
+    probability = np.where(margin >= 0, 1.0, small) / (1 + small)
+    return probability, np.maximum(margin, 0.0) + np.log1p(small)
 
 
 def fitted_map(

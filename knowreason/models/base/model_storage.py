@@ -52,7 +52,6 @@ def save_model(model: KnowledgeModel, folder: Path | str) -> None:
     ...     sorted(path.name for path in Path(folder).iterdir())
     ['arrays.safetensors', 'model.json']
     """
-    import skops.io
     from safetensors.numpy import save_file
 
     folder = Path(folder)
@@ -75,8 +74,11 @@ def save_model(model: KnowledgeModel, folder: Path | str) -> None:
     (folder / "model.json").write_text(text + "\n", encoding="utf-8")
     arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
     save_file(arrays, folder / "arrays.safetensors")
-    for name, estimator in state.estimators.items():
-        skops.io.dump(estimator, folder / f"{name}.skops")
+    if state.estimators:
+        import skops.io  # goes through all of scikit-learn: half a second
+
+        for name, estimator in state.estimators.items():
+            skops.io.dump(estimator, folder / f"{name}.skops")
 
 
 def load_model(folder: Path | str, trusted: tuple[str, ...] = ()) -> KnowledgeModel:
@@ -99,7 +101,6 @@ def load_model(folder: Path | str, trusted: tuple[str, ...] = ()) -> KnowledgeMo
     ...     load_model(folder).column
     'p'
     """
-    import skops.io
     from safetensors.numpy import load_file
 
     folder = Path(folder)
@@ -119,6 +120,8 @@ def load_model(folder: Path | str, trusted: tuple[str, ...] = ()) -> KnowledgeMo
         )
     estimators = {}
     for name in document["estimators"]:
+        import skops.io
+
         file = folder / f"{name}.skops"
         unknown = set(skops.io.get_untrusted_types(file=file)) - {*TRUSTED, *trusted}
         if unknown:

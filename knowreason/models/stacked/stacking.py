@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit
+from scipy.special import expit
 
 from knowreason.factors.model_output import LLR_LIMIT
 from knowreason.models.base.calibration import (
     INTERCEPT_SD,
     fitted_map,
     likelihood_effect,
+    logistic,
 )
 
 Vector = NDArray[np.float64]
@@ -84,8 +85,9 @@ def fit_stacking(
 
     def loss(shift: Vector, effect: float) -> tuple[float, Vector]:
         margin = base + x @ (prior + shift)
-        surprise = target * log_expit(margin) + (1 - target) * log_expit(-margin)
-        gradient = (expit(margin) - target) @ x / effect + precision * shift
+        probability, softplus = logistic(margin)
+        surprise = target * margin - softplus
+        gradient = (probability - target) @ x / effect + precision * shift
         return float(0.5 * precision @ shift**2 - surprise.sum() / effect), gradient
 
     def dependence(shift: Vector) -> float:

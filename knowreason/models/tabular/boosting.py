@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from knowreason.models.base.labelled_model import (
     validation_slice,
 )
 from knowreason.models.base.model_options import Share
-from knowreason.models.base.model_protocol import Progress
+from knowreason.models.base.model_protocol import ModelState, Progress
 from knowreason.models.base.predicate_rows import PredicateRows
 from knowreason.models.graph.edge_history import history
 from knowreason.models.graph.node_graph import (
@@ -40,11 +41,13 @@ from knowreason.models.graph.node_graph import (
     one_hot,
     time_of_rows,
 )
+from knowreason.models.tabular.leaf_masks import LeafMasks
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     from knowreason.data import Dataset
+    from knowreason.models.tabular.leaf_masks import Booster
 
 MANY_ROWS = 100_000  # from which trees are grown and read on several threads
 
@@ -130,25 +133,20 @@ class Trees(LabelledModel):
             booster.fit(matrix, target, sample_weight=self._weights(weights, target))
         self.encoder_ = encoder.to_values()
         self.weights_ = tuple((weights * np.bincount(target) / np.bincount(every)).tolist())
-        self.booster_ = booster
+        self._keep(booster)
         if progress is not None:
             progress(2, 2, f"trees fitted on {len(target)} rows")
 
     def score_rows(self, data: Dataset, rows: PredicateRows) -> NDArray[np.float64]:
         """Raw scores of the ensemble, which are log-odds already."""
         matrix, _ = Encoder.from_values(self.encoder_).tree_matrix(self._inputs(data, rows))
-        if len(matrix) < MANY_ROWS and rows.numbers is None:
-            from knowreason.models.tabular.compiled_trees import CompiledTrees
-
-            scores = CompiledTrees.of(self.booster_).raw_scores(matrix)
-            scores = scores[:, 0] if scores.shape[1] == 1 else scores
-        else:
-            with threads_for(len(matrix)):
-                if rows.numbers is not None:
-                    return np.asarray(self.booster_.predict(matrix), np.float64)
-                scores = np.asarray(self.booster_.decision_function(matrix), np.float64)
+        scores = self._raw_scores(matrix)  # of numbers the link is the identity
+        if scores.shape[1] == 1:
+            scores = scores[:, 0]
         if rows.classes is not None and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        if rows.numbers is not None:
+            return scores
         return undo_weights(scores, np.array(self.weights_))
 
     def _fit_numbers(self, data: Dataset, rows: PredicateRows) -> None:
@@ -172,8 +170,37 @@ class Trees(LabelledModel):
             self.report_ = (f"{rounds} of {self.max_iter} rounds, chosen on {held.sum()} rows",)
         booster = HistGradientBoostingRegressor(**{**options, "max_iter": rounds})
         with threads_for(len(target)):
-            self.booster_ = booster.fit(matrix, target)
+            self._keep(booster.fit(matrix, target))
         self.encoder_ = encoder.to_values()
+
+    def _keep(self, booster: Booster) -> None:
+        """Keeps what scores need of it: scikit-learn's own object only where trees are large."""
+        self._masks = LeafMasks.of(booster)
+        if self._masks is None:
+            self.booster_ = booster
+
+    def _raw_scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        if self._masks is not None:
+            return self._masks(matrix)
+        with threads_for(len(matrix)):
+            return np.asarray(self.booster_._raw_predict(matrix), np.float64)
+
+    def state(self) -> ModelState:
+        """The fitted attributes, trees as arrays."""
+        state = super().state()
+        if self._masks is None:
+            return state
+        return replace(state, arrays={**state.arrays, **vars(self._masks)})
+
+    def load_state(self, state: ModelState) -> Trees:
+        """Take over what :meth:`state` gave, or an earlier version's; returns the model."""
+        super().load_state(replace(state, arrays={}, estimators={}))
+        if state.arrays:
+            arrays: Mapping[str, Any] = state.arrays
+            self._masks = LeafMasks(**arrays)
+        elif "booster_" in state.estimators:
+            self._keep(state.estimators["booster_"])
+        return self
 
     def _inputs(self, data: Dataset, rows: PredicateRows) -> FeatureTable:
         """Gathered once for all folds, unless definitions read labels."""

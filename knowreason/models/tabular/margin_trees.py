@@ -40,8 +40,9 @@ class MarginTrees(Trees):
         """Fit on the labelled rows; their margins are not kept."""
         self._start = self.margin[rows.labelled]
         super().fit_rows(data, rows, progress)
-        self.booster_.set_params(loss="log_loss")
-        self.booster_._loss = HalfBinomialLoss()
+        if self._masks is None:
+            self.booster_.set_params(loss="log_loss")
+            self.booster_._loss = HalfBinomialLoss()
         del self._start
         self.margin = np.zeros(0)
 

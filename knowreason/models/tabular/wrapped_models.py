@@ -22,7 +22,7 @@ from knowreason.models.base.labelled_model import (
     state_weights,
     undo_weights,
 )
-from knowreason.models.base.model_protocol import KnowledgeModel, Progress
+from knowreason.models.base.model_protocol import KnowledgeModel, ModelState, Progress
 from knowreason.models.base.model_registry import imported
 from knowreason.models.base.predicate_rows import PredicateRows, rows_of
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from knowreason.data import Dataset
 
+PARTS = "estimator parts"  # of the state of a model whose estimator is stored as arrays
 SHORT_NAMES = {
     "logistic": "sklearn.linear_model.LogisticRegression",
     "naive_bayes": "sklearn.naive_bayes.GaussianNB",
@@ -139,6 +140,32 @@ class Sklearn(LabelledModel):
         if rows.classes is not None and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
         return undo_weights(scores, np.array(self.weights_))
+
+    def state(self) -> ModelState:
+        """The fitted attributes; of an estimator with a short name that has only arrays and plain
+        values, such as a logistic regression, these in its place."""
+        state = super().state()
+        estimator = self.estimator_
+        found = {n: v for n, v in vars(estimator).items() if n not in estimator.get_params()}
+        arrays = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+        plain = {name: value for name, value in found.items() if name not in arrays}
+        known = self.estimator in SHORT_NAMES and all(name.endswith("_") for name in found)
+        kept = all(array.dtype.kind in "biuf" for array in arrays.values())
+        if not (known and kept and all(isinstance(v, int | float) for v in plain.values())):
+            return state
+        return ModelState({**state.arrays, **arrays}, {**state.values, PARTS: plain}, {})
+
+    def load_state(self, state: ModelState) -> Self:
+        """Take over what :meth:`state` gave; returns the model."""
+        plain = state.values.get(PARTS)
+        if not isinstance(plain, dict):
+            return super().load_state(state)
+        values = {name: value for name, value in state.values.items() if name != PARTS}
+        super().load_state(ModelState({}, values, {}))
+        self.estimator_ = estimator_named(self.estimator, self.seed, self.params)
+        for name, value in (*plain.items(), *state.arrays.items()):
+            setattr(self.estimator_, name, value)
+        return self
 
 
 @dataclass(eq=False, repr=False)
