@@ -151,7 +151,11 @@ def main() -> None:
     options.add_argument("--only", nargs="*", choices=("starter", "s_ffsd", "labels"))
     options.add_argument("--labels", type=int, default=1_000_000)
     chosen = options.parse_args()
-    parts = {"starter": starter, "s_ffsd": s_ffsd, "labels": lambda: labels(chosen.labels)}
+    parts: dict[str, Callable[[], list[Row]]] = {
+        "starter": starter,
+        "s_ffsd": s_ffsd,
+        "labels": lambda: labels(chosen.labels),
+    }
     rows: list[Row] = []
     for name, part in parts.items():
         if not chosen.only or name in chosen.only:

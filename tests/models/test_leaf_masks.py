@@ -92,3 +92,15 @@ def test_a_logistic_regression_is_stored_as_arrays(tmp_path):
     again = load_model(tmp_path)
     np.testing.assert_array_equal(again.log_odds(data, "Bad"), model.log_odds(data, "Bad"))
     assert again.estimator_.get_params() == model.estimator_.get_params()
+
+
+@pytest.mark.parametrize(
+    "model", [("trees", {"max_iter": 5}), ("sklearn", {"estimator": "logistic"})], ids=str
+)
+def test_models_of_states_are_stored_too(tmp_path, model):
+    """Their base rates are an array among the others."""
+    data = example_data()
+    fitted = make(*model).fit(data, "Has")
+    save_model(fitted, tmp_path)
+    found = load_model(tmp_path).log_odds(data, "Has")
+    np.testing.assert_array_equal(found, fitted.log_odds(data, "Has"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
     from knowreason.models.tabular.leaf_masks import Booster
 
+TREES = "trees."  # before the names of their arrays in a state
 MANY_ROWS = 100_000  # from which trees are grown and read on several threads
 
 
@@ -190,14 +190,16 @@ class Trees(LabelledModel):
         state = super().state()
         if self._masks is None:
             return state
-        return replace(state, arrays={**state.arrays, **vars(self._masks)})
+        trees = {f"{TREES}{name}": array for name, array in vars(self._masks).items()}
+        return replace(state, arrays={**state.arrays, **trees})
 
     def load_state(self, state: ModelState) -> Trees:
         """Take over what :meth:`state` gave, or an earlier version's; returns the model."""
-        super().load_state(replace(state, arrays={}, estimators={}))
-        if state.arrays:
-            arrays: Mapping[str, Any] = state.arrays
-            self._masks = LeafMasks(**arrays)
+        trees: dict[str, Any] = {n: v for n, v in state.arrays.items() if n.startswith(TREES)}
+        others = {n: v for n, v in state.arrays.items() if n not in trees}
+        super().load_state(replace(state, arrays=others, estimators={}))
+        if trees:
+            self._masks = LeafMasks(**{n.removeprefix(TREES): v for n, v in trees.items()})
         elif "booster_" in state.estimators:
             self._keep(state.estimators["booster_"])
         return self

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from knowreason.data import Dataset
 
-PARTS = "estimator parts"  # of the state of a model whose estimator is stored as arrays
+PARTS = "estimator"  # of the state of a model whose estimator is stored as arrays
 SHORT_NAMES = {
     "logistic": "sklearn.linear_model.LogisticRegression",
     "naive_bayes": "sklearn.naive_bayes.GaussianNB",
@@ -153,7 +153,8 @@ class Sklearn(LabelledModel):
         kept = all(array.dtype.kind in "biuf" for array in arrays.values())
         if not (known and kept and all(isinstance(v, int | float) for v in plain.values())):
             return state
-        return ModelState({**state.arrays, **arrays}, {**state.values, PARTS: plain}, {})
+        parts = {f"{PARTS}.{name}": array for name, array in arrays.items()}
+        return ModelState({**state.arrays, **parts}, {**state.values, PARTS: plain}, {})
 
     def load_state(self, state: ModelState) -> Self:
         """Take over what :meth:`state` gave; returns the model."""
@@ -161,9 +162,12 @@ class Sklearn(LabelledModel):
         if not isinstance(plain, dict):
             return super().load_state(state)
         values = {name: value for name, value in state.values.items() if name != PARTS}
-        super().load_state(ModelState({}, values, {}))
+        parts = {n: v for n, v in state.arrays.items() if n.startswith(f"{PARTS}.")}
+        arrays = {n: v for n, v in state.arrays.items() if n not in parts}
+        super().load_state(ModelState(arrays, values, {}))
         self.estimator_ = estimator_named(self.estimator, self.seed, self.params)
-        for name, value in (*plain.items(), *state.arrays.items()):
+        given = {name.removeprefix(f"{PARTS}."): value for name, value in parts.items()}
+        for name, value in (*plain.items(), *given.items()):
             setattr(self.estimator_, name, value)
         return self
 
