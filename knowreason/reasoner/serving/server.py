@@ -25,8 +25,6 @@ from knowreason.reasoner.serving.kept_totals import KeptTotals
 from knowreason.reasoner.serving.reached_rows import Lookups, Reached
 from knowreason.reasoner.serving.slices import grown_features, slice_of
 
-FEW = 20_000  # things, up to which definitions and rules are evaluated in arrays
-
 
 class Server:
     """A fitted reasoner beside a history: what new events are believed to be, and why.
@@ -111,11 +109,10 @@ class Server:
         beliefs: Beliefs
         try:
             touched, running = self._touched(moment, data, by_totals=True)
-            if sum(map(len, touched.vocabularies.values())) <= FEW:
-                with in_arrays(self._scopes, running):
-                    beliefs = self._reasoner.infer(touched)
-                return beliefs
-        except BeyondArrays:
+            with in_arrays(self._scopes, running):
+                beliefs = self._reasoner.infer(touched)
+            return beliefs
+        except BeyondArrays:  # too many pairs, recursion, or an error that SQL explains
             pass
         touched, _ = self._touched(moment, data, by_totals=False)
         beliefs = self._reasoner.infer(touched)
