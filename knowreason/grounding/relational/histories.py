@@ -32,8 +32,8 @@ class Histories:
 
     Args:
         relations: what they are read from.
-        memory: bytes that arrays may take. An eighth stays for the next definition; one that
-            wants more than a half is computed by ranges of its groups.
+        memory: bytes, of which an eighth may stay sorted for the next definition, and an eighth
+            be tables of definitions that the engine does not hold.
     """
 
     def __init__(self, relations: Tables, memory: int) -> None:
@@ -96,7 +96,7 @@ class Histories:
         history = split(term, keys)
         if history is None:
             return None
-        return HistoryQuestion(self.already, outer, term, keys, history, self.memory // 2)
+        return HistoryQuestion(self.already, outer, term, keys, history)
 
     @contextmanager
     def dropped_after(self) -> Iterator[None]:
