@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlglot import exp
 
 from knowreason.diagnostics import Diagnostic
@@ -86,9 +85,7 @@ class Histories:
         self._whole += WIDTH * question.size(question.asked)
         if self._whole > self.memory // 8:
             return None
-        made = question.answer(nothing=False)
-        values = made["value"]
-        return made.filter(pc.is_valid(values)) if values.null_count else made
+        return question.answer(nothing=False)
 
     def _question(
         self, outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]

@@ -93,20 +93,43 @@ class HistoryQuestion:
         """``a0 .., value`` (and ``rows``): the aggregate for each asked row.
 
         Args:
-            nothing: whether sums over no row are missing; else they are 0.
+            nothing: whether aggregates over no row are missing values; else sums are 0, and rows
+                of others left out.
         """
         kind = self.term.kind
-        total, rows = self._totals()
+        events: SortedEvents | None = self._sorted()
+        assert events is not None
+        total, rows = self._folded(events)
         if self.history.excluded:
-            same, of_same = self._totals(excluded=True)
-            total, rows = total - same, rows - of_same
+            others = self._sorted(excluded=True)
+            total, rows = (
+                self._spread(events, own) - self._spread(others, same)
+                for own, same in zip((total, rows), self._folded(others), strict=True)
+            )
+            events = None
         if kind == "avg":
             total = total / np.maximum(rows, 1)
-        columns = {f"a{i}": self._key(key) for i, key in enumerate(self.keys)}
         filled = kind == "count" or (kind == "sum" and not nothing)
-        columns["value"] = pa.array(total, mask=None if filled else rows == 0)
-        table = pa.table(columns | ({"rows": pa.array(rows)} if kind == "rate" else {}))
+        absent = None if filled else self._spread(events, rows == 0, True)
+        columns = {f"a{i}": self._key(key) for i, key in enumerate(self.keys)}
+        value = self._spread(events, total)
+        if absent is not None and not nothing:
+            there = np.flatnonzero(~absent)
+            columns = {name: pa.array(np.asarray(own)[there]) for name, own in columns.items()}
+            value, absent = value[there], None
+        columns["value"] = pa.array(value, mask=absent)
+        if kind == "rate":
+            columns["rows"] = pa.array(self._spread(events, rows))
+        table = pa.table(columns)
         return table.filter(self.there) if self.history.asked else table
+
+    def _spread(self, events: SortedEvents | None, values: Values, otherwise: int = 0) -> Values:
+        """Values by turn as values of each asked row; those of all asked rows as they are."""
+        if events is None:
+            return values
+        spread = np.full(self.size(self.asked), otherwise, values.dtype)
+        spread[events.turn] = values
+        return spread
 
     def _key(self, key: Variable) -> pa.Array:
         ids = self.asked.ids(key)
@@ -348,16 +371,8 @@ class HistoryQuestion:
                 raise OverflowError(f"({extreme} + {offset})")
         return Column(values + offset, limits.known)
 
-    def _totals(self, *, excluded: bool = False) -> tuple[Values, Places]:
-        """What is added up for each asked row, and over how many."""
-        events = self._sorted(excluded=excluded)
-        total, rows = self._folded(events)
-        totals, counts = (np.zeros(self.size(self.asked), a.dtype) for a in (total, rows))
-        totals[events.turn], counts[events.turn] = total, rows
-        return totals, counts
-
     def _folded(self, events: SortedEvents) -> tuple[Values, Places]:
-        """The same, by turn."""
+        """What is added up for each asked row, and over how many, by turn."""
         kind, frames = self.term.kind, self._frames(events)
         if self.history.value is None:
             if self.history.one_row({variable.name for variable in self.term.variables}):
