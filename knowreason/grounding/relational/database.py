@@ -54,8 +54,8 @@ class Relations:
     Args:
         program: checked program.
         data: tables bound to it; predicates distinct, attributes unique a setting.
-        memory_limit: of DuckDB, as it writes sizes (``"4GB"``); beyond it, it spills. Arrays of
-            histories keep within half as much again.
+        memory_limit: of DuckDB, as it writes sizes (``"4GB"``); beyond it, it spills. What
+            histories keep for later adds a quarter of that at most.
         threads: of DuckDB; all cores when ``None``.
         temp_directory: where it spills to; one of its own, removed with it, when ``None``.
         known: tables of definitions that were evaluated on this data before.

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlglot import exp
 
 from knowreason.diagnostics import Diagnostic
@@ -32,8 +31,8 @@ class Histories:
 
     Args:
         relations: what they are read from.
-        memory: bytes that arrays may take. An eighth stays for the next definition; one that
-            wants more than a half is computed by ranges of its groups.
+        memory: bytes, of which an eighth may stay sorted for the next definition, and an eighth
+            be tables of definitions that the engine does not hold.
     """
 
     def __init__(self, relations: Tables, memory: int) -> None:
@@ -86,9 +85,7 @@ class Histories:
         self._whole += WIDTH * question.size(question.asked)
         if self._whole > self.memory // 8:
             return None
-        made = question.answer(nothing=False)
-        values = made["value"]
-        return made.filter(pc.is_valid(values)) if values.null_count else made
+        return question.answer(nothing=False)
 
     def _question(
         self, outer: SettingsQuery, term: Aggregate, keys: Sequence[Variable]
@@ -96,7 +93,7 @@ class Histories:
         history = split(term, keys)
         if history is None:
             return None
-        return HistoryQuestion(self.already, outer, term, keys, history, self.memory // 2)
+        return HistoryQuestion(self.already, outer, term, keys, history)
 
     @contextmanager
     def dropped_after(self) -> Iterator[None]:

@@ -52,8 +52,6 @@ from knowreason.logic import (
 from knowreason.logic.traversal import free_variables, substitute
 from knowreason.row_keys import row_keys
 
-BYTES_A_ROW = 100  # of what is asked and counted, while it is sorted, cut and folded
-
 
 @dataclass
 class HistoryQuestion:
@@ -65,7 +63,6 @@ class HistoryQuestion:
         term: the aggregate.
         keys: its free variables.
         history: its parts.
-        memory: bytes that its arrays may take.
     """
 
     already: ReadHistories
@@ -73,7 +70,6 @@ class HistoryQuestion:
     term: Aggregate
     keys: Sequence[Variable]
     history: HistoryAggregate
-    memory: int
 
     def is_unique(self) -> bool:
         """Whether no setting of the keys is asked about twice, with other groups."""
@@ -86,33 +82,54 @@ class HistoryQuestion:
     def there(self) -> NDArray[np.bool_]:
         """Which asked rows have a group."""
         found = np.zeros(self.size(self.asked), bool)
-        for part in range(self.parts):
-            found[self._sorted(part).turn] = True
+        found[self._sorted().turn] = True
         return found
 
     def pairs(self) -> int:
         """How many pairs of asked and counted rows a join tries."""
-        parts = map(self._sorted, range(self.parts))
-        return sum(int(self._frames(events, last=False).counts().sum()) for events in parts)
+        return int(self._frames(self._sorted(), last=False).counts().sum())
 
     def answer(self, *, nothing: bool = True) -> pa.Table:
         """``a0 .., value`` (and ``rows``): the aggregate for each asked row.
 
         Args:
-            nothing: whether sums over no row are missing; else they are 0.
+            nothing: whether aggregates over no row are missing values; else sums are 0, and rows
+                of others left out.
         """
         kind = self.term.kind
-        total, rows = self._totals()
+        events: SortedEvents | None = self._sorted()
+        assert events is not None
+        total, rows = self._folded(events)
         if self.history.excluded:
-            same, of_same = self._totals(excluded=True)
-            total, rows = total - same, rows - of_same
+            others = self._sorted(excluded=True)
+            total, rows = (
+                self._spread(events, own) - self._spread(others, same)
+                for own, same in zip((total, rows), self._folded(others), strict=True)
+            )
+            events = None
         if kind == "avg":
             total = total / np.maximum(rows, 1)
-        columns = {f"a{i}": self._key(key) for i, key in enumerate(self.keys)}
         filled = kind == "count" or (kind == "sum" and not nothing)
-        columns["value"] = pa.array(total, mask=None if filled else rows == 0)
-        table = pa.table(columns | ({"rows": pa.array(rows)} if kind == "rate" else {}))
+        absent = None if filled else self._spread(events, rows == 0, True)
+        columns = {f"a{i}": self._key(key) for i, key in enumerate(self.keys)}
+        value = self._spread(events, total)
+        if absent is not None and not nothing:
+            there = np.flatnonzero(~absent)
+            columns = {name: pa.array(np.asarray(own)[there]) for name, own in columns.items()}
+            value, absent = value[there], None
+        columns["value"] = pa.array(value, mask=absent)
+        if kind == "rate":
+            columns["rows"] = pa.array(self._spread(events, rows))
+        table = pa.table(columns)
         return table.filter(self.there) if self.history.asked else table
+
+    def _spread(self, events: SortedEvents | None, values: Values, otherwise: int = 0) -> Values:
+        """Values by turn as values of each asked row; those of all asked rows as they are."""
+        if events is None:
+            return values
+        spread = np.full(self.size(self.asked), otherwise, values.dtype)
+        spread[events.turn] = values
+        return spread
 
     def _key(self, key: Variable) -> pa.Array:
         ids = self.asked.ids(key)
@@ -202,43 +219,30 @@ class HistoryQuestion:
             self.already.trees[term] = tree, self.outer.relations.sql(tree)
         return self.already.trees[term]
 
-    @cached_property
-    def parts(self) -> int:
-        """Ranges of groups that are sorted and folded one after another."""
-        return max(
-            -(-BYTES_A_ROW * (self.size(self.asked) + self.size(self.counted)) // self.memory), 1
-        )
-
     def size(self, rows: HistoryRows) -> int:
         """How many there are."""
         if rows.table is None:
             return self.already.columns.size(rows.variables[0].sort)
         return int(rows.table.num_rows)
 
-    def _sorted(self, part: int = 0, *, excluded: bool = False) -> SortedEvents:
+    def _sorted(self, *, excluded: bool = False) -> SortedEvents:
         """Counted rows sorted by their groups, and what must differ too, and by their clock."""
         clock = [] if self.history.clock is None else [self.history.clock]
         pairs = self._pairs(excluded=True)
         names = [self._text(self.counted, own) for own, _ in pairs]
         names += [self._text(self.asked, own) for _, own in pairs]
         names += [self._text(self.counted, own) for own in clock]
-        told = (len(self.history.excluded), excluded, part, self.parts)
+        told = (len(self.history.excluded), excluded)
         key = (self.asked.text, self.counted.text, *names, *map(str, told))
-        return self.already.sorted(key, lambda: self._sort(part, excluded))
+        return self.already.sorted(key, lambda: self._sort(excluded))
 
     def _pairs(self, *, excluded: bool) -> list[tuple[Term, Term]]:
         """Terms of both sides that are the same in a group."""
         links = [(link, link) for link in self.history.links]
         return [*self.history.pairs, *links, *(self.history.excluded if excluded else ())]
 
-    def _sort(self, part: int, excluded: bool) -> SortedEvents:
+    def _sort(self, excluded: bool) -> SortedEvents:
         kept, group, of_asked, groups = self._grouped(excluded)
-        if self.parts > 1:
-            first, last = self._range(group, of_asked, groups, part)
-            inside = np.flatnonzero((group >= first) & (group < last))
-            kept = inside if kept is None else kept[inside]
-            group, groups = group[inside] - first, last - first
-            of_asked = np.where((of_asked >= first) & (of_asked < last), of_asked - first, -1)
         clock = self.history.clock
         times = None if clock is None else self._column(self.counted, clock).of(kept).values
         ties = [self._column(self.counted, v).of(kept).values for v in self.term.variables]
@@ -267,15 +271,6 @@ class HistoryQuestion:
         for known in (own.known for own in theirs if own.known is not None):
             of_asked = np.where(known, of_asked, -1)
         return kept, group, of_asked, groups
-
-    def _range(self, group: Places, of_asked: Places, groups: int, part: int) -> tuple[int, int]:
-        """Groups of a part; all have about as many rows."""
-        rows = np.bincount(group, minlength=groups)
-        rows += np.bincount(of_asked[of_asked >= 0], minlength=groups)
-        ends = np.cumsum(rows)
-        cuts = np.searchsorted(ends, ends[-1] * np.arange(1, self.parts) / self.parts, "right")
-        edges = [0, *cuts.tolist(), groups]
-        return edges[part], edges[part + 1]
 
     def _turn(self, rows: Places, of_asked: Places, groups: int) -> Places:
         """Asked rows that have a group, as events about the same things come, or else by group
@@ -376,19 +371,8 @@ class HistoryQuestion:
                 raise OverflowError(f"({extreme} + {offset})")
         return Column(values + offset, limits.known)
 
-    def _totals(self, *, excluded: bool = False) -> tuple[Values, Places]:
-        """What is added up for each asked row, and over how many."""
-        totals, counts = np.zeros(0), np.zeros(self.size(self.asked), np.int64)
-        for part in range(self.parts):
-            events = self._sorted(part, excluded=excluded)
-            total, rows = self._folded(events)
-            if not part:
-                totals = np.zeros(len(counts), total.dtype)
-            totals[events.turn], counts[events.turn] = total, rows
-        return totals, counts
-
     def _folded(self, events: SortedEvents) -> tuple[Values, Places]:
-        """The same, by turn."""
+        """What is added up for each asked row, and over how many, by turn."""
         kind, frames = self.term.kind, self._frames(events)
         if self.history.value is None:
             if self.history.one_row({variable.name for variable in self.term.variables}):
