@@ -37,6 +37,7 @@ from knowreason.run.compiled_graph import GRAPH
 from knowreason.run.run_folder import load_run_on_tables, stored_project
 from knowreason.run.run_prediction import Predictions
 
+PLANNED = 8  # parts that a plan looks at
 ROW_GROUP = 1_000_000  # rows of a Parquet file that are written at once
 NOT_COMPARED = "drift is not looked for in parts"
 
@@ -44,13 +45,16 @@ NOT_COMPARED = "drift is not looked for in parts"
 def plan_in_parts(project: Project, *, limit: int = 0) -> Plan:
     """The plan of all parts, rows of a rule being their sum.
 
+    Of many parts a few are looked at, and stand for the others: keys are dealt at random, or
+    ranges evenly spread.
+
     Raises:
         ProjectError: KR938 where there are none.
         GroundingError: as :func:`knowreason.grounding.plan`; limits are those of a part.
     """
     plans: list[Plan] = []
     said: list[tuple[Diagnostic, ...]] = []
-    with _parts_of_training(project) as parts:
+    with _parts_of_training(project, most=PLANNED) as parts:
         for data in parts:
             one = plan_grounding(
                 parts.program,
@@ -60,17 +64,18 @@ def plan_in_parts(project: Project, *, limit: int = 0) -> Plan:
             )
             plans.append(one)
             said.append((*data.warnings, *one.warnings))
+    share = parts.count / len(parts.wanted)
     rules = tuple(
         replace(
             same[0],
-            rows=sum(rule.rows for rule in same),
-            exact=all(rule.exact for rule in same),
+            rows=round(share * sum(rule.rows for rule in same)),
+            exact=share == 1 and all(rule.exact for rule in same),
             bytes=max(rule.bytes for rule in same),
-            seconds=sum(rule.seconds for rule in same),
+            seconds=share * sum(rule.seconds for rule in same),
         )
         for same in zip(*(one.rules for one in plans), strict=True)
     )
-    atoms = {name: sum(one.atoms[name] for one in plans) for name in plans[0].atoms}
+    atoms = {n: round(share * sum(one.atoms[n] for one in plans)) for n in plans[0].atoms}
     return Plan(atoms, rules, _said_by_all(said))
 
 
@@ -210,7 +215,7 @@ def predict_in_parts(
 
 
 @contextmanager
-def _parts_of_training(project: Project) -> Iterator[IndependentParts]:
+def _parts_of_training(project: Project, *, most: int = 0) -> Iterator[IndependentParts]:
     load_plugins(project)
     program = load_program(project)
     if project.split.by or (project.split.share and _has_labels(project)):
@@ -219,7 +224,7 @@ def _parts_of_training(project: Project) -> Iterator[IndependentParts]:
             code="KR938",
             help="[split] share = 0.0, or tables of the training part alone",
         )
-    with independent_parts(project, program) as parts:
+    with independent_parts(project, program, most=most) as parts:
         yield parts
 
 
