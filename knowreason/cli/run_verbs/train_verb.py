@@ -43,7 +43,7 @@ def train(
 
     Under `torchrun` the likelihood is shared out among its processes; the first one writes.
     """
-    from knowreason.learning.process_group import process_group
+    from knowreason.process_group import process_group
     from knowreason.project.project_file import load_project
     from knowreason.run.run_training import has_interrupted_run
     from knowreason.run.run_training import train as train_project

@@ -15,7 +15,7 @@ from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.components.shapes import Shapes
 from knowreason.factors.condition import condition
 from knowreason.inference.exact.exact import Prepared, prepare
-from knowreason.learning.process_group import member, summed
+from knowreason.process_group import member, summed
 
 Vector = NDArray[np.float64]
 
