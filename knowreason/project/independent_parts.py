@@ -10,6 +10,7 @@ from warnings import catch_warnings, simplefilter
 
 from knowreason.data import Dataset
 from knowreason.data.binding.table_parts import Dealt, Lookup, TableParts
+from knowreason.data.engine.engine_choice import choose_engine
 from knowreason.errors import DataWarning, ProjectError
 from knowreason.grounding.plan.partition_key import Owner, PartitionKey, partition_keys
 from knowreason.logic import Program
@@ -52,14 +53,20 @@ class IndependentParts:
 
 @contextmanager
 def independent_parts(
-    project: Project, program: Program, directory: Path | None = None, *, most: int = 0
+    project: Project,
+    program: Program,
+    directory: Path | None = None,
+    *,
+    count: int = 0,
+    most: int = 0,
 ) -> Iterator[IndependentParts]:
-    """The data of a project in ``[engine] partitions`` parts.
+    """The data of a project in parts.
 
     Args:
         project: where tables are and what they fill.
         program: what they are bound to.
         directory: as :func:`knowreason.project.project_tables.load_data` has it.
+        count: how many; ``[engine] partitions`` when 0.
         most: so many of them at most, evenly spread; all when 0.
 
     Raises:
@@ -67,6 +74,7 @@ def independent_parts(
         DataError: for a table that does not fit.
     """
     check_names(project, program)
+    choose_engine(project.engine)
     keys, refused = partition_keys(program)
     if project.graph.edges:
         keys, refused = [], ["graph models read whole graphs"]
@@ -77,7 +85,7 @@ def independent_parts(
         for name, source in sources.items()
         if name not in optional or source.path is None or source.files()
     }
-    count = project.engine.partitions
+    count = count or project.engine.partitions
     with TableParts(
         there, count, memory_limit=project.memory_limit, threads=project.infer.threads
     ) as tables:

@@ -166,7 +166,7 @@ def predict_in_parts(
     Args:
         folder: run folder.
         output: ``.parquet`` or ``.csv``, where all rows go.
-        directory: where today's tables are; ``None`` for the run's own, all of them.
+        directory: where today's tables are; ``None`` for the run's own, where nothing is held back.
         parts: how many.
         predicate: may be left out where only one is asked.
         top: rows of the table that comes back, most probable first; all when 0, none where they
@@ -186,12 +186,14 @@ def predict_in_parts(
             code="KR938",
             help="train with `[learn] auto_trees = false` and without `boosted_rules`",
         )
-    divided = replace(run.project, engine=replace(run.project.engine, partitions=parts))
+    if directory is None:
+        _refuse_split(run.project)
     quality, notes, log_z = QualitySummary(), list[tuple[str, ...]](), 0.0
     reports: tuple[EngineReport, ...] = ()
     kinds: set[LogZKind] = set()
     best: list[pa.Table] = []
-    with independent_parts(divided, reasoner.program, directory) as read, _writer(output) as write:
+    independent = independent_parts(run.project, reasoner.program, directory, count=parts)
+    with independent as read, _writer(output) as write:
         for place, data in enumerate(read):
             with step(progress, f"part {place + 1} of {read.count}"):
                 beliefs = reasoner.infer(data)
@@ -218,18 +220,20 @@ def predict_in_parts(
 def _parts_of_training(project: Project, *, most: int = 0) -> Iterator[IndependentParts]:
     load_plugins(project)
     program = load_program(project)
-    if project.split.by or (project.split.share and _has_labels(project)):
-        raise ProjectError(
-            "a split of the labels is not made in parts",
-            code="KR938",
-            help="[split] share = 0.0, or tables of the training part alone",
-        )
+    _refuse_split(project)
     with independent_parts(project, program, most=most) as parts:
         yield parts
 
 
-def _has_labels(project: Project) -> bool:
-    return any(one.label is not None for one in project.bind.values())
+def _refuse_split(project: Project) -> None:
+    """Raise KR938 where labels are held back: which ones is drawn from all rows."""
+    labelled = any(one.label is not None for one in project.bind.values())
+    if project.split.by or (project.split.share and labelled):
+        raise ProjectError(
+            "a split of the labels is not made in parts",
+            code="KR938",
+            help="[split] share = 0.0, or tables of one part of it alone",
+        )
 
 
 def _added(

@@ -242,8 +242,8 @@ def is_local(rules):
 
 
 def test_parts_of_random_programs_agree_with_the_whole(tmp_path):
-    seeds = [seed for seed in range(40) if is_local(random_rules(seed))][:5]
-    assert len(seeds) == 5
+    seeds = [seed for seed in range(30) if is_local(random_rules(seed))][:4]
+    assert len(seeds) == 4
     for seed in seeds:
         compare(tmp_path, random_rules(seed), seed)
 
