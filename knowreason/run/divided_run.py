@@ -262,18 +262,14 @@ def _said_by_all(said: list[tuple[Diagnostic, ...]]) -> tuple[Diagnostic, ...]:
 
 
 def _narrow(table: pa.Table) -> pa.Table:
-    """The table with numbers of 32 bits, and the quality of every row."""
+    """The table with numbers of 32 bits and the same columns whatever engine served a part: always
+    the quality of every row, never its spread."""
     columns = {
         name: column.cast(pa.float32()) if column.type == pa.float64() else column
         for name, column in zip(table.column_names, table.columns, strict=True)
+        if name != "spread"
     }
-    quality = columns.pop("quality", None)
-    if quality is None:
-        names = pa.array(QUALITIES)
-        indices = pa.repeat(pa.scalar(0, pa.int8()), table.num_rows)
-        quality = pa.DictionaryArray.from_arrays(indices, names)
-    else:
-        quality = quality.dictionary_encode()
+    quality = columns.pop("quality", pa.repeat(QUALITIES[0], table.num_rows))
     return pa.table({**columns, "quality": quality})
 
 
@@ -288,15 +284,14 @@ def _writer(path: Path | None) -> Iterator[Callable[[pa.Table], None]]:
 
         def write(table: pa.Table) -> None:
             if not opened:
-                schema = _plain(table).schema
                 opened.append(
                     parquet.ParquetWriter(
-                        temporary, schema, compression="zstd", use_dictionary=["quality"]
+                        temporary, table.schema, compression="zstd", use_dictionary=["quality"]
                     )
                     if path.suffix == ".parquet"
-                    else csv.CSVWriter(temporary, schema)
+                    else csv.CSVWriter(temporary, table.schema)
                 )
-            opened[0].write_table(_plain(table), ROW_GROUP)
+            opened[0].write_table(table, ROW_GROUP)
 
         try:
             yield write
@@ -311,12 +306,6 @@ def _first(table: pa.Table, top: int) -> pa.Table:
     if top and top < table.num_rows:
         table = table.take(pc.select_k_unstable(table, top, key))
     return table.sort_by(key)
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """The table without dictionaries, which differ from part to part."""
-    place = table.column_names.index("quality")
-    return table.set_column(place, "quality", table.column(place).cast(pa.string()))
 
 
 def _give_back() -> None:
