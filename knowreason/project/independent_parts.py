@@ -31,16 +31,18 @@ class IndependentParts:
         program: what they are bound to.
         key: by what rows are divided.
         count: number of parts.
+        wanted: those that are read.
     """
 
     program: Program
     key: PartitionKey
     count: int
+    wanted: tuple[int, ...]
     project: Project  # of whose tables there is one a key
     tables: TableParts
 
     def __iter__(self) -> Iterator[Dataset]:
-        for part in range(self.count):
+        for part in self.wanted:
             yield self.data(part)
 
     def data(self, part: int, engine: EngineSection | None = None) -> Dataset:
@@ -53,14 +55,21 @@ class IndependentParts:
 
 @contextmanager
 def independent_parts(
-    project: Project, program: Program, directory: Path | None = None
+    project: Project,
+    program: Program,
+    directory: Path | None = None,
+    *,
+    count: int = 0,
+    most: int = 0,
 ) -> Iterator[IndependentParts]:
-    """The data of a project in ``[engine] partitions`` parts.
+    """The data of a project in parts.
 
     Args:
         project: where tables are and what they fill.
         program: what they are bound to.
         directory: as :func:`knowreason.project.project_tables.load_data` has it.
+        count: how many; ``[engine] partitions`` when 0.
+        most: so many of them at most, evenly spread; all when 0.
 
     Raises:
         ProjectError: KR938 where the program or its data do not fall into parts, saying why.
@@ -77,7 +86,7 @@ def independent_parts(
         for name, source in sources.items()
         if name not in optional or source.path is None or source.files()
     }
-    count = project.engine.partitions
+    count = count or project.engine.partitions
     shared = project.engine.directory if project.engine.kind == "spark" else ""
     with TableParts(
         there,
@@ -94,8 +103,10 @@ def independent_parts(
                 refused.append(f"by `{key.domain}`: {why}")
                 continue
             dealt, renamed = _dealt(known, program, key)
-            tables.deal(dealt)
-            yield IndependentParts(program, key, count, renamed, tables)
+            shown = min(most or count, count)
+            wanted = tuple(place * count // shown for place in range(shown))
+            tables.deal(dealt, wanted)
+            yield IndependentParts(program, key, count, wanted, renamed, tables)
             return
     raise ProjectError(
         f"the run does not fall into {count} parts: {'; '.join(refused)}",

@@ -42,6 +42,7 @@ from knowreason.run.compiled_graph import GRAPH
 from knowreason.run.run_folder import load_run_on_tables, stored_project
 from knowreason.run.run_prediction import Predictions
 
+PLANNED = 8  # parts that a plan looks at
 ROW_GROUP = 1_000_000  # rows of a Parquet file that are written at once
 NOT_COMPARED = "drift is not looked for in parts"
 
@@ -49,13 +50,16 @@ NOT_COMPARED = "drift is not looked for in parts"
 def plan_in_parts(project: Project, *, limit: int = 0) -> Plan:
     """The plan of all parts: sums of rows and seconds, bytes of the largest part.
 
+    Of many parts a few are looked at, and stand for the others: keys are dealt at random, or
+    ranges evenly spread.
+
     Raises:
         ProjectError: KR938 where there are none.
         GroundingError: as :func:`knowreason.grounding.plan`; limits are those of a part.
     """
     plans: list[Plan] = []
     said: list[tuple[Diagnostic, ...]] = []
-    with _parts_of_training(project) as parts:
+    with _parts_of_training(project, most=PLANNED) as parts:
         for data in parts:
             one = plan_grounding(
                 parts.program,
@@ -65,31 +69,32 @@ def plan_in_parts(project: Project, *, limit: int = 0) -> Plan:
             )
             plans.append(one)
             said.append((*data.warnings, *one.warnings))
+    share = parts.count / len(parts.wanted)
     rules = tuple(
         replace(
             same[0],
-            rows=sum(rule.rows for rule in same),
-            exact=all(rule.exact for rule in same),
+            rows=round(share * sum(rule.rows for rule in same)),
+            exact=share == 1 and all(rule.exact for rule in same),
             bytes=max(rule.bytes for rule in same),
-            seconds=sum(rule.seconds for rule in same),
+            seconds=share * sum(rule.seconds for rule in same),
         )
         for same in zip(*(one.rules for one in plans), strict=True)
     )
     definitions = tuple(
         DefinitionEstimate(
             same[0].definition,
-            sum(one.rows for one in same),
+            round(share * sum(one.rows for one in same)),
             max(one.bytes for one in same),
-            sum(one.seconds for one in same),
+            share * sum(one.seconds for one in same),
         )
         for same in zip(*(one.definitions for one in plans), strict=True)
     )
-    atoms = {name: sum(one.atoms[name] for one in plans) for name in plans[0].atoms}
+    atoms = {n: round(share * sum(one.atoms[n] for one in plans)) for n in plans[0].atoms}
     totals = [one.total for one in plans]
     total = Total(
-        sum(one.rows for one in totals),
+        round(share * sum(one.rows for one in totals)),
         max(one.bytes for one in totals),
-        sum(one.seconds for one in totals),
+        share * sum(one.seconds for one in totals),
     )
     return Plan(atoms, rules, _said_by_all(said), definitions, total)
 
@@ -181,7 +186,7 @@ def predict_in_parts(
     Args:
         folder: run folder.
         output: ``.parquet`` or ``.csv``, where all rows go.
-        directory: where today's tables are; ``None`` for the run's own, all of them.
+        directory: where today's tables are; ``None`` for the run's own, where nothing is held back.
         parts: how many.
         predicate: may be left out where only one is asked.
         top: rows of the table that comes back, most probable first; all when 0, none where they
@@ -201,12 +206,14 @@ def predict_in_parts(
             code="KR938",
             help="train with `[learn] auto_trees = false` and without `boosted_rules`",
         )
-    divided = replace(run.project, engine=replace(run.project.engine, partitions=parts))
+    if directory is None:
+        _refuse_split(run.project)
     quality, notes, log_z = QualitySummary(), list[tuple[str, ...]](), 0.0
     reports: tuple[EngineReport, ...] = ()
     kinds: set[LogZKind] = set()
     best: list[pa.Table] = []
-    with independent_parts(divided, reasoner.program, directory) as read, _writer(output) as write:
+    independent = independent_parts(run.project, reasoner.program, directory, count=parts)
+    with independent as read, _writer(output) as write:
         if run.project.engine.kind == "spark":
             found = _predicted_on_spark(read, folder, project, name)
         else:
@@ -278,7 +285,7 @@ def _predict_part(
     reasoner.snapshot_ = None
     with parts.tables:
         table, said = _predicted(reasoner, parts.data(place, EngineSection()), name)
-    parquet.write_table(_plain(table), _rows_of(parts, place))
+    parquet.write_table(table, _rows_of(parts, place))
     return said
 
 
@@ -287,21 +294,23 @@ def _rows_of(parts: IndependentParts, place: int) -> Path:
 
 
 @contextmanager
-def _parts_of_training(project: Project) -> Iterator[IndependentParts]:
+def _parts_of_training(project: Project, *, most: int = 0) -> Iterator[IndependentParts]:
     load_plugins(project)
     program = load_program(project)
-    if project.split.by or (project.split.share and _has_labels(project)):
-        raise ProjectError(
-            "a split of the labels is not made in parts",
-            code="KR938",
-            help="[split] share = 0.0, or tables of the training part alone",
-        )
-    with independent_parts(project, program) as parts:
+    _refuse_split(project)
+    with independent_parts(project, program, most=most) as parts:
         yield parts
 
 
-def _has_labels(project: Project) -> bool:
-    return any(one.label is not None for one in project.bind.values())
+def _refuse_split(project: Project) -> None:
+    """Raise KR938 where labels are held back: which ones is drawn from all rows."""
+    labelled = any(one.label is not None for one in project.bind.values())
+    if project.split.by or (project.split.share and labelled):
+        raise ProjectError(
+            "a split of the labels is not made in parts",
+            code="KR938",
+            help="[split] share = 0.0, or tables of one part of it alone",
+        )
 
 
 def _added(
@@ -330,18 +339,14 @@ def _said_by_all(said: list[tuple[Diagnostic, ...]]) -> tuple[Diagnostic, ...]:
 
 
 def _narrow(table: pa.Table) -> pa.Table:
-    """The table with numbers of 32 bits, and the quality of every row."""
+    """The table with numbers of 32 bits and the same columns whatever engine served a part: always
+    the quality of every row, never its spread."""
     columns = {
         name: column.cast(pa.float32()) if column.type == pa.float64() else column
         for name, column in zip(table.column_names, table.columns, strict=True)
+        if name != "spread"
     }
-    quality = columns.pop("quality", None)
-    if quality is None:
-        names = pa.array(QUALITIES)
-        indices = pa.repeat(pa.scalar(0, pa.int8()), table.num_rows)
-        quality = pa.DictionaryArray.from_arrays(indices, names)
-    else:
-        quality = quality.dictionary_encode()
+    quality = columns.pop("quality", pa.repeat(QUALITIES[0], table.num_rows))
     return pa.table({**columns, "quality": quality})
 
 
@@ -356,15 +361,14 @@ def _writer(path: Path | None) -> Iterator[Callable[[pa.Table], None]]:
 
         def write(table: pa.Table) -> None:
             if not opened:
-                schema = _plain(table).schema
                 opened.append(
                     parquet.ParquetWriter(
-                        temporary, schema, compression="zstd", use_dictionary=["quality"]
+                        temporary, table.schema, compression="zstd", use_dictionary=["quality"]
                     )
                     if path.suffix == ".parquet"
-                    else csv.CSVWriter(temporary, schema)
+                    else csv.CSVWriter(temporary, table.schema)
                 )
-            opened[0].write_table(_plain(table), ROW_GROUP)
+            opened[0].write_table(table, ROW_GROUP)
 
         try:
             yield write
@@ -379,12 +383,6 @@ def _first(table: pa.Table, top: int) -> pa.Table:
     if top and top < table.num_rows:
         table = table.take(pc.select_k_unstable(table, top, key))
     return table.sort_by(key)
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """The table without dictionaries, which differ from part to part."""
-    place = table.column_names.index("quality")
-    return table.set_column(place, "quality", table.column(place).cast(pa.string()))
 
 
 def _give_back() -> None:

@@ -22,6 +22,7 @@ from knowreason.project.independent_parts import independent_parts
 from knowreason.project.project_file import load_project
 from knowreason.project.project_tables import load_data, load_program
 from knowreason.project.schema import EngineSection
+from knowreason.run import divided_run
 from knowreason.run.compilation import compile_project
 from knowreason.run.divided_run import (
     compile_in_parts,
@@ -241,8 +242,8 @@ def is_local(rules):
 
 
 def test_parts_of_random_programs_agree_with_the_whole(tmp_path):
-    seeds = [seed for seed in range(40) if is_local(random_rules(seed))][:5]
-    assert len(seeds) == 5
+    seeds = [seed for seed in range(30) if is_local(random_rules(seed))][:4]
+    assert len(seeds) == 4
     for seed in seeds:
         compare(tmp_path, random_rules(seed), seed)
 
@@ -279,7 +280,7 @@ def test_predict_in_parts_writes_every_row_once(trained, tmp_path):
     assert by_payment(first) == pytest.approx(by_payment(whole.table.slice(0, 4)), abs=1e-5)
 
 
-def test_plan_and_compile_in_parts_count_what_the_whole_has(trained, tmp_path):
+def test_plan_and_compile_in_parts_count_what_the_whole_has(trained, tmp_path, monkeypatch):
     project = load_project(trained)
     whole = compile_project(replace(project, engine=EngineSection()), None)
     parts = compile_in_parts(project, tmp_path / "compiled")
@@ -290,6 +291,10 @@ def test_plan_and_compile_in_parts_count_what_the_whole_has(trained, tmp_path):
     assert len(list((tmp_path / "compiled" / "grounding").iterdir())) == 3
     planned = {rule.rule: rule.rows for rule in plan_in_parts(project).rules}
     assert planned == {report.rule: report.candidate for report in whole.reports}
+    monkeypatch.setattr(divided_run, "PLANNED", 2)  # of three, which stand for all
+    some = plan_in_parts(project)
+    assert not any(rule.exact for rule in some.rules)
+    assert sum(rule.rows for rule in some.rules) > 0
 
 
 def test_payments_of_two_accounts_are_no_parts(trained, tmp_path):
@@ -322,7 +327,7 @@ def test_sorted_files_are_read_by_ranges_and_others_by_folders(tmp_path):
     sources = {"t": TableSource(path=str(tmp_path / "t*.parquet"))}
     for key in ("id", "more"):
         with TableParts(sources, 4, memory_limit="1GB", threads=1) as parts:
-            parts.deal({"mine": Dealt("t", ("id",), key), "every": Dealt("t", ("id",))})
+            parts.deal({"mine": Dealt("t", ("id",), key), "every": Dealt("t", ("id",))}, range(4))
             read = [parts.read(part) for part in range(4)]
         found = [one["mine"].column("id").to_pylist() for one in read]
         assert sorted(chain(*found)) == list(range(ends[-1]))

@@ -166,13 +166,15 @@ class TableParts:
             last = int(ids[-1])
         return True
 
-    def deal(self, tables: Mapping[str, Dealt]) -> None:
-        """Decide which rows are in which part, and write parts where rows are not in order."""
+    def deal(self, tables: Mapping[str, Dealt], wanted: Sequence[int]) -> None:
+        """Decide which rows are in which part, and write those parts that are wanted where rows
+        are not in order."""
         self._dealt = tables
         keyed = [dealt for dealt in tables.values() if dealt.key is not None]
         self._ranges = _ranges(self._sources, keyed, self.count)
         if self._ranges is not None:
             return
+        self._engine.execute("SET threads TO 1")  # rows stay in their order
         heads = self.heads()
         kinds = {heads[dealt.table].schema.field(str(dealt.key)).type for dealt in keyed}
         looks = [dealt.lookup for dealt in keyed if dealt.lookup is not None]
@@ -180,7 +182,7 @@ class TableParts:
         text = "::VARCHAR" * (len(kinds) > 1)  # the number 3 and the text 3 are one thing
         for name, dealt in tables.items():
             if dealt.key is not None:
-                self._write(name, dealt, text)
+                self._write(name, dealt, text, wanted)
 
     def read(self, part: int) -> dict[str, pa.Table]:
         """The tables of a part; those without a key are the same objects every time."""
@@ -205,8 +207,8 @@ class TableParts:
         found = f"read_parquet({_text(files / '*.parquet')}, hive_partitioning = false)"
         return self._query(dealt.table, f"SELECT {columns} FROM {found}")
 
-    def _write(self, name: str, dealt: Dealt, text: str) -> None:
-        """All rows of a table, a folder a part, in their order."""
+    def _write(self, name: str, dealt: Dealt, text: str, wanted: Sequence[int]) -> None:
+        """Rows of a table, a folder a part, in their order."""
         columns = ", ".join(f"t.{quoted(column)}" for column in dealt.columns)
         key, source = f"t.{quoted(str(dealt.key))}", f"{quoted(dealt.table)} t"
         hashed = f"hash({key}{text})"
@@ -218,11 +220,14 @@ class TableParts:
                 f"ON {key}::VARCHAR = o.{thing}::VARCHAR"
             )
             hashed = f"coalesce(hash(o.{of}{text}), {hashed})"
-        part = f"coalesce({hashed} % {self.count}, 0) AS {quoted(PART)}"
+        part = f"coalesce({hashed} % {self.count}, 0)"
+        rows = f"SELECT {columns}, {part} AS {quoted(PART)} FROM {source}"
+        if len(wanted) < self.count:
+            rows += f" WHERE {part} IN ({', '.join(map(str, wanted))})"
         self._files(name).mkdir()
         with refusals(dealt.table):
             self._engine.execute(
-                f"COPY (SELECT {columns}, {part} FROM {source}) TO {_text(self._files(name))} "
+                f"COPY ({rows}) TO {_text(self._files(name))} "
                 f"(FORMAT parquet, PARTITION_BY ({quoted(PART)}), OVERWRITE_OR_IGNORE, "
                 f"ROW_GROUP_SIZE {SHUFFLE_ROWS})"
             )

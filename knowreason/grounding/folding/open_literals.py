@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from knowreason.grounding.folding.auxiliary_atoms import (
     Lists,
 )
 from knowreason.grounding.folding.fold_kernels import literal_codes
-from knowreason.grounding.folding.rule_settings import Frame, Keys, listing
+from knowreason.grounding.folding.rule_settings import Frame, Keys, Listing, listing
 from knowreason.grounding.folding.truth_tables import (
     FALSE_STATE,
     FIRST_OPEN,
@@ -42,8 +42,30 @@ from knowreason.grounding.plan.formula_tree import (
     Same,
 )
 from knowreason.grounding.plan.rule_plan import leaves, outer_variables, peel
-from knowreason.logic import Constant, Program, Term
-from knowreason.row_keys import distinct_rows
+from knowreason.logic import Constant, Program, Term, Variable
+from knowreason.row_keys import KeyPlaces, RowKeys, distinct_rows
+
+
+@dataclass(frozen=True)
+class DefinedCounts:
+    """Codes of a count for every setting of what is around it.
+
+    Attributes:
+        outer: variables around it.
+        keys: how rows of their ids become keys.
+        places: of the keys.
+        codes: ``int32[k]``, of each key.
+    """
+
+    outer: tuple[Variable, ...]
+    keys: RowKeys
+    places: KeyPlaces
+    codes: Codes
+
+    def of(self, frame: Frame) -> Codes:
+        """Codes of the settings of a batch."""
+        keys = self.keys([frame.ids(variable) for variable in self.outer], frame.rows)
+        return self.codes[self.places.find(keys)]
 
 
 @dataclass(frozen=True)
@@ -60,6 +82,7 @@ class Literals:
         rule: label of the definitions.
         name: name of the rule, for messages.
         limit: most rows a list may have.
+        defined: counts that were defined ahead of their rule's rows.
     """
 
     program: Program
@@ -71,6 +94,7 @@ class Literals:
     rule: int
     name: str
     limit: int
+    defined: dict[OpenCount, DefinedCounts] = field(default_factory=dict)
 
     def of(self, node: Node, frame: Frame) -> Codes:
         """``int32[rows]``: one literal a setting that is equivalent to the formula."""
@@ -110,6 +134,8 @@ class Literals:
 
     def tally(self, tally: OpenCount, frame: Frame) -> Codes:
         """Codes of a count, each defined once a distinct list and interval."""
+        if tally in self.defined:
+            return self.defined[tally].of(frame)
         lists, owner = self.lists(tally, frame)
         lower, upper, unknown = self.bounds(tally, frame)
         if lower.ndim == 0:
@@ -120,6 +146,22 @@ class Literals:
             defined = self.auxiliary.define(counted, lower[first], upper[first], self.rule)[same]
             defined[unknown] = UNKNOWN_LITERAL
         return defined if tally.positive else -defined
+
+    def define_ahead(self, tally: OpenCount, query: Listing) -> None:
+        """Define a count for all settings of a rule, so that these can come in batches.
+
+        Args:
+            tally: with bounds that are numbers.
+            query: for the settings.
+        """
+        outer = outer_variables(tally)
+        columns = [exp.column(query.variables[v.name], quoted=True) for v in outer]
+        tree = exp.select(*columns).distinct().from_(query.tree.copy().subquery("q"))
+        table = query.database.arrow(tree.order_by(*columns)).read_all().combine_chunks()
+        frame = Frame(query, table.num_rows, table)
+        keys, known = RowKeys.of([frame.ids(variable) for variable in outer], None, frame.rows)
+        codes = self.tally(tally, frame)
+        self.defined[tally] = DefinedCounts(outer, keys, KeyPlaces.of(known), codes)
 
     def bounds(
         self, tally: OpenCount, frame: Frame

@@ -41,7 +41,7 @@ from knowreason.grounding.folding.tie_folding import fold_directed, fold_pairs
 from knowreason.grounding.folding.truth_tables import residual
 from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.formula_tree import Crisp, OpenCount, OpenLiteral
-from knowreason.grounding.plan.rule_plan import clause_parts, leaves
+from knowreason.grounding.plan.rule_plan import clause_parts, leaves, outer_variables
 from knowreason.grounding.rule_parameters import per_sizes
 
 BATCH_ROWS = 1_000_000
@@ -54,7 +54,7 @@ def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
         GroundingError: for a formula with too many open leaves.
     """
     start = time.perf_counter()
-    if _streams(run):
+    if _streams(run, query):
         for frame in query.frames(BATCH_ROWS):
             _fold_frame(run, frame, harvest)
             _check_grown(run, harvest)
@@ -72,11 +72,30 @@ def _check_grown(run: RuleRun, harvest: Harvest) -> None:
         raise GroundingError(diagnostics=(finding,))
 
 
-def _streams(run: RuleRun) -> bool:
-    """Lists are made once for all settings, so rules with counts come in one piece."""
+def _streams(run: RuleRun, query: Listing) -> bool:
+    """Whether rows come in batches. Of many rows, counts within fixed bounds are defined ahead for
+    all settings around them; other rules with counts come in one piece."""
     if run.plan.directed is not None and run.plan.directed.how == "mean":
         return False  # over all settings of a head
-    return not any(isinstance(leaf, OpenCount) for leaf in leaves(run.plan.residual))
+    counts = [leaf for leaf in leaves(run.plan.residual) if isinstance(leaf, OpenCount)]
+    if not counts:
+        return True
+    if not all(_is_defined(run, count) for count in counts):
+        return False
+    if query.conjunction is None or query.database.estimate(query.tree) <= BATCH_ROWS:
+        return False
+    for count in counts:
+        run.literals.define_ahead(count, query)
+    return True
+
+
+def _is_defined(run: RuleRun, tally: OpenCount) -> bool:
+    """Whether a count becomes an atom of its own that only what is around it decides."""
+    parts = clause_parts(run.plan.residual)
+    listed = parts is not None and (len(parts) > MAX_CLAUSE or (run.hard and len(parts) == 1))
+    fixed = all(bound is None or isinstance(bound, int) for bound in (tally.lower, tally.upper))
+    around = bool(tally.variables and outer_variables(tally))
+    return around and fixed and not tally.is_exists and not listed
 
 
 def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:

@@ -121,9 +121,6 @@ def _never(program: Program) -> Iterator[str]:
     for rule in program.rules:
         if isinstance(rule.formula, Neutral | Directed) or neutral_form(rule.formula):
             yield f"rule `{rule.name}` keeps base rates, which are of all rows"
-        for variable in rule.weight.per:
-            if program.domain(variable.sort).members is None:
-                yield f"rule `{rule.name}` has a weight for each `{variable.sort}` of the data"
     for model in program.models:
         if model.call.kind != "column":
             yield f"model `{model.name}` may read other rows than its own"
@@ -201,8 +198,8 @@ class _Check:
         for predicate in program.predicates:
             if predicate.symmetric and predicate.name in self.places:
                 raise NotLocal(f"`{predicate.name}` is symmetric: a row is of two parts")
-            if predicate.is_open:
-                self._check_unknown(predicate)
+        for predicate in program.open_predicates:
+            self._check_unknown(predicate)
         for index, rule in enumerate(program.rules):
             what = f"rule `{rule.name}`"
             parts = [rule.formula, *([rule.weight.feature] if rule.weight.feature else [])]
