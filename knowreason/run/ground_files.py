@@ -9,7 +9,6 @@ from knowreason.data import Dataset
 from knowreason.grounding import Grounding, ground
 from knowreason.lang import load, parse_facts
 from knowreason.project.manifests import has_manifest
-from knowreason.reasoner.rule_coupling import with_rule_warnings
 
 
 def ground_files(program: Path, facts: Path) -> Grounding:
@@ -34,6 +33,7 @@ def ground_source(
         project: as :func:`knowreason.run.run_folder.load_run` has it.
     """
     from knowreason.project.project_file import load_project
+    from knowreason.reasoner.rule_coupling import with_rule_warnings
     from knowreason.run.compilation import ground_project
     from knowreason.run.run_prediction import beliefs_of_run
 

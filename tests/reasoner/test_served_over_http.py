@@ -58,4 +58,4 @@ def test_events_are_scored_observed_and_refused(tmp_path):
     assert score(event("p3", "c2", 3))["probability"] == pytest.approx(0.1192, abs=1e-3)
     again = client.post("/observe", json={"facts": event("p2", "c2", 2)})
     assert again.status_code == 422
-    assert "KR540" in again.json()["error"]
+    assert "KR886" in again.json()["error"]

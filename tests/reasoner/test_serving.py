@@ -205,5 +205,5 @@ def test_what_the_history_says_is_not_said_anew():
     facts, *_ = world(1)
     history = kr.Dataset.from_frames(program, facts=rows(facts, slice(0, 30)))
     server = kr.Reasoner(program).fit(history).serve(history)
-    with pytest.raises(DataError, match="KR540"):
+    with pytest.raises(DataError, match="KR886"):
         server.score({"amount": {"p": ["p3"], "value": [7.0]}})

@@ -72,13 +72,13 @@ class PartitionKey:
 
     Example:
         >>> from knowreason.lang import loads
-        >>> program = loads('''domain Account
-        ... observed Pays(Account, Account)
+        >>> program = loads('''domain Account, Shop
+        ... observed Buys(Account, Shop)
         ... query Bad(Account)
-        ... rule likes [1] : Pays(a, _) => Bad(a)''')
+        ... rule likes [1] : Buys(a, _) => Bad(a)''')
         >>> keys, refused = partition_keys(program)
         >>> [(key.domain, dict(key.places)) for key in keys]
-        [('Account', {'Pays': 0, 'Bad': 0})]
+        [('Account', {'Buys': 0, 'Bad': 0})]
     """
 
     domain: str

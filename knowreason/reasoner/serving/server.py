@@ -102,7 +102,7 @@ class Server:
             Beliefs; asked are the atoms all of whose things the rows mention.
 
         Raises:
-            DataError: KR5xx, as for that method; KR540 where a row says something else than the
+            DataError: KR5xx, as for that method; KR886 where a row says something else than the
                 history does.
         """
         data, moment = self._bound(events, **more), self._moment
@@ -191,7 +191,7 @@ def _refuse(model: Any, name: str, history: Dataset) -> None:
 
 
 def _refuse_changes(before: Kept, grown: Kept, data: Dataset, ids: Mapping[str, Ids]) -> None:
-    """Raise KR540 where an attribute or a label of something has a value already."""
+    """Raise KR886 where an attribute or a label of something has a value already."""
     for kind in ("attributes", "labels", "evidence"):
         for name, table in getattr(data, kind).items():
             sorts = data.program.sorts_of(name)
@@ -207,6 +207,6 @@ def _refuse_changes(before: Kept, grown: Kept, data: Dataset, ids: Mapping[str, 
             if len(sorts) == 1 and len(before.tables[kind, name].rows(own)):
                 raise DataError(
                     f"`{name}` says something of a thing of which the history does too",
-                    code="KR540",
+                    code="KR886",
                     help="give each value once",
                 )
