@@ -1,4 +1,4 @@
-"""``plan``, ``compile`` and ``predict`` part by part: memory holds one part, whatever the size."""
+"""``compile`` and ``predict`` part by part: memory holds one part, whatever the size."""
 
 from __future__ import annotations
 
@@ -21,82 +21,26 @@ from knowreason.data.engine.spark_tasks import run_on_spark
 from knowreason.diagnostics import Diagnostic
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
-from knowreason.grounding import Plan, ground
-from knowreason.grounding import plan as plan_grounding
+from knowreason.grounding import ground
 from knowreason.grounding.grounding_store import save
 from knowreason.grounding.rule_report import RuleReport
-from knowreason.grounding.size_estimate import DefinitionEstimate, Total
 from knowreason.inference.posterior import QUALITIES, EngineReport, LogZKind, Posterior, summed
 from knowreason.inference.quality_summary import QualitySummary, posterior_lines
 from knowreason.progress import Progress, step
 from knowreason.project.independent_parts import IndependentParts, independent_parts
 from knowreason.project.manifests import refuse_existing, run_folder, write_manifest
-from knowreason.project.plugins import load_plugins
 from knowreason.project.project_file import paths_of
-from knowreason.project.project_tables import load_program
 from knowreason.project.schema import EngineSection, Project
 from knowreason.reasoner.labels.asked_labels import only_query
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.run.compilation import Compiled, ComponentSizes, component_sizes
 from knowreason.run.compiled_graph import GRAPH
+from knowreason.run.divided_plan import parts_of_training, refuse_split, said_by_all
 from knowreason.run.run_folder import load_run_on_tables, stored_project
 from knowreason.run.run_prediction import Predictions
 
-PLANNED = 8  # parts that a plan looks at
 ROW_GROUP = 1_000_000  # rows of a Parquet file that are written at once
 NOT_COMPARED = "drift is not looked for in parts"
-
-
-def plan_in_parts(project: Project, *, limit: int = 0) -> Plan:
-    """The plan of all parts: sums of rows and seconds, bytes of the largest part.
-
-    Of many parts a few are looked at, and stand for the others: keys are dealt at random, or
-    ranges evenly spread.
-
-    Raises:
-        ProjectError: KR938 where there are none.
-        GroundingError: as :func:`knowreason.grounding.plan`; limits are those of a part.
-    """
-    plans: list[Plan] = []
-    said: list[tuple[Diagnostic, ...]] = []
-    with _parts_of_training(project, most=PLANNED) as parts:
-        for data in parts:
-            one = plan_grounding(
-                parts.program,
-                data,
-                limit=limit or project.ground_limit,
-                memory_limit=project.memory_limit,
-            )
-            plans.append(one)
-            said.append((*data.warnings, *one.warnings))
-    share = parts.count / len(parts.wanted)
-    rules = tuple(
-        replace(
-            same[0],
-            rows=round(share * sum(rule.rows for rule in same)),
-            exact=share == 1 and all(rule.exact for rule in same),
-            bytes=max(rule.bytes for rule in same),
-            seconds=share * sum(rule.seconds for rule in same),
-        )
-        for same in zip(*(one.rules for one in plans), strict=True)
-    )
-    definitions = tuple(
-        DefinitionEstimate(
-            same[0].definition,
-            round(share * sum(one.rows for one in same)),
-            max(one.bytes for one in same),
-            share * sum(one.seconds for one in same),
-        )
-        for same in zip(*(one.definitions for one in plans), strict=True)
-    )
-    atoms = {n: round(share * sum(one.atoms[n] for one in plans)) for n in plans[0].atoms}
-    totals = [one.total for one in plans]
-    total = Total(
-        round(share * sum(one.rows for one in totals)),
-        max(one.bytes for one in totals),
-        share * sum(one.seconds for one in totals),
-    )
-    return Plan(atoms, rules, _said_by_all(said), definitions, total)
 
 
 def compile_in_parts(project: Project, target: Path | None, *, force: bool = False) -> Compiled:
@@ -117,7 +61,7 @@ def _grounded(project: Project, folder: Path | None) -> Compiled:
     reports: tuple[RuleReport, ...] = ()
     sizes: dict[str, ComponentSizes] = {}
     said: list[tuple[Diagnostic, ...]] = []
-    with _parts_of_training(project) as parts:
+    with parts_of_training(project) as parts:
         for place, data in enumerate(parts):
             grounding = ground(
                 parts.program,
@@ -143,7 +87,7 @@ def _grounded(project: Project, folder: Path | None) -> Compiled:
             del data, grounding
             _give_back()
     ordered = sorted(sizes.values(), key=lambda one: int(one.size.split()[-1].replace(",", "")))
-    return Compiled(reports, tuple(ordered), _said_by_all(said))
+    return Compiled(reports, tuple(ordered), said_by_all(said))
 
 
 def parts_of_run(folder: Path, asked: int = 0, *, whole: bool = False) -> int:
@@ -207,7 +151,7 @@ def predict_in_parts(
             help="train with `[learn] auto_trees = false` and without `boosted_rules`",
         )
     if directory is None:
-        _refuse_split(run.project)
+        refuse_split(run.project)
     quality, notes, log_z = QualitySummary(), list[tuple[str, ...]](), 0.0
     reports: tuple[EngineReport, ...] = ()
     kinds: set[LogZKind] = set()
@@ -293,26 +237,6 @@ def _rows_of(parts: IndependentParts, place: int) -> Path:
     return parts.tables.folder / f"rows{place:05}.parquet"
 
 
-@contextmanager
-def _parts_of_training(project: Project, *, most: int = 0) -> Iterator[IndependentParts]:
-    load_plugins(project)
-    program = load_program(project)
-    _refuse_split(project)
-    with independent_parts(project, program, most=most) as parts:
-        yield parts
-
-
-def _refuse_split(project: Project) -> None:
-    """Raise KR938 where labels are held back: which ones is drawn from all rows."""
-    labelled = any(one.label is not None for one in project.bind.values())
-    if project.split.by or (project.split.share and labelled):
-        raise ProjectError(
-            "a split of the labels is not made in parts",
-            code="KR938",
-            help="[split] share = 0.0, or tables of one part of it alone",
-        )
-
-
 def _added(
     before: tuple[RuleReport, ...], reports: tuple[RuleReport, ...]
 ) -> tuple[RuleReport, ...]:
@@ -330,12 +254,6 @@ def _added(
         )
         for one, two in zip(before, reports, strict=True)
     )
-
-
-def _said_by_all(said: list[tuple[Diagnostic, ...]]) -> tuple[Diagnostic, ...]:
-    """Warnings that hold in every part: what only one of them lacks may stand in another."""
-    every = set.intersection(*({d.message for d in one} for one in said))
-    return tuple(finding for finding in said[0] if finding.message in every)
 
 
 def _narrow(table: pa.Table) -> pa.Table:

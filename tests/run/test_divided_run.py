@@ -22,12 +22,12 @@ from knowreason.project.independent_parts import independent_parts
 from knowreason.project.project_file import load_project
 from knowreason.project.project_tables import load_data, load_program
 from knowreason.project.schema import EngineSection
-from knowreason.run import divided_run
+from knowreason.run import divided_plan
 from knowreason.run.compilation import compile_project
+from knowreason.run.divided_plan import plan_in_parts
 from knowreason.run.divided_run import (
     compile_in_parts,
     parts_of_run,
-    plan_in_parts,
     predict_in_parts,
 )
 from knowreason.run.run_prediction import predict_run
@@ -291,7 +291,7 @@ def test_plan_and_compile_in_parts_count_what_the_whole_has(trained, tmp_path, m
     assert len(list((tmp_path / "compiled" / "grounding").iterdir())) == 3
     planned = {rule.rule: rule.rows for rule in plan_in_parts(project).rules}
     assert planned == {report.rule: report.candidate for report in whole.reports}
-    monkeypatch.setattr(divided_run, "PLANNED", 2)  # of three, which stand for all
+    monkeypatch.setattr(divided_plan, "PLANNED", 2)  # of three, which stand for all
     some = plan_in_parts(project)
     assert not any(rule.exact for rule in some.rules)
     assert sum(rule.rows for rule in some.rules) > 0
