@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale_picture --whole scale.json [--parts log.json one.json] [--out DIR]
 
-Left CPU seconds, right the peak of memory, both against rows, on logarithmic axes. Whole runs lie
+Left CPU seconds, right the peak of memory, both against rows. Whole runs lie
 beside the hand-made pass of the same run (*numpy*); runs in parts are marked by their rules.
 """
 
@@ -40,11 +40,13 @@ def draw(whole: Sequence[Row], parts: Sequence[Row], out: Path) -> None:
     seconds.set_ylabel("CPU seconds")
     memory.set_ylabel("peak of memory, GB")
     for axis in (seconds, memory):
-        axis.set(xscale="log", yscale="log")
+        axis.set_xscale("log")
         axis.set_xlabel("rows")
         axis.grid(visible=True, which="major", color="#e4e7eb", linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(colors=INK, labelsize=8)
+    seconds.set_yscale("log")
+    memory.set_ylim(0)
     seconds.legend(frameon=False, fontsize=8)
     out.mkdir(parents=True, exist_ok=True)
     save_svg(figure, out / "scale.svg")
