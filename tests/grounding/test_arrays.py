@@ -27,6 +27,11 @@ from tests.grounding.test_ground_random import compared_with_substitution
 PROGRAMS = int(os.environ.get("KNOWREASON_RANDOM_PROGRAMS", "60"))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def engine():
+    """No relational engine takes part: once is enough."""
+
+
 def in_one_way_or_beyond(program, data):
     try:
         with in_arrays(FormulaScopes(program)):

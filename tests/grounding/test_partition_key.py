@@ -5,6 +5,12 @@ import pytest
 from knowreason import loads
 from knowreason.grounding.plan.partition_key import Owner, partition_keys
 
+
+@pytest.fixture(autouse=True, scope="module")
+def engine():
+    """No relational engine takes part: once is enough."""
+
+
 DECLARED = """
 domain Payment, Account, Shop
 domain Day = { "d0", "d1" }
