@@ -48,17 +48,22 @@ _CHOSEN: ContextVar[_Chosen | None] = ContextVar("arrays", default=None)
 
 
 @contextmanager
-def in_arrays(scopes: FormulaScopes, running: Running | None = None) -> Iterator[None]:
+def in_arrays(
+    scopes: FormulaScopes,
+    running: Running | None = None,
+    counted: Mapping[int, CountedRows] | None = None,
+) -> Iterator[None]:
     """A context in which a program's definitions and rules are evaluated in arrays.
 
     Args:
         scopes: of the program.
         running: totals over a history that aggregates are read from.
+        counted: by rule, settings decided by evidence that are counted, and not among the rows.
 
     Raises:
         BeyondArrays: in it, where a relational engine is needed.
     """
-    token = _CHOSEN.set(_Chosen(scopes, running))
+    token = _CHOSEN.set(_Chosen(scopes, running, counted or {}))
     try:
         yield
     finally:
@@ -78,7 +83,9 @@ def opened_arrays(program: Program, data: Dataset) -> ArrayRelations | None:
         return None
     kept = chosen.opened.get(id(data))
     if kept is None:
-        kept = chosen.opened[id(data)] = ArrayRelations(chosen.scopes, data, chosen.running)
+        kept = chosen.opened[id(data)] = ArrayRelations(
+            chosen.scopes, data, chosen.running, chosen.counted
+        )
     return kept
 
 
@@ -97,6 +104,27 @@ def open_relations(
     return Relations(program, data, memory_limit=memory_limit, threads=threads, known=known)
 
 
+@dataclass(frozen=True)
+class CountedRows:
+    """Settings of a rule that leave the literal of one atom, counted by atom.
+
+    Attributes:
+        member: predicate of atoms whose known truth did that: settings of unknown ones are rows.
+        hub: predicate of the atom that is left.
+        things: ids of its arguments.
+        example: for each variable of the rule, what it stands for in one of the settings.
+        count: number of settings.
+        positive: whether the literal is the atom, and not its negation.
+    """
+
+    member: str
+    hub: str
+    things: Sequence[Ids]
+    example: Sequence[Ids]
+    count: Ids
+    positive: bool
+
+
 class ArrayRelations:
     """Tables of what is observed and defined, read as arrays when first asked for.
 
@@ -104,15 +132,21 @@ class ArrayRelations:
         scopes: of the program.
         data: tables bound to it.
         running: totals over a history that aggregates are read from.
+        counted: by rule, settings decided by evidence that are counted, and not among the rows.
 
     Attributes:
         is_open: whether the truth of atoms of a predicate is unknown, by their ids.
     """
 
     def __init__(
-        self, scopes: FormulaScopes, data: Dataset, running: Running | None = None
+        self,
+        scopes: FormulaScopes,
+        data: Dataset,
+        running: Running | None = None,
+        counted: Mapping[int, CountedRows] | None = None,
     ) -> None:
         self.running = running
+        self.counted = counted or {}
         self.program = scopes.program
         self.scopes = scopes
         self.data = data
@@ -395,6 +429,7 @@ class _Chosen:
 
     scopes: FormulaScopes
     running: Running | None
+    counted: Mapping[int, CountedRows]
     opened: dict[int, ArrayRelations] = field(default_factory=dict)
 
 

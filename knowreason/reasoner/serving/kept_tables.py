@@ -104,7 +104,7 @@ class KeptTable:
             return found
         there = np.ones(self.late.num_rows, dtype=bool)
         for place, ids in wanted.items():
-            there &= _among(self.columns[place], ids)
+            there &= among(self.columns[place], ids)
         later = np.flatnonzero(there)
         return np.concatenate([found, later + count]) if len(later) else found
 
@@ -137,7 +137,7 @@ class KeptTable:
         found = np.sort(found)
         for place, ids in wanted.items():
             if place not in places and len(found):
-                found = found[_among(self.indexes.columns[place][found], ids)]
+                found = found[among(self.indexes.columns[place][found], ids)]
         return found
 
     def ids(self, place: int, rows: Ids) -> Ids:
@@ -161,7 +161,8 @@ def _columns(table: pa.Table, of_things: bool) -> list[Ids]:
     return [*columns, table.column(VALUE).to_numpy()] if of_things else columns
 
 
-def _among(values: Ids, ids: Ids) -> NDArray[np.bool_]:
+def among(values: Ids, ids: Ids) -> NDArray[np.bool_]:
+    """Whether each value is one of some ids, which are ascending and not none."""
     if len(ids) == 1:
         return np.asarray(values == ids[0])
     place = np.searchsorted(ids, values)
@@ -182,7 +183,7 @@ def ascending(ids: Ids) -> Ids:
 
 def without(ids: Ids, others: Ids) -> Ids:
     """The ids that are not among others, which are ascending."""
-    return ids[~_among(ids, others)] if len(others) else ids
+    return ids[~among(ids, others)] if len(others) else ids
 
 
 @dataclass

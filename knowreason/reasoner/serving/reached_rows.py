@@ -8,9 +8,19 @@ from math import inf
 
 import numpy as np
 
+from knowreason.grounding.plan.hub_rules import HubRule
 from knowreason.logic import Directed, Program
 from knowreason.models.base.stored_models import FittedModel
-from knowreason.reasoner.serving.kept_tables import NOTHING, Ids, Kept, Key, ascending, without
+from knowreason.reasoner.serving.kept_parts import Shortcuts
+from knowreason.reasoner.serving.kept_tables import (
+    NOTHING,
+    Ids,
+    Kept,
+    Key,
+    among,
+    ascending,
+    without,
+)
 from knowreason.reasoner.serving.lookup_plans import (
     Lookup,
     LookupPlan,
@@ -112,6 +122,7 @@ class Reached:
 
     lookups: Lookups
     kept: Kept
+    shortcuts: Shortcuts
     rows: dict[Key, list[Ids]] = field(default_factory=dict)
     things: dict[str, list[Ids]] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
@@ -231,6 +242,10 @@ class Reached:
             chosen = sets if predicate in self.lookups.heads else unknown
             if any(not len(ids) for ids in chosen.values()):
                 continue
+            hub = self.shortcuts.hub(part.rule, predicate)
+            if hub is not None:
+                self._members(hub, chosen)
+                continue
             given: dict[str, Ids | None] = {}
             for place, variable in enumerate(part.places):
                 if variable:
@@ -240,6 +255,40 @@ class Reached:
                         ids = np.intersect1d(before, ids)
                     given[variable] = ids
             self._run(part.plan, given)
+
+    def _members(self, hub: HubRule, sets: Sets) -> None:
+        """Rows of things whose truth is not known and that are tied to some hubs."""
+        wanted = {hub.places[place]: ids for place, ids in sets.items()}
+        table = self.kept.tables["facts", hub.table]
+        rows = self.shortcuts.decided[hub.group].undecided.rows(wanted)
+        things = table.ids(hub.thing, rows)
+        fresh = self._undecided(hub.member, {0: ascending(things)})
+        if len(fresh[0]):
+            self.rows.setdefault(("facts", hub.table), []).append(rows[among(things, fresh[0])])
+            self._ask(hub.member, fresh)
+
+    def counted(self) -> dict[int, tuple[HubRule, list[Ids], Ids]] | None:
+        """By rule, ids in one decided row of each hub that was reached, and how many there are.
+
+        Returns:
+            For each place of the table ids; and counts. ``None`` where hubs are too many.
+        """
+        found: dict[int, tuple[HubRule, list[Ids], Ids]] = {}
+        for hub in self.shortcuts.hubs:
+            asked = self.asked.get(hub.hub)
+            if asked is None:
+                continue
+            sets = {place: ids for place, ids in enumerate(asked) if ids is not None}
+            rows = self.shortcuts.against(hub, sets)
+            if rows is None:
+                return None
+            table = self.kept.tables["facts", hub.table]
+            order = np.argsort(rows[0])
+            own = rows[0][order]
+            self.rows.setdefault(("facts", hub.table), []).append(own)
+            places = range(len(self.lookups.program.sorts_of(hub.table)))
+            found[hub.index] = hub, [table.ids(place, own) for place in places], rows[1][order]
+        return found
 
     def _undecided(self, predicate: str, sets: Sets) -> Sets:
         """The same without atoms whose truth is known, where that is cheap to say."""
@@ -349,6 +398,17 @@ class Reached:
 
     def _relation(self, name: str, wanted: Sets, found: Sequence[int] = ()) -> dict[int, Ids]:
         """Rows of facts, of an attribute or of what a definition reads, and ids at some places."""
+        projection = self.shortcuts.projections.get(name)
+        if projection is not None:
+            places = projection.places
+            asked = (name, *((place, ids.tobytes()) for place, ids in wanted.items()))
+            table = self.kept.tables["facts", projection.name]
+            if asked not in self.read:
+                rows = projection.part.rows({places[p]: ids for p, ids in wanted.items()})
+                self.read[asked] = rows
+                self.rows.setdefault(("facts", projection.name), []).append(rows)
+            rows = self.read[asked]
+            return {place: ascending(table.ids(places[place], rows)) for place in found}
         for kind in ("facts", "attributes"):
             if (kind, name) in self.kept.tables:
                 rows = self._table((kind, name), wanted)
