@@ -275,3 +275,26 @@ def test_decided_rows_around_a_hub_are_counted(seed):
     data = history(whole, told(known, slice(0, 70)), evidence=said)
     theirs = believed(reasoner.infer(data))
     assert ours == {name: pytest.approx(theirs[name], abs=1e-6) for name in ours}
+
+
+def test_reasons_are_those_of_a_run_from_scratch():
+    program = kr.loads(
+        PROGRAM + "\n".join([*RULES[:6], "rule stale [1] : before(p) > 90 => Fraud(p)"])
+    )
+    facts, static, known, truth = world(1)
+    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
+    given = labels(facts, known, truth, slice(0, 36))
+
+    def data(until):
+        part = rows(facts, slice(0, until))
+        return kr.Dataset.from_frames(program, facts={**part, **static}, labels=given)
+
+    reasoner = kr.Reasoner(program, engine="exact").fit(data(36))
+    beliefs = reasoner.serve(data(36)).score(rows(facts, slice(36, 40)))
+    for payment in range(36, 40):
+        ours = reasoner.explain(beliefs, f'Fraud("p{payment}")')
+        theirs = reasoner.explain(reasoner.infer(data(40)), f'Fraud("p{payment}")')
+        assert str(ours.why_not) == str(theirs.why_not)
+        assert {share.name: share.log_odds for share in ours.shares} == pytest.approx(
+            {share.name: share.log_odds for share in theirs.shares}, abs=1e-6
+        )

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 T = TypeVar("T")
+_ARRAYS = "remembered arrays"
 _CHOSEN: ContextVar[_Chosen | None] = ContextVar("arrays", default=None)
 
 
@@ -87,6 +88,20 @@ def opened_arrays(program: Program, data: Dataset) -> ArrayRelations | None:
             chosen.scopes, data, chosen.running, chosen.counted
         )
     return kept
+
+
+def remember_arrays(data: Dataset) -> None:
+    """Keep the arrays of a data set with it, for :func:`remembered_arrays` later on."""
+    arrays = opened_arrays(data.program, data)
+    data.computed(_ARRAYS, lambda: arrays)
+
+
+def remembered_arrays(data: Dataset) -> ArrayRelations | None:
+    """The arrays a data set was grounded in, for formulas that do not live on; else ``None``."""
+    arrays: ArrayRelations | None = data.computed(_ARRAYS, lambda: None)
+    if arrays is None:
+        return None
+    return ArrayRelations(arrays.scopes.apart(), data, arrays.running)
 
 
 def open_relations(

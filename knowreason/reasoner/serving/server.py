@@ -17,7 +17,7 @@ from knowreason.data.binding.frames import TableLike
 from knowreason.data.features import FeatureTable
 from knowreason.errors import DataError, DataWarning, ModelError
 from knowreason.factors.kernel_decorators import kernels_loaded
-from knowreason.grounding.arrays.array_relations import CountedRows, in_arrays
+from knowreason.grounding.arrays.array_relations import CountedRows, in_arrays, remember_arrays
 from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.arrays.running_totals import Running
 from knowreason.grounding.arrays.scope_steps import FormulaScopes
@@ -113,6 +113,7 @@ class Server:
             touched, running, counted = self._touched(moment, data, by_totals=True)
             with in_arrays(self._scopes, running, counted), kernels_loaded():
                 beliefs = self._reasoner.infer(touched)
+                remember_arrays(touched)
             return beliefs
         except BeyondArrays:  # too many pairs, recursion, or an error that SQL explains
             pass
