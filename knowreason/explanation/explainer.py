@@ -26,7 +26,8 @@ from knowreason.factors import OPEN
 from knowreason.factors.kernel_decorators import kernels_loaded
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, GroundRule
-from knowreason.grounding.arrays.array_relations import ArrayRelations, remembered_arrays
+from knowreason.grounding.arrays.array_context import remembered_arrays
+from knowreason.grounding.arrays.array_relations import ArrayRelations
 from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.relational.database import Relations
 from knowreason.inference.posterior import Posterior

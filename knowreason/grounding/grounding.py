@@ -19,7 +19,8 @@ from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.factors import OPEN, AtomSpan, AtomTable, FactorGraph, ParameterTable
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import factor_assembly as assemble
-from knowreason.grounding.arrays.array_relations import ArrayRelations, open_relations
+from knowreason.grounding.arrays.array_context import open_relations
+from knowreason.grounding.arrays.array_relations import ArrayRelations
 from knowreason.grounding.arrays.array_tables import Ids
 from knowreason.grounding.atom_numbering import (
     DEFAULT_LIMIT,

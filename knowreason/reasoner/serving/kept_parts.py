@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from knowreason.data import Dataset
 from knowreason.data.id_tables import VALUE
-from knowreason.grounding.arrays.array_relations import CountedRows
+from knowreason.grounding.arrays.running_totals import CountedRows
 from knowreason.grounding.plan.hub_rules import HubRule, hub_rules
 from knowreason.logic import Atom, Program, Variable, Wildcard
 from knowreason.reasoner.serving.kept_tables import LATE, Ids, Kept, KeptTable, ascending

@@ -9,8 +9,6 @@ from math import inf
 import numpy as np
 
 from knowreason.grounding.plan.hub_rules import HubRule
-from knowreason.logic import Directed, Program
-from knowreason.models.base.stored_models import FittedModel
 from knowreason.reasoner.serving.kept_parts import Shortcuts
 from knowreason.reasoner.serving.kept_tables import (
     NOTHING,
@@ -21,93 +19,12 @@ from knowreason.reasoner.serving.kept_tables import (
     ascending,
     without,
 )
-from knowreason.reasoner.serving.lookup_plans import (
-    Lookup,
-    LookupPlan,
-    RulePart,
-    definition_plan,
-    is_recursive,
-    names_read,
-    rule_parts,
-)
+from knowreason.reasoner.serving.lookup_plans import Lookup, LookupPlan
+from knowreason.reasoner.serving.program_lookups import Lookups, names_read
 
 Sets = Mapping[int, Ids]
 WIDE = 1000  # candidates that are taken together
 LAST = 1e18  # definitions come after tables
-
-
-@dataclass
-class Lookups:
-    """Everything that is looked up for a program, planned once.
-
-    Attributes:
-        program: whose.
-        parts: by predicate, the rules as seen from its atoms.
-        heads: predicates of which a directed rule (`~>`) speaks.
-        seen: by predicate, what its models see of an atom: name and places.
-        running: whether totals are kept, so that what they add up is not read.
-    """
-
-    program: Program
-    parts: dict[str, list[RulePart]]
-    heads: set[str]
-    seen: dict[str, list[tuple[str, tuple[int, ...]]]]
-    running: bool = False
-    definitions: dict[tuple[str, tuple[int, ...]], LookupPlan | None] = field(default_factory=dict)
-
-    @staticmethod
-    def of(program: Program, models: Sequence[FittedModel], running: bool = False) -> Lookups:
-        """The lookups of a program's rules, and of its models."""
-        parts: dict[str, list[RulePart]] = {}
-        for index in range(len(program.rules)):
-            for part in rule_parts(program, index):
-                parts.setdefault(part.predicate, []).append(part)
-        heads = {
-            r.formula.right.predicate for r in program.rules if isinstance(r.formula, Directed)
-        }
-        seen = {}
-        for predicate in program.open_predicates:
-            own = [m for m in models if m.predicate == predicate.name]
-            seen[predicate.name] = _seen(program, predicate.name, own)
-        return Lookups(program, parts, heads, seen, running)
-
-    def plan(self, name: str, known: tuple[int, ...]) -> LookupPlan | None:
-        """What a definition reads; ``None`` for one that rests on itself."""
-        key = name, known
-        if key not in self.definitions:
-            plan = None
-            if not is_recursive(self.program, name):
-                definition = self.program.definition(name)
-                plan = definition_plan(self.program, definition, known, self.running)
-            self.definitions[key] = plan
-        return self.definitions[key]
-
-
-def _seen(
-    program: Program, predicate: str, models: Sequence[FittedModel]
-) -> list[tuple[str, tuple[int, ...]]]:
-    """Relations over the things of an atom that its models see."""
-    if not models:
-        return []
-    sorts = program.sorts_of(predicate)
-    names: set[str] | None = set()
-    for model in models:
-        inner = model.fitted.model
-        inner = getattr(inner, "models", (inner,))[0]
-        features = getattr(inner, "features", None)
-        names = None if not features or names is None else names | set(features)
-    relations = [(p.name, p.sorts) for p in program.predicates if p.kind == "observed"]
-    relations += [(a.name, a.sorts) for a in program.attributes]
-    relations += [(d.name, d.sorts) for d in program.definitions]
-    found: list[tuple[str, tuple[int, ...]]] = []
-    for name, own in relations:
-        if names is not None and name not in names:
-            continue
-        if own == sorts:
-            found.append((name, tuple(range(len(sorts)))))
-        elif len(own) == 1:
-            found += [(name, (place,)) for place, sort in enumerate(sorts) if sort == own[0]]
-    return found
 
 
 @dataclass
@@ -414,7 +331,7 @@ class Reached:
                 rows = self._table((kind, name), wanted)
                 table = self.kept.tables[kind, name]
                 return {place: ascending(table.ids(place, rows)) for place in found}
-        if all(name != definition.name for definition in self.lookups.program.definitions):
+        if name not in self.lookups.defined:
             return dict.fromkeys(found, NOTHING)
         return self._defined(name, wanted, found)
 

@@ -17,14 +17,15 @@ from knowreason.data.binding.frames import TableLike
 from knowreason.data.features import FeatureTable
 from knowreason.errors import DataError, DataWarning, ModelError
 from knowreason.factors.kernel_decorators import kernels_loaded
-from knowreason.grounding.arrays.array_relations import CountedRows, in_arrays, remember_arrays
+from knowreason.grounding.arrays.array_context import in_arrays, remember_arrays
 from knowreason.grounding.arrays.array_tables import BeyondArrays
-from knowreason.grounding.arrays.running_totals import Running
+from knowreason.grounding.arrays.running_totals import CountedRows, Running
 from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.reasoner.serving.kept_parts import Shortcuts, counted_rows
 from knowreason.reasoner.serving.kept_tables import Ids, Kept
 from knowreason.reasoner.serving.kept_totals import KeptTotals
-from knowreason.reasoner.serving.reached_rows import Lookups, Reached
+from knowreason.reasoner.serving.program_lookups import Lookups
+from knowreason.reasoner.serving.reached_rows import Reached
 from knowreason.reasoner.serving.slices import grown_features, slice_of
 
 
