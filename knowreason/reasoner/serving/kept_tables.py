@@ -126,11 +126,13 @@ class KeptTable:
         if len(places) > 1:
             order = sorted(wanted, key=lambda place: len(wanted[place]))
             places = tuple(sorted(order[:2]))
-        if len(places) == 2 and len(wanted[places[0]]) * len(wanted[places[1]]) <= COMBINATIONS:
+        if len(places) == 1:
+            keys = wanted[places[0]]
+        elif len(wanted[places[0]]) * len(wanted[places[1]]) <= COMBINATIONS:
             one, two = (wanted[place].astype(np.int64) for place in places)
             keys = ((one << 32)[:, None] | two).ravel()
         else:
-            places = places if len(places) == 1 else (order[0],)
+            places = (min(places, key=lambda p: self.count({p: wanted[p]})),)
             keys = wanted[places[0]]
         values, rows = self.indexes.of(places)
         low, high = values.searchsorted(keys), values.searchsorted(keys, "right")
