@@ -58,10 +58,8 @@ def hub_rules(program: Program, index: int) -> list[HubRule]:
     if len(parts) != 2 or len(literals) != 2:
         return []
     known = [atom for atom in plan.guards if not _is_candidacy(program, atom, literals)]
-    (guard, *others) = known or [None]
-    if others or not isinstance(guard, Atom):
-        return []
-    if guard.predicate in {d.name for d in program.definitions}:
+    guard = known[0] if len(known) == 1 else None
+    if not isinstance(guard, Atom) or guard.predicate in {d.name for d in program.definitions}:
         return []
     names = _variables(guard, wildcards=True)
     if names is None or program.kind_of(guard.predicate) != "observed":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset
@@ -209,10 +210,11 @@ def truth_of(kept: Kept, member: str, things: Ids) -> NDArray[np.int8] | None:
     return truth
 
 
-def _of_things(table: object, place: int, ids: Ids) -> Ids:
-    if table is None or not table.num_rows:  # type: ignore[attr-defined]
+def _of_things(table: pa.Table | None, place: int, ids: Ids) -> Ids:
+    if table is None or not table.num_rows:
         return np.zeros(0, np.int64)
-    return ids[table.column(f"a{place}").to_numpy()]  # type: ignore[attr-defined]
+    found: Ids = ids[table.column(f"a{place}").to_numpy()]
+    return found
 
 
 @dataclass(frozen=True)
