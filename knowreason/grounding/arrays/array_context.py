@@ -76,17 +76,16 @@ def opened_arrays(program: Program, data: Dataset) -> ArrayRelations | None:
 
 
 def remember_arrays(data: Dataset) -> None:
-    """Keep the arrays of a data set with it, for :func:`remembered_arrays` later on."""
-    arrays = opened_arrays(data.program, data)
-    data.computed(_ARRAYS, lambda: arrays)
+    """Keep with a data set how its arrays are read, for :func:`remembered_arrays` later on."""
+    chosen = _CHOSEN.get()
+    read = None if chosen is None else (chosen.scopes, chosen.running)
+    data.computed(_ARRAYS, lambda: read)
 
 
 def remembered_arrays(data: Dataset) -> ArrayRelations | None:
-    """The arrays a data set was grounded in, for formulas that do not live on; else ``None``."""
-    arrays: ArrayRelations | None = data.computed(_ARRAYS, lambda: None)
-    if arrays is None:
-        return None
-    return ArrayRelations(arrays.scopes.apart(), data, arrays.running)
+    """Arrays as a data set was grounded in, for formulas that do not live on; else ``None``."""
+    read: tuple[FormulaScopes, Running | None] | None = data.computed(_ARRAYS, lambda: None)
+    return None if read is None else ArrayRelations(read[0].apart(), data, read[1])
 
 
 def open_relations(
