@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -22,8 +23,12 @@ from knowreason.explanation.pooled_shares import AnswerLine
 from knowreason.explanation.shares import Split, ask_shares
 from knowreason.explanation.why_not import why_not
 from knowreason.factors import OPEN
+from knowreason.factors.kernel_decorators import kernels_loaded
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, GroundRule
+from knowreason.grounding.arrays.array_context import remembered_arrays
+from knowreason.grounding.arrays.array_relations import ArrayRelations
+from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.relational.database import Relations
 from knowreason.inference.posterior import Posterior
 from knowreason.inference.quality_summary import atom_quality_text
@@ -72,6 +77,11 @@ class Explainer:
         return Incidence.of(self.grounding.graph)
 
     @cached_property
+    def arrays(self) -> ArrayRelations | None:
+        """The same where the grounding was made in arrays, history that was counted included."""
+        return remembered_arrays(self.grounding.data)
+
+    @cached_property
     def relations(self) -> Relations:
         """What is observed; closed with this object."""
         relations = Relations(self.grounding.program, self.grounding.data)
@@ -89,6 +99,14 @@ class Explainer:
         seed: int = 0,
     ) -> Explanation:
         """Explain one atom; arguments as for :func:`explain`."""
+        if self.arrays is None:
+            return self._explain(atom, reasons, obstacles, changes, atoms, seed)
+        with kernels_loaded():  # beliefs of a server
+            return self._explain(atom, reasons, obstacles, changes, atoms, seed)
+
+    def _explain(
+        self, atom: int, reasons: int, obstacles: int, changes: int, atoms: int, seed: int
+    ) -> Explanation:
         graph, total = self.grounding.graph, float(self.log_odds[atom])
         if int(graph.evidence[atom]) != OPEN:
             return self._given(atom, total)
@@ -136,7 +154,11 @@ class Explainer:
     ) -> tuple[Obstacle, ...]:
         if not limit:
             return ()
-        return why_not(self.grounding, atom, self.log_odds, groundings, self.relations, limit)
+        asked = self.grounding, atom, self.log_odds, groundings
+        if self.arrays is not None:
+            with suppress(BeyondArrays):
+                return why_not(*asked, self.arrays, limit)
+        return why_not(*asked, self.relations, limit)
 
     def _given(self, atom: int, total: float) -> Explanation:
         share = Share("base", "known, not inferred", total)

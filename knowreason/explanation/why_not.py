@@ -12,10 +12,10 @@ from sqlglot import exp
 from knowreason.explanation.explanation_text import Obstacle
 from knowreason.factors import AtomSpan
 from knowreason.grounding import Grounding, GroundRule
+from knowreason.grounding.arrays.array_relations import AnyRelations, ArrayRelations
 from knowreason.grounding.relational.conjunctive_query import Conjunction
-from knowreason.grounding.relational.database import Relations
 from knowreason.grounding.relational.engine_errors import Evaluated
-from knowreason.logic import Atom, Constant, Formula, Implies, Not, Or, Program, Rule, Variable
+from knowreason.logic import And, Atom, Constant, Formula, Implies, Not, Or, Program, Rule, Variable
 from knowreason.logic.canonical_text import formula_text
 from knowreason.logic.traversal import conjuncts, free_variables, substitute, walk
 
@@ -27,7 +27,7 @@ def why_not(
     atom: int,
     log_odds: NDArray[np.float64],
     groundings: Sequence[GroundRule],
-    relations: Relations,
+    relations: AnyRelations,
     limit: int = 3,
 ) -> tuple[Obstacle, ...]:
     """Rules with the atom's predicate on their right side that do not support it.
@@ -139,7 +139,7 @@ def _binding(head: Atom, names: tuple[str, ...]) -> dict[str, Constant] | None:
 
 
 def _missing(
-    relations: Relations,
+    relations: AnyRelations,
     program: Program,
     rule: Rule,
     body: Formula,
@@ -159,7 +159,11 @@ def _missing(
     return None
 
 
-def _satisfiable(relations: Relations, parts: list[Formula]) -> bool:
+def _satisfiable(relations: AnyRelations, parts: list[Formula]) -> bool:
+    if isinstance(relations, ArrayRelations):
+        settings = relations.settings({}, 1)
+        settings.satisfy(And(tuple(parts)), ())
+        return settings.rows > 0
     conjunction = Conjunction(relations)
     for part in parts:
         if isinstance(part, Atom):

@@ -20,7 +20,8 @@ from knowreason.data.id_tables import id_columns, id_matrix
 from knowreason.errors import GroundingError, UnknownNameError
 from knowreason.factors import FALSE, OPEN, TRUE, AtomSpan, AtomTable
 from knowreason.factors.arrays import owners
-from knowreason.grounding.arrays.array_relations import AnyRelations, open_relations
+from knowreason.grounding.arrays.array_context import open_relations
+from knowreason.grounding.arrays.array_relations import AnyRelations
 from knowreason.logic import Predicate, Program
 from knowreason.logic.canonical_text import ground_atom_text, string_text
 from knowreason.row_keys import KeyPlaces, RowKeys, ordered_rows

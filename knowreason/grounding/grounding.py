@@ -19,7 +19,8 @@ from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.factors import OPEN, AtomSpan, AtomTable, FactorGraph, ParameterTable
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import factor_assembly as assemble
-from knowreason.grounding.arrays.array_relations import open_relations
+from knowreason.grounding.arrays.array_context import open_relations
+from knowreason.grounding.arrays.array_relations import ArrayRelations
 from knowreason.grounding.arrays.array_tables import Ids
 from knowreason.grounding.atom_numbering import (
     DEFAULT_LIMIT,
@@ -39,7 +40,7 @@ from knowreason.grounding.folding.auxiliary_atoms import Auxiliary, atom_codes
 from knowreason.grounding.folding.fold_kernels import literal_states
 from knowreason.grounding.folding.open_literals import Literals
 from knowreason.grounding.folding.rule_columns import Harvest
-from knowreason.grounding.folding.rule_folding import ground_rule
+from knowreason.grounding.folding.rule_folding import add_counted, ground_rule
 from knowreason.grounding.folding.rule_run import RuleRun
 from knowreason.grounding.neutral_pairs import NeutralPairs, PairCells
 from knowreason.grounding.normaliser_cells import NormaliserCells, normaliser_cells
@@ -401,6 +402,8 @@ def _ground_one(run: RuleRun, limit: int) -> tuple[Harvest, RuleReport]:
     seconds = 0.0
     if not run.plan.decided or run.hard:
         seconds = ground_rule(run, query, harvest)
+        if isinstance(relations, ArrayRelations) and run.plan.index in relations.counted:
+            add_counted(run, relations, harvest)
     unlisted = missing_rows(query, run.plan.guards, limit)
     report = RuleReport(
         rule=run.rule.name,

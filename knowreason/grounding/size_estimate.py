@@ -181,8 +181,15 @@ def rule_query(relations: AnyRelations, rule: RulePlan) -> Listing:
         terms += rule.directed.right.arguments
     curved = rule.directed is not None or rule.neutral is not None
     only_open = not curved and rule.rule.weight.kind != "hard"
+    counted = None if isinstance(relations, Relations) else relations.counted.get(rule.index)
     return listing(
-        relations, rule.guards, rule.rule.variables, rule.residual, terms, only_open=only_open
+        relations,
+        rule.guards,
+        rule.rule.variables,
+        rule.residual,
+        terms,
+        only_open=only_open,
+        must_be_open=None if counted is None else counted.member,
     )
 
 

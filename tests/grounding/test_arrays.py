@@ -9,7 +9,7 @@ from knowreason import lang
 from knowreason.data.id_tables import id_matrix
 from knowreason.errors import GroundingError
 from knowreason.grounding import ground
-from knowreason.grounding.arrays.array_relations import in_arrays, open_relations
+from knowreason.grounding.arrays.array_context import in_arrays, open_relations
 from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from tests.grounding import crisp

@@ -207,3 +207,96 @@ def test_what_the_history_says_is_not_said_anew():
     server = kr.Reasoner(program).fit(history).serve(history)
     with pytest.raises(DataError, match="KR886"):
         server.score({"amount": {"p": ["p3"], "value": [7.0]}})
+
+
+HUBS = """
+domain Pay
+domain Card
+domain Day
+observed Pays(Pay, card: Card, day: Day)
+observed Next(Day, Day)
+query Fraud(Pay)
+query Odd(Pay)
+latent Bad(Card, Day) within Seen
+latent Thief(Card)
+define Seen(c, d) := Pays(_, c, d)
+rule seldom [-1] : Fraud(p)
+rule odd [0.7] : Fraud(p) => Odd(p)
+rule betrays [1.5] : Fraud(p) & Pays(p, c, d) => Bad(c, d)
+rule reaches [0.8] : Bad(c, d) & Pays(p, c, d) => Fraud(p)
+rule stays [1] : Bad(c, d) & Next(d, e) & Seen(c, e) => Bad(c, e)
+rule few [-1] : Bad(c, d)
+rule thief [0.3] : Pays(p, card: c) => (Thief(c) | !Fraud(p))
+rule honest [-2] : Thief(c)
+"""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_decided_rows_around_a_hub_are_counted(seed):
+    program = kr.loads(HUBS)
+    draw = np.random.default_rng(seed)
+    count = 70
+    ids = [f"p{i}" for i in range(count)]
+    cards = [f"c{i}" for i in draw.integers(0, 3, count)]
+    days = [f"d{i}" for i in np.sort(draw.integers(0, 2, count))]
+    pays = {"Pays": [ids, cards, days]}
+    following = {"Next": {"d": [f"d{i}" for i in range(5)], "e": [f"d{i}" for i in range(1, 6)]}}
+    known = (draw.random(count) < 0.8) & (np.arange(count) < 64)
+    late = known & (draw.random(count) < 0.2)  # labels that come after all payments
+    truth = draw.random(count) < 0.3
+
+    def told(mask, part):
+        mask = mask & np.isin(np.arange(count), np.arange(count)[part])
+        return {"Fraud": {"p": np.array(ids)[mask].tolist(), "fraud": truth[mask].astype(int)}}
+
+    def history(facts, labels, **more):
+        return kr.Dataset.from_frames(program, facts=facts | following, labels=labels, **more)
+
+    first, asked = slice(0, 50), slice(66, 70)
+    begun = history(rows(pays, first), told(known & ~late, first))
+    reasoner = kr.Reasoner(program, engine="exact").fit(begun)
+    server = reasoner.serve(begun)
+    for part in (slice(50, 55), slice(55, 56), slice(56, 66)):
+        server.observe(rows(pays, part), labels=told(known & ~late, part))
+    server.observe({}, labels=told(late, slice(0, 66)))
+    whole = rows(pays, slice(0, 70))
+    beliefs = server.score(rows(pays, asked))
+    ours, theirs = (
+        believed(beliefs),
+        believed(reasoner.infer(history(whole, told(known, slice(0, 70))))),
+    )
+    assert ours == {name: pytest.approx(theirs[name], abs=1e-6) for name in ours}
+    touched = set(beliefs.grounding.data.vocabularies["Pay"].names.to_pylist())
+    theirs_too = {ids[i] for i in range(66) if known[i] and cards[i] in cards[asked]}
+    assert len(touched & theirs_too) < 0.7 * len(theirs_too)
+    said = {"Fraud": {"p": [p for p, k in zip(ids, known, strict=True) if not k][:2], "v": [1, 0]}}
+    server.observe({}, evidence=said)  # other tables speak now: rows are read again
+    ours = believed(server.score(rows(pays, asked)))
+    data = history(whole, told(known, slice(0, 70)), evidence=said)
+    theirs = believed(reasoner.infer(data))
+    assert ours == {name: pytest.approx(theirs[name], abs=1e-6) for name in ours}
+
+
+def test_reasons_are_those_of_a_run_from_scratch():
+    kept = [line for line in PROGRAM.splitlines() if "define" not in line and "prior" not in line]
+    counts = "define before(p) := count { q : Pays(q, card: card(p)) & at(q) < at(p) }\n"
+    counts += "define Open(s) := Pays(_, _, s)\ndefine First(p) := before(p) = 0\n"
+    text = [line for line in kept if not line.startswith("    at(q)")]
+    program = kr.loads("\n".join(text) + "\n" + counts + "\n".join(RULES[:2]))
+    facts, static, known, truth = world(1)
+    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
+    given = labels(facts, known, truth, slice(0, 36))
+
+    def data(until):
+        part = rows(facts, slice(0, until))
+        return kr.Dataset.from_frames(program, facts={**part, **static}, labels=given)
+
+    reasoner = kr.Reasoner(program, engine="exact").fit(data(36))
+    beliefs = reasoner.serve(data(36)).score(rows(facts, slice(36, 40)))
+    for payment in range(36, 40):
+        ours = reasoner.explain(beliefs, f'Fraud("p{payment}")')
+        theirs = reasoner.explain(reasoner.infer(data(40)), f'Fraud("p{payment}")')
+        assert str(ours.why_not) == str(theirs.why_not)
+        assert {share.name: share.log_odds for share in ours.shares} == pytest.approx(
+            {share.name: share.log_odds for share in theirs.shares}, abs=1e-6
+        )

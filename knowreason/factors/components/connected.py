@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from knowreason.factors.arrays import array
 from knowreason.factors.factor_graph import OPEN, FactorGraph
-from knowreason.factors.kernel_decorators import FEW, compiled, inner
+from knowreason.factors.kernel_decorators import FEW, are_loaded, compiled, inner
 
 
 def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
@@ -26,7 +26,7 @@ def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
         ``int32[n]`` component of each atom, ``-1`` for decided atoms, and the number of
         components. They are numbered by their first atom.
     """
-    if graph.atom_count <= FEW:
+    if graph.atom_count <= FEW and not are_loaded():
         return _by_matrix(graph)
     root = np.arange(graph.atom_count, dtype=np.int32)
     for part in graph.couplings:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
@@ -29,7 +27,7 @@ from knowreason.grounding.arrays.array_tables import (
     distinct,
     numbers_of,
 )
-from knowreason.grounding.arrays.running_totals import Running
+from knowreason.grounding.arrays.running_totals import CountedRows, Running
 from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.grounding.plan.label_aggregates import AS_OF, KNOWN
 from knowreason.grounding.plan.rule_plan import RulePlan
@@ -44,57 +42,6 @@ if TYPE_CHECKING:
     from knowreason.data import Dataset
 
 T = TypeVar("T")
-_CHOSEN: ContextVar[_Chosen | None] = ContextVar("arrays", default=None)
-
-
-@contextmanager
-def in_arrays(scopes: FormulaScopes, running: Running | None = None) -> Iterator[None]:
-    """A context in which a program's definitions and rules are evaluated in arrays.
-
-    Args:
-        scopes: of the program.
-        running: totals over a history that aggregates are read from.
-
-    Raises:
-        BeyondArrays: in it, where a relational engine is needed.
-    """
-    token = _CHOSEN.set(_Chosen(scopes, running))
-    try:
-        yield
-    finally:
-        _CHOSEN.reset(token)
-
-
-def only_open() -> bool:
-    """Whether only what is not known matters, inside :func:`in_arrays`."""
-    chosen = _CHOSEN.get()
-    return chosen is not None and chosen.scopes.only_open
-
-
-def opened_arrays(program: Program, data: Dataset) -> ArrayRelations | None:
-    """The arrays of a data set, the same each time, inside :func:`in_arrays`; else ``None``."""
-    chosen = _CHOSEN.get()
-    if chosen is None or chosen.scopes.program is not program:
-        return None
-    kept = chosen.opened.get(id(data))
-    if kept is None:
-        kept = chosen.opened[id(data)] = ArrayRelations(chosen.scopes, data, chosen.running)
-    return kept
-
-
-def open_relations(
-    program: Program,
-    data: Dataset,
-    *,
-    memory_limit: str = "4GB",
-    threads: int | None = None,
-    known: Mapping[str, pa.Table] | None = None,
-) -> Relations | ArrayRelations:
-    """Tables in a relational engine; as arrays inside :func:`in_arrays`."""
-    arrays = opened_arrays(program, data)
-    if arrays is not None:
-        return arrays
-    return Relations(program, data, memory_limit=memory_limit, threads=threads, known=known)
 
 
 class ArrayRelations:
@@ -104,15 +51,21 @@ class ArrayRelations:
         scopes: of the program.
         data: tables bound to it.
         running: totals over a history that aggregates are read from.
+        counted: by rule, settings decided by evidence that are counted, and not among the rows.
 
     Attributes:
         is_open: whether the truth of atoms of a predicate is unknown, by their ids.
     """
 
     def __init__(
-        self, scopes: FormulaScopes, data: Dataset, running: Running | None = None
+        self,
+        scopes: FormulaScopes,
+        data: Dataset,
+        running: Running | None = None,
+        counted: Mapping[int, CountedRows] | None = None,
     ) -> None:
         self.running = running
+        self.counted = counted or {}
         self.program = scopes.program
         self.scopes = scopes
         self.data = data
@@ -387,15 +340,6 @@ class ArrayRelations:
     def rows(self, tree: Any) -> int:
         """As :meth:`estimate`."""
         return 0
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """What :func:`in_arrays` says, and the tables that were read in it so far."""
-
-    scopes: FormulaScopes
-    running: Running | None
-    opened: dict[int, ArrayRelations] = field(default_factory=dict)
 
 
 def _all_open(predicate: str, ids: Sequence[Ids], rows: int) -> NDArray[np.bool_]:

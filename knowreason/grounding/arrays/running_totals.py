@@ -307,3 +307,24 @@ class Running:
         if term.kind == "avg":
             total = total / np.maximum(rows, 1)
         return total, rows
+
+
+@dataclass(frozen=True)
+class CountedRows:
+    """Settings of a rule that leave the literal of one atom, counted by atom.
+
+    Attributes:
+        member: predicate of atoms whose known truth did that: settings of unknown ones are rows.
+        hub: predicate of the atom that is left.
+        things: ids of its arguments.
+        example: for each variable of the rule, what it stands for in one of the settings.
+        count: number of settings.
+        positive: whether the literal is the atom, and not its negation.
+    """
+
+    member: str
+    hub: str
+    things: Sequence[Ids]
+    example: Sequence[Ids]
+    count: Ids
+    positive: bool

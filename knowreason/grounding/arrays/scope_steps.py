@@ -6,6 +6,7 @@ what is cheap filters at once, definitions and quantifiers when all variables ar
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -88,6 +89,13 @@ class FormulaScopes:
         self.definitions = {
             d.name: over_known_labels(self.program, d) for d in self.program.definitions
         }
+
+    def apart(self) -> FormulaScopes:
+        """The same for formulas that do not live on: what is found of them goes with the copy."""
+        made = copy.copy(self)
+        for name in ("_free", "_steps", "_bodies", "_negated", "_plans", "_made", "_both"):
+            setattr(made, name, dict(getattr(self, name)))
+        return made
 
     def free(self, node: Node) -> tuple[Variable, ...]:
         """Free variables."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.errors import GroundingError
+from knowreason.grounding.arrays.array_relations import ArrayRelations
 from knowreason.grounding.folding.auxiliary_atoms import (
     FALSE_LITERAL,
     NO_UPPER,
@@ -63,6 +64,22 @@ def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
         if frame.rows:
             _fold_frame(run, frame, harvest)
     return time.perf_counter() - start
+
+
+def add_counted(run: RuleRun, relations: ArrayRelations, harvest: Harvest) -> None:
+    """Add what the settings that were only counted leave: literals, so many times each."""
+    counted = relations.counted[run.plan.index]
+    rows = len(counted.count)
+    left = np.flatnonzero(relations.is_open(counted.hub, counted.things, rows))
+    if not len(left):
+        return
+    atoms = run.literals.numbering.find(counted.hub, [ids[left] for ids in counted.things])
+    if len(harvest.units.atoms):  # those there are have one setting each
+        harvest.units.value.append(np.ones(len(harvest.units.atoms), np.float32))
+    value = counted.count[left].astype(np.float32)
+    things = tuple(ids[left].astype(np.int32) for ids in counted.example)
+    codes = (atoms + 1) * np.int32(1 if counted.positive else -1)
+    harvest.add_units(codes.astype(np.int32), GroundingBatch(len(left), value, None, things))
 
 
 def _check_grown(run: RuleRun, harvest: Harvest) -> None:

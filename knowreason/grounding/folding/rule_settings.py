@@ -7,7 +7,7 @@ rows as numpy arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -117,6 +117,7 @@ def listing(
     keys: Keys | None = None,
     *,
     only_open: bool = False,
+    must_be_open: str | None = None,
 ) -> Listing:
     """The query for the settings of ``variables`` in which all guards hold.
 
@@ -128,9 +129,12 @@ def listing(
         terms: further terms needed.
         keys: settings of other variables to list for.
         only_open: settings whose atoms are all known may be left out.
+        must_be_open: predicate whose known atoms' settings are left out, as they are counted.
     """
     if isinstance(relations, ArrayRelations):
-        return _evaluated(relations, guards, variables, node, terms, keys, only_open)
+        wanted = partial(_undecided, relations, node, must_be_open)
+        wanted_now = wanted if only_open and relations.scopes.only_open else None
+        return _evaluated(relations, guards, variables, node, terms, keys, wanted_now)
     conjunction = Conjunction(relations)
     outputs: dict[str, exp.Expr] = {}
     if keys is not None:
@@ -185,9 +189,9 @@ def _evaluated(
     node: Node,
     terms: Sequence[Term],
     keys: Keys | None,
-    only_open: bool,
+    wanted: Callable[[ArraySettings], NDArray[np.bool_] | None] | None,
 ) -> Listing:
-    """:func:`listing` in arrays; rows that evidence decides may be left out."""
+    """:func:`listing` in arrays; ``wanted`` says which rows matter."""
     scopes = relations.scopes
     settings = relations.settings({}, 1)
     if keys is not None:
@@ -197,7 +201,6 @@ def _evaluated(
         }
         settings = relations.settings(own, keys.table.num_rows)
         settings.owner = np.asarray(keys.table["key"])
-    wanted = partial(_undecided, relations, node) if only_open and scopes.only_open else None
     settings.satisfy(scopes.together(guards), variables, wanted)
     names = {name: f"v{i}" for i, name in enumerate(settings.columns)}
     columns = {names[name]: pa.array(ids, pa.int32()) for name, ids in settings.columns.items()}
@@ -219,10 +222,11 @@ def _evaluated(
 
 
 def _undecided(
-    relations: ArrayRelations, node: Node, settings: ArraySettings
+    relations: ArrayRelations, node: Node, must_be: str | None, settings: ArraySettings
 ) -> NDArray[np.bool_] | None:
     """Settings with an atom whose truth is not known; ``None`` where that is not seen at once."""
     found = np.zeros(settings.rows, bool)
+    needed = np.ones(settings.rows, bool)
     for leaf in leaves(node):
         if isinstance(leaf, Crisp):
             continue
@@ -231,8 +235,11 @@ def _undecided(
         ids = [settings.term(argument).values for argument in leaf.atom.arguments]
         if any(len(own) and own.min() < 0 for own in ids):
             return None
-        found |= relations.is_open(leaf.atom.predicate, ids, settings.rows)
-    return found
+        own = relations.is_open(leaf.atom.predicate, ids, settings.rows)
+        found |= own
+        if leaf.atom.predicate == must_be:
+            needed &= own
+    return found & needed
 
 
 def _arrow(column: Column) -> pa.Array:

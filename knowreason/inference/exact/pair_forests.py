@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from knowreason.factors.arrays import array
 from knowreason.factors.factor_graph import FactorGraph
 from knowreason.factors.ground_factors import GroundFactors
-from knowreason.factors.kernel_decorators import FEW, compiled, inner
+from knowreason.factors.kernel_decorators import FEW, are_loaded, compiled, inner
 from knowreason.factors.potentials import potential_of
 from knowreason.factors.potentials.potential import Pattern
 from knowreason.inference.exact.partial_beliefs import ComponentBeliefs
@@ -65,8 +65,8 @@ class PairForest:
             label: ``int32[n]`` component of each atom, ``-1`` for decided ones.
             sizes: ``int64[c]`` number of atoms of each component.
         """
-        fit = sizes >= LEAST
-        if sizes[fit].sum() <= FEW:
+        fit = sizes >= (1 if are_loaded() else LEAST)
+        if sizes[fit].sum() <= FEW and not are_loaded():
             return None
         fit[label[array(graph.blocks.atoms)]] = False
         pairs: list[Pattern] = []
@@ -84,7 +84,7 @@ class PairForest:
         for pattern in pairs:
             _count_neighbours(pattern.atoms, label, fit, degree, near, hashes)
         order = np.empty(int(sizes[fit].sum()), np.int32)
-        order = order[: _take_leaves(degree, near, hashes, parent, order)]
+        order = order[: _take_leaves(label, fit, degree, near, hashes, parent, order)]
         _drop_unseen(label, fit, parent)
         for pattern in pairs:
             _drop_unmatched(pattern.atoms, label, fit, parent)
@@ -154,11 +154,20 @@ def _is_leaf(v: int, degree: Ints, near: Longs, hashes: Hashes) -> bool:
 
 
 @compiled
-def _take_leaves(degree: Ints, near: Longs, hashes: Hashes, parent: Ints, order: Ints) -> int:
+def _take_leaves(
+    label: Ints,
+    fit: Flags,
+    degree: Ints,
+    near: Longs,
+    hashes: Hashes,
+    parent: Ints,
+    order: Ints,
+) -> int:
     """Number of atoms put into ``order``."""
     last = 0
     for v in range(len(degree)):
-        if degree[v] > 0 and _is_leaf(v, degree, near, hashes):
+        alone = degree[v] == 0 and label[v] >= 0 and fit[label[v]]
+        if alone or (degree[v] > 0 and _is_leaf(v, degree, near, hashes)):
             parent[v] = QUEUED
             order[last] = v
             last += 1

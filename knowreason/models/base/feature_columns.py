@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from knowreason.data.features import FeatureTable
 from knowreason.data.id_tables import id_matrix
 from knowreason.data.splits.label_history import sources
-from knowreason.errors import ModelError, did_you_mean
+from knowreason.errors import ModelError, UnknownNameError, did_you_mean
 from knowreason.grounding.relational.history_columns import Column
 from knowreason.logic.canonical_text import ground_atom_text
 from knowreason.models.base.predicate_rows import PredicateRows
@@ -172,8 +172,11 @@ def _prefix(rows: PredicateRows, place: str) -> str:
 
 def _relation_columns(data: Dataset, rows: PredicateRows, name: str) -> list[FeatureTable]:
     """Columns from an attribute, a definition or an observed predicate of that name."""
-    sorts = _relation_sorts(data).get(name)
-    if sorts is None:
+    if name == EVERYTHING or any(name == own.name for own in data.program.open_predicates):
+        return []
+    try:
+        sorts = data.program.sorts_of(name)
+    except UnknownNameError:
         return []
     if sorts == rows.sorts:
         return [looked_up(data, name, rows.things, "")]
@@ -305,7 +308,7 @@ def relation(data: Dataset, name: str) -> pa.Table:
 
 def arrays_of(data: Dataset) -> ArrayRelations | None:
     """The data as arrays, where definitions are evaluated so."""
-    from knowreason.grounding.arrays.array_relations import opened_arrays
+    from knowreason.grounding.arrays.array_context import opened_arrays
 
     return opened_arrays(data.program, data)
 
@@ -317,7 +320,7 @@ def evaluated_definitions(data: Dataset) -> dict[str, pa.Table]:
 
 def evaluated(data: Dataset, names: Sequence[str]) -> dict[str, pa.Table]:
     """Tables of definitions, each evaluated once a data set and all on one connection."""
-    from knowreason.grounding.arrays.array_relations import open_relations
+    from knowreason.grounding.arrays.array_context import open_relations
 
     readers = data.program.label_readers
     fixed: dict[str, pa.Table] = data.computed("definitions", dict)

@@ -132,7 +132,7 @@ class LabelledModel(KnowledgeModel):
 def undecided_rows(data: Dataset, rows: PredicateRows) -> NDArray[np.int64] | None:
     """Rows whose truth is not known, where nobody looks at what models say of others; else all,
     ``None``."""
-    from knowreason.grounding.arrays.array_relations import only_open
+    from knowreason.grounding.arrays.array_context import only_open
 
     if rows.classes is not None or rows.numbers is not None or not only_open():
         return None

@@ -208,7 +208,7 @@ def rows_of(data: Dataset, predicate: str) -> PredicateRows:
     >>> rows_of(kr.testing.example_data(nodes=8), "Bad").labels
     array([ 1,  0,  0,  0, -1, -1, -1, -1], dtype=int32)
     """
-    from knowreason.grounding.arrays.array_relations import only_open
+    from knowreason.grounding.arrays.array_context import only_open
 
     if not only_open():
         return _rows_of(data, predicate)

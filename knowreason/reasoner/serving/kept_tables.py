@@ -97,15 +97,19 @@ class KeptTable:
         count = self.early.num_rows
         if not wanted:
             return np.arange(count + self.late.num_rows)
-        if any(not len(ids) for ids in wanted.values()):
-            return NOTHING
+        for ids in wanted.values():
+            if not len(ids):
+                return NOTHING
         found = self._early(wanted)
-        if not self.late.num_rows:
-            return found
-        there = np.ones(self.late.num_rows, dtype=bool)
+        there: NDArray[np.bool_] | None = None
         for place, ids in wanted.items():
-            there &= _among(self.columns[place], ids)
-        later = np.flatnonzero(there)
+            column = self.columns[place]
+            if not len(column):
+                return found
+            own = among(column, ids)
+            there = own if there is None else there & own
+        assert there is not None
+        later = there.nonzero()[0]
         return np.concatenate([found, later + count]) if len(later) else found
 
     def count(self, wanted: Mapping[int, Ids]) -> float:
@@ -113,36 +117,43 @@ class KeptTable:
         least = float(self.early.num_rows)
         for place, ids in wanted.items():
             values, _ = self.indexes.of((place,))
-            low, high = np.searchsorted(values, ids, "left"), np.searchsorted(values, ids, "right")
+            low, high = values.searchsorted(ids), values.searchsorted(ids, "right")
             least = min(least, float((high - low).sum()))
         return least
 
     def _early(self, wanted: Mapping[int, Ids]) -> Ids:
-        order = sorted(wanted, key=lambda place: len(wanted[place]))
-        places = tuple(sorted(order[:2]))
-        if len(places) == 2 and len(wanted[places[0]]) * len(wanted[places[1]]) <= COMBINATIONS:
+        places = tuple(wanted)
+        if len(places) > 1:
+            order = sorted(wanted, key=lambda place: len(wanted[place]))
+            places = tuple(sorted(order[:2]))
+        if len(places) == 1:
+            keys = wanted[places[0]]
+        elif len(wanted[places[0]]) * len(wanted[places[1]]) <= COMBINATIONS:
             one, two = (wanted[place].astype(np.int64) for place in places)
             keys = ((one << 32)[:, None] | two).ravel()
         else:
-            places = (order[0],)
-            keys = wanted[order[0]]
+            places = (min(places, key=lambda p: self.count({p: wanted[p]})),)
+            keys = wanted[places[0]]
         values, rows = self.indexes.of(places)
-        low, high = np.searchsorted(values, keys, "left"), np.searchsorted(values, keys, "right")
+        low, high = values.searchsorted(keys), values.searchsorted(keys, "right")
         if len(low) == 1:
-            found = rows[low[0] : high[0]]
+            found = rows[low[0] : high[0]].copy()
         else:
             counts = high - low
-            start = np.repeat(low - np.cumsum(counts) + counts, counts)
+            start = (low - counts.cumsum() + counts).repeat(counts)
             found = rows[start + np.arange(len(start))]
-        found = np.sort(found)
+        found.sort()
         for place, ids in wanted.items():
             if place not in places and len(found):
-                found = found[_among(self.indexes.columns[place][found], ids)]
+                found = found[among(self.indexes.columns[place][found], ids)]
         return found
 
     def ids(self, place: int, rows: Ids) -> Ids:
         """Ids at a place of some rows (ascending)."""
-        cut = int(np.searchsorted(rows, self.early.num_rows))
+        count = self.early.num_rows
+        if not len(rows) or rows[-1] < count:
+            return self.indexes.columns[place][rows].astype(np.int64)
+        cut = int(rows.searchsorted(count))
         early = self.indexes.columns[place][rows[:cut]]
         late = self.columns[place][rows[cut:] - self.early.num_rows]
         return np.concatenate([early, late]).astype(np.int64)
@@ -161,19 +172,21 @@ def _columns(table: pa.Table, of_things: bool) -> list[Ids]:
     return [*columns, table.column(VALUE).to_numpy()] if of_things else columns
 
 
-def _among(values: Ids, ids: Ids) -> NDArray[np.bool_]:
+def among(values: Ids, ids: Ids) -> NDArray[np.bool_]:
+    """Whether each value is one of some ids, which are ascending and not none."""
     if len(ids) == 1:
         return np.asarray(values == ids[0])
-    place = np.searchsorted(ids, values)
+    place = ids.searchsorted(values)
     place[place == len(ids)] = 0
     return np.asarray(ids[place] == values)
 
 
 def ascending(ids: Ids) -> Ids:
     """The distinct ids in order."""
-    ordered = np.sort(ids)
-    if len(ordered) < 2:
-        return ordered
+    if len(ids) < 2:
+        return ids
+    ordered = ids.copy()
+    ordered.sort()
     kept = np.empty(len(ordered), bool)
     kept[0] = True
     np.not_equal(ordered[1:], ordered[:-1], out=kept[1:])
@@ -182,7 +195,7 @@ def ascending(ids: Ids) -> Ids:
 
 def without(ids: Ids, others: Ids) -> Ids:
     """The ids that are not among others, which are ascending."""
-    return ids[~_among(ids, others)] if len(others) else ids
+    return ids[~among(ids, others)] if len(others) else ids
 
 
 @dataclass

@@ -381,39 +381,3 @@ def _open_atoms(
         return [(chain, node)] if is_open else []
     inner = (*chain, node) if bound_variables(node) else chain
     return [found for child in children(node) for found in _open_atoms(program, child, inner)]
-
-
-def names_read(program: Program, name: str) -> set[str]:
-    """Predicates and attributes that a definition rests on, through others too."""
-    seen: set[str] = set()
-    pending = [name]
-    defined = {definition.name: definition for definition in program.definitions}
-    while pending:
-        here = pending.pop()
-        if here in seen:
-            continue
-        seen.add(here)
-        if here in defined:
-            for node in walk(defined[here].body):
-                if isinstance(node, Atom):
-                    pending.append(node.predicate)
-                elif isinstance(node, AttributeTerm):
-                    pending.append(node.name)
-    return seen - set(defined)
-
-
-def is_recursive(program: Program, name: str) -> bool:
-    """Whether a definition rests on itself."""
-    defined = {definition.name: definition for definition in program.definitions}
-    seen: set[str] = set()
-    pending = [name]
-    while pending:
-        for node in walk(defined[pending.pop()].body):
-            used = node.predicate if isinstance(node, Atom) else getattr(node, "name", "")
-            if isinstance(node, Atom | AttributeTerm) and used in defined:
-                if used == name:
-                    return True
-                if used not in seen:
-                    seen.add(used)
-                    pending.append(used)
-    return False

@@ -8,96 +8,23 @@ from math import inf
 
 import numpy as np
 
-from knowreason.logic import Directed, Program
-from knowreason.models.base.stored_models import FittedModel
-from knowreason.reasoner.serving.kept_tables import NOTHING, Ids, Kept, Key, ascending, without
-from knowreason.reasoner.serving.lookup_plans import (
-    Lookup,
-    LookupPlan,
-    RulePart,
-    definition_plan,
-    is_recursive,
-    names_read,
-    rule_parts,
+from knowreason.grounding.plan.hub_rules import HubRule
+from knowreason.reasoner.serving.kept_parts import Shortcuts
+from knowreason.reasoner.serving.kept_tables import (
+    NOTHING,
+    Ids,
+    Kept,
+    Key,
+    among,
+    ascending,
+    without,
 )
+from knowreason.reasoner.serving.lookup_plans import Lookup, LookupPlan
+from knowreason.reasoner.serving.program_lookups import Lookups, names_read
 
 Sets = Mapping[int, Ids]
 WIDE = 1000  # candidates that are taken together
 LAST = 1e18  # definitions come after tables
-
-
-@dataclass
-class Lookups:
-    """Everything that is looked up for a program, planned once.
-
-    Attributes:
-        program: whose.
-        parts: by predicate, the rules as seen from its atoms.
-        heads: predicates of which a directed rule (`~>`) speaks.
-        seen: by predicate, what its models see of an atom: name and places.
-        running: whether totals are kept, so that what they add up is not read.
-    """
-
-    program: Program
-    parts: dict[str, list[RulePart]]
-    heads: set[str]
-    seen: dict[str, list[tuple[str, tuple[int, ...]]]]
-    running: bool = False
-    definitions: dict[tuple[str, tuple[int, ...]], LookupPlan | None] = field(default_factory=dict)
-
-    @staticmethod
-    def of(program: Program, models: Sequence[FittedModel], running: bool = False) -> Lookups:
-        """The lookups of a program's rules, and of its models."""
-        parts: dict[str, list[RulePart]] = {}
-        for index in range(len(program.rules)):
-            for part in rule_parts(program, index):
-                parts.setdefault(part.predicate, []).append(part)
-        heads = {
-            r.formula.right.predicate for r in program.rules if isinstance(r.formula, Directed)
-        }
-        seen = {}
-        for predicate in program.open_predicates:
-            own = [m for m in models if m.predicate == predicate.name]
-            seen[predicate.name] = _seen(program, predicate.name, own)
-        return Lookups(program, parts, heads, seen, running)
-
-    def plan(self, name: str, known: tuple[int, ...]) -> LookupPlan | None:
-        """What a definition reads; ``None`` for one that rests on itself."""
-        key = name, known
-        if key not in self.definitions:
-            plan = None
-            if not is_recursive(self.program, name):
-                definition = self.program.definition(name)
-                plan = definition_plan(self.program, definition, known, self.running)
-            self.definitions[key] = plan
-        return self.definitions[key]
-
-
-def _seen(
-    program: Program, predicate: str, models: Sequence[FittedModel]
-) -> list[tuple[str, tuple[int, ...]]]:
-    """Relations over the things of an atom that its models see."""
-    if not models:
-        return []
-    sorts = program.sorts_of(predicate)
-    names: set[str] | None = set()
-    for model in models:
-        inner = model.fitted.model
-        inner = getattr(inner, "models", (inner,))[0]
-        features = getattr(inner, "features", None)
-        names = None if not features or names is None else names | set(features)
-    relations = [(p.name, p.sorts) for p in program.predicates if p.kind == "observed"]
-    relations += [(a.name, a.sorts) for a in program.attributes]
-    relations += [(d.name, d.sorts) for d in program.definitions]
-    found: list[tuple[str, tuple[int, ...]]] = []
-    for name, own in relations:
-        if names is not None and name not in names:
-            continue
-        if own == sorts:
-            found.append((name, tuple(range(len(sorts)))))
-        elif len(own) == 1:
-            found += [(name, (place,)) for place, sort in enumerate(sorts) if sort == own[0]]
-    return found
 
 
 @dataclass
@@ -112,6 +39,7 @@ class Reached:
 
     lookups: Lookups
     kept: Kept
+    shortcuts: Shortcuts
     rows: dict[Key, list[Ids]] = field(default_factory=dict)
     things: dict[str, list[Ids]] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
@@ -231,6 +159,10 @@ class Reached:
             chosen = sets if predicate in self.lookups.heads else unknown
             if any(not len(ids) for ids in chosen.values()):
                 continue
+            hub = self.shortcuts.hub(part.rule, predicate)
+            if hub is not None:
+                self._members(hub, chosen)
+                continue
             given: dict[str, Ids | None] = {}
             for place, variable in enumerate(part.places):
                 if variable:
@@ -240,6 +172,40 @@ class Reached:
                         ids = np.intersect1d(before, ids)
                     given[variable] = ids
             self._run(part.plan, given)
+
+    def _members(self, hub: HubRule, sets: Sets) -> None:
+        """Rows of things whose truth is not known and that are tied to some hubs."""
+        wanted = {hub.places[place]: ids for place, ids in sets.items()}
+        table = self.kept.tables["facts", hub.table]
+        rows = self.shortcuts.decided[hub.group].undecided.rows(wanted)
+        things = table.ids(hub.thing, rows)
+        fresh = self._undecided(hub.member, {0: ascending(things)})
+        if len(fresh[0]):
+            self.rows.setdefault(("facts", hub.table), []).append(rows[among(things, fresh[0])])
+            self._ask(hub.member, fresh)
+
+    def counted(self) -> dict[int, tuple[HubRule, list[Ids], Ids]] | None:
+        """By rule, ids in one decided row of each hub that was reached, and how many there are.
+
+        Returns:
+            For each place of the table ids; and counts. ``None`` where hubs are too many.
+        """
+        found: dict[int, tuple[HubRule, list[Ids], Ids]] = {}
+        for hub in self.shortcuts.hubs:
+            asked = self.asked.get(hub.hub)
+            if asked is None:
+                continue
+            sets = {place: ids for place, ids in enumerate(asked) if ids is not None}
+            rows = self.shortcuts.against(hub, sets)
+            if rows is None:
+                return None
+            table = self.kept.tables["facts", hub.table]
+            order = np.argsort(rows[0])
+            own = rows[0][order]
+            self.rows.setdefault(("facts", hub.table), []).append(own)
+            places = range(len(self.lookups.program.sorts_of(hub.table)))
+            found[hub.index] = hub, [table.ids(place, own) for place in places], rows[1][order]
+        return found
 
     def _undecided(self, predicate: str, sets: Sets) -> Sets:
         """The same without atoms whose truth is known, where that is cheap to say."""
@@ -349,12 +315,23 @@ class Reached:
 
     def _relation(self, name: str, wanted: Sets, found: Sequence[int] = ()) -> dict[int, Ids]:
         """Rows of facts, of an attribute or of what a definition reads, and ids at some places."""
+        projection = self.shortcuts.projections.get(name)
+        if projection is not None:
+            places = projection.places
+            asked = (name, *((place, ids.tobytes()) for place, ids in wanted.items()))
+            table = self.kept.tables["facts", projection.name]
+            if asked not in self.read:
+                rows = projection.part.rows({places[p]: ids for p, ids in wanted.items()})
+                self.read[asked] = rows
+                self.rows.setdefault(("facts", projection.name), []).append(rows)
+            rows = self.read[asked]
+            return {place: ascending(table.ids(places[place], rows)) for place in found}
         for kind in ("facts", "attributes"):
             if (kind, name) in self.kept.tables:
                 rows = self._table((kind, name), wanted)
                 table = self.kept.tables[kind, name]
                 return {place: ascending(table.ids(place, rows)) for place in found}
-        if all(name != definition.name for definition in self.lookups.program.definitions):
+        if name not in self.lookups.defined:
             return dict.fromkeys(found, NOTHING)
         return self._defined(name, wanted, found)
 

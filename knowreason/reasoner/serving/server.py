@@ -16,13 +16,16 @@ from knowreason.data import Dataset
 from knowreason.data.binding.frames import TableLike
 from knowreason.data.features import FeatureTable
 from knowreason.errors import DataError, DataWarning, ModelError
-from knowreason.grounding.arrays.array_relations import in_arrays
+from knowreason.factors.kernel_decorators import kernels_loaded
+from knowreason.grounding.arrays.array_context import in_arrays, remember_arrays
 from knowreason.grounding.arrays.array_tables import BeyondArrays
-from knowreason.grounding.arrays.running_totals import Running
+from knowreason.grounding.arrays.running_totals import CountedRows, Running
 from knowreason.grounding.arrays.scope_steps import FormulaScopes
+from knowreason.reasoner.serving.kept_parts import Shortcuts, counted_rows
 from knowreason.reasoner.serving.kept_tables import Ids, Kept
 from knowreason.reasoner.serving.kept_totals import KeptTotals
-from knowreason.reasoner.serving.reached_rows import Lookups, Reached
+from knowreason.reasoner.serving.program_lookups import Lookups
+from knowreason.reasoner.serving.reached_rows import Reached
 from knowreason.reasoner.serving.slices import grown_features, slice_of
 
 
@@ -86,8 +89,8 @@ class Server:
             history = replace(history, program=reasoner.program)
         self._lock = Lock()
         self._scopes = FormulaScopes(history.program, only_open=True)
-        totals = KeptTotals.of(self._scopes, history)
-        self._moment = _Moment(Kept.of(history), dict(history.features), totals)
+        totals, kept = KeptTotals.of(self._scopes, history), Kept.of(history)
+        self._moment = _Moment(kept, dict(history.features), totals, Shortcuts.of(kept))
         self._by_totals = Lookups.of(history.program, models, running=True)
         self._by_rows = Lookups.of(history.program, models)
 
@@ -108,13 +111,14 @@ class Server:
         data, moment = self._bound(events, **more), self._moment
         beliefs: Beliefs
         try:
-            touched, running = self._touched(moment, data, by_totals=True)
-            with in_arrays(self._scopes, running):
+            touched, running, counted = self._touched(moment, data, by_totals=True)
+            with in_arrays(self._scopes, running, counted), kernels_loaded():
                 beliefs = self._reasoner.infer(touched)
+                remember_arrays(touched)
             return beliefs
         except BeyondArrays:  # too many pairs, recursion, or an error that SQL explains
             pass
-        touched, _ = self._touched(moment, data, by_totals=False)
+        touched, *_ = self._touched(moment, data, by_totals=False)
         beliefs = self._reasoner.infer(touched)
         return beliefs
 
@@ -141,22 +145,34 @@ class Server:
             if totals is not None:
                 fit = totals.fits(data, ids, moment.kept.counts)
                 totals = totals.plus(data, ids) if fit else None
-            self._moment = _Moment(grown.settled(), features, totals)
+            shortcuts = moment.shortcuts.plus(moment.kept, grown, data, ids)
+            grown = grown.settled()
+            self._moment = _Moment(grown, features, totals, shortcuts.settled(grown))
 
     def _touched(
         self, moment: _Moment, data: Dataset, *, by_totals: bool
-    ) -> tuple[Dataset, Running | None]:
+    ) -> tuple[Dataset, Running | None, dict[int, CountedRows]]:
         grown, ids = moment.kept.plus(data)
         _refuse_changes(moment.kept, grown, data, ids)
         totals = moment.totals if by_totals else None
         if totals is not None and not totals.fits(data, ids, moment.kept.counts):
             totals = None
         asked = {d: np.sort(own) for d, own in ids.items() if d in grown.names and len(own)}
-        reached = Reached(self._by_rows if totals is None else self._by_totals, grown)
+        lookups = self._by_rows if totals is None else self._by_totals
+        shortcuts = moment.shortcuts.plus(moment.kept, grown, data, ids)
+        if not by_totals:
+            shortcuts = shortcuts.without_hubs()
+        reached = Reached(lookups, grown, shortcuts)
         reached.reach(asked)
+        counted = reached.counted()
+        if counted is None:
+            counted = {}
+            reached = Reached(lookups, grown, shortcuts.without_hubs())
+            reached.reach(asked)
         features = grown_features(moment.features, data, ids, grown.counts)
         touched, numbers = slice_of(grown, reached, asked, features)
-        return touched, None if totals is None else totals.running(data, ids, numbers)
+        running = None if totals is None else totals.running(data, ids, numbers)
+        return touched, running, counted_rows(grown.program, counted, numbers)
 
     def _bound(self, events: Mapping[str, TableLike], **more: Any) -> Dataset:
         with warnings.catch_warnings():
@@ -172,11 +188,13 @@ class _Moment:
         kept: its tables.
         features: by domain.
         totals: of its counts and sums; ``None`` where all is read.
+        shortcuts: what spares reading rows.
     """
 
     kept: Kept
     features: Mapping[str, FeatureTable]
     totals: KeptTotals | None
+    shortcuts: Shortcuts
 
 
 def _refuse(model: Any, name: str, history: Dataset) -> None:
