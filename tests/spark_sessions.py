@@ -1,6 +1,7 @@
 """One small session of Spark that all tests share."""
 
 import os
+import sys
 
 SMALL = {
     "spark.ui.enabled": "false",
@@ -22,6 +23,7 @@ def small_session(master):
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(master)
     for name, value in SMALL.items():
         builder = builder.config(name, value)

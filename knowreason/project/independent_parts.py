@@ -88,6 +88,12 @@ def independent_parts(
     }
     count = count or project.engine.partitions
     shared = project.engine.directory if project.engine.kind == "spark" else ""
+    if shared and not Path(shared).is_dir():
+        raise ProjectError(
+            f"parts go through a folder that all machines see, and `{shared}` is none",
+            code="KR938",
+            help="`[engine] directory`: an existing folder, not an address",
+        )
     with TableParts(
         there,
         count,

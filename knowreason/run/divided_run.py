@@ -40,7 +40,7 @@ from knowreason.run.run_folder import load_run_on_tables, stored_project
 from knowreason.run.run_prediction import Predictions
 
 ROW_GROUP = 1_000_000  # rows of a Parquet file that are written at once
-NOT_COMPARED = "drift is not looked for in parts"
+NOT_COMPARED = "drift is not looked for in parts, and nothing is adapted to it"
 
 
 def compile_in_parts(project: Project, target: Path | None, *, force: bool = False) -> Compiled:

@@ -50,9 +50,16 @@ def plan_changes(predicted: Plan, program: Program, folder: Path) -> tuple[RuleC
             code="KR911",
             help="`knowreason train PROJECT` and `knowreason compile PROJECT -o DIR` write that",
         )
-    before = loads((folder / RULES).read_text(encoding="utf-8"), str(folder / RULES))
-    reports = json.loads((folder / GROUNDED).read_text(encoding="utf-8"))
-    then = {report["rule"]: report["candidate"] for report in reports}
+    try:
+        before = loads((folder / RULES).read_text(encoding="utf-8"), str(folder / RULES))
+        reports = json.loads((folder / GROUNDED).read_text(encoding="utf-8"))
+        then = {report["rule"]: report["candidate"] for report in reports}
+    except (ValueError, KeyError, TypeError) as error:  # a ProgramError is a ValueError
+        raise ProjectError(
+            f"`{folder}` cannot be compared with: {RULES} or {GROUNDED} is damaged",
+            code="KR911",
+            help="train or compile once more, or `--against` another folder",
+        ) from error
     now = {estimate.rule: estimate for estimate in predicted.rules}
     texts, old = _texts(program), _texts(before)
     changed = {name for name in texts.keys() | old.keys() if texts.get(name) != old.get(name)}

@@ -15,7 +15,9 @@ from pyarrow import csv, parquet
 from knowreason import infer, loads
 from knowreason.data.binding.table_files import TableSource
 from knowreason.data.binding.table_parts import Dealt, TableParts
-from knowreason.errors import KnowreasonError, ProjectError
+from knowreason.data.engine.engine_choice import EngineChoice
+from knowreason.data.engine.spark_tasks import run_on_spark
+from knowreason.errors import DataError, KnowreasonError, ProjectError
 from knowreason.grounding import ground
 from knowreason.grounding.plan.partition_key import partition_keys
 from knowreason.project.independent_parts import independent_parts
@@ -354,3 +356,25 @@ def test_parts_on_spark_say_what_parts_here_say(trained, tmp_path, spark_master)
     one, two = (parquet.read_table(tmp_path / name) for name in ("t.parquet", "h.parquet"))
     assert one.equals(two)
     assert (there.quality, there.notes) == (here.quality, here.notes)
+
+
+def _fails(number):
+    raise ValueError(f"task {number}")
+
+
+@pytest.mark.spark
+def test_a_worker_that_fails_is_a_finding(spark_master):
+    with pytest.raises(DataError, match="a worker failed: ValueError: task 0") as caught:
+        run_on_spark(EngineChoice("spark", spark_master), _fails, 1)
+    assert caught.value.code == "KR538"
+
+
+def test_parts_on_spark_need_a_folder(trained):
+    engine = EngineSection(kind="spark", partitions=3, directory="s3://bucket/tmp")
+    project = replace(load_project(trained), engine=engine)
+    with (
+        pytest.raises(ProjectError, match="is none") as refusal,
+        independent_parts(project, load_program(project)),
+    ):
+        pass
+    assert refusal.value.code == "KR938"

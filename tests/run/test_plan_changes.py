@@ -6,7 +6,7 @@ from knowreason.data import Dataset
 from knowreason.errors import ProjectError
 from knowreason.grounding import ground, plan
 from knowreason.lang import loads
-from knowreason.reasoner.stored_reasoner import write_grounded
+from knowreason.reasoner.stored_reasoner import GROUNDED, write_grounded
 from knowreason.run.plan_changes import plan_changes
 
 HEAD = """
@@ -71,3 +71,11 @@ def test_changes_are_named(tmp_path):
 def test_a_folder_without_rules_is_refused(tmp_path):
     with pytest.raises(ProjectError, match="does not say"):
         plan_changes(*grounded(HEAD, EDGES), tmp_path)
+
+
+def test_a_damaged_folder_is_named(tmp_path):
+    found = grounded(HEAD + RULES, EDGES, tmp_path)
+    (tmp_path / GROUNDED).write_text("[{")
+    with pytest.raises(ProjectError, match="is damaged") as refusal:
+        plan_changes(*found, tmp_path)
+    assert refusal.value.code == "KR911"

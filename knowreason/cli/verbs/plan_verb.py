@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from knowreason.cli.screen import show_warnings, write_json, write_table
+from knowreason.cli.screen import say, show_warnings, write_json, write_table
 from knowreason.cli.verb_options import SetOption, settings_of
 
 
@@ -26,6 +26,7 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Predicted groundings, memory and time of each rule, and size of definitions."""
+    from knowreason.errors import ProjectError
     from knowreason.grounding import plan as plan_grounding
     from knowreason.project.project_file import load_project
     from knowreason.project.project_tables import load_parts, load_program
@@ -44,7 +45,13 @@ def plan(
         show_warnings((*train.warnings, *predicted.warnings))
     last = Path("runs") / loaded.name
     before = against or (last if is_grounded(last) else None)
-    changes = () if before is None else plan_changes(predicted, program, before)
+    try:
+        changes = () if before is None else plan_changes(predicted, program, before)
+    except ProjectError as error:
+        if against is not None:
+            raise
+        say(error.diagnostics[0].message)  # nobody asked for it
+        before, changes = None, ()
     if json:
         parts = {part.name: getattr(predicted, part.name) for part in fields(predicted)}
         write_json(parts | {"changes": list(changes)})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import uuid
 from collections.abc import Callable
 from itertools import count
@@ -181,6 +182,7 @@ def spark_session(master: str) -> SparkSession:
     builder = SparkSession.builder.appName("knowreason")
     if master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else whatever `python3` is
     connect = master.startswith("sc://")
     try:
         return (builder.remote(master) if connect else builder.master(master)).getOrCreate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -30,8 +31,6 @@ def run_on_spark(choice: EngineChoice, function: Callable[[int], T], count: int)
         KnowreasonError: what a task raised.
     """
     try:
-        from pyspark.errors import PySparkException
-
         from knowreason.data.engine.spark_engine import spark_session
 
         session = spark_session(choice.master)
@@ -45,15 +44,23 @@ def run_on_spark(choice: EngineChoice, function: Callable[[int], T], count: int)
                     found: object = function(number)
                 except KnowreasonError as error:
                     found = error
+                except Exception as error:  # Spark would tell it in a hundred lines of Java
+                    found = not_there(f"a worker failed: {type(error).__name__}: {error}")
                 yield pa.RecordBatch.from_pydict({"n": [number], "found": [pickle.dumps(found)]})
 
     numbers = session.range(0, count, 1, count)
     try:
         rows = numbers.mapInArrow(tasks, "n long, found binary").toArrow()
-    except PySparkException as error:
-        raise not_there(str(error).strip().splitlines()[-1]) from error
+    except Exception as error:  # of Spark, of Py4J or of the network: each has its own
+        raise not_there(f"no worker could run Python: {_reason(str(error))}") from error
     found = [pickle.loads(one) for one in rows.sort_by("n")["found"].to_pylist()]
     for one in found:
         if isinstance(one, KnowreasonError):
             raise one
     return found
+
+
+def _reason(text: str) -> str:
+    """The last Python error in what Spark says, else its first line."""
+    found = re.findall(r"^\s*((?:\w+\.)*\w+(?:Error|Exception): .+)$", text, re.MULTILINE)
+    return (found or text.strip().splitlines() or ["no reason given"])[-1 if found else 0]

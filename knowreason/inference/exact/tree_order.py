@@ -68,7 +68,8 @@ def has_cycles(
     atoms = np.bincount(labels[labels >= 0], minlength=len(chosen))
     entries = sum(part.atoms.numel() for part in graph.couplings)
     found = np.zeros_like(left)
-    for step in (max(int(entries // (4 * atoms.sum() + 1)), 1), 1):  # some rows tell, most often
+    some = max(int(entries // (4 * atoms.sum() + 1)), 1)
+    for step in dict.fromkeys((some, 1)):  # some rows tell, most often
         if left.any():
             found |= left & (_distinct_links(graph, labels, left, step) >= atoms)
             left &= ~found
