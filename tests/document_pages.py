@@ -135,11 +135,12 @@ class Shell:
     def run(self, command: str) -> tuple[int, str]:
         """Exit code and what a terminal would show."""
         if not re.match(r"knowreason\b[^|>;&]*$", _bare(command)):
+            path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
             done = subprocess.run(
                 command,
                 shell=True,
                 cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                env=os.environ | {"PYTHONPATH": str(ROOT), "PATH": path},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
