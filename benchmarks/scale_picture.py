@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--whole", type=Path, default=Path("scale.json"))
     parser.add_argument("--parts", type=Path, nargs="*", default=[])
-    parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
+    parser.add_argument("--out", type=Path, default=Path("docs/studies/pictures"))
     options = parser.parse_args()
     parts = [json.loads(file.read_text()) for file in options.parts]
     draw(json.loads(options.whole.read_text()), parts, options.out)

@@ -5,10 +5,10 @@ one component of 400 to 5,000 atoms, three in ten unlabelled, couplings 0.5, 1.5
 posterior of `variational_em`, and the exact likelihood where junction trees allow it: how far
 weights are from those that made the world (root mean square over the two couplings), how far
 they spread over seeds, the largest distance in standard errors, how often the fit says that it
-is not converged, CPU seconds a fit. `--figure` draws the picture of docs/gcn_posterior.md from
-the file of results. `--proposals` learns nothing: how often a whole world drawn from the network's
-beliefs would be accepted as a proposal of Metropolis and Hastings (the chain is independent of
-where it is; Liu 1996).
+is not converged, CPU seconds a fit. `--figure` draws the picture of
+docs/studies/gcn_posterior.md from the file of results. `--proposals` learns nothing: how often a
+whole world drawn from the network's beliefs would be accepted as a proposal of Metropolis and
+Hastings (the chain is independent of where it is; Liu 1996).
 
     python -m benchmarks.variational_em [--quick] [--atoms 400 ...] [--couplings 0.5 ...]
         [--seeds 10] [--posteriors gcn ...] [--out variational_em.json] [--figure FILE.svg]

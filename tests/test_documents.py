@@ -2,7 +2,9 @@
 
 import doctest
 import inspect
+import json
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -10,10 +12,27 @@ import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 
 import knowreason
+from tests.document_pages import (
+    LANGUAGES,
+    Shell,
+    blocks_of,
+    faults,
+    missed,
+    pages,
+    rule_blocks,
+    stories,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "knowreason"
 PROMPT = re.compile(r"^ *>>> ", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)#?([^)\s]*)\)")
+
+
+def anchors(page):
+    """Names of the headings of a page, as a forge and the site make them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
 def with_prompts():
@@ -43,6 +62,50 @@ def test_documents(example: CodeExample, eval_example: EvalExample, monkeypatch)
     eval_example.set_config(line_length=100, target_version="py311", ruff_ignore=["D1", "T201"])
     eval_example.lint_ruff(example)
     eval_example.run(example)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_say_what_they_are(page):
+    """Their language; what is data is read."""
+    for block in blocks_of(page):
+        assert block.language in LANGUAGES, block
+        if block.language == "toml":
+            tomllib.loads(block.text)
+        if block.language == "json":
+            json.loads(block.text)
+
+
+@pytest.mark.parametrize(
+    ("block", "program", "codes"), [pytest.param(*each, id=str(each[0])) for each in rule_blocks()]
+)
+def test_rules(block, program, codes, monkeypatch):
+    monkeypatch.chdir(ROOT / "rulesets")
+    assert not missed(program, codes)
+
+
+@pytest.mark.parametrize("story", stories().items(), ids=lambda story: story[0])
+def test_commands(story, tmp_path):
+    """Commands of a page run, in a folder of their own, and print what is shown."""
+    shell = Shell(tmp_path)
+    found = [
+        fault
+        for page in story[1]
+        for block in blocks_of(page)
+        if block.runs
+        for fault in faults(block, shell)
+    ]
+    assert not found, "\n\n".join(found)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links(page):
+    """Links lead to files and headings that are there."""
+    broken = []
+    for target, heading in LINK.findall(page.read_text(encoding="utf-8")):
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (heading and heading not in anchors(path)):
+            broken.append(f"{target}#{heading}")
+    assert not broken
 
 
 @pytest.mark.parametrize("name", [*with_prompts()])

@@ -20,7 +20,7 @@ def kinds(call):
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_is_in_the_docs(name):
-    assert f"`{name}`" in (ROOT / "docs" / "models.md").read_text()
+    assert f"`{name}`" in (ROOT / "docs" / "reference" / "models.md").read_text()
 
 
 def test_is_at_work_in_a_rule_file():

@@ -189,7 +189,7 @@ def test_training_says_where_groups_hold_labels_of_one_kind():
 
 @pytest.mark.parametrize("code", ["KR835", "KR836", "KR837", "KR838"])
 def test_every_note_has_a_page_with_what_to_do(code):
-    page = (Path(__file__).parents[2] / "docs/verdicts.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/explanation/verdicts.md").read_text(encoding="utf-8")
     (section,) = [part for part in page.split("\n## ") if f"({code})" in part.split("\n")[0]]
     assert "*What it means.*" in section
     assert "*What to do.*" in section
