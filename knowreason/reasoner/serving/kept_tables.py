@@ -15,6 +15,7 @@ from knowreason.data import Dataset
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.logic import Program
+from knowreason.reasoner.serving.stored_names import StoredNames
 from knowreason.row_keys import sorting_order
 
 Ids = NDArray[Any]  # of integers
@@ -207,12 +208,17 @@ class ThingNames:
 
     first: pa.StringArray
     more: list[str]
-    ids: dict[str, int]
+    ids: dict[str, int] | StoredNames
 
     @staticmethod
     def of(names: pa.StringArray) -> ThingNames:
         """Those of a vocabulary."""
         return ThingNames(names, [], dict(zip(names.to_pylist(), range(len(names)), strict=True)))
+
+    def whole(self, count: int) -> pa.StringArray:
+        """The first ones, so many."""
+        more = pa.array(self.more[: count - len(self.first)], pa.string())
+        return pa.concat_arrays([self.first, more])
 
     def taken(self, ids: Ids, new: Sequence[str], count: int) -> pa.StringArray:
         """ThingNames of ids (ascending); ``new`` are those from ``count`` on."""
