@@ -10,12 +10,14 @@ all logons; labels but on the last day). One process, warm: each call scores one
 and places drawn from the history. Times are of the wall; those with `cpu` are CPU time, which
 other work on the machine changes less. The limit, in the same run: `models_ms`, what the models'
 own `predict_proba` takes on one row, and `state_ms`, what four dictionaries of running counts take.
-`full_s` is one `Reasoner.infer` of the whole history and one event.
+`full_s` is one `Reasoner.infer` of the whole history and one event. Ready is `bind_s` and
+`serve_s`, or `open_s` of a stored state (`read_s`: its bytes read); the first event is apart.
 """
 
 import argparse
 import gc
 import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -192,8 +194,12 @@ def measured(case: str, size: int, calls: int, full: bool) -> dict[str, float]:
         return cut(facts, size + i, count), {"scores": cut(scores, size + i, count)}
 
     one = [event(i) for i in range(extra)]
+    began = time.perf_counter()
+    server.score(one[0][0], **one[0][1])
+    found["first_s"] = time.perf_counter() - began
     for new, more in one[calls : calls + 100]:
         server.score(new, **more)
+    found |= reopened(server, reasoner, *one[0])
     gc.collect()
     gc.freeze()
     took, busy, why, why_busy, touched = [], [], [], [], []
@@ -227,6 +233,26 @@ def measured(case: str, size: int, calls: int, full: bool) -> dict[str, float]:
         began = time.perf_counter()
         reasoner.infer(data)
         found["full_s"] = time.perf_counter() - began
+    return found
+
+
+def reopened(server, reasoner, new, more):
+    """The state stored, and opened again; with the bytes it takes, read as a limit."""
+    found = {}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "serving"
+        began = time.perf_counter()
+        server.save(folder)
+        found["save_s"] = time.perf_counter() - began
+        began = time.perf_counter()
+        size = sum(len(file.read_bytes()) for file in folder.iterdir())
+        found |= {"read_s": time.perf_counter() - began, "state_mb": size / 1e6}
+        began = time.perf_counter()
+        again = reasoner.serve(folder)
+        found["open_s"] = time.perf_counter() - began
+        began = time.perf_counter()
+        again.score(new, **more)
+        found["open_first_s"] = time.perf_counter() - began
     return found
 
 

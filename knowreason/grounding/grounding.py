@@ -42,6 +42,7 @@ from knowreason.grounding.folding.open_literals import Literals
 from knowreason.grounding.folding.rule_columns import Harvest
 from knowreason.grounding.folding.rule_folding import add_counted, ground_rule
 from knowreason.grounding.folding.rule_run import RuleRun
+from knowreason.grounding.folding.touched_rows import Touched
 from knowreason.grounding.neutral_pairs import NeutralPairs, PairCells
 from knowreason.grounding.normaliser_cells import NormaliserCells, normaliser_cells
 from knowreason.grounding.plan.domain_products import too_large
@@ -255,6 +256,7 @@ def ground(
     hard_violations: Literal["error", "drop"] = "error",
     threads: int | None = None,
     evaluated: Mapping[str, ArrowTable] | None = None,
+    only: Touched | None = None,
 ) -> Grounding:
     r"""The factor graph of a program over data, and where its factors came from.
 
@@ -272,6 +274,7 @@ def ground(
             dropped and counted.
         threads: of the relational engine.
         evaluated: tables of definitions evaluated on this data before.
+        only: atoms outside whose groundings nothing is wanted; base rates are of all.
 
     Raises:
         GroundingError: KR640-KR648, see ``knowreason explain-code``.
@@ -287,11 +290,11 @@ def ground(
     ) as relations:
         table = open_atoms(program, data, limit, relations)
         numbering = Numbering.of(table, program, data)
-        given = _known(program, data, table, numbering, labels)
-        parameters = parameter_table(program, data)
+        given = known_atoms(program, data, table, numbering, labels)
         auxiliary = Auxiliary(table.count)
         codes, states = atom_codes(given.evidence), literal_states(given.evidence)
         relations.is_open = partial(_is_open, numbering, given.evidence)
+        parameters = parameter_table(program, data)
         pieces = assemble.Pieces.new(len(parameters))
         reports: list[RuleReport] = []
         origins: list[RuleProvenance] = []
@@ -310,7 +313,7 @@ def ground(
             feature = plan.rule.weight.feature
             parts = (plan.rule.formula, *([feature] if feature is not None else []))
             with relations.evaluating(Evaluated(f"rule `{name}`", parts, plan.rule.span)):
-                harvest, report = _ground_one(run, limit)
+                harvest, report = _ground_one(run, limit, only)
             refuse_violated(harvest, plan.rule, data)
             made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))
@@ -320,22 +323,48 @@ def ground(
             warnings.extend(warnings_of(plan, table, data, harvest.amount))
             if not made.open and not plan.decided and not run.hard:
                 warnings.append(unidentified(plan.rule, report.candidate))
-    assemble.add_biases(pieces, program, table, parameters, given.evidence)
+    found = pieces, auxiliary, reports, origins, warnings
+    return finished(program, data, table, parameters, given, *found)
+
+
+def finished(
+    program: Program,
+    data: Dataset,
+    table: AtomTable,
+    parameters: ParameterTable,
+    known: KnownAtoms,
+    pieces: assemble.Pieces,
+    auxiliary: Auxiliary,
+    reports: Sequence[RuleReport],
+    origins: Sequence[RuleProvenance],
+    warnings: Sequence[Diagnostic],
+) -> Grounding:
+    """The grounding whose rules' factors are in ``pieces``: base rates, rooms for tables, graph.
+
+    Args:
+        program, data, table, known: the numbered atoms, and what is known of them.
+        parameters: of the program, in the units it states.
+        pieces: is added to.
+        auxiliary: atoms beyond those.
+        reports, origins: one a rule.
+        warnings: so far.
+    """
+    assemble.add_biases(pieces, program, table, parameters, known.evidence)
     parameters = with_feature_units(parameters, program, pieces.factors)
     parameters, associations = add_associations(pieces, program, parameters, origins)
     rates = BaseRates.of(program, data, table, parameters)
     parameters, conditionals = add_conditionals(
         pieces, program, parameters, origins, rates, auxiliary.next_atom
     )
-    graph = assemble.factor_graph(pieces, program, table, parameters, given.evidence, auxiliary)
+    graph = assemble.factor_graph(pieces, program, table, parameters, known.evidence, auxiliary)
     grounding = Grounding(
         program,
         data,
         AtomTable(table.spans, auxiliary.next_atom),
         parameters,
         graph,
-        _padded(given.labels, auxiliary.next_atom),
-        _padded(given.hidden, auxiliary.next_atom),
+        _padded(known.labels, auxiliary.next_atom),
+        _padded(known.hidden, auxiliary.next_atom),
         tuple(reports),
         tuple(origins),
         associations,
@@ -353,16 +382,23 @@ def _is_open(
 
 
 @dataclass(frozen=True)
-class _Known:
+class KnownAtoms:
+    """What is known of atoms: evidence, labels and labels held back, ``int8[n]`` each."""
+
     evidence: NDArray[np.int8]
     labels: NDArray[np.int8]
     hidden: NDArray[np.int8]
     warnings: tuple[Diagnostic, ...]
 
 
-def _known(
+def known_atoms(
     program: Program, data: Dataset, table: AtomTable, numbering: Numbering, use: LabelUse
-) -> _Known:
+) -> KnownAtoms:
+    """What tables say of numbered atoms.
+
+    Raises:
+        GroundingError: KR641-KR643 for what contradicts itself or the candidates.
+    """
     evidence, outside = atom_values(numbering, data.evidence, table.count)
     for predicate, count in outside.items():
         raise GroundingError(
@@ -389,10 +425,10 @@ def _known(
     labels = spread_over_blocks(labels, table, program, data, "the labels")
     hidden = spread_over_blocks(hidden, table, program, data, "the hidden labels")
     labels[evidence != OPEN] = OPEN
-    return _Known(evidence, labels, hidden, tuple(warnings))
+    return KnownAtoms(evidence, labels, hidden, tuple(warnings))
 
 
-def _ground_one(run: RuleRun, limit: int) -> tuple[Harvest, RuleReport]:
+def _ground_one(run: RuleRun, limit: int, only: Touched | None) -> tuple[Harvest, RuleReport]:
     relations, data = run.literals.relations, run.data
     query = rule_query(relations, run.plan)
     size = checked_size(query, limit)
@@ -401,7 +437,7 @@ def _ground_one(run: RuleRun, limit: int) -> tuple[Harvest, RuleReport]:
     harvest = Harvest(run.parameters, query.joins)
     seconds = 0.0
     if not run.plan.decided or run.hard:
-        seconds = ground_rule(run, query, harvest)
+        seconds = ground_rule(run, query, harvest, only)
         if isinstance(relations, ArrayRelations) and run.plan.index in relations.counted:
             add_counted(run, relations, harvest)
     unlisted = missing_rows(query, run.plan.guards, limit)

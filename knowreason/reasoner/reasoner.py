@@ -290,15 +290,17 @@ class Reasoner(BaseEstimator):
         drawn = self.answers_.replicates(self.fit_, self.bootstrap_.theta[:CONCLUSIONS])
         return with_intervals(beliefs, drawn, engine, self.engine_options(engine))
 
-    def serve(self, history: Dataset) -> Server:
+    def serve(self, history: Dataset | Path | str) -> Server:
         """A server of new events on a history that is kept ready.
 
         Args:
-            history: what is known so far, labels included.
+            history: what is known so far, labels included, or the folder in which
+                ``Server.save`` stored that.
 
         Raises:
             NotFittedError: before :meth:`fit`.
             ModelError: KR885 for a model that sees more than an atom's own columns.
+            ProjectError: KR939 for a folder without a state of this program.
         """
         from knowreason.reasoner.serving.server import Server
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import knowreason as kr
-from knowreason.errors import DataError
+from knowreason.errors import DataError, ProjectError
 
 PROGRAM = """
 domain Pay
@@ -115,8 +115,13 @@ def reasoner_of(seed, reads):
     return kr.loads(text + "\n".join(chosen))
 
 
+def opened_again(server, reasoner, folder):
+    server.save(folder / "run" / "serving", force=True)
+    return reasoner.serve(folder / "run" / "serving")
+
+
 @pytest.mark.parametrize("seed", range(9))
-def test_events_are_believed_what_a_run_from_scratch_believes(seed):
+def test_events_are_believed_what_a_run_from_scratch_believes(seed, tmp_path):
     program = reasoner_of(seed, reads=seed % 3 == 0)
     facts, static, known, truth = world(seed)
     static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
@@ -133,6 +138,7 @@ def test_events_are_believed_what_a_run_from_scratch_believes(seed):
     server.score(rows(facts, second))  # leaves nothing behind
     steps = [slice(28, 31), slice(31, 32), slice(32, 37)]
     for step in np.random.default_rng(seed).permutation(3):
+        server = opened_again(server, reasoner, tmp_path) if seed % 2 else server
         server.observe(rows(facts, steps[step]), labels=labels(facts, known, truth, steps[step]))
     ours = believed(server.score(rows(facts, asked)))
     theirs = believed(reasoner.infer(data(40)))
@@ -200,6 +206,50 @@ def test_what_rows_say_of_old_things_is_read_anew():
         assert log_odds == pytest.approx(theirs[name], abs=1e-6), name
 
 
+def test_a_stored_state_is_found_out_where_it_does_not_fit(tmp_path):
+    program = kr.loads(PROGRAM + "\n".join(RULES[:3]))
+    facts, *_ = world(1)
+    features = {"Pay": {"p": ["p1", "p2"], "tall": [1.0, 2.0], "colour": ["red", "blue"]}}
+    scores = {"Fraud": {"p": ["p1"], "elsewhere": [0.3]}}
+    history = kr.Dataset.from_frames(
+        program, facts=rows(facts, slice(0, 30)), features=features, scores=scores
+    )
+    reasoner = kr.Reasoner(program).fit(history)
+    folder = tmp_path / "serving"
+    server = reasoner.serve(history)
+    server.save(folder)
+    event, more = rows(facts, slice(30, 31)), {"features": {"Pay": {"p": ["p30"], "tall": [3.0]}}}
+    before, after = server.slice(event, **more), reasoner.serve(folder).slice(event, **more)
+    assert before.features["Pay"].categories == after.features["Pay"].categories
+    assert np.array_equal(before.features["Pay"].values, after.features["Pay"].values, True)
+    assert str(before) == str(after)
+    with pytest.raises(ProjectError, match="KR914"):
+        server.save(folder)
+    with pytest.raises(ProjectError, match=r"KR939.*missing"):
+        reasoner.serve(tmp_path)
+    other = kr.Reasoner(kr.loads(PROGRAM + "\n".join(RULES[:2]))).fit(history)
+    with pytest.raises(ProjectError, match=r"KR939.*rule `dear` is gone|KR939.*`often`"):
+        other.serve(folder)
+    structure = folder / "serving.json"
+    text = structure.read_text()
+    for damaged in (text[:-9], text.replace('"format": 1', '"format": 0'), '{"format": 1}', "[]"):
+        structure.write_text(damaged)
+        with pytest.raises(ProjectError, match="KR939"):
+            reasoner.serve(folder)
+    structure.write_text(text.replace('"late"', '"never"'))
+    with pytest.raises(ProjectError, match="KR939"):
+        reasoner.serve(folder)
+    structure.write_text(text)
+    columns = folder / "columns.bin"
+    columns.write_bytes(columns.read_bytes()[:-100])
+    with pytest.raises(ProjectError, match=r"KR939.*columns.bin"):
+        reasoner.serve(folder)
+    run = tmp_path / "run"
+    reasoner.save(run)
+    with pytest.raises(ProjectError, match="KR939"):
+        reasoner.serve(run)
+
+
 def test_what_the_history_says_is_not_said_anew():
     program = kr.loads(PROGRAM + "\n".join(RULES[:6]))
     facts, *_ = world(1)
@@ -232,7 +282,7 @@ rule honest [-2] : Thief(c)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_decided_rows_around_a_hub_are_counted(seed):
+def test_decided_rows_around_a_hub_are_counted(seed, tmp_path):
     program = kr.loads(HUBS)
     draw = np.random.default_rng(seed)
     count = 70
@@ -258,6 +308,7 @@ def test_decided_rows_around_a_hub_are_counted(seed):
     server = reasoner.serve(begun)
     for part in (slice(50, 55), slice(55, 56), slice(56, 66)):
         server.observe(rows(pays, part), labels=told(known & ~late, part))
+        server = opened_again(server, reasoner, tmp_path) if seed % 2 else server
     server.observe({}, labels=told(late, slice(0, 66)))
     whole = rows(pays, slice(0, 70))
     beliefs = server.score(rows(pays, asked))

@@ -19,6 +19,7 @@ from knowreason.data import Dataset
 from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.edges import Edges
 from knowreason.data.features import FeatureTable
+from knowreason.logic import Program
 from knowreason.logic.canonical_text import statement_text
 from knowreason.logic.declarations import Parameter, Statement
 from knowreason.logic.traversal import names_in
@@ -76,9 +77,7 @@ class DataParts:
 
     def of_program(self) -> dict[str, str]:
         """What a grounding without models depends on: statements, facts, labels."""
-        program = self.data.program
-        parts = _statements(*replace(program, models=()))
-        parts[ORDER] = digest_of("\n".join(parts))
+        parts = program_parts(self.data.program)
         parts |= self._once("things asked about", *_flat(self.data.scope))
         return parts | self._relations() | self._labels_of(self.data.hidden, "hidden labels")
 
@@ -319,6 +318,13 @@ def _pieces(value: object) -> Iterator[bytes | memoryview]:
 def _flat(columns: Mapping[str, NDArray[np.generic]]) -> Iterator[object]:
     for name in sorted(columns):
         yield from (name, columns[name])
+
+
+def program_parts(program: Program) -> dict[str, str]:
+    """A program's statements but its models, and their order."""
+    parts = _statements(*replace(program, models=()))
+    parts[ORDER] = digest_of("\n".join(parts))
+    return parts
 
 
 def _statements(*statements: Statement) -> dict[str, str]:

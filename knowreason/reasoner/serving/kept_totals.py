@@ -43,20 +43,27 @@ class KeptTotals:
         """Totals of the aggregates in definitions; ``None`` where there are too many rows."""
         parts: dict[int, Parts] = {}
         tables = ArrayRelations(scopes, data)
+        for shape in KeptTotals.shapes(scopes):
+            try:
+                made = contributions(shape, tables.settings({}, 1), {})
+            except BeyondArrays:
+                return None
+            if made is None:
+                return None
+            parts[id(shape)] = shape, made, Totals.of(*_nothing())
+        return KeptTotals(scopes, parts)
+
+    @staticmethod
+    def shapes(scopes: FormulaScopes) -> tuple[RunningShape, ...]:
+        """Shapes of the aggregates in definitions whose totals can be kept, each once."""
+        found: dict[int, RunningShape] = {}
         for definition in scopes.definitions.values():
             body = scopes.body(definition)
             for node in walk(body) if not isinstance(body, tuple | Formula) else ():
                 shape = _shape(scopes, node) if isinstance(node, Aggregate) else None
-                if shape is None:
-                    continue
-                try:
-                    made = contributions(shape, tables.settings({}, 1), {})
-                except BeyondArrays:
-                    return None
-                if made is None:
-                    return None
-                parts[id(shape)] = shape, made, Totals.of(*_nothing())
-        return KeptTotals(scopes, parts)
+                if shape is not None:
+                    found[id(shape)] = shape
+        return tuple(found.values())
 
     def fits(self, data: Dataset, ids: Mapping[str, Ids], counts: Mapping[str, int]) -> bool:
         """Whether new rows say nothing of things that were counted before."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -14,16 +15,15 @@ import numpy as np
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.binding.frames import TableLike
-from knowreason.data.features import FeatureTable
 from knowreason.errors import DataError, DataWarning, ModelError
 from knowreason.factors.kernel_decorators import kernels_loaded
 from knowreason.grounding.arrays.array_context import in_arrays, remember_arrays
 from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.arrays.running_totals import CountedRows, Running
 from knowreason.grounding.arrays.scope_steps import FormulaScopes
-from knowreason.reasoner.serving.kept_parts import Shortcuts, counted_rows
+from knowreason.reasoner.serving.history_state import HistoryState
+from knowreason.reasoner.serving.kept_parts import counted_rows
 from knowreason.reasoner.serving.kept_tables import Ids, Kept
-from knowreason.reasoner.serving.kept_totals import KeptTotals
 from knowreason.reasoner.serving.program_lookups import Lookups
 from knowreason.reasoner.serving.reached_rows import Reached
 from knowreason.reasoner.serving.slices import grown_features, slice_of
@@ -45,11 +45,12 @@ class Server:
 
     Args:
         reasoner: fitted.
-        history: what is known so far.
+        history: what is known so far, or the folder in which :meth:`save` stored that.
 
     Raises:
         NotFittedError: before :meth:`Reasoner.fit`.
         ModelError: KR885 for a model that sees more than an atom's own columns.
+        ProjectError: KR939 for a folder without a state of this program.
 
     >>> import knowreason as kr
     >>> program = kr.loads('''domain Pay
@@ -71,11 +72,20 @@ class Server:
     ['p2']
     """
 
-    def __init__(self, reasoner: Any, history: Dataset) -> None:
+    def __init__(self, reasoner: Any, history: Dataset | Path | str) -> None:
         learned = reasoner.learned()
         models = (*learned.models, *learned.answers.beside, *learned.answers.boosted)
+        program, state = reasoner.program, None
+        if isinstance(history, Dataset):
+            program = program if history.program == program else history.program
+            self._scopes = FormulaScopes(program, only_open=True)
+            began = replace(history, program=program)
+        else:
+            self._scopes = FormulaScopes(program, only_open=True)
+            state = HistoryState.opened(self._scopes, Path(history))
+            began = state.kept.data
         for model in (*models, *learned.estimates):
-            _refuse(model.fitted.model, model.name, history)
+            _refuse(model.fitted.model, model.name, began)
         if learned.estimates:
             raise ModelError(
                 "numeric queries are estimated for a whole data set",
@@ -85,14 +95,24 @@ class Server:
         self._reasoner = copy.copy(reasoner)
         self._reasoner.snapshot_ = None
         self._reasoner.settings = replace(reasoner.settings, hard_violations="drop", threads=1)
-        if history.program == reasoner.program:
-            history = replace(history, program=reasoner.program)
         self._lock = Lock()
-        self._scopes = FormulaScopes(history.program, only_open=True)
-        totals, kept = KeptTotals.of(self._scopes, history), Kept.of(history)
-        self._moment = _Moment(kept, dict(history.features), totals, Shortcuts.of(kept))
-        self._by_totals = Lookups.of(history.program, models, running=True)
-        self._by_rows = Lookups.of(history.program, models)
+        self._moment = HistoryState.of(self._scopes, began) if state is None else state
+        self._by_totals = Lookups.of(program, models, running=True)
+        self._by_rows = Lookups.of(program, models)
+
+    def save(self, folder: Path | str, *, force: bool = False) -> None:
+        """Store the history as it is kept, so that ``reasoner.serve(folder)`` need not sort it.
+
+        What calls have sorted so far is stored too; models and weights are not.
+
+        Args:
+            folder: appears whole or not at all, in a run folder (``run/serving``) or elsewhere.
+            force: replace a state that is there.
+
+        Raises:
+            ProjectError: KR914 where something is there, KR924 where it is not ours.
+        """
+        self._moment.save(Path(folder), force=force)
 
     def score(self, events: Mapping[str, TableLike], **more: Any) -> Beliefs:
         """What is believed of the things that some new rows mention; the history stays as it is.
@@ -147,10 +167,10 @@ class Server:
                 totals = totals.plus(data, ids) if fit else None
             shortcuts = moment.shortcuts.plus(moment.kept, grown, data, ids)
             grown = grown.settled()
-            self._moment = _Moment(grown, features, totals, shortcuts.settled(grown))
+            self._moment = HistoryState(grown, features, totals, shortcuts.settled(grown))
 
     def _touched(
-        self, moment: _Moment, data: Dataset, *, by_totals: bool
+        self, moment: HistoryState, data: Dataset, *, by_totals: bool
     ) -> tuple[Dataset, Running | None, dict[int, CountedRows]]:
         grown, ids = moment.kept.plus(data)
         _refuse_changes(moment.kept, grown, data, ids)
@@ -178,23 +198,6 @@ class Server:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # ids that only the history knows
             return Dataset.from_frames(self._scopes.program, facts=events, **more)
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """A history as one call sees it; never changed.
-
-    Attributes:
-        kept: its tables.
-        features: by domain.
-        totals: of its counts and sums; ``None`` where all is read.
-        shortcuts: what spares reading rows.
-    """
-
-    kept: Kept
-    features: Mapping[str, FeatureTable]
-    totals: KeptTotals | None
-    shortcuts: Shortcuts
 
 
 def _refuse(model: Any, name: str, history: Dataset) -> None:
