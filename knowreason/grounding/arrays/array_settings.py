@@ -112,7 +112,7 @@ class ArraySettings:
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Go on with the rows of a mask."""
         if not mask.all():
-            self.take(np.flatnonzero(mask))
+            self.take(mask.nonzero()[0])
 
     def satisfy(
         self,
