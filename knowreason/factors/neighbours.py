@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from knowreason.factors.atom_table import AtomSpan
 from knowreason.factors.factor_graph import FactorGraph
+from knowreason.row_keys import ordered_rows
 
 
 def neighbour_means(
@@ -24,24 +24,37 @@ def neighbour_means(
     enter as the mean over the hub's atoms. Atoms of ``views`` are hubs of nothing: each ties an
     atom to itself.
     """
-    adjacency = atom_adjacency(graph)
-    inside = slice(span.start, span.stop)
-    direct = adjacency[inside, inside]
-    total = direct @ values
-    count = np.asarray(direct.sum(axis=1)).ravel()
-    outside = np.ones(graph.atom_count, dtype=bool)
-    for one in (span, *views):
-        outside[one.start : one.stop] = False
-    to_hubs = adjacency[inside][:, np.flatnonzero(outside)]
-    of_hub = np.asarray(to_hubs.sum(axis=0)).ravel()
-    hub_mean = (to_hubs.T @ values) / np.maximum(of_hub, 1)[:, None]
-    total = total + to_hubs @ hub_mean
-    count = count + np.asarray(to_hubs.sum(axis=1)).ravel()
+    one, two = tied_atoms(graph)
+    inside = (one >= span.start) & (one < span.stop)
+    one, two = one[inside] - span.start, two[inside]
+    own = np.zeros(graph.atom_count, dtype=bool)
+    hub = np.ones(graph.atom_count, dtype=bool)
+    own[span.start : span.stop] = True
+    for spared in (span, *views):
+        hub[spared.start : spared.stop] = False
+    direct, to_hub = own[two], hub[two]
+    atom, of_hub = one[to_hub], two[to_hub]
+    atoms_of_hub = np.bincount(of_hub, minlength=graph.atom_count)
+    hub_mean = _sums(of_hub, values[atom], graph.atom_count)
+    hub_mean /= np.maximum(atoms_of_hub, 1)[:, None]
+    total = _sums(one[direct], values[two[direct] - span.start], span.count)
+    total += _sums(atom, hub_mean[of_hub], span.count)
+    count = np.bincount(one[direct | to_hub], minlength=span.count)
     return np.asarray(total / np.maximum(count, 1)[:, None])
 
 
-def atom_adjacency(graph: FactorGraph) -> sparse.csr_matrix:
-    """``[n, n]`` 0/1: atoms that stand in one ground factor."""
+def _sums(
+    owner: NDArray[np.int64], values: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
+    """``float64[size, m]``: rows of values added up by owner."""
+    width = values.shape[1]
+    place = owner[:, None] * width + np.arange(width)
+    added = np.bincount(place.ravel(), values.ravel(), size * width)
+    return added.astype(np.float64, copy=False).reshape(size, width)  # of nothing: integers
+
+
+def tied_atoms(graph: FactorGraph) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each pair of atoms that stand in one ground factor, in both orders, once."""
     rows, columns = [], []
     for part in graph.couplings:
         if part.offsets is not None:
@@ -53,10 +66,9 @@ def atom_adjacency(graph: FactorGraph) -> sparse.csr_matrix:
                     rows.append(atoms[:, one])
                     columns.append(atoms[:, two])
     if not rows:
-        return sparse.csr_matrix((graph.atom_count, graph.atom_count))
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    matrix = sparse.coo_matrix(
-        (np.ones(len(row), dtype=np.float32), (row, column)), shape=(graph.atom_count,) * 2
-    ).tocsr()
-    matrix.data[:] = 1.0
-    return matrix
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    pairs = np.concatenate(rows).astype(np.int64), np.concatenate(columns).astype(np.int64)
+    distinct = ordered_rows(pairs, (graph.atom_count,) * 2, distinct=True)
+    if distinct is None:
+        return pairs
+    return distinct[0], distinct[1]

@@ -67,12 +67,11 @@ class _Mentions:
 
     def things(self, encoded: Encoded) -> dict[str, NDArray[np.integer]]:
         """Distinct ids that a table mentions, by domain; domains without any left out."""
-        marks: dict[str, NDArray[np.bool_]] = {}
+        parts: dict[str, list[NDArray[np.integer]]] = {}
         for _, domain, coded in _columns(self.binding, encoded):
             ids = self.binding.builders[domain].numbers(coded)
-            mark = marks.setdefault(domain, np.zeros(len(self.counts[domain]), np.bool_))
-            mark[ids[ids >= 0]] = True
-        whole = {domain: np.flatnonzero(mark) for domain, mark in marks.items()}
+            parts.setdefault(domain, []).append(ids[ids >= 0])
+        whole = {d: p[0] if len(p) == 1 else np.unique(np.concatenate(p)) for d, p in parts.items()}
         return {domain: ids for domain, ids in whole.items() if len(ids)}
 
 

@@ -128,6 +128,7 @@ class ArrayRelations:
             _, columns = self.rows_of(name, {}, 1)
             first, _ = distinct(columns, len(columns[0]))
             columns = [column[first] for column in columns]
+            self._facts[name] = ArrayTable(columns, len(first))  # from now on it is looked up
             return pa.table([pa.array(c, pa.int32()) for c in columns], names=names)
         settings = self.settings({}, 1)
         for parameter in definition.parameters:
@@ -144,7 +145,7 @@ class ArrayRelations:
 
     def rows_of(self, name: str, wanted: Mapping[int, Ids], rows: int) -> tuple[Ids, list[Ids]]:
         """Rows of a predicate for each asking row: which one asks, and ids at all places."""
-        if name in self.scopes.definitions:
+        if name in self.scopes.definitions and name not in self._facts:
             return self._defined_rows(name, wanted, rows)
         table = self._fact_table(name)
         left, right = table.matches(dict(wanted), rows)

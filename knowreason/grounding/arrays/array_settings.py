@@ -112,7 +112,7 @@ class ArraySettings:
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Go on with the rows of a mask."""
         if not mask.all():
-            self.take(np.flatnonzero(mask))
+            self.take(mask.nonzero()[0])
 
     def satisfy(
         self,
@@ -238,9 +238,12 @@ class ArraySettings:
 
     def _inside(self, keys: Sequence[Variable]) -> tuple[ArraySettings, Ids]:
         """Settings of a scope inside, one a distinct setting of keys, and which is each row's."""
-        columns = [self.columns[key.name] for key in keys]
+        names = [key.name for key in keys]
+        return self._groups(names, [self.columns[name] for name in names])
+
+    def _groups(self, names: Sequence[str], columns: Sequence[Ids]) -> tuple[ArraySettings, Ids]:
         first, same = distinct(columns, self.rows)
-        own = {key.name: column[first] for key, column in zip(keys, columns, strict=True)}
+        own = {name: column[first] for name, column in zip(names, columns, strict=True)}
         return ArraySettings(self.tables, len(first), own, np.arange(len(first))), same
 
     # -- formulas ----------------------------------------------------------------
@@ -351,7 +354,13 @@ class ArraySettings:
         found = None if running is None else running.totals(term, self)
         if found is not None:
             return self._aggregated(term, *found)
-        inner, same = self._inside(self.tables.scopes.free(term))
+        grouped = self.tables.scopes.by_terms(term)
+        around = [] if grouped is None else [self.term(own) for own in grouped.terms]
+        if grouped is None or any(own.known is not None for own in around):
+            inner, same = self._inside(self.tables.scopes.free(term))
+        else:
+            term = grouped.aggregate
+            inner, same = self._groups(grouped.names, [own.values for own in around])
         groups = inner.rows
         inner.satisfy(term.body, term.variables)
         if term.last is not None and term.by is not None:

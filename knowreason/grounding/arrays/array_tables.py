@@ -56,13 +56,13 @@ class ArrayTable:
             self.sorted[first] = key[order], order
         keys, order = self.sorted[first]
         key = _key([wanted[place] for place in first])
-        low, high = np.searchsorted(keys, key, "left"), np.searchsorted(keys, key, "right")
+        low, high = keys.searchsorted(key), keys.searchsorted(key, "right")
         counts = high - low
         total = int(counts.sum())
         if total > PAIRS:
             raise BeyondArrays
-        left = np.repeat(np.arange(rows), counts)
-        start = np.repeat(low - np.cumsum(counts) + counts, counts)
+        left = np.arange(rows).repeat(counts)
+        start = (low - counts.cumsum() + counts).repeat(counts)
         right = order[start + np.arange(total)]
         for place in places[2:]:
             kept = self.columns[place][right] == wanted[place][left]

@@ -37,6 +37,7 @@ from knowreason.logic import (
 from knowreason.logic.traversal import free_variables, walk
 
 KEY_BITS = 62
+SIGNS = ("<", "<=", ">", ">=")  # in the order of the kernel's numbers
 LATE = 4096  # contributions that are kept apart until they are sorted with the others
 
 
@@ -188,28 +189,15 @@ class Totals:
 
     def between(self, key: Ids, cuts: Sequence[tuple[str, Ids]]) -> tuple[NDArray[Any], Ids]:
         """Totals and rows of some keys within bounds of the clock."""
-        low, high = np.searchsorted(self.key, key, "left"), np.searchsorted(self.key, key, "right")
-        first, last = low, high
-        for sign, limit in cuts:
-            place = self._place(low, high, limit, after=sign in ("<=", ">"))
-            if sign in ("<", "<="):
-                last = np.minimum(last, place)
-            else:
-                first = np.maximum(first, place)
-        last = np.maximum(first, last)
-        return self.total[last] - self.total[first], self.rows[last] - self.rows[first]
+        from knowreason.grounding.arrays.total_kernels import stretches
 
-    def _place(self, low: Ids, high: Ids, limit: Ids, *, after: bool) -> Ids:
-        """First place of each stretch whose clock is not below (``after``: above) a limit."""
-        low, high = low.copy(), high.copy()
-        while (low < high).any():
-            middle = (low + high) >> 1
-            own = self.clock[np.minimum(middle, len(self.clock) - 1)]
-            below = own <= limit if after else own < limit
-            going = low < high
-            low = np.where(going & below, middle + 1, low)
-            high = np.where(going & ~below, middle, high)
-        return low
+        first, last = np.empty(len(key), np.int64), np.empty(len(key), np.int64)
+        signs = np.array([SIGNS.index(sign) for sign, _ in cuts], np.int8)
+        limits = np.empty((len(cuts), len(key)), np.int64)
+        for place, (_, limit) in enumerate(cuts):
+            limits[place] = limit
+        stretches(self.key, self.clock, key, signs, limits, first, last)
+        return self.total[last] - self.total[first], self.rows[last] - self.rows[first]
 
 
 def contributions(shape: RunningShape, settings: Asking, ids: Mapping[str, Ids]) -> Totals | None:

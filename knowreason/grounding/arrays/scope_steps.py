@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 from knowreason.grounding.plan.label_aggregates import over_known_labels
@@ -136,6 +136,10 @@ class FormulaScopes:
         found: T = kept[1]
         return found
 
+    def by_terms(self, term: Aggregate) -> GroupedAggregate | None:
+        """The aggregate as one of the things that what is around it means."""
+        return self.once("by terms", term, lambda: grouped_by_terms(self.program, term))
+
     def body(self, definition: Definition) -> tuple[Formula, ...] | Term:
         """The disjuncts of a defined predicate, or the term of a defined attribute."""
         kept = self._bodies.get(definition.name)
@@ -161,6 +165,57 @@ class FormulaScopes:
                 tuple(_Steps(self, set(bound)).of(formula, variables)),
             )
         return kept[1]
+
+
+@dataclass(frozen=True)
+class GroupedAggregate:
+    """An aggregate of which many rows around it ask the same.
+
+    Attributes:
+        aggregate: with variables for terms of what is around it.
+        names: of these variables.
+        terms: that they stand for.
+    """
+
+    aggregate: Aggregate
+    names: tuple[str, ...]
+    terms: tuple[Term, ...]
+
+
+def grouped_by_terms(program: Program, term: Aggregate) -> GroupedAggregate | None:
+    """``count { f : Logon(f, src: src(e)) }`` is the same for all ``e`` from one ``src(e)``.
+
+    Returns:
+        ``None`` where the rows around it are seen otherwise than through attributes that are things.
+    """
+    around = {variable.name for variable in free_variables(term)}
+    things = {domain.name for domain in program.domains}
+    inside = [node for node in walk(term) if isinstance(node, Aggregate | Exists | ForAll)]
+    extras = (term.last, term.by, term.prior, term.strength)
+    if any(extra is not None for extra in extras) or any(
+        variable.name in around for node in inside for variable in node.variables
+    ):
+        return None
+    found: dict[Term, Variable] = {}
+
+    def changed(part: object) -> object:
+        if isinstance(part, tuple):
+            return tuple(changed(one) for one in part)
+        if isinstance(part, AttributeTerm) and part.sort in things:
+            own = free_variables(part)
+            if own and all(variable.name in around for variable in own):
+                return found.setdefault(part, Variable(f"term {len(found)}", part.sort))
+        if not isinstance(part, Term | Formula):
+            return part
+        kept = ("variables", "span")
+        new = {f.name: changed(getattr(part, f.name)) for f in fields(part) if f.name not in kept}
+        return replace(part, **new)
+
+    made = changed(term)
+    assert isinstance(made, Aggregate)
+    if not found or any(variable.name in around for variable in free_variables(made)):
+        return None
+    return GroupedAggregate(made, tuple(v.name for v in found.values()), tuple(found))
 
 
 @dataclass

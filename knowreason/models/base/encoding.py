@@ -13,6 +13,7 @@ from knowreason.data.features import FeatureTable
 
 TREE_CATEGORIES = 254  # histogram trees have 255 bins, one of them for the rest
 DENSE_CATEGORIES = 32
+FEW_TEXTS = 64  # of a column, up to which all are ranked
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,14 @@ class Encoder:
 
         A category that was not kept gets the rank after the last one.
         """
+        place_of = {name: place for place, name in enumerate(columns.names)}
         matrix = np.full((columns.values.shape[0], len(self.names)), np.nan, np.float32)
-        for target, name in enumerate(self.names):
-            source = _place(columns, name)
-            frequent = self.categories[target]
-            matrix[:, target] = (
-                _column(columns, source) if frequent is None else _ranks(columns, source, frequent)
-            )
+        there = [place for place, name in enumerate(self.names) if name in place_of]
+        matrix[:, there] = columns.values[:, [place_of[self.names[place]] for place in there]]
+        for target, frequent in enumerate(self.categories):
+            if frequent is not None:
+                source = place_of.get(self.names[target])
+                matrix[:, target] = _ranks(columns, source, frequent)
         return matrix, np.array([frequent is not None for frequent in self.categories], bool)
 
     def dense_matrix(self, columns: FeatureTable) -> NDArray[np.float32]:
@@ -138,9 +140,14 @@ def _ranks(columns: FeatureTable, source: int | None, kept: tuple[str, ...]) -> 
     texts = columns.categories[source] if source is not None else None
     rank_of = {text: rank for rank, text in enumerate(kept)}
     missing = np.isnan(codes)
-    distinct, inverse = np.unique(np.where(missing, 0, codes).astype(int), return_inverse=True)
-    ranks = [rank_of.get(text, len(kept)) for text in _texts(texts, distinct)]
-    return np.where(missing, np.nan, np.array(ranks, np.float64)[inverse])
+    filled = np.where(missing, 0, codes).astype(int)
+    if texts and len(texts) <= FEW_TEXTS:
+        ranks = np.array([rank_of.get(text, len(kept)) for text in texts], np.float64)
+        if ((filled >= 0) & (filled < len(texts))).all():
+            return np.where(missing, np.nan, ranks[filled])
+    distinct, inverse = np.unique(filled, return_inverse=True)
+    of_distinct = [rank_of.get(text, len(kept)) for text in _texts(texts, distinct)]
+    return np.where(missing, np.nan, np.array(of_distinct, np.float64)[inverse])
 
 
 def _medians(values: NDArray[np.float64], present: NDArray[np.bool_]) -> list[float]:

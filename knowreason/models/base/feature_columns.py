@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,22 +97,35 @@ def columns_of(
     >>> columns_of(data, kr.models.rows_of(data, "Bad"), ("hue", "size")).names
     ('hue', 'size')
     """
-    defined = {definition.name for definition in data.program.definitions}
-    if arrays_of(data) is None:
+    arrays = arrays_of(data)
+    planned: Mapping[str, Sequence[_ArrayColumn]] = {}
+    if arrays is None:
+        defined = {definition.name for definition in data.program.definitions}
         evaluated(data, [name for name in features or () if name in defined])
+    elif features is not None and not any(sort in data.features for sort in rows.sorts):
+        what = f"columns of {rows.predicate}"
+        planned = arrays.once(what, features, lambda: _planned(data, rows, features))
+    things = rows.things.T.astype(np.int64)
     parts = [no_columns(rows.count)]
     for name in features if features is not None else (EVERYTHING,):
+        if arrays is not None and name in planned:
+            columns = [_evaluated(arrays, one, things, rows.count) for one in planned[name]]
+            names = tuple(one.title for one in planned[name])
+            values = np.stack(columns, axis=1)
+            parts.append(FeatureTable(names, values, (None,) * len(names)))
+            continue
         tables = _table_columns(data, rows, name) or _relation_columns(data, rows, name)
         if not tables and name != EVERYTHING:
-            names = _known_names(data, rows)
+            known = _known_names(data, rows)
             raise ModelError(
                 f"`{rows.predicate}` has no feature `{name}`",
                 code="KR810",
-                help=did_you_mean(name, names) or f"it has: {', '.join(names) or 'none'}",
+                help=did_you_mean(name, known) or f"it has: {', '.join(known) or 'none'}",
             )
         parts += tables
     joined = side_by_side(parts)
-    joined = joined.select(list(dict.fromkeys(joined.names)))  # "*" and a name again
+    distinct = list(dict.fromkeys(joined.names))  # "*" and a name again
+    joined = joined if len(distinct) == len(joined.names) else joined.select(distinct)
     refuse(joined, np.isinf, "KR811", "infinite", lambda row: row_name(data, rows, row))
     return joined
 
@@ -172,6 +185,14 @@ def _prefix(rows: PredicateRows, place: str) -> str:
 
 def _relation_columns(data: Dataset, rows: PredicateRows, name: str) -> list[FeatureTable]:
     """Columns from an attribute, a definition or an observed predicate of that name."""
+    return [
+        looked_up(data, name, rows.things[:, places], prefix)
+        for places, prefix in _places(data, rows, name)
+    ]
+
+
+def _places(data: Dataset, rows: PredicateRows, name: str) -> list[tuple[list[int], str]]:
+    """Which things of a row a relation of that name is about, and prefixes of the columns."""
     if name == EVERYTHING or any(name == own.name for own in data.program.open_predicates):
         return []
     try:
@@ -179,11 +200,11 @@ def _relation_columns(data: Dataset, rows: PredicateRows, name: str) -> list[Fea
     except UnknownNameError:
         return []
     if sorts == rows.sorts:
-        return [looked_up(data, name, rows.things, "")]
+        return [(list(range(len(sorts))), "")]
     if len(sorts) != 1:
         return []
     return [
-        looked_up(data, name, rows.things[:, [position]], _prefix(rows, argument))
+        ([position], _prefix(rows, argument))
         for position, (sort, argument) in enumerate(zip(rows.sorts, rows.places, strict=True))
         if sort == sorts[0]
     ]
@@ -253,22 +274,70 @@ def looked_up(
     return one_column(prefix + name, column, texts)
 
 
+@dataclass(frozen=True)
+class _ArrayColumn:
+    """A column that is evaluated in arrays.
+
+    Attributes:
+        title: of the column.
+        name: of what is read.
+        places: of a row's things that it is about.
+        sort: of its values; ``None`` of a predicate.
+    """
+
+    title: str
+    name: str
+    places: Sequence[int]
+    sort: str | None
+
+
+def _array_column(
+    data: Dataset, name: str, places: Sequence[int], prefix: str
+) -> _ArrayColumn | None:
+    """How a relation is read in arrays; ``None`` where its values have names, or are facts."""
+    if name in data.facts:
+        return None
+    sort = _sort_of(data, name)
+    if sort == "string" or sort in data.vocabularies:
+        return None
+    return _ArrayColumn(prefix + name, name, places, sort)
+
+
+def _planned(
+    data: Dataset, rows: PredicateRows, features: Sequence[str]
+) -> dict[str, list[_ArrayColumn]]:
+    """Columns of a predicate's rows that are read in arrays, by feature."""
+    found = {}
+    for name in features:
+        places = _places(data, rows, name)
+        columns = [_array_column(data, name, own, prefix) for own, prefix in places]
+        read = [column for column in columns if column is not None]
+        if read and len(read) == len(columns):
+            found[name] = read
+    return found
+
+
 def _in_arrays(data: Dataset, name: str, things: NDArray[np.int32]) -> NDArray[np.floating] | None:
     """Numbers of a few rows, where definitions are evaluated in arrays; ``None`` elsewhere."""
     arrays = arrays_of(data)
-    if arrays is None or name in data.facts:
+    column = None if arrays is None else _array_column(data, name, range(things.shape[1]), "")
+    if arrays is None or column is None:
         return None
-    sort = _sort_of(data, name)
-    ids = [things[:, place].astype(np.int64) for place in range(things.shape[1])]
-    if sort is None:
-        return arrays.holds(name, ids, len(things)).astype(np.float32)
-    if sort == "string" or sort in data.vocabularies:
-        return None
-    column = arrays.value_of(name, [Column(own) for own in ids], len(things))
-    values = column.values.astype(np.float64)
-    if column.known is not None:
-        values = np.where(column.known, values, np.nan)
-    return values / {"time": DAY, "duration": SECOND}.get(sort, 1)
+    return _evaluated(arrays, column, things.T.astype(np.int64), len(things))
+
+
+def _evaluated(
+    arrays: ArrayRelations, column: _ArrayColumn, things: NDArray[np.int64], rows: int
+) -> NDArray[np.float32]:
+    ids = [things[place] for place in column.places]
+    if column.sort is None:
+        return arrays.holds(column.name, ids, rows).astype(np.float32)
+    found = arrays.value_of(column.name, [Column(own) for own in ids], rows)
+    values = found.values.astype(np.float64)
+    if found.known is not None:
+        values = np.where(found.known, values, np.nan)
+    unit = {"time": DAY, "duration": SECOND}.get(column.sort)
+    return (values if unit is None else values / unit).astype(np.float32)
 
 
 def _sort_of(data: Dataset, name: str) -> str | None:

@@ -12,6 +12,7 @@ from scipy.special import expit
 from sklearn.base import is_regressor
 
 from knowreason.errors import ModelError, did_you_mean
+from knowreason.factors.model_output import LLR_LIMIT
 from knowreason.models.base.encoding import Encoder
 from knowreason.models.base.labelled_model import (
     ClassWeight,
@@ -133,7 +134,11 @@ class Sklearn(LabelledModel):
         )
         if rows.numbers is not None:
             return np.asarray(self.estimator_.predict(matrix), np.float64)
-        if hasattr(self.estimator_, "predict_proba"):
+        if self.estimator == "logistic" and len(self.states_) == 2 and not self.params:
+            # what `predict_proba` comes to, without looking at the rows five times
+            linear = matrix @ self.estimator_.coef_[0] + self.estimator_.intercept_[0]
+            scores = np.clip(linear, -LLR_LIMIT, LLR_LIMIT)
+        elif hasattr(self.estimator_, "predict_proba"):
             scores = probability_log_odds(self.estimator_.predict_proba(matrix))
         else:
             scores = np.asarray(self.estimator_.decision_function(matrix), np.float64)

@@ -57,8 +57,8 @@ class PartTable:
             key: ids at the place, or both in one number (the first in the upper 32 bits);
                 ascending.
         """
-        values, rows = self.table.indexes.of(places)
-        low, high = np.searchsorted(values, key, "left"), np.searchsorted(values, key, "right")
+        index = self.table.indexes.of(places)
+        rows, (low, high) = index.rows, index.bounds(key)
         first = np.zeros(len(key), np.int64)
         there = high > low
         first[there] = self.whole[rows[low[there]]]

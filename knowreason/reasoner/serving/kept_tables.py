@@ -21,30 +21,62 @@ from knowreason.row_keys import sorting_order
 Ids = NDArray[Any]  # of integers
 Key = tuple[str, str]  # which tables of a data set, and of what
 TABLES = ("facts", "attributes", "evidence", "labels")
+SPARSE = 4  # ids a row, up to which the rows of each are found without a search
 COMBINATIONS = 256  # of values of two places that are looked up together
 LATE = 4096  # rows that are scanned until they are sorted with the others, and at least 1 in 32
 NOTHING = np.zeros(0, np.int64)
 
 
+@dataclass(frozen=True)
+class _Index:
+    """Rows by the values of a place, or of two in one number.
+
+    Attributes:
+        rows: in the order of their values.
+        values: ascending; where they are not ``starts``.
+        starts: first place of each id in ``rows``, and the end: nothing is searched for.
+    """
+
+    rows: Ids
+    values: Ids
+    starts: Ids | None
+
+    @staticmethod
+    def of(values: Ids, *, are_ids: bool) -> _Index:
+        """That of the values of all rows."""
+        order = sorting_order(values)
+        rows = np.arange(len(values)) if order is None else order.astype(np.int64)
+        if are_ids and len(values) and int(values.max()) < SPARSE * len(values):
+            starts = np.zeros(int(values.max()) + 2, np.int64)
+            np.cumsum(np.bincount(values), out=starts[1:])
+            return _Index(rows, values[:0], starts)
+        return _Index(rows, values if order is None else values[order], None)
+
+    def bounds(self, wanted: Ids) -> tuple[Ids, Ids]:
+        """First place of each wanted value in ``rows``, and the end."""
+        if self.starts is None:
+            return self.values.searchsorted(wanted), self.values.searchsorted(wanted, "right")
+        top = len(self.starts) - 1
+        return self.starts[np.minimum(wanted, top)], self.starts[np.minimum(wanted + 1, top)]
+
+
 @dataclass
 class _Indexes:
-    """Sorted values of the places of a table; made when first asked for."""
+    """Indexes of the places of a table; made when first asked for."""
 
     columns: list[Ids]
-    made: dict[tuple[int, ...], tuple[Ids, Ids]] = field(default_factory=dict)
+    made: dict[tuple[int, ...], _Index] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
-    def of(self, places: tuple[int, ...]) -> tuple[Ids, Ids]:
-        """Values of one place, or both of two in one number, ascending, and their rows."""
+    def of(self, places: tuple[int, ...]) -> _Index:
+        """That of one place, or of two: the first in the upper 32 bits."""
         if places not in self.made:
             with self.lock:
                 if places not in self.made:
                     values = self.columns[places[0]].astype(np.int64)
                     if len(places) > 1:
                         values = (values << 32) | self.columns[places[1]]
-                    order = sorting_order(values)
-                    order = np.arange(len(values)) if order is None else order.astype(np.int64)
-                    self.made[places] = values[order], order
+                    self.made[places] = _Index.of(values, are_ids=len(places) == 1)
         return self.made[places]
 
 
@@ -117,8 +149,7 @@ class KeptTable:
         """At most so many rows of the early ones :meth:`rows` finds."""
         least = float(self.early.num_rows)
         for place, ids in wanted.items():
-            values, _ = self.indexes.of((place,))
-            low, high = values.searchsorted(ids), values.searchsorted(ids, "right")
+            low, high = self.indexes.of((place,)).bounds(ids)
             least = min(least, float((high - low).sum()))
         return least
 
@@ -135,8 +166,8 @@ class KeptTable:
         else:
             places = (min(places, key=lambda p: self.count({p: wanted[p]})),)
             keys = wanted[places[0]]
-        values, rows = self.indexes.of(places)
-        low, high = values.searchsorted(keys), values.searchsorted(keys, "right")
+        index = self.indexes.of(places)
+        rows, (low, high) = index.rows, index.bounds(keys)
         if len(low) == 1:
             found = rows[low[0] : high[0]].copy()
         else:

@@ -322,7 +322,7 @@ class Reached:
         projection = self.shortcuts.projections.get(name)
         if projection is not None:
             places = projection.places
-            asked = (name, *((place, ids.tobytes()) for place, ids in wanted.items()))
+            asked = name, tuple(wanted), *[ids.tobytes() for ids in wanted.values()]
             table = self.kept.tables["facts", projection.name]
             if asked not in self.read:
                 rows = projection.part.rows({places[p]: ids for p, ids in wanted.items()})
@@ -333,6 +333,8 @@ class Reached:
         for kind in ("facts", "attributes"):
             if (kind, name) in self.kept.tables:
                 rows = self._table((kind, name), wanted)
+                if not found:
+                    return {}
                 table = self.kept.tables[kind, name]
                 return {place: ascending(table.ids(place, rows)) for place in found}
         if name not in self.lookups.defined:
@@ -375,7 +377,7 @@ class Reached:
         table = self.kept.tables.get(key)
         if table is None:
             return NOTHING
-        asked = (key, *((place, ids.tobytes()) for place, ids in wanted.items()))
+        asked = key, tuple(wanted), *[ids.tobytes() for ids in wanted.values()]
         if asked in self.read:
             return self.read[asked]
         rows = self.read[asked] = table.rows(wanted)
