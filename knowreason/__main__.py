@@ -1,5 +1,5 @@
 """``python -m knowreason``: the command line."""
 
-from knowreason.cli import main
+from knowreason.cli import process
 
-main()
+process()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import exp, isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +33,9 @@ from knowreason.report import (
 from knowreason.report.style import PAGE, STYLE
 from knowreason.report.weight_figure import WeightBar
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 STRONGEST = 10
 
 
@@ -46,11 +50,13 @@ class ReportParts:
     numbers: tuple[NumericEvaluation, ...] = ()
 
 
-def report_html(findings: ReportParts) -> str:
-    """The whole page."""
+def report_html(findings: ReportParts, pictures: Mapping[str, str] | None = None) -> str:
+    """The whole page; ``pictures`` are :func:`pictures_of` its evaluations where drawn before."""
     parts = [_asked(findings)]
+    drawn = pictures_of(findings.evaluations) if pictures is None else pictures
     for evaluation in findings.evaluations:
-        parts += [_how_good(evaluation), _pictures(evaluation), _stable(evaluation)]
+        shown = [svg for name, svg in drawn.items() if name in _pictures_of(evaluation)]
+        parts += [_how_good(evaluation), _pictures(shown), _stable(evaluation)]
     parts += [_numbers(found) for found in findings.numbers]
     parts.append(_accuracy(findings.beliefs))
     parts += [_weights(findings), _strongest(findings), _rules(findings), _how_made(findings)]
@@ -149,19 +155,8 @@ def _numbers(evaluation: NumericEvaluation) -> str:
     return _section(title, text + _table(["", *metrics], rows) + notes)
 
 
-def _pictures(evaluation: Evaluation) -> str:
-    figures = [calibration_figure(evaluation.curve)]
-    if evaluation.truth.any():
-        shown = _shown(evaluation)
-        figures.append(precision_recall_figure(evaluation.truth, shown, REASONER))
-    ranking = [
-        key
-        for key in (evaluation.slices[0] if evaluation.slices else ())
-        if key in evaluation.table[REASONER]
-    ]
-    if ranking:
-        figures.append(slices_figure(evaluation.slices, ranking[0]))
-    pictures = "".join(f"<figure>{svg_text(figure)}</figure>" for figure in figures)
+def _pictures(drawn: Sequence[str]) -> str:
+    pictures = "".join(f"<figure>{svg}</figure>" for svg in drawn)
     text = (
         "<p>On the left: of the cases given a probability, how many were true, with 95 % intervals "
         "for cases that do not depend on each other; where these hold the dashed line, the "
@@ -340,13 +335,28 @@ def _estimate(estimate: Estimate) -> str:
     )
 
 
-def pictures_of(evaluations: Sequence[Evaluation]) -> Mapping[str, str]:
+def pictures_of(evaluations: Sequence[Evaluation]) -> dict[str, str]:
     """SVG text of every picture by file name."""
-    pictures = {}
-    for evaluation in evaluations:
-        name = evaluation.predicate
-        pictures[f"calibration_{name}.svg"] = svg_text(calibration_figure(evaluation.curve))
-        if evaluation.truth.any():
-            figure = precision_recall_figure(evaluation.truth, _shown(evaluation), REASONER)
-            pictures[f"precision_recall_{name}.svg"] = svg_text(figure)
-    return pictures
+    return {
+        name: svg_text(draw())
+        for evaluation in evaluations
+        for name, draw in _pictures_of(evaluation).items()
+    }
+
+
+def _pictures_of(evaluation: Evaluation) -> dict[str, Callable[[], Figure]]:
+    """What draws each picture of an evaluation, by file name."""
+    name = evaluation.predicate
+    found = {f"calibration_{name}.svg": lambda: calibration_figure(evaluation.curve)}
+    if evaluation.truth.any():
+        found[f"precision_recall_{name}.svg"] = lambda: precision_recall_figure(
+            evaluation.truth, _shown(evaluation), REASONER
+        )
+    ranking = [
+        key
+        for key in (evaluation.slices[0] if evaluation.slices else ())
+        if key in evaluation.table[REASONER]
+    ]
+    if ranking:
+        found[f"slices_{name}.svg"] = lambda: slices_figure(evaluation.slices, ranking[0])
+    return found

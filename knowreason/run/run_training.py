@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.evaluate.evaluation import Evaluation
 from knowreason.evaluate.numeric_evaluation import NumericEvaluation
+from knowreason.factors.kernel_decorators import kernels_loaded
 from knowreason.inference.engine_protocol import ENGINES
 from knowreason.json_text import json_text
 from knowreason.learning.learners import learner_options
@@ -40,6 +41,7 @@ from knowreason.run.run_folder import Run, data_hash, load_run, reasoner_of
 STATE = "state.json"
 
 
+@kernels_loaded()
 def train(
     project: Project,
     target: Path,
@@ -129,13 +131,14 @@ def _write_results(
         records = [evaluation_record(evaluation) for evaluation in evaluations]
         (folder / "metrics.json").write_text(json_text(records), encoding="utf-8")
     with step(progress, "writing the report"):
-        pictures = folder / "plots"
-        pictures.mkdir(exist_ok=True)
+        plots = folder / "plots"
+        plots.mkdir(exist_ok=True)
         numbers = tuple(e for e in evaluations if isinstance(e, NumericEvaluation))
         others = tuple(e for e in evaluations if isinstance(e, Evaluation))
-        for name, svg in pictures_of(others).items():
-            (pictures / name).write_text(svg, encoding="utf-8")
-        page = report_html(ReportParts(project, reasoner, beliefs, others, numbers))
+        pictures = pictures_of(others)
+        for name, svg in pictures.items():
+            (plots / name).write_text(svg, encoding="utf-8")
+        page = report_html(ReportParts(project, reasoner, beliefs, others, numbers), pictures)
         (folder / "report.html").write_text(page, encoding="utf-8")
     return beliefs
 

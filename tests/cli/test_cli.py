@@ -532,10 +532,12 @@ def test_check_needs_no_heavy_library(tmp_path):
 
 def test_infer_and_plan_need_no_scikit_learn(smokers):
     script = (
-        "import os, sys; from knowreason.cli import main\n"
+        "import os, sys; from knowreason.cli import process\n"
         "sys.argv[1:] = ['infer', *sys.argv[1:]]\n"
-        "try: main()\n"
+        "try: process()\n"
         "except SystemExit as end: assert not end.code\n"
+        "small = {'pandas', 'numba', 'scipy.sparse.csgraph'} & set(sys.modules)\n"
+        "assert not small, small\n"
         "from knowreason.grounding import plan\n"
         "from knowreason.project.project_file import load_project\n"
         "from knowreason.project.project_tables import load_parts\n"

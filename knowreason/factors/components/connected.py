@@ -8,8 +8,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from knowreason.factors.arrays import array
 from knowreason.factors.factor_graph import OPEN, FactorGraph
@@ -27,7 +25,7 @@ def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
         components. They are numbered by their first atom.
     """
     if graph.atom_count <= FEW and not are_loaded():
-        return _by_matrix(graph)
+        return _by_labels(graph)
     root = np.arange(graph.atom_count, dtype=np.int32)
     for part in graph.couplings:
         if part.offsets is None and part.target is None:
@@ -39,15 +37,20 @@ def components(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
     return root, _number(root, array(graph.evidence))
 
 
-def _by_matrix(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
-    """The same by a sparse matrix, which needs no compiled code."""
+def _by_labels(graph: FactorGraph) -> tuple[NDArray[np.int32], int]:
+    """The same by labels that neighbours take from each other, which needs no compiled code."""
     rows = [(part.first_atoms(), part.row_offsets, part.entry_atoms) for part in graph.couplings]
     blocks = graph.blocks
     rows.append((blocks.first_atoms(), array(blocks.offsets), array(blocks.atoms)))
     left = np.concatenate([np.repeat(first, np.diff(offsets)) for first, offsets, _ in rows])
     right = np.concatenate([atoms for _, _, atoms in rows])
-    edges = coo_matrix((np.ones(len(left), np.int8), (left, right)), (graph.atom_count,) * 2)
-    _, labels = connected_components(edges, directed=False)
+    labels = np.arange(graph.atom_count)
+    while (labels[left] != labels[right]).any():
+        least = np.minimum(labels[left], labels[right])
+        for end in (left, right):
+            np.minimum.at(labels, labels[end], least)  # a root hangs itself below a lesser one
+        while (labels[labels] != labels).any():
+            labels = labels[labels]
     unknown = array(graph.evidence) == OPEN
     _, first, number = np.unique(labels[unknown], return_index=True, return_inverse=True)
     found = np.full(graph.atom_count, -1, np.int32)

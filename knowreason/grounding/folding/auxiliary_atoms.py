@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from knowreason.factors import OPEN, TRUE, GroundFactors
+from knowreason.factors.kernel_decorators import kernel
 from knowreason.row_keys import by_appearance, distinct_rows
 
 TRUE_LITERAL = np.int32(2**31 - 1)
@@ -171,7 +171,7 @@ def _distinct(
     return by_appearance(first, owner.ravel())
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def _normalise(
     offsets: Offsets,
     literals: Codes,
@@ -217,7 +217,7 @@ def _normalise(
             result[row] = part[0] if low == 1 else -part[0]
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def _cancel(part: Codes, held: int) -> tuple[int, int]:
     """A literal and its negation hold once together; what is left goes first."""
     length = 0
@@ -237,7 +237,7 @@ def _cancel(part: Codes, held: int) -> tuple[int, int]:
     return length, held
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def _merge(part: Codes, count: int) -> int:
     length = 0
     for i in range(count):
@@ -247,7 +247,7 @@ def _merge(part: Codes, count: int) -> int:
     return length
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def _compact_into(
     offsets: Offsets, literals: Codes, rows: NDArray[np.int64], out_offsets: Offsets, out: Codes
 ) -> None:
@@ -266,7 +266,7 @@ def _compact(
     return Lists(out_offsets, out)
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def _ordinals(offsets: Offsets, literals: Codes) -> Codes:
     """How many equal literals stand before each one in its (sorted) row."""
     out = np.zeros(len(literals), np.int32)
@@ -277,14 +277,14 @@ def _ordinals(offsets: Offsets, literals: Codes) -> Codes:
     return out
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def _mix(state: np.uint64, word: np.int32) -> np.uint64:
     """One step of a 64-bit multiply-xorshift hash (splitmix64's finaliser)."""
     state = (state ^ np.uint64(word)) * np.uint64(0xBF58476D1CE4E5B9)
     return (state ^ (state >> np.uint64(29))) + np.uint64(0x9E3779B97F4A7C15)
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def _fill_hashes(
     offsets: Offsets,
     literals: Codes,

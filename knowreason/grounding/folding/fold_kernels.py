@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.factors.kernel_decorators import kernel
 from knowreason.grounding.folding.auxiliary_atoms import (
     FALSE_LITERAL,
     TRUE_LITERAL,
@@ -211,7 +211,7 @@ def _rows_of_slots(slots: NDArray[np.int16], count: int) -> list[NDArray[np.int6
     return np.split(order, ends[:-1])
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _fold_literals(
     atoms: tuple[NDArray[np.int32], ...],
     states: NDArray[np.uint8],
@@ -239,7 +239,7 @@ def _fold_literals(
         counts[slot] += 1
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _scatter_listed(
     slots: NDArray[np.int16], start: NDArray[np.int64], order: NDArray[np.int32], least: int
 ) -> None:
@@ -251,7 +251,7 @@ def _scatter_listed(
             cursor[s] += 1
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _take_columns(
     atoms: tuple[NDArray[np.int32], ...],
     rows: NDArray[np.integer],
@@ -264,7 +264,7 @@ def _take_columns(
             out[r, p] = column[rows[r]]
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _fold_clauses(codes: Codes, pattern: NDArray[np.int64]) -> None:
     width, rows = codes.shape
     for i in range(rows):
@@ -300,7 +300,7 @@ def _fold_clauses(codes: Codes, pattern: NDArray[np.int64]) -> None:
         pattern[i] = code
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _fold_leaves(codes: Codes, pattern: NDArray[np.int64]) -> None:
     width, rows = codes.shape
     for i in range(rows):
@@ -324,7 +324,7 @@ def _fold_leaves(codes: Codes, pattern: NDArray[np.int64]) -> None:
         pattern[i] = code
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _assign_slots(
     pattern: NDArray[np.int64], slots: NDArray[np.int16], seen: NDArray[np.int64]
 ) -> int:
@@ -348,13 +348,13 @@ def _assign_slots(
     return count
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _count_slots(slots: NDArray[np.int16], sizes: NDArray[np.int64]) -> None:
     for i in range(len(slots)):
         sizes[slots[i]] += 1
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _scatter_rows(
     slots: NDArray[np.int16], start: NDArray[np.int64], order: NDArray[np.int64]
 ) -> None:
@@ -365,7 +365,7 @@ def _scatter_rows(
         cursor[s] += 1
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _take_atoms(
     codes: Codes, rows: NDArray[np.integer], positions: NDArray[np.int64], out: NDArray[np.int32]
 ) -> None:
@@ -374,7 +374,7 @@ def _take_atoms(
             out[r, p] = abs(codes[positions[p], rows[r]]) - 1
 
 
-@numba.njit(cache=True)
+@kernel(few=True, cache=True)
 def _literal_codes(index: NDArray[np.int32], codes: Codes, sign: int, out: Codes) -> None:
     for i in range(len(index)):
         atom = index[i]

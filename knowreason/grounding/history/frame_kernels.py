@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from knowreason.factors.kernel_decorators import kernel
 
 Places = NDArray[np.int64]
 Values = NDArray[Any]  # int64 or float64
@@ -19,7 +20,7 @@ Values = NDArray[Any]  # int64 or float64
 SUM, LEAST, GREATEST = 0, 1, 2
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def by_group(rows: Places, group: Places, starts: Places) -> Places:
     """The rows sorted by their group, else in the order they come in."""
     free = starts.copy()
@@ -30,7 +31,7 @@ def by_group(rows: Places, group: Places, starts: Places) -> Places:
     return sorted_rows
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def whole_groups(starts: Places, group: Places) -> tuple[Places, Places]:
     """First place of each group, and the place after its last; twice 0 for -1."""
     first, last = np.zeros(len(group), np.int64), np.zeros(len(group), np.int64)
@@ -40,7 +41,7 @@ def whole_groups(starts: Places, group: Places) -> tuple[Places, Places]:
     return first, last
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def narrow(
     clock: Places, limit: Places, beyond: bool, end: bool, first: Places, last: Places
 ) -> None:
@@ -83,7 +84,7 @@ def narrow(
         (last if end else first)[i] = low
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def by_thing(things: Any, group: Places) -> Places:
     """Who asks and has a group: in the order in which things come, each once, then the others."""
     turn = np.empty(len(group), np.int64)
@@ -101,7 +102,7 @@ def by_thing(things: Any, group: Places) -> Places:
     return turn[:count]
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def earlier_place(things: Places, starts: Places) -> Places:
     """By place, the last one before it in its group with the same thing, -1 for the first."""
     seen = np.full(things.max() + 1 if len(things) else 0, -1)
@@ -114,7 +115,7 @@ def earlier_place(things: Places, starts: Places) -> Places:
     return before
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def running_sums(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sums of the values before each place in twice the digits, as two parts.
 
@@ -130,7 +131,7 @@ def running_sums(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     return upper, lower
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def differences(
     upper: NDArray[np.float64], lower: NDArray[np.float64], first: Places, last: Places
 ) -> NDArray[np.float64]:
@@ -145,7 +146,7 @@ def differences(
     return sums
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(cache=True, inline="always")
 def _of_two(kind: int, one: Any, two: Any) -> Any:
     """Both under the fold; NaN is the greatest of all, as in SQL."""
     if kind == SUM:
@@ -155,7 +156,7 @@ def _of_two(kind: int, one: Any, two: Any) -> Any:
     return one if one >= two or one != one else two
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(cache=True, inline="always")
 def _across(kind: int, tree: Values, nothing: Any, first: int, last: int) -> Any:
     """The fold of the leaves from ``first`` to before ``last``."""
     result = nothing
@@ -172,7 +173,7 @@ def _across(kind: int, tree: Values, nothing: Any, first: int, last: int) -> Any
     return result
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def folded(kind: int, values: Values, nothing: Any, first: Places, last: Places) -> Values:
     """The fold of each frame, ``nothing`` (its neutral value) over none."""
     count = len(values)
@@ -186,7 +187,7 @@ def folded(kind: int, values: Values, nothing: Any, first: Places, last: Places)
     return results
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def sliding_extremes(
     kind: int, values: Values, nothing: Any, first: Places, last: Places
 ) -> Values:
@@ -212,7 +213,7 @@ def sliding_extremes(
     return results
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(cache=True, inline="always")
 def _beats(kind: int, one: Any, two: Any) -> Any:
     """Whether ``_of_two`` is the first, whatever the second."""
     if kind == LEAST:
@@ -220,7 +221,7 @@ def _beats(kind: int, one: Any, two: Any) -> Any:
     return one >= two or one != one
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def folded_of_admitted(
     kind: int,
     values: Values,
@@ -255,7 +256,7 @@ def folded_of_admitted(
     return results
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(cache=True, inline="always")
 def _before(tree: Places, place: int) -> int:
     """The sum of what stands in a Fenwick tree (1994) before a place."""
     total = 0
@@ -265,7 +266,7 @@ def _before(tree: Places, place: int) -> int:
     return total
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(cache=True, inline="always")
 def _add(tree: Places, place: int, value: int) -> None:
     node = place + 1
     while node < len(tree):
@@ -273,7 +274,7 @@ def _add(tree: Places, place: int, value: int) -> None:
         node += node & -node
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def sums_of_admitted(
     values: Places, first: Places, last: Places, sequence: Places, admitted: Places, order: Places
 ) -> Places:
@@ -288,7 +289,7 @@ def sums_of_admitted(
     return sums
 
 
-@numba.njit(cache=True)
+@kernel(cache=True)
 def latest_of_admitted(
     first: Places,
     last: Places,

@@ -17,10 +17,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from knowreason.factors.kernel_decorators import compiled, inner
+from knowreason.factors.kernel_decorators import compiled, inner, kernel
 
 HARD, SOFT, ATOM = -1, 0, 1  # kinds of contributions to a table
 VANISHED = -745.0  # the exponential is 0 below
@@ -118,7 +117,7 @@ class KernelBeliefs(NamedTuple):
     log_z: NDArray[np.float64]
 
 
-inlined = njit(inline="always", error_model="numpy")
+inlined = kernel(inline="always", error_model="numpy")
 
 
 @inner

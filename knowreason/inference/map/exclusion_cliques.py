@@ -9,10 +9,10 @@ Source: Atamtürk, Nemhauser & Savelsbergh 2000 (conflict graphs in integer prog
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from knowreason.factors.arrays import offsets_of
+from knowreason.factors.kernel_decorators import kernel
 
 WORK_LIMIT = 200_000_000  # sum of squared degrees; above it pairs stay pairs
 
@@ -42,7 +42,7 @@ def clique_cover(
     return offsets_of(sizes), members
 
 
-@njit(cache=True)
+@kernel(cache=True)
 def _grow(
     offsets: NDArray[np.int64],
     neighbours: NDArray[np.int64],

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from knowreason.factors.arrays import Array, entries_of, offsets_of, owners
+from knowreason.factors.kernel_decorators import kernel
 from knowreason.inference.messages.message_graph import MessageGraph
 from knowreason.row_keys import distinct_rows
 
@@ -167,7 +167,7 @@ def _sampled(offsets: Array, variables: Array, atoms: int, seed: int) -> NDArray
     return np.asarray(counts / FORESTS)
 
 
-@njit(cache=True)
+@kernel(cache=True)
 def _root(parent: NDArray[np.int64], node: int) -> int:
     while parent[node] != node:
         parent[node] = parent[parent[node]]
@@ -175,7 +175,7 @@ def _root(parent: NDArray[np.int64], node: int) -> int:
     return node
 
 
-@njit(cache=True)
+@kernel(cache=True)
 def _joins(parent: NDArray[np.int64], scope: NDArray[np.int64]) -> bool:
     """Whether the variables all lie in parts not joined yet."""
     for i in range(scope.shape[0]):
@@ -185,7 +185,7 @@ def _joins(parent: NDArray[np.int64], scope: NDArray[np.int64]) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel(cache=True)
 def _grow_by_place(
     order: NDArray[np.int64],
     at: int,
@@ -219,7 +219,7 @@ def _grow_by_place(
     return at
 
 
-@njit(cache=True)
+@kernel(cache=True)
 def _grow_forest(
     order: NDArray[np.int64],
     offsets: NDArray[np.int64],
