@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import ArrayLike
+import pyarrow.compute as pc
+from numpy.typing import ArrayLike, NDArray
 
-from knowreason.diagnostics import Diagnostic, Span
+from knowreason.data.binding.column_reading import ColumnReading
+from knowreason.data.name_encoding import one_chunk
+from knowreason.diagnostics import Diagnostic, Severity, Span
 from knowreason.errors import DataError
 
 FULL_FINDINGS = 10
@@ -20,16 +23,21 @@ class NamedTable:
     """A table and how to speak of it.
 
     Attributes:
-        name: what it holds, as in messages: ```Friends```, ``labels of `Smokes```.
+        name: what it holds, as in messages: ```Friends```, ``labels of `Smokes```; where it is
+            empty, whoever reads the table says.
         table: its rows.
-        origin: file it was read from, if any.
+        origin: file or table of a project that it was read from, if any.
         spans: place of each row, when the rows are statements of a facts file.
+        rows: ``int64[rows]``, which row of its origin each is, where some are left out.
+        reading: how the last column is read, where it holds values.
     """
 
     name: str
     table: pa.Table
     origin: str = ""
     spans: Sequence[Span | None] = ()
+    rows: NDArray[np.int64] | None = None
+    reading: ColumnReading = ColumnReading()
 
     @property
     def title(self) -> str:
@@ -40,8 +48,12 @@ class NamedTable:
         """Where a finding is: table, data row (from 1) and column."""
         if self.spans:
             return self.name
-        where = f"{self.title}, row {row + 1}"
+        where = f"{self.title}, row {self.number(row)}"
         return f"{where}, column `{column}`" if column is not None else where
+
+    def number(self, row: int) -> int:
+        """Which row of its origin a row is, from 1."""
+        return 1 + (row if self.rows is None else int(self.rows[row]))
 
     def span(self, row: int) -> Span | None:
         """Place in a facts file, ``None`` for a row of a table."""
@@ -72,20 +84,40 @@ class BindingFindings:
         message: Callable[[int], str],
         *,
         column: str | None = None,
+        values: pa.ChunkedArray | None = None,
         help: str | None = None,
     ) -> None:
-        """One error a row; ``message`` is asked only for the rows that are told in full."""
+        """One error a row, or, where the column's ``values`` are given, one a value that is wrong,
+        told at its first row; ``message`` is asked only for the rows that are told in full."""
         numbers = np.asarray(rows, dtype=np.int64)
+        if not len(numbers):
+            return
+        counts = np.ones(len(numbers), np.int64)
+        if values is not None and not (frame.spans or pa.types.is_nested(values.type)):
+            wrong = one_chunk(values.take(pa.array(numbers)))
+            same = np.asarray(pc.fill_null(wrong.dictionary_encode().indices, -1))
+            _, first, counts = np.unique(same, return_index=True, return_counts=True)
+            order = np.argsort(first)
+            numbers, counts = numbers[first[order]], counts[order]
         self.count += len(numbers)
-        for row in numbers[: FULL_FINDINGS - len(self.errors)].tolist():
+        told = slice(FULL_FINDINGS - len(self.errors))
+        for row, count in zip(numbers[told].tolist(), counts[told].tolist(), strict=True):
             text = f"{frame.place(row, column)}: {message(row)}"
+            if count > 1:
+                text += f" ({count:,} rows say so)"
             self.errors.append(Diagnostic(code, text, span=frame.span(row), help=help))
 
     def warn(
-        self, code: str, message: str, *, help: str | None = None, span: Span | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        severity: Severity = "warning",
+        help: str | None = None,
+        span: Span | None = None,
     ) -> None:
         """A finding that does not stop the binding."""
-        self.warnings.append(Diagnostic(code, message, "warning", span=span, help=help))
+        self.warnings.append(Diagnostic(code, message, severity, span=span, help=help))
 
     def raise_any(self) -> None:
         """Raise :class:`DataError` with the findings so far, if there is an error."""

@@ -62,6 +62,7 @@ class TableParts:
         count: number of parts.
         memory_limit, threads: of DuckDB.
         directory: where parts are written, in a folder of their own; a temporary folder when empty.
+        texts: by table, columns that stay text.
 
     A pickled copy reads the same parts in another process, and deletes nothing when closed.
 
@@ -80,9 +81,10 @@ class TableParts:
         memory_limit: str,
         threads: int,
         directory: str = "",
+        texts: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.count = count
-        self._sources = sources
+        self._sources, self._texts = sources, texts or {}
         self._own: TemporaryDirectory[str] | None = TemporaryDirectory(
             prefix="knowreason-parts-", dir=directory or None
         )
@@ -93,7 +95,7 @@ class TableParts:
         self._whole: dict[str, pa.Table] = {}
         self._ranges: _Ranges | None = None
         for name, source in sources.items():
-            as_view(self._engine, name, source)
+            as_view(self._engine, name, source, self._texts.get(name, ()))
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_own": None, "_engine": None, "_whole": {}}
@@ -102,7 +104,7 @@ class TableParts:
         vars(self).update(state)
         self._engine = DuckDBEngine(memory_limit=self._limits[0], threads=self._limits[1])
         for name, source in self._sources.items():
-            as_view(self._engine, name, source)
+            as_view(self._engine, name, source, self._texts.get(name, ()))
 
     def __enter__(self) -> TableParts:
         return self
