@@ -177,18 +177,17 @@ def parse_times(column: pa.ChunkedArray, format: str = "") -> pa.ChunkedArray:
     Raises:
         DataError: KR514 for a ``format`` that is none.
     """
-    from knowreason.data.engine.duckdb_engine import DuckDBEngine
+    from knowreason.data.engine.duckdb_engine import DuckDBEngine, literal
     from knowreason.data.engine.relational_engine import EngineError
 
-    moment = "try_strptime(text, $format)" if format else "try_cast(text AS timestamptz)"
+    moment = "try_cast(text AS timestamptz)"
+    if format:
+        moment = f"try_strptime(text, {literal(format)})"
     with DuckDBEngine() as engine:
         engine.execute("SET TimeZone = 'UTC'")
         engine.register("texts", pa.table({"text": pc.utf8_trim_whitespace(column)}))
         try:
-            found = engine.query(
-                f"SELECT epoch_us({moment}) AS micros FROM texts",
-                {"format": format} if format else None,
-            )
+            found = engine.query(f"SELECT epoch_us({moment}) AS micros FROM texts")
         except EngineError as error:
             raise DataError(
                 f'"{format}" is no format of times: {str(error).splitlines()[0]}',

@@ -133,16 +133,14 @@ class VocabularyBuilder:
 
     def add(self, column: pa.ChunkedArray, *, fills: bool = False) -> Coded:
         """Encode a column of text or integers against its own distinct names."""
-        for seen, coded in zip(self._columns, self._coded, strict=True):
-            if seen.type == column.type and len(seen) == len(column) and seen.equals(column):
-                break
-        else:
-            coded = Coded(*encode(column), len(self._columns))
+        piece = next((p for p, seen in enumerate(self._columns) if _equal(seen, column)), None)
+        if piece is None:
+            piece = len(self._columns)
             self._columns.append(column)
-            self._coded.append(coded)
+            self._coded.append(Coded(*encode(column), piece))
         if fills:
-            self._filling.add(coded.piece)
-        return coded
+            self._filling.add(piece)
+        return self._coded[piece]
 
     def freeze(self) -> Vocabulary:
         """Number the names: members as declared, or first appearance in an open domain."""
@@ -185,6 +183,11 @@ class VocabularyBuilder:
         """Ids of a column's distinct names, ``int32[d]``; call after :meth:`freeze`."""
         mapping = self._mappings[coded.piece]
         return np.arange(len(coded.distinct), dtype=np.int32) if mapping is None else mapping
+
+
+def _equal(column: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
+    same: bool = column.type == other.type and len(column) == len(other) and column.equals(other)
+    return same
 
 
 def as_names(names: Sequence[object] | pa.Array | pa.ChunkedArray) -> pa.StringArray:

@@ -109,12 +109,12 @@ def bound(project: Project, program: Program, tables: Mapping[str, pa.Table]) ->
 
 
 def text_columns(project: Project) -> dict[str, set[str]]:
-    """By table, columns whose text says more than a reader of files would make of it: times that
-    are written as the project says."""
+    """By table, columns of which the project says itself how they are read: as words or times."""
     columns: dict[str, set[str]] = {}
     for binding in project.bind.values():
-        if binding.format and binding.value is not None:
-            columns.setdefault(binding.table, set()).add(binding.value)
+        if binding.reading != ColumnReading():
+            named = {binding.value, binding.label, binding.evidence} - {None}
+            columns.setdefault(binding.table, set()).update(map(str, named))
     for edge in project.graph.edges:
         if edge.format and edge.time is not None:
             columns.setdefault(edge.table, set()).add(edge.time)

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from knowreason.data.typed_columns import Converted, kept, parse_times, to_sort, to_truth
 from knowreason.logic.canonical_text import string_text
-from knowreason.errors import DataError
 
+_WORDS = (["false", "f", "no", "n", "0"], ["true", "t", "yes", "y", "1"])  # as DuckDB reads them
 Cell: TypeAlias = bool | int | float | str
 
 
@@ -80,14 +80,18 @@ class ColumnReading:
 
 
 def holds_any(column: pa.ChunkedArray, cells: Sequence[Cell]) -> pa.ChunkedArray:
-    """``bool[rows]``: whether a cell is one of ``cells``; numbers are compared as numbers, whatever
-    a file made of them, and all else as text."""
+    """``bool[rows]``: whether a cell is one of ``cells``: compared as numbers, truths or text, as
+    the column has them."""
     kind = column.type
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    if number:
-        wanted = pa.array([value for cell in cells if (value := _number(cell)) is not None])
-        return pc.is_in(column.cast(pa.float64(), safe=False), value_set=wanted.cast(pa.float64()))
-    texts = pa.array(map(_text, cells), pa.string())
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        wanted = [value for cell in cells if (value := _number(cell)) is not None]
+        values = pa.array(wanted, pa.float64())
+        return pc.is_in(column.cast(pa.float64(), safe=False), value_set=values)
+    if pa.types.is_boolean(kind):
+        said = [_text(cell).lower() for cell in cells]
+        truths = [truth for truth in (False, True) if set(said) & set(_WORDS[truth])]
+        return pc.is_in(column, value_set=pa.array(truths, pa.bool_()))
+    texts = pa.array([text for cell in cells for text in _texts(cell)], pa.string())
     return pc.is_in(column.cast(pa.string()), value_set=texts)
 
 
@@ -100,6 +104,12 @@ def _number(cell: Cell) -> float | None:
 
 def _text(cell: Cell) -> str:
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
+
+
+def _texts(cell: Cell) -> list[str]:
+    """How a cell may stand in a column of text: 1 also as 1.0."""
+    whole = not isinstance(cell, bool | str) and float(cell).is_integer()
+    return [_text(cell), str(int(cell)), f"{int(cell)}.0"] if whole else [_text(cell)]
 
 
 def _shown(cell: Cell) -> str:

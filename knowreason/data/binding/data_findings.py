@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from knowreason.data.binding.column_reading import ColumnReading
-from knowreason.data.name_encoding import one_chunk
 from knowreason.diagnostics import Diagnostic, Severity, Span
 from knowreason.errors import DataError
+from knowreason.logic.canonical_text import string_text
 
 FULL_FINDINGS = 10
+MORE_VALUES = 5  # shown beside the first that is wrong
 
 
 @dataclass(frozen=True)
@@ -87,24 +88,19 @@ class BindingFindings:
         values: pa.ChunkedArray | None = None,
         help: str | None = None,
     ) -> None:
-        """One error a row, or, where the column's ``values`` are given, one a value that is wrong,
-        told at its first row; ``message`` is asked only for the rows that are told in full."""
+        """One error a row, or, where the column's ``values`` are given, one that counts the rows of
+        each wrong value; ``message`` is asked only for the rows that are told in full."""
         numbers = np.asarray(rows, dtype=np.int64)
         if not len(numbers):
             return
-        counts = np.ones(len(numbers), np.int64)
         if values is not None and not (frame.spans or pa.types.is_nested(values.type)):
-            wrong = one_chunk(values.take(pa.array(numbers)))
-            same = np.asarray(pc.fill_null(wrong.dictionary_encode().indices, -1))
-            _, first, counts = np.unique(same, return_index=True, return_counts=True)
-            order = np.argsort(first)
-            numbers, counts = numbers[first[order]], counts[order]
+            text = message(int(numbers[0])) + _counted(values.take(pa.array(numbers)))
+            text = f"{frame.place(int(numbers[0]), column)}: {text}"
+            self.add(code, text, help=help)
+            return
         self.count += len(numbers)
-        told = slice(FULL_FINDINGS - len(self.errors))
-        for row, count in zip(numbers[told].tolist(), counts[told].tolist(), strict=True):
+        for row in numbers[: FULL_FINDINGS - len(self.errors)].tolist():
             text = f"{frame.place(row, column)}: {message(row)}"
-            if count > 1:
-                text += f" ({count:,} rows say so)"
             self.errors.append(Diagnostic(code, text, span=frame.span(row), help=help))
 
     def warn(
@@ -120,10 +116,25 @@ class BindingFindings:
         self.warnings.append(Diagnostic(code, message, severity, span=span, help=help))
 
     def raise_any(self) -> None:
-        """Raise :class:`DataError` with the findings so far, if there is an error."""
+        """Raise :class:`DataError` with errors and warnings so far, if there is an error."""
         if not self.count:
             return
         errors = tuple(self.errors)
         if self.count > len(errors):
             errors += (Diagnostic("KR500", f"and {self.count - len(errors):,} more"),)
-        raise DataError(diagnostics=errors)
+        raise DataError(diagnostics=(*errors, *self.warnings))
+
+
+def _counted(wrong: pa.ChunkedArray) -> str:
+    """How many rows have the first wrong value, and which others there are; empty for one row."""
+    if len(wrong) == 1:
+        return ""
+    found = wrong.value_counts()
+    names, counts = pc.struct_field(found, "values"), pc.struct_field(found, "counts")
+    said = f" ({counts[0].as_py():,} rows)" if counts[0].as_py() > 1 else ""
+    if len(names) == 1:
+        return said
+    others = names.slice(1, MORE_VALUES).cast(pa.string()).to_pylist()
+    shown = ", ".join("null" if name is None else string_text(name) for name in others)
+    more = " ..." if len(names) > 1 + MORE_VALUES else ""
+    return f"{said}, nor {shown}{more} ({len(names):,} values in {len(wrong):,} rows)"

@@ -111,16 +111,15 @@ class _Source:
     """
 
     key: Hashable
-    names: list[str] = field(default_factory=list)
+    names: dict[str, list[str]] = field(default_factory=dict)  # by domain
     origin: str = ""
     stated: bool = False  # in a facts file
     marks: dict[tuple[str, Kind], Marks] = field(default_factory=dict)
     outside: dict[str, list[pa.StringArray]] = field(default_factory=dict)
 
-    @property
-    def title(self) -> str:
-        """What it fills and where it is."""
-        names = ", ".join(dict.fromkeys(self.names))
+    def title(self, domain: str) -> str:
+        """What of it names things of a domain, and where it is."""
+        names = ", ".join(dict.fromkeys(self.names[domain]))
         return f"{names} ({self.origin})" if self.origin else names
 
     def domains(self) -> list[str]:
@@ -151,7 +150,6 @@ def _sources(
         for encoded in tables:
             key = _key(binding, encoded)
             source = sources.setdefault(key, _Source(key, origin=encoded.frame.origin))
-            source.names.append(encoded.frame.name)
             source.stated |= bool(encoded.frame.spans)
             for _, domain, coded in _columns(binding, encoded):
                 ids = binding.builders[domain].numbers(coded)
@@ -161,6 +159,7 @@ def _sources(
                     (domain, kind), np.zeros(len(binding.vocabularies[domain]), np.bool_)
                 )
                 mark[ids[ids >= 0]] = True
+                source.names.setdefault(domain, []).append(encoded.frame.name)
                 if binding.builders[domain].closed and (ids < 0).any():
                     names = coded.distinct.filter(pa.array(ids < 0))
                     source.outside.setdefault(domain, []).append(names)
@@ -298,7 +297,7 @@ def _check_facts(
         help = _help(domain, names, others)
         if count == ids:
             message = (
-                f"{source.title}: no other table knows any of its {ids:,} `{domain}`: "
+                f"{source.title(domain)}: no other table knows any of its {ids:,} `{domain}`: "
                 f"{_quoted(names)}; others are {_quoted(others)}"
             )
             if find_spelling(names, others) is not None:
@@ -306,7 +305,7 @@ def _check_facts(
                 continue
         else:
             message = (
-                f"{source.title}: {count:,} of {ids:,} `{domain}` are in no other table: "
+                f"{source.title(domain)}: {count:,} of {ids:,} `{domain}` are in no other table: "
                 f"{_quoted(names)}; others have {len(others):,} that are not in it: "
                 f"{_quoted(others)}"
             )
@@ -325,7 +324,7 @@ def _coverage(
     examples = [*_first(names), *_first(_names(binding, domain, alone))][:EXAMPLES]
     ids, new = int(own.sum()) + len(names), int(alone.sum()) + len(names)
     return IdCoverage(
-        source.title,
+        source.title(domain),
         domain,
         ids,
         ids - new,
@@ -374,8 +373,11 @@ def _help(domain: str, names: pa.StringArray, others: pa.StringArray) -> str:
     spelling = find_spelling(names, others)
     if spelling is not None:
         return str(spelling)
-    near = did_you_mean(names[0].as_py(), others.slice(0, SUGGESTIONS).to_pylist())
-    return near or (
+    name = str(names[0])
+    near = did_you_mean(name, others.slice(0, SUGGESTIONS).to_pylist())
+    if near and not any(map(str.isdigit, name)):  # of numbers there is always a near one
+        return near
+    return (
         "names are compared as text: 7 is not 007; where one table has all there are, name it "
         f"under [domains.{domain}]"
     )

@@ -10,6 +10,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from knowreason.data.engine.duckdb_engine import literal
 from knowreason.logic.canonical_text import string_text
 
 MOST_NEW, MOST_OTHERS = 10_000, 1_000_000  # names that are tried
@@ -89,8 +90,17 @@ def _differences(new: str, other: str) -> Iterator[tuple[str, str, Rewriting]]:
         front, size = other[: -len(new)], len(other)
         zeros = f"lpad(id::VARCHAR, {size}, '0')"
         yield f"with zeros in front, {size} digits long", zeros, partial(_padded, size=size)
-        before = "'" + front.replace("'", "''") + "' || id"
-        yield f"with `{front}` before it", before, partial(_without, "^", kept=front)
+        before = partial(_without, "^", kept=front)
+        yield f"with `{front}` before it", f"{literal(front)} || id", before
+    if (match := re.match(r"(\D+)(\d+)$", other)) and other.endswith(new):
+        size = len(match[2])
+        sql = f"{literal(match[1])} || lpad(id::VARCHAR, {size}, '0')"
+        both = partial(_padded, size=size, front=match[1])
+        yield f"with `{match[1]}` and zeros before it", sql, both
+    if (match := re.match(r"(\D+)0+(\d+)$", new)) and match[2] == other:
+        cut = partial(_without, f"^{re.escape(match[1])}0*")
+        sql = f"ltrim(substr(id, {len(match[1]) + 1}), '0')"
+        yield f"without `{match[1]}` and zeros before it", sql, cut
     if new.endswith(other):
         front = new[: -len(other)]
         yield "without zeros in front", "ltrim(id::VARCHAR, '0')", _zeros
@@ -100,8 +110,8 @@ def _differences(new: str, other: str) -> Iterator[tuple[str, str, Rewriting]]:
         yield "as a whole number", "id::DOUBLE::BIGINT", _point
 
 
-def _padded(names: pa.StringArray, size: int) -> pa.StringArray:
-    return pc.utf8_lpad(names, width=size, padding="0")
+def _padded(names: pa.StringArray, size: int, front: str = "") -> pa.StringArray:
+    return _without("^", pc.utf8_lpad(names, width=size, padding="0"), kept=front)
 
 
 def _same(names: pa.StringArray) -> pa.StringArray:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowreason.data.binding.frames import file_format
-from knowreason.data.engine.duckdb_engine import DuckDBEngine
+from knowreason.data.engine.duckdb_engine import DuckDBEngine, literal, quoted
 from knowreason.data.engine.relational_engine import EngineError
 from knowreason.errors import DataError
 
@@ -27,6 +27,7 @@ _READERS = {
     "json": "json",
 }
 FIRST_ROWS = 1000  # of a text file, that are looked at before it is read
+_HINT = re.compile(r"\s*(Candidate|Did you mean)")
 _QUOTED = re.compile(r"""['"]([^'"]+)['"]""")
 
 
@@ -75,6 +76,45 @@ def load_tables(
     return loaded
 
 
+def readable_tables(
+    sources: Mapping[str, TableSource],
+    *,
+    rows: bool,
+    memory_limit: str = "4GB",
+    texts: Mapping[str, Collection[str]] | None = None,
+) -> tuple[dict[str, pa.Table], dict[str, DataError | None]]:
+    """Every table that can be read, and why others cannot.
+
+    Args:
+        sources: tables by name.
+        rows: whether they are read; else tables have no rows, and SQL is only prepared.
+        memory_limit: of the reader.
+        texts: as :func:`load_tables` has them.
+
+    Returns:
+        The tables, and the error of each that has one; ``None`` for SQL over such a table.
+    """
+    tables: dict[str, pa.Table] = {}
+    failed: dict[str, DataError | None] = {}
+    with DuckDBEngine(memory_limit=memory_limit) as engine:
+        for name, source in sources.items():
+            if set(re.findall(r"\w+", source.sql or "")) & set(failed):
+                failed[name] = None
+                continue
+            as_texts = (texts or {}).get(name, ())
+            try:
+                if rows:
+                    tables[name] = _load(engine, name, source, as_texts)
+                    engine.register(name, tables[name])
+                else:
+                    as_view(engine, name, source, as_texts)
+                    with refusals(name):
+                        tables[name] = engine.query(f"SELECT * FROM {quoted(name)} LIMIT 0")
+            except DataError as error:
+                failed[name] = error
+    return tables, failed
+
+
 def as_view(
     engine: DuckDBEngine, name: str, source: TableSource, texts: Collection[str] = ()
 ) -> None:
@@ -106,15 +146,15 @@ def _file(
         raise DataError(
             f"table `{name}`: `{path.name}` is not a kind of file that is read",
             code="KR521",
-            help=f"one of {', '.join(f'.{ending}' for ending in _READERS)}, or .csv.gz and the like",
+            help=f"one of .{', .'.join(_READERS)}, or compressed: .csv.gz",
         )
     if not _matches(str(path)):
         raise DataError(f"table `{name}`: there is no file `{path}`", code="KR520")
     if reader != "csv":
         return str(path), reader, {}
     first = engine.query(
-        f"SELECT * FROM read_csv($path, header = true, all_varchar = true) LIMIT {FIRST_ROWS}",
-        {"path": str(path)},
+        f"SELECT * FROM read_csv({literal(str(path))}, header = true, all_varchar = true) "
+        f"LIMIT {FIRST_ROWS}"
     )
     kept = [column for column in texts if column in first.column_names]
     kept += [c for c in first.column_names if c not in kept and _is_guessed(first.column(c))]
@@ -135,8 +175,9 @@ def refusals(name: str) -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"table `{name}`: {first}", code="KR522") from None
+        first, *more = str(error).splitlines()
+        help = next((line.strip() for line in more if _HINT.match(line)), None)
+        raise DataError(f"table `{name}`: {first}", code="KR522", help=help) from None
 
 
 def _matches(path: str) -> list[str]:
