@@ -94,11 +94,11 @@ def write_table(
 
 
 def show_findings(diagnostics: Sequence[Diagnostic]) -> None:
-    """Findings as text on stderr."""
-    from knowreason.lang.diagnostic_rendering import render_text
+    """Findings as text on stderr; what says the same at several places is one, with a count."""
+    from knowreason.lang.diagnostic_rendering import render_text, together
 
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    sys.stderr.write(render_text(diagnostics, color=colour))
+    sys.stderr.write(render_text(together(diagnostics), color=colour))
 
 
 def show_error(error: KnowreasonError) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,7 @@ class Dataset(EncodedTables):
         scores: Mapping[str, TableLike] | None = None,
         graph: EdgeList | Sequence[EdgeList] | None = None,
         things: Mapping[str, TableLike] | None = None,
+        closed: Collection[str] = (),
         label_delay: float | str = 0,
         label_refresh: float | str = 0,
         label_weights: Mapping[str, TableLike] | None = None,
@@ -83,6 +84,8 @@ class Dataset(EncodedTables):
             scores: per predicate, the arguments and then named columns of scores.
             graph: edges for graph models.
             things: per domain, things that no other row has to mention.
+            closed: domains of which ``things`` are all there are: rows of other tables that name
+                another thing are told (KR534) and left out.
             label_delay: how long after its atom's clock a label is known: a duration
                 (``"2d"``), or a number in the clock's own units.
             label_refresh: for how long labels will not be gathered anew in use; a split by a
@@ -94,10 +97,10 @@ class Dataset(EncodedTables):
             DataError: with up to ten findings (KR5xx) that name table, row and column.
 
         Warns:
-            DataWarning: of ids that no other table knows (KR529), of features that are not
-                finite (KR531).
+            DataWarning: of ids that no other table knows (KR529) or a closed domain does not have
+                (KR534), of features that are not finite (KR531).
         """
-        binding = TableBinder(program)
+        binding = TableBinder(program, closed=[name for name in closed if name in (things or {})])
         pending_things = bind.encode_things(binding, things or {})
         pending_facts = bind.encode_facts(binding, facts or {})
         pending_evidence = bind.encode_truths(binding, evidence or {}, "evidence")
@@ -108,9 +111,10 @@ class Dataset(EncodedTables):
         pending_edges = bind_inputs.encode_edges(binding, graph or ())
         warn_of_constants = bind.encode_constants(binding)
         binding.freeze()
-        check_ids(
+        coverage = check_ids(
             binding,
-            facts=[*pending_things, *pending_facts, *(e.encoded for e in pending_edges)],
+            things=pending_things,
+            facts=[*pending_facts, *(e.encoded for e in pending_edges)],
             features=[e for e, _ in pending_features],
             others=[
                 *pending_evidence,
@@ -142,7 +146,7 @@ class Dataset(EncodedTables):
         warn_of_constants()
         bind.warn_of_silence(binding, tables)
         for finding in binding.findings.warnings:
-            if finding.code in ("KR529", "KR531"):
+            if finding.code in ("KR529", "KR531", "KR534"):
                 warnings.warn(DataWarning(finding), stacklevel=2)
 
         def complete(found: Mapping[str, pa.Table], names: Sequence[str]) -> dict[str, pa.Table]:
@@ -164,6 +168,7 @@ class Dataset(EncodedTables):
             scores=columns,
             graph=edges,
             warnings=tuple(binding.findings.warnings),
+            coverage=coverage,
             label_delay=to_moment(label_delay, "duration"),
             label_refresh=to_moment(label_refresh, "duration"),
         )

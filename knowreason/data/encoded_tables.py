@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data.arrow_types import ArrowColumn, ArrowTable, Flags
+from knowreason.data.binding.id_coverage import IdCoverage
 from knowreason.data.dataset_cache import DatasetCache
 from knowreason.data.edges import GraphTables
 from knowreason.data.engine.engine_choice import EngineChoice
@@ -49,6 +50,7 @@ class EncodedTables:
         graph: edges for graph models.
         scope: per domain ``bool[n]``, the things asked about; all where absent.
         warnings: findings that did not stop the binding.
+        coverage: what of each table's ids other tables know, when it was bound.
         label_delay: how long after its atom's clock a label is known, in the clock's units
             (microseconds for times): what definitions over labels go by.
         label_refresh: for how long labels are not gathered anew in use; what is learned from
@@ -72,6 +74,7 @@ class EncodedTables:
     graph: GraphTables | None = None
     scope: Mapping[str, Flags] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
+    coverage: tuple[IdCoverage, ...] = ()
     label_delay: float = 0
     label_refresh: float = 0
     readable: Mapping[str, ArrowTable] | None = None

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from knowreason.errors import DataError
+
 INTEGER = r"^\s*[+-]?\d{1,18}\s*$"
 INTEGRAL_FLOAT = r"^\s*[+-]?\d{1,15}\.0*\s*$"
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$|^\s*[+-]?(inf|Inf|nan|NaN)\s*$"
@@ -85,7 +87,7 @@ def _to_int(column: pa.ChunkedArray) -> Converted:
     whole = pc.match_substring_regex(column, INTEGER)
     pointed = pc.match_substring_regex(column, INTEGRAL_FLOAT)
     digits = pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"\.0*$|^\+", "")
-    return _keep(column, pc.or_(whole, pointed), lambda good: good.cast(pa.int64()), digits)
+    return kept(column, pc.or_(whole, pointed), lambda good: good.cast(pa.int64()), digits)
 
 
 def _to_float(column: pa.ChunkedArray) -> Converted:
@@ -96,7 +98,7 @@ def _to_float(column: pa.ChunkedArray) -> Converted:
         return _refuse(column, pa.float64())
     number = pc.match_substring_regex(column, NUMBER)
     trimmed = pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^\+", "")
-    converted = _keep(column, number, lambda good: good.cast(pa.float64()), trimmed)
+    converted = kept(column, number, lambda good: good.cast(pa.float64()), trimmed)
     return Converted(_without_nan(converted.values), converted.bad)
 
 
@@ -112,7 +114,7 @@ def _to_bool(column: pa.ChunkedArray) -> Converted:
         true, false = pc.equal(column, 1), pc.equal(column, 0)
     else:
         return _refuse(column, pa.bool_())
-    return _keep(column, pc.or_(true, false), lambda good: good, true)
+    return kept(column, pc.or_(true, false), lambda good: good, true)
 
 
 def _to_string(column: pa.ChunkedArray) -> Converted:
@@ -149,7 +151,7 @@ def _to_duration(column: pa.ChunkedArray) -> Converted:
         pc.index_in(pc.struct_field(parts, "unit"), value_set=units).combine_chunks()
     )
     micros = pc.round(pc.multiply(number, pa.chunked_array([factor])))
-    return _keep(column, _fits(micros), lambda good: good.cast(pa.int64()), micros)
+    return kept(column, _fits(micros), lambda good: good.cast(pa.int64()), micros)
 
 
 def _to_microseconds(column: pa.ChunkedArray, kind: pa.DataType) -> Converted:
@@ -159,25 +161,40 @@ def _to_microseconds(column: pa.ChunkedArray, kind: pa.DataType) -> Converted:
     count = column.cast(pa.int32()) if unit == "date32[day]" else column
     count = count.cast(pa.int64())
     good = pc.and_(pc.greater_equal(count, -most), pc.less_equal(count, most))
-    return _keep(column, good, lambda c: c.cast(kind, safe=False).cast(pa.int64()), column)
+    return kept(column, good, lambda c: c.cast(kind, safe=False).cast(pa.int64()), column)
 
 
 _MICROSECONDS = {"s": 10**6, "ms": 10**3, "date32[day]": 86_400 * 10**6, "date64[ms]": 10**3}
 
 
-def parse_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """ISO 8601 texts as int64 microseconds since 1970 UTC; null where they are none."""
-    from sqlglot import exp
+def parse_times(column: pa.ChunkedArray, format: str = "") -> pa.ChunkedArray:
+    """Texts as int64 microseconds since 1970 UTC; null where they are no times.
 
-    from knowreason.data.engine.duckdb_engine import DuckDBEngine
+    Args:
+        column: text.
+        format: how times are written, as ``strptime`` has it; ISO 8601 when empty.
 
-    moment = exp.TryCast(this=exp.column("text"), to=exp.DataType.build("timestamptz"))
-    micros = exp.func("epoch_us", moment, dialect="duckdb").as_("micros")
-    tree = exp.select(micros).from_("texts")
+    Raises:
+        DataError: KR514 for a ``format`` that is none.
+    """
+    from knowreason.data.engine.duckdb_engine import DuckDBEngine, literal
+    from knowreason.data.engine.relational_engine import EngineError
+
+    moment = "try_cast(text AS timestamptz)"
+    if format:
+        moment = f"try_strptime(text, {literal(format)})"
     with DuckDBEngine() as engine:
         engine.execute("SET TimeZone = 'UTC'")
         engine.register("texts", pa.table({"text": pc.utf8_trim_whitespace(column)}))
-        return engine.arrow(tree).read_all().column("micros")
+        try:
+            found = engine.query(f"SELECT epoch_us({moment}) AS micros FROM texts")
+        except EngineError as error:
+            raise DataError(
+                f'"{format}" is no format of times: {str(error).splitlines()[0]}',
+                code="KR514",
+                help='such as "%d.%m.%Y" or "%Y-%m-%d %H:%M:%S"',
+            ) from None
+        return found.column("micros")
 
 
 def _integral(column: pa.ChunkedArray) -> Converted:
@@ -185,7 +202,7 @@ def _integral(column: pa.ChunkedArray) -> Converted:
     whole = pc.and_(
         pc.equal(pc.floor(column), column), _fits(column.cast(pa.float64(), safe=False))
     )
-    return _keep(column, whole, lambda good: good.cast(pa.int64()), column)
+    return kept(column, whole, lambda good: good.cast(pa.int64()), column)
 
 
 def _fits(number: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -197,16 +214,16 @@ def _cast_in_range(column: pa.ChunkedArray, kind: pa.DataType) -> Converted:
     if column.type != pa.uint64():
         return Converted(column.cast(kind), _no_rows())
     fits = pc.less_equal(column, pa.scalar(2**63 - 1, pa.uint64()))
-    return _keep(column, fits, lambda good: good.cast(kind), column)
+    return kept(column, fits, lambda good: good.cast(kind), column)
 
 
-def _keep(
+def kept(
     column: pa.ChunkedArray,
     good: pa.ChunkedArray,
     convert: Callable[[pa.ChunkedArray], pa.ChunkedArray],
     source: pa.ChunkedArray,
 ) -> Converted:
-    """Convert ``source`` where ``good``; the other present rows are bad."""
+    """``source`` converted where ``good``; the other present rows of ``column`` are bad."""
     good = pc.fill_null(good, False)
     values = convert(pc.if_else(good, source, pa.scalar(None, source.type)))
     return Converted(values, _rows(pc.and_(pc.invert(good), _present(column))))

@@ -125,31 +125,35 @@ class VocabularyBuilder:
 
     domain: str
     members: tuple[str, ...] | None = None
+    closed: bool = False  # only columns added with `fills` give members
     _columns: list[pa.ChunkedArray] = field(default_factory=list)
     _coded: list[Coded] = field(default_factory=list)
+    _filling: set[int] = field(default_factory=set)
     _mappings: list[NDArray[np.int32] | None] = field(default_factory=list)
 
-    def add(self, column: pa.ChunkedArray) -> Coded:
+    def add(self, column: pa.ChunkedArray, *, fills: bool = False) -> Coded:
         """Encode a column of text or integers against its own distinct names."""
-        for seen, coded in zip(self._columns, self._coded, strict=True):
-            if seen.type == column.type and len(seen) == len(column) and seen.equals(column):
-                return coded
-        coded = Coded(*encode(column), len(self._columns))
-        self._columns.append(column)
-        self._coded.append(coded)
-        return coded
+        piece = next((p for p, seen in enumerate(self._columns) if _equal(seen, column)), None)
+        if piece is None:
+            piece = len(self._columns)
+            self._columns.append(column)
+            self._coded.append(Coded(*encode(column), piece))
+        if fills:
+            self._filling.add(piece)
+        return self._coded[piece]
 
     def freeze(self) -> Vocabulary:
         """Number the names: members as declared, or first appearance in an open domain."""
-        if self.members is not None:
-            names = pa.array(self.members, pa.string())
-            pieces = [c.distinct for c in self._coded]
+        pieces = [coded.distinct for coded in self._coded]
+        if self.members is not None or self.closed:
+            filling = [pieces[place] for place in sorted(self._filling)]
+            members = pa.array(self.members or (), pa.string())
+            names = members if self.members else pa.concat_arrays([members, *filling]).unique()
             self._mappings = [to_ids(pc.index_in(p, value_set=names)) for p in pieces]
-            return Vocabulary(self.domain, names, enumerated=True)
+            return Vocabulary(self.domain, names, enumerated=self.members is not None)
         if len(self._coded) == 1:
             self._mappings = [None]
             return Vocabulary(self.domain, self._coded[0].distinct)
-        pieces = [coded.distinct for coded in self._coded]
         joined = pa.concat_arrays(pieces) if pieces else pa.array([], pa.string())
         numbers, names = encode(pa.chunked_array([joined]))
         stops = np.cumsum([len(piece) for piece in pieces])
@@ -157,7 +161,8 @@ class VocabularyBuilder:
         return Vocabulary(self.domain, names)
 
     def outside(self, coded: Coded) -> NDArray[np.bool_]:
-        """``bool[d]``: distinct names of a column that an enumerated domain does not have."""
+        """``bool[d]``: distinct names of a column that an enumerated or closed domain does not
+        have."""
         unknown: NDArray[np.bool_] = self.numbers(coded) == UNKNOWN
         return unknown
 
@@ -178,6 +183,11 @@ class VocabularyBuilder:
         """Ids of a column's distinct names, ``int32[d]``; call after :meth:`freeze`."""
         mapping = self._mappings[coded.piece]
         return np.arange(len(coded.distinct), dtype=np.int32) if mapping is None else mapping
+
+
+def _equal(column: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
+    same: bool = column.type == other.type and len(column) == len(other) and column.equals(other)
+    return same
 
 
 def as_names(names: Sequence[object] | pa.Array | pa.ChunkedArray) -> pa.StringArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from knowreason.codes import catalogue
@@ -16,6 +16,7 @@ Json = dict[str, object]
 
 _CODES = {"error": "1;31", "warning": "1;33", "hint": "1;36", "frame": "1;34", "strong": "1"}
 _LEVELS = {"error": "error", "warning": "warning", "hint": "note"}
+_PLACES = 3  # where the same was found, told beside the first
 _WIDEST = 160  # longer lines are shown around the fault only
 
 
@@ -36,6 +37,25 @@ def render_text(diagnostics: Iterable[Diagnostic], color: bool = False) -> str:
         color: whether to use ANSI colours.
     """
     return "\n".join(_finding(diagnostic, color) for diagnostic in diagnostics)
+
+
+def together(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """The findings in their order, those that say the same as one that counts their places."""
+    groups: dict[tuple[str, str], dict[str, Diagnostic]] = {}
+    for diagnostic in diagnostics:
+        place = diagnostic.span.place() if diagnostic.span else ""
+        same = groups.setdefault((diagnostic.code, diagnostic.message), {})
+        same.setdefault(place, diagnostic)
+    return [_counted(list(same), next(iter(same.values()))) for same in groups.values()]
+
+
+def _counted(places: list[str], first: Diagnostic) -> Diagnostic:
+    if len(places) == 1:
+        return first
+    others = ", ".join(place for place in places[1 : 1 + _PLACES])
+    more = ", ..." if len(places) > 1 + _PLACES else ""
+    said = f"{first.message} ({len(places)} times: also {others}{more})"
+    return replace(first, message=said)
 
 
 def summary(diagnostics: Iterable[Diagnostic]) -> str:

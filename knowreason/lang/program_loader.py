@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
@@ -121,9 +121,21 @@ def loads(
 
 @_without_collection
 def check(
-    path: str | os.PathLike[str] | None = None, *, text: str | None = None, name: str = "<string>"
+    path: str | os.PathLike[str] | None = None,
+    *,
+    text: str | None = None,
+    name: str = "<string>",
+    parameters: Mapping[str, ParameterValue] | None = None,
+    used: Collection[str] = (),
 ) -> CheckResult:
     """Errors, warnings and hints of a rule file (or a text).
+
+    Args:
+        path: the file.
+        text: in place of a file.
+        name: what the text is called; imports are relative to its folder.
+        parameters: as :func:`load` has them.
+        used: names that something else than the rules uses, a project file say.
 
     >>> [finding.code for finding in check(text="query Smokes(Persn)").diagnostics]
     ['KR202']
@@ -134,9 +146,10 @@ def check(
         statements, findings, broken, sources = _read([Path(path)])
     else:
         raise TypeError("check() takes a path or a text")
+    statements, faults = replace_parameters(statements, parameters or {})
     program, errors = elaborate(statements, broken)
-    findings = [*findings, *errors]
-    findings.extend(lint(program, whole=not findings, sources=sources))
+    findings = [*findings, *faults, *errors]
+    findings.extend(lint(program, whole=not findings, sources=sources, used=used))
     faulty = any(diagnostic.severity == "error" for diagnostic in findings)
     return CheckResult(None if faulty else program, tuple(in_order(findings, sources)), sources)
 

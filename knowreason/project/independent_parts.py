@@ -13,11 +13,12 @@ from knowreason.data.binding.table_parts import Dealt, KeyLookup, TableParts
 from knowreason.errors import DataWarning, ProjectError
 from knowreason.grounding.plan.partition_key import Owner, PartitionKey, partition_keys
 from knowreason.logic import Program
+from knowreason.project.binding_faults import column_faults, name_faults, raise_faults
 from knowreason.project.project_tables import (
     bound,
-    check_names,
     label_tables,
     moved_tables,
+    text_columns,
     with_known_labels,
 )
 from knowreason.project.schema import EngineSection, Project, TableBinding
@@ -75,7 +76,7 @@ def independent_parts(
         ProjectError: KR938 where the program or its data do not fall into parts, saying why.
         DataError: for a table that does not fit.
     """
-    check_names(project, program)
+    raise_faults(name_faults(project, program))
     keys, refused = partition_keys(program)
     if project.graph.edges:
         keys, refused = [], ["graph models read whole graphs"]
@@ -100,9 +101,11 @@ def independent_parts(
         memory_limit=project.memory_limit,
         threads=project.infer.threads,
         directory=shared,
+        texts=text_columns(project),
     ) as tables:
         heads = tables.heads()
         known = project if directory is None else with_known_labels(project, program, heads)
+        raise_faults(column_faults(known, {name: t.column_names for name, t in heads.items()}))
         for key in keys:
             why = _several(tables, known, key)
             if why:
@@ -175,15 +178,18 @@ def _dealt(
         )
         for name, one in project.scores.items()
     }
+
+    def of_things(domain: str, column: str) -> tuple[str, ...]:
+        return (domain, column) if domain == key.domain or domain in key.owners else ()
+
     features = {
         domain: replace(
-            one,
-            table=named(
-                one.table,
-                (one.key, *one.columns),
-                *((domain, one.key) if domain == key.domain or domain in key.owners else ()),
-            ),
+            one, table=named(one.table, (one.key, *one.columns), *of_things(domain, one.key))
         )
         for domain, one in project.features.items()
     }
-    return found, replace(project, bind=bind, scores=scores, features=features)
+    domains = {
+        domain: replace(one, table=named(one.table, (one.key,), *of_things(domain, one.key)))
+        for domain, one in project.domains.items()
+    }
+    return found, replace(project, bind=bind, scores=scores, features=features, domains=domains)

@@ -185,6 +185,7 @@ def _section(path: list[str]) -> Any:
 
 def _unknown_tables(source: Source, project: Project) -> Iterator[Diagnostic]:
     uses = [(("bind", name), binding.table) for name, binding in project.bind.items()]
+    uses += [(("domains", name), entry.table) for name, entry in project.domains.items()]
     uses += [(("features", name), entry.table) for name, entry in project.features.items()]
     uses += [(("scores", name), entry.table) for name, entry in project.scores.items()]
     uses += [(("graph", "edges"), edge.table) for edge in project.graph.edges]

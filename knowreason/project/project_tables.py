@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowreason.data import Dataset, EdgeList, FeatureSource
+from knowreason.data.binding.column_reading import ColumnReading, holds_any
+from knowreason.data.binding.data_findings import NamedTable
 from knowreason.data.binding.table_files import TableSource, load_tables
-from knowreason.errors import ProjectError, did_you_mean
 from knowreason.lang import load
 from knowreason.logic import Program
+from knowreason.project.binding_faults import column_faults, name_faults, raise_faults
 from knowreason.project.partition import Parts, duration, label_delay, parts_of
 from knowreason.project.plugins import load_plugins
 from knowreason.project.schema import EdgeBinding, Project, TableBinding
@@ -47,40 +50,47 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
             labels may be missing there.
 
     Raises:
-        ProjectError: KR909 for a binding of something the program does not declare.
+        ProjectError: KR909 for a binding of something the program does not declare, KR913 for a
+            column that is not there, and what else does not fit (KR505, KR906, KR908).
         DataError: for a table that does not fit.
     """
-    check_names(project, program)
+    raise_faults(name_faults(project, program))
     sources = project.tables if directory is None else moved_tables(project, directory)
     tables = load_tables(
         sources,
         memory_limit=project.memory_limit,
         optional=() if directory is None else label_tables(project, program),
+        texts=text_columns(project),
     )
-    return bound(project, program, tables, today=directory is not None)
+    if directory is not None:
+        project = with_known_labels(project, program, tables)
+    return bound(project, program, tables)
 
 
-def bound(
-    project: Project, program: Program, tables: Mapping[str, pa.Table], *, today: bool = False
-) -> Dataset:
+def bound(project: Project, program: Program, tables: Mapping[str, pa.Table]) -> Dataset:
     """The data set of tables that are read already.
 
     Args:
         project: what they fill.
         program: what they are bound to.
         tables: by name.
-        today: labels may be missing.
+
+    Raises:
+        ProjectError: KR913 for a column that is not there.
+        DataError: for a table that does not fit.
     """
-    labelled = with_known_labels(project, program, tables) if today else project
+    raise_faults(column_faults(project, {n: table.column_names for n, table in tables.items()}))
     data = Dataset.from_frames(
         program,
+        things={n: _pick(tables, d.table, (d.key,)) for n, d in project.domains.items()},
+        closed=tuple(project.domains),
         facts=_facts(project, program, tables),
-        labels=_truths(labelled, program, tables, "label"),
+        labels=_truths(project, program, tables, "label"),
         evidence=_truths(project, program, tables, "evidence"),
-        label_weights=_weights(labelled, tables),
+        label_weights=_weights(project, tables),
         features={
             domain: FeatureSource(
-                pick(tables, f.table, (f.key, *f.columns)),
+                _pick(tables, f.table, (f.key, *f.columns)),
                 key=f.key,
                 columns=f.columns,
                 categorical=f.categorical,
@@ -88,7 +98,7 @@ def bound(
             for domain, f in project.features.items()
         },
         scores={
-            predicate: pick(tables, s.table, (*s.key, *s.columns))
+            predicate: _pick(tables, s.table, (*s.key, *s.columns))
             for predicate, s in project.scores.items()
         },
         graph=[_edges(tables, edge) for edge in project.graph.edges],
@@ -98,22 +108,29 @@ def bound(
     return replace(data, engine=project.engine)
 
 
-def pick(tables: Mapping[str, pa.Table], name: str, columns: tuple[str, ...]) -> pa.Table:
-    """Some columns of a table.
+def text_columns(project: Project) -> dict[str, set[str]]:
+    """By table, columns of which the project says itself how they are read: as words or times."""
+    columns: dict[str, set[str]] = {}
+    for binding in project.bind.values():
+        if binding.reading != ColumnReading():
+            named = {binding.value, binding.label, binding.evidence} - {None}
+            columns.setdefault(binding.table, set()).update(map(str, named))
+    for edge in project.graph.edges:
+        if edge.format and edge.time is not None:
+            columns.setdefault(edge.table, set()).add(edge.time)
+    return columns
 
-    Raises:
-        ProjectError: KR913 naming the table and the column.
-    """
+
+def _pick(
+    tables: Mapping[str, pa.Table],
+    name: str,
+    columns: tuple[str, ...],
+    reading: ColumnReading | None = None,
+) -> NamedTable:
+    """Some columns of a table, and how the last of them is read."""
     table = tables[name]
-    for column in columns:
-        if column not in table.column_names:
-            raise ProjectError(
-                f"table `{name}` has no column `{column}`",
-                code="KR913",
-                help=did_you_mean(column, table.column_names)
-                or f"its columns: {', '.join(table.column_names)}",
-            )
-    return pa.table([table.column(column) for column in columns], names=_distinct(columns))
+    picked = pa.table([table.column(column) for column in columns], names=_distinct(columns))
+    return NamedTable("", picked, f"table `{name}`", reading=reading or ColumnReading())
 
 
 def _distinct(columns: tuple[str, ...]) -> list[str]:
@@ -126,40 +143,37 @@ def _distinct(columns: tuple[str, ...]) -> list[str]:
 
 def _facts(
     project: Project, program: Program, tables: Mapping[str, pa.Table]
-) -> dict[str, pa.Table]:
+) -> dict[str, NamedTable]:
     attributes = {attribute.name for attribute in program.given_attributes}
     facts = {}
     for name, binding in project.bind.items():
         if program.is_number(name):
-            if binding.label is None or binding.value is not None:
-                raise ProjectError(
-                    f"[bind] `{name}` is a numeric query: `label` names the column of its numbers",
-                    code="KR908",
-                )
-        elif name in attributes or (not program.is_open(name) and not program.sorts_of(name)):
-            if binding.value is None:
-                raise ProjectError(f"[bind] `{name}` needs `value`: a column", code="KR908")
-            facts[name] = pick(tables, binding.table, (*binding.columns, binding.value))
+            continue
+        if name in attributes or (not program.is_open(name) and not program.sorts_of(name)):
+            assert binding.value is not None  # a fault of the project otherwise
+            columns = (*binding.columns, binding.value)
+            facts[name] = _pick(tables, binding.table, columns, binding.reading)
         elif not program.is_open(name):
-            facts[name] = pick(tables, binding.table, binding.columns)
+            facts[name] = _pick(tables, binding.table, binding.columns)
     return facts
 
 
 def _truths(
     project: Project, program: Program, tables: Mapping[str, pa.Table], which: str
-) -> dict[str, pa.Table]:
+) -> dict[str, NamedTable]:
     truths = {}
     for name, binding in project.bind.items():
         column = getattr(binding, which)
         functional = _is_functional(program, name)
         if column is not None:
-            truths[name] = _known(pick(tables, binding.table, (*binding.columns, column)), binding)
+            picked = _pick(tables, binding.table, (*binding.columns, column), binding.reading)
+            truths[name] = _known(picked, binding)
         elif which == "label" and functional and binding.evidence is None:
-            truths[name] = _known(pick(tables, binding.table, binding.columns), binding)
+            truths[name] = _known(_pick(tables, binding.table, binding.columns), binding)
     return truths
 
 
-def _weights(project: Project, tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+def _weights(project: Project, tables: Mapping[str, pa.Table]) -> dict[str, NamedTable]:
     """Sampling weights of the labels that are known."""
     weights = {}
     for name, binding in project.bind.items():
@@ -167,9 +181,10 @@ def _weights(project: Project, tables: Mapping[str, pa.Table]) -> dict[str, pa.T
             continue
         truth = () if binding.label is None else (binding.label,)
         known = _known(
-            pick(tables, binding.table, (*binding.columns, binding.weight, *truth)), binding
+            _pick(tables, binding.table, (*binding.columns, binding.weight, *truth)), binding
         )
-        weights[name] = known.select(range(len(binding.columns) + 1))
+        columns = known.table.select(range(len(binding.columns) + 1))
+        weights[name] = replace(known, table=columns)
     return weights
 
 
@@ -180,21 +195,23 @@ def _is_functional(program: Program, name: str) -> bool:
     )
 
 
-def _known(table: pa.Table, binding: TableBinding) -> pa.Table:
+def _known(frame: NamedTable, binding: TableBinding) -> NamedTable:
     """Rows whose last column is neither null nor one of the values for "unknown"."""
-    last = table.column(table.num_columns - 1)
+    last = frame.table.column(frame.table.num_columns - 1)
     keep = pc.is_valid(last)
     if binding.unknown:
-        values = pa.array(binding.unknown).cast(last.type)
-        keep = pc.and_(keep, pc.invert(pc.is_in(last, value_set=values)))
-    return table.filter(keep)
+        keep = pc.and_(keep, pc.invert(holds_any(last, binding.unknown)))
+    if pc.all(keep).as_py() is not False:
+        return frame
+    rows = np.flatnonzero(np.asarray(keep))
+    return replace(frame, table=frame.table.take(pa.array(rows)), rows=rows)
 
 
 def _edges(tables: Mapping[str, pa.Table], edge: EdgeBinding) -> EdgeList:
     named = (edge.source, edge.target, edge.key, edge.time, *edge.features)
     columns = tuple(dict.fromkeys(name.partition(":")[0] for name in named if name))
     return EdgeList(
-        pick(tables, edge.table, columns),
+        _pick(tables, edge.table, columns, ColumnReading(format=edge.format)),
         source=edge.source,
         target=edge.target,
         key=edge.key,
@@ -208,6 +225,7 @@ def label_tables(project: Project, program: Program) -> set[str]:
     """Tables that nothing but labels is read from."""
     used = {binding.table for binding in project.bind.values() if binding.evidence is not None}
     used |= {b.table for name, b in project.bind.items() if not _is_asked(program, name)}
+    used |= {entry.table for entry in project.domains.values()}
     used |= {entry.table for entry in project.features.values()}
     used |= {entry.table for entry in project.scores.values()}
     used |= {edge.table for edge in project.graph.edges}
@@ -244,33 +262,3 @@ def moved_tables(project: Project, directory: Path) -> dict[str, TableSource]:
         else replace(source, path=str(directory / Path(source.path).name))
         for name, source in project.tables.items()
     }
-
-
-def _by_predicate(project: Project) -> Mapping[str, object]:
-    """The table of prevalences, empty where it is one number or word."""
-    prevalence = project.labels.prevalence
-    return prevalence if isinstance(prevalence, Mapping) else {}
-
-
-def check_names(project: Project, program: Program) -> None:
-    """Raise KR909 for a binding of something the program does not declare."""
-    predicates = {predicate.name for predicate in program.predicates}
-    attributes = {attribute.name for attribute in program.attributes}
-    domains = {domain.name for domain in program.domains}
-    places: list[tuple[str, Mapping[str, object], set[str]]] = [
-        ("bind", project.bind, predicates | attributes),
-        ("features", project.features, domains),
-        ("scores", project.scores, predicates),
-        ("models", project.models, {model.name for model in program.models}),
-        ("split", {project.split.by: 0} if project.split.by else {}, attributes),
-        ("labels.prevalence", _by_predicate(project), predicates),
-        ("report", {project.report.by: 0} if project.report.by else {}, attributes),
-    ]
-    for section, entries, declared in places:
-        for name in entries:
-            if name not in declared:
-                raise ProjectError(
-                    f"[{section}] names `{name}`, which `{project.program.name}` does not declare",
-                    code="KR909",
-                    help=did_you_mean(name, declared),
-                )

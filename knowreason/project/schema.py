@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from knowreason.data.binding.column_reading import ColumnReading
 from knowreason.data.binding.table_files import TableSource
 from knowreason.data.engine.engine_choice import EngineChoice
 from knowreason.metrics.metrics import DEFAULT_METRICS
@@ -54,12 +55,34 @@ class TableBinding:
     holds."""
     label: str | None = None
     """Column with 0/1 labels of a query predicate."""
+    true: tuple[Scalar, ...] = ()
+    """Cells of labels, evidence or a Boolean attribute that are true; 1 and true where neither
+    `true` nor `false` is given."""
+    false: tuple[Scalar, ...] = ()
+    """Cells that are false. What is neither, nor unknown, is a finding."""
     unknown: tuple[Scalar, ...] = ()
-    """Label values that mean "unlabelled"."""
+    """Cells that mean "unlabelled", or of an attribute "missing"."""
+    format: str = ""
+    """How the times of an attribute are written (``"%d.%m.%Y"``), where not as ISO 8601."""
     weight: str | None = None
     """Column of the labels' sampling weights: 1 over the chance that such an atom was labelled."""
     evidence: str | None = None
     """Column with 0/1 truth known whenever predicting."""
+
+    @property
+    def reading(self) -> ColumnReading:
+        """How cells of the column of values are read."""
+        return ColumnReading(self.true, self.false, self.unknown, self.format)
+
+
+@dataclass(config=CHECKED, frozen=True)
+class DomainBinding:
+    """The table that has all things of a domain; ids of other tables that it does not have are
+    findings and make none."""
+
+    table: str
+    key: str
+    """Column that names the thing."""
 
 
 @dataclass(config=CHECKED, frozen=True)
@@ -96,6 +119,8 @@ class EdgeBinding:
     key: str | None = None
     """Names the thing that the edge itself is (a payment), where it is one."""
     time: str | None = None
+    format: str = ""
+    """How the times are written, where not as ISO 8601."""
     features: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
 
@@ -214,6 +239,8 @@ class Project(GroundingLimits):
     tables: Mapping[str, TableSection] = field(default_factory=dict)
     bind: Mapping[str, TableBinding] = field(default_factory=dict)
     """Predicates and attributes, and the columns that fill them."""
+    domains: Mapping[str, DomainBinding] = field(default_factory=dict)
+    """Domains of which one table has all things there are."""
     features: Mapping[str, FeatureBinding] = field(default_factory=dict)
     """By domain."""
     scores: Mapping[str, ScoreBinding] = field(default_factory=dict)

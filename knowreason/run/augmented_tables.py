@@ -25,7 +25,7 @@ from knowreason.project.manifests import refuse_existing, run_folder, write_mani
 from knowreason.project.partition import Parts, parts_of
 from knowreason.project.plugins import load_plugins
 from knowreason.project.project_file import paths_of, project_toml
-from knowreason.project.project_tables import load_data, load_program
+from knowreason.project.project_tables import load_data, load_program, text_columns
 from knowreason.project.schema import Project, TableSection
 from knowreason.reasoner.fitting.model_fit import made
 from knowreason.run.generated_rows import GeneratedRows
@@ -232,7 +232,8 @@ def _states(rows: PredicateRows) -> tuple[str, ...]:
 def _write_tables(
     project: Project, whole: Dataset, parts: Parts, synthetic: Synthetic, folder: Path
 ) -> tuple[GrownTable, ...]:
-    sources = load_tables(project.tables, memory_limit=project.memory_limit)
+    texts = text_columns(project)
+    sources = load_tables(project.tables, memory_limit=project.memory_limit, texts=texts)
     generated = GeneratedRows(project, whole, parts.train, synthetic)
     grown = []
     for name, table in sources.items():

@@ -33,11 +33,12 @@ from knowreason.project.project_file import paths_of
 from knowreason.project.schema import EngineSection, Project
 from knowreason.reasoner.labels.asked_labels import only_query
 from knowreason.reasoner.reasoner import Reasoner
+from knowreason.run.asked_atoms import AskedAtoms, asked_atoms
 from knowreason.run.compilation import Compiled, ComponentSizes, component_sizes
 from knowreason.run.compiled_graph import GRAPH
 from knowreason.run.divided_plan import parts_of_training, refuse_split, said_by_all
 from knowreason.run.run_folder import load_run_on_tables, stored_project
-from knowreason.run.run_prediction import Predictions
+from knowreason.run.run_prediction import Predictions, hidden_labels, marginals_of
 
 ROW_GROUP = 1_000_000  # rows of a Parquet file that are written at once
 NOT_COMPARED = "drift is not looked for in parts, and nothing is adapted to it"
@@ -120,6 +121,7 @@ def predict_in_parts(
     parts: int,
     predicate: str = "",
     top: int = 0,
+    labelled: bool = False,
     project: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -135,6 +137,7 @@ def predict_in_parts(
         predicate: may be left out where only one is asked.
         top: rows of the table that comes back, most probable first; all when 0, none where they
             are written.
+        labelled: as :func:`.predict_run` has it.
         project: as :func:`knowreason.run.run_folder.load_run` has it.
         progress: called as ``progress(done, total, message)``.
 
@@ -153,18 +156,20 @@ def predict_in_parts(
     if directory is None:
         refuse_split(run.project)
     quality, notes, log_z = QualitySummary(), list[tuple[str, ...]](), 0.0
+    counts = AskedAtoms()
     reports: tuple[EngineReport, ...] = ()
     kinds: set[LogZKind] = set()
     best: list[pa.Table] = []
     independent = independent_parts(run.project, reasoner.program, directory, count=parts)
     with independent as read, _writer(output) as write:
         if run.project.engine.kind == "spark":
-            found = _predicted_on_spark(read, folder, project, name)
+            found = _predicted_on_spark(read, folder, project, name, labelled)
         else:
-            found = _predicted_here(read, reasoner, name, progress)
+            found = _predicted_here(read, reasoner, name, labelled, progress)
         for table, said in found:
             write(table)
             quality += said.quality
+            counts += said.counts
             notes.append(said.notes)
             reports = summed((*reports, *said.reports))
             log_z += said.log_z
@@ -178,7 +183,8 @@ def predict_in_parts(
     posterior = Posterior(nothing, log_z if kind else None, kind, None, reports=reports)
     shared = [note for note in notes[0] if all(note in other for other in notes)]
     lines = (*posterior_lines(posterior), *shared, NOT_COMPARED, f"{name}: {quality}")
-    return Predictions(best[0] if best else pa.table({}), lines, quality)
+    finding = counts.finding(name, f"none in any of {parts:,} parts")
+    return Predictions(best[0] if best else pa.table({}), lines, quality, counts, finding)
 
 
 @dataclass(frozen=True)
@@ -186,36 +192,43 @@ class _Said:
     """What is told of a part beside its rows."""
 
     quality: QualitySummary
+    counts: AskedAtoms
     notes: tuple[str, ...]
     reports: tuple[EngineReport, ...]
     log_z: float
     log_z_kind: LogZKind
 
 
-def _predicted(reasoner: Reasoner, data: Dataset, name: str) -> tuple[pa.Table, _Said]:
-    beliefs = reasoner.infer(data)
-    table = _narrow(beliefs.marginals(name, models=True).to_arrow())
-    posterior = beliefs.posterior
+def _predicted(
+    reasoner: Reasoner, data: Dataset, name: str, labelled: bool
+) -> tuple[pa.Table, _Said]:
+    beliefs = reasoner.infer(hidden_labels(data, name) if labelled else data)
+    table = _narrow(marginals_of(beliefs, name, labelled))
+    posterior, counts = beliefs.posterior, asked_atoms(beliefs, name)
     z, kind = posterior.log_z or 0.0, posterior.log_z_kind
-    return table, _Said(beliefs.quality(name), beliefs.notes, posterior.reports, z, kind)
+    return table, _Said(beliefs.quality(name), counts, beliefs.notes, posterior.reports, z, kind)
 
 
 def _predicted_here(
-    parts: IndependentParts, reasoner: Reasoner, name: str, progress: Progress | None
+    parts: IndependentParts,
+    reasoner: Reasoner,
+    name: str,
+    labelled: bool,
+    progress: Progress | None,
 ) -> Iterator[tuple[pa.Table, _Said]]:
     for place, data in enumerate(parts):
         with step(progress, f"part {place + 1} of {parts.count}"):
-            found = _predicted(reasoner, data, name)
+            found = _predicted(reasoner, data, name, labelled)
         del data
         yield found
         del found
 
 
 def _predicted_on_spark(
-    parts: IndependentParts, folder: Path, project: Path | None, name: str
+    parts: IndependentParts, folder: Path, project: Path | None, name: str, labelled: bool
 ) -> Iterator[tuple[pa.Table, _Said]]:
     """Each part a task of Spark; its rows come back through a file that both sides reach."""
-    task = partial(_predict_part, parts, folder.resolve(), project, name)
+    task = partial(_predict_part, parts, folder.resolve(), project, name, labelled)
     for place, said in enumerate(run_on_spark(parts.project.engine, task, parts.count)):
         file = _rows_of(parts, place)
         yield parquet.read_table(file), said
@@ -223,12 +236,17 @@ def _predicted_on_spark(
 
 
 def _predict_part(
-    parts: IndependentParts, folder: Path, project: Path | None, name: str, place: int
+    parts: IndependentParts,
+    folder: Path,
+    project: Path | None,
+    name: str,
+    labelled: bool,
+    place: int,
 ) -> _Said:
     reasoner = load_run_on_tables(folder, project).reasoner
     reasoner.snapshot_ = None
     with parts.tables:
-        table, said = _predicted(reasoner, parts.data(place, EngineSection()), name)
+        table, said = _predicted(reasoner, parts.data(place, EngineSection()), name, labelled)
     parquet.write_table(table, _rows_of(parts, place))
     return said
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data import Dataset
+from knowreason.data.binding.column_reading import ColumnReading, holds_any
 from knowreason.data.edges import Edges
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.name_encoding import UNKNOWN
@@ -77,6 +78,7 @@ class GeneratedRows:
         project = self.project
         used = {entry.table for entry in project.bind.values()}
         used |= {entry.table for entry in project.features.values()}
+        used |= {entry.table for entry in project.domains.values()}
         return used | {entry.table for entry in project.scores.values()}
 
     def _edges_of(self, name: str) -> list[tuple[int, EdgeBinding]]:
@@ -93,6 +95,7 @@ class GeneratedRows:
 
     def _only_labels(self, name: str) -> bool:
         fed = {entry.table for entry in self.project.features.values()}
+        fed |= {entry.table for entry in self.project.domains.values()}
         read = [n for n, _ in self._bindings(name) if n != self.synthetic.predicate]
         return self._own_labels(name) is not None and not read and name not in fed
 
@@ -106,6 +109,9 @@ class GeneratedRows:
         for domain, entry in self.project.features.items():
             if entry.table == name and domain in self.added:
                 return entry.key, domain
+        for domain, listed in self.project.domains.items():
+            if listed.table == name and domain in self.added:
+                return listed.key, domain
         if binding := self._own_labels(name):
             return binding.columns[self._place()], self.synthetic.domain
         asked = {open_.name for open_ in self.program.open_predicates}
@@ -130,7 +136,8 @@ class GeneratedRows:
         keep = rows >= 0
         if made:
             entry = self.project.features.get(domain)
-            keep |= own & (entry is not None and entry.table == name)
+            listed = self.project.domains.get(domain)
+            keep |= own & any(one is not None and one.table == name for one in (entry, listed))
             keep &= own | (not self._only_labels(name))
             keep = self._listed(name, keep)
         number = np.flatnonzero(keep)
@@ -178,7 +185,8 @@ class GeneratedRows:
         if edge.time is not None and new.time is not None:
             times = pa.array(new.time)
             sort = pa.timestamp("us") if new.time_sort == "time" else times.type
-            filled = _with(filled, edge.time, times.cast(sort))
+            cells = ColumnReading(format=edge.format).written(times.cast(sort))
+            filled = _with(filled, edge.time, cells)
         return filled
 
     def _rows_of_edges(
@@ -223,6 +231,8 @@ class GeneratedRows:
             read |= {binding.weight or ""} if own else set()
         for entry in self.project.features.values():
             read |= {entry.key, *entry.columns} if entry.table == name else set()
+        for listed in self.project.domains.values():
+            read |= {listed.key} if listed.table == name else set()
         for scores in self.project.scores.values():
             read |= {*scores.key, *scores.columns} if scores.table == name else set()
         for _, edge in self._edges_of(name):
@@ -253,7 +263,7 @@ class GeneratedRows:
                 values = held.column(VALUE).take(taken)
                 if clock and attribute == clock.name and clock.sort == "time":
                     values = values.cast(pa.int64()).cast(pa.timestamp("us"))
-                yield binding.value, values
+                yield binding.value, binding.reading.written(values)
 
     def _labelled(self, table: pa.Table, name: str, number: NDArray[np.int64]) -> pa.Table:
         """The rows with the labels of generated things; copies of real ones have none."""
@@ -274,7 +284,8 @@ class GeneratedRows:
             column = binding.columns[1 - self._place()]
             table = _with(table, column, pc.if_else(pa.array(ours), named, None))
         if binding.label is not None:
-            table = _with(table, binding.label, pa.array(label, mask=~ours))
+            cells = binding.reading.written(pa.array(label, mask=~ours))
+            table = _with(table, binding.label, cells)
         return table
 
     def _part(self, table: pa.Table, binding: TableBinding, new: NDArray[np.bool_]) -> pa.Array:
@@ -295,8 +306,7 @@ def _known(table: pa.Table, binding: TableBinding) -> NDArray[np.bool_]:
     column = table.column(binding.label or binding.columns[-1])
     known = pc.is_valid(column)
     if binding.unknown:
-        values = pa.array(binding.unknown).cast(column.type)
-        known = pc.and_(known, pc.invert(pc.is_in(column, value_set=values)))
+        known = pc.and_(known, pc.invert(holds_any(column, binding.unknown)))
     flags: NDArray[np.bool_] = known.to_numpy(zero_copy_only=False)
     return flags
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 
 from knowreason.audit import Audit
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
+from knowreason.diagnostics import Diagnostic
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
+from knowreason.factors import OPEN
 from knowreason.inference.quality_summary import QualitySummary
 from knowreason.progress import Progress, step
 from knowreason.project.manifests import holds, not_replaced
@@ -22,6 +25,13 @@ from knowreason.project.partition import parts_of
 from knowreason.project.project_file import paths_of
 from knowreason.project.project_tables import load_data, moved_tables
 from knowreason.reasoner.labels.asked_labels import only_query
+from knowreason.run.asked_atoms import (
+    AskedAtoms,
+    asked_atoms,
+    asked_settings,
+    things_of,
+    with_labels_column,
+)
 from knowreason.run.run_folder import Run, load_run_on_tables, stored_project
 
 
@@ -32,6 +42,8 @@ class Predictions:
     table: pa.Table
     notes: tuple[str, ...]
     quality: QualitySummary
+    counts: AskedAtoms
+    finding: Diagnostic | None = None  # where nothing is asked
 
 
 def check_output(
@@ -88,6 +100,7 @@ def predict_run(
     predicate: str = "",
     most_probable: bool = False,
     adapt: Literal["", "reliability"] | None = None,
+    labelled: bool = False,
     project: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -100,29 +113,82 @@ def predict_run(
         predicate: or numeric query; may be left out where only one is asked.
         most_probable: the most probable world instead of marginals.
         adapt: as :meth:`Reasoner.infer` has it.
+        labelled: also score what is labelled, as if its label were not known; a column ``label``
+            says what it is.
         project: as :func:`load_run` has it.
         progress: called as ``progress(done, total, message)``.
     """
     run = load_run_on_tables(folder, project)
     name = predicate or only_query(run.reasoner.program)
+    with step(progress, "reading"):
+        data = data_of_run(run, directory)
+    learned = 0
+    if labelled:
+        learned = len(data.labels.get(name, ())) if directory is None else 0
+        data = hidden_labels(data, name)
     if run.reasoner.program.is_number(name):
-        return numeric_predictions(run, data_of_run(run, directory), name)
-    engine = "map" if most_probable else None
-    beliefs = _beliefs(run, directory, engine, adapt, progress)
+        found = numeric_predictions(run, data, name, labelled=labelled)
+    else:
+        with step(progress, "reasoning"):
+            engine = "map" if most_probable else None
+            beliefs = run.reasoner.infer(data, engine=engine, adapt=adapt)
+        found = _of_beliefs(beliefs, name, most_probable, labelled)
+    if learned:
+        note = f"{learned:,} of the labels were learned from: `eval` measures on others"
+        found = replace(found, notes=(*found.notes, note))
+    return found
+
+
+def _of_beliefs(
+    beliefs: Beliefs, name: str, most_probable: bool = False, labelled: bool = False
+) -> Predictions:
+    grounding = beliefs.grounding
+    if not any(predicate.name == name for predicate in grounding.program.open_predicates):
+        beliefs.asked(name)  # says what can be asked
+    counts = asked_atoms(beliefs, name)
+    finding = counts.finding(name, things_of(grounding.data, name))
+    if name not in grounding.atoms.spans:
+        return Predictions(pa.table({}), (beliefs.info,), QualitySummary(), counts, finding)
     quality = beliefs.quality(name)
-    if most_probable:
-        return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,), quality)
-    table: pa.Table = beliefs.marginals(name, models=True).to_arrow()
     notes = (beliefs.info, f"{name}: {quality}")
-    return Predictions(table.sort_by([("log_odds", "descending")]), notes, quality)
+    if most_probable:
+        table = beliefs.most_probable(name).to_arrow()
+        return Predictions(table, notes[:1], quality, counts, finding)
+    table = marginals_of(beliefs, name, labelled)
+    table = table.sort_by([("log_odds", "descending")])
+    return Predictions(table, notes, quality, counts, finding)
 
 
-def numeric_predictions(run: Run, data: Dataset, query: str) -> Predictions:
+def marginals_of(beliefs: Beliefs, name: str, labelled: bool = False) -> pa.Table:
+    """Marginals of a predicate with what models say, and what labels say where that is asked."""
+    table: pa.Table = beliefs.marginals(name, models=True).to_arrow()
+    if labelled:
+        hidden = beliefs.grounding.hidden[beliefs.asked(name)]
+        table = with_labels_column(table, pa.array(hidden == 1, mask=hidden == OPEN))
+    return table
+
+
+def hidden_labels(data: Dataset, predicate: str) -> Dataset:
+    """The data set with all labels of a predicate held back."""
+    rows = data.labels[predicate].num_rows if predicate in data.labels else 0
+    return data.hide(predicate, np.ones(rows, np.bool_)) if rows else data
+
+
+def numeric_predictions(
+    run: Run, data: Dataset, query: str, *, labelled: bool = False
+) -> Predictions:
     """What a run estimates of a numeric query, highest first."""
     model = next(m for m in run.reasoner.estimates_ if m.predicate == query)
     table: pa.Table = run.reasoner.estimate(data, query).to_arrow()
+    counts = asked_settings(data, query, table.num_rows)
+    if labelled:
+        known = data.named(query, data.hidden[query])
+        names = table.column_names[: known.num_columns - 1]
+        known = known.rename_columns([*names, "label"])
+        table = table.join(known, names).sort_by([("value", "descending")])
     notes = (f"{model.name} for {query}: {'; '.join(model.fitted.report)}",)
-    return Predictions(table, notes, QualitySummary())
+    finding = counts.finding(query, things_of(data, query))
+    return Predictions(table, notes, QualitySummary(), counts, finding)
 
 
 def beliefs_of_run(

@@ -2,11 +2,14 @@
 
 import warnings
 
+import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowreason.data import Dataset, EdgeList
+from knowreason.data.binding.id_spelling import find_spelling
 from knowreason.errors import DataError, DataWarning
 from knowreason.lang import loads, parse_facts
 
@@ -46,9 +49,10 @@ def test_labels_of_unknown_things_are_counted():
     (told,) = bound(facts=KNOWS, labels=labels("ann", "Bob", "dora", "Bob"[::-1], "x"))
     assert told == (
         "labels of `Smokes`, column `id`: 4 of 5 rows name a `Person` that no fact or feature "
-        'mentions: "Bob", "dora", "boB" ...'
+        'mentions: "Bob", "dora", "boB" ...; others are "bob", "carl"; each is a `Person` of its '
+        "own now, 4 in all"
     )
-    with pytest.warns(DataWarning, match="did you mean `bob`"):
+    with pytest.warns(DataWarning, match='"Bob" may be "bob": in another case.*`lower.id.`'):
         Dataset.from_frames(loads(PROGRAM), facts=KNOWS, labels=labels("ann", "Bob"))
 
 
@@ -81,7 +85,7 @@ def test_a_table_of_unknown_things_is_an_error(tables):
         {"things": {"Person": ["ann", "zoe"]}, "labels": labels("ann")},
         {"facts": {"boss": {"x": ["ann"], "y": ["carl"]}}, "labels": labels("carl")},
         {"facts": {"age": {"x": ["ann"], "y": [3]}}, "labels": labels("ann")},
-        {"facts": {**KNOWS, "age": {"x": ["dora", "ann"], "y": [3, 4]}}},  # facts bring things
+        {"facts": {**KNOWS, "age": {"x": ["ann", "bob", "carl", "dora"], "y": [3] * 4}}},  # all
         {"facts": KNOWS, "labels": {"Likes": {"p": ["ann"], "c": ["green"]}}},  # enumerated
         {"facts": {"Works": {"p": ["ann"], "f": [7]}}, "labels": labels("ann")},
         {"facts": {"Works": {"p": [7], "f": [7]}}, "labels": labels(7)},
@@ -106,8 +110,124 @@ def test_edges_know_things():
 
 def test_facts_that_share_nothing_are_told():
     (told,) = bound(facts={**KNOWS, "age": {"x": ["A1", "B2"], "y": [3, 4]}}, labels=labels("ann"))
-    assert told == '`age`: no other table knows any of its 2 `Person`: "A1", "B2"'
+    assert told == (
+        '`age`: no other table knows any of its 2 `Person`: "A1", "B2"; others are "ann", "bob", '
+        '"carl"'
+    )
     assert bound(facts={"Knows": KNOWS["Knows"]}, labels=labels("ann")) == []
+
+
+def test_new_facts_are_told_where_others_are_missing():
+    ages = {"x": [f"p{i}" for i in range(150)] + ["zoe"], "y": [3] * 151}
+    pays = {"x": [f"p{i}" for i in range(150)], "y": ["dora"] + ["p7"] * 149}
+    with pytest.warns(DataWarning, match="hint.KR529"):  # 1 of 151 is no 1 %
+        data = Dataset.from_frames(loads(PROGRAM), facts={"Knows": pays, "age": ages})
+    (told,) = (d for d in data.warnings if d.code == "KR529")  # not both sides of the same
+    assert told.severity == "hint"
+    assert told.message == (
+        '`Knows`: 1 of 151 `Person` are in no other table: "dora"; others have 1 that are not in '
+        'it: "zoe"'
+    )
+    assert [(c.ids, c.matched, c.new, c.missing) for c in data.coverage] == [
+        (151, 150, 1, 1),
+        (151, 150, 1, 1),
+    ]
+
+
+def test_what_is_of_one_table_does_not_vouch_for_itself():
+    """600 of 682 loans with labels and features, and no other table has them."""
+    loans = [str(i) for i in range(682)]
+    tables = {
+        "facts": {"Knows": {"x": loans[:82], "y": ["p7"] * 82}},
+        "features": {"Person": {"id": loans, "f": [0.5] * 682}},
+        "labels": labels(*loans),
+    }
+    (told,) = bound(**tables)
+    assert told.startswith("features of `Person`, column `id`: 600 of 682 rows name a `Person`")
+    (row,) = (c for c in Dataset.from_frames(loads(PROGRAM), **tables).coverage if "lab" in c.table)
+    assert (row.ids, row.matched, row.new, row.missing) == (682, 82, 600, 1)
+    assert row.new_examples == ("82", "83", "84")
+    assert row.missing_examples == ("p7",)
+
+
+SPELLINGS = [
+    (["272", "31"], ["p272", "p31"], "`'p' || id`"),
+    (["p272", "p31"], ["272", "31"], "`substr(id, 2)`"),
+    (["7", "17"], ["007", "017"], "`lpad(id::VARCHAR, 3, '0')`"),
+    (["007", "017"], ["7", "17"], "`ltrim(id::VARCHAR, '0')`"),
+    (["ANN", "BOB"], ["ann", "bob"], "`lower(id)`"),
+    (["ann", "bob"], ["ANN", "BOB"], "`upper(id)`"),
+    ([" ann", "bob "], ["ann", "bob"], "`trim(id)`"),
+    (["3.0", "4.0"], ["3", "4"], "`id::DOUBLE::BIGINT`"),
+    (["ann", "bob"], [" ann", "bob "], "in another way"),
+    (["AB-12", "AB-13"], ["ab12", "ab13"], "in another way"),
+    (["7", "17"], ["c007", "c017"], "`'c' || lpad(id::VARCHAR, 3, '0')`"),
+    (["c007", "c017"], ["7", "17"], "`ltrim(substr(id, 2), '0')`"),
+]
+
+
+@pytest.mark.parametrize(("new", "others", "what"), SPELLINGS)
+def test_what_people_do_to_ids_is_guessed(new, others, what):
+    spelling = find_spelling(pa.array(new), pa.array([*others, "x9"]))
+    assert (spelling.new, spelling.other, spelling.fitting) == (new[0], others[0], 2)
+    assert what in str(spelling)
+    if spelling.sql:
+        rows = duckdb.sql(
+            f"SELECT {spelling.sql} FROM (SELECT unnest($new) AS id)", params={"new": new}
+        )
+        assert [str(row[0]) for row in rows.fetchall()] == others
+    facts = {"Knows": {"x": others, "y": others}}
+    with pytest.raises(DataError, match=r"KR530.*may be"):  # facts too, where it is seen why
+        bound(facts={**facts, "age": {"x": new, "y": [3] * 2}})
+
+
+def test_other_things_are_no_other_spelling():
+    cards, accounts = pa.array(["c1", "c2"]), pa.array(["a1", "a2"])
+    assert find_spelling(cards, accounts) is None
+    assert find_spelling(pa.array(["1", "2"]), pa.array(["a1", "b1", "c1", "d2"])) is None
+
+
+def test_a_closed_domain_gains_nothing():
+    members = {"Person": ["ann", "bob", "carl"]}
+    tables = {
+        "facts": {
+            "Knows": {"x": ["ann", "eve"], "y": ["bob", "bob"]},
+            "boss": {"x": ["ann", "bob"], "y": ["zoe", "carl"]},
+        },
+        "features": {"Person": {"id": ["ann", "zoe"], "f": [1.0, 2.0]}},
+        "labels": labels("bob", "zoe"),
+        "scores": {"Smokes": {"id": ["zoe", "ann"], "s": [0.5, 2.5]}},
+        "graph": EdgeList(
+            {"s": ["ann", "zoe"], "t": ["bob", "ann"], "w": [1, 2]},
+            "s:Person",
+            "t:Person",
+            time="w",
+        ),
+    }
+    with pytest.warns(DataWarning, match="KR534.*these rows are left out"):
+        data = Dataset.from_frames(loads(PROGRAM), things=members, closed=["Person"], **tables)
+    kept = {
+        "facts": {
+            "Knows": {"x": ["ann"], "y": ["bob"]},
+            "boss": {"x": ["bob"], "y": ["carl"]},
+        },
+        "features": {"Person": {"id": ["ann"], "f": [1.0]}},
+        "labels": labels("bob"),
+        "scores": {"Smokes": {"id": ["ann"], "s": [2.5]}},
+        "graph": EdgeList({"s": ["ann"], "t": ["bob"], "w": [1]}, "s:Person", "t:Person", time="w"),
+    }
+    same = Dataset.from_frames(loads(PROGRAM), things=members, **kept)
+    assert list(data.vocabularies["Person"]) == ["ann", "bob", "carl"]
+    assert sum(d.code == "KR534" for d in data.warnings) == 7 - 1
+    for name in ("facts", "attributes", "labels"):
+        assert getattr(data, name) == getattr(same, name)
+    assert data.features["Person"].values.tolist()[0] == [1.0]
+    assert data.scores["Smokes"].arguments.tolist() == same.scores["Smokes"].arguments.tolist()
+    assert data.graph.edges().source.tolist() == same.graph.edges().source.tolist()
+    with pytest.raises(DataError, match=r"KR530.*none of the 3 there are"):
+        Dataset.from_frames(
+            loads(PROGRAM), things=members, closed=["Person"], labels=labels("x", "y")
+        )
 
 
 def test_statements_are_told_with_their_place_and_never_refused():

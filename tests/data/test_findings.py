@@ -72,7 +72,7 @@ CASES = {
     ),
     "KR506 no integer": (
         facts(age={"who": ["a", "b"], "years": ["31", "old"]}),
-        r'`age`, row 2, column `years`: "old" is not a int \(expected an integer within 64 bits\)',
+        r'`age`, row 2, column `years`: "old" is not an int \(expected an integer within 64 bits\)',
     ),
     "KR506 no name": (
         facts(Knows={"x": ["a"], "y": [0.5]}),
@@ -202,9 +202,18 @@ def test_the_file_is_named(tmp_path):
     assert "`Knows` (friends.csv), row 2, column `y`" in str(refused(**facts(Knows=path)))
 
 
+def test_wrong_values_of_a_column_are_one_finding():
+    ages = {"x": [f"p{i}" for i in range(30)], "years": ["3"] * 10 + ["old", "young"] * 10}
+    (found,) = refused(facts={"age": ages}).diagnostics
+    assert found.message == (
+        '`age`, row 11, column `years`: "old" is not an int (10 rows), nor "young" '
+        "(2 values in 20 rows)"
+    )
+
+
 def test_ten_findings_are_told_and_the_others_counted():
-    ages = {"x": [f"p{i}" for i in range(30)], "years": ["old"] * 30}
-    error = refused(facts={"age": ages, "Knows": {"x": ["a"], "y": [None]}})
+    ages = {"x": [f"p{i % 30}" for i in range(60)], "years": range(60)}
+    error = refused(facts={"age": ages, "Knows": {"x": ["p0"], "y": [None]}})
     assert len(error.diagnostics) == 11
     assert error.diagnostics[-1].code == "KR500"
     assert error.diagnostics[-1].message == "and 21 more"
@@ -238,7 +247,7 @@ class Statements:
             Statements("", [("Wears", ("a", "red"), True), ("Wears", ("a", "blue"), True)]),
             r'KR511.*`Wears`: the value is "blue", but an earlier line says "red"',
         ),
-        (Statements("", values=[("age", ("a",), "old")]), r'KR506.*`age`: "old" is not a int'),
+        (Statements("", values=[("age", ("a",), "old")]), r'KR506.*`age`: "old" is not an int'),
         (Statements("", values=[("age", ("a",), 1), ("age", ("b",), "x")]), r'KR506.*"x"'),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from knowreason.cli.screen import progress_bar, say, write_json, write_table
+from knowreason.cli.screen import progress_bar, say, show_findings, write_json, write_table
 from knowreason.cli.verb_options import ProjectOption, StrictOption, require_confirmed
 
 
@@ -23,6 +23,10 @@ def predict(
         bool | None,
         typer.Option(help="Discount models that broke since training; default: the project's."),
     ] = None,
+    labelled: Annotated[
+        bool,
+        typer.Option("--labelled", help="Score labelled rows too, as if they were not."),
+    ] = False,
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
     parts: Annotated[
         int,
@@ -35,7 +39,11 @@ def predict(
     strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Predict with a stored run; a column says how good marginals are where not all are exact."""
+    """Predict with a stored run; a column says how good marginals are where not all are exact.
+
+    Says how many rows were asked, how many are labelled and not scored, and how many of the asked
+    are unseen: no fact, feature or score mentions them. Exit code 1 where nothing was asked.
+    """
     from knowreason.run.divided_run import parts_of_run, predict_in_parts
     from knowreason.run.run_prediction import check_output, predict_run, save_table
 
@@ -52,6 +60,7 @@ def predict(
                 parts=count,
                 predicate=predicate,
                 top=top,
+                labelled=labelled,
                 project=project,
                 progress=progress,
             )
@@ -62,6 +71,7 @@ def predict(
                 predicate=predicate,
                 most_probable=map,
                 adapt=None if adapt is None else "reliability" if adapt else "",
+                labelled=labelled,
                 project=project,
                 progress=progress,
             )
@@ -76,4 +86,8 @@ def predict(
         write_table(table.column_names, zip(*table.to_pydict().values(), strict=True))
     for note in predictions.notes:
         say(note)
+    say(str(predictions.counts))
+    if predictions.finding is not None:
+        show_findings([predictions.finding])
+        raise typer.Exit(1)
     require_confirmed([predictions.quality] if strict else [])

@@ -7,7 +7,7 @@ after :meth:`TableBinder.freeze`, :meth:`TableBinder.resolve` gives the ids.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from knowreason.data.binding.data_findings import BindingFindings, NamedTable
 from knowreason.data.id_tables import Ids, Rows
 from knowreason.data.name_encoding import UNKNOWN, one_chunk
-from knowreason.data.typed_columns import EXAMPLES, to_key, to_sort, to_truth
+from knowreason.data.typed_columns import EXAMPLES, to_key, to_sort
 from knowreason.data.vocabulary import Coded, Vocabulary, VocabularyBuilder
+from knowreason.errors import DataError
 from knowreason.logic import VALUE_SORTS, Program
 from knowreason.logic.canonical_text import string_text
 
@@ -87,12 +88,14 @@ class TableBinder:
 
     program: Program
     findings: BindingFindings = field(default_factory=BindingFindings)
+    closed: Collection[str] = ()  # domains that only tables encoded with `fills` give members
     builders: dict[str, VocabularyBuilder] = field(default_factory=dict)
     vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for domain in self.program.domains:
-            self.builders[domain.name] = VocabularyBuilder(domain.name, domain.members)
+            closed = domain.name in self.closed
+            self.builders[domain.name] = VocabularyBuilder(domain.name, domain.members, closed)
 
     def encode(
         self,
@@ -103,13 +106,16 @@ class TableBinder:
         *,
         value_column: str | None = None,
         value_sort: str | None = None,
+        fills: bool = False,
     ) -> Encoded:
         """Code the key columns and convert the value column, if there is one.
 
-        ``value_sort`` is a value sort, a domain, or ``"truth"`` for labels.
+        ``value_sort`` is a value sort, a domain, or ``"truth"`` for labels; ``fills``: the keys are
+        members, also of domains that are closed.
         """
         keys = tuple(
-            self._code(frame, column, sort) for column, sort in zip(columns, sorts, strict=True)
+            self._code(frame, column, sort, fills)
+            for column, sort in zip(columns, sorts, strict=True)
         )
         value = None
         if value_column is not None and value_sort is not None:
@@ -143,7 +149,7 @@ class TableBinder:
         """Number of things of each domain."""
         return [len(self.vocabularies[sort]) for sort in sorts]
 
-    def _code(self, frame: NamedTable, column: str, sort: str) -> Coded:
+    def _code(self, frame: NamedTable, column: str, sort: str, fills: bool = False) -> Coded:
         raw = frame.table.column(column)
         key = to_key(raw)
         self.findings.add_rows(
@@ -152,25 +158,34 @@ class TableBinder:
             key.bad,
             lambda row: f"{_show(raw, row)} does not name a `{sort}`",
             column=column,
+            values=raw,
             help="things are named by text or integers",
         )
-        return self.builders[sort].add(key.values)
+        return self.builders[sort].add(key.values, fills=fills)
 
     def _value(self, frame: NamedTable, column: str, sort: str) -> pa.ChunkedArray | Coded:
         if sort not in VALUE_SORTS and sort != "truth":
             return self._code(frame, column, sort)
         raw = frame.table.column(column)
-        converted = to_truth(raw) if sort == "truth" else to_sort(raw, sort)
+        try:
+            converted = frame.reading.read(raw, sort)
+        except DataError as error:
+            self.findings.errors += error.diagnostics
+            self.findings.count += 1
+            converted = to_sort(raw.filter(pa.array(np.zeros(len(raw), bool))), sort)
+            return pa.chunked_array([pa.nulls(len(raw), converted.values.type)])
         code = {"truth": "KR513", "time": "KR514", "duration": "KR514"}.get(sort, "KR506")
-        expected = "0, 1, true or false (null: unlabelled)" if sort == "truth" else EXAMPLES[sort]
-        what = "label" if sort == "truth" else sort
+        usual = "0, 1, true or false (null: unlabelled)" if sort == "truth" else EXAMPLES[sort]
+        expected = frame.reading.expected(sort) or f"expected {usual}"
+        what = "a label" if sort == "truth" else f"an {sort}" if sort == "int" else f"a {sort}"
         self.findings.add_rows(
             code,
             frame,
             converted.bad,
-            lambda row: f"{_show(raw, row)} is not a {what}",
+            lambda row: f"{_show(raw, row)} is not {what}",
             column=column,
-            help=f"expected {expected}",
+            values=raw,
+            help=expected,
         )
         return converted.values
 
@@ -179,7 +194,7 @@ class TableBinder:
         sort = encoded.sorts[position]
         builder = self.builders[sort]
         empty = np.asarray(pc.equal(coded.distinct, ""))
-        outside = builder.outside(coded) & ~empty
+        outside = builder.outside(coded) & ~empty & (builder.members is not None)
         raw = frame.table.column(column)
         if outside.any():
             members = ", ".join(list(builder.members or ())[:8])
@@ -189,6 +204,7 @@ class TableBinder:
                 coded.rows_of(outside),
                 lambda row: f"{_show(raw, row)} is not a member of `{sort}`",
                 column=column,
+                values=raw,
                 help=f"its members: {members}",
             )
         ids = builder.ids(coded)
@@ -199,7 +215,12 @@ class TableBinder:
         if required and nameless.any():
             rows = np.setdiff1d(np.flatnonzero(nameless), to_key(raw).bad)
             self.findings.add_rows(
-                "KR507", frame, rows, lambda row: f"no `{sort}` is named", column=column
+                "KR507",
+                frame,
+                rows,
+                lambda row: f"no `{sort}` is named",
+                column=column,
+                values=pa.chunked_array([pa.nulls(len(raw), pa.string())]),
             )
         return ids
 

@@ -8,6 +8,7 @@ stays what it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from glob import glob
 from os import PathLike, fspath
 from pathlib import Path
@@ -46,7 +47,7 @@ def read_frame(table: TableLike, name: str) -> NamedTable:
         DataError: KR501 for a file that cannot be read, KR502 for something that is no table.
     """
     if isinstance(table, NamedTable):
-        return table
+        return replace(table, name=table.name or name, table=_plain(table.table))
     if isinstance(table, str | PathLike):
         path = fspath(table)
         return NamedTable(name, _plain(_read_file(path, name)), Path(path).name)
@@ -67,14 +68,14 @@ def select_columns(frame: NamedTable, columns: Sequence[str]) -> NamedTable:
             code="KR504",
             help=did_you_mean(missing[0], have) or f"its columns: {', '.join(have)}",
         )
-    return NamedTable(frame.name, frame.table.select(list(columns)), frame.origin, frame.spans)
+    return replace(frame, table=frame.table.select(list(columns)))
 
 
 def _read_file(path: str, name: str) -> pa.Table:
     from knowreason.data.engine.duckdb_engine import DuckDBEngine
     from knowreason.data.engine.relational_engine import EngineError
 
-    suffix = _format(path)
+    suffix = file_format(path)
     if not glob(path, recursive=True):
         raise DataError(f"{name}: there is no file `{path}`", code="KR501")
     with DuckDBEngine() as engine:
@@ -96,7 +97,8 @@ def _read_file(path: str, name: str) -> pa.Table:
     )
 
 
-def _format(path: str) -> str:
+def file_format(path: str) -> str:
+    """The ending that says how a file is written, without that of its compression."""
     suffixes = [suffix for suffix in Path(path).suffixes if suffix.lower() not in COMPRESSIONS]
     return suffixes[-1].lower().lstrip(".") if suffixes else ""
 

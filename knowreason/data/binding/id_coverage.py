@@ -1,4 +1,4 @@
-"""Ids that no other table knows: counted and said.
+"""What of each table's ids other tables know: counted for all, said where it looks wrong.
 
 An id that is written otherwise in two tables (``7`` and ``007``) makes two things of one, and
 nothing else fails: the label is learned from and joins nothing.
@@ -6,73 +6,194 @@ nothing else fails: the label is learned from and joins nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data.binding.binder import Encoded, TableBinder
+from knowreason.data.binding.id_spelling import find_spelling
 from knowreason.data.vocabulary import Coded
+from knowreason.diagnostics import Severity
 from knowreason.errors import did_you_mean
 from knowreason.logic.canonical_text import string_text
 
 EXAMPLES, SUGGESTIONS = 3, 10_000  # ids shown, and names among which a near one is sought
+NEW_SHARE = 0.01  # of new ids, up to which they are a hint and no warning
+Kind = Literal["things", "facts", "features", "others"]
+KINDS: tuple[Kind, ...] = ("things", "facts", "features", "others")
+Marks = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class IdCoverage:
+    """What of a table's ids other tables know, in one domain.
+
+    Attributes:
+        table: which, and what it fills.
+        domain: what the ids name.
+        ids: distinct ids of the table.
+        matched: those that another table has too.
+        new: those that no other table has.
+        missing: ids of other tables that this one does not have.
+        new_examples, missing_examples: the first of them.
+        outside: ids that a closed domain does not have; their rows are left out.
+    """
+
+    table: str
+    domain: str
+    ids: int
+    matched: int
+    new: int
+    missing: int
+    new_examples: tuple[str, ...] = ()
+    missing_examples: tuple[str, ...] = ()
+    outside: int = 0
 
 
 def check_ids(
     binding: TableBinder,
     *,
-    facts: Sequence[Encoded],
-    features: Sequence[Encoded],
-    others: Sequence[Encoded],
-) -> None:
-    """Find ids that no other table knows; call after :meth:`TableBinder.freeze`.
+    things: Sequence[Encoded] = (),
+    facts: Sequence[Encoded] = (),
+    features: Sequence[Encoded] = (),
+    others: Sequence[Encoded] = (),
+) -> tuple[IdCoverage, ...]:
+    """What of each table's ids other tables know; call after :meth:`TableBinder.freeze`.
 
-    A row of ``others`` (labels, evidence, scores) is unknown where neither a fact nor a
-    feature mentions its id, a row of ``features`` where no fact does. Some unknown rows are
-    a warning (KR529), but for features of things that are labelled: examples may stand
-    outside of all facts. A table of unknown rows alone is an error (KR530), or a warning
-    where it is statements of a facts file. A domain that no such table names is enumerated by its
-    labels, which is fine. Facts introduce things of their own, so a table of facts is told
-    only where it shares none with any other table (KR529).
+    What is bound from one file, from one table of a project or with one column of ids is one table.
+
+    - A row of ``others`` (labels, evidence, scores) is new where neither a fact nor a feature
+      mentions its id, a row of ``features`` where no fact does, nor a label of another table:
+      examples may stand outside of all facts. A domain that no such table names is enumerated by
+      its labels, which is fine.
+    - Facts introduce things. New ids of a table of facts are told where it lacks ids of others
+      too: a table that has all of them is where things come from.
+    - In a closed domain every id that its own table does not have is told, and its rows are left
+      out (KR534).
+
+    Up to 1 % new ids are a hint, more a warning (KR529). All of them are an error (KR530), but for
+    facts only where they look like ids of others written otherwise, and never for statements of a
+    facts file.
     """
-    known, labelled = _Mentions(binding), _Mentions(binding)
-    known.add(facts)
-    labelled.add(others)
+    tables = (things, facts, features, others)
+    sources = _sources(binding, tuple(zip(KINDS, tables, strict=True)))
+    mentions = _Mentions(binding, sources)
+    for encoded in (*facts, *features, *others):
+        _check_closed(binding, encoded)
     for encoded in features:
-        _check_rows(binding, encoded, known, "fact", labelled)
-    known.add(features)
+        labelled = mentions.elsewhere(_key(binding, encoded), encoded.sorts[0], "others")
+        _check_rows(binding, encoded, mentions, "fact", ("things", "facts"), labelled)
     for encoded in others:
-        _check_rows(binding, encoded, known, "fact or feature")
-    known.add(others)
-    for encoded in facts:
-        _check_facts(binding, encoded, known)
+        _check_rows(binding, encoded, mentions, "fact or feature", KINDS[:3])
+    for domain in binding.vocabularies:
+        if not _is_fixed(binding, domain):
+            _check_facts(binding, domain, sources, mentions)
+    return tuple(
+        _coverage(binding, source, domain, mentions)
+        for source in sources
+        for domain in source.domains()
+        if not binding.vocabularies[domain].enumerated
+    )
+
+
+@dataclass(eq=False)
+class _Source:
+    """A table, whatever it fills.
+
+    Attributes:
+        marks: ``bool[n]`` by domain and kind: the things it mentions.
+        outside: names by domain that a closed domain does not have.
+    """
+
+    key: Hashable
+    names: dict[str, list[str]] = field(default_factory=dict)  # by domain
+    origin: str = ""
+    stated: bool = False  # in a facts file
+    marks: dict[tuple[str, Kind], Marks] = field(default_factory=dict)
+    outside: dict[str, list[pa.StringArray]] = field(default_factory=dict)
+
+    def title(self, domain: str) -> str:
+        """What of it names things of a domain, and where it is."""
+        names = ", ".join(dict.fromkeys(self.names[domain]))
+        return f"{names} ({self.origin})" if self.origin else names
+
+    def domains(self) -> list[str]:
+        """Domains whose things it mentions."""
+        return list(dict.fromkeys([*(domain for domain, _ in self.marks), *self.outside]))
+
+    def marked(self, domain: str, kinds: Iterable[Kind], size: int) -> Marks:
+        """``bool[n]``: things that it mentions in one of the kinds."""
+        mark = np.zeros(size, np.bool_)
+        for kind in kinds:
+            if (domain, kind) in self.marks:
+                mark |= self.marks[domain, kind]
+        return mark
+
+
+def _key(binding: TableBinder, encoded: Encoded) -> Hashable:
+    """The same for what is of one table: its origin, or the columns of ids it has first."""
+    if encoded.frame.origin:
+        return encoded.frame.origin
+    return tuple((domain, coded.piece) for _, domain, coded in _columns(binding, encoded))[:1]
+
+
+def _sources(
+    binding: TableBinder, kinds: Sequence[tuple[Kind, Sequence[Encoded]]]
+) -> list[_Source]:
+    sources: dict[Hashable, _Source] = {}
+    for kind, tables in kinds:
+        for encoded in tables:
+            key = _key(binding, encoded)
+            source = sources.setdefault(key, _Source(key, origin=encoded.frame.origin))
+            source.stated |= bool(encoded.frame.spans)
+            for _, domain, coded in _columns(binding, encoded):
+                ids = binding.builders[domain].numbers(coded)
+                if not len(ids):
+                    continue
+                mark = source.marks.setdefault(
+                    (domain, kind), np.zeros(len(binding.vocabularies[domain]), np.bool_)
+                )
+                mark[ids[ids >= 0]] = True
+                source.names.setdefault(domain, []).append(encoded.frame.name)
+                if binding.builders[domain].closed and (ids < 0).any():
+                    names = coded.distinct.filter(pa.array(ids < 0))
+                    source.outside.setdefault(domain, []).append(names)
+    return list(sources.values())
 
 
 class _Mentions:
-    """By domain, how many tables mention each thing (``int32[n]``), and how many name any."""
+    """How many tables of a kind mention each thing of a domain (``int32[n]``)."""
 
-    def __init__(self, binding: TableBinder) -> None:
-        self.binding = binding
-        self.counts = {d: np.zeros(len(v), np.int32) for d, v in binding.vocabularies.items()}
-        self.tables = dict.fromkeys(binding.vocabularies, 0)
+    def __init__(self, binding: TableBinder, sources: Sequence[_Source]) -> None:
+        self.sizes = {domain: len(names) for domain, names in binding.vocabularies.items()}
+        self.sources = {source.key: source for source in sources}
+        self.counts: dict[tuple[str, Kind], NDArray[np.int32]] = {}
+        for source in sources:
+            for place, mark in source.marks.items():
+                if place not in self.counts:
+                    self.counts[place] = np.zeros(len(mark), np.int32)
+                self.counts[place] += mark
 
-    def add(self, tables: Iterable[Encoded]) -> None:
-        """Count tables."""
-        for encoded in tables:
-            for domain, ids in self.things(encoded).items():
-                self.counts[domain][ids] += 1
-                self.tables[domain] += 1
+    def known(self, domain: str, kinds: Iterable[Kind]) -> Marks:
+        """``bool[n]``: things that some table of the kinds mentions."""
+        known = np.zeros(self.sizes[domain], np.bool_)
+        for kind in kinds:
+            if (domain, kind) in self.counts:
+                known |= self.counts[domain, kind] > 0
+        return known
 
-    def things(self, encoded: Encoded) -> dict[str, NDArray[np.integer]]:
-        """Distinct ids that a table mentions, by domain; domains without any left out."""
-        parts: dict[str, list[NDArray[np.integer]]] = {}
-        for _, domain, coded in _columns(self.binding, encoded):
-            ids = self.binding.builders[domain].numbers(coded)
-            parts.setdefault(domain, []).append(ids[ids >= 0])
-        whole = {d: p[0] if len(p) == 1 else np.unique(np.concatenate(p)) for d, p in parts.items()}
-        return {domain: ids for domain, ids in whole.items() if len(ids)}
+    def elsewhere(self, key: Hashable, domain: str, *kinds: Kind) -> Marks:
+        """``bool[n]``: things that another table than that of ``key`` mentions."""
+        found, own = np.zeros(self.sizes[domain], np.bool_), self.sources[key].marks
+        for kind in kinds:
+            if (domain, kind) in self.counts:
+                found |= self.counts[domain, kind] > own.get((domain, kind), 0)
+        return found
 
 
 def _columns(binding: TableBinder, encoded: Encoded) -> Iterator[tuple[str, str, Coded]]:
@@ -83,70 +204,180 @@ def _columns(binding: TableBinder, encoded: Encoded) -> Iterator[tuple[str, str,
         yield encoded.frame.table.column_names[-1], sort, encoded.value
 
 
+def _check_closed(binding: TableBinder, encoded: Encoded) -> None:
+    """Tell of rows that name a thing which a closed domain does not have."""
+    frame = encoded.frame
+    for column, domain, coded in _columns(binding, encoded):
+        if not binding.builders[domain].closed:
+            continue
+        outside = binding.builders[domain].outside(coded)
+        outside &= np.asarray(pc.not_equal(coded.distinct, ""))
+        if not outside.any():
+            continue
+        rows = coded.rows_of(outside)
+        names, members = (
+            coded.distinct.filter(pa.array(outside)),
+            binding.vocabularies[domain].names,
+        )
+        message = (
+            f"{frame.title}, column `{column}`: {len(rows):,} of {_present(coded):,} rows name a "
+            f"`{domain}` that is none of the {len(members):,} there are: {_quoted(names)}; there "
+            f"are {_quoted(members)}"
+        )
+        help, span = _help(domain, names, members), frame.span(int(rows[0]))
+        if outside.all() and not frame.spans:
+            binding.findings.add("KR530", message, help=help, span=span)
+        else:
+            message += "; these rows are left out"
+            binding.findings.warn("KR534", message, help=help, span=span)
+
+
 def _check_rows(
     binding: TableBinder,
     encoded: Encoded,
-    known: _Mentions,
+    mentions: _Mentions,
     what: str,
-    excused: _Mentions | None = None,
+    kinds: Sequence[Kind],
+    excused: Marks | None = None,
 ) -> None:
-    """Tell of rows that name a thing which no table of ``known`` mentions.
+    """Tell of rows that name a thing which no table of the kinds mentions.
 
-    Rows whose thing ``excused`` mentions are told only where no row at all is known.
+    Rows whose thing is ``excused`` are told only where no row at all is known.
     """
     frame = encoded.frame
     for column, domain, coded in _columns(binding, encoded):
-        if not known.tables[domain] or binding.vocabularies[domain].enumerated:
+        known = mentions.known(domain, kinds)
+        if not known.any() or _is_fixed(binding, domain):
             continue
         numbers = binding.builders[domain].numbers(coded)
-        strange = known.counts[domain][numbers] == 0
+        strange = ~known[numbers]
         every = bool(strange.all())
         if excused is not None and not every:
-            strange &= excused.counts[domain][numbers] == 0
+            strange &= ~excused[numbers]
         if not strange.any():
             continue
-        rows = coded.rows_of(strange)
-        total = int((coded.indices >= 0).sum())
-        names = coded.distinct.filter(pa.array(strange)).slice(0, EXAMPLES + 1).to_pylist()
+        rows, total = coded.rows_of(strange), _present(coded)
+        names = coded.distinct.filter(pa.array(strange))
+        known[numbers] = False
+        others = _names(binding, domain, known)
         message = (
             f"{frame.title}, column `{column}`: {len(rows):,} of {total:,} rows name a `{domain}` "
             f"that no {what} mentions: {_quoted(names)}"
-        )
-        help, span = _help(binding, domain, names[0], known), frame.span(int(rows[0]))
+        ) + (f"; others are {_quoted(others)}" if len(others) else "")
+        help, span = _help(domain, names, others), frame.span(int(rows[0]))
         if every and not frame.spans:
             binding.findings.add("KR530", message, help=help, span=span)
         else:
-            binding.findings.warn("KR529", message, help=help, span=span)
+            message += f"; {_made(len(names), domain)}"
+            severity = _severity(len(rows), total)
+            binding.findings.warn("KR529", message, severity=severity, help=help, span=span)
 
 
-def _check_facts(binding: TableBinder, encoded: Encoded, known: _Mentions) -> None:
-    """Tell of a table of facts that shares no thing with any other table."""
-    frame = encoded.frame
-    for domain, ids in known.things(encoded).items():
-        alone = known.tables[domain] > 1 and (known.counts[domain][ids] == 1).all()
-        if frame.spans or not alone or binding.vocabularies[domain].enumerated:
+def _check_facts(
+    binding: TableBinder, domain: str, sources: Sequence[_Source], mentions: _Mentions
+) -> None:
+    """Tell of tables of facts some of whose things no other table knows, while they lack things
+    that others know: the worst first, whose own things others need not have."""
+    told = np.zeros(mentions.sizes[domain], np.bool_)
+    found = []
+    for source in sources:
+        if source.stated or (domain, "facts") not in source.marks:
             continue
-        names = binding.vocabularies[domain].decode(ids[: EXAMPLES + 1]).to_pylist()
-        binding.findings.warn(
-            "KR529",
-            f"{frame.title}: no other table knows any of its {len(ids):,} `{domain}`: "
-            f"{_quoted(names)}",
-            help=_help(binding, domain, names[0], known),
-        )
+        own = source.marks[domain, "facts"]
+        new = own & ~mentions.elsewhere(source.key, domain, *KINDS)
+        if new.any():
+            found.append((new.sum() / own.sum(), -own.sum(), source, own, new))
+    for _, _, source, own, new in sorted(found, key=lambda one: one[:2], reverse=True):
+        missing = mentions.elsewhere(source.key, domain, "facts") & ~own & ~told
+        if not missing.any():
+            continue
+        told |= new
+        ids, count = int(own.sum()), int(new.sum())
+        names, others = (_names(binding, domain, mark) for mark in (new, missing))
+        help = _help(domain, names, others)
+        if count == ids:
+            message = (
+                f"{source.title(domain)}: no other table knows any of its {ids:,} `{domain}`: "
+                f"{_quoted(names)}; others are {_quoted(others)}"
+            )
+            if find_spelling(names, others) is not None:
+                binding.findings.add("KR530", message, help=help)
+                continue
+        else:
+            message = (
+                f"{source.title(domain)}: {count:,} of {ids:,} `{domain}` are in no other table: "
+                f"{_quoted(names)}; others have {len(others):,} that are not in it: "
+                f"{_quoted(others)}"
+            )
+        severity = _severity(count, ids)
+        binding.findings.warn("KR529", message, severity=severity, help=help)
 
 
-def _quoted(names: Sequence[str]) -> str:
-    shown = ", ".join(map(string_text, names[:EXAMPLES]))
+def _coverage(
+    binding: TableBinder, source: _Source, domain: str, mentions: _Mentions
+) -> IdCoverage:
+    own = source.marked(domain, KINDS, mentions.sizes[domain])
+    others = mentions.elsewhere(source.key, domain, *KINDS)
+    outside = source.outside.get(domain, [])
+    names = pa.concat_arrays(outside).unique() if outside else pa.array([], pa.string())
+    alone, missing = own & ~others, others & ~own
+    examples = [*_first(names), *_first(_names(binding, domain, alone))][:EXAMPLES]
+    ids, new = int(own.sum()) + len(names), int(alone.sum()) + len(names)
+    return IdCoverage(
+        source.title(domain),
+        domain,
+        ids,
+        ids - new,
+        new,
+        int(missing.sum()),
+        tuple(examples),
+        tuple(_first(_names(binding, domain, missing))),
+        len(names),
+    )
+
+
+def _is_fixed(binding: TableBinder, domain: str) -> bool:
+    """Whether the program or one table says what there is."""
+    return binding.vocabularies[domain].enumerated or binding.builders[domain].closed
+
+
+def _severity(new: int, total: int) -> Severity:
+    return "hint" if new <= NEW_SHARE * total else "warning"
+
+
+def _made(count: int, domain: str) -> str:
+    return f"each is a `{domain}` of its own now, {count:,} in all"
+
+
+def _present(coded: Coded) -> int:
+    """Rows that name something."""
+    return int((coded.indices >= 0).sum())
+
+
+def _names(binding: TableBinder, domain: str, mark: Marks) -> pa.StringArray:
+    return binding.vocabularies[domain].names.filter(pa.array(mark))
+
+
+def _first(names: pa.StringArray) -> list[str]:
+    shown: list[str] = names.slice(0, EXAMPLES).to_pylist()
+    return shown
+
+
+def _quoted(names: pa.StringArray) -> str:
+    shown = ", ".join(map(string_text, _first(names)))
     return f"{shown} ..." if len(names) > EXAMPLES else shown
 
 
-def _help(binding: TableBinder, domain: str, name: str, known: _Mentions) -> str:
-    """The known name nearest to an unknown one, or what names have to be."""
-    others = np.flatnonzero(known.counts[domain])[:SUGGESTIONS]
-    names = [n for n in binding.vocabularies[domain].decode(others).to_pylist() if n != name]
-    near = did_you_mean(name, names)
-    if near is not None:
+def _help(domain: str, names: pa.StringArray, others: pa.StringArray) -> str:
+    """How the names of others are written, or the nearest, or what can be done."""
+    spelling = find_spelling(names, others)
+    if spelling is not None:
+        return str(spelling)
+    name = str(names[0])
+    near = did_you_mean(name, others.slice(0, SUGGESTIONS).to_pylist())
+    if near and not any(map(str.isdigit, name)):  # of numbers there is always a near one
         return near
     return (
-        f"others are written as {string_text(names[0])}; names are compared as text: 7 is not 007"
+        "names are compared as text: 7 is not 007; where one table has all there are, name it "
+        f"under [domains.{domain}]"
     )

@@ -94,7 +94,7 @@ def _finite(
         binding.findings.warn(
             "KR531",
             f"{frame.title}, column `{name}`: {int(wrong.sum()):,} of {len(values):,} numbers are "
-            f"not finite and count as missing, first in row {int(wrong.argmax()) + 1}",
+            f"not finite and count as missing, first in row {frame.number(int(wrong.argmax()))}",
         )
         values = np.where(wrong, np.float32(np.nan), values)
     return values
@@ -260,8 +260,9 @@ def _times(
     if column is None:
         return None, None
     raw = frame.table.column(column)
-    sort = next((s for s in ("int", "float") if not len(to_sort(raw, s).bad)), "time")
-    converted = to_sort(raw, sort)
+    kinds = () if frame.reading.format else ("int", "float")
+    sort = next((s for s in kinds if not len(to_sort(raw, s).bad)), "time")
+    converted = frame.reading.read(raw, sort)
     missing = np.flatnonzero(one_chunk(converted.values).is_null())
     binding.findings.add_rows(
         "KR514",
@@ -285,6 +286,7 @@ def _scores(
         converted.bad,
         lambda row: f"{raw[row].as_py()!r} is not a number",
         column=column,
+        values=raw,
     )
     values: NDArray[np.float64] = converted.values.to_numpy().astype(np.float64, copy=False)
     if is_probability:

@@ -39,7 +39,8 @@ def encode_things(binding: TableBinder, things: Mapping[str, TableLike]) -> list
             continue
         table = {"name": members} if isinstance(members, list | tuple | pa.Array) else members
         frame = read_frame(table, f"things of `{domain}`")
-        encoded.append(binding.encode(frame, domain, (domain,), frame.table.column_names[:1]))
+        columns = frame.table.column_names[:1]
+        encoded.append(binding.encode(frame, domain, (domain,), columns, fills=True))
     return encoded
 
 
@@ -251,7 +252,9 @@ def encode_constants(binding: TableBinder) -> Callable[[], None]:
         if constant.sort in binding.builders:
             spans.setdefault(constant.sort, {}).setdefault(str(constant.value), constant.span)
     added = {
-        domain: binding.builders[domain].add(pa.chunked_array([list(names)], pa.string()))
+        domain: binding.builders[domain].add(
+            pa.chunked_array([list(names)], pa.string()), fills=True
+        )
         for domain, names in spans.items()
         if binding.builders[domain].members is None
     }
@@ -405,7 +408,7 @@ def _report(
 def _at_row(resolved: Resolved, row: int) -> str:
     if resolved.encoded.frame.spans:
         return "an earlier line"
-    return f"row {resolved.row(row) + 1}"
+    return f"row {resolved.encoded.frame.number(resolved.row(row))}"
 
 
 def _value(resolved: Resolved, row: int) -> str:

@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from knowreason.data.engine.duckdb_engine import DuckDBEngine
+from knowreason.data.binding.frames import file_format
+from knowreason.data.engine.duckdb_engine import DuckDBEngine, literal, quoted
 from knowreason.data.engine.relational_engine import EngineError
 from knowreason.errors import DataError
 
 _READERS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".json": "json",
+    "csv": "csv",
+    "tsv": "csv",
+    "parquet": "parquet",
+    "jsonl": "json",
+    "ndjson": "json",
+    "json": "json",
 }
+FIRST_ROWS = 1000  # of a text file, that are looked at before it is read
+_HINT = re.compile(r"\s*(Candidate|Did you mean)")
 _QUOTED = re.compile(r"""['"]([^'"]+)['"]""")
 
 
@@ -45,15 +49,18 @@ def load_tables(
     *,
     memory_limit: str = "4GB",
     optional: Collection[str] = (),
+    texts: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, pa.Table]:
     """Every table, read in the order written; SQL sees the tables above it.
 
-    Columns of text files are typed by all of their rows: one ``007`` keeps a column text.
+    Columns of text files are typed by all of their rows: one ``007`` keeps a column text. Dates are
+    dates where the year stands first: of ``01/02/2026`` nothing says which is the month.
 
     Args:
         sources: tables by name.
         memory_limit: of the reader.
         optional: tables that are left out where their file is not there.
+        texts: by table, columns of its text file that stay text.
 
     Raises:
         DataError: KR520 no such file, KR521 a kind of file that is not read, KR522 SQL
@@ -64,43 +71,102 @@ def load_tables(
         for name, source in sources.items():
             if name in optional and source.path is not None and not source.files():
                 continue
-            loaded[name] = _load(engine, name, source)
+            loaded[name] = _load(engine, name, source, (texts or {}).get(name, ()))
             engine.register(name, loaded[name])
     return loaded
 
 
-def as_view(engine: DuckDBEngine, name: str, source: TableSource) -> None:
+def readable_tables(
+    sources: Mapping[str, TableSource],
+    *,
+    rows: bool,
+    memory_limit: str = "4GB",
+    texts: Mapping[str, Collection[str]] | None = None,
+) -> tuple[dict[str, pa.Table], dict[str, DataError | None]]:
+    """Every table that can be read, and why others cannot.
+
+    Args:
+        sources: tables by name.
+        rows: whether they are read; else tables have no rows, and SQL is only prepared.
+        memory_limit: of the reader.
+        texts: as :func:`load_tables` has them.
+
+    Returns:
+        The tables, and the error of each that has one; ``None`` for SQL over such a table.
+    """
+    tables: dict[str, pa.Table] = {}
+    failed: dict[str, DataError | None] = {}
+    with DuckDBEngine(memory_limit=memory_limit) as engine:
+        for name, source in sources.items():
+            if set(re.findall(r"\w+", source.sql or "")) & set(failed):
+                failed[name] = None
+                continue
+            as_texts = (texts or {}).get(name, ())
+            try:
+                if rows:
+                    tables[name] = _load(engine, name, source, as_texts)
+                    engine.register(name, tables[name])
+                else:
+                    as_view(engine, name, source, as_texts)
+                    with refusals(name):
+                        tables[name] = engine.query(f"SELECT * FROM {quoted(name)} LIMIT 0")
+            except DataError as error:
+                failed[name] = error
+    return tables, failed
+
+
+def as_view(
+    engine: DuckDBEngine, name: str, source: TableSource, texts: Collection[str] = ()
+) -> None:
     """Make a table known to an engine by its name without reading it; raises as
     :func:`load_tables`."""
     with refusals(name):
         if source.sql is not None:
             engine.view(name, source.sql)
         else:
-            path, reader, options = _file(name, source)
+            path, reader, options = _file(engine, name, source, texts)
             engine.view(name, path, reader, **options)
 
 
-def _load(engine: DuckDBEngine, name: str, source: TableSource) -> pa.Table:
+def _load(engine: DuckDBEngine, name: str, source: TableSource, texts: Collection[str]) -> pa.Table:
     with refusals(name):
         if source.sql is not None:
             return engine.query(source.sql)
-        path, reader, options = _file(name, source)
+        path, reader, options = _file(engine, name, source, texts)
         return engine.file(path, reader, **options)
 
 
-def _file(name: str, source: TableSource) -> tuple[str, str, dict[str, Any]]:
+def _file(
+    engine: DuckDBEngine, name: str, source: TableSource, texts: Collection[str]
+) -> tuple[str, str, dict[str, Any]]:
     """Path, kind of file and the reader's options."""
     path = Path(str(source.path))
-    reader = _READERS.get(path.suffix.lower())
+    reader = _READERS.get(file_format(path.name))
     if reader is None:
         raise DataError(
             f"table `{name}`: `{path.name}` is not a kind of file that is read",
             code="KR521",
-            help=f"one of {', '.join(_READERS)}",
+            help=f"one of .{', .'.join(_READERS)}, or compressed: .csv.gz",
         )
     if not _matches(str(path)):
         raise DataError(f"table `{name}`: there is no file `{path}`", code="KR520")
-    return str(path), reader, {"sample_size": -1} if reader == "csv" else {}
+    if reader != "csv":
+        return str(path), reader, {}
+    first = engine.query(
+        f"SELECT * FROM read_csv({literal(str(path))}, header = true, all_varchar = true) "
+        f"LIMIT {FIRST_ROWS}"
+    )
+    kept = [column for column in texts if column in first.column_names]
+    kept += [c for c in first.column_names if c not in kept and _is_guessed(first.column(c))]
+    as_text = dict.fromkeys(kept, "VARCHAR")
+    options = {"header": True, "sample_size": -1, "date_format": "%Y-%m-%d", "dtype": as_text}
+    return str(path), reader, options
+
+
+def _is_guessed(column: pa.ChunkedArray) -> bool:
+    """Whether texts are times in which day or month stands first."""
+    said = pc.match_substring_regex(column, r"^\s*\d{1,2}[-/. ]\d{1,2}[-/. ]\d{2,4}\D")
+    return bool(pc.any(said).as_py())
 
 
 @contextmanager
@@ -109,8 +175,9 @@ def refusals(name: str) -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"table `{name}`: {first}", code="KR522") from None
+        first, *more = str(error).splitlines()
+        help = next((line.strip() for line in more if _HINT.match(line)), None)
+        raise DataError(f"table `{name}`: {first}", code="KR522", help=help) from None
 
 
 def _matches(path: str) -> list[str]:

@@ -20,7 +20,7 @@ from pyarrow import parquet
 from sqlglot import exp
 
 from knowreason.data.binding.table_files import TableSource, as_view, refusals
-from knowreason.data.engine.duckdb_engine import DuckDBEngine, quoted
+from knowreason.data.engine.duckdb_engine import DuckDBEngine, literal, quoted
 
 PART = "knowreason_part"  # the column that says it, and so the name of folders
 SHUFFLE_ROWS = 100_000  # of a row group of a part
@@ -62,6 +62,7 @@ class TableParts:
         count: number of parts.
         memory_limit, threads: of DuckDB.
         directory: where parts are written, in a folder of their own; a temporary folder when empty.
+        texts: by table, columns that stay text.
 
     A pickled copy reads the same parts in another process, and deletes nothing when closed.
 
@@ -80,9 +81,10 @@ class TableParts:
         memory_limit: str,
         threads: int,
         directory: str = "",
+        texts: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.count = count
-        self._sources = sources
+        self._sources, self._texts = sources, texts or {}
         self._own: TemporaryDirectory[str] | None = TemporaryDirectory(
             prefix="knowreason-parts-", dir=directory or None
         )
@@ -93,7 +95,7 @@ class TableParts:
         self._whole: dict[str, pa.Table] = {}
         self._ranges: _Ranges | None = None
         for name, source in sources.items():
-            as_view(self._engine, name, source)
+            as_view(self._engine, name, source, self._texts.get(name, ()))
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_own": None, "_engine": None, "_whole": {}}
@@ -102,7 +104,7 @@ class TableParts:
         vars(self).update(state)
         self._engine = DuckDBEngine(memory_limit=self._limits[0], threads=self._limits[1])
         for name, source in self._sources.items():
-            as_view(self._engine, name, source)
+            as_view(self._engine, name, source, self._texts.get(name, ()))
 
     def __enter__(self) -> TableParts:
         return self
@@ -198,13 +200,13 @@ class TableParts:
         if self._ranges is not None:
             held, wanted = self._ranges.of_part(dealt, part)
             if held:
-                found = f"read_parquet([{', '.join(map(_text, held))}])"
+                found = f"read_parquet([{', '.join(literal(str(one)) for one in held)}])"
                 rows = f"SELECT {columns} FROM {found} WHERE {wanted}"
             return self._query(dealt.table, rows if held else f"{rows} LIMIT 0")
         files = self._files(name) / f"{PART}={part}"
         if not files.is_dir():
             return self._query(dealt.table, f"{rows} LIMIT 0")
-        found = f"read_parquet({_text(files / '*.parquet')}, hive_partitioning = false)"
+        found = f"read_parquet({literal(str(files / '*.parquet'))}, hive_partitioning = false)"
         return self._query(dealt.table, f"SELECT {columns} FROM {found}")
 
     def _write(self, name: str, dealt: Dealt, text: str, wanted: Sequence[int]) -> None:
@@ -227,7 +229,7 @@ class TableParts:
         self._files(name).mkdir()
         with refusals(dealt.table):
             self._engine.execute(
-                f"COPY ({rows}) TO {_text(self._files(name))} "
+                f"COPY ({rows}) TO {literal(str(self._files(name)))} "
                 f"(FORMAT parquet, PARTITION_BY ({quoted(PART)}), OVERWRITE_OR_IGNORE, "
                 f"ROW_GROUP_SIZE {SHUFFLE_ROWS})"
             )
@@ -313,7 +315,3 @@ def _row_groups(file: Path, column: str) -> list[tuple[int, int, int]] | None:
             return None
         found.append((stated.min, stated.max, chunk.num_values))
     return found
-
-
-def _text(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

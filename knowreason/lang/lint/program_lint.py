@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from knowreason import logic as lg
@@ -19,7 +19,13 @@ from knowreason.logic.traversal import names_in
 _WORD = re.compile(r"\w+")
 
 
-def lint(program: lg.Program, *, whole: bool, sources: Sequence[Source] = ()) -> list[Diagnostic]:
+def lint(
+    program: lg.Program,
+    *,
+    whole: bool,
+    sources: Sequence[Source] = (),
+    used: Collection[str] = (),
+) -> list[Diagnostic]:
     """Every warning and hint.
 
     Args:
@@ -27,6 +33,7 @@ def lint(program: lg.Program, *, whole: bool, sources: Sequence[Source] = ()) ->
         whole: whether that is everything; if not, what a faulty statement may have used or
             informed is given the benefit of the doubt.
         sources: the texts, for that; the first is the file asked about, not an import.
+        used: names that something else uses.
     """
     symmetric = [p.name for p in program.predicates if p.symmetric]
     leaves = Leaves(symmetric)
@@ -34,7 +41,7 @@ def lint(program: lg.Program, *, whole: bool, sources: Sequence[Source] = ()) ->
     shapes = [shape_of(rule, unknown, leaves) for rule in program.rules]
     spared = frozenset() if whole else _mentioned_twice(sources)
     return [
-        *_unused(program, shapes, spared, sources[:1]),
+        *_unused(program, shapes, spared | set(used), sources[:1]),
         *_uninformed(program, shapes, spared),
         *_arbitrary(program, shapes, spared),
         *_decided(shapes),
