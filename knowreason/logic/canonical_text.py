@@ -128,8 +128,12 @@ def _joined(nodes: Iterable[Any], operator: str, least: int) -> str:
 
 
 def _quantifier(word: str) -> Callable[[Any], tuple[int, str]]:
+    """A binder, whose body reaches over `&` and `|`: parentheses show how far."""
+
     def text(node: fm.ForAll | fm.Exists) -> tuple[int, str]:
-        return _NOT, f"{word} {_names(node.variables)}. {_text(node.body, _NOT)}"
+        body = node.body
+        nested = isinstance(body, fm.ForAll | fm.Exists)
+        return _OR, f"{word} {_names(node.variables)}. {_text(body, _OR if nested else _NOT)}"
 
     return text
 

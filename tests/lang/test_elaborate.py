@@ -11,10 +11,11 @@ from knowreason.logic import (
     BooleanTerm,
     Comparison,
     Constant,
-    Exists,
+    Directed,
     ForAll,
     Iff,
     Implies,
+    Neutral,
     Not,
     Or,
     ParameterTerm,
@@ -81,14 +82,17 @@ def test_precedence(written, meant):
     assert spell(written) == spell(meant)
 
 
-def test_a_quantifier_binds_as_negation_does():
-    found = formula("Smokes(x) & exists y. Friends(x, y) => Smokes(x)")
+def test_a_binder_reaches_over_conjunctions_and_disjunctions_and_ends_before_arrows():
+    found = formula("Smokes(x) & exists y. Friends(x, y) & Smokes(y) => Smokes(x)")
     assert isinstance(found, Implies)
     assert isinstance(found.left, And)
-    assert isinstance(found.left.operands[1], Exists)
-    assert isinstance(
-        formula('forall x. age(x) > 3 | Smokes("a")'.replace("age(x) > 3", "Smokes(x)")), Or
-    )
+    assert formula_text(found.left.operands[1]) == "exists y. (Friends(x, y) & Smokes(y))"
+    assert isinstance(formula('forall x. Smokes(x) | Smokes("a")'), ForAll)
+    assert isinstance(formula('(forall x. Smokes(x)) | Smokes("a")'), Or)
+    assert isinstance(formula('!forall x. Smokes(x) | Smokes("a")'), Not)
+    assert isinstance(formula("forall x. Smokes(x) <=> Smokes(y)"), Iff)
+    assert isinstance(formula("Smokes(y) <~> exists x. Smokes(x)"), Neutral)
+    assert isinstance(formula("exists x. Smokes(x) & Friends(x, y) ~> Smokes(y)"), Directed)
     assert isinstance(formula("forall x. exists y. !Friends(x, y)"), ForAll)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from knowreason.lang.program_loader import loads
 from knowreason.lang.python.operators import (
+    IMPLIES,
     NOT,
     PRODUCT,
     SUM,
@@ -261,12 +262,12 @@ def var(names: str) -> Any:
 
 def forall(variables: Expression | Iterable[Expression], body: Operand) -> Expression:
     """``forall x, y. body``."""
-    return Expression(f"forall {_listed(variables)}. {embed(body, NOT)}", NOT)
+    return Expression(f"forall {_listed(variables)}. {embed(body, NOT)}", IMPLIES)
 
 
 def exists(variables: Expression | Iterable[Expression], body: Operand) -> Expression:
     """``exists x, y. body``."""
-    return Expression(f"exists {_listed(variables)}. {embed(body, NOT)}", NOT)
+    return Expression(f"exists {_listed(variables)}. {embed(body, NOT)}", IMPLIES)
 
 
 def count(
