@@ -1,5 +1,7 @@
 """What texts mean: sorts, scopes, weights, definitions."""
 
+import math
+
 import pytest
 
 from knowreason.errors import ProgramError
@@ -201,6 +203,35 @@ def test_weights(written, mean, sd, bounds):
         assert weight.prior_mean == mean
     if sd is not None:
         assert (weight.prior_sd, weight.bounds) == (sd, bounds)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("80%", math.log(4)),
+        ("odds 4", math.log(4)),
+        ("50%", 0.0),
+        ("20%", -math.log(4)),
+        ("odds 0.25", -math.log(4)),
+        ("99.5%", math.log(199)),
+    ],
+)
+def test_a_weight_may_be_written_as_a_chance(written, value):
+    text = "domain A\nquery Q(A)\nattribute size(A): float\nrule r [{}] : Q(x)\n"
+    for bracket in (written, f"? {written} >= 0", f"{written} * size(x)"):
+        program = loads(text.format(bracket))
+        assert program.rule("r").weight.prior_mean == pytest.approx(value, abs=1e-12)
+        assert f"rule r [{bracket}] : Q(x)" in str(program)
+        assert loads(str(program)) == program
+    assert loads(text.format("? 80%")).rule("r").weight.is_learned
+
+
+def test_odds_is_a_word_in_weights_only():
+    text = "domain A\nquery Q(odds: A)\nattribute odds(A): float\n"
+    program = loads(f"{text}rule odds [odds 2 * odds(odds)] : Q(odds) & odds(odds) > 1\n")
+    assert program.rule("odds").weight.written == "odds 2"
+    assert loads(str(program)) == program
+    assert program.predicates[0].arguments[0].name == "odds"
 
 
 def test_the_parts_of_a_weight_combine():
