@@ -17,6 +17,7 @@ from knowreason.errors import ProgramError, did_you_mean
 from knowreason.lang.check.elaboration import elaborate, elaborate_formula
 from knowreason.lang.check.ground_atoms import Facts, elaborate_facts
 from knowreason.lang.check.symbols import names_of
+from knowreason.lang.lint.binder_reach import read_otherwise
 from knowreason.lang.lint.program_lint import impossible, lint
 from knowreason.lang.syntax import nodes as sx
 from knowreason.lang.syntax.literal_values import parse_duration
@@ -150,6 +151,7 @@ def check(
     program, errors = elaborate(statements, broken)
     findings = [*findings, *faults, *errors]
     findings.extend(lint(program, whole=not findings, sources=sources, used=used))
+    findings.extend(read_otherwise(statements))
     faulty = any(diagnostic.severity == "error" for diagnostic in findings)
     return CheckResult(None if faulty else program, tuple(in_order(findings, sources)), sources)
 

@@ -51,7 +51,7 @@ def weight_text(weight: dc.Weight) -> str:
         return "[hard]" if weight.kind == "hard" else ""
     parts = ["?"] if weight.kind == "open" else []
     if weight.value is not None:
-        parts.append(number_text(weight.value))
+        parts.append(weight.written or number_text(weight.value))
     if weight.sign:
         parts.append(f"{weight.sign} 0")
     if weight.per:
@@ -64,6 +64,11 @@ def weight_text(weight: dc.Weight) -> str:
 def number_text(value: float) -> str:
     """A number without a needless ``.0``."""
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def chance_text(form: str, amount: float) -> str:
+    """A weight as it was written: ``80%`` or ``odds 4``."""
+    return f"{number_text(amount)}%" if form == "%" else f"odds {number_text(amount)}"
 
 
 def string_text(text: str) -> str:
@@ -128,8 +133,12 @@ def _joined(nodes: Iterable[Any], operator: str, least: int) -> str:
 
 
 def _quantifier(word: str) -> Callable[[Any], tuple[int, str]]:
+    """A binder, whose body reaches over `&` and `|`: parentheses show how far."""
+
     def text(node: fm.ForAll | fm.Exists) -> tuple[int, str]:
-        return _NOT, f"{word} {_names(node.variables)}. {_text(node.body, _NOT)}"
+        body = node.body
+        nested = isinstance(body, fm.ForAll | fm.Exists)
+        return _OR, f"{word} {_names(node.variables)}. {_text(body, _OR if nested else _NOT)}"
 
     return text
 

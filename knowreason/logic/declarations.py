@@ -207,6 +207,7 @@ class Weight:
         sign: ``>=``, ``<=`` or empty: the bound at zero that was written.
         per: the variables a weight is learned for each value of.
         feature: what multiplies the truth of the formula.
+        written: the value as text where it was no log-odds: ``80%``, ``odds 4``.
 
     >>> weight = Weight("open", sign=">=")
     >>> weight.is_learned, weight.prior_mean, weight.bounds
@@ -218,6 +219,7 @@ class Weight:
     sign: Literal["", ">=", "<="] = ""
     per: tuple[Variable, ...] = ()
     feature: Term | None = None
+    written: str = ""
 
     @property
     def is_learned(self) -> bool:

@@ -1,5 +1,6 @@
 """Random well-sorted programs, for print-and-parse tests."""
 
+import math
 from dataclasses import replace
 from string import ascii_letters
 
@@ -39,6 +40,7 @@ from knowreason.logic import (
     Weight,
     Wildcard,
 )
+from knowreason.logic.canonical_text import chance_text
 from knowreason.logic.traversal import free_variables
 
 MEMBERS = ("a", "b", '3 "q"')
@@ -196,6 +198,11 @@ def weights(draw):
     if kind in ("stated", "hard"):
         return Weight(kind)
     finite = st.floats(-1e6, 1e6)
+    if draw(st.integers(0, 3)) == 0:
+        amount = draw(st.floats(1e-3, 99.99) | st.integers(1, 99).map(float))
+        form = draw(st.sampled_from(["%", "odds"]))
+        odds = amount / (100 - amount) if form == "%" else amount
+        return Weight(kind, math.log(odds), written=chance_text(form, amount))
     feature = draw(st.none() | numbers(FREE[:1]))
     if kind == "given":
         return Weight(kind, draw(finite), feature=feature)

@@ -96,7 +96,7 @@ rule noisy_one [? * log1p(failures(e)) / 2] : Malicious(e)
 rule rare [-4] : Malicious(e)
 rule scaled [0.5 * (failures(e) + 1)] : Malicious(e)
 rule contained [hard] : Malicious(e) & Logon(e, src: h) => Compromised(h)
-rule some : Malicious(e) & exists f. (Pivot(e, f) & Malicious(f)) | !(forall h. Compromised(h))
+rule some : Malicious(e) & (exists f. (Pivot(e, f) & Malicious(f))) | !(forall h. Compromised(h))
 rule few [hard] : count { h : Compromised(h) } <= 3
 rule either : count { Compromised(h), Linked(h, _) } != 1
 rule same : Malicious(e) <=> Uses(e, "NTLM")

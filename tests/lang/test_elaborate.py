@@ -1,5 +1,7 @@
 """What texts mean: sorts, scopes, weights, definitions."""
 
+import math
+
 import pytest
 
 from knowreason.errors import ProgramError
@@ -11,10 +13,11 @@ from knowreason.logic import (
     BooleanTerm,
     Comparison,
     Constant,
-    Exists,
+    Directed,
     ForAll,
     Iff,
     Implies,
+    Neutral,
     Not,
     Or,
     ParameterTerm,
@@ -81,14 +84,17 @@ def test_precedence(written, meant):
     assert spell(written) == spell(meant)
 
 
-def test_a_quantifier_binds_as_negation_does():
-    found = formula("Smokes(x) & exists y. Friends(x, y) => Smokes(x)")
+def test_a_binder_reaches_over_conjunctions_and_disjunctions_and_ends_before_arrows():
+    found = formula("Smokes(x) & exists y. Friends(x, y) & Smokes(y) => Smokes(x)")
     assert isinstance(found, Implies)
     assert isinstance(found.left, And)
-    assert isinstance(found.left.operands[1], Exists)
-    assert isinstance(
-        formula('forall x. age(x) > 3 | Smokes("a")'.replace("age(x) > 3", "Smokes(x)")), Or
-    )
+    assert formula_text(found.left.operands[1]) == "exists y. (Friends(x, y) & Smokes(y))"
+    assert isinstance(formula('forall x. Smokes(x) | Smokes("a")'), ForAll)
+    assert isinstance(formula('(forall x. Smokes(x)) | Smokes("a")'), Or)
+    assert isinstance(formula('!forall x. Smokes(x) | Smokes("a")'), Not)
+    assert isinstance(formula("forall x. Smokes(x) <=> Smokes(y)"), Iff)
+    assert isinstance(formula("Smokes(y) <~> exists x. Smokes(x)"), Neutral)
+    assert isinstance(formula("exists x. Smokes(x) & Friends(x, y) ~> Smokes(y)"), Directed)
     assert isinstance(formula("forall x. exists y. !Friends(x, y)"), ForAll)
 
 
@@ -197,6 +203,35 @@ def test_weights(written, mean, sd, bounds):
         assert weight.prior_mean == mean
     if sd is not None:
         assert (weight.prior_sd, weight.bounds) == (sd, bounds)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("80%", math.log(4)),
+        ("odds 4", math.log(4)),
+        ("50%", 0.0),
+        ("20%", -math.log(4)),
+        ("odds 0.25", -math.log(4)),
+        ("99.5%", math.log(199)),
+    ],
+)
+def test_a_weight_may_be_written_as_a_chance(written, value):
+    text = "domain A\nquery Q(A)\nattribute size(A): float\nrule r [{}] : Q(x)\n"
+    for bracket in (written, f"? {written} >= 0", f"{written} * size(x)"):
+        program = loads(text.format(bracket))
+        assert program.rule("r").weight.prior_mean == pytest.approx(value, abs=1e-12)
+        assert f"rule r [{bracket}] : Q(x)" in str(program)
+        assert loads(str(program)) == program
+    assert loads(text.format("? 80%")).rule("r").weight.is_learned
+
+
+def test_odds_is_a_word_in_weights_only():
+    text = "domain A\nquery Q(odds: A)\nattribute odds(A): float\n"
+    program = loads(f"{text}rule odds [odds 2 * odds(odds)] : Q(odds) & odds(odds) > 1\n")
+    assert program.rule("odds").weight.written == "odds 2"
+    assert loads(str(program)) == program
+    assert program.predicates[0].arguments[0].name == "odds"
 
 
 def test_the_parts_of_a_weight_combine():

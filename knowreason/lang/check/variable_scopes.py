@@ -177,7 +177,8 @@ def _bind(scope: Scope, node: sx.Quantified | sx.AggregateNode, names: Iterable[
                 help="use another name for the variable",
             )
         elif text in frame or any(text in outer for outer in scope.frames):
-            report("KR208", f"`{text}` is bound already", name.span, help="use another name")
+            help = "use another name, or parentheses where the first ends: `(exists x. A) & ...`"
+            report("KR208", f"`{text}` is bound already", name.span, help=help)
             for outer in scope.frames:
                 if text in outer:
                     outer[text].sort = UNKNOWN_SORT

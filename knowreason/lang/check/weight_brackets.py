@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from knowreason import logic as lg
@@ -10,6 +11,7 @@ from knowreason.lang.check.symbols import Names, a_sort
 from knowreason.lang.check.units import NUMBERS
 from knowreason.lang.check.variable_scopes import Scope, knows_sort
 from knowreason.lang.syntax import nodes as sx
+from knowreason.logic.canonical_text import chance_text
 
 
 def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> lg.Weight | None:
@@ -41,9 +43,31 @@ def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> 
     feature = None if node.feature is None else _feature(names, scope, node.feature)
     if None in per or (node.feature is not None and feature is None):
         return None
-    value = None if node.value is None else float(cast(float, node.value.value))
     variables = cast("tuple[lg.Variable, ...]", per)
-    return lg.Weight(node.kind, value, node.sign, variables, feature)
+    if not isinstance(node.value, sx.Chance):
+        value = None if node.value is None else float(cast(float, node.value.value))
+        return lg.Weight(node.kind, value, node.sign, variables, feature)
+    odds = _odds(names, node.value)
+    if odds is None:
+        return None
+    written = chance_text(node.value.form, node.value.amount)
+    return lg.Weight(node.kind, math.log(odds), node.sign, variables, feature, written)
+
+
+def _odds(names: Names, chance: sx.Chance) -> float | None:
+    """The odds that a weight is written as; nothing for what is certain, or no chance at all."""
+    amount, percent = chance.amount, chance.form == "%"
+    if percent and amount > 100:
+        message, help = "a chance is at most 100 %", "odds have no bound: `[odds 4]` is `[80%]`"
+    elif amount == 0:
+        message = "what never holds has no odds"
+        help = "write `[hard]` and the negation: `rule name [hard] : !(...)`"
+    elif percent and amount == 100:
+        message, help = "what always holds has no odds", "write `[hard]`: `rule name [hard] : ...`"
+    else:
+        return amount / (100 - amount) if percent else amount
+    names.report("KR109", message, chance.span, help=help)
+    return None
 
 
 def _per(names: Names, scope: Scope, name: sx.Name) -> lg.Variable | None:

@@ -1,18 +1,21 @@
 """The canonical layout of a rule file, comments kept.
 
 The layout is made of tokens, not of syntax nodes: what is written is read again as the
-same tokens, so it means the same.
+same tokens, so it means the same. Only parentheses are added, where a binder reaches over `&` or
+`|`.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from knowreason.diagnostics import Source
 from knowreason.lang.layout.token_spacing import Piece, pieces
+from knowreason.lang.lint.binder_reach import bare_bodies
 from knowreason.lang.syntax.grammar import tokens
 from knowreason.lang.syntax.node_builders import SyntaxFault, Token
 from knowreason.lang.syntax.parser import chunks, parse_tokens
@@ -104,9 +107,10 @@ def _statement(source: Source, start: int, end: int, blank: bool) -> tuple[_Item
     """A statement in its layout, and the offset at which its last line ends."""
     line = tokens(source, start, end)
     try:
-        parse_tokens(source, line, "statement")
+        statement = parse_tokens(source, line, "statement")
     except SyntaxFault:
         return _verbatim(source.text[start:end], blank), end
+    line = _with_parentheses(line, source, statement)
     close = line[-1].end_pos
     newline = source.text.find("\n", close, end)
     stop = end if newline < 0 else newline
@@ -118,6 +122,22 @@ def _statement(source: Source, start: int, end: int, blank: bool) -> tuple[_Item
     else:
         item = _plain(parts, trailing, blank)
     return item, stop
+
+
+def _with_parentheses(line: list[Token], source: Source, statement: object) -> list[Token]:
+    """The tokens with parentheses around what a binder reaches over: that is seen then."""
+    spans = [body.span for body in bare_bodies(statement)]
+    if not spans:
+        return line
+    opened = Counter(span.start for span in spans)
+    closed = Counter(span.end for span in spans)
+    out: list[Token] = []
+    for token in line[:-1]:
+        start, end = token.start_pos, token.end_pos
+        out += [Token("LPAR", "(", source, start)] * opened[start]
+        out.append(token)
+        out += [Token("RPAR", ")", source, end - 1)] * closed[end]
+    return [*out, line[-1]]
 
 
 def _inner_comments(source: Source, before: Token, after: Token) -> list[tuple[str, bool]]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from knowreason.lang.program_loader import loads
 from knowreason.lang.python.operators import (
+    IMPLIES,
     NOT,
     PRODUCT,
     SUM,
@@ -228,19 +229,26 @@ HARD = WeightForm("[hard]")
 
 
 def learned(
-    mean: float | None = None,
+    mean: float | str | None = None,
     sign: str = "",
     per: Iterable[Expression] = (),
     feature: Operand | None = None,
 ) -> WeightForm:
-    """``[? mean sign 0 per x * feature]``; ``sign`` is ``">="``, ``"<="`` or empty."""
-    parts = ["?"] + ([] if mean is None else [plain(mean)]) + ([f"{sign} 0"] if sign else [])
+    """``[? mean sign 0 per x * feature]``; ``sign`` is ``">="``, ``"<="`` or empty.
+
+    A mean is log-odds, or a text: ``"80%"``, ``"odds 4"``.
+    """
+    parts = ["?"] + ([] if mean is None else [_amount(mean)]) + ([f"{sign} 0"] if sign else [])
     return WeightForm(f"[{' '.join([*parts, *_per(per), *_feature(feature)])}]")
 
 
-def given(value: float, feature: Operand | None = None) -> WeightForm:
-    """``[value * feature]``: training leaves it alone."""
-    return WeightForm(f"[{' '.join([plain(value), *_feature(feature)])}]")
+def given(value: float | str, feature: Operand | None = None) -> WeightForm:
+    """``[value * feature]``, log-odds or ``"80%"``: training leaves it alone."""
+    return WeightForm(f"[{' '.join([_amount(value), *_feature(feature)])}]")
+
+
+def _amount(value: float | str) -> str:
+    return value if isinstance(value, str) else plain(value)
 
 
 def rule(name: str, formula: Operand, weight: WeightForm | float | None = None) -> Statement:
@@ -261,12 +269,12 @@ def var(names: str) -> Any:
 
 def forall(variables: Expression | Iterable[Expression], body: Operand) -> Expression:
     """``forall x, y. body``."""
-    return Expression(f"forall {_listed(variables)}. {embed(body, NOT)}", NOT)
+    return Expression(f"forall {_listed(variables)}. {embed(body, NOT)}", IMPLIES)
 
 
 def exists(variables: Expression | Iterable[Expression], body: Operand) -> Expression:
     """``exists x, y. body``."""
-    return Expression(f"exists {_listed(variables)}. {embed(body, NOT)}", NOT)
+    return Expression(f"exists {_listed(variables)}. {embed(body, NOT)}", IMPLIES)
 
 
 def count(

@@ -35,7 +35,7 @@ STATEMENT_WORDS = (
     "model",
     "rule",
 )
-SOFT_WORDS = frozenset({"by", "prior", "of", "sees"})
+SOFT_WORDS = frozenset({"by", "prior", "of", "sees", "odds"})
 
 
 class Built(NamedTuple):

@@ -303,11 +303,20 @@ class ModelStatement:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """A weight as a probability in percent, ``80%``, or as ``odds 4``."""
+
+    form: Choice["%", "odds"]
+    amount: float
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
 class WeightNode:
     """What stands in the square brackets of a rule."""
 
     kind: Choice["bare", "given", "open", "hard"]
-    value: LiteralNode | None
+    value: LiteralNode | Chance | None
     sign: Choice["", ">=", "<="]
     bound: LiteralNode | None
     per: tuple[Name, ...]

@@ -22,6 +22,7 @@ T = TypeVar("T")
 Signature = tuple[sx.Name, tuple[sx.Place, ...]]
 Per = list[sx.Name] | None
 Feature = sx.Expression | None
+Amount = sx.LiteralNode | sx.Chance
 Bound = tuple[Literal["", ">=", "<="], sx.LiteralNode]
 
 
@@ -205,7 +206,7 @@ def _bare_weight(span: Span, _: Token, per: Per, feature: Feature, _close: Token
 
 @action("given_weight")
 def _given_weight(
-    span: Span, _: Token, value: sx.LiteralNode, per: Per, feature: Feature, _c: Token
+    span: Span, _: Token, value: Amount, per: Per, feature: Feature, _c: Token
 ) -> sx.WeightNode:
     return sx.WeightNode("given", value, "", None, tuple(per or ()), feature, span)
 
@@ -215,7 +216,7 @@ def _open_weight(
     span: Span,
     _: Token,
     _q: Token,
-    guess: sx.LiteralNode | None,
+    guess: Amount | None,
     bound: Bound | None,
     per: Per,
     feature: Feature,
@@ -223,6 +224,16 @@ def _open_weight(
 ) -> sx.WeightNode:
     sign, limit = bound or ("", None)
     return sx.WeightNode("open", guess, sign, limit, tuple(per or ()), feature, span)
+
+
+@action("percent")
+def _percent(span: Span, token: Token) -> sx.Chance:
+    return sx.Chance("%", float(token.value[:-1]), span)
+
+
+@action("odds")
+def _odds(span: Span, _: Token, token: Token) -> sx.Chance:
+    return sx.Chance("odds", float(cast(float, number(span, token).value)), span)
 
 
 @action("bound")

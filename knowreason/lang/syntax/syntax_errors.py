@@ -34,6 +34,7 @@ _SPELLING = {
     "LE": "`<=`",
     "NAME": "a name",
     "NUMBER": "a number",
+    "PERCENT": "a percentage",
     "DURATION": "a duration",
     "STRING": "a quoted string",
     END: "the end of the statement",
@@ -74,6 +75,7 @@ _FOREIGN = {
     "=/=": "inequality is written `!=`",
     "//": "a comment begins with `#`",
     "/*": "a comment begins with `#`",
+    "%": "a chance has no space, `80%`, and stands in the weight of a rule",
     ";": "a statement needs no terminator; the next one starts on its own line",
 }
 
@@ -221,12 +223,22 @@ def _foreign_symbol(source: Source, line: list[Token], index: int) -> Diagnostic
     return None
 
 
+def _percent_help(before: Token) -> str:
+    if before.type in ("GE", "LE"):
+        return "a learned weight is bounded at 0, which is 50 %: `>= 0` or `<= 0`"
+    if before.type == "MINUS":
+        return "what speaks against has a chance below 50 %: `[20%]`"
+    return "a share is a number, `0.8`; `80%` stands in the weight of a rule only"
+
+
 def _help(line: list[Token], index: int, allowed: set[str]) -> str | None:
     """What people who come from Markov logic, PSL and Prolog write first."""
     token = line[index]
     first = line[0].value
     if first == "rule" and (index == 1 or ("COLON" in allowed and "COMMA" not in allowed)):
         return "a rule is written `rule name : formula` or `rule name [weight] : formula`"
+    if token.type == "PERCENT":
+        return _percent_help(line[index - 1])
     if token.type == "PLUS" and "NAME" in allowed:
         return "write `[? per x]` for one weight per constant"
     if first == "rule" and token.type == "COMMA" and END in allowed:
