@@ -15,13 +15,14 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic, Source
 from knowreason.errors import ProgramError, did_you_mean
 from knowreason.lang.check.elaboration import elaborate, elaborate_formula
-from knowreason.lang.check.ground_atoms import Facts, elaborate_facts
 from knowreason.lang.check.symbols import names_of
+from knowreason.lang.ground_atoms import Facts, elaborate_facts
 from knowreason.lang.lint.program_lint import impossible, lint
 from knowreason.lang.syntax import nodes as sx
 from knowreason.lang.syntax.literal_values import parse_duration
 from knowreason.lang.syntax.node_builders import SyntaxFault
 from knowreason.lang.syntax.parser import parse_fact_file, parse_formula_text, parse_program
+from knowreason.logic.time_zones import UTC_ZONE, check_zone
 
 ParameterValue = bool | int | float | str | timedelta
 
@@ -74,7 +75,10 @@ class CheckResult:
 
 @_without_collection
 def load(
-    path: str | os.PathLike[str], *, parameters: Mapping[str, ParameterValue] | None = None
+    path: str | os.PathLike[str],
+    *,
+    parameters: Mapping[str, ParameterValue] | None = None,
+    zone: str = UTC_ZONE,
 ) -> lg.Program:
     """The program of a rule file and of what it imports.
 
@@ -82,6 +86,7 @@ def load(
         path: the file.
         parameters: values that replace those of ``param`` statements; text is read as the
             file would have it (``"2h"``).
+        zone: time zone of the calendar, and of times that name none; an IANA name.
 
     Raises:
         ProgramError: with every error there is.
@@ -91,7 +96,7 @@ def load(
     ['peers', 'harm']
     """
     statements, findings, broken, _ = _read([Path(path)])
-    return _finish(statements, findings, broken, parameters or {})
+    return _finish(statements, findings, broken, parameters or {}, zone)
 
 
 @_without_collection
@@ -100,6 +105,7 @@ def loads(
     name: str = "<string>",
     *,
     parameters: Mapping[str, ParameterValue] | None = None,
+    zone: str = UTC_ZONE,
 ) -> lg.Program:
     """The program of a text; imports are relative to the folder of ``name``.
 
@@ -116,12 +122,16 @@ def loads(
         ['seldom']
     """
     statements, findings, broken, _ = _read_text(text, name)
-    return _finish(statements, findings, broken, parameters or {})
+    return _finish(statements, findings, broken, parameters or {}, zone)
 
 
 @_without_collection
 def check(
-    path: str | os.PathLike[str] | None = None, *, text: str | None = None, name: str = "<string>"
+    path: str | os.PathLike[str] | None = None,
+    *,
+    text: str | None = None,
+    name: str = "<string>",
+    zone: str = UTC_ZONE,
 ) -> CheckResult:
     """Errors, warnings and hints of a rule file (or a text).
 
@@ -134,7 +144,7 @@ def check(
         statements, findings, broken, sources = _read([Path(path)])
     else:
         raise TypeError("check() takes a path or a text")
-    program, errors = elaborate(statements, broken)
+    program, errors = elaborate(statements, broken, check_zone(zone))
     findings = [*findings, *errors]
     findings.extend(lint(program, whole=not findings, sources=sources))
     faulty = any(diagnostic.severity == "error" for diagnostic in findings)
@@ -270,9 +280,10 @@ def _finish(
     found: list[Diagnostic],
     broken: frozenset[str],
     parameters: Mapping[str, ParameterValue],
+    zone: str,
 ) -> lg.Program:
     statements, faults = replace_parameters(statements, parameters)
-    program, errors = elaborate(statements, broken)
+    program, errors = elaborate(statements, broken, check_zone(zone))
     errors = [*found, *faults, *errors, *impossible(program)]
     if errors:
         sources = {id(e.span.source): e.span.source for e in errors if e.span}

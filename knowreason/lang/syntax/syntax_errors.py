@@ -35,6 +35,7 @@ _SPELLING = {
     "NAME": "a name",
     "NUMBER": "a number",
     "DURATION": "a duration",
+    "MONTHS": "months",
     "STRING": "a quoted string",
     END: "the end of the statement",
 }
