@@ -14,6 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from knowreason.data.wall_clocks import moments
+from knowreason.logic.time_zones import UTC_ZONE
+
 INTEGER = r"^\s*[+-]?\d{1,18}\s*$"
 INTEGRAL_FLOAT = r"^\s*[+-]?\d{1,15}\.0*\s*$"
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$|^\s*[+-]?(inf|Inf|nan|NaN)\s*$"
@@ -48,11 +51,13 @@ class Converted(NamedTuple):
     bad: NDArray[np.int64]
 
 
-def to_sort(column: pa.ChunkedArray, sort: str) -> Converted:
+def to_sort(column: pa.ChunkedArray, sort: str, zone: str = UTC_ZONE) -> Converted:
     """A column as ``int``, ``float``, ``bool``, ``string``, ``time`` or ``duration``.
 
-    Times and durations become int64 microseconds; a time without zone is UTC.
+    Times and durations become int64 microseconds; a time that names no zone is in ``zone``.
     """
+    if sort == "time" and zone != UTC_ZONE:
+        return _to_time_in(_without_nan(column), zone)
     return CONVERTERS[sort](_without_nan(column))
 
 
@@ -135,6 +140,23 @@ def _to_time(column: pa.ChunkedArray) -> Converted:
     return Converted(parsed, _rows(pc.and_(parsed.is_null(), _present(column))))
 
 
+def _to_time_in(column: pa.ChunkedArray, zone: str) -> Converted:
+    """Times of which those that name no zone are what clocks of this one showed."""
+    converted = _to_time(column)
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        unzoned = None if kind.tz else converted.values.is_valid()
+    elif _is_text(kind):  # what another zone reads otherwise names none
+        unzoned = pc.not_equal(converted.values, parse_times(column, "Etc/GMT-1"))
+    else:
+        unzoned = converted.values.is_valid()
+    if unzoned is None:
+        return converted
+    wall = converted.values.fill_null(0).to_numpy()
+    there = pa.chunked_array([pa.array(moments(wall, zone))])
+    return Converted(pc.if_else(unzoned, there, converted.values), converted.bad)
+
+
 def _to_duration(column: pa.ChunkedArray) -> Converted:
     kind = column.type
     if pa.types.is_duration(kind):
@@ -165,8 +187,11 @@ def _to_microseconds(column: pa.ChunkedArray, kind: pa.DataType) -> Converted:
 _MICROSECONDS = {"s": 10**6, "ms": 10**3, "date32[day]": 86_400 * 10**6, "date64[ms]": 10**3}
 
 
-def parse_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """ISO 8601 texts as int64 microseconds since 1970 UTC; null where they are none."""
+def parse_times(column: pa.ChunkedArray, zone: str = UTC_ZONE) -> pa.ChunkedArray:
+    """ISO 8601 texts as int64 microseconds since 1970 UTC; null where they are none.
+
+    ``zone``: of those that name none; DuckDB's own, whose offsets may be of another year.
+    """
     from sqlglot import exp
 
     from knowreason.data.engine.duckdb_engine import DuckDBEngine
@@ -174,8 +199,7 @@ def parse_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
     moment = exp.TryCast(this=exp.column("text"), to=exp.DataType.build("timestamptz"))
     micros = exp.func("epoch_us", moment, dialect="duckdb").as_("micros")
     tree = exp.select(micros).from_("texts")
-    with DuckDBEngine() as engine:
-        engine.execute("SET TimeZone = 'UTC'")
+    with DuckDBEngine(zone=zone) as engine:
         engine.register("texts", pa.table({"text": pc.utf8_trim_whitespace(column)}))
         return engine.arrow(tree).read_all().column("micros")
 

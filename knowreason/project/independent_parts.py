@@ -100,6 +100,7 @@ def independent_parts(
         memory_limit=project.memory_limit,
         threads=project.infer.threads,
         directory=shared,
+        zone=project.time.zone,
     ) as tables:
         heads = tables.heads()
         known = project if directory is None else with_known_labels(project, program, heads)

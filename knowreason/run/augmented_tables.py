@@ -232,7 +232,7 @@ def _states(rows: PredicateRows) -> tuple[str, ...]:
 def _write_tables(
     project: Project, whole: Dataset, parts: Parts, synthetic: Synthetic, folder: Path
 ) -> tuple[GrownTable, ...]:
-    sources = load_tables(project.tables, memory_limit=project.memory_limit)
+    sources = load_tables(project.tables, memory_limit=project.memory_limit, zone=project.time.zone)
     generated = GeneratedRows(project, whole, parts.train, synthetic)
     grown = []
     for name, table in sources.items():

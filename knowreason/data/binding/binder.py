@@ -160,7 +160,7 @@ class TableBinder:
         if sort not in VALUE_SORTS and sort != "truth":
             return self._code(frame, column, sort)
         raw = frame.table.column(column)
-        converted = to_truth(raw) if sort == "truth" else to_sort(raw, sort)
+        converted = to_truth(raw) if sort == "truth" else to_sort(raw, sort, self.program.zone)
         code = {"truth": "KR513", "time": "KR514", "duration": "KR514"}.get(sort, "KR506")
         expected = "0, 1, true or false (null: unlabelled)" if sort == "truth" else EXAMPLES[sort]
         what = "label" if sort == "truth" else sort

@@ -261,7 +261,7 @@ def _times(
         return None, None
     raw = frame.table.column(column)
     sort = next((s for s in ("int", "float") if not len(to_sort(raw, s).bad)), "time")
-    converted = to_sort(raw, sort)
+    converted = to_sort(raw, sort, binding.program.zone)
     missing = np.flatnonzero(one_chunk(converted.values).is_null())
     binding.findings.add_rows(
         "KR514",

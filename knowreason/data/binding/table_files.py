@@ -15,6 +15,7 @@ import pyarrow as pa
 from knowreason.data.engine.duckdb_engine import DuckDBEngine
 from knowreason.data.engine.relational_engine import EngineError
 from knowreason.errors import DataError
+from knowreason.logic.time_zones import UTC_ZONE
 
 _READERS = {
     ".csv": "csv",
@@ -45,6 +46,7 @@ def load_tables(
     *,
     memory_limit: str = "4GB",
     optional: Collection[str] = (),
+    zone: str = UTC_ZONE,
 ) -> dict[str, pa.Table]:
     """Every table, read in the order written; SQL sees the tables above it.
 
@@ -54,13 +56,14 @@ def load_tables(
         sources: tables by name.
         memory_limit: of the reader.
         optional: tables that are left out where their file is not there.
+        zone: of times that name none, in a column where others do, and in SQL.
 
     Raises:
         DataError: KR520 no such file, KR521 a kind of file that is not read, KR522 SQL
             or file content that DuckDB refuses, in DuckDB's words.
     """
     loaded: dict[str, pa.Table] = {}
-    with DuckDBEngine(memory_limit=memory_limit) as engine:
+    with DuckDBEngine(memory_limit=memory_limit, zone=zone) as engine:
         for name, source in sources.items():
             if name in optional and source.path is not None and not source.files():
                 continue
