@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from knowreason.data.wall_clocks import moments
 from knowreason.errors import DataError
+from knowreason.logic.time_zones import UTC_ZONE
 
 INTEGER = r"^\s*[+-]?\d{1,18}\s*$"
 INTEGRAL_FLOAT = r"^\s*[+-]?\d{1,15}\.0*\s*$"
@@ -50,11 +52,13 @@ class Converted(NamedTuple):
     bad: NDArray[np.int64]
 
 
-def to_sort(column: pa.ChunkedArray, sort: str) -> Converted:
+def to_sort(column: pa.ChunkedArray, sort: str, zone: str = UTC_ZONE) -> Converted:
     """A column as ``int``, ``float``, ``bool``, ``string``, ``time`` or ``duration``.
 
-    Times and durations become int64 microseconds; a time without zone is UTC.
+    Times and durations become int64 microseconds; a time that names no zone is in ``zone``.
     """
+    if sort == "time" and zone != UTC_ZONE:
+        return _to_time_in(_without_nan(column), zone)
     return CONVERTERS[sort](_without_nan(column))
 
 
@@ -137,6 +141,23 @@ def _to_time(column: pa.ChunkedArray) -> Converted:
     return Converted(parsed, _rows(pc.and_(parsed.is_null(), _present(column))))
 
 
+def _to_time_in(column: pa.ChunkedArray, zone: str) -> Converted:
+    """Times of which those that name no zone are what clocks of this one showed."""
+    converted = _to_time(column)
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        unzoned = None if kind.tz else converted.values.is_valid()
+    elif _is_text(kind):  # what another zone reads otherwise names none
+        unzoned = pc.not_equal(converted.values, parse_times(column, "Etc/GMT-1"))
+    else:
+        unzoned = converted.values.is_valid()
+    if unzoned is None:
+        return converted
+    wall = converted.values.fill_null(0).to_numpy()
+    there = pa.chunked_array([pa.array(moments(wall, zone))])
+    return Converted(pc.if_else(unzoned, there, converted.values), converted.bad)
+
+
 def _to_duration(column: pa.ChunkedArray) -> Converted:
     kind = column.type
     if pa.types.is_duration(kind):
@@ -167,11 +188,12 @@ def _to_microseconds(column: pa.ChunkedArray, kind: pa.DataType) -> Converted:
 _MICROSECONDS = {"s": 10**6, "ms": 10**3, "date32[day]": 86_400 * 10**6, "date64[ms]": 10**3}
 
 
-def parse_times(column: pa.ChunkedArray, format: str = "") -> pa.ChunkedArray:
+def parse_times(column: pa.ChunkedArray, zone: str = UTC_ZONE, format: str = "") -> pa.ChunkedArray:
     """Texts as int64 microseconds since 1970 UTC; null where they are no times.
 
     Args:
         column: text.
+        zone: of times that name none; DuckDB's own, whose offsets may be of another year.
         format: how times are written, as ``strptime`` has it; ISO 8601 when empty.
 
     Raises:
@@ -182,9 +204,8 @@ def parse_times(column: pa.ChunkedArray, format: str = "") -> pa.ChunkedArray:
 
     moment = "try_cast(text AS timestamptz)"
     if format:
-        moment = f"try_strptime(text, {literal(format)})"
-    with DuckDBEngine() as engine:
-        engine.execute("SET TimeZone = 'UTC'")
+        moment = f"CAST(try_strptime(text, {literal(format)}) AS timestamptz)"
+    with DuckDBEngine(zone=zone) as engine:
         engine.register("texts", pa.table({"text": pc.utf8_trim_whitespace(column)}))
         try:
             found = engine.query(f"SELECT epoch_us({moment}) AS micros FROM texts")

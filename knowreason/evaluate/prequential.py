@@ -168,9 +168,10 @@ def slice_starts(
             integer would be one.
     """
     values, sort = thing_values(data, by)
-    first = to_moment(start, sort)
+    zone = data.program.zone
+    first = to_moment(start, sort, zone)
     if moments is not None:
-        starts = np.array(sorted(to_moment(moment, sort) for moment in moments))
+        starts = np.array(sorted(to_moment(moment, sort, zone) for moment in moments))
     else:
         starts = np.unique(values[(values != LATEST) & np.isfinite(values)])
     starts = starts[starts >= first]

@@ -43,9 +43,7 @@ def neighbour_means(
     return np.asarray(total / np.maximum(count, 1)[:, None])
 
 
-def _sums(
-    owner: NDArray[np.int64], values: NDArray[np.float64], size: int
-) -> NDArray[np.float64]:
+def _sums(owner: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """``float64[size, m]``: rows of values added up by owner."""
     width = values.shape[1]
     place = owner[:, None] * width + np.arange(width)

@@ -428,9 +428,7 @@ def known_atoms(
     return KnownAtoms(evidence, labels, hidden, tuple(warnings))
 
 
-def _atoms(
-    program: Program, data: Dataset, limit: int, relations: AnyRelations
-) -> AtomTable:
+def _atoms(program: Program, data: Dataset, limit: int, relations: AnyRelations) -> AtomTable:
     """The open atoms; in arrays, those that models of the same data have asked for."""
     if not isinstance(relations, ArrayRelations) or limit != DEFAULT_LIMIT:
         return open_atoms(program, data, limit, relations)

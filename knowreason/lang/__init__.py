@@ -1,6 +1,6 @@
 """The rule language: text to a checked :class:`~knowreason.logic.Program`, and findings."""
 
-from knowreason.lang.check.ground_atoms import Facts
+from knowreason.lang.ground_atoms import Facts
 from knowreason.lang.layout.formatter import format_text
 from knowreason.lang.program_loader import (
     CheckResult,

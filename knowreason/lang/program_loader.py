@@ -15,14 +15,15 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic, Source
 from knowreason.errors import ProgramError, did_you_mean
 from knowreason.lang.check.elaboration import elaborate, elaborate_formula
-from knowreason.lang.check.ground_atoms import Facts, elaborate_facts
 from knowreason.lang.check.symbols import names_of
+from knowreason.lang.ground_atoms import Facts, elaborate_facts
 from knowreason.lang.lint.binder_reach import read_otherwise
 from knowreason.lang.lint.program_lint import impossible, lint
 from knowreason.lang.syntax import nodes as sx
 from knowreason.lang.syntax.literal_values import parse_duration
 from knowreason.lang.syntax.node_builders import SyntaxFault
 from knowreason.lang.syntax.parser import parse_fact_file, parse_formula_text, parse_program
+from knowreason.logic.time_zones import UTC_ZONE, check_zone
 
 ParameterValue = bool | int | float | str | timedelta
 
@@ -75,7 +76,10 @@ class CheckResult:
 
 @_without_collection
 def load(
-    path: str | os.PathLike[str], *, parameters: Mapping[str, ParameterValue] | None = None
+    path: str | os.PathLike[str],
+    *,
+    parameters: Mapping[str, ParameterValue] | None = None,
+    zone: str = UTC_ZONE,
 ) -> lg.Program:
     """The program of a rule file and of what it imports.
 
@@ -83,6 +87,7 @@ def load(
         path: the file.
         parameters: values that replace those of ``param`` statements; text is read as the
             file would have it (``"2h"``).
+        zone: time zone of the calendar, and of times that name none; an IANA name.
 
     Raises:
         ProgramError: with every error there is.
@@ -92,7 +97,7 @@ def load(
     ['peers', 'harm']
     """
     statements, findings, broken, _ = _read([Path(path)])
-    return _finish(statements, findings, broken, parameters or {})
+    return _finish(statements, findings, broken, parameters or {}, zone)
 
 
 @_without_collection
@@ -101,6 +106,7 @@ def loads(
     name: str = "<string>",
     *,
     parameters: Mapping[str, ParameterValue] | None = None,
+    zone: str = UTC_ZONE,
 ) -> lg.Program:
     """The program of a text; imports are relative to the folder of ``name``.
 
@@ -117,7 +123,7 @@ def loads(
         ['seldom']
     """
     statements, findings, broken, _ = _read_text(text, name)
-    return _finish(statements, findings, broken, parameters or {})
+    return _finish(statements, findings, broken, parameters or {}, zone)
 
 
 @_without_collection
@@ -128,6 +134,7 @@ def check(
     name: str = "<string>",
     parameters: Mapping[str, ParameterValue] | None = None,
     used: Collection[str] = (),
+    zone: str = UTC_ZONE,
 ) -> CheckResult:
     """Errors, warnings and hints of a rule file (or a text).
 
@@ -137,6 +144,7 @@ def check(
         name: what the text is called; imports are relative to its folder.
         parameters: as :func:`load` has them.
         used: names that something else than the rules uses, a project file say.
+        zone: as :func:`load` has it.
 
     >>> [finding.code for finding in check(text="query Smokes(Persn)").diagnostics]
     ['KR202']
@@ -148,7 +156,7 @@ def check(
     else:
         raise TypeError("check() takes a path or a text")
     statements, faults = replace_parameters(statements, parameters or {})
-    program, errors = elaborate(statements, broken)
+    program, errors = elaborate(statements, broken, check_zone(zone))
     findings = [*findings, *faults, *errors]
     findings.extend(lint(program, whole=not findings, sources=sources, used=used))
     findings.extend(read_otherwise(statements))
@@ -285,9 +293,10 @@ def _finish(
     found: list[Diagnostic],
     broken: frozenset[str],
     parameters: Mapping[str, ParameterValue],
+    zone: str,
 ) -> lg.Program:
     statements, faults = replace_parameters(statements, parameters)
-    program, errors = elaborate(statements, broken)
+    program, errors = elaborate(statements, broken, check_zone(zone))
     errors = [*found, *faults, *errors, *impossible(program)]
     if errors:
         sources = {id(e.span.source): e.span.source for e in errors if e.span}

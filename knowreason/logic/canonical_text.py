@@ -161,6 +161,11 @@ def _operation(node: fm.Operation) -> tuple[int, str]:
     operator = node.operator
     if operator == "neg":
         return _UNARY, f"-{_text(node.operands[0], _PRIMARY)}"
+    if operator in ("add_months", "subtract_months"):
+        moment, months, *_ = node.operands
+        assert isinstance(months, fm.Constant)
+        sign = "+" if operator == "add_months" else "-"
+        return _SUM, f"{_text(moment, _SUM)} {sign} {months.value}mo"
     if operator in "+-":
         left, right = node.operands
         return _SUM, f"{_text(left, _SUM)} {operator} {_text(right, _PRODUCT)}"

@@ -105,7 +105,9 @@ class AttributeTerm:
 class Operation:
     """Arithmetic or a built-in function.
 
-    ``operator`` is one of ``+ - * / neg abs log log1p exp sqrt min max floor``.
+    ``operator`` is one of ``+ - * / neg abs log log1p exp sqrt min max floor``, of the calendar's
+    ``hour weekday month add_months subtract_months`` (a zone that is not UTC is the last operand),
+    or ``starts_with``, ``matches`` and ``missing``.
 
     >>> import knowreason as kr
     >>> program = kr.testing.example_program()

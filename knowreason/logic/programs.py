@@ -23,6 +23,7 @@ from knowreason.logic.declarations import (
 )
 from knowreason.logic.formulas import Constant
 from knowreason.logic.label_reads import label_readers
+from knowreason.logic.time_zones import UTC_ZONE
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Program:
     """The declarations and rules of a checked program; ``str`` prints canonical text.
+
+    ``zone`` is the time zone of its calendar, and of times that name none.
 
     >>> import knowreason as kr
     >>> program = kr.loads('''domain N
@@ -46,6 +49,7 @@ class Program:
     parameters: tuple[Parameter, ...] = ()
     models: tuple[ModelDeclaration, ...] = ()
     rules: tuple[Rule, ...] = ()
+    zone: str = UTC_ZONE
 
     def domain(self, name: str) -> Domain:
         """The domain of that name; raises :class:`UnknownNameError`."""

@@ -102,6 +102,7 @@ def independent_parts(
         threads=project.infer.threads,
         directory=shared,
         texts=text_columns(project),
+        zone=project.time.zone,
     ) as tables:
         heads = tables.heads()
         known = project if directory is None else with_known_labels(project, program, heads)

@@ -62,12 +62,18 @@ def check_project(path: Path, *, rows: bool = True) -> ProjectCheck:
             raise
         return _without_project(path, error)
     source = Source(str(path), path.read_text(encoding="utf-8"))
-    rules = check(project.program, parameters=project.params, used=words(source.text))
+    rules = check(
+        project.program,
+        parameters=project.params,
+        used=words(source.text),
+        zone=project.time.zone,
+    )
     tables, failed = readable_tables(
         project.tables,
         rows=rows,
         memory_limit=project.memory_limit,
         texts=text_columns(project),
+        zone=project.time.zone,
     )
     found = list(rules.diagnostics)
     for name, why in failed.items():

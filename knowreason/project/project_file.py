@@ -150,6 +150,9 @@ def _finding(source: Source, path: tuple[str, ...], details: list[ErrorDetails])
         case "KR904":
             message = f"table `{path[-1]}` needs either `path` or `sql`"
             return Diagnostic("KR904", message, span=span)
+        case "zone":
+            message = f"`{dotted}` must be a time zone, not {_shown(given)}"
+            return Diagnostic("KR907", message, span=span, help=detail["ctx"]["help"])
         case "literal_error":
             choices = detail["ctx"]["expected"].replace(" or ", ", ")
             message = f"`{dotted}` must be one of {choices}, not {_shown(given)}"

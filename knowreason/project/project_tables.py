@@ -36,7 +36,7 @@ def load_program(project: Project) -> Program:
     Raises:
         ProgramError: every finding in the rule file or a parameter literal.
     """
-    return load(project.program, parameters=project.params)
+    return load(project.program, parameters=project.params, zone=project.time.zone)
 
 
 def load_data(project: Project, program: Program, directory: Path | None = None) -> Dataset:
@@ -59,6 +59,7 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
     tables = load_tables(
         sources,
         memory_limit=project.memory_limit,
+        zone=project.time.zone,
         optional=() if directory is None else label_tables(project, program),
         texts=text_columns(project),
     )

@@ -7,7 +7,15 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    TypeAdapter,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
@@ -15,6 +23,8 @@ from pydantic_core import PydanticCustomError
 from knowreason.data.binding.column_reading import ColumnReading
 from knowreason.data.binding.table_files import TableSource
 from knowreason.data.engine.engine_choice import EngineChoice
+from knowreason.errors import ProgramError
+from knowreason.logic.time_zones import check_zone
 from knowreason.metrics.metrics import DEFAULT_METRICS
 from knowreason.project.settings import (
     CHECKED,
@@ -132,13 +142,25 @@ class GraphSection:
     edges: tuple[EdgeBinding, ...] = ()
 
 
+def _zone(name: str) -> str:
+    try:
+        return check_zone(name)
+    except ProgramError as error:
+        (found,) = error.diagnostics
+        raise PydanticCustomError("zone", "a time zone", {"help": found.help}) from None
+
+
 @dataclass(config=CHECKED, frozen=True)
 class TimeSection:
-    """When labels become known.
+    """The time zone, and when labels become known.
 
-    Both are durations (``"2d"``) for a clock that is a time, or numbers in the clock's own
+    Delays are durations (``"2d"``) for a clock that is a time, or numbers in the clock's own
     units.
     """
+
+    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    """IANA name (``"Europe/Vienna"``): of ``hour``, ``weekday``, ``month``, months of the calendar,
+    and of times without a zone in data and rules."""
 
     label_delay: str | StrictInt | StrictFloat = 0
     """Labels are known this long after their atom's clock."""

@@ -42,7 +42,7 @@ from knowreason.monitor.readings import Shifts, shifted
 from knowreason.monitor.separations import weakened
 from knowreason.progress import Progress
 from knowreason.project.manifests import run_folder
-from knowreason.project.schema import InferSection, LearnSection, Project
+from knowreason.project.schema import InferSection, LearnSection, Project, TimeSection
 from knowreason.project.settings import ExactLimits, Options, Settings
 from knowreason.reasoner.fit_reasoner import Sources, fit_reasoner
 from knowreason.reasoner.fit_steps import (
@@ -226,6 +226,7 @@ class Reasoner(BaseEstimator):
             seed=self.seed,
             device=self.device,
             models=options,
+            time=TimeSection(zone=self.program.zone),
             learn=LearnSection(method=self.method, folds=self.folds),
             infer=InferSection(engine=self.engine),
         )

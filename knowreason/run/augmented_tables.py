@@ -233,7 +233,9 @@ def _write_tables(
     project: Project, whole: Dataset, parts: Parts, synthetic: Synthetic, folder: Path
 ) -> tuple[GrownTable, ...]:
     texts = text_columns(project)
-    sources = load_tables(project.tables, memory_limit=project.memory_limit, texts=texts)
+    sources = load_tables(
+        project.tables, memory_limit=project.memory_limit, texts=texts, zone=project.time.zone
+    )
     generated = GeneratedRows(project, whole, parts.train, synthetic)
     grown = []
     for name, table in sources.items():

@@ -76,7 +76,8 @@ def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
     stored = stored_project(folder)
     require_plugins(stored, folder)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    program = loads((folder / RULES).read_text(encoding="utf-8"), str(folder / RULES))
+    text = (folder / RULES).read_text(encoding="utf-8")
+    program = loads(text, str(folder / RULES), zone=stored.time.zone)
     reasoner, learned = reasoner_of(stored, program), read_learned(folder)
     ready = manifest.get("ready_models", ())
     given = {model.name: model.fitted.prototype for model in learned.models if model.name in ready}

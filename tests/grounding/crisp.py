@@ -46,6 +46,11 @@ def examples(count):
 
 
 HOUR = 3_600_000_000
+ZONES = ("Europe/Vienna", "America/New_York", "Australia/Lord_Howe")
+CHANGES = [  # where clocks of a zone go forward or back, and ends of months
+    int(np.datetime64(day, "us").astype(np.int64))
+    for day in ("1969-12-31", "2024-02-29", "2024-03-31", "2024-08-31", "2024-10-27", "2024-11-03")
+]
 THINGS = {"A": ("a0", "a1", "a2", "a3"), "B": ("b0", "b1", "b2")}
 PREDICATES = {"P": ("A",), "Q": ("A", "B"), "E": ("A", "A"), "order": ("B", "B"), "R": ()}
 ATTRIBUTES = {
@@ -55,6 +60,8 @@ ATTRIBUTES = {
     "boss": (("A",), "A"),
     "select": (("B",), "bool"),
     "today": ((), "int"),
+    "seen": (("A",), "time"),
+    "text": (("A",), "string"),
 }
 
 
@@ -110,7 +117,9 @@ def dataset(seed, sizes=None):
     for name, (sorts, sort) in ATTRIBUTES.items():
         rows = [s for s in _settings(sorts, size) if draw.random() < 0.67]
         values = [_value(draw, sort, size) for _ in rows]
-        kinds = {"float": pa.float64(), "bool": pa.bool_(), "A": pa.int32()}
+        if name == "seen":
+            values = [draw.choice(CHANGES) + draw.randrange(-60, 60) * 1_799_999_999 for _ in rows]
+        kinds = {"float": pa.float64(), "bool": pa.bool_(), "A": pa.int32(), "string": pa.string()}
         attributes[name] = table(rows, len(sorts), values, kinds.get(sort, pa.int64()))
     vocabularies = {
         domain: Names([f"{domain.lower()}{i}" for i in range(n)]) for domain, n in size.items()
@@ -132,6 +141,8 @@ def _value(draw, sort, size):
         return draw.choice([-1.5, 0.0, 0.25, 2.0, float("nan")])
     if sort == "bool":
         return draw.random() < 0.5
+    if sort == "string":
+        return "".join(draw.choice("ab1ä\n") for _ in range(draw.randrange(5)))
     return draw.randrange(size["A"] if sort == "A" else 6)
 
 
@@ -168,6 +179,8 @@ class Formulas:
         kind = self.draw.random()
         if kind < 0.55:
             return self.atom(variables)
+        if kind > 0.92:
+            return self.built_in(variables)
         if kind < 0.62:
             return BooleanTerm(AttributeTerm("select", (self.thing(variables, "B"),), "bool"))
         if kind < 0.75:
@@ -177,6 +190,31 @@ class Formulas:
         operator = self.draw.choice(["=", "!=", "<", "<=", ">", ">="])
         sort = self.draw.choice(["int", "time", "float"])
         return Comparison(operator, self.number(variables, sort), self.number(variables, sort))
+
+    def built_in(self, variables):
+        """About missing values, texts, and the calendar of a zone."""
+        kind, thing = self.draw.random(), self.thing(variables, "A")
+        if kind < 0.3:
+            asked = self.number(variables, self.draw.choice(["int", "time", "float"]))
+            return BooleanTerm(Operation("missing", (asked,), "bool"))
+        if kind < 0.6:
+            name = self.draw.choice(["starts_with", "matches"])
+            tests = (
+                ["^[ab]+$", "1.", "(?:a|ä)b?1*", "b{2}"] if name == "matches" else ["a", "", "ä1"]
+            )
+            pattern = Constant(self.draw.choice(tests), "string")
+            text = AttributeTerm("text", (thing,), "string")
+            return BooleanTerm(Operation(name, (text, pattern), "bool"))
+        zone = self.draw.choice([(), (), *((Constant(z, "string"),) for z in ZONES)])
+        moment = AttributeTerm("seen", (thing,), "time")
+        if kind < 0.85:
+            part = Operation(self.draw.choice(["hour", "weekday", "month"]), (moment, *zone), "int")
+            return Comparison(self.draw.choice(["<", ">="]), part, self.number(variables, "int"))
+        name = self.draw.choice(["add_months", "subtract_months"])
+        months = Constant(self.draw.choice([1, 5, 6, 12]), "int")
+        later = Operation(name, (moment, months, *zone), "time")
+        other = AttributeTerm("seen", (self.thing(variables, "A"),), "time")
+        return Comparison(self.draw.choice(["<", ">="]), later, other)
 
     def atom(self, variables):
         name = self.draw.choice(list(self.predicates))

@@ -7,8 +7,12 @@ Things are ids. Atoms of open predicates are looked up in ``facts`` too.
 
 from __future__ import annotations
 
+import calendar
 import math
+import re
+from datetime import UTC, datetime, timedelta
 from itertools import product
+from zoneinfo import ZoneInfo
 
 from knowreason.data.id_tables import id_matrix
 from knowreason.logic import (
@@ -134,6 +138,8 @@ class NaiveWorld:
             case AttributeTerm():
                 key = tuple(self.value(argument, setting) for argument in term.arguments)
                 return self.attribute(term.name).get(key)
+            case Operation(operator="missing"):
+                return self.value(term.operands[0], setting) is None
             case Operation():
                 operands = [self.value(operand, setting) for operand in term.operands]
                 return None if None in operands else operate(term.operator, operands, term.sort)
@@ -274,6 +280,15 @@ def operate(operator, operands, sort):
     first, *rest = operands
     second = rest[0] if rest else None
     match operator:
+        case "hour" | "weekday" | "month":
+            shown = _shown(first, second)
+            return shown.isoweekday() if operator == "weekday" else getattr(shown, operator)
+        case "add_months" | "subtract_months":
+            return _months_later(first, second * (-1) ** (operator != "add_months"), *rest[1:])
+        case "starts_with":
+            return first.startswith(second)
+        case "matches":
+            return bool(re.search(second.replace("$", r"\Z"), first, re.ASCII))
         case "+":
             return first + second
         case "-":
@@ -303,3 +318,23 @@ def operate(operator, operands, sort):
     if result is not None and sort in ("int", "time", "duration"):
         return round(result)
     return result
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def _shown(micros, zone):
+    return (EPOCH + micros * MICROSECOND).astimezone(ZoneInfo(zone or "UTC"))
+
+
+def _months_later(micros, months, zone="UTC"):
+    """The same day and time of another month, its last day where it has no such day."""
+    shown = _shown(micros, zone)
+    year, month = divmod(shown.year * 12 + shown.month - 1 + months, 12)
+    day = min(shown.day, calendar.monthrange(year, month + 1)[1])
+    there = shown.replace(year=year, month=month + 1, day=day, fold=0)
+    again = there.replace(fold=1)
+    if there.utcoffset() != shown.utcoffset() == again.utcoffset():
+        there = again if again.astimezone(UTC).astimezone(there.tzinfo) == again else there
+    return (there - EPOCH) // MICROSECOND

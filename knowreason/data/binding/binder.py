@@ -168,7 +168,7 @@ class TableBinder:
             return self._code(frame, column, sort)
         raw = frame.table.column(column)
         try:
-            converted = frame.reading.read(raw, sort)
+            converted = frame.reading.read(raw, sort, self.program.zone)
         except DataError as error:
             self.findings.errors += error.diagnostics
             self.findings.count += 1

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from knowreason.data.typed_columns import Converted, kept, parse_times, to_sort, to_truth
 from knowreason.logic.canonical_text import string_text
+from knowreason.logic.time_zones import UTC_ZONE
 
 _WORDS = (["false", "f", "no", "n", "0"], ["true", "t", "yes", "y", "1"])  # as DuckDB reads them
 Cell: TypeAlias = bool | int | float | str
@@ -32,7 +33,7 @@ class ColumnReading:
     unknown: tuple[Cell, ...] = ()
     format: str = ""
 
-    def read(self, column: pa.ChunkedArray, sort: str) -> Converted:
+    def read(self, column: pa.ChunkedArray, sort: str, zone: str = UTC_ZONE) -> Converted:
         """A column as :func:`.to_sort` or (sort ``truth``) :func:`.to_truth` has it.
 
         Raises:
@@ -41,9 +42,9 @@ class ColumnReading:
         if self.unknown:
             column = pc.if_else(holds_any(column, self.unknown), None, column)
         if sort == "time" and self.format:
-            return self._times(column)
+            return self._times(column, zone)
         if sort not in ("truth", "bool") or not (self.true or self.false):
-            return to_truth(column) if sort == "truth" else to_sort(column, sort)
+            return to_truth(column) if sort == "truth" else to_sort(column, sort, zone)
         true, false = holds_any(column, self.true), holds_any(column, self.false)
         kind = pa.int8() if sort == "truth" else pa.bool_()
         return kept(column, pc.or_(true, false), lambda good: good.cast(kind), true)
@@ -69,11 +70,11 @@ class ColumnReading:
             "belongs to `unknown`"
         )
 
-    def _times(self, column: pa.ChunkedArray) -> Converted:
+    def _times(self, column: pa.ChunkedArray, zone: str) -> Converted:
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-            return to_sort(column, "time")
+            return to_sort(column, "time", zone)
         text = column.cast(pa.string())
-        micros = parse_times(text, self.format)
+        micros = parse_times(text, zone, self.format)
         present = pc.fill_null(pc.not_equal(text, ""), False)
         good = pc.and_(micros.is_valid(), present)
         return kept(text, good, lambda times: times, micros)

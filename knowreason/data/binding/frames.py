@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from knowreason.data.binding.data_findings import NamedTable
 from knowreason.errors import DataError, did_you_mean
+from knowreason.logic.time_zones import UTC_ZONE
 
 
 class ArrowStream(Protocol):
@@ -78,7 +79,7 @@ def _read_file(path: str, name: str) -> pa.Table:
     suffix = file_format(path)
     if not glob(path, recursive=True):
         raise DataError(f"{name}: there is no file `{path}`", code="KR501")
-    with DuckDBEngine() as engine:
+    with DuckDBEngine(zone=UTC_ZONE) as engine:
         try:
             if suffix == "parquet":
                 return engine.file(path, "parquet")

@@ -262,7 +262,7 @@ def _times(
     raw = frame.table.column(column)
     kinds = () if frame.reading.format else ("int", "float")
     sort = next((s for s in kinds if not len(to_sort(raw, s).bad)), "time")
-    converted = frame.reading.read(raw, sort)
+    converted = frame.reading.read(raw, sort, binding.program.zone)
     missing = np.flatnonzero(one_chunk(converted.values).is_null())
     binding.findings.add_rows(
         "KR514",

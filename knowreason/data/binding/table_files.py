@@ -17,6 +17,7 @@ from knowreason.data.binding.frames import file_format
 from knowreason.data.engine.duckdb_engine import DuckDBEngine, literal, quoted
 from knowreason.data.engine.relational_engine import EngineError
 from knowreason.errors import DataError
+from knowreason.logic.time_zones import UTC_ZONE
 
 _READERS = {
     "csv": "csv",
@@ -50,6 +51,7 @@ def load_tables(
     memory_limit: str = "4GB",
     optional: Collection[str] = (),
     texts: Mapping[str, Collection[str]] | None = None,
+    zone: str = UTC_ZONE,
 ) -> dict[str, pa.Table]:
     """Every table, read in the order written; SQL sees the tables above it.
 
@@ -61,13 +63,14 @@ def load_tables(
         memory_limit: of the reader.
         optional: tables that are left out where their file is not there.
         texts: by table, columns of its text file that stay text.
+        zone: of times that name none, in a column where others do, and in SQL.
 
     Raises:
         DataError: KR520 no such file, KR521 a kind of file that is not read, KR522 SQL
             or file content that DuckDB refuses, in DuckDB's words.
     """
     loaded: dict[str, pa.Table] = {}
-    with DuckDBEngine(memory_limit=memory_limit) as engine:
+    with DuckDBEngine(memory_limit=memory_limit, zone=zone) as engine:
         for name, source in sources.items():
             if name in optional and source.path is not None and not source.files():
                 continue
@@ -82,6 +85,7 @@ def readable_tables(
     rows: bool,
     memory_limit: str = "4GB",
     texts: Mapping[str, Collection[str]] | None = None,
+    zone: str = UTC_ZONE,
 ) -> tuple[dict[str, pa.Table], dict[str, DataError | None]]:
     """Every table that can be read, and why others cannot.
 
@@ -89,14 +93,14 @@ def readable_tables(
         sources: tables by name.
         rows: whether they are read; else tables have no rows, and SQL is only prepared.
         memory_limit: of the reader.
-        texts: as :func:`load_tables` has them.
+        texts, zone: as :func:`load_tables` has them.
 
     Returns:
         The tables, and the error of each that has one; ``None`` for SQL over such a table.
     """
     tables: dict[str, pa.Table] = {}
     failed: dict[str, DataError | None] = {}
-    with DuckDBEngine(memory_limit=memory_limit) as engine:
+    with DuckDBEngine(memory_limit=memory_limit, zone=zone) as engine:
         for name, source in sources.items():
             if set(re.findall(r"\w+", source.sql or "")) & set(failed):
                 failed[name] = None

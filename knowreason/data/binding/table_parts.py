@@ -21,6 +21,7 @@ from sqlglot import exp
 
 from knowreason.data.binding.table_files import TableSource, as_view, refusals
 from knowreason.data.engine.duckdb_engine import DuckDBEngine, literal, quoted
+from knowreason.logic.time_zones import UTC_ZONE
 
 PART = "knowreason_part"  # the column that says it, and so the name of folders
 SHUFFLE_ROWS = 100_000  # of a row group of a part
@@ -63,6 +64,7 @@ class TableParts:
         memory_limit, threads: of DuckDB.
         directory: where parts are written, in a folder of their own; a temporary folder when empty.
         texts: by table, columns that stay text.
+        zone: of times that name none.
 
     A pickled copy reads the same parts in another process, and deletes nothing when closed.
 
@@ -82,6 +84,7 @@ class TableParts:
         threads: int,
         directory: str = "",
         texts: Mapping[str, Collection[str]] | None = None,
+        zone: str = UTC_ZONE,
     ) -> None:
         self.count = count
         self._sources, self._texts = sources, texts or {}
@@ -89,8 +92,8 @@ class TableParts:
             prefix="knowreason-parts-", dir=directory or None
         )
         self.folder = Path(self._own.name)
-        self._engine = DuckDBEngine(memory_limit=memory_limit, threads=threads)
-        self._limits = memory_limit, threads
+        self._engine = DuckDBEngine(memory_limit=memory_limit, threads=threads, zone=zone)
+        self._limits = memory_limit, threads, zone
         self._dealt: Mapping[str, Dealt] = {}
         self._whole: dict[str, pa.Table] = {}
         self._ranges: _Ranges | None = None
@@ -102,7 +105,8 @@ class TableParts:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._engine = DuckDBEngine(memory_limit=self._limits[0], threads=self._limits[1])
+        memory_limit, threads, zone = self._limits
+        self._engine = DuckDBEngine(memory_limit=memory_limit, threads=threads, zone=zone)
         for name, source in self._sources.items():
             as_view(self._engine, name, source, self._texts.get(name, ()))
 

@@ -26,6 +26,7 @@ class DuckDBEngine:
         memory_limit: as DuckDB writes sizes (``"4GB"``); beyond it, it spills.
         threads: all cores when ``None``.
         directory: where it spills to; one of its own, removed with it, when ``None``.
+        zone: of times in files and SQL that name none; the machine's when empty.
     """
 
     recursive = True
@@ -38,6 +39,7 @@ class DuckDBEngine:
         memory_limit: str | None = None,
         threads: int | None = None,
         directory: str | None = None,
+        zone: str = "",
     ) -> None:
         self._spill = TemporaryDirectory(prefix="knowreason-") if directory is None else None
         config: dict[str, Any] = {
@@ -47,6 +49,8 @@ class DuckDBEngine:
         }
         config = {name: value for name, value in config.items() if value is not None}
         self._connection = duckdb.connect(":memory:", config=config)
+        if zone:
+            self._connection.execute(f"SET TimeZone = '{zone}'")
 
     def __enter__(self) -> DuckDBEngine:
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlglot import exp
 
 
@@ -13,7 +15,7 @@ def in_sparks_words(tree: exp.Expr) -> exp.Expr:
     that what does not fit is refused and not cut off.
     """
     holder = exp.Subquery(this=tree.copy())
-    kinds = exp.Sum, exp.Avg, exp.Floor, exp.Cast, exp.Exists
+    kinds = exp.Sum, exp.Avg, exp.Floor, exp.Cast, exp.Exists, exp.Anonymous
     for node in reversed(list(holder.find_all(*kinds))):
         match node:
             case exp.Sum():
@@ -24,6 +26,8 @@ def in_sparks_words(tree: exp.Expr) -> exp.Expr:
                 node.replace(exp.paren(exp.Div(this=total, expression=rows)))
             case exp.Exists():  # is no operand of `=` by itself
                 node.replace(exp.paren(node))
+            case exp.Anonymous() if node.name in _CALENDAR:
+                node.replace(_CALENDAR[node.name](*node.expressions))
             case exp.Floor():
                 node.replace(_floor(node.this))
             case exp.Cast() if node.is_type("bigint") and not _is_literal(node.this):
@@ -56,6 +60,24 @@ def _floor(value: exp.Expr) -> exp.Expr:
     small = exp.LT(this=exp.Abs(this=value.copy()), expression=exp.cast(_number(2**53), "double"))
     floored = exp.cast(exp.Floor(this=value.copy()), "double")
     return exp.paren(exp.Case(ifs=[exp.If(this=small, true=floored)], default=value.copy()))
+
+
+def _call(name: str, *arguments: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this=name, expressions=[argument.copy() for argument in arguments])
+
+
+def _midnight(date: exp.Expr) -> exp.Expr:
+    days = exp.cast(_call("unix_date", date), "bigint")
+    return exp.paren(exp.Mul(this=days, expression=_number(86_400_000_000)))
+
+
+# functions of the calendar; nodes inside others come first
+_CALENDAR: dict[str, Callable[..., exp.Expr]] = {
+    "epoch_us": _midnight,
+    "make_date": lambda days: _call("date_from_unix_date", days),
+    "to_months": lambda months: months.copy(),
+    "date_add": lambda date, months: _call("add_months", date, months),
+}
 
 
 def _is_literal(value: exp.Expr) -> bool:

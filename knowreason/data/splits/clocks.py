@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.typed_columns import EXAMPLES, to_sort
+from knowreason.data.wall_clocks import moments
 from knowreason.errors import DataError, did_you_mean
+from knowreason.logic.time_zones import UTC_ZONE
 
 ORDERED = ("int", "float", "time", "duration")
 LATEST = np.iinfo(np.int64).max
@@ -75,8 +78,13 @@ def at_most(clock: Clocks, moment: float) -> NDArray[np.bool_]:
     return (clock <= moment) & ~missing
 
 
-def to_moment(value: Moment, sort: str) -> float:
+def to_moment(value: Moment, sort: str, zone: str = UTC_ZONE) -> float:
     """A value to compare an attribute of that sort with; microseconds for times.
+
+    Args:
+        value: a datetime, ISO text, a number, ..
+        sort: of the attribute.
+        zone: of a time that names none.
 
     Raises:
         DataError: KR519 for something that is not of the sort.
@@ -85,7 +93,7 @@ def to_moment(value: Moment, sort: str) -> float:
         value = value.item() if not isinstance(value, np.datetime64) else value
     micros: float | None = None
     if sort == "time":
-        micros = _micros(value)
+        micros = _micros(value, zone)
     elif sort == "duration" and isinstance(value, timedelta):
         micros = value // timedelta(microseconds=1)
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -99,17 +107,19 @@ def to_moment(value: Moment, sort: str) -> float:
     return micros
 
 
-def _micros(value: Moment) -> int | None:
+def _micros(value: Moment, zone: str) -> int | None:
     if isinstance(value, datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        here = UTC if zone == UTC_ZONE else ZoneInfo(zone)
+        aware = value if value.tzinfo else value.replace(tzinfo=here)
         return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     if isinstance(value, date):
-        return _micros(datetime.combine(value, time()))
+        return _micros(datetime.combine(value, time()), zone)
     if isinstance(value, np.datetime64):
-        return int(value.astype("datetime64[us]").astype(np.int64))
+        wall = value.astype("datetime64[us]").astype(np.int64)
+        return int(moments(np.array([wall]), zone)[0])
     if isinstance(value, str):
         try:
-            return _micros(datetime.fromisoformat(value.strip()))
+            return _micros(datetime.fromisoformat(value.strip()), zone)
         except ValueError:
             return None
     return value if isinstance(value, int) and not isinstance(value, bool) else None

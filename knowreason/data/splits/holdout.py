@@ -171,7 +171,7 @@ def known_labels(
     """
     table = labels_of(data, predicate) if table is None else table
     clock, sort = label_clock(data, predicate, table)
-    return at_most(clock, to_moment(when, sort) - delay)
+    return at_most(clock, to_moment(when, sort, data.program.zone) - delay)
 
 
 def known_at(data: D, when: Moment, delay: float = 0) -> D:
@@ -231,7 +231,7 @@ def folds(
 def _early_things(data: EncodedTables, attribute: str, before: Moment) -> dict[str, Mask]:
     """Per domain that is cut, which things are before the cut."""
     values, sort = thing_values(data, attribute)
-    moment = to_moment(before, sort)
+    moment = to_moment(before, sort, data.program.zone)
     declared = data.program.attribute(attribute)
     early = {declared.sorts[0]: values < moment}
     if declared.clock:
@@ -247,7 +247,7 @@ def _length_after(data: EncodedTables, attribute: str, before: Moment) -> float:
     values, sort = thing_values(data, attribute)
     if not data.program.attribute(attribute).clock:
         return 0
-    moment = to_moment(before, sort)
+    moment = to_moment(before, sort, data.program.zone)
     later = values[(values != LATEST) & (values >= moment)]
     return float(later.max() - moment + 1) if len(later) else 0
 

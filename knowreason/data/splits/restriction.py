@@ -160,7 +160,7 @@ def _graph(
     relations = [edges.renumbered(new_ids) for edges in data.graph.relations]
     if until is not None:
         sort = data.program.attribute(until[0]).sort
-        moment = to_moment(until[1], sort)
+        moment = to_moment(until[1], sort, data.program.zone)
         relations = [
             edges.take(edges.time < moment)
             if edges.time is not None

@@ -17,12 +17,14 @@ from knowreason.grounding.arrays.array_tables import (
     distinct,
 )
 from knowreason.grounding.arrays.array_terms import (
+    SPECIAL,
     all_true,
     calculated,
     compared,
     known_of,
     negated,
     some_true,
+    special,
     summed,
     truth,
 )
@@ -52,6 +54,7 @@ from knowreason.logic import (
     Program,
     Term,
     Truth,
+    Value,
     Variable,
     Wildcard,
 )
@@ -327,6 +330,9 @@ class ArraySettings:
                     )
                     kept = self.kept[id(term)] = term, found
                 return kept[1]
+            case Operation(name) if name in SPECIAL:
+                fixed = [self._fixed(operand) for operand in term.operands[1:]]
+                return special(name, self.term(term.operands[0]), fixed)
             case Operation():
                 operands = [self.term(operand) for operand in term.operands]
                 whole = term.sort in INTEGER_SORTS and term.operator in ("*", "/", "floor")
@@ -335,6 +341,14 @@ class ArraySettings:
                 held = [self.condition(formula).values for formula in term.formulas]
                 return Column(np.asarray(np.sum(held, axis=0, dtype=np.int64)))
         raise BeyondArrays
+
+    def _fixed(self, term: Term) -> Value:
+        """The value of what is the same in every row."""
+        if isinstance(term, ParameterTerm):
+            return self.tables.program.parameter_value(term.name).value
+        if not isinstance(term, Constant):
+            raise BeyondArrays
+        return term.value
 
     def _constant(self, term: Constant) -> Column:
         if term.sort == "string":

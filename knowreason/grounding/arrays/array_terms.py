@@ -8,11 +8,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from knowreason.data.wall_clocks import FIRST, LAST, STRETCH, calendar_part, months_later
 from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.relational.history_columns import Column
-from knowreason.grounding.relational.term_sql import EXP_LIMIT
+from knowreason.grounding.relational.term_sql import CALENDAR, EXP_LIMIT
+from knowreason.logic import Value
+from knowreason.logic.regular_expressions import portable_pattern
+from knowreason.logic.time_zones import UTC_ZONE
 
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -22,6 +28,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+MOST_MONTHS = 1_000  # beyond it an offset may be one that Python's database does not have
 EXACT = 2.0**62  # beyond this whole numbers are a relational engine's
 
 
@@ -94,6 +101,52 @@ def calculated(name: str, operands: Sequence[Column], whole: bool) -> Column:
             if len(about) and np.abs(about).max() > EXACT:
                 raise BeyondArrays
     return Column(_rounded(result) if whole else _plain(result), known)
+
+
+SPECIAL = frozenset((*CALENDAR, "starts_with", "matches", "missing"))
+
+
+def special(name: str, column: Column, others: Sequence[Value]) -> Column:
+    """What is asked about missing values, texts and the calendar.
+
+    Args:
+        name: of the operation, one of ``SPECIAL``.
+        column: its first argument.
+        others: the others, which are the same in every row.
+    """
+    if name == "missing":
+        nothing = np.zeros(len(column.values), bool)
+        return Column(nothing if column.known is None else ~column.known)
+    if name in ("starts_with", "matches"):
+        return _tested(name, column, str(others[0]))
+    steps = {"add_months": 1, "subtract_months": -1}
+    months = steps[name] * int(others[0]) if name in steps else None
+    zones = others[1:] if name in steps else others
+    return _calendar(name, column, months, str(zones[0]) if zones else UTC_ZONE)
+
+
+def _calendar(name: str, moment: Column, months: int | None, zone: str) -> Column:
+    times = moment.values.astype(np.int64, copy=False)
+    if moment.known is not None:
+        times = np.where(moment.known, times, 0)
+    if len(times) and not FIRST * STRETCH < times.min() <= times.max() < LAST * STRETCH:
+        raise BeyondArrays
+    if months is None:
+        return Column(calendar_part(name, times, zone), moment.known)
+    if abs(months) > MOST_MONTHS:
+        raise BeyondArrays
+    return Column(months_later(times, months, zone), moment.known)
+
+
+def _tested(name: str, text: Column, pattern: str) -> Column:
+    """Arrow's regular expressions are those of the relational engine (RE2)."""
+    values = text.values if text.known is None else np.where(text.known, text.values, "")
+    texts = pa.array(values, pa.string())
+    if name == "starts_with":
+        found = pc.starts_with(texts, pattern)
+    else:
+        found = pc.match_substring_regex(texts, portable_pattern(pattern))
+    return truth(found.to_numpy(zero_copy_only=False), text.known)
 
 
 def _defined(name: str, values: Sequence[NDArray[Any]]) -> NDArray[np.bool_] | None:

@@ -12,6 +12,7 @@ from knowreason.logic import (
     Exists,
     Formula,
     Not,
+    Operation,
     Or,
     Variable,
 )
@@ -44,4 +45,8 @@ def is_strict(formula: Formula) -> bool:
         return is_strict(formula.operand)
     if not isinstance(formula, Comparison | BooleanTerm):
         return False
-    return not any(isinstance(node, Aggregate | CountList) for node in walk(formula))
+    return not any(
+        isinstance(node, Aggregate | CountList)
+        or (isinstance(node, Operation) and node.operator == "missing")
+        for node in walk(formula)
+    )

@@ -14,6 +14,7 @@ from itertools import count
 
 from sqlglot import exp
 
+from knowreason.data.wall_clocks import ZONE
 from knowreason.errors import GroundingError
 from knowreason.grounding.plan.range_restriction import is_guarded, is_strict
 from knowreason.grounding.relational.aggregates import aggregate
@@ -26,6 +27,7 @@ from knowreason.grounding.relational.from_clause import (
 )
 from knowreason.grounding.relational.query_protocols import Tables
 from knowreason.grounding.relational.term_sql import (
+    CALENDAR,
     aliased,
     all_of,
     cast,
@@ -37,6 +39,7 @@ from knowreason.grounding.relational.term_sql import (
     known,
     literal,
     named,
+    offset_key,
     operation,
     union,
 )
@@ -223,6 +226,8 @@ class Conjunction:
                 return self.term(Constant(value.value, term.sort))
             case AttributeTerm():
                 return self._attribute(term)
+            case Operation(operator) if operator in CALENDAR:
+                return self._calendar(term)
             case Operation():
                 operands = [self.term(operand) for operand in term.operands]
                 return operation(term.operator, operands, term.sort)
@@ -383,6 +388,30 @@ class Conjunction:
                 self._sources.append(one_row(self.fresh_alias()))
             self._attributes[key] = column(self.left_join(table, keys), "value")
         return self._attributes[key].copy()
+
+    def _calendar(self, term: Operation) -> exp.Expr:
+        """A function of the calendar: offsets of a time zone are joined as attributes are."""
+        used = {variable.name for variable in free_variables(term)}
+        if self._parent is not None and used <= self._outer:
+            return self._parent.term(term)
+        zone = term.operands[-1]
+        operands = [self.term(o) for o in term.operands if o.sort != "string"]
+        if not isinstance(zone, Constant) or zone.sort != "string":
+            return operation(term.operator, operands, term.sort)
+        name = ZONE + str(zone.value)
+
+        def offset(at: exp.Expr) -> exp.Expr:
+            key = (name, (at.sql(),))
+            if key not in self._attributes:
+                if not self._sources:
+                    self._sources.append(one_row(self.fresh_alias()))
+                alias = self.left_join(self.relations.table(name), {"a0": offset_key(at)})
+                late = exp.LT(this=at.copy(), expression=column(alias, "change"))
+                change = exp.Case(ifs=[exp.If(this=late, true=column(alias, "before"))])
+                self._attributes[key] = grouped(change.else_(column(alias, "after")))
+            return self._attributes[key].copy()
+
+        return operation(term.operator, operands, term.sort, offset)
 
     def _listed(self, formula: Exists) -> exp.Expr:
         """``exists`` as a join with all settings of its free variables for which it holds."""

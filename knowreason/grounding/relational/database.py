@@ -22,6 +22,7 @@ from knowreason.data.engine.engine_choice import open_engine
 from knowreason.data.engine.relational_engine import EngineError, memory_bytes
 from knowreason.data.id_tables import TRUTH
 from knowreason.data.splits.label_history import as_of, known_truths
+from knowreason.data.wall_clocks import ZONE, offset_rows
 from knowreason.errors import GroundingError, UnknownNameError, did_you_mean
 from knowreason.grounding.plan.label_aggregates import AS_OF, KNOWN
 from knowreason.grounding.plan.rule_plan import RulePlan, plan_rule
@@ -244,6 +245,8 @@ class Relations:
             return self.register(name, self._known[name])
         if name.startswith(KNOWN):
             return self.register(name, known_truths(self.data, name.removeprefix(KNOWN)))
+        if name.startswith(ZONE):
+            return self.register(name, pa.table(offset_rows(name.removeprefix(ZONE))))
         if name.startswith(AS_OF):
             return self.register(name, as_of(self.data, name.removeprefix(AS_OF)))
         if any(definition.name == name for definition in program.definitions):

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlglot import exp
 
+from knowreason.data.wall_clocks import DAY, FIRST, LAST, STRETCH
 from knowreason.errors import GroundingError
 from knowreason.logic import INTEGER_SORTS, Value
+from knowreason.logic.regular_expressions import portable_pattern
 
 COMPARISONS: dict[str, type[exp.Binary]] = {
     "=": exp.EQ,
@@ -24,6 +26,8 @@ COMPARISONS: dict[str, type[exp.Binary]] = {
     ">": exp.GT,
     ">=": exp.GTE,
 }
+CALENDAR = ("hour", "weekday", "month", "add_months", "subtract_months")
+Offset = Callable[[exp.Expr], exp.Expr]
 EXP_LIMIT = 709.0  # exp of more is not finite
 
 
@@ -105,8 +109,16 @@ def comparison(operator: str, left: exp.Expr, right: exp.Expr) -> exp.Expr:
     return COMPARISONS[operator](this=grouped(left), expression=grouped(right))
 
 
-def operation(operator: str, operands: Sequence[exp.Expr], sort: str) -> exp.Expr:
+def operation(
+    operator: str, operands: Sequence[exp.Expr], sort: str, offset: Offset | None = None
+) -> exp.Expr:
     """Arithmetic and built-in functions of the language.
+
+    Args:
+        operator: its name.
+        operands: its arguments, without a time zone.
+        sort: of the result.
+        offset: what clocks of the zone show beyond UTC at a time; ``None`` for UTC.
 
     Raises:
         GroundingError: KR601 for an operator that is none of the language's.
@@ -114,7 +126,9 @@ def operation(operator: str, operands: Sequence[exp.Expr], sort: str) -> exp.Exp
     terms = [grouped(operand) for operand in operands]
     if operator not in _OPERATIONS:
         raise GroundingError(f"no operation is called `{operator}`", code="KR601")
-    result = _OPERATIONS[operator](*terms)
+    if operator in CALENDAR:
+        return _OPERATIONS[operator](*terms, offset)
+    result: exp.Expr = _OPERATIONS[operator](*terms)
     return integral(result) if sort in INTEGER_SORTS and operator in ("*", "/", "floor") else result
 
 
@@ -171,7 +185,83 @@ def _extreme(better: type[exp.Binary], terms: Sequence[exp.Expr]) -> exp.Expr:
     return best
 
 
+def _call(name: str, *arguments: exp.Expr) -> exp.Expr:
+    """A function of DuckDB; other engines have their own words (:mod:`.spark_dialect`)."""
+    return exp.Anonymous(this=name, expressions=[argument.copy() for argument in arguments])
+
+
+def offset_key(moment: exp.Expr) -> exp.Expr:
+    """The row of :func:`knowreason.data.wall_clocks.offset_rows` for a time."""
+    stretch: exp.Expr = _units(moment, STRETCH)
+    for better, end in ((exp.GT, FIRST), (exp.LT, LAST - 1)):
+        stretch = _extreme(better, [stretch, exp.Literal.number(f"{end}.0")])
+    return integral(stretch)
+
+
+def _wall_clock(moment: exp.Expr, offset: Offset | None) -> exp.Expr:
+    """What clocks show, as microseconds."""
+    return moment if offset is None else exp.paren(exp.Add(this=moment, expression=offset(moment)))
+
+
+def _units(clock: exp.Expr, unit: int) -> exp.Expr:
+    """How many whole units have passed since 1970."""
+    size = exp.Literal.number(repr(float(unit)))
+    return exp.Floor(this=exp.Div(this=_real(clock), expression=size, typed=True, safe=True))
+
+
+def _hour(moment: exp.Expr, offset: Offset | None) -> exp.Expr:
+    clock = _wall_clock(moment, offset)
+    days = exp.Mul(this=exp.Literal.number("24.0"), expression=_units(clock, DAY))
+    return integral(exp.Sub(this=_units(clock, DAY // 24), expression=days))
+
+
+def _weekday(moment: exp.Expr, offset: Offset | None) -> exp.Expr:
+    days = _units(_wall_clock(moment, offset), DAY)
+    shifted = exp.Add(this=days, expression=exp.Literal.number("3.0"))  # 1970 began on a Thursday
+    weeks = _units(exp.paren(shifted), 7)
+    past = exp.Sub(
+        this=shifted.copy(), expression=exp.Mul(this=exp.Literal.number("7.0"), expression=weeks)
+    )
+    return integral(exp.Add(this=past, expression=exp.Literal.number("1.0")))
+
+
+def _date(clock: exp.Expr) -> exp.Expr:
+    return _call("make_date", cast(_units(clock, DAY), "int"))
+
+
+def _month(moment: exp.Expr, offset: Offset | None) -> exp.Expr:
+    return integral(_call("month", _date(_wall_clock(moment, offset))))
+
+
+def _months_later(moment: exp.Expr, months: exp.Expr, offset: Offset | None) -> exp.Expr:
+    """:func:`knowreason.data.wall_clocks.months_later`, step by step."""
+    clock = _wall_clock(moment, offset)
+    midnight = exp.Mul(this=integral(_units(clock, DAY)), expression=exp.Literal.number(DAY))
+    there = _call("date_add", _date(clock), _call("to_months", cast(months, "int")))
+    moved = exp.paren(exp.Sub(this=_call("epoch_us", there), expression=midnight))
+    about = exp.paren(exp.Add(this=moment.copy(), expression=moved))
+    if offset is None:
+        return about
+    wall = exp.paren(exp.Add(this=clock.copy(), expression=moved.copy()))
+    one = exp.paren(exp.Sub(this=wall, expression=offset(about)))
+    other = exp.paren(exp.Sub(this=wall.copy(), expression=offset(one)))
+    return _extreme(exp.GT, [one.copy(), other])
+
+
+def _matches(text: exp.Expr, pattern: exp.Expr) -> exp.Expr:
+    portable = exp.Literal.string(portable_pattern(pattern.name))
+    return exp.RegexpLike(this=text, expression=portable)
+
+
 _OPERATIONS: dict[str, Callable[..., exp.Expr]] = {
+    "hour": _hour,
+    "weekday": _weekday,
+    "month": _month,
+    "add_months": _months_later,
+    "subtract_months": lambda t, n, offset: _months_later(t, exp.Neg(this=n), offset),
+    "starts_with": lambda *t: exp.StartsWith(this=t[0], expression=t[1]),
+    "matches": _matches,
+    "missing": lambda t: exp.Is(this=t, expression=exp.Null()),
     "+": lambda *t: exp.Add(this=t[0], expression=t[1]),
     "-": lambda *t: exp.Sub(this=t[0], expression=t[1]),
     "*": lambda *t: exp.Mul(this=t[0], expression=t[1]),

@@ -62,7 +62,7 @@ def constant(names: Names, node: sx.LiteralNode, expected: str | None) -> lg.Con
         assert expected is not None
         return _thing(names, node, expected)
     if node.kind == "string" and expected == "time":
-        moment = parse_time(cast(str, value))
+        moment = parse_time(cast(str, value), names.zone)
         if moment is None:
             names.report(
                 "KR107",
@@ -72,6 +72,14 @@ def constant(names: Names, node: sx.LiteralNode, expected: str | None) -> lg.Con
             )
             return None
         return lg.Constant(moment, "time", span=span)
+    if node.kind == "months":
+        names.report(
+            "KR209",
+            "months stand only after a time and `+` or `-`",
+            span,
+            help=f"write `at(e) - {value}mo`; a duration of always the same length has days, `30d`",
+        )
+        return None
     if node.kind in ("number", "duration") and isinstance(value, int) and abs(value) >= 2**63:
         if expected == "float":
             return lg.Constant(float(value), "float", span=span)

@@ -41,20 +41,23 @@ from knowreason.lang.check.variable_scopes import (
 )
 from knowreason.lang.check.weight_brackets import elaborate_weight
 from knowreason.lang.syntax import nodes as sx
+from knowreason.logic.time_zones import UTC_ZONE
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 
 def elaborate(
-    statements: Sequence[sx.Statement], broken: frozenset[str] = frozenset()
+    statements: Sequence[sx.Statement],
+    broken: frozenset[str] = frozenset(),
+    zone: str = UTC_ZONE,
 ) -> tuple[lg.Program, list[Diagnostic]]:
     """The program that statements make, and every error.
 
     Statements with an error are left out of the program. Nothing is said about names in
     ``broken``: their declarations did not parse.
     """
-    names = Names(broken=broken)
+    names = Names(broken=broken, zone=zone)
     places = DeclaredPlaces(names)
     domains = declare_domains(names, places, _of(statements, sx.DomainStatement))
     written = _of(statements, sx.PredicateStatement)
@@ -90,6 +93,7 @@ def elaborate(
         parameters=tuple(parameters),
         models=tuple(models),
         rules=tuple(rules),
+        zone=zone,
     )
     check_numeric_queries(names, program, _of(statements, sx.ModelStatement))
     check_label_times(names, program)

@@ -13,6 +13,7 @@ from typing import cast
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang.check.aggregate_terms import aggregate, count_list
+from knowreason.lang.check.built_in_calls import built_in, month_step, months_of
 from knowreason.lang.check.call_arguments import constant, place_arguments
 from knowreason.lang.check.comparisons import comparisons
 from knowreason.lang.check.symbols import Names, Signature, a_sort, is_capital, is_thing
@@ -263,6 +264,8 @@ class Builder:
             self._signature(node, "predicate")
             self._no_value(node)
             return None
+        if self.names.is_built_in(node.name):
+            return built_in(self, node)
         signature = self._signature(node, "attribute")
         arguments = self._arguments(node, signature, wild=False)
         if signature is None or arguments is None or signature.result is None:
@@ -271,6 +274,8 @@ class Builder:
 
     def _operation(self, node: sx.Binary | sx.Negative | sx.FunctionCall) -> lg.Term | None:
         parts: tuple[sx.Argument, ...]
+        if isinstance(node, sx.Binary) and months_of(node) is not None:
+            return month_step(self, node)
         if isinstance(node, sx.Binary):
             operator, parts = node.operator, (node.left, node.right)
         elif isinstance(node, sx.Negative):

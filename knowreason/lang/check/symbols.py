@@ -10,8 +10,11 @@ from typing import Any, Literal
 from knowreason.diagnostics import Diagnostic, Related, Severity, Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import VALUE_SORTS, Program
+from knowreason.logic.time_zones import UTC_ZONE
 
 MOST_LOOKS = 50_000  # names compared for did-you-mean in one program, under a second
+# functions whose names are words of the language only where nothing is declared under them
+BUILT_IN = ("hour", "weekday", "month", "starts_with", "matches", "missing")
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "a truth value"}
 Kind = Literal["observed", "query", "latent", "defined", "attribute", "param"]
 
@@ -59,6 +62,7 @@ class Names:
         uses: parameter -> the domain or ``time`` its literal stands for, and where.
         broken: names whose declaration does not parse; nothing is said about their use.
         places: where each domain is declared.
+        zone: the time zone of calendars, and of times that name none.
     """
 
     domains: dict[str, Collection[str] | None] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class Names:
     uses: dict[str, tuple[str, Span]] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
     places: dict[str, Span] = field(default_factory=dict)
+    zone: str = UTC_ZONE
     found: list[Diagnostic] = field(default_factory=list)
     _offers: dict[tuple[str, str], str | None] = field(default_factory=dict)
     _looks: int = MOST_LOOKS
@@ -116,7 +121,13 @@ class Names:
             "attribute": lambda s: not s.is_predicate and s.kind != "param",
             "parameter": lambda s: s.kind == "param",
         }
-        return [name for name, symbol in self.symbols.items() if tests[wanted](symbol)]
+        known = [name for name, symbol in self.symbols.items() if tests[wanted](symbol)]
+        return known + [*BUILT_IN] * (wanted == "attribute")
+
+    def is_built_in(self, name: str) -> bool:
+        """Whether a call of that name is a built-in function: whatever is declared comes first."""
+        symbol = self.symbols.get(name)
+        return name in BUILT_IN and (symbol is None or symbol.kind == "param")
 
     def set_sorts(self, name: str, sorts: tuple[str | None, ...], result: str | None) -> None:
         """Fill in what was inferred about a definition."""
@@ -171,7 +182,7 @@ def names_of(program: Program) -> Names:
     domains: dict[str, Collection[str] | None] = {
         d.name: None if d.members is None else dict.fromkeys(d.members) for d in program.domains
     }
-    return Names(domains, symbols, literals)
+    return Names(domains, symbols, literals, zone=program.zone)
 
 
 def a_sort(sort: str) -> str:

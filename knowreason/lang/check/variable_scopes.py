@@ -116,6 +116,9 @@ class Scope:
 
 
 def _call(scope: Scope, node: sx.Call) -> None:
+    if scope.names.is_built_in(node.name):
+        _children(scope, node)
+        return
     signature = scope.names.symbols.get(node.name)
     atom = is_capital(node.name)
     for position, argument in enumerate(node.arguments):

@@ -25,6 +25,7 @@ _OPERANDS = (
     "NAME",
     "NUMBER",
     "DURATION",
+    "MONTHS",
     "STRING",
     "RPAR",
     "RBRACE",

@@ -62,6 +62,7 @@ __all__ = [
     "forall",
     "given",
     "greatest",
+    "hour",
     "iff",
     "implies",
     "kind",
@@ -70,7 +71,11 @@ __all__ = [
     "least",
     "log",
     "log1p",
+    "matches",
+    "missing",
     "model",
+    "month",
+    "months",
     "neutral",
     "number",
     "observed",
@@ -81,7 +86,9 @@ __all__ = [
     "rate",
     "rule",
     "sqrt",
+    "starts_with",
     "var",
+    "weekday",
 ]
 
 
@@ -343,6 +350,41 @@ def sqrt(term: Operand) -> Expression:
 def floor(term: Operand) -> Expression:
     """Greatest whole number that is not above the operand."""
     return function("floor", term)
+
+
+def hour(time: Operand, zone: str = "") -> Expression:
+    """Hour of the day, 0 to 23, in the program's time zone or another."""
+    return function("hour", time, *([zone] if zone else []))
+
+
+def weekday(time: Operand, zone: str = "") -> Expression:
+    """Day of the week: Monday is 1, Sunday 7."""
+    return function("weekday", time, *([zone] if zone else []))
+
+
+def month(time: Operand, zone: str = "") -> Expression:
+    """Month of the year, 1 to 12."""
+    return function("month", time, *([zone] if zone else []))
+
+
+def months(count: int) -> Expression:
+    """Months of the calendar, to add to or subtract from a time."""
+    return Expression(f"{count}mo")
+
+
+def starts_with(text: Operand, start: Operand) -> Expression:
+    """Whether a text begins so."""
+    return function("starts_with", text, start)
+
+
+def matches(text: Operand, pattern: str) -> Expression:
+    """Whether a text holds what a regular expression says."""
+    return function("matches", text, pattern)
+
+
+def missing(term: Operand) -> Expression:
+    """Whether an attribute or definition has no value; never unknown."""
+    return function("missing", term)
 
 
 def least(*terms: Operand) -> Expression:

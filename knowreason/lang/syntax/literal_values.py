@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from knowreason.logic.time_zones import UTC_ZONE
 
 MICROSECONDS = {
     "w": 604_800_000_000,
@@ -18,11 +21,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def parse_time(text: str) -> int | None:
-    """Microseconds since 1970 of an ISO 8601 time (UTC where no zone is written), or ``None``."""
+def parse_time(text: str, zone: str = UTC_ZONE) -> int | None:
+    """Microseconds since 1970 of an ISO 8601 time, or ``None``; ``zone``: where it names none."""
     try:
         moment = datetime.fromisoformat(text.strip())
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if not moment.tzinfo:
+            moment = moment.replace(tzinfo=UTC if zone == UTC_ZONE else ZoneInfo(zone))
         return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return None

@@ -136,6 +136,17 @@ def _duration(span: Span, token: Token) -> sx.LiteralNode:
         raise SyntaxFault(Diagnostic("KR107", "this duration is too long", span=span)) from None
 
 
+@action("months")
+def _months(span: Span, token: Token) -> sx.LiteralNode:
+    text = token.value.removesuffix("mo")
+    if not text.isdigit() or len(text) > 6:
+        help = "months of the calendar are whole; `15d` is half of one"
+        raise SyntaxFault(
+            Diagnostic("KR107", f"`{token.value}` is no number", span=span, help=help)
+        )
+    return sx.LiteralNode("months", int(text), span)
+
+
 @action("string")
 def string(span: Span, token: Token) -> sx.LiteralNode:
     """A quoted string."""
@@ -185,7 +196,18 @@ _ESCAPE = re.compile(r"\\(?:u\{(\w+)\}|(.))")
 
 def _unescaped(match: re.Match[str]) -> str:
     number, char = match.groups()
-    return chr(int(number, 16)) if number else {"n": "\n", "r": "\r", "t": "\t"}.get(char, char)
+    return chr(int(number, 16)) if number else _CHARACTERS.get(char, match.group())
+
+
+_CHARACTERS = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
+
+
+def place_in_string(text: str, place: int) -> int:
+    """Where a character of a string's value stands in its token."""
+    return 1 + sum(len(one) for one in _CHARACTER.findall(text[1:-1])[:place])
+
+
+_CHARACTER = re.compile(r'\\(?:u\{\w+\}|[nrt"\\])|.', re.DOTALL)
 
 
 # ---------------------------------------------------------------- formulas and terms

@@ -14,7 +14,7 @@ from typing import Literal as Choice
 from knowreason.diagnostics import Span
 from knowreason.logic.formulas import AggregateKind, ComparisonOperator
 
-LiteralKind = Choice["number", "duration", "string", "bool"]
+LiteralKind = Choice["number", "duration", "months", "string", "bool"]
 Mark = Choice["", "!", "?"]
 
 
@@ -43,7 +43,7 @@ class Wild:
 
 @dataclass(frozen=True, slots=True)
 class LiteralNode:
-    """A number, a duration (in microseconds), a string, or ``true``/``false``."""
+    """A number, a duration (in microseconds), months, a string, or ``true``/``false``."""
 
     kind: LiteralKind
     value: bool | int | float | str

@@ -36,6 +36,7 @@ _SPELLING = {
     "NUMBER": "a number",
     "PERCENT": "a percentage",
     "DURATION": "a duration",
+    "MONTHS": "months",
     "STRING": "a quoted string",
     END: "the end of the statement",
 }

@@ -22,6 +22,7 @@ from knowreason.data.features import FeatureTable
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import statement_text
 from knowreason.logic.declarations import Parameter, Statement
+from knowreason.logic.time_zones import UTC_ZONE
 from knowreason.logic.traversal import names_in
 from knowreason.models import KnowledgeModel
 from knowreason.models.base.label_rows import row_groups
@@ -77,7 +78,7 @@ class DataParts:
 
     def of_program(self) -> dict[str, str]:
         """What a grounding without models depends on: statements, facts, labels."""
-        parts = program_parts(self.data.program)
+        parts = program_parts(self.data.program) | self._zone()
         parts |= self._once("things asked about", *_flat(self.data.scope))
         return parts | self._relations() | self._labels_of(self.data.hidden, "hidden labels")
 
@@ -85,7 +86,7 @@ class DataParts:
         """What a fit of the model for the predicate reads: its rows and their labels, and either
         what its options name or, for a model that may read anything, everything."""
         program = self.data.program
-        parts = self._rows(predicate)
+        parts = self._rows(predicate) | self._zone()
         if all(kind.reads == "named" for kind in kinds_of(model)):
             clocks = {attribute.name for attribute in program.attributes if attribute.clock}
             return parts | self._named(clocks.union(texts_in(model)), predicate)
@@ -183,6 +184,10 @@ class DataParts:
             if tables[name].num_rows:
                 parts |= self._once(f"{what} of `{name}`", tables[name])
         return parts
+
+    def _zone(self) -> dict[str, str]:
+        zone = self.data.program.zone
+        return {} if zone == UTC_ZONE else {"time zone": zone}
 
     def _ages(self) -> dict[str, str]:
         ages = {"label_delay": self.data.label_delay, "label_refresh": self.data.label_refresh}
