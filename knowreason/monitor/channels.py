@@ -105,14 +105,16 @@ def fit_channels(
     for _ in range(steps):
         mixed1, mixed0 = 1 - s1 + s1 * likelihood, 1 - s0 + s0 * likelihood
         given_true, given_false = np.log(mixed1).sum(1), np.log(mixed0).sum(1)
-        belief = expit(before + shift + given_true - given_false)
-        history.append(_objective(given_true, given_false, before, shift, s1, s0, start, prior))
+        rate, without = logistic(before + shift)
+        belief, with_reports = logistic(before + shift + given_true - given_false)
+        held = float((given_false + with_reports - without).sum())
+        history.append(held + _log_priors(shift, s1, s0, start, prior))
         if moved < tolerance:
             break
         true, false = s1 * likelihood / mixed1, s0 * likelihood / mixed0
         new1 = _share(belief, true, speaks, prior.s1, prior.s1_cases)
         new0 = _share(1 - belief, false, speaks, prior.s0, prior.s0_cases)
-        new_shift = _base_shift(belief, before, shift, start, prior.base_cases)
+        new_shift = _base_shift(belief, before, rate, shift, start, prior.base_cases)
         moved = max(np.abs(new1 - s1).max(), np.abs(new0 - s0).max(), abs(new_shift - shift))
         s1, s0, shift = new1, new0, new_shift
     return Channels(
@@ -250,15 +252,20 @@ def _share(
     return np.clip(share, EDGE, 1 - EDGE)
 
 
-def _base_shift(belief: Vector, before: Vector, shift: float, start: float, cases: float) -> float:
-    """The shift at which atoms are expected as often as believed (Newton's method)."""
+def _base_shift(
+    belief: Vector, before: Vector, rate: Vector, shift: float, start: float, cases: float
+) -> float:
+    """The shift at which atoms are expected as often as believed (Newton's method).
+
+    ``rate`` is what is expected of each atom at ``shift``.
+    """
     wanted = belief.sum() + cases * expit(start)
-    for _ in range(2):
-        expected, pseudo = expit(before + shift), expit(start + shift)
+    for step in range(2):
+        expected, pseudo = expit(before + shift) if step else rate, expit(start + shift)
         slope = (expected * (1 - expected)).sum() + cases * pseudo * (1 - pseudo)
         missing = wanted - expected.sum() - cases * pseudo
-        step = np.clip(missing / (slope + EDGE), -1, 1)
-        shift = float(np.clip(shift + step, -FURTHEST, FURTHEST))
+        move = np.clip(missing / (slope + EDGE), -1, 1)
+        shift = float(np.clip(shift + move, -FURTHEST, FURTHEST))
     return shift
 
 
@@ -290,22 +297,9 @@ def _slope(share: Vector, ratios: Vector) -> Vector:
     return np.where(ratios > 0, upward, downward)
 
 
-def _objective(
-    given_true: Vector,
-    given_false: Vector,
-    before: Vector,
-    shift: float,
-    s1: Vector,
-    s0: Vector,
-    start: float,
-    prior: ChannelPrior,
-) -> float:
-    """Log likelihood of the batch plus the log priors."""
-    odds = before + shift
-    held = given_false + logistic(odds + given_true - given_false)[1] - logistic(odds)[1]
-    return float(
-        held.sum()
-        + _log_prior(s1, prior.s1, prior.s1_cases)
+def _log_priors(shift: float, s1: Vector, s0: Vector, start: float, prior: ChannelPrior) -> float:
+    return (
+        _log_prior(s1, prior.s1, prior.s1_cases)
         + _log_prior(s0, prior.s0, prior.s0_cases)
         + _log_prior(np.array(expit(start + shift)), float(expit(start)), prior.base_cases)
     )

@@ -17,7 +17,7 @@ from knowreason.factors import OPEN, FactorGraph
 from knowreason.factors.components.connected import components, subgraph
 from knowreason.grounding import Grounding
 from knowreason.inference.posterior import Posterior
-from knowreason.learning import Fit, learn
+from knowreason.learning import Fit, Problem, learn
 from knowreason.learning.estimators.left_out import Terms, without_folds
 from knowreason.logic import Aggregate, CountList, ModelCall, ModelDeclaration, Program
 from knowreason.logic.traversal import walk
@@ -32,7 +32,7 @@ from knowreason.models.stacked.stacking import Stacking, fit_stacking
 from knowreason.project.settings import Settings
 from knowreason.reasoner.answers import Answers, boolean_queries, stackable, told_ratios
 from knowreason.reasoner.boosted_rules import BOOSTED_LINE, with_boosted
-from knowreason.reasoner.fit_steps import fit_weights, learning_problem, options_again
+from knowreason.reasoner.fit_steps import fit_weights, options_again
 from knowreason.reasoner.labels.fold_groups import FoldGroups
 from knowreason.reasoner.labels.label_selection import label_selections
 from knowreason.reasoner.labels.labelled_atoms import LabelledAtoms, labelled_atoms
@@ -53,6 +53,7 @@ def fit_answers(
     models: tuple[FittedModel, ...],
     beside: tuple[FittedModel, ...],
     learned: Fit,
+    problem: Problem,
     groups: FoldGroups,
     infer: Infer,
     *,
@@ -72,6 +73,7 @@ def fit_answers(
         models: that the program declares.
         beside: further ones that are stacked.
         learned: the fit of all weights.
+        problem: that it solves.
         groups: atoms that share a cause.
         infer: the engine.
         kind: of folds, by predicate.
@@ -113,7 +115,6 @@ def fit_answers(
     fold = np.full(grounding.graph.atom_count, -1)
     for one in asked:
         fold[one.atoms] = one.fold
-    problem = learning_problem(grounding, models, settings)
     refit = partial(learn, method=method, seed=seed, **options_again(settings.learn, learned))
     held = partial(_held_out, grounding, infer, fold)
     terms: Terms = {}

@@ -15,7 +15,7 @@ from knowreason.factors import FactorGraph
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding
 from knowreason.inference.posterior import Posterior
-from knowreason.learning import Fit, learn
+from knowreason.learning import Fit, Problem, learn
 from knowreason.logic import Program
 from knowreason.models import KnowledgeModel
 from knowreason.models.base.stored_models import FittedModel
@@ -131,8 +131,10 @@ def fit_reasoner(
     outputs = tuple(model.fitted.output for model in models)
     grounding = with_label_warnings(bare.with_models(outputs))
     grounding = with_rule_warnings(with_calibration_warnings(grounding, models))
-    fit, answers = fit_weights_and_answers(reasoner, grounding, models, beside, groups, progress)
     problem = learning_problem(grounding, models, settings)
+    fit, answers = fit_weights_and_answers(
+        reasoner, grounding, models, beside, groups, progress, problem
+    )
     options = options_again(settings.learn, fit)
     refit = partial(learn, method=reasoner.method, seed=seed, **options)
     with step(progress, "looking for what labels leave open"):
@@ -170,8 +172,14 @@ def fit_weights_and_answers(
     beside: tuple[FittedModel, ...],
     groups: FoldGroups,
     progress: Progress | None = None,
+    problem: Problem | None = None,
 ) -> tuple[Fit, Answers]:
-    """Weights, and whose conclusions are the answer, from a grounding with models."""
+    """Weights, and whose conclusions are the answer, from a grounding with models.
+
+    ``problem`` is its :func:`.learning_problem`, where that is there already.
+    """
+    if problem is None:
+        problem = learning_problem(grounding, models, reasoner.settings)
     with step(progress, "learning weights") as inner:
         fit = fit_weights(
             grounding,
@@ -180,6 +188,7 @@ def fit_weights_and_answers(
             settings=reasoner.settings,
             seed=reasoner.seed,
             progress=inner,
+            problem=problem,
         )
     reasoner.gcn_ = fit.gcn  # engine `gcn` is that network from here on
     with step(progress, "comparing rules and models on labels they were not learned from"):
@@ -188,6 +197,7 @@ def fit_weights_and_answers(
             models,
             beside,
             fit,
+            problem,
             groups,
             reasoner._posterior,
             kind=lambda predicate: reasoner.folds or fold_kind(reasoner.program, predicate),

@@ -38,9 +38,13 @@ def fit_weights(
     settings: Settings,
     seed: int,
     progress: Progress | None = None,
+    problem: Problem | None = None,
 ) -> Fit:
-    """Learn every weight of a grounding that already holds the models' outputs."""
-    problem = learning_problem(grounding, models, settings)
+    """Learn every weight of a grounding that already holds the models' outputs.
+
+    ``problem`` is its :func:`learning_problem`, where that is there already.
+    """
+    problem = learning_problem(grounding, models, settings) if problem is None else problem
     with contradictions_named(grounding, problem.labels):
         return learn(problem, method, seed=seed, progress=progress, **settings.learn)
 

@@ -20,6 +20,7 @@ from knowreason.errors import GroundingError, InferenceError, ProjectError, did_
 from knowreason.explanation import Explanation
 from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN, FactorGraph, ParameterTable
+from knowreason.factors.kernel_decorators import kernels_loaded
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, ground
 from knowreason.inference import infer
@@ -175,7 +176,8 @@ class Reasoner(BaseEstimator):
         kept = None if checkpoints is None else Path(checkpoints)
         sources = Sources(kept, None if models is None else Path(models), grounding)
         self.gcn_: FittedGcn | None = None  # not that of an earlier fit
-        self.grounding_, learned = fit_reasoner(self, data, sources, progress)
+        with kernels_loaded():  # of hundreds of passes
+            self.grounding_, learned = fit_reasoner(self, data, sources, progress)
         return self.adopt(learned)
 
     def _checked(self, grounding: Grounding, data: Dataset) -> Grounding:

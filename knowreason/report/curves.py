@@ -68,7 +68,7 @@ def slices_figure(slices: Sequence[Mapping[str, float]], metric: str) -> Figure:
     >>> figure.axes[0].get_ylabel()
     'roc_auc'
     """
-    figure, axes = _axes(f"{metric} by slice", "slice", metric)
+    figure, axes = _axes(f"{metric} by slice", "slice", metric, right=0.86)
     where = [row["slice"] for row in slices]
     bars = axes.twinx()
     bars.bar(where, [row["true"] for row in slices], color="#e4e7eb", zorder=0)
@@ -82,8 +82,9 @@ def slices_figure(slices: Sequence[Mapping[str, float]], metric: str) -> Figure:
     return figure
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure, axes = new_figure()
+def _axes(title: str, x: str, y: str, right: float = 0.98) -> tuple[Figure, Axes]:
+    figure, axes = new_figure(layout=None)  # to seek one takes as long as to draw
+    figure.subplots_adjust(left=0.12, right=right, bottom=0.12, top=0.93)
     axes.set_title(title, fontsize=11, color=INK, loc="left")
     axes.set_xlabel(x, fontsize=9, color=INK)
     axes.set_ylabel(y, fontsize=9, color=INK)

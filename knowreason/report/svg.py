@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from knowreason.disk import whole_file
 
@@ -16,11 +16,13 @@ INK, QUIET, ACCENT = "#1f2933", "#9aa5b1", "#1768ac"
 PALETTE = (ACCENT, "#e07a1f", "#3a8f5c", "#8a5fb0", "#6b7280", "#b08900")
 
 
-def new_figure(width: float = 5.2, height: float = 4.0) -> tuple[Figure, Axes]:
-    """A figure and its axes in the house style."""
+def new_figure(
+    width: float = 5.2, height: float = 4.0, layout: Literal["constrained"] | None = "constrained"
+) -> tuple[Figure, Axes]:
+    """A figure and its axes in the house style; without ``layout`` the caller sets margins."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, labelsize=9)

@@ -1,11 +1,13 @@
 """Folding kernels against the same thing said in Python."""
 
+import sys
 from itertools import product
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knowreason.factors.kernel_decorators import _Kernel
 from knowreason.grounding.folding.auxiliary_atoms import (
     FALSE_LITERAL,
     TRUE_LITERAL,
@@ -17,8 +19,11 @@ from knowreason.grounding.folding.fold_kernels import (
     clause_signs,
     fold_clauses,
     fold_leaves,
+    fold_literals,
     leaf_states,
+    literal_codes,
     take_atoms,
+    take_columns,
 )
 from knowreason.grounding.folding.truth_tables import Residual, residual
 from knowreason.grounding.plan.formula_tree import All, Any_, Crisp, Same
@@ -149,3 +154,34 @@ def test_many_patterns():
     folded = fold_leaves(codes)
     assert len(folded.patterns) > 1024
     assert sum(map(len, folded.rows)) == 5000
+
+
+def test_python_folds_few_rows_as_compiled_code_does(monkeypatch):
+    rng = np.random.default_rng(0)
+    codes = rng.choice([TRUE, FALSE, UNKNOWN, 1, 2, 3, -1, -2, -3], (4, 200)).astype(np.int32)
+    atoms = tuple(rng.integers(0, 9, (3, 200), dtype=np.int32))
+    states = rng.integers(0, 4, (2, 9), dtype=np.uint8)
+    rows = np.arange(0, 200, 3)
+
+    def found():
+        literals = fold_literals(
+            atoms, states, (True, False, True), ((0, 1), (0, 2)), list_satisfied=True
+        )
+        folded = (fold_clauses(codes), fold_leaves(codes), literals)
+        taken = (take_atoms(codes, rows, [0, 2]), take_columns(atoms, rows, [1]))
+        return folded, (*taken, literal_codes(atoms[0] - 1, codes[0], False))
+
+    folded, taken = found()
+    assert "numba" in sys.modules
+    monkeypatch.delitem(sys.modules, "numba")
+    monkeypatch.setattr(_Kernel, "interpreted", 0)
+    again, taken_again = found()
+    assert "numba" not in sys.modules
+    for one, other in zip(folded, again, strict=True):
+        assert one.patterns == other.patterns
+        for part in ("satisfied", "violated", "missing"):
+            np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+        for part, same in zip(one.rows, other.rows, strict=True):
+            np.testing.assert_array_equal(part, same)
+    for one, other in zip(taken, taken_again, strict=True):
+        np.testing.assert_array_equal(one, other)

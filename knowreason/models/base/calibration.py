@@ -121,6 +121,7 @@ def fit_platt(
     With ``clusters`` the likelihood is divided by its design effect.
     """
     x, y = np.asarray(scores, np.float64), np.asarray(labels)
+    clusters = numbered_clusters(clusters)
     positives = int(np.sum(y))
     target = np.where(y == 1, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
     free = 2 if intercept_sd else 1
@@ -157,6 +158,7 @@ def fit_temperature(
 ) -> Calibration:
     """One slope for the ratios ``[n, K]`` of all states."""
     z, rows = np.asarray(ratios, np.float64), np.arange(len(labels))
+    clusters = numbered_clusters(clusters)
     precision = np.array([LOG_SLOPE_SD**-2])
 
     def scaled_and_mean(parameters: Vector) -> tuple[Vector, Vector, Vector]:
@@ -219,7 +221,7 @@ def likelihood_effect(
     errors: Vector,
     varied: Vector,
     precision: Vector,
-    clusters: NDArray[np.integer] | None,
+    clusters: NDArray[np.int64] | None,
 ) -> float:
     """Of a logistic likelihood, in closed form.
 
@@ -228,19 +230,18 @@ def likelihood_effect(
         errors: ``float64[n]``, label less expectation.
         varied: ``float64[n]``, variance of the label.
         precision: ``float64[f]``, of the priors.
-        clusters: ``int[n]``.
+        clusters: ``int64[n]``, from :func:`numbered_clusters`.
     """
     if clusters is None:
         return 1.0
     from knowreason.learning.design_effect import design_effect
 
-    _, cluster = np.unique(clusters, return_inverse=True)
-    count, width = int(cluster.max(initial=-1)) + 1, slopes.shape[1]
-    if count == len(cluster):
+    count, width = int(clusters.max(initial=-1)) + 1, slopes.shape[1]
+    if count == len(clusters):
         return 1.0
 
     def by_cluster(values: Vector) -> Vector:
-        return np.asarray(np.bincount(cluster, values, minlength=count), np.float64)
+        return np.asarray(np.bincount(clusters, values, minlength=count), np.float64)
 
     scores = np.stack([by_cluster(errors * slopes[:, f]) for f in range(width)], axis=1)
     entries = [
@@ -248,6 +249,13 @@ def likelihood_effect(
     ]
     information = np.stack(entries, axis=1).reshape(count, width, width)
     return design_effect(scores, information.sum(axis=0), precision, information)
+
+
+def numbered_clusters(clusters: NDArray[np.integer] | None) -> NDArray[np.int64] | None:
+    """The clusters (``int[n]``) numbered from 0, none left out."""
+    if clusters is None:
+        return None
+    return np.asarray(np.unique(clusters, return_inverse=True)[1], np.int64)
 
 
 def _counted(count: int, effect: float) -> str:

@@ -14,6 +14,7 @@ from knowreason.models.base.calibration import (
     fitted_map,
     likelihood_effect,
     logistic,
+    numbered_clusters,
 )
 
 Vector = NDArray[np.float64]
@@ -82,6 +83,7 @@ def fit_stacking(
     prior = np.repeat([1 / max(own, 1), 0.0], [own, of_others + m + 1])[used]
     precision = np.repeat([OWN_SD, AROUND_SD, INTERCEPT_SD], [m, m, 1])[used] ** -2.0
     target = np.asarray(labels, np.float64)
+    cluster = numbered_clusters(clusters)
 
     def loss(shift: Vector, effect: float) -> tuple[float, Vector]:
         margin = base + x @ (prior + shift)
@@ -93,7 +95,7 @@ def fit_stacking(
     def dependence(shift: Vector) -> float:
         probability = expit(base + x @ (prior + shift))
         varied = probability * (1 - probability)
-        return likelihood_effect(x, target - probability, varied, precision, clusters)
+        return likelihood_effect(x, target - probability, varied, precision, cluster)
 
     lowest = np.repeat([0.0, -MOST, -LLR_LIMIT], [own, of_others + m, 1])[used]
     bounds = list(zip((lowest - prior).tolist(), [LLR_LIMIT] * len(used), strict=True))
