@@ -6,7 +6,7 @@ nothing else fails: the label is learned from and joins nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -38,16 +38,19 @@ def check_ids(
     only where it shares none with any other table (KR529).
     """
     known, labelled = _Mentions(binding), _Mentions(binding)
-    known.add(facts)
-    labelled.add(others)
+    of_facts = [_things(binding, encoded) for encoded in facts]
+    for things in of_facts:
+        known.count(things)
+    if features:
+        labelled.add(others)
     for encoded in features:
         _check_rows(binding, encoded, known, "fact", labelled)
     known.add(features)
     for encoded in others:
         _check_rows(binding, encoded, known, "fact or feature")
     known.add(others)
-    for encoded in facts:
-        _check_facts(binding, encoded, known)
+    for encoded, things in zip(facts, of_facts, strict=True):
+        _check_facts(binding, encoded, things, known)
 
 
 class _Mentions:
@@ -61,18 +64,23 @@ class _Mentions:
     def add(self, tables: Iterable[Encoded]) -> None:
         """Count tables."""
         for encoded in tables:
-            for domain, ids in self.things(encoded).items():
-                self.counts[domain][ids] += 1
-                self.tables[domain] += 1
+            self.count(_things(self.binding, encoded))
 
-    def things(self, encoded: Encoded) -> dict[str, NDArray[np.integer]]:
-        """Distinct ids that a table mentions, by domain; domains without any left out."""
-        parts: dict[str, list[NDArray[np.integer]]] = {}
-        for _, domain, coded in _columns(self.binding, encoded):
-            ids = self.binding.builders[domain].numbers(coded)
-            parts.setdefault(domain, []).append(ids[ids >= 0])
-        whole = {d: p[0] if len(p) == 1 else np.unique(np.concatenate(p)) for d, p in parts.items()}
-        return {domain: ids for domain, ids in whole.items() if len(ids)}
+    def count(self, things: Mapping[str, NDArray[np.integer]]) -> None:
+        """Count a table that mentions some things, by domain."""
+        for domain, ids in things.items():
+            self.counts[domain][ids] += 1
+            self.tables[domain] += 1
+
+
+def _things(binding: TableBinder, encoded: Encoded) -> dict[str, NDArray[np.integer]]:
+    """Distinct ids that a table mentions, by domain; domains without any left out."""
+    parts: dict[str, list[NDArray[np.integer]]] = {}
+    for _, domain, coded in _columns(binding, encoded):
+        ids = binding.builders[domain].numbers(coded)
+        parts.setdefault(domain, []).append(ids[ids >= 0])
+    whole = {d: p[0] if len(p) == 1 else np.unique(np.concatenate(p)) for d, p in parts.items()}
+    return {domain: ids for domain, ids in whole.items() if len(ids)}
 
 
 def _columns(binding: TableBinder, encoded: Encoded) -> Iterator[tuple[str, str, Coded]]:
@@ -119,10 +127,15 @@ def _check_rows(
             binding.findings.warn("KR529", message, help=help, span=span)
 
 
-def _check_facts(binding: TableBinder, encoded: Encoded, known: _Mentions) -> None:
+def _check_facts(
+    binding: TableBinder,
+    encoded: Encoded,
+    things: Mapping[str, NDArray[np.integer]],
+    known: _Mentions,
+) -> None:
     """Tell of a table of facts that shares no thing with any other table."""
     frame = encoded.frame
-    for domain, ids in known.things(encoded).items():
+    for domain, ids in things.items():
         alone = known.tables[domain] > 1 and (known.counts[domain][ids] == 1).all()
         if frame.spans or not alone or binding.vocabularies[domain].enumerated:
             continue
