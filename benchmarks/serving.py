@@ -267,9 +267,7 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--full", action="store_true", help="a run of everything, to compare")
-    parser.add_argument(
-        "--best", type=int, default=0, help="calls an event: the quickest counts"
-    )
+    parser.add_argument("--best", type=int, default=0, help="calls an event: the quickest counts")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     rows = []
