@@ -11,7 +11,9 @@ and places drawn from the history. Times are of the wall; those with `cpu` are C
 other work on the machine changes less. The limit, in the same run: `models_ms`, what the models'
 own `predict_proba` takes on one row, and `state_ms`, what four dictionaries of running counts take.
 `full_s` is one `Reasoner.infer` of the whole history and one event. Ready is `bind_s` and
-`serve_s`, or `open_s` of a stored state (`read_s`: its bytes read); the first event is apart.
+`serve_s`, or `open_s` of a stored state (`read_s`: its bytes read); the first event is apart. With `--best N`, 24 events are
+scored N times each, and `least_cpu_p50_ms` is the median of the least CPU times: what other work on
+the machine changes least.
 """
 
 import argparse
@@ -170,7 +172,7 @@ def percentiles(seconds, name):
     return {f"{name}p{q}_ms": 1000 * float(np.percentile(seconds, q)) for q in (50, 99)}
 
 
-def measured(case: str, size: int, calls: int, full: bool) -> dict[str, float]:
+def measured(case: str, size: int, calls: int, full: bool, best: int) -> dict[str, float]:
     """Seconds and milliseconds at one length of history."""
     draw = np.random.default_rng(0)
     make = CASES[case]
@@ -209,6 +211,14 @@ def measured(case: str, size: int, calls: int, full: bool) -> dict[str, float]:
         took.append(time.perf_counter() - began)
         busy.append(time.process_time() - worked)
     found |= percentiles(took, "") | percentiles(busy, "cpu_")
+    if best:
+        least = np.full(min(24, calls), np.inf)
+        for _ in range(best):
+            for place, (new, more) in enumerate(one[: len(least)]):
+                worked = time.process_time()
+                server.score(new, **more)
+                least[place] = min(least[place], time.process_time() - worked)
+        found["least_cpu_p50_ms"] = 1000 * float(np.median(least))
     for new, more in one[:calls]:
         began, worked = time.perf_counter(), time.process_time()
         beliefs = server.score(new, **more)
@@ -283,12 +293,13 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--full", action="store_true", help="a run of everything, to compare")
+    parser.add_argument("--best", type=int, default=0, help="calls an event: the quickest counts")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     rows = []
     for case in given.cases:
         for size in given.sizes:
-            rows.append(measured(case, size, given.calls, given.full))
+            rows.append(measured(case, size, given.calls, given.full, given.best))
             print(
                 {n: round(v, 3) if isinstance(v, float) else v for n, v in rows[-1].items()},
                 flush=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -110,6 +111,11 @@ class Coded:
     indices: NDArray[np.int32]
     distinct: pa.StringArray
     piece: int
+
+    @cached_property
+    def nameless(self) -> NDArray[np.bool_]:
+        """``bool[d]``: distinct names that are empty."""
+        return np.asarray(pc.equal(self.distinct, ""))
 
     def rows_of(self, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Rows whose distinct name is ``wanted`` (``bool[d]``)."""

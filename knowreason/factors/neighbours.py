@@ -58,15 +58,16 @@ def tied_atoms(graph: FactorGraph) -> tuple[NDArray[np.int64], NDArray[np.int64]
         if part.offsets is not None:
             continue
         atoms = part.atoms.numpy()
-        for one in range(atoms.shape[1]):
-            for two in range(atoms.shape[1]):
-                if one != two:
-                    rows.append(atoms[:, one])
-                    columns.append(atoms[:, two])
+        for i in range(atoms.shape[1]):
+            for j in range(atoms.shape[1]):
+                if i != j:
+                    rows.append(atoms[:, i])
+                    columns.append(atoms[:, j])
     if not rows:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     pairs = np.concatenate(rows).astype(np.int64), np.concatenate(columns).astype(np.int64)
     distinct = ordered_rows(pairs, (graph.atom_count,) * 2, distinct=True)
     if distinct is None:
         return pairs
-    return distinct[0], distinct[1]
+    one, two = distinct
+    return np.asarray(one, np.int64), np.asarray(two, np.int64)

@@ -20,7 +20,7 @@ from knowreason.factors import OPEN, AtomSpan, AtomTable, FactorGraph, Parameter
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import factor_assembly as assemble
 from knowreason.grounding.arrays.array_context import open_relations
-from knowreason.grounding.arrays.array_relations import AnyRelations, ArrayRelations
+from knowreason.grounding.arrays.array_relations import ArrayRelations
 from knowreason.grounding.arrays.array_tables import Ids
 from knowreason.grounding.atom_numbering import (
     DEFAULT_LIMIT,
@@ -288,7 +288,7 @@ def ground(
     with open_relations(
         program, data, memory_limit=memory_limit, threads=threads, known=evaluated
     ) as relations:
-        table = _atoms(program, data, limit, relations)
+        table = open_atoms(program, data, limit, relations)
         numbering = Numbering.of(table, program, data)
         given = known_atoms(program, data, table, numbering, labels)
         auxiliary = Auxiliary(table.count)
@@ -426,13 +426,6 @@ def known_atoms(
     hidden = spread_over_blocks(hidden, table, program, data, "the hidden labels")
     labels[evidence != OPEN] = OPEN
     return KnownAtoms(evidence, labels, hidden, tuple(warnings))
-
-
-def _atoms(program: Program, data: Dataset, limit: int, relations: AnyRelations) -> AtomTable:
-    """The open atoms; in arrays, those that models of the same data have asked for."""
-    if not isinstance(relations, ArrayRelations) or limit != DEFAULT_LIMIT:
-        return open_atoms(program, data, limit, relations)
-    return data.computed("open atoms", lambda: open_atoms(program, data, limit, relations))
 
 
 def _ground_one(run: RuleRun, limit: int, only: Touched | None) -> tuple[Harvest, RuleReport]:

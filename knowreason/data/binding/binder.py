@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from knowreason.data.binding.data_findings import BindingFindings, NamedTable
 from knowreason.data.id_tables import Ids, Rows
@@ -193,7 +192,7 @@ class TableBinder:
         frame, column = encoded.frame, encoded.columns[position]
         sort = encoded.sorts[position]
         builder = self.builders[sort]
-        empty = np.asarray(pc.equal(coded.distinct, ""))
+        empty = coded.nameless
         outside = builder.outside(coded) & ~empty & (builder.members is not None)
         raw = frame.table.column(column)
         if outside.any():

@@ -211,7 +211,7 @@ def _check_closed(binding: TableBinder, encoded: Encoded) -> None:
         if not binding.builders[domain].closed:
             continue
         outside = binding.builders[domain].outside(coded)
-        outside &= np.asarray(pc.not_equal(coded.distinct, ""))
+        outside &= ~coded.nameless
         if not outside.any():
             continue
         rows = coded.rows_of(outside)

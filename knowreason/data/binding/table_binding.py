@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -235,14 +236,20 @@ def finish_truths(binding: TableBinder, encoded: Encoded) -> pa.Table:
 
 def empty_table(program: Program, name: str) -> pa.Table:
     """The table of a predicate or attribute about which nothing is said."""
-    ids = [np.empty(0, dtype=np.int32)] * len(program.sorts_of(name))
-    attributes = {attribute.name: attribute for attribute in program.attributes}
-    if name in attributes:
-        kind = VALUE_TYPES.get(attributes[name].sort, pa.int32())
-        return id_table(ids, pa.array([], kind))
-    if not ids and not program.is_open(name):
+    arity = len(program.sorts_of(name))
+    for attribute in program.attributes:
+        if attribute.name == name:
+            return _empty(arity, VALUE_TYPES.get(attribute.sort, pa.int32()))
+    if not arity and not program.is_open(name):
         return pa.table({TRUTH: pa.array([], pa.bool_())})
-    return id_table(ids, pa.array([], pa.int8()) if program.is_open(name) else None)
+    return _empty(arity, pa.int8() if program.is_open(name) else None)
+
+
+@cache
+def _empty(arity: int, kind: pa.DataType | None) -> pa.Table:
+    """The table of no rows with values of a type, if any."""
+    ids = [np.empty(0, dtype=np.int32)] * arity
+    return id_table(ids, None if kind is None else pa.array([], kind))
 
 
 def encode_constants(binding: TableBinder) -> Callable[[], None]:
@@ -377,6 +384,8 @@ def _check_conflicts(
     binding: TableBinder, resolved: Resolved, code: str, message: Callable[[int, int], str]
 ) -> None:
     assert resolved.value is not None
+    if resolved.count < 2:
+        return
     value = resolved.value
     comparable = value.dictionary_encode().indices if value.type == pa.string() else value
     key = row_keys(resolved.ids, binding.sizes(resolved.encoded.sorts), resolved.count)

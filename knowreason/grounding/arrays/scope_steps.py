@@ -186,7 +186,7 @@ def grouped_by_terms(program: Program, term: Aggregate) -> GroupedAggregate | No
     """``count { f : Logon(f, src: src(e)) }`` is the same for all ``e`` from one ``src(e)``.
 
     Returns:
-        ``None`` where the rows around it are seen otherwise than through attributes that are things.
+        ``None`` where rows around it are seen otherwise than through attributes that are things.
     """
     around = {variable.name for variable in free_variables(term)}
     things = {domain.name for domain in program.domains}
@@ -208,7 +208,9 @@ def grouped_by_terms(program: Program, term: Aggregate) -> GroupedAggregate | No
         if not isinstance(part, Term | Formula):
             return part
         kept = ("variables", "span")
-        new = {f.name: changed(getattr(part, f.name)) for f in fields(part) if f.name not in kept}
+        new: dict[str, Any] = {
+            f.name: changed(getattr(part, f.name)) for f in fields(part) if f.name not in kept
+        }
         return replace(part, **new)
 
     made = changed(term)

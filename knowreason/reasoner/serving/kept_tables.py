@@ -106,12 +106,14 @@ class KeptTable:
 
     def plus(self, more: pa.Table) -> KeptTable:
         """With more rows."""
-        late = pa.concat_tables([self.late, more.cast(self.late.schema)])
+        if more.schema != self.late.schema:
+            more = more.cast(self.late.schema)
+        late = pa.concat_tables([self.late, more]) if self.late.num_rows else more
         if late.column(0).num_chunks > 8 if late.num_columns else False:
             late = late.combine_chunks()
         columns = [
-            np.concatenate(two)
-            for two in zip(self.columns, _columns(more, self.of_things), strict=True)
+            np.concatenate([own, more.column(place).to_numpy()])
+            for place, own in enumerate(self.columns)
         ]
         return replace(self, late=late, columns=columns)
 
@@ -192,11 +194,25 @@ class KeptTable:
 
     def take(self, rows: Ids) -> pa.Table:
         """Some rows (ascending)."""
-        cut = int(np.searchsorted(rows, self.early.num_rows))
+        cut = int(rows.searchsorted(self.early.num_rows))
         parts = [self.early.take(pa.array(rows[:cut]))] if cut else []
         if cut < len(rows):
             parts.append(self.late.take(pa.array(rows[cut:] - self.early.num_rows)))
         return pa.concat_tables(parts).combine_chunks() if parts else self.early.slice(0, 0)
+
+    def values(self, rows: Ids) -> dict[str, pa.Array | pa.ChunkedArray]:
+        """What some rows (ascending) hold besides ids, by column."""
+        count = self.early.num_rows
+        cut = int(rows.searchsorted(count))
+        early, late = pa.array(rows[:cut]), pa.array(rows[cut:] - count)
+        found = {}
+        for name in self.early.column_names[len(self.columns) :]:
+            own = self.early.column(name).take(early)
+            if cut < len(rows):
+                more = self.late.column(name).take(late)
+                own = pa.chunked_array([*own.chunks, *more.chunks]).combine_chunks()
+            found[name] = own
+        return found
 
 
 def _columns(table: pa.Table, of_things: bool) -> list[Ids]:
@@ -355,11 +371,11 @@ def _tables(data: EncodedTables) -> Iterable[tuple[Key, pa.Table]]:
 
 def _renamed(program: Program, name: str, table: pa.Table, ids: Mapping[str, Ids]) -> pa.Table:
     """The table with other ids."""
-    for place, sort in enumerate(program.sorts_of(name)):
-        column = pa.array(ids[sort][table.column(f"a{place}").to_numpy()], pa.int32())
-        table = table.set_column(place, f"a{place}", column)
-    sort = {a.name: a.sort for a in program.attributes}.get(name, "")
-    if sort in ids:
-        column = pa.array(ids[sort][table.column(VALUE).to_numpy()], pa.int32())
-        table = table.set_column(table.num_columns - 1, VALUE, column)
-    return table
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    sorts = dict(zip(columns, program.sorts_of(name), strict=False))
+    of_value = next((a.sort for a in program.attributes if a.name == name), "")
+    if of_value in ids:
+        sorts[VALUE] = of_value
+    for title, sort in sorts.items():
+        columns[title] = pa.array(ids[sort][columns[title].to_numpy()], pa.int32())
+    return pa.table(columns)

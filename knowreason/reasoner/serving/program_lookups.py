@@ -53,7 +53,39 @@ class Lookups:
         for predicate in program.open_predicates:
             own = [m for m in models if m.predicate == predicate.name]
             seen[predicate.name] = _seen(program, predicate.name, own)
-        return Lookups(program, parts, heads, seen, running)
+        made = Lookups(program, parts, heads, seen, running)
+        made.seen = {name: made._flat(relations) for name, relations in seen.items()}
+        return made
+
+    def _flat(
+        self, relations: Sequence[tuple[str, tuple[int, ...]]]
+    ) -> list[tuple[str, tuple[int, ...]]]:
+        """The same, tables in place of definitions that read these and no more."""
+        found: dict[tuple[str, tuple[int, ...]], None] = {}
+        for name, places in relations:
+            tables = self._tables(name) if name in self.defined and len(places) == 1 else None
+            found |= dict.fromkeys((own, places) for own in ([name] if tables is None else tables))
+        return list(found)
+
+    def _tables(self, name: str) -> list[str] | None:
+        """Tables of which a definition reads the rows of its one thing, where that is all."""
+        plan = self.plan(name, (0,))
+        if plan is None or plan.constants:
+            return None
+        found: list[str] = []
+        used: set[str] = set()
+        for steps in plan.steps:
+            step, values = steps[0], {place for place in steps[0].places[1:] if place}
+            if len(steps) > 1 or step.binds or step.places[:1] != ("p0",) or values & used:
+                return None
+            used |= values | {"p0"}
+            inner = [step.name] if step.kind == "rows" else None
+            if step.kind == "define" and len(step.places) == 1:
+                inner = self._tables(step.name)
+            if inner is None:
+                return None
+            found += inner
+        return found
 
     def plan(self, name: str, known: tuple[int, ...]) -> LookupPlan | None:
         """What a definition reads; ``None`` for one that rests on itself."""

@@ -64,22 +64,15 @@ def slice_of(
         found = rows.get((kind, name))
         if found is None:
             return table.early.slice(0, 0)
-        taken = table.take(found)
-        own = [
-            np.searchsorted(numbers[sort], ids) if sort in numbers else ids
-            for sort, ids in zip(program.sorts_of(name), id_columns(taken), strict=True)
-        ]
-        names = [f"a{place}" for place in range(len(own))]
-        columns = [pa.array(ids, pa.int32()) for ids in own]
-        for column in taken.column_names[len(own) :]:
-            values = taken.column(column)
-            if kind == "attributes" and things_of.get(name) in numbers:
-                values = pa.array(
-                    np.searchsorted(numbers[things_of[name]], values.to_numpy()), pa.int32()
-                )
-            columns.append(values)
-            names.append(column)
-        return pa.table(columns, names=names)
+        sorts = program.sorts_of(name)
+        if kind == "attributes" and name in things_of:
+            sorts = (*sorts, things_of[name])
+        columns = {}
+        for place, (title, sort) in enumerate(zip(table.early.column_names, sorts, strict=False)):
+            ids = table.ids(place, found)
+            own = numbers[sort].searchsorted(ids) if sort in numbers else ids
+            columns[title] = pa.array(own, pa.int32())
+        return pa.table(columns | table.values(found))
 
     tables: dict[str, Any] = {
         kind: {name: renumbered(kind, name) for name in getattr(began, kind)} for kind in TABLES
