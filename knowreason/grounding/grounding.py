@@ -42,6 +42,7 @@ from knowreason.grounding.folding.open_literals import Literals
 from knowreason.grounding.folding.rule_columns import Harvest
 from knowreason.grounding.folding.rule_folding import add_counted, ground_rule
 from knowreason.grounding.folding.rule_run import RuleRun
+from knowreason.grounding.folding.touched_rows import Touched
 from knowreason.grounding.neutral_pairs import NeutralPairs, PairCells
 from knowreason.grounding.normaliser_cells import NormaliserCells, normaliser_cells
 from knowreason.grounding.plan.domain_products import too_large
@@ -255,6 +256,7 @@ def ground(
     hard_violations: Literal["error", "drop"] = "error",
     threads: int | None = None,
     evaluated: Mapping[str, ArrowTable] | None = None,
+    only: Touched | None = None,
 ) -> Grounding:
     r"""The factor graph of a program over data, and where its factors came from.
 
@@ -272,6 +274,7 @@ def ground(
             dropped and counted.
         threads: of the relational engine.
         evaluated: tables of definitions evaluated on this data before.
+        only: atoms outside whose groundings nothing is wanted; base rates are of all.
 
     Raises:
         GroundingError: KR640-KR648, see ``knowreason explain-code``.
@@ -287,7 +290,7 @@ def ground(
     ) as relations:
         table = open_atoms(program, data, limit, relations)
         numbering = Numbering.of(table, program, data)
-        given = _known(program, data, table, numbering, labels)
+        given = known_atoms(program, data, table, numbering, labels)
         parameters = parameter_table(program, data)
         auxiliary = Auxiliary(table.count)
         codes, states = atom_codes(given.evidence), literal_states(given.evidence)
@@ -310,7 +313,7 @@ def ground(
             feature = plan.rule.weight.feature
             parts = (plan.rule.formula, *([feature] if feature is not None else []))
             with relations.evaluating(Evaluated(f"rule `{name}`", parts, plan.rule.span)):
-                harvest, report = _ground_one(run, limit)
+                harvest, report = _ground_one(run, limit, only)
             refuse_violated(harvest, plan.rule, data)
             made = assemble.add_rule(pieces, run, harvest, given.labels, hard_violations, named)
             reports.append(replace(report, merged=made.merged, open=made.open))
@@ -353,16 +356,23 @@ def _is_open(
 
 
 @dataclass(frozen=True)
-class _Known:
+class KnownAtoms:
+    """What is known of atoms: evidence, labels and labels held back, ``int8[n]`` each."""
+
     evidence: NDArray[np.int8]
     labels: NDArray[np.int8]
     hidden: NDArray[np.int8]
     warnings: tuple[Diagnostic, ...]
 
 
-def _known(
+def known_atoms(
     program: Program, data: Dataset, table: AtomTable, numbering: Numbering, use: LabelUse
-) -> _Known:
+) -> KnownAtoms:
+    """What tables say of numbered atoms.
+
+    Raises:
+        GroundingError: KR641-KR643 for what contradicts itself or the candidates.
+    """
     evidence, outside = atom_values(numbering, data.evidence, table.count)
     for predicate, count in outside.items():
         raise GroundingError(
@@ -389,10 +399,12 @@ def _known(
     labels = spread_over_blocks(labels, table, program, data, "the labels")
     hidden = spread_over_blocks(hidden, table, program, data, "the hidden labels")
     labels[evidence != OPEN] = OPEN
-    return _Known(evidence, labels, hidden, tuple(warnings))
+    return KnownAtoms(evidence, labels, hidden, tuple(warnings))
 
 
-def _ground_one(run: RuleRun, limit: int) -> tuple[Harvest, RuleReport]:
+def _ground_one(
+    run: RuleRun, limit: int, only: Touched | None
+) -> tuple[Harvest, RuleReport]:
     relations, data = run.literals.relations, run.data
     query = rule_query(relations, run.plan)
     size = checked_size(query, limit)
@@ -401,7 +413,7 @@ def _ground_one(run: RuleRun, limit: int) -> tuple[Harvest, RuleReport]:
     harvest = Harvest(run.parameters, query.joins)
     seconds = 0.0
     if not run.plan.decided or run.hard:
-        seconds = ground_rule(run, query, harvest)
+        seconds = ground_rule(run, query, harvest, only)
         if isinstance(relations, ArrayRelations) and run.plan.index in relations.counted:
             add_counted(run, relations, harvest)
     unlisted = missing_rows(query, run.plan.guards, limit)

@@ -39,6 +39,7 @@ from knowreason.grounding.folding.rule_columns import GroundingBatch, Harvest
 from knowreason.grounding.folding.rule_run import RuleRun
 from knowreason.grounding.folding.rule_settings import Frame, Listing
 from knowreason.grounding.folding.tie_folding import fold_directed, fold_pairs
+from knowreason.grounding.folding.touched_rows import Touched
 from knowreason.grounding.folding.truth_tables import residual
 from knowreason.grounding.plan.domain_products import too_large
 from knowreason.grounding.plan.formula_tree import Crisp, OpenCount, OpenLiteral
@@ -48,8 +49,10 @@ from knowreason.grounding.rule_parameters import per_sizes
 BATCH_ROWS = 1_000_000
 
 
-def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
-    """Seconds of grounding a rule into ``harvest``.
+def ground_rule(
+    run: RuleRun, query: Listing, harvest: Harvest, only: Touched | None = None
+) -> float:
+    """Seconds of grounding a rule into ``harvest``, ``only`` settings in which some atoms stand.
 
     Raises:
         GroundingError: for a formula with too many open leaves.
@@ -57,12 +60,12 @@ def ground_rule(run: RuleRun, query: Listing, harvest: Harvest) -> float:
     start = time.perf_counter()
     if _streams(run, query):
         for frame in query.frames(BATCH_ROWS):
-            _fold_frame(run, frame, harvest)
+            _fold_frame(run, frame, harvest, only)
             _check_grown(run, harvest)
     else:
         frame = query.frame()
         if frame.rows:
-            _fold_frame(run, frame, harvest)
+            _fold_frame(run, frame, harvest, only)
     return time.perf_counter() - start
 
 
@@ -115,7 +118,10 @@ def _is_defined(run: RuleRun, tally: OpenCount) -> bool:
     return around and fixed and not tally.is_exists and not listed
 
 
-def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest) -> None:
+def _fold_frame(run: RuleRun, frame: Frame, harvest: Harvest, only: Touched | None) -> None:
+    if only is not None:
+        rows = only.settings(run, frame)
+        frame = replace(frame, rows=len(rows), columns=frame.columns.take(rows))
     harvest.candidate += frame.rows
     batch, usable = _batch(run, frame)
     if usable is not None:

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from knowreason.data import Dataset
+from knowreason.data import Dataset, Vocabulary
 from knowreason.data.encoded_tables import EncodedTables
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.logic import Program
-from knowreason.reasoner.serving.stored_names import StoredNames
+from knowreason.reasoner.serving.stored_names import FoundNames, StoredNames
 from knowreason.row_keys import sorting_order
 
 Ids = NDArray[Any]  # of integers
@@ -208,11 +208,14 @@ class ThingNames:
 
     first: pa.StringArray
     more: list[str]
-    ids: dict[str, int] | StoredNames
+    ids: dict[str, int] | StoredNames | FoundNames
 
     @staticmethod
-    def of(names: pa.StringArray) -> ThingNames:
+    def of(vocabulary: Vocabulary, *, asked_often: bool = True) -> ThingNames:
         """Those of a vocabulary."""
+        names = vocabulary.names
+        if not asked_often:
+            return ThingNames(names, [], FoundNames(vocabulary))
         return ThingNames(names, [], dict(zip(names.to_pylist(), range(len(names)), strict=True)))
 
     def whole(self, count: int) -> pa.StringArray:
@@ -251,15 +254,20 @@ class Kept:
     new: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @staticmethod
-    def of(data: Dataset) -> Kept:
-        """A history of a data set."""
+    def of(data: Dataset, *, asked_often: bool = True) -> Kept:
+        """A history of a data set.
+
+        Args:
+            data: the data set.
+            asked_often: whether names are looked up all the time, or now and then.
+        """
         things = {a.name for a in data.program.attributes if a.sort in data.vocabularies}
         tables = {
             key: KeptTable.of(table.combine_chunks(), key[1] in things and key[0] == "attributes")
             for key, table in _tables(data)
         }
         names = {
-            domain: ThingNames.of(vocabulary.names)
+            domain: ThingNames.of(vocabulary, asked_often=asked_often)
             for domain, vocabulary in data.vocabularies.items()
             if not vocabulary.enumerated
         }

@@ -99,7 +99,7 @@ class _Literal:
 
 
 @dataclass
-class _Planner:
+class LookupPlanner:
     """Steps for one formula, as they are found.
 
     Attributes:
@@ -280,14 +280,14 @@ def scope_of(
     if isinstance(node, ForAll):
         if not isinstance(node.body, Implies):
             return own, (), (node.body,)
-        guards, inner = _flat(node.body.left, own)
+        guards, inner = flat(node.body.left, own)
         return inner, guards, (node.body,)
     assert isinstance(node, Aggregate | Exists)
-    guards, inner = _flat(node.body, own)
+    guards, inner = flat(node.body, own)
     return inner, guards, children(node)
 
 
-def _flat(
+def flat(
     formula: Formula, variables: tuple[Variable, ...]
 ) -> tuple[tuple[Formula, ...], tuple[Variable, ...]]:
     """What must hold, ``exists`` opened, and all variables bound then."""
@@ -295,7 +295,7 @@ def _flat(
     for part in conjuncts(formula):
         taken = {variable.name for variable in variables}
         if isinstance(part, Exists) and not taken & {v.name for v in part.variables}:
-            inner, variables = _flat(part.body, (*variables, *part.variables))
+            inner, variables = flat(part.body, (*variables, *part.variables))
             found += inner
         else:
             found.append(part)
@@ -313,7 +313,7 @@ def definition_plan(
         known: places of parameters that are known.
         running: whether totals are kept, so that what they add up is not read.
     """
-    planner = _Planner(program, False, running)
+    planner = LookupPlanner(program, False, running)
     names = {p.name: f"p{i}" for i, p in enumerate(definition.parameters)}
     planner.known |= {f"p{i}" for i in known}
     sorts = {f"p{i}": p.sort for i, p in enumerate(definition.parameters)}
@@ -323,12 +323,12 @@ def definition_plan(
         body = closed(body, definition.parameters)
     else:
         if isinstance(body, Or):  # each disjunct has variables of its own
-            body = Or(tuple(_some(part, names) for part in body.operands))
+            body = Or(tuple(some(part, names) for part in body.operands))
         for variable in free_variables(body):
             if variable.name not in names:
                 names[variable.name] = planner.fresh(variable.name)
                 sorts[names[variable.name]] = variable.sort
-        guards, variables = _flat(body, definition.parameters)
+        guards, variables = flat(body, definition.parameters)
         for variable in variables[len(definition.parameters) :]:
             names[variable.name] = planner.fresh(variable.name)
             sorts[names[variable.name]] = variable.sort
@@ -336,7 +336,8 @@ def definition_plan(
     return planner.plan(f"p{i}" for i in known)
 
 
-def _some(formula: Formula, names: Mapping[str, str]) -> Formula:
+def some(formula: Formula, names: Mapping[str, str]) -> Formula:
+    """A formula with ``exists`` around its variables that have no name yet."""
     variables = tuple(v for v in free_variables(formula) if v.name not in names)
     return Exists(variables, formula) if variables else formula
 
@@ -349,7 +350,7 @@ def rule_parts(program: Program, index: int) -> list[RulePart]:
     parts += [] if rule.weight.feature is None else [rule.weight.feature]
     sorts = {v.name: v.sort for v in rule.variables}
     for chain, atom in _open_atoms(program, rule.formula, ()):
-        planner = _Planner(program, True)
+        planner = LookupPlanner(program, True)
         names = {v: v for v in sorts}
         own_sorts = dict(sorts)
         told: list[Formula] = list(guards)

@@ -66,11 +66,23 @@ class Reached:
                 if sort in self.kept.names
             }
             if all(len(ids) for ids in sets.values()):
-                self._ask(predicate.name, sets)
+                self.ask(predicate.name, sets)
         while self.pending:
             self._follow(self.pending.pop())
 
-    def _ask(self, predicate: str, sets: Sets) -> None:
+    def around(self, asked: Mapping[str, Sets]) -> None:
+        """Find what the groundings of some atoms rest on, and nothing beyond these.
+
+        Args:
+            asked: ids by place, for each predicate.
+        """
+        for predicate, sets in asked.items():
+            self.ask(predicate, sets)
+        for predicate, sets in asked.items():
+            for part in self.lookups.parts.get(predicate, ()):
+                self.run(part.plan, given_at(part.places, sets))
+
+    def ask(self, predicate: str, sets: Sets) -> None:
         """Note atoms whose truth matters: those that have one of the ids at each place."""
         declared = self.lookups.program.predicate(predicate)
         arity, functional = declared.arity, declared.functional_position
@@ -117,7 +129,7 @@ class Reached:
         if predicate not in self.pending:
             self.pending.append(predicate)
         for other in related:
-            self._ask(other, sets)
+            self.ask(other, sets)
 
     def _widened(
         self, predicate: str, before: Sequence[Ids | None], union: list[Ids | None]
@@ -163,15 +175,7 @@ class Reached:
             if hub is not None:
                 self._members(hub, chosen)
                 continue
-            given: dict[str, Ids | None] = {}
-            for place, variable in enumerate(part.places):
-                if variable:
-                    ids = chosen.get(place)
-                    before = given.get(variable)
-                    if before is not None and ids is not None:
-                        ids = np.intersect1d(before, ids)
-                    given[variable] = ids
-            self._run(part.plan, given)
+            self.run(part.plan, given_at(part.places, chosen))
 
     def _members(self, hub: HubRule, sets: Sets) -> None:
         """Rows of things whose truth is not known and that are tied to some hubs."""
@@ -182,7 +186,7 @@ class Reached:
         fresh = self._undecided(hub.member, {0: ascending(things)})
         if len(fresh[0]):
             self.rows.setdefault(("facts", hub.table), []).append(rows[among(things, fresh[0])])
-            self._ask(hub.member, fresh)
+            self.ask(hub.member, fresh)
 
     def counted(self) -> dict[int, tuple[HubRule, list[Ids], Ids]] | None:
         """By rule, ids in one decided row of each hub that was reached, and how many there are.
@@ -219,7 +223,7 @@ class Reached:
                 ids = without(ids, ascending(table.ids(0, rows)))
         return {0: ids}
 
-    def _run(self, plan: LookupPlan, given: Mapping[str, Ids | None]) -> dict[str, Ids | None]:
+    def run(self, plan: LookupPlan, given: Mapping[str, Ids | None]) -> dict[str, Ids | None]:
         """Do the steps of a plan; ids by variable, ``None`` for all of the domain."""
         values: dict[str, Ids | None] = dict(given)
         for variable, (domain, name) in plan.constants.items():
@@ -272,7 +276,7 @@ class Reached:
             return
         wanted = _wanted(step, values)
         if step.kind == "open":
-            self._ask(step.name, wanted)
+            self.ask(step.name, wanted)
             return
         places = [i for i, p in enumerate(step.places) if p and p not in values]
         if step.kind == "labels":
@@ -357,11 +361,11 @@ class Reached:
                     {place: ascending(np.concatenate([asked[place], wanted[place]]))},
                     {},
                 )
-                self._run(plan, {f"p{place}": missing[place]})
+                self.run(plan, {f"p{place}": missing[place]})
                 return {}
             wanted = {p: ascending(np.concatenate([asked[p], ids])) for p, ids in wanted.items()}
         self.known[name, known] = dict(wanted), {}
-        values = self._run(plan, {f"p{p}": ids for p, ids in wanted.items()})
+        values = self.run(plan, {f"p{p}": ids for p, ids in wanted.items()})
         arity = len(self.lookups.program.sorts_of(name))
         outputs = {p: ids for p in range(arity) if (ids := values.get(f"p{p}")) is not None}
         self.known[name, known] = dict(wanted), outputs
@@ -378,6 +382,18 @@ class Reached:
         if len(rows):
             self.rows.setdefault(key, []).append(rows)
         return rows
+
+
+def given_at(places: Sequence[str | None], sets: Sets) -> dict[str, Ids | None]:
+    """Ids by variable, of those at some places; ``None`` for all of the domain."""
+    given: dict[str, Ids | None] = {}
+    for place, variable in enumerate(places):
+        if variable:
+            ids, before = sets.get(place), given.get(variable)
+            if before is not None and ids is not None:
+                ids = np.intersect1d(before, ids)
+            given[variable] = ids
+    return given
 
 
 def _wanted(step: Lookup, values: Mapping[str, Ids | None]) -> dict[int, Ids]:

@@ -22,6 +22,8 @@ def slice_of(
     reached: Reached,
     asked: Mapping[str, Ids],
     features: Mapping[str, FeatureTable],
+    *,
+    closed: bool = True,
 ) -> tuple[Dataset, dict[str, Ids]]:
     """The rows that were reached as a data set, and its things' ids in the history, ascending.
 
@@ -30,6 +32,7 @@ def slice_of(
         reached: in it.
         asked: ids of what is asked, by domain: the scope.
         features: by domain, those of all its things.
+        closed: whether atoms that were not reached become false.
     """
     program, began = kept.program, kept.data
     things_of = {a.name: a.sort for a in program.attributes if a.sort in kept.counts}
@@ -85,7 +88,7 @@ def slice_of(
     for domain, ids in asked.items():
         if domain in numbers:
             scope[domain] = np.isin(numbers[domain], ids)
-    if not program.label_readers:
+    if closed and not program.label_readers:
         for name in tables["evidence"]:
             tables["evidence"][name] = _others_false(
                 kept, reached, name, numbers, tables["evidence"][name], tables["labels"].get(name)

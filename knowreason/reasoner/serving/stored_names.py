@@ -10,6 +10,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.data import Vocabulary
+
+
+@dataclass
+class FoundNames:
+    """Ids by name, searched for one by one in a vocabulary; later names may be added."""
+
+    vocabulary: Vocabulary
+    known: dict[str, int] = field(default_factory=dict)
+
+    def get(self, name: str, default: int) -> int:
+        """Id of a name."""
+        found = self.known.get(name, -1)
+        found = self.vocabulary.find(name) if found < 0 else found
+        return default if found < 0 else found
+
+    def __setitem__(self, name: str, id: int) -> None:
+        self.known[name] = id
+
 
 @dataclass
 class StoredNames:
