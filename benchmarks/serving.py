@@ -10,8 +10,8 @@ all logons; labels but on the last day). One process, warm: each call scores one
 and places drawn from the history. Times are of the wall; those with `cpu` are CPU time, which
 other work on the machine changes less. The limit, in the same run: `models_ms`, what the models'
 own `predict_proba` takes on one row, and `state_ms`, what four dictionaries of running counts take.
-`full_s` is one `Reasoner.infer` of the whole history and one event. Ready is `bind_s` and `serve_s`,
-or `open_s` of a stored state (`read_s`: its bytes read); the first event after each is apart.
+`full_s` is one `Reasoner.infer` of the whole history and one event. Ready is `bind_s` and
+`serve_s`, or `open_s` of a stored state (`read_s`: its bytes read); the first event is apart.
 """
 
 import argparse

@@ -17,11 +17,11 @@ from knowreason.grounding import factor_assembly as assemble
 from knowreason.grounding.atom_numbering import Numbering, argument_order, domain_sizes
 from knowreason.grounding.folding.auxiliary_atoms import Auxiliary
 from knowreason.grounding.folding.touched_rows import Touched
-from knowreason.grounding.grounding import Grounding, known_atoms
+from knowreason.grounding.grounding import Grounding, finished, known_atoms
 from knowreason.grounding.plan.formula_tree import OpenCount
 from knowreason.grounding.plan.rule_plan import leaves, plan_rule
 from knowreason.grounding.provenance import Part, RuleProvenance
-from knowreason.grounding.rule_parameters import parameter_table, with_feature_units
+from knowreason.grounding.rule_parameters import parameter_table
 from knowreason.grounding.rule_report import RuleReport, unidentified
 from knowreason.logic import Program
 from knowreason.row_keys import ordered_rows
@@ -51,8 +51,8 @@ def refuse_extension(program: Program) -> None:
     why = []
     for index, rule in enumerate(program.rules):
         plan = plan_rule(program, index)
-        if plan.directed is not None or plan.neutral is not None:
-            why.append(f"rule `{rule.name}` follows base rates of all atoms")
+        if plan.directed is not None and plan.directed.how != "sum":
+            why.append(f"rule `{rule.name}` weighs all bodies of a head together")
         elif any(isinstance(leaf, OpenCount) for leaf in leaves(plan.residual)):
             why.append(f"rule `{rule.name}` counts unknowns")
         elif plan.decided and rule.weight.kind == "hard":
@@ -102,31 +102,19 @@ def extended(
     origins, reports, warnings = [], [], []
     for index, rule in enumerate(program.rules):
         parts = [part for move in moves for part in move.parts(index)]
-        made = tuple(_added(pieces, group) for group in _alike(parts))
-        origins.append(RuleProvenance(index, made))
-        factors = sum(pieces.factors[part.index].rows for part in made)
-        rows = sum(part.rows for part in made)
+        whole = tuple(_added(pieces, group) for group in _alike(parts))
+        origins.append(RuleProvenance(index, whole))
+        factors = sum(pieces.factors[part.index].rows for part in whole)
+        rows = sum(part.rows for part in whole)
         report = _report([p.grounding.reports[index] for p in (before, removed, added)])
         reports.append(replace(report, merged=rows - factors, open=factors))
         if not factors and not report.decided and rule.weight.kind != "hard":
             warnings.append(unidentified(rule, report.candidate))
-    assemble.add_biases(pieces, program, table, parameters, known.evidence)
-    parameters = with_feature_units(parameters, program, pieces.factors)
-    nothing = Auxiliary(table.count)
-    graph = assemble.factor_graph(pieces, program, table, parameters, known.evidence, nothing)
     earlier = [w for w in before.grounding.warnings if w.code not in ("KR662", "KR663")]
-    return Grounding(
-        program,
-        data,
-        table,
-        parameters,
-        graph,
-        known.labels,
-        known.hidden,
-        tuple(reports),
-        tuple(origins),
-        warnings=(*known.warnings, *earlier, *warnings),
-    )
+    said = [*known.warnings, *earlier, *warnings]
+    nothing = Auxiliary(table.count)
+    made = pieces, nothing, reports, origins, said
+    return finished(program, data, table, parameters, known, *made)
 
 
 def _atoms(
@@ -179,9 +167,7 @@ class _Move:
     parameter: Ids
 
     @staticmethod
-    def of(
-        piece: Piece, numbering: Numbering, touched: Touched, place: Mapping[str, int]
-    ) -> _Move:
+    def of(piece: Piece, numbering: Numbering, touched: Touched, place: Mapping[str, int]) -> _Move:
         grounding = piece.grounding
         program = grounding.program
         if grounding.graph.auxiliary is not None:
@@ -272,7 +258,8 @@ def _added(pieces: assemble.Pieces, parts: Sequence[tuple[GroundFactors, Part]])
             value=None
             if part.value is None and more.value is None
             else np.concatenate([_values(part), _values(more)]),
-            row=None if part.row is None or more.row is None
+            row=None
+            if part.row is None or more.row is None
             else np.concatenate([part.row, more.row + start]),
         )
         weights = [one.parameters().astype(np.int32) for one in (factors, others)]
@@ -303,7 +290,10 @@ def _weights_of(
     if not isinstance(one, np.ndarray) and not isinstance(two, np.ndarray) and one == two:
         return one
     return np.concatenate(
-        [np.broadcast_to(np.asarray(own, np.int32), n) for own, n in zip((one, two), rows)]
+        [
+            np.broadcast_to(np.asarray(own, np.int32), n)
+            for own, n in zip((one, two), rows, strict=True)
+        ]
     )
 
 
@@ -314,11 +304,10 @@ def _report(three: Sequence[RuleReport]) -> RuleReport:
         name: getattr(before, name) - getattr(removed, name) + getattr(added, name)
         for name in ("candidate", "satisfied", "violated")
     }
-    none = before.missing == added.missing == 0
     return replace(
         before,
         **counts,
-        missing=0 if none else None,  # settings without a value are not told by atoms
+        missing=None,  # settings without a value are not told by atoms
         seconds=removed.seconds + added.seconds,
         estimate=max(before.estimate - removed.estimate + added.estimate, 0),
     )

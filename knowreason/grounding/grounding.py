@@ -291,10 +291,10 @@ def ground(
         table = open_atoms(program, data, limit, relations)
         numbering = Numbering.of(table, program, data)
         given = known_atoms(program, data, table, numbering, labels)
-        parameters = parameter_table(program, data)
         auxiliary = Auxiliary(table.count)
         codes, states = atom_codes(given.evidence), literal_states(given.evidence)
         relations.is_open = partial(_is_open, numbering, given.evidence)
+        parameters = parameter_table(program, data)
         pieces = assemble.Pieces.new(len(parameters))
         reports: list[RuleReport] = []
         origins: list[RuleProvenance] = []
@@ -323,22 +323,48 @@ def ground(
             warnings.extend(warnings_of(plan, table, data, harvest.amount))
             if not made.open and not plan.decided and not run.hard:
                 warnings.append(unidentified(plan.rule, report.candidate))
-    assemble.add_biases(pieces, program, table, parameters, given.evidence)
+    found = pieces, auxiliary, reports, origins, warnings
+    return finished(program, data, table, parameters, given, *found)
+
+
+def finished(
+    program: Program,
+    data: Dataset,
+    table: AtomTable,
+    parameters: ParameterTable,
+    known: KnownAtoms,
+    pieces: assemble.Pieces,
+    auxiliary: Auxiliary,
+    reports: Sequence[RuleReport],
+    origins: Sequence[RuleProvenance],
+    warnings: Sequence[Diagnostic],
+) -> Grounding:
+    """The grounding whose rules' factors are in ``pieces``: base rates, rooms for tables, graph.
+
+    Args:
+        program, data, table, known: the numbered atoms, and what is known of them.
+        parameters: of the program, in the units it states.
+        pieces: is added to.
+        auxiliary: atoms beyond those.
+        reports, origins: one a rule.
+        warnings: so far.
+    """
+    assemble.add_biases(pieces, program, table, parameters, known.evidence)
     parameters = with_feature_units(parameters, program, pieces.factors)
     parameters, associations = add_associations(pieces, program, parameters, origins)
     rates = BaseRates.of(program, data, table, parameters)
     parameters, conditionals = add_conditionals(
         pieces, program, parameters, origins, rates, auxiliary.next_atom
     )
-    graph = assemble.factor_graph(pieces, program, table, parameters, given.evidence, auxiliary)
+    graph = assemble.factor_graph(pieces, program, table, parameters, known.evidence, auxiliary)
     grounding = Grounding(
         program,
         data,
         AtomTable(table.spans, auxiliary.next_atom),
         parameters,
         graph,
-        _padded(given.labels, auxiliary.next_atom),
-        _padded(given.hidden, auxiliary.next_atom),
+        _padded(known.labels, auxiliary.next_atom),
+        _padded(known.hidden, auxiliary.next_atom),
         tuple(reports),
         tuple(origins),
         associations,
@@ -402,9 +428,7 @@ def known_atoms(
     return KnownAtoms(evidence, labels, hidden, tuple(warnings))
 
 
-def _ground_one(
-    run: RuleRun, limit: int, only: Touched | None
-) -> tuple[Harvest, RuleReport]:
+def _ground_one(run: RuleRun, limit: int, only: Touched | None) -> tuple[Harvest, RuleReport]:
     relations, data = run.literals.relations, run.data
     query = rule_query(relations, run.plan)
     size = checked_size(query, limit)

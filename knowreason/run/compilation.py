@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from knowreason.project.project_file import paths_of
 from knowreason.project.project_tables import load_parts
 from knowreason.project.schema import Project
 from knowreason.reasoner.rule_coupling import with_rule_warnings
-from knowreason.run.compiled_graph import save_compiled
+from knowreason.reasoner.serving.touched_atoms import extend
+from knowreason.run.compiled_graph import load_earlier, save_compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +40,51 @@ class ComponentSizes:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What grounding did with each rule, the sizes of components, and what to know."""
+    """What grounding did with each rule, the sizes of components, and what to know.
+
+    Attributes:
+        reports: one a rule.
+        components: by size.
+        warnings: what to know.
+        touched: atoms whose groundings were made, where rows were appended.
+    """
 
     reports: tuple[RuleReport, ...]
     components: tuple[ComponentSizes, ...]
     warnings: tuple[Diagnostic, ...]
+    touched: int | None = None
 
 
-def compile_project(project: Project, target: Path | None, *, force: bool = False) -> Compiled:
+def compile_project(
+    project: Project, target: Path | None, *, append: Path | None = None, force: bool = False
+) -> Compiled:
     """Ground a project's training part and, with a ``target``, store it.
 
+    Args:
+        project: whose tables hold all rows.
+        target: where to store the graph.
+        append: what was stored of fewer rows; what new ones touch is grounded, and the folder is
+            replaced unless there is a ``target``.
+        force: replace a target that is there.
+
     Raises:
-        ProjectError: KR914 where the target is there, KR924 where it is not ours to replace.
-        GroundingError: as :func:`knowreason.grounding.ground`.
+        ProjectError: KR914 where the target is there, KR924 where it is not ours to replace;
+            KR911 and KR935 where ``append`` holds no graph of this project's rules.
+        GroundingError: as :func:`knowreason.grounding.ground`; KR655 where rows cannot be
+            appended.
     """
     keep = paths_of(project)
+    force = force or target is None
+    target = append if target is None else target
     if target is not None:
         refuse_existing(target, replace=force, keep=keep)
-    grounding = ground_project(project)
+    touched = None
+    if append is None:
+        grounding = ground_project(project)
+    else:
+        train = load_parts(project).train
+        earlier = load_earlier(append, project, train.program)
+        grounding, touched = extend(earlier, train, **_options(project))
     if target is not None:
         with run_folder(target, replace=force, keep=keep) as folder:
             save_compiled(grounding, project, folder)
@@ -63,20 +92,23 @@ def compile_project(project: Project, target: Path | None, *, force: bool = Fals
         grounding.reports,
         component_sizes(grounding),
         with_rule_warnings(grounding).warnings,
+        touched,
     )
 
 
 def ground_project(project: Project) -> Grounding:
     """The grounding of a project's training part, without models."""
     train = load_parts(project).train
-    return ground(
-        train.program,
-        train,
-        limit=project.ground_limit,
-        memory_limit=project.memory_limit,
-        threads=project.infer.threads,
-        hard_violations=project.learn.hard_violations,
-    )
+    return ground(train.program, train, **_options(project))
+
+
+def _options(project: Project) -> dict[str, Any]:
+    return {
+        "limit": project.ground_limit,
+        "memory_limit": project.memory_limit,
+        "threads": project.infer.threads,
+        "hard_violations": project.learn.hard_violations,
+    }
 
 
 def component_sizes(grounding: Grounding) -> tuple[ComponentSizes, ...]:

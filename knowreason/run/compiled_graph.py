@@ -6,20 +6,29 @@ import json
 from pathlib import Path
 
 from knowreason.data import Dataset
+from knowreason.data.encoded_files import load_relations, save_relations
 from knowreason.errors import ProjectError
 from knowreason.grounding import Grounding
 from knowreason.grounding.grounding_store import load, save
+from knowreason.logic import Program
 from knowreason.project.manifests import MANIFEST, has_manifest, write_manifest
 from knowreason.project.schema import Project
-from knowreason.reasoner.fitting.fingerprints import DataParts, Fingerprint, differences, our_code
+from knowreason.reasoner.fitting.fingerprints import (
+    DataParts,
+    Fingerprint,
+    differences,
+    our_code,
+    program_parts,
+)
 from knowreason.reasoner.stored_reasoner import write_grounded
 
-GRAPH = "grounding"  # in the folder
+GRAPH, RELATIONS = "grounding", "relations"  # in the folder
 
 
 def save_compiled(grounding: Grounding, project: Project, folder: Path) -> None:
     """Write a project's grounding without models, and what it was made of."""
     save(grounding, folder / GRAPH)
+    save_relations(grounding.data, folder / RELATIONS)
     write_grounded(grounding.program, grounding.reports, folder)
     made_of = graph_fingerprint(grounding.data, project)
     write_manifest(folder, {"kind": "grounding", "made_of": dict(made_of)})
@@ -33,6 +42,36 @@ def load_compiled(folder: Path, project: Project, data: Dataset) -> Grounding:
             other rules, data or settings, naming them.
         GroundingError: KR653 where this version cannot read it.
     """
+    help = "compile again, or train without --compiled"
+    _refuse_others(folder, graph_fingerprint(data, project), _made_of(folder), help)
+    return load(folder / GRAPH, data.program, data)
+
+
+def load_earlier(folder: Path, project: Project, program: Program) -> Grounding:
+    """The stored grounding of the project's rules over the rows it was compiled from.
+
+    Raises:
+        ProjectError: KR911 for a folder that ``compile`` did not write, or is damaged, KR935 where
+            it was made of other rules or settings, naming them.
+        GroundingError: KR653 where this version cannot read it.
+    """
+    now = program_parts(program) | _settings(project)
+    made_of = _made_of(folder)
+    before = {part: made_of[part] for part in now if part in made_of}  # without its rows
+    _refuse_others(folder, now, before, "compile again, with -o and --force")
+    try:
+        rows = load_relations(folder / RELATIONS, program)
+    except (OSError, ValueError) as error:
+        raise ProjectError(
+            f"`{folder}` does not hold the rows that it was compiled from",
+            code="KR911",
+            help="compile again, with -o and --force",
+        ) from error
+    return load(folder / GRAPH, program, rows)
+
+
+def _made_of(folder: Path) -> Fingerprint:
+    """What a stored graph was made of; raises KR911 for a folder without one."""
     manifest = {}
     if has_manifest(folder):
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -42,20 +81,25 @@ def load_compiled(folder: Path, project: Project, data: Dataset) -> Grounding:
             code="KR911",
             help="`knowreason compile PROJECT -o DIR` writes one",
         )
-    differs = differences(graph_fingerprint(data, project), manifest.get("made_of", {}))
+    made_of: Fingerprint = manifest.get("made_of", {})
+    return made_of
+
+
+def _refuse_others(folder: Path, now: Fingerprint, before: Fingerprint, help: str) -> None:
+    differs = differences(now, before)
     if differs:
         raise ProjectError(
-            f"`{folder}` is of something else: {'; '.join(differs)}",
-            code="KR935",
-            help="compile again, or train without --compiled",
+            f"`{folder}` is of something else: {'; '.join(differs)}", code="KR935", help=help
         )
-    return load(folder / GRAPH, data.program, data)
 
 
 def graph_fingerprint(data: Dataset, project: Project) -> Fingerprint:
     """What a grounding without models is made of."""
+    return DataParts(data).of_program() | _settings(project)
+
+
+def _settings(project: Project) -> dict[str, str]:
     return {
-        **DataParts(data).of_program(),
         "hard_violations": project.learn.hard_violations,
         "code of knowreason": our_code("data", "factors", "grounding", "logic"),
     }

@@ -12,17 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from knowreason.data import Vocabulary
-from knowreason.errors import DataError, ProjectError
+from knowreason.errors import DataError, GroundingError, ProjectError
+from knowreason.factors.energy import log_score
 from knowreason.project.manifests import partial_folder
 from knowreason.project.project_file import load_project
 from knowreason.project.project_tables import load_parts
 from knowreason.report.html import ReportParts, report_html
 from knowreason.run import run_training as training
 from knowreason.run.compilation import compile_project
+from knowreason.run.compiled_graph import load_compiled
 from knowreason.run.run_evaluation import evaluate_parts
 from knowreason.run.run_folder import load_run
 from knowreason.run.run_prediction import beliefs_of_run, predict_run, save_table
 from knowreason.run.run_training import has_interrupted_run, train
+from tests.grounding.programs import random_worlds
 from tests.projects import write_world
 
 PARTS = {
@@ -155,6 +158,47 @@ def test_a_compiled_graph_is_trained_on_or_refused(skimming_project, skimming_ru
     assert "rule `seldom` changed" in refused()
     with pytest.raises(ProjectError, match=r"KR911.*no compiled graph"):
         train(load_project(folder), tmp_path / "b", compiled=skimming_run)
+
+
+def test_rows_are_appended_to_a_compiled_graph(skimming_project, tmp_path):
+    folder, graph = tmp_path / "project", tmp_path / "graph"
+    shutil.copytree(skimming_project, folder)
+    rules = folder / "skimming.kr"
+    text = rules.read_text()
+    payments = pq.read_table(folder / "data" / "payments.parquet")
+    early = payments.filter(payments["day"].to_numpy() < payments["day"].to_numpy().max())
+    pq.write_table(early.slice(3), folder / "data" / "payments.parquet")
+    compile_project(load_project(folder), graph)
+    rules.write_text(text.replace("~> Fraud(p)", "~> any Fraud(p)"))
+    with pytest.raises(ProjectError, match=r"KR935.*`skimmed` changed"):
+        compile_project(load_project(folder), None, append=graph)
+    compile_project(load_project(folder), tmp_path / "any")
+    with pytest.raises(GroundingError, match=r"KR655.*`skimmed`"):
+        compile_project(load_project(folder), None, append=tmp_path / "any")
+    rules.write_text(text)
+    pq.write_table(payments, folder / "data" / "payments.parquet")
+    before = {file: file.read_bytes() for file in graph.rglob("*") if file.is_file()}
+    other = compile_project(load_project(folder), tmp_path / "other", append=graph)
+    assert before == {file: file.read_bytes() for file in graph.rglob("*") if file.is_file()}
+    done = compile_project(load_project(folder), None, append=graph)
+    fresh = compile_project(load_project(folder), tmp_path / "fresh")
+    assert 0 < done.touched == other.touched < sum(size.atoms for size in done.components)
+    assert done.components == fresh.components
+    train_part = load_parts(load_project(folder)).train
+    ours, theirs = (
+        load_compiled(place, load_project(folder), train_part)
+        for place in (graph, tmp_path / "fresh")
+    )
+    worlds = random_worlds(ours, 8, 0)
+    assert log_score(ours.graph, worlds) == pytest.approx(log_score(theirs.graph, worlds))
+    again = compile_project(load_project(folder), None, append=graph)
+    assert again.touched == 0
+    pq.write_table(payments.slice(1), folder / "data" / "payments.parquet")
+    with pytest.raises(GroundingError, match=r"KR655.*gone"):
+        compile_project(load_project(folder), None, append=graph)
+    (graph / "relations" / "relations.json").write_text("{}")
+    with pytest.raises(ProjectError, match=r"KR911.*rows"):
+        compile_project(load_project(folder), None, append=graph)
 
 
 def test_a_folder_that_is_no_run(tmp_path):

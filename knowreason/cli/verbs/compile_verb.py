@@ -14,23 +14,33 @@ from knowreason.cli.verb_options import SetOption, settings_of
 def compile(
     project: Annotated[Path, typer.Argument(help="Project file or its directory.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to store.")] = None,
+    append: Annotated[
+        Path | None,
+        typer.Option(help="What -o stored of fewer rows: only what new rows touch is grounded."),
+    ] = None,
     set: SetOption = None,
     force: Annotated[bool, typer.Option(help="Replace what is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Ground the training part; report per rule and per component, and how inference will do."""
+    from knowreason.grounding.extended_grounding import not_extended
     from knowreason.project.project_file import load_project
     from knowreason.project.schema import is_divided
     from knowreason.run.compilation import compile_project
     from knowreason.run.divided_run import compile_in_parts
 
     loaded = load_project(project, settings_of(set))
-    compile_all = compile_in_parts if is_divided(loaded) else compile_project
-    compiled = compile_all(loaded, output, force=force)
+    if is_divided(loaded):
+        if append is not None:
+            raise not_extended("the project is compiled in parts")
+        compiled = compile_in_parts(loaded, output, force=force)
+    else:
+        compiled = compile_project(loaded, output, append=append, force=force)
     show_warnings(compiled.warnings)
     reports = compiled.reports
     if json:
-        write_json({"rules": list(reports), "components": list(compiled.components)})
+        said = {"rules": list(reports), "components": list(compiled.components)}
+        write_json(said if append is None else {**said, "touched": compiled.touched})
         return
     columns = ["rule", "candidates", "satisfied", "violated", "missing", "merged", "open"]
     rows = [
@@ -40,5 +50,7 @@ def compile(
     write_table([*columns, "estimated"], rows)
     columns = ["atoms in a component", "components", "atoms", "exact inference serves"]
     write_table(columns, [(c.size, c.components, c.atoms, c.exact) for c in compiled.components])
-    if output is not None:
-        say(f"stored: {output}")
+    if compiled.touched is not None:
+        say(f"appended: {compiled.touched:,} atoms are new or were touched by new rows")
+    if output is not None or append is not None:
+        say(f"stored: {output or append}")

@@ -47,9 +47,13 @@ class Touched:
         listed leave the factors in which one of these atoms stands, and no others.
         """
         some_open, open_here, here = (np.zeros(frame.rows, bool) for _ in range(3))
-        for leaf in leaves(run.plan.residual):
-            if not isinstance(leaf, OpenLiteral):
-                continue
+        plan = run.plan
+        both = [leaf for leaf in leaves(plan.residual) if isinstance(leaf, OpenLiteral)]
+        known = set(both) if plan.neutral is not None else set()  # stay, whatever is known of them
+        if plan.directed is not None:
+            head = OpenLiteral(plan.directed.right)
+            both, known = [*both, head], {head}
+        for leaf in both:
             arguments = leaf.atom.arguments
             relations = run.literals.relations
             if any(
@@ -59,7 +63,9 @@ class Touched:
                 continue  # of a thing that these rows do not have
             atoms = run.literals.index(leaf, frame)
             codes = run.literals.codes[atoms] if len(run.literals.codes) else atoms
-            is_open = (atoms >= 0) & (codes != TRUE_LITERAL) & (codes != FALSE_LITERAL)
+            is_open = atoms >= 0
+            if leaf not in known:
+                is_open &= (codes != TRUE_LITERAL) & (codes != FALSE_LITERAL)
             columns = [frame.ids(argument) for argument in arguments]
             own = self.holds(leaf.atom.predicate, columns, frame.rows)
             some_open |= is_open

@@ -42,7 +42,7 @@ def dependants(program: Program) -> dict[str, list[Dependant]]:
     """Rules and definitions by the relations they read, once for each literal."""
     found: dict[str, list[Dependant]] = {}
     for index, rule in enumerate(program.rules):
-        parts = [rule.formula]
+        parts: list[Formula | Term] = [rule.formula]
         parts += [] if rule.weight.feature is None else [rule.weight.feature]
         names = {v.name: v.name for v in rule.variables}
         sorts = {v.name: v.sort for v in rule.variables}
@@ -103,9 +103,7 @@ def _add(
             found.setdefault(read, []).append(Dependant(name, places, planner.plan(given)))
 
 
-def _literals(
-    node: Formula | Term, chain: Chain
-) -> list[tuple[Chain, Atom | AttributeTerm]]:
+def _literals(node: Formula | Term, chain: Chain) -> list[tuple[Chain, Atom | AttributeTerm]]:
     here = [(chain, node)] if isinstance(node, Atom | AttributeTerm) else []
     inner = (*chain, node) if bound_variables(node) else chain
     return here + [found for child in children(node) for found in _literals(child, inner)]

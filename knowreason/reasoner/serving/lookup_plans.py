@@ -117,10 +117,12 @@ class LookupPlanner:
     made: int = 0
 
     def fresh(self, what: str) -> str:
+        """A name that nothing has."""
         self.made += 1
         return f"{what} {self.made}"
 
     def plan(self, given: Iterable[str]) -> LookupPlan:
+        """The steps found so far."""
         return LookupPlan(tuple(given), dict(self.constants), tuple(self.steps))
 
     def scope(

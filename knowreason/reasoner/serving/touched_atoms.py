@@ -41,6 +41,7 @@ def extend(
     memory_limit: str = "4GB",
     threads: int | None = None,
     hard_violations: Told = "error",
+    most: float = 0.5,
 ) -> tuple[Grounding, int]:
     """What :func:`knowreason.grounding.ground` makes of data, from a grounding of fewer rows.
 
@@ -52,6 +53,7 @@ def extend(
         before: without models; ``before.data`` are its rows.
         data: of the same program; the same rows, and more.
         limit, memory_limit, threads, hard_violations: as for that function.
+        most: share of the earlier atoms; where new rows touch more, all is grounded anew.
 
     Returns:
         The grounding, and how many of its atoms were touched.
@@ -72,8 +74,12 @@ def extend(
     if any(rule.weight.kind == "hard" for rule in program.rules):  # labels may drop them
         dirty.see_labels(before.data, data, moved)
     asked = dirty.atoms()
+    touched = _touched(program, asked, {d: np.arange(n) for d, n in kept.counts.items()})
     options: dict[str, Any] = {"limit": limit, "memory_limit": memory_limit}
     options |= {"threads": threads, "hard_violations": hard_violations}
+    if _count(touched, before, moved) > most * before.atoms.count:
+        whole = ground(program, data, **options)
+        return whole, whole.atoms.count
     old = {
         name: [
             None if ids is None else np.flatnonzero(np.isin(moved[sort], ids))
@@ -84,16 +90,19 @@ def extend(
     earlier = Kept.of(before.data, asked_often=False)
     removed, removed_things = _around(dirty.lookups, earlier, old, options)
     added, things = _around(dirty.lookups, kept, asked, options)
-    touched = _touched(program, asked, {d: np.arange(n) for d, n in kept.counts.items()})
     own = {d: moved[d][ids] for d, ids in removed_things.items()}
-    whole = extended(
-        Piece(before, moved), Piece(removed, own), Piece(added, things), data, touched
-    )
-    count = sum(
-        int(touched.holds(name, list(span.arguments.T), span.count).sum())
-        for name, span in whole.atoms.spans.items()
-    )
-    return whole, count
+    whole = extended(Piece(before, moved), Piece(removed, own), Piece(added, things), data, touched)
+    return whole, _count(touched, whole, {d: np.arange(n) for d, n in kept.counts.items()})
+
+
+def _count(touched: Touched, grounding: Grounding, things: Mapping[str, Ids]) -> int:
+    """How many atoms of a grounding are touched; ``things`` are what its things are called."""
+    program, count = grounding.program, 0
+    for name, span in grounding.atoms.spans.items():
+        sorts = enumerate(program.sorts_of(name))
+        columns = [things[sort][span.arguments[:, place]] for place, sort in sorts]
+        count += int(touched.holds(name, columns, span.count).sum())
+    return count
 
 
 def _around(
@@ -112,9 +121,7 @@ def _around(
     return ground(kept.program, rows, only=only, **options), things
 
 
-def _touched(
-    program: Program, asked: Mapping[str, Things], things: Mapping[str, Ids]
-) -> Touched:
+def _touched(program: Program, asked: Mapping[str, Things], things: Mapping[str, Ids]) -> Touched:
     return Touched(
         {
             name: [
