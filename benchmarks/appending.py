@@ -57,7 +57,8 @@ def measured(case, size, new):
         )
         ours, found["touched"] = timed(found, "extend_s", lambda: extend(earlier, whole))
         timed(found, "save_s", lambda: save(ours, Path(place) / "again"))
-    fresh = timed(found, "ground_s", lambda: ground(program, data(count)))
+    whole = data(count)
+    fresh = timed(found, "ground_s", lambda: ground(program, whole))
     found["atoms"] = fresh.atoms.count
     for one, two in zip(ours.reports, fresh.reports, strict=True):
         assert (one.candidate, one.open, one.merged) == (two.candidate, two.open, two.merged), one

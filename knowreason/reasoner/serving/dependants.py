@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowreason.grounding.plan.rule_plan import plan_rule
 from knowreason.grounding.relational.definitions import closed
 from knowreason.logic import (
+    INTEGER_SORTS,
     Atom,
     AttributeTerm,
+    Comparison,
     Definition,
     Formula,
     Or,
@@ -24,6 +26,20 @@ Chain = tuple[Formula | Term, ...]  # what binds variables around a literal, out
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A comparison that must hold for one thing to have a say about another: `at(q) < at(p)`.
+
+    Attributes:
+        attribute: what is compared of both.
+        below, above: their variables.
+    """
+
+    attribute: str
+    below: str
+    above: str
+
+
+@dataclass(frozen=True)
 class Dependant:
     """A rule or a definition as seen from one of its literals.
 
@@ -31,11 +47,13 @@ class Dependant:
         name: of the definition; empty for a rule, whose unknowns the plan looks up.
         places: the variable at each place of the literal, ``None`` where there is none.
         plan: what is found from there; parameters of a definition are called ``p0``, ``p1``, ...
+        limits: what further keeps parameters that are not at a place of the literal from mattering.
     """
 
     name: str
     places: tuple[str | None, ...]
     plan: LookupPlan
+    limits: tuple[Limit, ...] = ()
 
 
 def dependants(program: Program) -> dict[str, list[Dependant]]:
@@ -100,7 +118,29 @@ def _add(
             planner.scope(guards, parts, names, sorts)
             given = dict.fromkeys(place for place in places if place)
             read = literal.predicate if isinstance(literal, Atom) else literal.name
-            found.setdefault(read, []).append(Dependant(name, places, planner.plan(given)))
+            limits = tuple(_limits(program, told, inside, given)) if name else ()
+            made = Dependant(name, places, planner.plan(given), limits)
+            found.setdefault(read, []).append(made)
+
+
+def _limits(
+    program: Program, told: Sequence[Formula], names: Mapping[str, str], given: Collection[str]
+) -> Iterator[Limit]:
+    """Comparisons of numbers between a bound thing and a parameter that is not given."""
+    numbers = {a.name for a in program.given_attributes if a.sort in (*INTEGER_SORTS, "float")}
+    for guard in told:
+        if not isinstance(guard, Comparison) or guard.operator not in ("<", "<=", ">", ">="):
+            continue
+        two = (guard.left, guard.right)
+        low, high = two if guard.operator in ("<", "<=") else two[::-1]
+        if not isinstance(low, AttributeTerm) or not isinstance(high, AttributeTerm):
+            continue
+        own, its = (names.get(getattr(t.arguments[0], "name", ""), "") for t in (low, high))
+        plain = low.name == high.name and low.name in numbers
+        plain &= all(len(t.arguments) == 1 for t in (low, high))
+        plain &= isinstance(low.arguments[0], Variable) and isinstance(high.arguments[0], Variable)
+        if plain and own.startswith("own ") and its.startswith("p") and its not in given:
+            yield Limit(low.name, own, its)
 
 
 def _literals(node: Formula | Term, chain: Chain) -> list[tuple[Chain, Atom | AttributeTerm]]:

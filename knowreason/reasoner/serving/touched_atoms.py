@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,9 @@ import pyarrow as pa
 from knowreason.data import Dataset
 from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.grounding import Grounding, ground
+from knowreason.grounding.arrays.array_context import in_arrays
+from knowreason.grounding.arrays.array_tables import BeyondArrays
+from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.grounding.atom_numbering import DEFAULT_LIMIT
 from knowreason.grounding.extended_grounding import (
     Piece,
@@ -21,9 +24,10 @@ from knowreason.grounding.extended_grounding import (
 )
 from knowreason.grounding.folding.touched_rows import Touched
 from knowreason.logic import Program
-from knowreason.reasoner.serving.dependants import Dependant, dependants
+from knowreason.reasoner.serving.dependants import Dependant, Limit, dependants
 from knowreason.reasoner.serving.kept_parts import Shortcuts
-from knowreason.reasoner.serving.kept_tables import Ids, Kept, ascending
+from knowreason.reasoner.serving.kept_tables import Ids, Kept, ascending, without
+from knowreason.reasoner.serving.lookup_plans import LookupPlan
 from knowreason.reasoner.serving.program_lookups import Lookups, is_recursive
 from knowreason.reasoner.serving.reached_rows import Reached, given_at
 from knowreason.reasoner.serving.slices import slice_of
@@ -87,7 +91,7 @@ def extend(
         ]
         for name, things in asked.items()
     }
-    earlier = Kept.of(before.data, asked_often=False)
+    earlier = Kept.of(replace(before.data, program=program), asked_often=False)
     removed, removed_things = _around(dirty.lookups, earlier, old, options)
     added, things = _around(dirty.lookups, kept, asked, options)
     own = {d: moved[d][ids] for d, ids in removed_things.items()}
@@ -118,7 +122,11 @@ def _around(
     rows, numbers = slice_of(kept, reached, {}, {}, closed=False)
     things = {d: numbers.get(d, np.arange(n)) for d, n in kept.counts.items()}
     only = _touched(kept.program, asked, things)
-    return ground(kept.program, rows, only=only, **options), things
+    try:
+        with in_arrays(FormulaScopes(kept.program)):
+            return ground(kept.program, rows, only=only, **options), things
+    except BeyondArrays:  # too many pairs, or an error that SQL explains
+        return ground(kept.program, rows, only=only, **options), things
 
 
 def _touched(program: Program, asked: Mapping[str, Things], things: Mapping[str, Ids]) -> Touched:
@@ -140,12 +148,14 @@ class _Dirty:
     Attributes:
         reached: with which definitions are followed.
         things: by relation or open predicate; every combination of these.
+        followed: plans that were followed, by where they began.
     """
 
     program: Program
     lookups: Lookups
     reached: Reached
     things: dict[str, list[Ids | None]]
+    followed: dict[object, list[LookupPlan]] = field(default_factory=dict)
 
     @staticmethod
     def of(program: Program, kept: Kept) -> _Dirty:
@@ -192,9 +202,10 @@ class _Dirty:
                     self.see(name, [ascending(ids[new]) for ids in id_columns(table)])
         for predicate in self.program.open_predicates:
             for place, sort in enumerate(predicate.sorts if predicate.within is None else ()):
-                new = np.setdiff1d(np.arange(len(data.vocabularies[sort])), moved[sort])
+                known = np.zeros(len(data.vocabularies[sort]), bool)
+                known[moved[sort]] = True
                 own: list[Ids | None] = [None] * predicate.arity
-                own[place] = new
+                own[place] = np.flatnonzero(~known)
                 self.see(predicate.name, own)
 
     def see_labels(self, before: Dataset, data: Dataset, moved: Mapping[str, Ids]) -> None:
@@ -216,15 +227,18 @@ class _Dirty:
         predicates = {predicate.name: predicate for predicate in self.program.open_predicates}
         pending = list(self.things)
         while pending:
-            name = pending.pop()
+            name = pending.pop(0)
             grown = []
             for predicate in predicates.values():
                 same = name in (predicate.within, predicate.sees)
                 if same and self.see(predicate.name, self.things[name]):
                     grown.append(predicate.name)
             for reader in readers.get(name, ()):
-                if reader.name:
-                    found = self.reached.run(reader.plan, self._given(reader, name))
+                given = self._given(reader, name)
+                if reader.name and self._is_new(reader, given):
+                    found = self.reached.run(reader.plan, given)
+                    for limit in reader.limits:
+                        self._later(limit, found)
                     arity = len(self.program.sorts_of(reader.name))
                     if self.see(reader.name, [found.get(f"p{i}") for i in range(arity)]):
                         grown.append(reader.name)
@@ -234,9 +248,32 @@ class _Dirty:
             if name in predicates:
                 asked.ask(name, {p: ids for p, ids in enumerate(things) if ids is not None})
             for reader in readers.get(name, ()):
-                if not reader.name:
-                    asked.run(reader.plan, self._given(reader, name))
+                given = self._given(reader, name)
+                if not reader.name and self._is_new(reader, given):
+                    asked.run(reader.plan, given)
         return asked.asked
+
+    def _later(self, limit: Limit, found: dict[str, Ids | None]) -> None:
+        """Leave out things whose value is below all values of what they are compared with."""
+        asked, others = found.get(limit.above), found.get(limit.below)
+        if asked is None or others is None or not len(asked) or not len(others):
+            return
+        table = self.reached.kept.tables["attributes", limit.attribute]
+        values, rows = [], []
+        for ids in (asked, others):
+            rows.append(table.rows({0: ids}))
+            values.append(table.take(rows[-1]).column(VALUE).to_numpy())
+        least = np.nanmin(values[1]) if len(values[1]) else np.inf
+        found[limit.above] = without(asked, ascending(table.ids(0, rows[0][values[0] < least])))
+
+    def _is_new(self, reader: Dependant, given: Mapping[str, Ids | None]) -> bool:
+        """Whether this is not what another literal led to: of a row that is new, all are."""
+        known = ((v, None if ids is None else ids.tobytes()) for v, ids in given.items())
+        plans = self.followed.setdefault((reader.name, *sorted(known)), [])
+        if reader.plan in plans:
+            return False
+        plans.append(reader.plan)
+        return True
 
     def _given(self, reader: Dependant, name: str) -> dict[str, Ids | None]:
         things = enumerate(self.things[name])
