@@ -291,9 +291,17 @@ def test_plan_and_compile(cli, skimming_project, tmp_path):
     assert "components" in cli("compile", skimming_project).out
     again = cli("compile", skimming_project, "--append", tmp_path / "graph")
     assert "appended: 0 atoms" in again.err + again.out
-    assert "KR655" in cli(
-        "compile", skimming_project, "--append", tmp_path / "graph", "--set", "engine.partitions=2"
-    ).err
+    assert (
+        "KR655"
+        in cli(
+            "compile",
+            skimming_project,
+            "--append",
+            tmp_path / "graph",
+            "--set",
+            "engine.partitions=2",
+        ).err
+    )
     since = cli("plan", skimming_project, "--against", tmp_path / "graph", "--json").json
     assert all(rule["then"] == rule["now"] and not rule["why"] for rule in since["changes"])
     assert [rule["rule"] for rule in since["changes"]] == [r["rule"] for r in since["rules"]]

@@ -23,9 +23,9 @@ def compile(
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Ground the training part; report per rule and per component, and how inference will do."""
-    from knowreason.grounding.extended_grounding import not_extended
     from knowreason.project.project_file import load_project
     from knowreason.project.schema import is_divided
+    from knowreason.reasoner.serving.extended_grounding import not_extended
     from knowreason.run.compilation import compile_project
     from knowreason.run.divided_run import compile_in_parts
 

@@ -16,17 +16,17 @@ from knowreason.grounding.arrays.array_context import in_arrays
 from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.grounding.atom_numbering import DEFAULT_LIMIT
-from knowreason.grounding.extended_grounding import (
-    Piece,
+from knowreason.grounding.folding.touched_rows import Touched
+from knowreason.logic import Program
+from knowreason.reasoner.serving.dependants import Dependant, Limit, dependants
+from knowreason.reasoner.serving.extended_grounding import (
+    GroundingPiece,
     extended,
     not_extended,
     refuse_extension,
 )
-from knowreason.grounding.folding.touched_rows import Touched
-from knowreason.logic import Program
-from knowreason.reasoner.serving.dependants import Dependant, Limit, dependants
 from knowreason.reasoner.serving.kept_parts import Shortcuts
-from knowreason.reasoner.serving.kept_tables import Ids, Kept, ascending, without
+from knowreason.reasoner.serving.kept_tables import LATE, Ids, Kept, ascending, without
 from knowreason.reasoner.serving.lookup_plans import LookupPlan
 from knowreason.reasoner.serving.program_lookups import Lookups, is_recursive
 from knowreason.reasoner.serving.reached_rows import Reached, given_at
@@ -72,7 +72,8 @@ def extend(
         if is_recursive(program, definition.name):
             raise not_extended(f"`{definition.name}` rests on itself")
     moved = {domain: _moved(before.data, data, domain) for domain in data.vocabularies}
-    kept = Kept.of(data, asked_often=False)
+    earlier = Kept.of(replace(before.data, program=program), asked_often=False)
+    kept = _grown(earlier, Kept.of(data, asked_often=False))
     dirty = _Dirty.of(program, kept)
     dirty.see_rows(before.data, data, moved)
     if any(rule.weight.kind == "hard" for rule in program.rules):  # labels may drop them
@@ -91,11 +92,16 @@ def extend(
         ]
         for name, things in asked.items()
     }
-    earlier = Kept.of(replace(before.data, program=program), asked_often=False)
     removed, removed_things = _around(dirty.lookups, earlier, old, options)
     added, things = _around(dirty.lookups, kept, asked, options)
     own = {d: moved[d][ids] for d, ids in removed_things.items()}
-    whole = extended(Piece(before, moved), Piece(removed, own), Piece(added, things), data, touched)
+    whole = extended(
+        GroundingPiece(before, moved),
+        GroundingPiece(removed, own),
+        GroundingPiece(added, things),
+        data,
+        touched,
+    )
     return whole, _count(touched, whole, {d: np.arange(n) for d, n in kept.counts.items()})
 
 
@@ -107,6 +113,22 @@ def _count(touched: Touched, grounding: Grounding, things: Mapping[str, Ids]) ->
         columns = [things[sort][span.arguments[:, place]] for place, sort in sorts]
         count += int(touched.holds(name, columns, span.count).sum())
     return count
+
+
+def _grown(earlier: Kept, kept: Kept) -> Kept:
+    """The kept tables, sorted together with the earlier ones where these are their first rows."""
+    same = all(
+        one.first.equals(kept.names[domain].first.slice(0, len(one.first)))
+        for domain, one in earlier.names.items()
+    )
+    tables = dict(kept.tables)
+    for key, table in kept.tables.items() if same else ():
+        old, rows = earlier.tables[key], table.early
+        count = old.early.num_rows
+        few = rows.num_rows - count <= max(LATE, count // 32)
+        if few and old.early.cast(rows.schema).equals(rows.slice(0, count)):
+            tables[key] = old.plus(rows.slice(count))
+    return replace(kept, tables=tables)
 
 
 def _around(

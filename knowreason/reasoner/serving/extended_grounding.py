@@ -30,7 +30,7 @@ Ids = NDArray[Any]  # of integers
 
 
 @dataclass(frozen=True)
-class Piece:
+class GroundingPiece:
     """A grounding, and what its things are called in the data it becomes part of.
 
     Attributes:
@@ -70,7 +70,11 @@ def not_extended(why: str) -> GroundingError:
 
 
 def extended(
-    before: Piece, removed: Piece, added: Piece, data: Dataset, touched: Touched
+    before: GroundingPiece,
+    removed: GroundingPiece,
+    added: GroundingPiece,
+    data: Dataset,
+    touched: Touched,
 ) -> Grounding:
     """The grounding of a program over data, made of an earlier one.
 
@@ -118,7 +122,7 @@ def extended(
 
 
 def _atoms(
-    program: Program, data: Dataset, before: Piece, added: Piece, touched: Touched
+    program: Program, data: Dataset, before: GroundingPiece, added: GroundingPiece, touched: Touched
 ) -> AtomTable:
     """All atoms: the old ones that are not touched, and the touched ones as they are now."""
     spans: dict[str, AtomSpan] = {}
@@ -161,13 +165,15 @@ class _Move:
         parameter: ``int32[p]`` index of each parameter there.
     """
 
-    piece: Piece
+    piece: GroundingPiece
     number: Ids
     drop: NDArray[np.bool_]
     parameter: Ids
 
     @staticmethod
-    def of(piece: Piece, numbering: Numbering, touched: Touched, place: Mapping[str, int]) -> _Move:
+    def of(
+        piece: GroundingPiece, numbering: Numbering, touched: Touched, place: Mapping[str, int]
+    ) -> _Move:
         grounding = piece.grounding
         program = grounding.program
         if grounding.graph.auxiliary is not None:
