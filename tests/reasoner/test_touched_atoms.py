@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ import torch
 
 import knowreason as kr
 from knowreason.data import Dataset, Vocabulary
+from knowreason.data.encoded_files import load_relations, save_relations
 from knowreason.errors import GroundingError
 from knowreason.grounding import ground
 from knowreason.reasoner.serving.touched_atoms import extend
@@ -84,12 +86,16 @@ def same(ours, theirs):
 def data_of(program, facts, static, told, part, evidence=None):
     tables = rows(facts, part)
     return kr.Dataset.from_frames(
-        program, facts={**tables, **static}, labels=told, evidence=evidence
+        program,
+        facts={**tables, **static},
+        labels=told,
+        evidence=evidence,
+        scores={"Fraud": {"p": facts["card"][0][part], "elsewhere": facts["amount"][1][part]}},
     )
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_appended_rows_leave_the_graph_of_all_rows(seed):
+def test_appended_rows_leave_the_graph_of_all_rows(seed, tmp_path):
     draw = np.random.default_rng(seed)
     more = draw.choice(MORE, 3, replace=False)
     chosen = [*draw.choice(KEPT, 5, replace=False), *more]
@@ -114,6 +120,9 @@ def test_appended_rows_leave_the_graph_of_all_rows(seed):
         if grounding is None:
             grounding = whole
             continue
+        save_relations(grounding.data, tmp_path / f"{until}")
+        earlier = load_relations(tmp_path / f"{until}", program)
+        grounding = replace(grounding, data=earlier)
         grounding, touched = extend(grounding, data, hard_violations="drop", most=2)
         same(grounding, whole)
         assert touched <= grounding.atoms.count

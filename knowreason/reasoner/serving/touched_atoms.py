@@ -122,8 +122,8 @@ def _grown(earlier: Kept, kept: Kept) -> Kept:
         for domain, one in earlier.names.items()
     )
     tables = dict(kept.tables)
-    for key, table in kept.tables.items() if same else ():
-        old, rows = earlier.tables[key], table.early
+    for key, old in earlier.tables.items() if same else ():
+        rows = kept.tables[key].early
         count = old.early.num_rows
         few = rows.num_rows - count <= max(LATE, count // 32)
         if few and old.early.cast(rows.schema).equals(rows.slice(0, count)):
