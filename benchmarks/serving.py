@@ -11,9 +11,9 @@ and places drawn from the history. Times are of the wall; those with `cpu` are C
 other work on the machine changes less. The limit, in the same run: `models_ms`, what the models'
 own `predict_proba` takes on one row, and `state_ms`, what four dictionaries of running counts take.
 `full_s` is one `Reasoner.infer` of the whole history and one event. Ready is `bind_s` and
-`serve_s`, or `open_s` of a stored state (`read_s`: its bytes read); the first event is apart. With `--best N`, 24 events are
-scored N times each, and `least_cpu_p50_ms` is the median of the least CPU times: what other work on
-the machine changes least.
+`serve_s`, or `open_s` of a stored state (`read_s`: its bytes read); the first event is apart. With
+`--best N`, 24 events are scored N times each, and `least_cpu_p50_ms` is the median of the least CPU
+times: what other work on the machine changes least.
 """
 
 import argparse

@@ -23,14 +23,14 @@ from knowreason.mapped_columns import opened, store
 from knowreason.project.manifests import MANIFEST, run_folder, write_manifest
 from knowreason.reasoner.fitting.fingerprints import differences, program_parts
 from knowreason.reasoner.serving.kept_parts import DecidedRows, PartTable, Projection, Shortcuts
-from knowreason.reasoner.serving.kept_tables import TABLES, Kept, KeptTable, ThingNames
+from knowreason.reasoner.serving.kept_tables import TABLES, Kept, KeptTable, RowsByValue, ThingNames
 from knowreason.reasoner.serving.kept_totals import KeptTotals
 from knowreason.reasoner.serving.stored_names import StoredNames
 
 FORMAT = 1
 STRUCTURE = "serving.json"
 KIND = "serving"  # in the manifest
-_CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in (FeatureTable, Totals)}
+_CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in (FeatureTable, RowsByValue, Totals)}
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,8 @@ def _table_tree(table: KeptTable) -> dict[str, Any]:
 
 def _table(tree: Mapping[str, Any]) -> KeptTable:
     made = KeptTable.of(tree["early"], tree["of_things"])
-    for places, (values, order) in tree["sorted"].items():
-        made.indexes.made[tuple(map(int, places.split()))] = values, order
+    for places, rows in tree["sorted"].items():
+        made.indexes.made[tuple(map(int, places.split()))] = rows
     return made.plus(tree["late"]) if tree["late"].num_rows else made
 
 

@@ -28,7 +28,7 @@ NOTHING = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
-class _Index:
+class RowsByValue:
     """Rows by the values of a place, or of two in one number.
 
     Attributes:
@@ -42,15 +42,15 @@ class _Index:
     starts: Ids | None
 
     @staticmethod
-    def of(values: Ids, *, are_ids: bool) -> _Index:
+    def of(values: Ids, *, are_ids: bool) -> RowsByValue:
         """That of the values of all rows."""
         order = sorting_order(values)
         rows = np.arange(len(values)) if order is None else order.astype(np.int64)
         if are_ids and len(values) and int(values.max()) < SPARSE * len(values):
             starts = np.zeros(int(values.max()) + 2, np.int64)
             np.cumsum(np.bincount(values), out=starts[1:])
-            return _Index(rows, values[:0], starts)
-        return _Index(rows, values if order is None else values[order], None)
+            return RowsByValue(rows, values[:0], starts)
+        return RowsByValue(rows, values if order is None else values[order], None)
 
     def bounds(self, wanted: Ids) -> tuple[Ids, Ids]:
         """First place of each wanted value in ``rows``, and the end."""
@@ -65,10 +65,10 @@ class _Indexes:
     """Indexes of the places of a table; made when first asked for."""
 
     columns: list[Ids]
-    made: dict[tuple[int, ...], _Index] = field(default_factory=dict)
+    made: dict[tuple[int, ...], RowsByValue] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
-    def of(self, places: tuple[int, ...]) -> _Index:
+    def of(self, places: tuple[int, ...]) -> RowsByValue:
         """That of one place, or of two: the first in the upper 32 bits."""
         if places not in self.made:
             with self.lock:
@@ -76,7 +76,7 @@ class _Indexes:
                     values = self.columns[places[0]].astype(np.int64)
                     if len(places) > 1:
                         values = (values << 32) | self.columns[places[1]]
-                    self.made[places] = _Index.of(values, are_ids=len(places) == 1)
+                    self.made[places] = RowsByValue.of(values, are_ids=len(places) == 1)
         return self.made[places]
 
 
