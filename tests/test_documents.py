@@ -15,6 +15,7 @@ import knowreason
 from tests.document_pages import (
     LANGUAGES,
     Shell,
+    agrees,
     blocks_of,
     faults,
     missed,
@@ -57,11 +58,15 @@ def public():
 @pytest.mark.parametrize(
     "example", [*find_examples(str(ROOT / "README.md"), str(ROOT / "docs"))], ids=str
 )
-def test_documents(example: CodeExample, eval_example: EvalExample, monkeypatch):
+def test_documents(example: CodeExample, eval_example: EvalExample, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     eval_example.set_config(line_length=100, target_version="py311", ruff_ignore=["D1", "T201"])
     eval_example.lint_ruff(example)
+    capsys.readouterr()
     eval_example.run(example)
+    below = [block for block in blocks_of(example.path) if block.line > example.start_line]
+    if below and below[0].note == "printed":
+        assert agrees(below[0].text, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
