@@ -12,6 +12,7 @@ import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 
 import knowreason
+from knowreason.project.schema import PROJECT
 from tests.document_pages import (
     LANGUAGES,
     Shell,
@@ -111,6 +112,19 @@ def test_links(page):
         if not path.exists() or (heading and heading not in anchors(path)):
             broken.append(f"{target}#{heading}")
     assert not broken
+
+
+def test_keys_of_the_project_file_say_what_they_mean():
+    """The page of keys is made from these descriptions."""
+    schema = PROJECT.json_schema()
+    kinds = {"": schema} | schema["$defs"]
+    silent = [
+        f"{kind}.{key}"
+        for kind, entry in kinds.items()
+        for key, value in entry["properties"].items()
+        if "description" not in value and "$ref" not in str(value)
+    ]
+    assert not silent
 
 
 def test_notes_of_training_are_those_of_the_package():
