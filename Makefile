@@ -12,7 +12,8 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-# The docs as a site, a folder of files: open site/index.html. A warning is an error.
+# The docs as a site, a folder of files: open site/index.html. A warning is an error; what the theme says
+# about another version of mkdocs is none.
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet

@@ -6,6 +6,7 @@ A comment right above a block says what is special about it, where something is:
 - ``<!-- given`` and declarations ``-->``: what a fragment of a rule file stands in;
 - ``<!-- continues -->``: the rule file goes on after the rule blocks above;
 - ``<!-- shows KR201 KR202 -->``: the codes that a rule file has, instead of none;
+- ``<!-- printed -->``: a ``text`` block is what the Python above it prints;
 - ``<!-- file NAME`` and its text ``-->``: a file that commands find and readers need not see.
 
 A block with ``title="name"`` is a file that the commands below find. Of a ``console`` block each

@@ -12,9 +12,11 @@ import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 
 import knowreason
+from knowreason.project.schema import PROJECT
 from tests.document_pages import (
     LANGUAGES,
     Shell,
+    agrees,
     blocks_of,
     faults,
     missed,
@@ -57,11 +59,15 @@ def public():
 @pytest.mark.parametrize(
     "example", [*find_examples(str(ROOT / "README.md"), str(ROOT / "docs"))], ids=str
 )
-def test_documents(example: CodeExample, eval_example: EvalExample, monkeypatch):
+def test_documents(example: CodeExample, eval_example: EvalExample, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     eval_example.set_config(line_length=100, target_version="py311", ruff_ignore=["D1", "T201"])
     eval_example.lint_ruff(example)
+    capsys.readouterr()
     eval_example.run(example)
+    below = [block for block in blocks_of(example.path) if block.line > example.start_line]
+    if below and below[0].note == "printed":
+        assert agrees(below[0].text, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -106,6 +112,29 @@ def test_links(page):
         if not path.exists() or (heading and heading not in anchors(path)):
             broken.append(f"{target}#{heading}")
     assert not broken
+
+
+def test_keys_of_the_project_file_say_what_they_mean():
+    """The page of keys is made from these descriptions."""
+    schema = PROJECT.json_schema()
+    kinds = {"": schema} | schema["$defs"]
+    silent = [
+        f"{kind}.{key}"
+        for kind, entry in kinds.items()
+        for key, value in entry["properties"].items()
+        if "description" not in value and "$ref" not in str(value)
+    ]
+    assert not silent
+
+
+def test_notes_of_training_are_those_of_the_package():
+    """What the page of notes quotes is what the package writes."""
+    page = (ROOT / "docs/reference/notes.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
+    source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    source = re.sub(r'"\s+f?"', "", source)  # strings that go on in the next line
+    assert quoted
+    assert not [note for note in quoted if note not in source]
 
 
 @pytest.mark.parametrize("name", [*with_prompts()])

@@ -19,11 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 from reference_pages import pages  # noqa: E402
+from rule_lexer import RuleLexer  # noqa: E402
 
 LINK = re.compile(r"\]\(((?:\.\./)+[^)#\s]+)(#[^)\s]*)?\)")
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 TAG = re.compile(r"\\tag\{([^}]*)\}")
-LEXERS["RuleLexer"] = ("rule_lexer", "knowreason", ("kr",), ("*.kr",), ())
+LEXERS["RuleLexer"] = (RuleLexer.__module__, RuleLexer.name, ("kr",), ("*.kr",), ())
 
 
 def on_config(config: MkDocsConfig) -> None:

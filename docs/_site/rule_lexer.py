@@ -5,6 +5,7 @@ from typing import ClassVar
 from pygments.lexer import RegexLexer, words
 from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation, String, Text
 
+__all__ = ["RuleLexer"]
 STATEMENTS = (
     *("import", "domain", "observed", "query", "latent", "attribute", "define", "param"),
     *("model", "rule"),

@@ -20,6 +20,7 @@ HONEST = 60  # payments a day
 
 
 def main(folder: Path) -> None:
+    """Four weeks of payments, and one day more."""
     rng = np.random.default_rng(11)
     accounts = {}  # name: (opened, country)
     rows = []  # (at, account, device, amount, fraud)
@@ -31,8 +32,10 @@ def main(folder: Path) -> None:
 
     homes = []
     for number in range(300):
-        for _ in range(rng.choice([1, 1, 1, 2])):  # some devices are a family's
-            homes.append((account(START - timedelta(days=float(rng.uniform(5, 900)))), number))
+        homes.extend(  # some devices are a family's
+            (account(START - timedelta(days=float(rng.uniform(5, 900)))), number)
+            for _ in range(rng.choice([1, 1, 1, 2]))
+        )
     for day in range(DAYS + 1):
         for _ in range(HONEST):
             at = START + timedelta(days=day, hours=float(rng.normal(15, 4) % 24))
@@ -73,6 +76,7 @@ def main(folder: Path) -> None:
 
 
 def write(folder: Path, rows: list, accounts: dict) -> None:
+    """The two tables of payments and accounts."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "payments.csv").open("w", newline="") as file:
         table = csv.writer(file)

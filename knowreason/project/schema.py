@@ -45,6 +45,11 @@ class TableSection(TableSource):
     """A table: ``path`` (a file or a glob of csv, tsv, parquet, json lines) or ``sql`` over the
     tables above it."""
 
+    path: str | None = None
+    """A file, or a glob of files of one kind; relative to the project file."""
+    sql: str | None = None
+    """A query over tables named above this one."""
+
     @model_validator(mode="after")
     def _one_source(self) -> TableSection:
         if (self.path is None) == (self.sql is None):
@@ -100,9 +105,11 @@ class FeatureBinding:
     """What models may see of the things of a domain."""
 
     table: str
+    """Name of a table."""
     key: str
     """Column that names the thing."""
     columns: tuple[str, ...]
+    """What models may see."""
     categorical: tuple[str, ...] = ()
     """Those of the columns whose values are names, not amounts."""
 
@@ -112,9 +119,11 @@ class ScoreBinding:
     """Columns of scores for ``column(...)`` models, keyed by a predicate's atoms."""
 
     table: str
+    """Name of a table."""
     key: tuple[str, ...]
     """One column an argument of the predicate."""
     columns: tuple[str, ...]
+    """The scores, by which ``column(...)`` models name them."""
 
 
 @dataclass(config=CHECKED, frozen=True)
@@ -122,6 +131,7 @@ class EdgeBinding:
     """An edge table."""
 
     table: str
+    """Name of a table."""
     source: str
     """``"column:Domain"``."""
     target: str
@@ -129,10 +139,13 @@ class EdgeBinding:
     key: str | None = None
     """Names the thing that the edge itself is (a payment), where it is one."""
     time: str | None = None
+    """Column that says when it was."""
     format: str = ""
     """How the times are written, where not as ISO 8601."""
     features: tuple[str, ...] = ()
+    """Columns that graph models may see."""
     categorical: tuple[str, ...] = ()
+    """Those of them whose values are names, not amounts."""
 
 
 @dataclass(config=CHECKED, frozen=True)
@@ -140,6 +153,7 @@ class GraphSection:
     """Edges for graph models."""
 
     edges: tuple[EdgeBinding, ...] = ()
+    """One entry a table of edges."""
 
 
 def _zone(name: str) -> str:
@@ -222,6 +236,12 @@ class InferSection(Threads, ExactLimits):
 class EngineSection(EngineChoice):
     """Where definitions and rules are joined: ``duckdb``, in this process, or ``spark``."""
 
+    kind: Literal["duckdb", "spark"] = "duckdb"
+    """Which engine."""
+    master: str = "local[*]"
+    """Of Spark: ``local[2]``, ``spark://host:7077``, ``yarn``, ``sc://host`` (Connect)."""
+    directory: str = ""
+    """Where Spark keeps tables as Parquet. Empty: a temporary folder, enough for local mode."""
     partitions: Annotated[StrictInt, Field(ge=0)] = 0
     """With ``duckdb``, parts in which ``plan``, ``compile`` and ``predict`` are done one after
     another, so that memory holds one: independent of each other, or refused (KR938). With
@@ -233,6 +253,7 @@ class ReportSection:
     """What ``eval`` measures."""
 
     metrics: tuple[str, ...] = DEFAULT_METRICS
+    """Names of measures, such as ``precision@20`` or ``tpr@fpr=0.01``."""
     by: str = ""
     """An attribute whose values are the blocks of the bootstrap and the slices of the table."""
     question: str = ""
