@@ -22,7 +22,7 @@ import torch
 from knowreason.data import EngineChoice, using_engine
 from knowreason.errors import GroundingError
 from knowreason.grounding import ground
-from tests.grounding.conftest import small_session
+from tests.spark_sessions import small_session
 from tests.grounding.programs import random_data, random_program
 from tests.grounding.test_engines import same_graph
 from tests.grounding.test_ground_random import compared_with_substitution

@@ -224,7 +224,7 @@ def _check_closed(binding: TableBinder, encoded: Encoded) -> None:
             f"`{domain}` that is none of the {len(members):,} there are: {_quoted(names)}; there "
             f"are {_quoted(members)}"
         )
-        help, span = _help(domain, names, members), frame.span(int(rows[0]))
+        help, span = _help(domain, names, members, closed=True), frame.span(int(rows[0]))
         if outside.all() and not frame.spans:
             binding.findings.add("KR530", message, help=help, span=span)
         else:
@@ -368,7 +368,9 @@ def _quoted(names: pa.StringArray) -> str:
     return f"{shown} ..." if len(names) > EXAMPLES else shown
 
 
-def _help(domain: str, names: pa.StringArray, others: pa.StringArray) -> str:
+def _help(
+    domain: str, names: pa.StringArray, others: pa.StringArray, *, closed: bool = False
+) -> str:
     """How the names of others are written, or the nearest, or what can be done."""
     spelling = find_spelling(names, others)
     if spelling is not None:
@@ -377,7 +379,7 @@ def _help(domain: str, names: pa.StringArray, others: pa.StringArray) -> str:
     near = did_you_mean(name, others.slice(0, SUGGESTIONS).to_pylist())
     if near and not any(map(str.isdigit, name)):  # of numbers there is always a near one
         return near
-    return (
-        "names are compared as text: 7 is not 007; where one table has all there are, name it "
-        f"under [domains.{domain}]"
-    )
+    compared = "names are compared as text: 7 is not 007"
+    if closed:
+        return f"{compared}; what is missing belongs into the table that has all there are"
+    return f"{compared}; where one table has all there are, name it under [domains.{domain}]"
