@@ -5,6 +5,7 @@ import json
 import pytest
 
 from knowreason.errors import DataError, ProjectError
+from knowreason.project.independent_parts import independent_parts
 from knowreason.project.project_check import check_project
 from knowreason.project.project_file import load_project, project_toml
 from knowreason.project.project_tables import load_data, load_program
@@ -232,3 +233,21 @@ def test_json_lines_and_compressed_files(tmp_path):
     text = (tmp_path / "accounts.csv").read_bytes()
     (tmp_path / "accounts.csv.gz").write_bytes(gzip.compress(text))
     assert json.dumps([d.message for d in check_project(path).diagnostics]) == "[]"
+
+
+def test_parts_of_a_closed_domain_are_the_whole(tmp_path):
+    path = changed(tmp_path, ("[report]", "[engine]\npartitions = 2\n[report]"))
+    with (tmp_path / "loans.csv").open("a") as file:
+        file.write("10,a7,5,01.01.2026,A\n")
+    project = load_project(path)
+    program = load_program(project)
+    with independent_parts(project, program) as parts:
+        read = list(parts)
+    with pytest.warns(Warning, match="KR534"):
+        whole = load_data(project, program)
+    for name in ("Of", "granted", "owner", "Bad"):  # accounts are in every part
+        rows = {str(row) for part in read for row in part.named(name).to_pylist()}
+        assert rows == set(map(str, whole.named(name).to_pylist()))
+    assert {name for part in read for name in part.vocabularies["Account"]} == {
+        f"a{i}" for i in range(5)
+    }
