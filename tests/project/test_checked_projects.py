@@ -153,6 +153,7 @@ def test_days_and_months_are_not_guessed(tmp_path, day):
     path = changed(tmp_path, (', format = "%d.%m.%Y"', ""), day=day)
     (found,) = check_project(path).diagnostics
     assert (found.code, "is not a time" in found.message) == ("KR514", True)
+    assert "`format` in [bind]" in found.help
 
 
 def test_accounts_of_another_spelling(tmp_path):
