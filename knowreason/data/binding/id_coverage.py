@@ -7,6 +7,8 @@ nothing else fails: the label is learned from and joins nothing.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowreason.data.binding.binder import Encoded, TableBinder
+from knowreason.data.binding.data_findings import NamedTable
 from knowreason.data.binding.id_spelling import find_spelling
 from knowreason.data.vocabulary import Coded
 from knowreason.diagnostics import Severity
@@ -27,6 +30,18 @@ NEW_SHARE = 0.01  # of new ids, up to which they are a hint and no warning
 Kind = Literal["things", "facts", "features", "others"]
 KINDS: tuple[Kind, ...] = ("things", "facts", "features", "others")
 Marks = NDArray[np.bool_]
+_PART: ContextVar[bool] = ContextVar("part", default=False)
+
+
+@contextmanager
+def of_a_part() -> Iterator[None]:
+    """Within it, tables that are bound are a part of larger ones, so that all of their ids may
+    be new and no error."""
+    before = _PART.set(True)
+    try:
+        yield
+    finally:
+        _PART.reset(before)
 
 
 @dataclass(frozen=True)
@@ -225,7 +240,7 @@ def _check_closed(binding: TableBinder, encoded: Encoded) -> None:
             f"are {_quoted(members)}"
         )
         help, span = _help(domain, names, members, closed=True), frame.span(int(rows[0]))
-        if outside.all() and not frame.spans:
+        if outside.all() and _is_whole(frame):
             binding.findings.add("KR530", message, help=help, span=span)
         else:
             message += "; these rows are left out"
@@ -265,7 +280,7 @@ def _check_rows(
             f"that no {what} mentions: {_quoted(names)}"
         ) + (f"; others are {_quoted(others)}" if len(others) else "")
         help, span = _help(domain, names, others), frame.span(int(rows[0]))
-        if every and not frame.spans:
+        if every and _is_whole(frame):
             binding.findings.add("KR530", message, help=help, span=span)
         else:
             message += f"; {_made(len(names), domain)}"
@@ -300,7 +315,7 @@ def _check_facts(
                 f"{source.title(domain)}: no other table knows any of its {ids:,} `{domain}`: "
                 f"{_quoted(names)}; others are {_quoted(others)}"
             )
-            if find_spelling(names, others) is not None:
+            if find_spelling(names, others) is not None and not _PART.get():
                 binding.findings.add("KR530", message, help=help)
                 continue
         else:
@@ -334,6 +349,11 @@ def _coverage(
         tuple(_first(_names(binding, domain, missing))),
         len(names),
     )
+
+
+def _is_whole(frame: NamedTable) -> bool:
+    """Whether a table is all there is, so that it is wrong if none of its ids is known."""
+    return not frame.spans and not _PART.get()
 
 
 def _is_fixed(binding: TableBinder, domain: str) -> bool:
