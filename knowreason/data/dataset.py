@@ -100,7 +100,7 @@ class Dataset(EncodedTables):
             DataWarning: of ids that no other table knows (KR529) or a closed domain does not have
                 (KR534), of features that are not finite (KR531).
         """
-        binding = TableBinder(program, closed=[name for name in closed if name in (things or {})])
+        binding = TableBinder(program, closed=closed)
         pending_things = bind.encode_things(binding, things or {})
         pending_facts = bind.encode_facts(binding, facts or {})
         pending_evidence = bind.encode_truths(binding, evidence or {}, "evidence")
@@ -124,6 +124,8 @@ class Dataset(EncodedTables):
             ],
         )
 
+        for encoded in pending_things:
+            binding.resolve(encoded)  # finds rows that name nothing
         attributes = {attribute.name for attribute in program.attributes}
         tables = {
             encoded.name: bind.finish_attribute(binding, encoded)

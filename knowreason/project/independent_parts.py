@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from warnings import catch_warnings, simplefilter
+from warnings import catch_warnings, simplefilter, warn
 
 from knowreason.data import Dataset
+from knowreason.data.binding.id_coverage import of_a_part
 from knowreason.data.binding.table_parts import Dealt, KeyLookup, TableParts
 from knowreason.errors import DataWarning, ProjectError
 from knowreason.grounding.plan.partition_key import Owner, PartitionKey, partition_keys
@@ -49,9 +50,13 @@ class IndependentParts:
     def data(self, part: int, engine: EngineSection | None = None) -> Dataset:
         """One part; joined by another engine than the project's where one is given."""
         project = self.project if engine is None else replace(self.project, engine=engine)
-        with catch_warnings():  # what one part lacks may stand in another
+        with catch_warnings(), of_a_part():  # what one part lacks may stand in another
             simplefilter("ignore", DataWarning)
-            return bound(project, self.program, self.tables.read(part))
+            data = bound(project, self.program, self.tables.read(part))
+        for finding in data.warnings:
+            if finding.code == "KR534":  # rows that are in no other part
+                warn(DataWarning(finding), stacklevel=2)
+        return data
 
 
 @contextmanager

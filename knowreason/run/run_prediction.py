@@ -113,19 +113,19 @@ def predict_run(
         predicate: or numeric query; may be left out where only one is asked.
         most_probable: the most probable world instead of marginals.
         adapt: as :meth:`Reasoner.infer` has it.
-        labelled: also score what is labelled, as if its label were not known; a column ``label``
-            says what it is.
+        labelled: also score what is labelled, as if its label were not known, of the run's own data
+            in both parts; a column ``label`` says what it is.
         project: as :func:`load_run` has it.
         progress: called as ``progress(done, total, message)``.
     """
     run = load_run_on_tables(folder, project)
     name = predicate or only_query(run.reasoner.program)
-    with step(progress, "reading"):
-        data = data_of_run(run, directory)
     learned = 0
-    if labelled:
-        learned = len(data.labels.get(name, ())) if directory is None else 0
-        data = hidden_labels(data, name)
+    with step(progress, "reading"):
+        if labelled:
+            data, learned = _with_hidden_labels(run, directory, name)
+        else:
+            data = data_of_run(run, directory)
     if run.reasoner.program.is_number(name):
         found = numeric_predictions(run, data, name, labelled=labelled)
     else:
@@ -172,6 +172,17 @@ def hidden_labels(data: Dataset, predicate: str) -> Dataset:
     """The data set with all labels of a predicate held back."""
     rows = data.labels[predicate].num_rows if predicate in data.labels else 0
     return data.hide(predicate, np.ones(rows, np.bool_)) if rows else data
+
+
+def _with_hidden_labels(run: Run, directory: Path | None, name: str) -> tuple[Dataset, int]:
+    """All data without the labels of a predicate, and how many of these were learned from."""
+    program = run.reasoner.program
+    data = load_data(run.project, program, directory)
+    learned = 0
+    if directory is None:
+        train = parts_of(run.project, program, data).train
+        learned = train.labels[name].num_rows if name in train.labels else 0
+    return hidden_labels(data, name), learned
 
 
 def numeric_predictions(

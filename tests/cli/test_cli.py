@@ -1,5 +1,6 @@
 """Every verb: results on stdout, talk on stderr, exit codes, no traceback for a user's fault."""
 
+import io
 import json
 import os
 import shutil
@@ -99,6 +100,33 @@ def test_check_strict_counts_warnings(cli, tmp_path):
     (tmp_path / "w.kr").write_text("domain Person\nquery Smokes(Person)\n")
     assert cli("check", tmp_path / "w.kr").code == 0
     assert cli("check", "--strict", tmp_path / "w.kr").code == 1
+
+
+def test_check_of_a_project_a_folder_and_stdin(cli, tmp_path, skimming_project, monkeypatch):
+    project = tmp_path / "project"
+    shutil.copytree(skimming_project, project)
+    good = cli("check", project)
+    assert good.code == 0, good.err
+    assert "ids of" in good.out
+    assert "`Pays`" in good.out
+    assert "2 files" in good.err
+    assert "never used" not in good.err
+    alone = cli("check", project / "skimming.kr")  # the project beside it is known
+    assert (alone.code, "never used" in alone.err) == (0, False)
+    change(project, 'table = "days"', 'table = "dayz"')
+    (project / "other.kr").write_text("query Smokes(Person)\nquery Drinks(Person)\n")
+    bad = cli("check", tmp_path)
+    assert bad.code == 1
+    assert "KR905" in bad.err
+    assert "3 files" in bad.err
+    assert bad.err.count("unknown domain `Person`") == 1  # the same at two places
+    assert "(2 times: also " in bad.err
+    assert len(cli("check", "--json", project / "other.kr").json) >= 2
+    monkeypatch.setattr(sys, "stdin", io.StringIO("query Smokes(Person)\n"))
+    piped = cli("check", "-")
+    assert (piped.code, "<stdin>:1:14" in piped.err) == (1, True)
+    (tmp_path / "nothing").mkdir()
+    assert "KR915" in cli("check", tmp_path / "nothing").err
 
 
 def test_fmt(cli, tmp_path):
@@ -464,6 +492,44 @@ def test_labels_of_nobody_are_counted_or_refused(cli, smokers):
     (smokers / "typo.facts").write_text('Friends("anna", "bob")\nSmokes("ana")\n')
     done = cli("infer", smokers / "s.kr", smokers / "typo.facts")
     assert (done.code, done.err.count("KR529")) == (0, 1)
+
+
+def test_predict_says_what_was_asked(cli, tmp_path, smokers):
+    (smokers / "knowreason.toml").write_text(
+        'program = "s.kr"\n[tables.f]\npath = "f.csv"\n[tables.l]\npath = "l.csv"\n'
+        '[bind]\nFriends = { table = "f", columns = ["a", "b"] }\n'
+        'Smokes = { table = "l", columns = ["id"], label = "smokes" }\n[split]\nshare = 0.0\n'
+    )
+    (smokers / "f.csv").write_text("a,b\nanna,bob\nbob,carl\n")
+    (smokers / "l.csv").write_text("id,smokes\nanna,1\ndora,0\neve,\n")
+    run = smokers / "run"
+    assert cli("train", smokers, "-o", run).code == 0
+    some = cli("predict", run, "--json")
+    assert (some.code, len(some.json)) == (0, 2)
+    assert "2 asked, 2 labelled, 0 unseen" in some.err
+    every = cli("predict", run, "--labelled", "--json")
+    assert {row["person"]: row["label"] for row in every.json} == {
+        "anna": True,
+        "bob": None,
+        "carl": None,
+        "dora": False,
+    }
+    assert "4 asked, 0 labelled, 1 unseen" in every.err
+    assert "2 of the labels were learned from" in every.err
+    today = smokers / "today"
+    today.mkdir()
+    (today / "f.csv").write_text("a,b\nanna,bob\n")
+    (today / "l.csv").write_text("id,smokes\nanna,1\nbob,0\n")
+    none = cli("predict", run, "--data", today)
+    assert none.code == 1
+    assert "0 asked, 2 labelled" in none.err
+    assert "`--labelled` scores them" in none.err
+    assert cli("predict", run, "--data", today, "--labelled").code == 0
+    (today / "f.csv").write_text("a,b\n")
+    (today / "l.csv").write_text("id,smokes\n")
+    empty = cli("predict", run, "--data", today, "--json")
+    assert (empty.code, empty.json) == (1, [])
+    assert "there are 0 `Person` in question" in empty.err
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -230,6 +230,11 @@ def test_a_closed_domain_gains_nothing():
         )
 
 
+def test_a_closed_domain_needs_its_things():
+    with pytest.raises(DataError, match=r"KR503.*`Person` is closed"):
+        Dataset.from_frames(loads(PROGRAM), facts=KNOWS, closed=["Person"])
+
+
 def test_statements_are_told_with_their_place_and_never_refused():
     program = loads(PROGRAM)
     facts = parse_facts(program, 'Knows("ann", "bob")\nSmokes("anne")\n', "world.facts")

@@ -3,13 +3,14 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from knowreason.errors import ModelError, ProjectError
 from knowreason.project.project_file import load_project
-from knowreason.project.project_tables import load_parts
+from knowreason.project.project_tables import load_data, load_parts, load_program
 from knowreason.run.augmented_tables import augment_project
 from tests.shop_project import RULES, write_shop
 
@@ -152,3 +153,23 @@ def test_errors_say_what_to_write(tmp_path, rules, options, code, help):
     assert found.code == code
     assert help in (found.help or "")
     assert not (tmp_path / "more").exists()
+
+
+def test_labels_keep_their_words_and_a_closed_domain_gains_its_things(tmp_path):
+    shop = write_shop(tmp_path / "shop")
+    labels = pq.read_table(shop / "labels.parquet").to_pydict()
+    words = {1: "yes", 0: "no", -1: "?"}
+    labels["bad"] = [words[label] for label in labels["bad"]]
+    pq.write_table(pa.table(labels), shop / "labels.parquet")
+    path = shop / "knowreason.toml"
+    text = path.read_text().replace(
+        "unknown = [-1]", 'unknown = ["?"], true = ["yes"], false = ["no"]'
+    )
+    path.write_text(text + '[domains.Account]\ntable = "accounts"\nkey = "id"\n')
+    augment_project(load_project(shop), tmp_path / "more")
+    whole = pq.read_table(tmp_path / "more" / "labels.parquet")
+    assert set(whole.filter(whole["generated"])["bad"].to_pylist()) == {"yes"}
+    project = load_project(tmp_path / "more")
+    data = load_data(project, load_program(project))
+    assert len(data.vocabularies["Account"]) == 108
+    assert pc.sum(data.labels["Bad"]["value"]).as_py() == 20 + 8

@@ -133,7 +133,9 @@ def _show_coverage(file: Path, coverage: Sequence[IdCoverage]) -> None:
             row.new,
             row.missing,
             _examples(row.new_examples, row.new),
-            _examples(row.missing_examples, row.missing),
+            _examples(row.missing_examples, row.missing)
+            if row.matched or row.missing
+            else "(no other table)",
         )
         for row in coverage
     ]

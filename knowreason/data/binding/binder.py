@@ -176,6 +176,12 @@ class TableBinder:
         code = {"truth": "KR513", "time": "KR514", "duration": "KR514"}.get(sort, "KR506")
         usual = "0, 1, true or false (null: unlabelled)" if sort == "truth" else EXAMPLES[sort]
         expected = frame.reading.expected(sort) or f"expected {usual}"
+        if sort == "time" and not frame.spans and not frame.reading.format:
+            expected += (
+                "; `format` in [bind] reads other texts"
+                if pa.types.is_string(raw.type)
+                else "; `to_timestamp(...)` in [tables] sql makes it of seconds since 1970"
+            )
         what = "a label" if sort == "truth" else f"an {sort}" if sort == "int" else f"a {sort}"
         self.findings.add_rows(
             code,

@@ -7,6 +7,8 @@ nothing else fails: the label is learned from and joins nothing.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.data.binding.binder import Encoded, TableBinder
+from knowreason.data.binding.data_findings import NamedTable
 from knowreason.data.binding.id_spelling import find_spelling
 from knowreason.data.vocabulary import Coded
 from knowreason.diagnostics import Severity
@@ -26,6 +29,18 @@ NEW_SHARE = 0.01  # of new ids, up to which they are a hint and no warning
 Kind = Literal["things", "facts", "features", "others"]
 KINDS: tuple[Kind, ...] = ("things", "facts", "features", "others")
 Marks = NDArray[np.bool_]
+_PART: ContextVar[bool] = ContextVar("part", default=False)
+
+
+@contextmanager
+def of_a_part() -> Iterator[None]:
+    """Within it, tables that are bound are a part of larger ones, so that all of their ids may
+    be new and no error."""
+    before = _PART.set(True)
+    try:
+        yield
+    finally:
+        _PART.reset(before)
 
 
 @dataclass(frozen=True)
@@ -223,8 +238,8 @@ def _check_closed(binding: TableBinder, encoded: Encoded) -> None:
             f"`{domain}` that is none of the {len(members):,} there are: {_quoted(names)}; there "
             f"are {_quoted(members)}"
         )
-        help, span = _help(domain, names, members), frame.span(int(rows[0]))
-        if outside.all() and not frame.spans:
+        help, span = _help(domain, names, members, closed=True), frame.span(int(rows[0]))
+        if outside.all() and _is_whole(frame):
             binding.findings.add("KR530", message, help=help, span=span)
         else:
             message += "; these rows are left out"
@@ -264,7 +279,7 @@ def _check_rows(
             f"that no {what} mentions: {_quoted(names)}"
         ) + (f"; others are {_quoted(others)}" if len(others) else "")
         help, span = _help(domain, names, others), frame.span(int(rows[0]))
-        if every and not frame.spans:
+        if every and _is_whole(frame):
             binding.findings.add("KR530", message, help=help, span=span)
         else:
             message += f"; {_made(len(names), domain)}"
@@ -299,7 +314,7 @@ def _check_facts(
                 f"{source.title(domain)}: no other table knows any of its {ids:,} `{domain}`: "
                 f"{_quoted(names)}; others are {_quoted(others)}"
             )
-            if find_spelling(names, others) is not None:
+            if find_spelling(names, others) is not None and not _PART.get():
                 binding.findings.add("KR530", message, help=help)
                 continue
         else:
@@ -335,6 +350,11 @@ def _coverage(
     )
 
 
+def _is_whole(frame: NamedTable) -> bool:
+    """Whether a table is all there is, so that it is wrong if none of its ids is known."""
+    return not frame.spans and not _PART.get()
+
+
 def _is_fixed(binding: TableBinder, domain: str) -> bool:
     """Whether the program or one table says what there is."""
     return binding.vocabularies[domain].enumerated or binding.builders[domain].closed
@@ -367,7 +387,9 @@ def _quoted(names: pa.StringArray) -> str:
     return f"{shown} ..." if len(names) > EXAMPLES else shown
 
 
-def _help(domain: str, names: pa.StringArray, others: pa.StringArray) -> str:
+def _help(
+    domain: str, names: pa.StringArray, others: pa.StringArray, *, closed: bool = False
+) -> str:
     """How the names of others are written, or the nearest, or what can be done."""
     spelling = find_spelling(names, others)
     if spelling is not None:
@@ -376,7 +398,7 @@ def _help(domain: str, names: pa.StringArray, others: pa.StringArray) -> str:
     near = did_you_mean(name, others.slice(0, SUGGESTIONS).to_pylist())
     if near and not any(map(str.isdigit, name)):  # of numbers there is always a near one
         return near
-    return (
-        "names are compared as text: 7 is not 007; where one table has all there are, name it "
-        f"under [domains.{domain}]"
-    )
+    compared = "names are compared as text: 7 is not 007"
+    if closed:
+        return f"{compared}; what is missing belongs into the table that has all there are"
+    return f"{compared}; where one table has all there are, name it under [domains.{domain}]"

@@ -34,6 +34,13 @@ VALUE_TYPES = {
 def encode_things(binding: TableBinder, things: Mapping[str, TableLike]) -> list[Encoded]:
     """Members of domains that no other row has to mention."""
     encoded = []
+    for domain in binding.closed:
+        if domain not in things:
+            binding.findings.add(
+                "KR503",
+                f"`{domain}` is closed, and no `things` say what there is of it",
+                help=did_you_mean(domain, things) or "give all there are as `things`",
+            )
     for domain, members in things.items():
         if domain not in binding.builders:
             _unknown(binding, domain, "domain", binding.builders)
