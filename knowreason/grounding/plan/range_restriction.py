@@ -8,6 +8,7 @@ from knowreason.logic import (
     Atom,
     BooleanTerm,
     Comparison,
+    Conditional,
     CountList,
     Exists,
     Formula,
@@ -44,4 +45,4 @@ def is_strict(formula: Formula) -> bool:
         return is_strict(formula.operand)
     if not isinstance(formula, Comparison | BooleanTerm):
         return False
-    return not any(isinstance(node, Aggregate | CountList) for node in walk(formula))
+    return not any(isinstance(node, Aggregate | CountList | Conditional) for node in walk(formula))

@@ -10,7 +10,7 @@ from knowreason.lang.check.units import MEASURES, NUMBERS, ORDERED
 from knowreason.lang.check.variable_scopes import ExpressionBuilder, knows_sort, variable
 from knowreason.lang.syntax import nodes as sx
 
-_FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain)
+FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain, sx.Membership)
 
 
 def count_list(builder: ExpressionBuilder, node: sx.CountListNode) -> lg.CountList | None:
@@ -101,7 +101,7 @@ def _is_formula(builder: ExpressionBuilder, node: sx.Expression) -> bool:
     if isinstance(node, sx.Call):
         symbol = builder.names.symbols.get(node.name)
         return is_capital(node.name) or (symbol is not None and symbol.result == "bool")
-    return isinstance(node, _FORMULAS) or (isinstance(node, sx.LiteralNode) and node.kind == "bool")
+    return isinstance(node, FORMULAS) or (isinstance(node, sx.LiteralNode) and node.kind == "bool")
 
 
 def _sort(node: sx.AggregateNode, value: lg.Term | lg.Formula | None) -> str | None:

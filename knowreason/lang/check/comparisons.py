@@ -39,6 +39,47 @@ def comparisons(builder: ExpressionBuilder, node: sx.Chain) -> lg.Formula | None
     return parts[0] if len(parts) == 1 else lg.And(tuple(parts), span=node.span)
 
 
+def membership(builder: ExpressionBuilder, node: sx.Membership) -> lg.Comparison | None:
+    """``value in { "a", "b" }``."""
+    value = builder.term(node.value)
+    members = [_member(builder, node, member, value) for member in node.members]
+    if value is None or any(member is None for member in members):
+        return None
+    listed = tuple(cast("list[lg.Constant | lg.ParameterTerm]", members))
+    return lg.Comparison("in", value, lg.ConstantSet(listed, value.sort), span=node.span)
+
+
+def _member(
+    builder: ExpressionBuilder,
+    node: sx.Membership,
+    member: sx.LiteralNode | sx.Name,
+    value: lg.Term | None,
+) -> lg.Term | None:
+    """One of the constants, of the sort that the value has."""
+    names = builder.names
+    if isinstance(member, sx.Name) and member.text not in names.literals:
+        names.report(
+            "KR105",
+            f"`{member.text}` is no constant, and a set lists constants",
+            member.span,
+            help=f'write `"{member.text}"` for the text, `... = {member.text}` for a variable',
+        )
+        return None
+    term = None if value is None else builder.term(member, value.sort)
+    message = None if term is None or value is None else comparable("=", value, term)
+    if message is None or term is None or value is None:
+        return term
+    names.report(
+        "KR213" if is_thing(value.sort) else "KR209",
+        message[0],
+        member.span,
+        a_sort(term.sort),
+        related=[(node.value.span, a_sort(value.sort))],
+        help=message[1],
+    )
+    return None
+
+
 def _is_arrow(builder: ExpressionBuilder, node: sx.Chain) -> bool:
     """Whether this is ``head <- body`` of another language; reports it."""
     left, right = node.operands[:2]
@@ -64,7 +105,7 @@ def _operands(builder: ExpressionBuilder, node: sx.Chain) -> list[lg.Term] | Non
     built: list[lg.Term | None] = [None] * len(node.operands)
     counted: list[Span] = []
     expected: str | None = None
-    order = sorted(range(len(built)), key=lambda i: _is_pliant(builder, node.operands[i]))
+    order = sorted(range(len(built)), key=lambda i: is_pliant(builder, node.operands[i]))
     faulty = False
     for i in order:
         before = len(builder.opens)
@@ -108,7 +149,7 @@ def _countable(
     return True
 
 
-def _is_pliant(builder: ExpressionBuilder, node: sx.Expression) -> bool:
+def is_pliant(builder: ExpressionBuilder, node: sx.Expression) -> bool:
     """Whether the sort of an operand depends on what it is compared with."""
     if node.__class__ is sx.LiteralNode:
         return node.kind in ("string", "number")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from knowreason import logic as lg
 from knowreason.lang.check.declaration_statements import DeclaredPlaces
 from knowreason.lang.check.expressions import Builder
+from knowreason.lang.check.implicit_variables import ImpliedBinders
 from knowreason.lang.check.symbols import Names, Signature, is_capital
 from knowreason.lang.check.variable_scopes import (
     UNKNOWN_SORT,
@@ -37,7 +38,10 @@ def elaborate_definitions(
     names: Names, statements: Sequence[sx.DefineStatement]
 ) -> list[lg.Definition]:
     """Definitions in the order they are written, each elaborated after what it uses."""
-    by_name = {statement.name.text: statement for statement in statements}
+    by_name = {
+        statement.name.text: ImpliedBinders(statement, names.literals).statement
+        for statement in statements
+    }
     used = {
         name: [call for call in calls_in(statement.body) if call.name in by_name]
         for name, statement in by_name.items()
@@ -141,13 +145,15 @@ def _check_variables(names: Names, scope: Scope, statement: sx.DefineStatement) 
     if not is_capital(statement.name.text):
         for bound in scope.free.values():
             if not bound.head and bound.sort != UNKNOWN_SORT:
+                own = bound.name
                 names.report(
                     "KR206",
-                    f"`{bound.name}` is no argument of `{statement.name.text}`",
+                    f"`{own}` is no argument of `{statement.name.text}`",
                     bound.first,
                     "which one is meant?",
                     related=[(statement.name.span, "a value for each setting of its arguments")],
-                    help="aggregate over it, as in `max { ... for x : F }`",
+                    help=f"count it, as in `count {{ {own} : ... }}`, or write `exists {own}.` "
+                    "where it belongs",
                 )
                 bound.sort = UNKNOWN_SORT
     for bound in unbound(scope):

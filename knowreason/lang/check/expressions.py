@@ -14,7 +14,8 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang.check.aggregate_terms import aggregate, count_list
 from knowreason.lang.check.call_arguments import constant, place_arguments
-from knowreason.lang.check.comparisons import comparisons
+from knowreason.lang.check.comparisons import comparisons, membership
+from knowreason.lang.check.conditionals import conditional
 from knowreason.lang.check.symbols import Names, Signature, a_sort, is_capital, is_thing
 from knowreason.lang.check.units import combine, function_sort
 from knowreason.lang.check.variable_scopes import (
@@ -67,6 +68,8 @@ class Builder:
                 return None if operand is None else lg.Not(operand, span=node.span)
             case sx.Chain():
                 return comparisons(self, node)
+            case sx.Membership():
+                return membership(self, node)
             case sx.Quantified():
                 return self._quantified(node)
             case sx.LiteralNode(kind="bool"):
@@ -199,6 +202,8 @@ class Builder:
                 return self._operation(node)
             case sx.AggregateNode() | sx.CountListNode():
                 return self._counted(node, direct)
+            case sx.Choosing():
+                return conditional(self, node, expected)
             case sx.Wild():
                 message = "`_` stands only as an argument of a predicate"
                 self.names.report("KR110", message, node.span)

@@ -102,6 +102,13 @@ def _extreme(name: str, sorts: Sequence[str]) -> SortOutcome:
     return SortOutcome(None, f"`{name}` of different units", "time and duration do not mix")
 
 
+def common_sort(one: str, other: str) -> str | None:
+    """The sort of what is of one or the other; ``None`` where they do not mix."""
+    if one == other:
+        return one
+    return "float" if {one, other} == set(NUMBERS) else None
+
+
 def comparable(operator: str, left: Term, right: Term) -> tuple[str, str | None] | None:
     """``None`` when the two may be compared so, else a message and a help line."""
     first, second = left.sort, right.sort

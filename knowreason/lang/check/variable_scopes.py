@@ -215,6 +215,10 @@ def _operands(scope: Scope, node: sx.Chain) -> None:
         scope.look(operand)
 
 
+def _membership(scope: Scope, node: sx.Membership) -> None:
+    scope.look(node.value)
+
+
 _LOOKS: dict[type, Callable[[Scope, Any], None]] = {
     sx.Name: _name,
     sx.Call: _call,
@@ -222,6 +226,8 @@ _LOOKS: dict[type, Callable[[Scope, Any], None]] = {
     sx.Negative: _operand,
     sx.Binary: _pair,
     sx.Chain: _operands,
+    sx.Membership: _membership,
+    sx.Choosing: _children,
     sx.NotNode: _operand,
     sx.Connective: _pair,
     sx.Quantified: _quantified,

@@ -53,6 +53,7 @@ _OPERATORS = {
     "LE",
     "GT",
     "GE",
+    "IN",
 } | {
     "PLUS",
     "MINUS",
