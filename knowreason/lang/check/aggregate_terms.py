@@ -10,7 +10,7 @@ from knowreason.lang.check.units import MEASURES, NUMBERS, ORDERED
 from knowreason.lang.check.variable_scopes import ExpressionBuilder, knows_sort, variable
 from knowreason.lang.syntax import nodes as sx
 
-FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain, sx.Membership)
+FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain, sx.MemberNode)
 
 
 def count_list(builder: ExpressionBuilder, node: sx.CountListNode) -> lg.CountList | None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from knowreason import logic as lg
 from knowreason.lang.check.declaration_statements import DeclaredPlaces
 from knowreason.lang.check.expressions import Builder
-from knowreason.lang.check.implicit_variables import ImpliedBinders
 from knowreason.lang.check.symbols import Names, Signature, is_capital
 from knowreason.lang.check.variable_scopes import (
     UNKNOWN_SORT,
@@ -19,6 +18,7 @@ from knowreason.lang.check.variable_scopes import (
     variable,
 )
 from knowreason.lang.syntax import nodes as sx
+from knowreason.lang.syntax.implied_binders import ImpliedBinders
 from knowreason.logic.traversal import strong_components
 
 

@@ -14,8 +14,7 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang.check.aggregate_terms import aggregate, count_list
 from knowreason.lang.check.call_arguments import constant, place_arguments
-from knowreason.lang.check.comparisons import comparisons, membership
-from knowreason.lang.check.conditionals import conditional
+from knowreason.lang.check.comparisons import comparisons, conditional, membership
 from knowreason.lang.check.symbols import Names, Signature, a_sort, is_capital, is_thing
 from knowreason.lang.check.units import combine, function_sort
 from knowreason.lang.check.variable_scopes import (
@@ -68,7 +67,7 @@ class Builder:
                 return None if operand is None else lg.Not(operand, span=node.span)
             case sx.Chain():
                 return comparisons(self, node)
-            case sx.Membership():
+            case sx.MemberNode():
                 return membership(self, node)
             case sx.Quantified():
                 return self._quantified(node)

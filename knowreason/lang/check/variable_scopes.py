@@ -215,7 +215,7 @@ def _operands(scope: Scope, node: sx.Chain) -> None:
         scope.look(operand)
 
 
-def _membership(scope: Scope, node: sx.Membership) -> None:
+def _membership(scope: Scope, node: sx.MemberNode) -> None:
     scope.look(node.value)
 
 
@@ -226,7 +226,7 @@ _LOOKS: dict[type, Callable[[Scope, Any], None]] = {
     sx.Negative: _operand,
     sx.Binary: _pair,
     sx.Chain: _operands,
-    sx.Membership: _membership,
+    sx.MemberNode: _membership,
     sx.Choosing: _children,
     sx.NotNode: _operand,
     sx.Connective: _pair,

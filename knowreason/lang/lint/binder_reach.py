@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from knowreason.diagnostics import Diagnostic, Related, Span
-from knowreason.lang.check.implicit_variables import ImpliedBinders
 from knowreason.lang.check.symbols import is_capital
 from knowreason.lang.syntax import nodes as sx
+from knowreason.lang.syntax.implied_binders import ImpliedBinders
 
 _Reach = tuple[sx.Quantified, frozenset[str]]
 

@@ -290,8 +290,8 @@ def _membership(
     _b: Token,
     members: list[sx.LiteralNode | sx.Name],
     _c: Token,
-) -> sx.Membership:
-    return sx.Membership(value, tuple(members), span)
+) -> sx.MemberNode:
+    return sx.MemberNode(value, tuple(members), span)
 
 
 @action("conditional")

@@ -110,7 +110,7 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class MemberNode:
     """``value in { "a", "b" }``."""
 
     value: Expression
@@ -192,7 +192,7 @@ Expression = (
     | Negative
     | Binary
     | Chain
-    | Membership
+    | MemberNode
     | Choosing
     | NotNode
     | Connective

@@ -9,7 +9,6 @@ from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
-from knowreason.lang.check.symbols import is_capital
 from knowreason.lang.syntax import nodes as sx
 
 
@@ -45,7 +44,7 @@ class ImpliedBinders:
         for name, site in _occurrences(node, known, None):
             sites.setdefault(name.text, set()).add(site)
             first.setdefault(name.text, name)
-        apart = not binds and not is_capital(self.statement.name.text)
+        apart = not binds and not self.statement.name.text[0].isupper()
         own = [n for n, at in sites.items() if None in at or (len(at) > 1 and not apart)]
         closed = cast(sx.Expression, self._rebuilt(node, known.union(own)))
         if not (binds and own):
@@ -96,7 +95,7 @@ def _occurrences(
 ) -> Iterator[tuple[sx.Name, Hashable]]:
     """Variables that nothing binds yet, each with the outermost site around it."""
     if isinstance(node, sx.Name):
-        if node.text not in known and not is_capital(node.text):
+        if node.text not in known and not node.text[0].isupper():
             yield node, site
         return
     if isinstance(node, sx.Quantified):
