@@ -15,6 +15,16 @@ FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain, sx.MemberNode)
 
 def count_list(builder: ExpressionBuilder, node: sx.CountListNode) -> lg.CountList | None:
     """``count { F1, F2 }``."""
+    first = node.formulas[0]
+    if (
+        isinstance(first, sx.Connective)
+        and first.operator == "|"
+        and isinstance(first.left, sx.Name)
+    ):
+        builder.names.report(
+            "KR101", "expected `:` behind the variables", first.span, help="write `count { x : F }`"
+        )
+        return None
     formulas = [builder.formula(formula) for formula in node.formulas]
     if any(formula is None for formula in formulas):
         return None

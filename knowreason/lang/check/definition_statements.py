@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from knowreason import logic as lg
 from knowreason.lang.check.declaration_statements import DeclaredPlaces
@@ -15,6 +16,7 @@ from knowreason.lang.check.variable_scopes import (
     check_binders,
     knows_sort,
     unbound,
+    unbound_help,
     variable,
 )
 from knowreason.lang.syntax import nodes as sx
@@ -111,11 +113,23 @@ def _definition(names: Names, statement: sx.DefineStatement) -> lg.Definition | 
     else:
         body = term = builder.term(statement.body)
         result = None if term is None else term.sort
+    _name_the_letter(names, statement, before)
     names.set_sorts(signature.name, signature.sorts, result)
     if body is None or None in signature.sorts or len(names.found) > before:
         return None
     parameters = tuple(variable(scope.free[p.text], p.span) for p in statement.parameters)
     return lg.Definition(signature.name, parameters, body, result, span=statement.span)
+
+
+def _name_the_letter(names: Names, statement: sx.DefineStatement, before: int) -> None:
+    """Say how a definition is called whose whole body is of the other kind than its name."""
+    name, span = statement.name.text, statement.body.span
+    what = "a value begins small" if is_capital(name) else "a truth begins with a capital"
+    other = name[0].swapcase() + name[1:]
+    for place in range(before, len(names.found)):
+        if names.found[place].code == "KR212" and names.found[place].span == span:
+            help = f"the name of {what}: `define {other}(...)`"
+            names.found[place] = replace(names.found[place], help=help)
 
 
 def _sort_of(bound: BoundVariable | None) -> str | None:
@@ -163,7 +177,11 @@ def _check_variables(names: Names, scope: Scope, statement: sx.DefineStatement) 
             f"{what} `{bound.name}` stands in no atom",
             bound.first,
             "of which domain?",
-            help=f"put `{bound.name}` into a predicate, so that its values are known",
+            help=unbound_help(
+                names,
+                bound,
+                f"put `{bound.name}` into a predicate, so that its values are known",
+            ),
         )
         bound.sort = UNKNOWN_SORT
 

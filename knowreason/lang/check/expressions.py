@@ -25,6 +25,7 @@ from knowreason.lang.check.variable_scopes import (
     upper_case_variable,
     variable,
 )
+from knowreason.lang.syntax import foreign_words as fw
 from knowreason.lang.syntax import nodes as sx
 from knowreason.logic.formulas import Combination
 
@@ -161,7 +162,7 @@ class Builder:
         if term is None:
             return None
         if term.sort != "bool":
-            help = "compare it with something, as in `... > 0`"
+            help = "compare it with something, as in `... > 0`; *at least* is `>=`"
             symbol = self.names.symbols.get(node.name) if isinstance(node, sx.Call) else None
             if symbol is not None and symbol.asked:
                 help = (
@@ -211,12 +212,15 @@ class Builder:
         return None
 
     def _no_value(self, node: sx.Expression) -> None:
+        help = "`count { A(x), B(x) }` makes a number of formulas"
+        if isinstance(node, sx.Call):
+            help = f"it is true or false by itself: write `{node.name}(...)` or `!{node.name}(...)`"
         self.names.report(
             "KR212",
             "a formula stands where a value is expected",
             node.span,
             "true or false, not a value",
-            help="`count { A(x), B(x) }` makes a number of formulas",
+            help=help,
         )
 
     def _name(self, node: sx.Name, expected: str | None) -> lg.Term | None:
@@ -281,6 +285,11 @@ class Builder:
             operator, parts = "neg", (node.operand,)
         else:
             operator, parts = node.name, node.arguments
+        if isinstance(node, sx.Binary) and _is_comment(node):
+            self.names.report(
+                "KR103", "`--` is not part of the language", node.right.span, help=fw.COMMENT
+            )
+            return None
         terms = [None if isinstance(p, sx.Named) else self.term(p) for p in parts]
         if any(isinstance(p, sx.Named) for p in parts):
             self.names.report("KR204", f"`{operator}` takes no named arguments", node.span)
@@ -416,6 +425,13 @@ def _variables(frame: Frame) -> tuple[lg.Variable, ...] | None:
     if not all(knows_sort(bound) for bound in frame.values()):
         return None
     return tuple(variable(bound) for bound in frame.values())
+
+
+def _is_comment(node: sx.Binary) -> bool:
+    """Whether ``A(x) -- words`` was meant, as in SQL."""
+    formula = isinstance(node.left, sx.Call) and is_capital(node.left.name)
+    start = node.right.span.start
+    return formula and node.operator == "-" and node.span.source.text[start - 1 : start + 1] == "--"
 
 
 def _listed(sorts: Sequence[str], culprit: int | None) -> str:
