@@ -99,16 +99,20 @@ def tokens(source: Source, start: int, end: int) -> list[Token]:
     """Tokens of a stretch of the source, the end mark last."""
     words = grammar().words
     line: list[Token] = []
+    conditions: list[int] = []
     for match in grammar().pattern.finditer(source.text, start, end):
         kind = match.lastgroup or UNKNOWN
         if kind == STOP:
             break
         text, offset = match[kind], match.start(kind)
-        line.append(Token(words.get(text, kind), text, source, offset))
+        kind = words.get(text, kind)
+        if kind == "IF":
+            conditions.append(len(line))
+        line.append(Token(kind, text, source, offset))
     line.append(Token(END, "", source, line[-1].end_pos if line else start))
-    for index, token in enumerate(line):
-        if token.type == "IF" and not _has_branches(line, index):
-            line[index] = Token("NAME", token.value, source, token.start_pos)
+    for index in conditions:
+        if not _has_branches(line, index):
+            line[index] = Token("NAME", line[index].value, source, line[index].start_pos)
     return line
 
 
