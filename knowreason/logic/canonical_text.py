@@ -195,6 +195,12 @@ def _call(name: str, arguments: Iterable[fm.Term]) -> tuple[int, str]:
     return _PRIMARY, f"{name}({_joined(arguments, ', ', _SUM)})"
 
 
+def _conditional(node: fm.Conditional) -> tuple[int, str]:
+    least = 0 if isinstance(node.other, fm.Conditional) else _SUM
+    condition, one = _text(node.condition, _IMPLIES), _text(node.one, _SUM)
+    return 0, f"if {condition} then {one} else {_text(node.other, least)}"
+
+
 _PRINTERS: dict[type, Callable[[Any], tuple[int, str]]] = {
     fm.Iff: lambda n: (_IFF, f"{_text(n.left, _IFF)} <=> {_text(n.right, _IMPLIES)}"),
     fm.Neutral: lambda n: (_IFF, f"{_text(n.left, _IFF)} <~> {_text(n.right, _IMPLIES)}"),
@@ -215,6 +221,8 @@ _PRINTERS: dict[type, Callable[[Any], tuple[int, str]]] = {
     fm.ParameterTerm: lambda n: (_PRIMARY, n.name),
     fm.AttributeTerm: lambda n: _call(n.name, n.arguments),
     fm.Operation: _operation,
+    fm.ConstantSet: lambda n: (_PRIMARY, f"{{ {_joined(n.members, ', ', 0)} }}"),
+    fm.Conditional: _conditional,
     fm.Aggregate: _aggregate,
     fm.CountList: lambda n: (_PRIMARY, f"count {{ {_joined(n.formulas, ', ', 0)} }}"),
 }

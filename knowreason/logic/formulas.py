@@ -20,7 +20,7 @@ INTEGER_SORTS = ("int", "time", "duration")  # their values are Python ints
 Value = bool | int | float | str
 AggregateKind = Literal["count", "sum", "avg", "min", "max", "rate"]
 Combination = Literal["sum", "mean", "any"]
-ComparisonOperator = Literal["=", "!=", "<", "<=", ">", ">="]
+ComparisonOperator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
 
 
 def span_field() -> Span | None:
@@ -122,6 +122,39 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class ConstantSet:
+    """Constants of one sort, on the right of a comparison with ``in``.
+
+    >>> import knowreason as kr
+    >>> kr.lang.parse_formula(kr.testing.example_program(), 'Near(x, "a") & x in { "b", "c" }')
+    ... # doctest: +ELLIPSIS
+    And(...right=ConstantSet(members=(Constant(value='b', ...
+    """
+
+    members: tuple[Constant | ParameterTerm, ...]
+    sort: str
+    span: Span | None = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """One of two terms, as a crisp formula says; missing where that is unknown.
+
+    >>> import knowreason as kr
+    >>> program = kr.testing.example_program()
+    >>> kr.lang.parse_formula(program, "Bad(x) & (if size(x) > 2 then 1 else 0) = 1")
+    ... # doctest: +ELLIPSIS
+    And(...left=Conditional(condition=Comparison(...
+    """
+
+    condition: Formula
+    one: Term
+    other: Term
+    sort: str
+    span: Span | None = span_field()
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregate:
     """An aggregate over the settings of variables: ``count { x : F }``, ``sum { e for x : F }``.
 
@@ -172,6 +205,8 @@ Term = (
     | Wildcard
     | Constant
     | ParameterTerm
+    | ConstantSet
+    | Conditional
     | AttributeTerm
     | Operation
     | Aggregate

@@ -332,6 +332,8 @@ _TEMPLATES: dict[type, Callable[[Any, list[str], tuple[str, ...]], str]] = {
     fm.Constant: lambda n, v, b: value_text(n.value, n.sort).replace(HOLE, "\\0"),
     fm.ParameterTerm: lambda node, variables, bound: node.name,
     fm.AttributeTerm: _named("name"),
+    fm.ConstantSet: lambda n, v, b: ",".join(sorted(_template(m, v, b) for m in n.members)),
+    fm.Conditional: lambda n, v, b: f"if({_many((n.condition, n.one, n.other), v, b)})",
     fm.Operation: lambda n, v, b: f"{n.operator}({_many(n.operands, v, b)})",
     fm.Aggregate: _binder,
     fm.CountList: lambda n, v, b: f"count({_many(n.formulas, v, b)})",

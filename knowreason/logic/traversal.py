@@ -14,6 +14,8 @@ from knowreason.logic.formulas import (
     AttributeTerm,
     BooleanTerm,
     Comparison,
+    Conditional,
+    ConstantSet,
     CountList,
     Directed,
     Exists,
@@ -49,6 +51,10 @@ def children(node: Node) -> tuple[Node, ...]:
             return node.operands
         case ForAll() | Exists():
             return (node.body,)
+        case ConstantSet():
+            return node.members
+        case Conditional():
+            return (node.condition, node.one, node.other)
         case CountList():
             return node.formulas
         case Aggregate():

@@ -19,7 +19,9 @@ from knowreason.logic import (
     AttributeTerm,
     BooleanTerm,
     Comparison,
+    Conditional,
     Constant,
+    ConstantSet,
     CountList,
     Domain,
     Exists,
@@ -62,6 +64,7 @@ ATTRIBUTES = {
     "today": ((), "int"),
     "seen": (("A",), "time"),
     "text": (("A",), "string"),
+    "label": (("B",), "string"),
 }
 
 
@@ -117,6 +120,8 @@ def dataset(seed, sizes=None):
     for name, (sorts, sort) in ATTRIBUTES.items():
         rows = [s for s in _settings(sorts, size) if draw.random() < 0.67]
         values = [_value(draw, sort, size) for _ in rows]
+        if name == "text":
+            values = ["".join(draw.choice("ab1ä\n") for _ in range(draw.randrange(5))) for _ in rows]
         if name == "seen":
             values = [draw.choice(CHANGES) + draw.randrange(-60, 60) * 1_799_999_999 for _ in rows]
         kinds = {"float": pa.float64(), "bool": pa.bool_(), "A": pa.int32(), "string": pa.string()}
@@ -142,7 +147,7 @@ def _value(draw, sort, size):
     if sort == "bool":
         return draw.random() < 0.5
     if sort == "string":
-        return "".join(draw.choice("ab1ä\n") for _ in range(draw.randrange(5)))
+        return draw.choice(["", "red", "Red", "re'd"])
     return draw.randrange(size["A"] if sort == "A" else 6)
 
 
@@ -187,6 +192,8 @@ class Formulas:
             sort = self.draw.choice("AB")
             operator = self.draw.choice(["=", "!=", "<"])
             return Comparison(operator, self.thing(variables, sort), self.thing(variables, sort))
+        if kind < 0.82:
+            return self.membership(variables)
         operator = self.draw.choice(["=", "!=", "<", "<=", ">", ">="])
         sort = self.draw.choice(["int", "time", "float"])
         return Comparison(operator, self.number(variables, sort), self.number(variables, sort))
@@ -215,6 +222,27 @@ class Formulas:
         later = Operation(name, (moment, months, *zone), "time")
         other = AttributeTerm("seen", (self.thing(variables, "A"),), "time")
         return Comparison(self.draw.choice(["<", ">="]), later, other)
+    def membership(self, variables):
+        sort = self.draw.choice(["A", "B", "int", "float", "string"])
+        if sort in ("A", "B"):
+            term, drawn = self.thing(variables, sort), [*THINGS[sort], "nobody"]
+        elif sort == "string":
+            term = AttributeTerm("label", (self.thing(variables, "B"),), "string")
+            drawn = ["red", "Red", "re'd", "blue"]
+        else:
+            term = self.number(variables, sort)
+            drawn = list(range(6)) if sort == "int" else [-1.5, 0.0, 0.25, 2.0]
+        chosen = self.draw.sample(drawn, self.draw.randint(1, 3))
+        members = tuple(Constant(value, sort) for value in chosen)
+        if sort == "int" and self.draw.random() < 0.3:
+            members += (ParameterTerm("limit", "int"),)
+        return Comparison("in", term, ConstantSet(members, sort))
+
+    def conditional(self, variables, one, other):
+        """One of two terms."""
+        condition = self.formula(variables, 1)
+        sort = "float" if {one.sort, other.sort} == {"int", "float"} else one.sort
+        return Conditional(condition, one, other, sort)
 
     def atom(self, variables):
         name = self.draw.choice(list(self.predicates))
@@ -231,10 +259,16 @@ class Formulas:
             return Constant(self.draw.choice([*THINGS[sort], "nobody"]), sort)
         if kind < 0.3 and sort == "A":
             return AttributeTerm("boss", (self.thing(variables, "A"),), "A")
+        if kind < 0.33:
+            one, other = self.thing(variables, sort), self.thing(variables, sort)
+            return self.conditional(variables, one, other)
         return self.draw.choice(fitting)
 
     def number(self, variables, sort, depth=1):
         kind = self.draw.random()
+        if depth > 0 and kind > 0.9:
+            pair = [self.number(variables, sort, depth - 1) for _ in range(2)]
+            return self.conditional(variables, *pair)
         if sort == "float":
             if kind < 0.4 or depth <= 0:
                 arguments = (self.thing(variables, "A"), self.thing(variables, "B"))

@@ -23,7 +23,9 @@ from knowreason.logic import (
     AttributeTerm,
     BooleanTerm,
     Comparison,
+    Conditional,
     Constant,
+    ConstantSet,
     CountList,
     Exists,
     ForAll,
@@ -143,6 +145,12 @@ class NaiveWorld:
             case Operation():
                 operands = [self.value(operand, setting) for operand in term.operands]
                 return None if None in operands else operate(term.operator, operands, term.sort)
+            case ConstantSet():
+                return tuple(self.value(member, setting) for member in term.members)
+            case Conditional():
+                truth = self.truth(term.condition, setting)
+                branch = term.one if truth else term.other
+                return None if truth is None else self.value(branch, setting)
             case CountList():
                 return sum(self.truth(part, setting) is True for part in term.formulas)
             case Aggregate():
@@ -258,6 +266,8 @@ class NaiveWorld:
 def compare(operator, left, right):
     if left is None or right is None:
         return None
+    if operator == "in":
+        return left in right
     return {
         "=": left == right,
         "!=": left != right,

@@ -15,6 +15,7 @@ from knowreason.logic import (
     Argument,
     Atom,
     AttributeTerm,
+    Conditional,
     Implies,
     Operation,
     Predicate,
@@ -60,6 +61,15 @@ class OpenFormulas(crisp.Formulas):
         whole, self.predicates = self.predicates, crisp.PREDICATES
         try:
             return self.atom(variables)
+        finally:
+            self.predicates = whole
+
+    def conditional(self, variables, one, other):
+        """One of two terms by what is observed."""
+        whole, self.predicates = self.predicates, crisp.PREDICATES
+        try:
+            sort = "float" if {one.sort, other.sort} == {"int", "float"} else one.sort
+            return Conditional(self.leaf(variables), one, other, sort)
         finally:
             self.predicates = whole
 

@@ -15,7 +15,9 @@ from knowreason.logic import (
     AttributeTerm,
     BooleanTerm,
     Comparison,
+    Conditional,
     Constant,
+    ConstantSet,
     CountList,
     Definition,
     Directed,
@@ -111,6 +113,10 @@ def numbers(draw, scope, depth=2):
     if depth == 0:
         return term
     other = draw(st.one_of(numbers(scope, depth - 1), INTS, FLOATS))
+    if draw(st.integers(0, 4)) == 0:
+        truth = draw(comparisons(scope, depth - 1))
+        whole = term.sort == other.sort == "int"
+        return Conditional(truth, term, other, "int" if whole else "float")
     kind = draw(st.sampled_from(["", "+", "-", "*", "/", "neg", "log", "floor", "max"]))
     if kind in ("+", "-", "*", "/", "max"):
         pair = (term, other) if draw(st.booleans()) else (other, term)
@@ -124,12 +130,33 @@ def numbers(draw, scope, depth=2):
 
 
 @st.composite
-def comparisons(draw, scope):
+def memberships(draw, scope):
     holder = next(variable for variable in scope if variable.sort == "A")
+    owner = AttributeTerm("owner", (holder,), "B")
+    pairs = [
+        (
+            AttributeTerm("note", (owner,), "string"),
+            TEXT.map(lambda text: Constant(text, "string")),
+        ),
+        (AttributeTerm("age", (holder,), "int"), INTS | st.just(ParameterTerm("limit", "int"))),
+        (AttributeTerm("size", (holder, owner), "float"), FLOATS),
+        (AttributeTerm("at", (holder,), "time"), TIMES),
+        (owner, TEXT.map(lambda text: Constant(text, "B"))),
+    ]
+    term, constants = draw(st.sampled_from(pairs))
+    members = draw(st.lists(constants, min_size=1, max_size=3))
+    return Comparison("in", term, ConstantSet(tuple(members), term.sort))
+
+
+@st.composite
+def comparisons(draw, scope, depth=2):
+    holder = next(variable for variable in scope if variable.sort == "A")
+    if draw(st.integers(0, 4)) == 0:
+        return draw(memberships(scope))
     at = AttributeTerm("at", (holder,), "time")
     gap = Operation("-", (at, at), "duration")
     pairs = [
-        (numbers(scope), st.one_of(INTS, FLOATS, numbers(scope))),
+        (numbers(scope, depth), st.one_of(INTS, FLOATS, numbers(scope, depth))),
         (st.just(at), TIMES),
         (st.just(gap), DURATIONS),
         (things("B", scope), st.just(AttributeTerm("owner", (holder,), "B"))),

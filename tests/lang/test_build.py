@@ -13,6 +13,7 @@ from knowreason.lang.python.program_builder import (
     anything,
     at_most_one,
     attribute,
+    choose,
     count,
     count_of,
     define,
@@ -191,3 +192,30 @@ def test_errors_show_the_text_of_the_rule():
     (finding,) = caught.value.diagnostics
     assert finding.code == "KR203"
     assert finding.span.source.line(3) == "rule r : Smokes(x, y)"
+
+
+def test_chances_sets_and_choices():
+    Pay = domain("Pay")
+    amount = attribute("amount", Pay, sort="float")
+    country = attribute("country", Pay, sort="string")
+    Fraud, risk = query("Fraud", Pay), define("risk", [p], choose(amount(p) > 5, 2, 1))
+    built = program(
+        Pay,
+        amount,
+        country,
+        Fraud,
+        risk,
+        rule("one", Fraud(p) & country(p).is_in("NG", "RU"), given("80%")),
+        rule("two", Fraud(p) & (choose(amount(p) > 5, 2, 1) * 2 > 3), learned("odds 4", ">=")),
+        rule("three", exists(e, Fraud(e) & Fraud(p)) & Fraud(p) | exists(e, Fraud(e)), 1),
+    )
+    assert built == loads("""
+domain Pay
+attribute amount(Pay): float
+attribute country(Pay): string
+query Fraud(Pay)
+define risk(p) := if amount(p) > 5 then 2 else 1
+rule one [80%] : Fraud(p) & country(p) in { "NG", "RU" }
+rule two [? odds 4 >= 0] : Fraud(p) & (if amount(p) > 5 then 2 else 1) * 2 > 3
+rule three [1] : (exists e. (Fraud(e) & Fraud(p))) & Fraud(p) | (exists e. Fraud(e))
+""")

@@ -234,6 +234,56 @@ def test_odds_is_a_word_in_weights_only():
     assert program.predicates[0].arguments[0].name == "odds"
 
 
+@pytest.mark.parametrize(
+    ("head", "written", "meant"),
+    [
+        ("n(x)", "count { y : R(y, z) & F(z, x) }", "count { y : exists z. (R(y, z) & F(z, x)) }"),
+        (
+            "n(x)",
+            "max { at(y) for y : R(x, y) & F(y, z) & F(z, w) }",
+            "max { at(y) for y : exists z, w. (R(x, y) & F(y, z) & F(z, w)) }",
+        ),
+        (
+            "n(x)",
+            "count { y : R(y, z) } + count { y : R(z, x) & F(x, y) }",
+            "count { y : exists z. R(y, z) } + count { y : exists z. (R(z, x) & F(x, y)) }",
+        ),
+        (
+            "n(x)",
+            "count { y : R(x, y) & count { z : R(z, w) & F(z, y) } > 1 }",
+            "count { y : R(x, y) & count { z : exists w. (R(z, w) & F(z, y)) } > 1 }",
+        ),
+        (
+            "n(x)",
+            "count { y : R(x, w) & count { z : R(z, w) & F(z, y) } > 1 }",
+            "count { y : exists w. (R(x, w) & count { z : R(z, w) & F(z, y) } > 1) }",
+        ),
+        (
+            "n(x)",
+            "rate { F(y, z) for y : R(x, y) & R(y, w) prior 0.1 of 2 }",
+            "rate { exists z. F(y, z) for y : exists w. (R(x, y) & R(y, w)) prior 0.1 of 2 }",
+        ),
+        ("n(x)", "count { R(x, y), F(y, x) }", "count { exists y. R(x, y), exists y. F(y, x) }"),
+        ("P(x)", "R(x, z) & count { y : F(y, z) } > 1", "R(x, z) & count { y : F(y, z) } > 1"),
+        ("P(x)", "count { R(x, z), F(z, x) } = 2", "count { R(x, z), F(z, x) } = 2"),
+        (
+            "P(x)",
+            "R(x, _) & count { y : F(y, z) } > 1",
+            "R(x, _) & count { y : exists z. F(y, z) } > 1",
+        ),
+        ("n(x)", "count { y : R(x, y) & at(y) > most }", "count { y : R(x, y) & at(y) > most }"),
+    ],
+)
+def test_what_stands_in_one_aggregate_only_is_existential(head, written, meant):
+    text = (
+        "domain A\nobserved R(A, A)\nobserved F(A, A)\nattribute at(A): int\nparam most = 3\n"
+        "define {} := {}\n"
+    )
+    program = loads(text.format(head, written))
+    assert program == loads(text.format(head, meant))
+    assert f"define {head} := {meant}" in str(program)
+
+
 def test_the_parts_of_a_weight_combine():
     program = loads("""domain E
 domain K = { "a", "b" }

@@ -56,6 +56,8 @@ rule both [1] : Fraud(p) & Fraud(q) & Pays(p, c, s) & Pays(q, c, _) & at(q) < at
 rule again [0.3] : (exists q. (Fraud(q) & Pays(q, card: card(p)) & at(q) < at(p))) => Fraud(p)
 rule told [0.7] : Fraud(p) & Pays(p, shop: s) ~> Bad(s)
 rule many [0.5] : count { q : Fraud(q) & Pays(q, shop: s) } >= 2 => Bad(s)
+rule listed [0.6] : shop(p) in { "s1", "s3" } & kind(p) in { "chip" } => Fraud(p)
+rule chosen [0.5] : (if day(p) > 1 then spent(p) else 10) > amount(p) => Fraud(p)
 """.strip().splitlines()
 READS = """
 define risk(p) := rate { Fraud(q) for q : Pays(q, card: card(p)) & at(q) < at(p) prior 0.1 of 2 }

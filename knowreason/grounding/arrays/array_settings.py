@@ -20,6 +20,7 @@ from knowreason.grounding.arrays.array_terms import (
     SPECIAL,
     all_true,
     calculated,
+    chosen,
     compared,
     known_of,
     negated,
@@ -40,7 +41,9 @@ from knowreason.logic import (
     AttributeTerm,
     BooleanTerm,
     Comparison,
+    Conditional,
     Constant,
+    ConstantSet,
     CountList,
     Exists,
     ForAll,
@@ -261,6 +264,9 @@ class ArraySettings:
             case BooleanTerm():
                 column = self.term(formula.term)
                 return truth(column.values, column.known)
+            case Comparison(left=left, right=ConstantSet(members)):
+                value = self.term(left)
+                return some_true([compared("=", value, self.term(one)) for one in members])
             case Comparison():
                 return compared(formula.operator, self.term(formula.left), self.term(formula.right))
             case Not():
@@ -337,6 +343,10 @@ class ArraySettings:
                 operands = [self.term(operand) for operand in term.operands]
                 whole = term.sort in INTEGER_SORTS and term.operator in ("*", "/", "floor")
                 return calculated(term.operator, operands, whole)
+            case Conditional():
+                return chosen(
+                    self.condition(term.condition), self.term(term.one), self.term(term.other)
+                )
             case CountList():
                 held = [self.condition(formula).values for formula in term.formulas]
                 return Column(np.asarray(np.sum(held, axis=0, dtype=np.int64)))

@@ -76,6 +76,18 @@ def some_true(columns: Sequence[Column]) -> Column:
     return negated(all_true([negated(column) for column in columns]))
 
 
+def chosen(condition: Column, one: Column, other: Column) -> Column:
+    """One column where a condition holds, the other where it fails, unknown where it is."""
+    values = np.where(condition.values, one.values, other.values)
+    if condition.known is None and one.known is None and other.known is None:
+        return Column(values)
+    of_one, of_other = (
+        np.ones(len(values), bool) if part.known is None else part.known for part in (one, other)
+    )
+    known = np.where(condition.values, of_one, of_other)
+    return Column(values, known if condition.known is None else known & condition.known)
+
+
 def calculated(name: str, operands: Sequence[Column], whole: bool) -> Column:
     """Arithmetic and built-in functions of the language.
 

@@ -8,6 +8,7 @@ from knowreason.logic import (
     Atom,
     BooleanTerm,
     Comparison,
+    Conditional,
     CountList,
     Exists,
     Formula,
@@ -46,7 +47,7 @@ def is_strict(formula: Formula) -> bool:
     if not isinstance(formula, Comparison | BooleanTerm):
         return False
     return not any(
-        isinstance(node, Aggregate | CountList)
+        isinstance(node, Aggregate | CountList | Conditional)
         or (isinstance(node, Operation) and node.operator == "missing")
         for node in walk(formula)
     )

@@ -52,7 +52,9 @@ from knowreason.logic import (
     AttributeTerm,
     BooleanTerm,
     Comparison,
+    Conditional,
     Constant,
+    ConstantSet,
     CountList,
     Exists,
     ForAll,
@@ -181,6 +183,9 @@ class Conjunction:
                 return self._atom(formula)
             case BooleanTerm():
                 return grouped(self.term(formula.term))
+            case Comparison(right=ConstantSet(members)):
+                listed = [self.term(member) for member in members]
+                return exp.In(this=grouped(self.term(formula.left)), expressions=listed)
             case Comparison():
                 left, right = self.term(formula.left), self.term(formula.right)
                 return comparison(formula.operator, left, right)
@@ -231,6 +236,11 @@ class Conjunction:
             case Operation():
                 operands = [self.term(operand) for operand in term.operands]
                 return operation(term.operator, operands, term.sort)
+            case Conditional():
+                holds, one = self.condition(term.condition), self.term(term.one)
+                fails = exp.Not(this=grouped(holds.copy()))
+                other = exp.If(this=fails, true=self.term(term.other))
+                return exp.Case(ifs=[exp.If(this=holds, true=one), other])
             case CountList():
                 return combined(exp.Add, [self._held(formula) for formula in term.formulas])
             case Aggregate():
@@ -367,7 +377,9 @@ class Conjunction:
 
     def _atom(self, atom: Atom) -> exp.Expr:
         child = self.child()
-        nullable = [a for a in atom.arguments if isinstance(a, AttributeTerm | Operation)]
+        nullable = [
+            a for a in atom.arguments if isinstance(a, AttributeTerm | Operation | Conditional)
+        ]
         child.join_table(self.relations.table(atom.predicate), atom.arguments)
         holds: exp.Expr = exp.Exists(this=child.select({"one": exp.Literal.number(1)}))
         if not nullable:

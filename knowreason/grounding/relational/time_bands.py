@@ -57,7 +57,7 @@ class Band:
 
 def band_of(formula: Formula, program: Program) -> Band | None:
     """What a comparison says about the difference of two whole-numbered attributes."""
-    if not isinstance(formula, Comparison) or formula.operator == "!=":
+    if not isinstance(formula, Comparison) or formula.operator in ("!=", "in"):
         return None
     left, right = formula.left, formula.right
     operator: str = formula.operator

@@ -10,11 +10,21 @@ from knowreason.lang.check.units import MEASURES, NUMBERS, ORDERED
 from knowreason.lang.check.variable_scopes import ExpressionBuilder, knows_sort, variable
 from knowreason.lang.syntax import nodes as sx
 
-_FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain)
+FORMULAS = (sx.NotNode, sx.Connective, sx.Quantified, sx.Chain, sx.MemberNode)
 
 
 def count_list(builder: ExpressionBuilder, node: sx.CountListNode) -> lg.CountList | None:
     """``count { F1, F2 }``."""
+    first = node.formulas[0]
+    if (
+        isinstance(first, sx.Connective)
+        and first.operator == "|"
+        and isinstance(first.left, sx.Name)
+    ):
+        builder.names.report(
+            "KR101", "expected `:` behind the variables", first.span, help="write `count { x : F }`"
+        )
+        return None
     formulas = [builder.formula(formula) for formula in node.formulas]
     if any(formula is None for formula in formulas):
         return None
@@ -101,7 +111,7 @@ def _is_formula(builder: ExpressionBuilder, node: sx.Expression) -> bool:
     if isinstance(node, sx.Call):
         symbol = builder.names.symbols.get(node.name)
         return is_capital(node.name) or (symbol is not None and symbol.result == "bool")
-    return isinstance(node, _FORMULAS) or (isinstance(node, sx.LiteralNode) and node.kind == "bool")
+    return isinstance(node, FORMULAS) or (isinstance(node, sx.LiteralNode) and node.kind == "bool")
 
 
 def _sort(node: sx.AggregateNode, value: lg.Term | lg.Formula | None) -> str | None:

@@ -44,7 +44,7 @@ def place_arguments(
                 f"`{signature.name}` has no argument called `{label}`",
                 argument.name.span,
                 related=[(signature.span, "declared here")],
-                help=offer,
+                help=offer or _called(signature),
             )
             return None
         position = signature.labels.index(label)
@@ -139,3 +139,11 @@ def _wrong_number(names: Names, node: sx.Call, signature: Signature) -> None:
 
 def _plural(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _called(signature: Signature) -> str:
+    """How the arguments of a predicate or attribute are called, if they are."""
+    labels = [label for label in signature.labels if label]
+    return (
+        f"its arguments are called {', '.join(labels)}" if labels else "its arguments have no names"
+    )

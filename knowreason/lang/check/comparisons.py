@@ -1,4 +1,4 @@
-"""Building comparisons and chains of them."""
+"""Building comparisons, chains of them, sets, and choices between values."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import cast
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
+from knowreason.lang.check.aggregate_terms import FORMULAS
 from knowreason.lang.check.symbols import a_sort, is_capital, is_thing
-from knowreason.lang.check.units import comparable
+from knowreason.lang.check.units import common_sort, comparable
 from knowreason.lang.check.variable_scopes import ExpressionBuilder
 from knowreason.lang.syntax import nodes as sx
 from knowreason.logic.formulas import ComparisonOperator
@@ -39,6 +40,47 @@ def comparisons(builder: ExpressionBuilder, node: sx.Chain) -> lg.Formula | None
     return parts[0] if len(parts) == 1 else lg.And(tuple(parts), span=node.span)
 
 
+def membership(builder: ExpressionBuilder, node: sx.MemberNode) -> lg.Comparison | None:
+    """``value in { "a", "b" }``."""
+    value = builder.term(node.value)
+    members = [_member(builder, node, member, value) for member in node.members]
+    if value is None or any(member is None for member in members):
+        return None
+    listed = tuple(cast("list[lg.Constant | lg.ParameterTerm]", members))
+    return lg.Comparison("in", value, lg.ConstantSet(listed, value.sort), span=node.span)
+
+
+def _member(
+    builder: ExpressionBuilder,
+    node: sx.MemberNode,
+    member: sx.LiteralNode | sx.Name,
+    value: lg.Term | None,
+) -> lg.Term | None:
+    """One of the constants, of the sort that the value has."""
+    names = builder.names
+    if isinstance(member, sx.Name) and member.text not in names.literals:
+        names.report(
+            "KR105",
+            f"`{member.text}` is no constant, and a set lists constants",
+            member.span,
+            help=f'write `"{member.text}"` for the text, `... = {member.text}` for a variable',
+        )
+        return None
+    term = None if value is None else builder.term(member, value.sort)
+    message = None if term is None or value is None else comparable("=", value, term)
+    if message is None or term is None or value is None:
+        return term
+    names.report(
+        "KR213" if is_thing(value.sort) else "KR209",
+        message[0],
+        member.span,
+        a_sort(term.sort),
+        related=[(node.value.span, a_sort(value.sort))],
+        help=message[1],
+    )
+    return None
+
+
 def _is_arrow(builder: ExpressionBuilder, node: sx.Chain) -> bool:
     """Whether this is ``head <- body`` of another language; reports it."""
     left, right = node.operands[:2]
@@ -64,7 +106,7 @@ def _operands(builder: ExpressionBuilder, node: sx.Chain) -> list[lg.Term] | Non
     built: list[lg.Term | None] = [None] * len(node.operands)
     counted: list[Span] = []
     expected: str | None = None
-    order = sorted(range(len(built)), key=lambda i: _is_pliant(builder, node.operands[i]))
+    order = sorted(range(len(built)), key=lambda i: is_pliant(builder, node.operands[i]))
     faulty = False
     for i in order:
         before = len(builder.opens)
@@ -108,7 +150,7 @@ def _countable(
     return True
 
 
-def _is_pliant(builder: ExpressionBuilder, node: sx.Expression) -> bool:
+def is_pliant(builder: ExpressionBuilder, node: sx.Expression) -> bool:
     """Whether the sort of an operand depends on what it is compared with."""
     if node.__class__ is sx.LiteralNode:
         return node.kind in ("string", "number")
@@ -141,3 +183,54 @@ def _comparison(
         help=help_line,
     )
     return None
+
+
+def conditional(
+    builder: ExpressionBuilder, node: sx.Choosing, expected: str | None
+) -> lg.Conditional | None:
+    """The term, or ``None`` where it is faulty; its condition is made of what is observed."""
+    before = len(builder.opens)
+    condition = builder.formula(node.condition)
+    if len(builder.opens) > before:
+        builder.names.report(
+            "KR408",
+            "this is unknown, and the condition of an `if` is made of what is observed",
+            builder.opens[before],
+            help="a rule says it with two formulas: `(C => A) & (!C => B)`",
+        )
+        return None
+    for branch in (node.one, node.other):
+        if isinstance(branch, FORMULAS) or (
+            isinstance(branch, sx.Call) and is_capital(branch.name)
+        ):
+            builder.names.report(
+                "KR212",
+                "`if` chooses between values, and this is a formula",
+                branch.span,
+                "true or false, not a value",
+                help="between formulas write `(C => A) & (!C => B)`",
+            )
+            return None
+    branches: dict[bool, lg.Term | None] = {}
+    for second in sorted((False, True), key=lambda s: is_pliant(builder, _branch(node, s))):
+        branches[second] = term = builder.term(_branch(node, second), expected)
+        expected = expected or (None if term is None else term.sort)
+    one, other = branches[False], branches[True]
+    if condition is None or one is None or other is None:
+        return None
+    sort = common_sort(one.sort, other.sort)
+    if sort is None:
+        builder.names.report(
+            "KR209",
+            f"one branch is {a_sort(one.sort)}, the other {a_sort(other.sort)}",
+            node.other.span,
+            a_sort(other.sort),
+            related=[(node.one.span, a_sort(one.sort))],
+            help="both branches of an `if` are values of one sort",
+        )
+        return None
+    return lg.Conditional(condition, one, other, sort, span=node.span)
+
+
+def _branch(node: sx.Choosing, second: bool) -> sx.Expression:
+    return node.other if second else node.one

@@ -427,7 +427,9 @@ def _domain(names: Names, sort: sx.Name) -> str | None:
             help=f"write `attribute f(...): {sort.text}`",
         )
     else:
-        names.unknown("domain", sort.text, sort.span, names.domains, "KR202")
+        small = f"a declaration names domains, as in `P(D, {sort.text}: D)`"
+        help = None if sort.text[0].isupper() else small
+        names.unknown("domain", sort.text, sort.span, names.domains, "KR202", help)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from knowreason import logic as lg
 from knowreason.lang.check.declaration_statements import DeclaredPlaces
@@ -15,9 +16,11 @@ from knowreason.lang.check.variable_scopes import (
     check_binders,
     knows_sort,
     unbound,
+    unbound_help,
     variable,
 )
 from knowreason.lang.syntax import nodes as sx
+from knowreason.lang.syntax.implied_binders import ImpliedBinders
 from knowreason.logic.traversal import strong_components
 
 
@@ -37,7 +40,10 @@ def elaborate_definitions(
     names: Names, statements: Sequence[sx.DefineStatement]
 ) -> list[lg.Definition]:
     """Definitions in the order they are written, each elaborated after what it uses."""
-    by_name = {statement.name.text: statement for statement in statements}
+    by_name = {
+        statement.name.text: ImpliedBinders(statement, names.literals).statement
+        for statement in statements
+    }
     used = {
         name: [call for call in calls_in(statement.body) if call.name in by_name]
         for name, statement in by_name.items()
@@ -107,11 +113,23 @@ def _definition(names: Names, statement: sx.DefineStatement) -> lg.Definition | 
     else:
         body = term = builder.term(statement.body)
         result = None if term is None else term.sort
+    _name_the_letter(names, statement, before)
     names.set_sorts(signature.name, signature.sorts, result)
     if body is None or None in signature.sorts or len(names.found) > before:
         return None
     parameters = tuple(variable(scope.free[p.text], p.span) for p in statement.parameters)
     return lg.Definition(signature.name, parameters, body, result, span=statement.span)
+
+
+def _name_the_letter(names: Names, statement: sx.DefineStatement, before: int) -> None:
+    """Say how a definition is called whose whole body is of the other kind than its name."""
+    name, span = statement.name.text, statement.body.span
+    what = "a value begins small" if is_capital(name) else "a truth begins with a capital"
+    other = name[0].swapcase() + name[1:]
+    for place in range(before, len(names.found)):
+        if names.found[place].code == "KR212" and names.found[place].span == span:
+            help = f"the name of {what}: `define {other}(...)`"
+            names.found[place] = replace(names.found[place], help=help)
 
 
 def _sort_of(bound: BoundVariable | None) -> str | None:
@@ -141,13 +159,15 @@ def _check_variables(names: Names, scope: Scope, statement: sx.DefineStatement) 
     if not is_capital(statement.name.text):
         for bound in scope.free.values():
             if not bound.head and bound.sort != UNKNOWN_SORT:
+                own = bound.name
                 names.report(
                     "KR206",
-                    f"`{bound.name}` is no argument of `{statement.name.text}`",
+                    f"`{own}` is no argument of `{statement.name.text}`",
                     bound.first,
                     "which one is meant?",
                     related=[(statement.name.span, "a value for each setting of its arguments")],
-                    help="aggregate over it, as in `max { ... for x : F }`",
+                    help=f"count it, as in `count {{ {own} : ... }}`, or write `exists {own}.` "
+                    "where it belongs",
                 )
                 bound.sort = UNKNOWN_SORT
     for bound in unbound(scope):
@@ -157,7 +177,11 @@ def _check_variables(names: Names, scope: Scope, statement: sx.DefineStatement) 
             f"{what} `{bound.name}` stands in no atom",
             bound.first,
             "of which domain?",
-            help=f"put `{bound.name}` into a predicate, so that its values are known",
+            help=unbound_help(
+                names,
+                bound,
+                f"put `{bound.name}` into a predicate, so that its values are known",
+            ),
         )
         bound.sort = UNKNOWN_SORT
 

@@ -37,6 +37,7 @@ from knowreason.lang.check.variable_scopes import (
     Scope,
     check_binders,
     unbound,
+    unbound_help,
     variable,
 )
 from knowreason.lang.check.weight_brackets import elaborate_weight
@@ -148,7 +149,11 @@ def _scope(names: Names, body: sx.Expression) -> Scope:
             f"variable `{bound.name}` stands in no atom",
             bound.first,
             "which values does it take?",
-            help=f"add a predicate that holds `{bound.name}`; comparisons and attributes do not",
+            help=unbound_help(
+                names,
+                bound,
+                f"add a predicate that holds `{bound.name}`; comparisons and attributes do not",
+            ),
         )
         bound.sort = UNKNOWN_SORT
     return scope

@@ -15,7 +15,7 @@ from knowreason.diagnostics import Span
 from knowreason.lang.check.aggregate_terms import aggregate, count_list
 from knowreason.lang.check.built_in_calls import built_in, month_step, months_of
 from knowreason.lang.check.call_arguments import constant, place_arguments
-from knowreason.lang.check.comparisons import comparisons
+from knowreason.lang.check.comparisons import comparisons, conditional, membership
 from knowreason.lang.check.symbols import Names, Signature, a_sort, is_capital, is_thing
 from knowreason.lang.check.units import combine, function_sort
 from knowreason.lang.check.variable_scopes import (
@@ -26,6 +26,7 @@ from knowreason.lang.check.variable_scopes import (
     upper_case_variable,
     variable,
 )
+from knowreason.lang.syntax import foreign_words as fw
 from knowreason.lang.syntax import nodes as sx
 from knowreason.logic.formulas import Combination
 
@@ -68,6 +69,8 @@ class Builder:
                 return None if operand is None else lg.Not(operand, span=node.span)
             case sx.Chain():
                 return comparisons(self, node)
+            case sx.MemberNode():
+                return membership(self, node)
             case sx.Quantified():
                 return self._quantified(node)
             case sx.LiteralNode(kind="bool"):
@@ -160,7 +163,7 @@ class Builder:
         if term is None:
             return None
         if term.sort != "bool":
-            help = "compare it with something, as in `... > 0`"
+            help = "compare it with something, as in `... > 0`; *at least* is `>=`"
             symbol = self.names.symbols.get(node.name) if isinstance(node, sx.Call) else None
             if symbol is not None and symbol.asked:
                 help = (
@@ -200,6 +203,8 @@ class Builder:
                 return self._operation(node)
             case sx.AggregateNode() | sx.CountListNode():
                 return self._counted(node, direct)
+            case sx.Choosing():
+                return conditional(self, node, expected)
             case sx.Wild():
                 message = "`_` stands only as an argument of a predicate"
                 self.names.report("KR110", message, node.span)
@@ -208,12 +213,15 @@ class Builder:
         return None
 
     def _no_value(self, node: sx.Expression) -> None:
+        help = "`count { A(x), B(x) }` makes a number of formulas"
+        if isinstance(node, sx.Call):
+            help = f"it is true or false by itself: write `{node.name}(...)` or `!{node.name}(...)`"
         self.names.report(
             "KR212",
             "a formula stands where a value is expected",
             node.span,
             "true or false, not a value",
-            help="`count { A(x), B(x) }` makes a number of formulas",
+            help=help,
         )
 
     def _name(self, node: sx.Name, expected: str | None) -> lg.Term | None:
@@ -282,6 +290,11 @@ class Builder:
             operator, parts = "neg", (node.operand,)
         else:
             operator, parts = node.name, node.arguments
+        if isinstance(node, sx.Binary) and _is_comment(node):
+            self.names.report(
+                "KR103", "`--` is not part of the language", node.right.span, help=fw.COMMENT
+            )
+            return None
         terms = [None if isinstance(p, sx.Named) else self.term(p) for p in parts]
         if any(isinstance(p, sx.Named) for p in parts):
             self.names.report("KR204", f"`{operator}` takes no named arguments", node.span)
@@ -417,6 +430,13 @@ def _variables(frame: Frame) -> tuple[lg.Variable, ...] | None:
     if not all(knows_sort(bound) for bound in frame.values()):
         return None
     return tuple(variable(bound) for bound in frame.values())
+
+
+def _is_comment(node: sx.Binary) -> bool:
+    """Whether ``A(x) -- words`` was meant, as in SQL."""
+    formula = isinstance(node.left, sx.Call) and is_capital(node.left.name)
+    start = node.right.span.start
+    return formula and node.operator == "-" and node.span.source.text[start - 1 : start + 1] == "--"
 
 
 def _listed(sorts: Sequence[str], culprit: int | None) -> str:

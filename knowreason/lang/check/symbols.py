@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from knowreason.diagnostics import Diagnostic, Related, Severity, Span
 from knowreason.errors import did_you_mean
+from knowreason.lang.syntax import foreign_words as fw
 from knowreason.logic import VALUE_SORTS, Program
 from knowreason.logic.time_zones import UTC_ZONE
 
@@ -91,11 +92,20 @@ class Names:
         others = tuple(Related(place, text) for place, text in related if place is not None)
         self.found.append(Diagnostic(code, message, severity, span, label, others, help))
 
-    def unknown(self, what: str, name: str, span: Span, known: Iterable[str], code: str) -> None:
+    def unknown(
+        self,
+        what: str,
+        name: str,
+        span: Span,
+        known: Iterable[str],
+        code: str,
+        help: str | None = None,
+    ) -> None:
         """Report a name that is not declared, with the nearest one."""
         if name in self.broken:
             return
-        offer = self.nearest(what, name, known)
+        foreign = _FOREIGN.get(what, {}).get(name.lower())
+        offer = None if foreign else self.nearest(what, name, known)
         near = self._place_of(offer)
         self.report(
             code,
@@ -103,7 +113,7 @@ class Names:
             span,
             "not declared in this program",
             related=[(near, f"{a_sort(what)} with a similar name is declared here")],
-            help=offer,
+            help=foreign or offer or help,
         )
 
     def nearest(self, what: str, name: str, known: Iterable[str]) -> str | None:
@@ -138,6 +148,9 @@ class Names:
             return None
         name = offer.split("`")[1]
         return self.symbols[name].span if name in self.symbols else self.places.get(name)
+
+
+_FOREIGN = {"attribute": fw.FUNCTIONS, "predicate": fw.FUNCTIONS, "sort": fw.SORTS}
 
 
 def is_capital(name: str) -> bool:

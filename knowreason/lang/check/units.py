@@ -39,7 +39,10 @@ def combine(operator: str, sorts: Sequence[str]) -> SortOutcome:
     for culprit, sort in enumerate(sorts):
         if sort not in ORDERED:
             name = {"neg": "-"}.get(operator, operator)
-            return SortOutcome(None, f"`{name}` takes numbers, not {a_sort(sort)}", None, culprit)
+            text = (
+                "texts are joined in the query that binds the table" if sort == "string" else None
+            )
+            return SortOutcome(None, f"`{name}` takes numbers, not {a_sort(sort)}", text, culprit)
     if operator == "neg":
         if sorts[0] == "time":
             return SortOutcome(None, "a time cannot be negated", "subtract it from another time", 0)
@@ -102,6 +105,13 @@ def _extreme(name: str, sorts: Sequence[str]) -> SortOutcome:
     return SortOutcome(None, f"`{name}` of different units", "time and duration do not mix")
 
 
+def common_sort(one: str, other: str) -> str | None:
+    """The sort of what is of one or the other; ``None`` where they do not mix."""
+    if one == other:
+        return one
+    return "float" if {one, other} == set(NUMBERS) else None
+
+
 def comparable(operator: str, left: Term, right: Term) -> tuple[str, str | None] | None:
     """``None`` when the two may be compared so, else a message and a help line."""
     first, second = left.sort, right.sort
@@ -112,7 +122,11 @@ def comparable(operator: str, left: Term, right: Term) -> tuple[str, str | None]
         zero = "duration" in (first, second) and {first, second} & set(NUMBERS)
         return (
             f"{a_sort(first)} cannot be compared with {a_sort(second)}",
-            "write the number with a unit, `0s` or `2h`" if zero else None,
+            "write the number with a unit, `0s` or `2h`"
+            if zero
+            else 'a time stands in quotes: `"2026-01-31"`'
+            if "time" in (first, second)
+            else None,
         )
     if operator in ("=", "!=") or first in ORDERED:
         return None

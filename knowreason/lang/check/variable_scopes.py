@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 from knowreason import logic as lg
 from knowreason.diagnostics import Span
 from knowreason.lang.check.symbols import Names, Signature, a_sort, is_capital, is_thing
+from knowreason.lang.syntax import foreign_words as fw
 from knowreason.lang.syntax import nodes as sx
 
 UNKNOWN_SORT = "?"  # of a variable that stands at a place whose sort a fault hides
@@ -218,6 +219,10 @@ def _operands(scope: Scope, node: sx.Chain) -> None:
         scope.look(operand)
 
 
+def _membership(scope: Scope, node: sx.MemberNode) -> None:
+    scope.look(node.value)
+
+
 _LOOKS: dict[type, Callable[[Scope, Any], None]] = {
     sx.Name: _name,
     sx.Call: _call,
@@ -225,6 +230,8 @@ _LOOKS: dict[type, Callable[[Scope, Any], None]] = {
     sx.Negative: _operand,
     sx.Binary: _pair,
     sx.Chain: _operands,
+    sx.MemberNode: _membership,
+    sx.Choosing: _children,
     sx.NotNode: _operand,
     sx.Connective: _pair,
     sx.Quantified: _quantified,
@@ -237,13 +244,27 @@ _LOOKS: dict[type, Callable[[Scope, Any], None]] = {
 def upper_case_variable(names: Names, node: sx.Name) -> None:
     """Report ``X`` where a variable or a constant was meant."""
     small = node.text[0].lower() + node.text[1:]
+    small = node.text.lower() if node.text.isupper() else small
+    meant = fw.CONSTANTS.get(node.text.lower())
     names.report(
         "KR105",
         f"`{node.text}` is neither a variable nor a constant",
         node.span,
         "variables begin with a small letter",
-        help=f'write `{small}` for a variable, `"{node.text}"` for a constant',
+        help=meant or f'write `{small}` for a variable, `"{node.text}"` for a constant',
     )
+
+
+def unbound_help(names: Names, bound: BoundVariable, otherwise: str) -> str:
+    """What a name that no atom holds may have been meant as."""
+    name = bound.name
+    symbol = names.symbols.get(name)
+    if symbol is not None and symbol.sorts:
+        things = ", ".join("xyzuvw"[: len(symbol.sorts)])
+        return f"it is a value of things: write `{name}({things})`"
+    if bound.head:
+        return otherwise
+    return fw.CONSTANTS.get(name) or f'{otherwise}; a constant stands in quotes: `"{name}"`'
 
 
 def check_binders(scope: Scope) -> None:

@@ -33,7 +33,7 @@ _OPERANDS = (
     "TRUE",
     "FALSE",
 )
-_SOFT = ("BY", "PRIOR", "OF", "SEES", "ODDS")
+_SOFT = ("BY", "PRIOR", "OF", "SEES", "ODDS", "IN", "THEN", "ELSE")
 _FUNCTIONS = ("ABS", "LOG", "LOG1P", "EXP", "SQRT", "MIN", "MAX", "FLOOR")
 
 

@@ -1,11 +1,13 @@
-"""Binders whose bodies reach over `&` and `|` without parentheses."""
+"""Binders whose reach is not seen: over `&` and `|` without parentheses, or not written at all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from knowreason.diagnostics import Diagnostic, Related, Span
+from knowreason.lang.check.symbols import is_capital
 from knowreason.lang.syntax import nodes as sx
+from knowreason.lang.syntax.implied_binders import ImpliedBinders
 
 _Reach = tuple[sx.Quantified, frozenset[str]]
 
@@ -18,12 +20,18 @@ def bare_bodies(node: object) -> Iterator[sx.Connective]:
 
 
 def read_otherwise(statements: Iterable[sx.Statement]) -> Iterator[Diagnostic]:
-    """Warnings about formulas that said something else when binders bound as tightly as `!`.
+    """Warnings about formulas that said something else before.
 
-    Then what stands behind the first operand of the body was outside of the binder. Where it
-    uses a variable of the binder, that was an error, so no file relies on it.
+    When binders bound as tightly as `!`, what stands behind the first operand of the body was
+    outside of the binder. Where it uses a variable of the binder, that was an error, so no file
+    relies on it. And a variable that a defined predicate mentions inside of one aggregate was
+    bound outside of that.
     """
+    statements = list(statements)
+    parameters = {s.name.text for s in statements if isinstance(s, sx.ParamStatement)}
     for statement in statements:
+        if isinstance(statement, sx.DefineStatement) and is_capital(statement.name.text):
+            yield from map(_moved_inside, ImpliedBinders(statement, parameters).added)
         for binder, names in _reaches(statement, frozenset()):
             first, rest = _split(binder.body)
             if not any(name in names for part in rest for name in _names(part)):
@@ -67,6 +75,18 @@ def _names(node: object) -> Iterator[str]:
             yield here.text
         if hasattr(here, "span"):
             pending.extend(sx.children(here))
+
+
+def _moved_inside(binder: sx.Quantified) -> Diagnostic:
+    names = ", ".join(name.text for name in binder.names)
+    return Diagnostic(
+        "KR308",
+        f"`{names}` stands in one aggregate only, so some `{names}` there is meant",
+        "warning",
+        binder.names[0].span,
+        f"before, one `{names}` for the whole definition",
+        help=f"write `exists {names}.` inside of the aggregate, or around all of it",
+    )
 
 
 def _warning(

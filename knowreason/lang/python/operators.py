@@ -83,6 +83,11 @@ class Expression:
     def __ge__(self, other: Operand) -> Expression:
         return _infix(self, ">=", other, COMPARISON, SUM, SUM)
 
+    def is_in(self, *constants: Plain) -> Expression:
+        """``self in { constants }``."""
+        listed = ", ".join(plain(constant) for constant in constants)
+        return Expression(f"{embed(self, SUM)} in {{ {listed} }}", COMPARISON)
+
     def __add__(self, other: Operand) -> Expression:
         return _infix(self, "+", other, SUM, SUM, PRODUCT)
 

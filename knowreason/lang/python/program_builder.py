@@ -50,6 +50,7 @@ __all__ = [
     "anything",
     "at_most_one",
     "attribute",
+    "choose",
     "count",
     "count_of",
     "define",
@@ -310,6 +311,12 @@ def aggregate(
     """``sum``, ``avg``, ``min`` or ``max`` of ``value`` for every setting of ``body``."""
     inner = f"{embed(value, 0)} for {_listed(variables)} : {embed(body, 0)}{_last(last, by)}"
     return Expression(f"{name} {{ {inner} }}")
+
+
+def choose(condition: Operand, one: Operand, other: Operand) -> Expression:
+    """``if condition then one else other``."""
+    branches = f"then {embed(one, SUM)} else {embed(other, SUM)}"
+    return Expression(f"if {embed(condition, IMPLIES)} {branches}", 0)
 
 
 def rate(

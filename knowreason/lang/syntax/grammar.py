@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
@@ -35,7 +35,11 @@ STATEMENT_WORDS = (
     "model",
     "rule",
 )
-SOFT_WORDS = frozenset({"by", "prior", "of", "sees", "odds"})
+SOFT_WORDS = frozenset({"by", "prior", "of", "sees", "odds", "in", "if", "then", "else"})
+_ENDS_OPERAND = frozenset(
+    {"NAME", "NUMBER", "DURATION", "STRING", "UNDERSCORE", "TRUE", "FALSE", "RPAR", "RBRACE"}
+)
+_OPENS_EXPRESSION = frozenset({"ASSIGN", "LPAR", "LBRACE", "COMMA", "COLON", "THEN", "ELSE"})
 
 
 class Built(NamedTuple):
@@ -95,14 +99,45 @@ def tokens(source: Source, start: int, end: int) -> list[Token]:
     """Tokens of a stretch of the source, the end mark last."""
     words = grammar().words
     line: list[Token] = []
+    conditions: list[int] = []
     for match in grammar().pattern.finditer(source.text, start, end):
         kind = match.lastgroup or UNKNOWN
         if kind == STOP:
             break
         text, offset = match[kind], match.start(kind)
-        line.append(Token(words.get(text, kind), text, source, offset))
+        kind = words.get(text, kind)
+        if kind == "IF":
+            conditions.append(len(line))
+        line.append(Token(kind, text, source, offset))
     line.append(Token(END, "", source, line[-1].end_pos if line else start))
+    for index in conditions:
+        if not _has_branches(line, index):
+            line[index] = Token("NAME", line[index].value, source, line[index].start_pos)
     return line
+
+
+def _has_branches(line: Sequence[Token], index: int) -> bool:
+    """Whether an ``if`` begins a condition: it opens an expression, and a ``then`` follows.
+
+    No name stands behind a formula, so that ``then`` is none. ``if(x) > 3`` and ``if (x > 3)
+    then`` need this: one more token does not tell a call from a condition.
+    """
+    if index and line[index - 1].type not in _OPENS_EXPRESSION:
+        return False
+    depth = 0
+    for place in range(index + 1, len(line)):
+        kind = line[place].type
+        if kind in ("LPAR", "LBRACE", "LBRACKET"):
+            depth += 1
+        elif kind in ("RPAR", "RBRACE", "RBRACKET"):
+            depth -= 1
+        elif kind == "THEN" and depth == 0:
+            before = line[place - 1]
+            if place > index + 1 and (before.type in _ENDS_OPERAND or before.value in SOFT_WORDS):
+                return True
+        if depth < 0:
+            return False
+    return False
 
 
 def _builder(name: str) -> Callable[[list[Token | Built]], Built]:

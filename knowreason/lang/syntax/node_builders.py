@@ -75,7 +75,16 @@ def inside(rest: tuple[list[T] | Token, ...]) -> tuple[T, ...]:
     return () if isinstance(rest[0], Token) else tuple(rest[0])
 
 
-@action("domain_items", "members", "places", "options", "option_values", "arguments", "formulas")
+@action(
+    "domain_items",
+    "members",
+    "places",
+    "options",
+    "option_values",
+    "arguments",
+    "formulas",
+    "constants",
+)
 def _list(_: Span, first: T | list[T], *comma_and_item: Token | T) -> list[T]:
     if not comma_and_item:
         return [cast(T, first)]
@@ -293,6 +302,31 @@ def _next_comparison(
 ) -> list[Compared]:
     before.append((_COMPARATORS[operator.type], operand))
     return before
+
+
+@action("membership")
+def _membership(
+    span: Span,
+    value: sx.Expression,
+    _: Token,
+    _b: Token,
+    members: list[sx.LiteralNode | sx.Name],
+    _c: Token,
+) -> sx.MemberNode:
+    return sx.MemberNode(value, tuple(members), span)
+
+
+@action("conditional")
+def _conditional(
+    span: Span,
+    _: Token,
+    condition: sx.Expression,
+    _then: Token,
+    one: sx.Expression,
+    _else: Token,
+    other: sx.Expression,
+) -> sx.Choosing:
+    return sx.Choosing(condition, one, other, span)
 
 
 @action("binary")

@@ -110,6 +110,25 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberNode:
+    """``value in { "a", "b" }``."""
+
+    value: Expression
+    members: tuple[LiteralNode | Name, ...]
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """``if condition then one else other``."""
+
+    condition: Expression
+    one: Expression
+    other: Expression
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
 class NotNode:
     """Negation."""
 
@@ -173,6 +192,8 @@ Expression = (
     | Negative
     | Binary
     | Chain
+    | MemberNode
+    | Choosing
     | NotNode
     | Connective
     | Quantified
