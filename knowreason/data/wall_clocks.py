@@ -70,7 +70,7 @@ def months_later(times: Times, count: int, zone: str) -> Times:
     wall = wall + moved
     one = wall - _offsets_at(times + moved, zone)
     other = wall - _offsets_at(one, zone)
-    return np.maximum(one, other)
+    return np.asarray(np.maximum(one, other), np.int64)
 
 
 def calendar_part(name: str, times: Times, zone: str) -> Times:

@@ -92,7 +92,7 @@ def group_prior(
         mean, spread, weight = centre(deviation)
         value = float(weight @ np.square(alone - mean)) - float(np.log(weight).sum())
         value += (mean - asked_mean) ** 2 / asked_sd**2 - np.log(spread)
-        return value / 2 + deviation**2 / asked_sd**2 / 2
+        return float(value / 2 + deviation**2 / asked_sd**2 / 2)
 
     ends = np.log(LEAST * asked_sd), np.log(10 * asked_sd)
     found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-4})
