@@ -70,7 +70,7 @@ def months_later(times: Times, count: int, zone: str) -> Times:
     wall = wall + moved
     one = wall - _offsets_at(times + moved, zone)
     other = wall - _offsets_at(one, zone)
-    return np.maximum(one, other)
+    return np.asarray(np.maximum(one, other), np.int64)
 
 
 def calendar_part(name: str, times: Times, zone: str) -> Times:
@@ -85,7 +85,8 @@ def calendar_part(name: str, times: Times, zone: str) -> Times:
     day = wall // DAY
     if name == "weekday":
         return (day + 3) % 7 + 1
-    return day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12 + 1
+    months: Times = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    return months % 12 + 1
 
 
 def offset_rows(zone: str) -> dict[str, Times]:

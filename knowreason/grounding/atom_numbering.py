@@ -80,8 +80,10 @@ def asked_arguments(
     """``int32[n, arity]``: what a predicate is asked of, in order; see :func:`open_atoms`."""
     if predicate.within is None:
         return _product(predicate, data, limit)
-    table = _candidates(predicate.within, program, data, relations)
-    return _sorted(table, predicate, data)
+    candidates = id_matrix(_candidates(predicate.within, program, data, relations))
+    if candidates.shape[1] < predicate.arity:
+        candidates = _with_every_value(candidates, predicate, data, limit)
+    return _sorted(candidates, predicate, data)
 
 
 def argument_order(arity: int, functional_position: int | None) -> list[int]:
@@ -102,11 +104,8 @@ def _product(predicate: Predicate, data: Dataset, limit: int) -> Ids:
         places = " x ".join(
             f"{size:,} {sort}" for size, sort in zip(sizes, predicate.sorts, strict=True)
         )
-        raise GroundingError(
-            f"`{predicate.name}` has {places} = {total:,} open atoms, over the limit of {limit:,}",
-            code="KR640",
-            help=f"list its candidate pairs: `{predicate.kind} {predicate.name}(...) within ...`",
-        )
+        help = f"list its candidate pairs: `{predicate.kind} {predicate.name}(...) within ...`"
+        raise _too_many(predicate, places, total, limit, help)
     order = argument_order(predicate.arity, predicate.functional_position)
     arguments = np.empty((total, predicate.arity), np.int32)
     inner, outer = total, 1
@@ -116,6 +115,13 @@ def _product(predicate: Predicate, data: Dataset, limit: int) -> Ids:
         arguments[:, position] = np.tile(run, outer)
         outer *= sizes[position]
     return arguments
+
+
+def _too_many(
+    predicate: Predicate, places: str, total: int, limit: int, help: str
+) -> GroundingError:
+    message = f"`{predicate.name}` has {places} = {total:,} open atoms, over the limit of {limit:,}"
+    return GroundingError(message, code="KR640", help=help)
 
 
 def _candidates(
@@ -129,10 +135,21 @@ def _candidates(
         return opened.read(name)
 
 
-def _sorted(table: pa.Table, predicate: Predicate, data: Dataset) -> Ids:
+def _with_every_value(keys: Ids, predicate: Predicate, data: Dataset, limit: int) -> Ids:
+    """Candidates of the key arguments, each with all values of the functional one."""
+    position = predicate.functional_position
+    assert position is not None
+    count = domain_sizes(predicate, data)[position]
+    if (total := len(keys) * count) > limit:
+        places = f"{len(keys):,} `{predicate.within}` x {count:,} {predicate.sorts[position]}"
+        raise _too_many(predicate, places, total, limit, "list fewer candidates")
+    values = np.tile(np.arange(count, dtype=np.int32), len(keys))
+    return np.insert(np.repeat(keys, count, axis=0), position, values, axis=1)
+
+
+def _sorted(arguments: Ids, predicate: Predicate, data: Dataset) -> Ids:
     order = argument_order(predicate.arity, predicate.functional_position)
     sizes = domain_sizes(predicate, data)
-    arguments = id_matrix(table)
     columns = [arguments[:, i] for i in order]
     ordered = ordered_rows(columns, [sizes[i] for i in order], len(arguments), distinct=True)
     if ordered is None:

@@ -21,7 +21,7 @@ from knowreason.logic.declarations import (
     Rule,
     Statement,
 )
-from knowreason.logic.formulas import Constant
+from knowreason.logic.formulas import Atom, Constant
 from knowreason.logic.label_reads import label_readers
 from knowreason.logic.time_zones import UTC_ZONE
 
@@ -94,6 +94,21 @@ class Program:
     def is_open(self, predicate: str) -> bool:
         """Whether ground atoms of the predicate are unknowns (``query`` or ``latent``)."""
         return self.kind_of(predicate) in ("query", "latent")
+
+    def candidate_places(self, predicate: Predicate) -> tuple[int, ...]:
+        """Argument places that `within` is about: all, or all but the functional one."""
+        places = range(predicate.arity)
+        if predicate.within is None or len(self.sorts_of(predicate.within)) == predicate.arity:
+            return tuple(places)
+        return tuple(place for place in places if place != predicate.functional_position)
+
+    def candidacy(self, atom: Atom) -> Atom | None:
+        """What says that an open atom is a candidate; ``None`` where every one is."""
+        predicate = self.predicate(atom.predicate)
+        if predicate.within is None:
+            return None
+        places = self.candidate_places(predicate)
+        return Atom(predicate.within, tuple(atom.arguments[place] for place in places))
 
     @property
     def open_predicates(self) -> tuple[Predicate, ...]:

@@ -204,10 +204,10 @@ class _PatternReader:
             raise PatternFault("this range ends before it begins", start)
         text = f"{_quoted(low)}-{_quoted(high)}"
         if self.either_case:
-            for first, last, other in (("a", "z", -32), ("A", "Z", 32)):
+            for first, last, step in (("a", "z", -32), ("A", "Z", 32)):
                 least, most = max(low, first), min(high, last)
                 if least <= most:
-                    text += f"{chr(ord(least) + other)}-{chr(ord(most) + other)}"
+                    text += f"{chr(ord(least) + step)}-{chr(ord(most) + step)}"
         return text
 
     def _one_of_class(self) -> str:

@@ -32,6 +32,7 @@ from knowreason.reasoner.fit_steps import (
     with_calibration_warnings,
     with_label_warnings,
 )
+from knowreason.reasoner.fitting.group_shrinkage import shrunk_rules
 from knowreason.reasoner.fitting.model_fits import fit_models
 from knowreason.reasoner.fitting.numeric_fits import only_numbers, with_estimates
 from knowreason.reasoner.identification import with_identification
@@ -135,6 +136,8 @@ def fit_reasoner(
     fit, answers = fit_weights_and_answers(
         reasoner, grounding, models, beside, groups, progress, problem
     )
+    if shrunk_rules(grounding.program):  # learned again under the priors that were learned
+        problem = replace(problem, parameters=fit.parameters)
     options = options_again(settings.learn, fit)
     refit = partial(learn, method=reasoner.method, seed=seed, **options)
     with step(progress, "looking for what labels leave open"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from knowreason.logic.traversal import walk
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.progress import Progress
 from knowreason.project.settings import Options, Settings
+from knowreason.reasoner.fitting.group_shrinkage import with_shrinkage
 from knowreason.reasoner.labels.fold_groups import label_clusters
 from knowreason.reasoner.labels.label_selection import Selection, label_selections, with_selection
 from knowreason.reasoner.labels.views import with_views_held
@@ -45,8 +47,9 @@ def fit_weights(
     ``problem`` is its :func:`learning_problem`, where that is there already.
     """
     problem = learning_problem(grounding, models, settings) if problem is None else problem
+    learner = partial(learn, method=method, seed=seed, progress=progress, **settings.learn)
     with contradictions_named(grounding, problem.labels):
-        return learn(problem, method, seed=seed, progress=progress, **settings.learn)
+        return with_shrinkage(problem, grounding.program, learner)
 
 
 def options_again(options: Options, fit: Fit) -> Options:

@@ -60,7 +60,7 @@ from knowreason.reasoner.rule_coupling import (
     coupling_warnings,
     latent_warnings,
 )
-from knowreason.reasoner.rule_weights import RuleWeights, theta_for
+from knowreason.reasoner.rule_weights import RuleWeights, notes_of_new_groups, theta_for
 from knowreason.reasoner.stored_reasoner import Learned, check_plain, write_learned
 
 if TYPE_CHECKING:
@@ -282,6 +282,8 @@ class Reasoner(BaseEstimator):
             return replace(beliefs, answers=answers)
 
         beliefs = believe(outputs, {}, {})
+        told = notes_of_new_groups(bare, self.fit_)
+        beliefs = replace(beliefs, notes=(*beliefs.notes, *told))
         if self.snapshot_ is not None and beliefs.posterior.world is None:
             adapt = self.settings.adapt if adapt is None else adapt
             beliefs = watched(beliefs, self.snapshot_, believe, beside, adapt=bool(adapt))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, isnan, nan
 
 import numpy as np
@@ -14,7 +14,9 @@ from knowreason.data.arrow_types import ArrowTable
 from knowreason.factors import ParameterTable
 from knowreason.grounding import Grounding
 from knowreason.learning import Bootstrap, EstimatorReport, Fit
+from knowreason.reasoner.fitting.group_shrinkage import common_means
 
+MOST_SHOWN, ENDS = 16, 5  # weights of a rule that are listed all, else so many of each end
 NORMAL_95 = 1.959964  # 97.5 % point of the standard normal
 
 
@@ -118,21 +120,60 @@ class RuleWeights:
         table: ArrowTable = pa.table(columns)
         return table
 
+    def shown(self) -> tuple[RuleWeight, ...]:
+        """The parameters, and of a rule with many weights the greatest and the smallest ones."""
+        by_rule: dict[str, list[RuleWeight]] = {}
+        for weight in self.weights:
+            by_rule.setdefault(weight.name.partition("[")[0], []).append(weight)
+        found: list[RuleWeight] = []
+        for rule, own in by_rule.items():
+            if len(own) <= MOST_SHOWN:
+                found += own
+                continue
+            ranked = sorted(own, key=lambda weight: -weight.value)
+            mean = sum(weight.value for weight in own) / len(own)
+            status = f"mean of {len(own):,}; the {ENDS} greatest and smallest follow"
+            summary = replace(own[0], name=rule, value=mean, standard_error=nan, status=status)
+            found += [summary, *ranked[:ENDS], *ranked[-ENDS:]]
+        return tuple(found)
+
     def __str__(self) -> str:
-        width = max((len(weight.name) for weight in self.weights), default=0)
+        shown = self.shown()
+        width = max((len(weight.name) for weight in shown), default=0)
         lines = [
             f"{w.name:<{width}}  {w.prior_mean:6.2f} -> {w.value:6.2f} "
             f"{'' if isnan(w.standard_error) else f'+- {w.standard_error:.2f}':<7}  {w.status}"
-            for w in self.weights
+            for w in shown
         ]
         return "\n".join([*lines, *map(str, self.estimators)])
 
 
 def theta_for(grounding: Grounding, fit: Fit) -> torch.Tensor:
-    """``float64[p]``: learned values by name; a parameter not seen in training starts anew."""
+    """``float64[p]``: learned values by name.
+
+    A parameter not seen in training starts anew, at the common mean where weights are shrunk to
+    one.
+    """
     learned = dict(zip(fit.parameters.names, fit.theta, strict=True))
+    means = {rule: mean for rule, (_, mean, _) in common_means(fit, grounding.program).items()}
     table: ParameterTable = grounding.parameters
     values = [
-        learned.get(name, start) for name, start in zip(table.names, table.start, strict=True)
+        learned[name] if name in learned else means.get(name.partition("[")[0], start)
+        for name, start in zip(table.names, table.start, strict=True)
     ]
     return torch.from_numpy(np.asarray(values, dtype=np.float64))
+
+
+def notes_of_new_groups(grounding: Grounding, fit: Fit) -> tuple[str, ...]:
+    """A sentence for each rule with weights of things that training has not seen."""
+    learned, notes = set(fit.parameters.names), []
+    for rule, (domain, mean, deviation) in common_means(fit, grounding.program).items():
+        own = [name for name in grounding.parameters.names if name.partition("[")[0] == rule]
+        new = [name for name in own if name not in learned]
+        if new:
+            listed = ", ".join(new[:3]) + ", .." * (len(new) > 3)
+            notes.append(
+                f"{len(new):,} of {len(own):,} {domain} are new to rule `{rule}` ({listed}): they "
+                f"have the common mean of its weights, {mean:.2f}, which differ by {deviation:.2f}"
+            )
+    return tuple(notes)

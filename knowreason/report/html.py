@@ -215,7 +215,7 @@ def _accuracy(beliefs: Beliefs) -> str:
 
 
 def _weights(findings: ReportParts) -> str:
-    program, weights = findings.reasoner.program, list(findings.reasoner.weights_)
+    program, weights = findings.reasoner.program, list(findings.reasoner.weights_.shown())
     rows = [
         ([w.name, f"{w.prior_mean:.2f}", f"{w.value:.2f}", weight_words(w, program)], False)
         for w in weights

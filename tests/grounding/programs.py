@@ -35,6 +35,8 @@ OPEN_PREDICATES = (
     Predicate("G", "query", (Argument("B", functional="?"), Argument("A"))),
     Predicate("Z", "query", ()),
     Predicate("Y", "latent", (), within="R"),
+    Predicate("H", "query", (Argument("A"), Argument("B", functional="!")), within="P"),
+    Predicate("V", "latent", (Argument("B", functional="?"), *map(Argument, "AA")), within="E"),
 )
 VARIABLES = (Variable("x", "A"), Variable("y", "A"), Variable("k", "B"))
 

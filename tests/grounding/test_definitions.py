@@ -26,6 +26,8 @@ attribute n(A): int
 attribute weight(A, B): float
 attribute boss(A): A
 attribute today(): int
+attribute seen(A): time
+attribute text(A): string
 param limit = 2
 param week = 3ms
 """
@@ -104,6 +106,11 @@ HISTORIES = """
 define before(x) := count { y : E(y, boss(x)) & at(y) < at(x) }
 define until(x) := count { y : Q(y, _) & boss(y) = boss(x) & at(y) <= at(x) }
 define after(x) := count { y : P(y) & at(x) < at(y) }
+define months(x) := count { y : P(y) & boss(y) = boss(x) & seen(x) - 6mo <= seen(y) < seen(x) }
+define nights(x) :=
+    count { y : Q(y, _) & boss(y) = boss(x) & at(y) < at(x) & hour(seen(y), "Europe/Vienna") < 12 }
+define blanks(x) := count { y : P(y) & boss(y) = boss(x) & at(y) < at(x) & missing(n(y)) }
+define named(x) := count { y : P(y) & boss(y) = boss(x) & at(y) < at(x) & matches(text(y), "^a|1") }
 define band(x) := count { y : E(y, boss(x)) & 0ms < at(x) - at(y) <= week }
 define around(x) := count { y : E(y, boss(x)) & at(y) - at(x) < week & at(x) - at(y) < week }
 define near(x) := count { y : E(y, boss(x)) & abs(at(y) - at(x)) < week }

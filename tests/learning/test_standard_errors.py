@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.sparse import csr_matrix
 
+from knowreason.learning import standard_errors
 from knowreason.learning.standard_errors import (
     at_least,
     edge_deviation,
@@ -149,3 +150,18 @@ def test_every_coordinate_is_moved_once():
     groups, alone = moved_together(tied, 300)
     assert np.sort(np.concatenate(groups)).tolist() == list(range(300))
     assert np.flatnonzero(alone).tolist() == [0]
+
+
+def test_large_curvatures_are_inverted_as_small_ones(monkeypatch):
+    draw = np.random.default_rng(0)
+    size = standard_errors.LARGE + 20
+    arrow = np.diag(0.5 + draw.random(size))
+    arrow[0, 1:] = arrow[1:, 0] = 0.02 * draw.random(size - 1)
+    flat = arrow.copy()
+    flat[7] = flat[:, 7] = 0
+    found = [(inverse(matrix), without_curvature(matrix)) for matrix in (arrow, flat)]
+    monkeypatch.setattr(standard_errors, "LARGE", 10**9)
+    for (covariance, unseen), matrix in zip(found, (arrow, flat), strict=True):
+        assert np.allclose(covariance, inverse(matrix), rtol=1e-9)
+        assert np.array_equal(unseen, without_curvature(matrix))
+    assert found[1][1].sum() == 1

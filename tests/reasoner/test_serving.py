@@ -35,6 +35,7 @@ define spent(p) := sum { amount(q) for q : Pays(q, card: card(p)) & at(q) < at(p
 define usual(p) := avg { amount(q) for q : Pays(q, card: card(p), shop: _) & shop(q) = shop(p) &
     at(q) <= at(p) }
 define visits(p) := count { q : Pays(q, shop: shop(p)) }
+define lately(p) := count { q : Pays(q, card: card(p)) & at(q) < at(p) & at(q) >= at(p) - 1mo }
 define First(p) := before(p) = 0
 define Away(p) := Pays(p, c, s) & home(c) != s
 define Known(p) := exists q. (Pays(q, card: card(p)) & at(q) < at(p) & kind(q) = kind(p))
@@ -54,6 +55,8 @@ rule few [-1] : Bad(s)
 rule near [0.8] : Near(s, t) & Bad(s) => Bad(t)
 rule both [1] : Fraud(p) & Fraud(q) & Pays(p, c, s) & Pays(q, c, _) & at(q) < at(p) => Bad(s)
 rule again [0.3] : (exists q. (Fraud(q) & Pays(q, card: card(p)) & at(q) < at(p))) => Fraud(p)
+rule blank [0.5] : missing(home(card(p))) | lately(p) < 2 => Fraud(p)
+rule weekend [0.4] : weekday(at(p) - 1mo, "Asia/Tokyo") > 5 & month(at(p)) = 1 => Fraud(p)
 rule told [0.7] : Fraud(p) & Pays(p, shop: s) ~> Bad(s)
 rule many [0.5] : count { q : Fraud(q) & Pays(q, shop: s) } >= 2 => Bad(s)
 rule listed [0.6] : shop(p) in { "s1", "s3" } & kind(p) in { "chip" } => Fraud(p)

@@ -77,7 +77,7 @@ def train(
     show_warnings(grounding.warnings)
     rows = [
         (w.name, w.prior_mean, w.value, _error(w.standard_error), w.status)
-        for w in run.reasoner.weights_
+        for w in run.reasoner.weights_.shown()
     ]
     if json:
         weights = list(run.reasoner.weights_)

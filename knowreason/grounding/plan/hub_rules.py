@@ -95,11 +95,7 @@ def hub_rules(program: Program, index: int) -> list[HubRule]:
 
 def _is_candidacy(program: Program, guard: object, literals: list[OpenLiteral]) -> bool:
     """Whether a guard says no more than that an atom is a candidate."""
-    return isinstance(guard, Atom) and any(
-        program.predicate(literal.atom.predicate).within == guard.predicate
-        and literal.atom.arguments == guard.arguments
-        for literal in literals
-    )
+    return any(program.candidacy(literal.atom) == guard for literal in literals)
 
 
 def _variables(atom: Atom, wildcards: bool = False) -> list[str] | None:

@@ -263,6 +263,8 @@ class _Check:
         if predicate.within is not None:
             self._refuse(predicate.within)
             place = self.places.get(predicate.within)
+            if place is not None:
+                place = self.program.candidate_places(predicate)[place]
         else:
             place = next(iter(_places(predicate.sorts, self.key.domain, self.key.owners)), None)
         if place is None:

@@ -21,7 +21,7 @@ from knowreason.grounding.plan.formula_tree import (
     skeleton,
     variables_of,
 )
-from knowreason.logic import Atom, Directed, Formula, Program, Rule, Variable
+from knowreason.logic import Directed, Formula, Program, Rule, Variable
 from knowreason.logic.rule_forms import NeutralForm, neutral_form
 
 
@@ -209,5 +209,5 @@ def _candidate_guard(part: Node, program: Program, *, deciding: bool) -> list[Fo
     """A literal whose atom is false outside its candidates, where that decides the formula."""
     if not isinstance(part, OpenLiteral) or part.positive == deciding:
         return []
-    within = program.predicate(part.atom.predicate).within
-    return [] if within is None else [Atom(within, part.atom.arguments)]
+    within = program.candidacy(part.atom)
+    return [] if within is None else [within]

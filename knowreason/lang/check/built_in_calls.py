@@ -128,10 +128,10 @@ def _text_test(
     builder: ExpressionBuilder, node: sx.Call, text: sx.Expression, other: sx.Expression
 ) -> lg.Operation | None:
     names, name = builder.names, node.name
-    terms = builder.term(text), builder.term(other)
-    if terms[0] is None or terms[1] is None:
+    one, two = builder.term(text), builder.term(other)
+    if one is None or two is None:
         return None
-    for term, part in zip(terms, (text, other), strict=True):
+    for term, part in ((one, text), (two, other)):
         if term.sort != "string":
             help = None
             if is_thing(term.sort):
@@ -141,7 +141,7 @@ def _text_test(
             return None
     if name == "matches" and not _is_pattern(builder, other):
         return None
-    return lg.Operation(name, (terms[0], terms[1]), "bool", span=node.span)
+    return lg.Operation(name, (one, two), "bool", span=node.span)
 
 
 def _is_pattern(builder: ExpressionBuilder, node: sx.Expression) -> bool:

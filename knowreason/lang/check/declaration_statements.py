@@ -367,7 +367,8 @@ def check_within(
     predicate: lg.Predicate | lg.Attribute,
     statement: sx.PredicateStatement | sx.AttributeStatement,
 ) -> None:
-    """``within`` names an observed or defined predicate of the same sorts."""
+    """``within`` names an observed or defined predicate of the same sorts, or of the same but for
+    an enumerated functional argument."""
     inside = statement.within
     if inside is None:
         return
@@ -384,13 +385,36 @@ def check_within(
             related=[(symbol.span, "declared here")],
         )
     elif None not in symbol.sorts and symbol.sorts != predicate.sorts:
+        keys, valued = _key_sorts(predicate)
+        if symbol.sorts == keys:
+            if names.domains.get(valued) is None:
+                names.report(
+                    "KR217",
+                    f"`{inside.text}` does not say which `{valued}` may be taken, and there is no "
+                    "list of them",
+                    inside.span,
+                    related=[(names.places.get(valued), "an open domain")],
+                    help=f'enumerate it, `domain {valued} = {{ "a", "b" }}`, or say `within` what '
+                    f"has all arguments of `{predicate.name}`",
+                )
+            return
         names.report(
             "KR217",
             f"`{inside.text}` has other arguments than `{predicate.name}`",
             inside.span,
             f"({', '.join(map(str, symbol.sorts))}), not ({', '.join(predicate.sorts)})",
             related=[(symbol.span, "declared here")],
+            help=f"or ({', '.join(keys)}): all but the functional argument" if keys else None,
         )
+
+
+def _key_sorts(declared: lg.Predicate | lg.Attribute) -> tuple[tuple[str, ...] | None, str]:
+    """Sorts of the arguments without the functional one, and that one's; none without one."""
+    position = declared.functional_position if isinstance(declared, lg.Predicate) else None
+    if position is None:
+        return None, ""
+    sorts = declared.sorts
+    return (*sorts[:position], *sorts[position + 1 :]), sorts[position]
 
 
 _KINDS: dict[str, sx.LiteralKind] = {"string": "string", "int": "number", "duration": "duration"}

@@ -44,6 +44,8 @@ def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> 
     if None in per or (node.feature is not None and feature is None):
         return None
     variables = cast("tuple[lg.Variable, ...]", per)
+    if not _drawn(names, node, variables):
+        return None
     if not isinstance(node.value, sx.Chance):
         value = None if node.value is None else float(cast(float, node.value.value))
         return lg.Weight(node.kind, value, node.sign, variables, feature)
@@ -70,6 +72,23 @@ def _odds(names: Names, chance: sx.Chance) -> float | None:
     return None
 
 
+def _drawn(names: Names, node: sx.WeightNode, per: tuple[lg.Variable, ...]) -> bool:
+    """Whether weights per thing of an open domain may be drawn around a mean; reports it if not."""
+    for variable in per:
+        if node.sign and names.domains.get(variable.sort) is None:
+            names.report(
+                "KR407",
+                f"weights of every {variable.sort} are drawn around a common mean, on either side",
+                variable.span,
+                "over an open domain",
+                related=[(names.places.get(variable.sort), "an open domain")],
+                help=f"leave `{node.sign} 0` out, or enumerate the domain: "
+                f'`domain {variable.sort} = {{ "a", "b" }}`',
+            )
+            return False
+    return True
+
+
 def _per(names: Names, scope: Scope, name: sx.Name) -> lg.Variable | None:
     bound = scope.free.get(name.text)
     if bound is None:
@@ -83,17 +102,6 @@ def _per(names: Names, scope: Scope, name: sx.Name) -> lg.Variable | None:
     if not knows_sort(bound):
         return None
     sort = cast(str, bound.sort)
-    if names.domains.get(sort) is None:
-        names.report(
-            "KR407",
-            f"one weight per {sort}, but which ones there are is not known here",
-            name.span,
-            "over an open domain",
-            related=[(names.places.get(sort), "an open domain")],
-            help=f'enumerate it, `domain {sort} = {{ "a", "b" }}`, or declare a'
-            " `latent` predicate of it",
-        )
-        return None
     return lg.Variable(name.text, sort, span=name.span)
 
 

@@ -102,7 +102,9 @@ class Reached:
         for kind in ("labels", "evidence", "scores"):
             self._table((kind, predicate), wanted)
         if declared.within:
-            self._relation(declared.within, wanted)
+            places = self.lookups.program.candidate_places(declared)
+            keys = {i: wanted[place] for i, place in enumerate(places) if place in wanted}
+            self._relation(declared.within, keys)
         before = self.asked.get(predicate)
         if before is None:
             union: list[Ids | None] = [wanted.get(place) for place in range(arity)]
@@ -148,7 +150,10 @@ class Reached:
         own = union[place]
         if not others or own is None:
             return union
-        found = self._relation(declared.within, others, [place]).get(place)
+        places = self.lookups.program.candidate_places(declared)
+        keys = {i: others[one] for i, one in enumerate(places) if one in others}
+        index = places.index(place)
+        found = self._relation(declared.within, keys, [index]).get(index)
         if found is not None and len(found) <= WIDE:
             union[place] = ascending(np.concatenate([own, found]))
             for kind in ("labels", "evidence", "scores"):
