@@ -15,6 +15,7 @@ from knowreason.data.binding.table_files import TableSource, load_tables
 from knowreason.errors import ProjectError, did_you_mean
 from knowreason.lang import load
 from knowreason.logic import Program
+from knowreason.logic.thing_fields import possible_fields
 from knowreason.project.partition import Parts, duration, label_delay, parts_of
 from knowreason.project.plugins import load_plugins
 from knowreason.project.schema import EdgeBinding, Project, TableBinding
@@ -265,7 +266,12 @@ def check_names(project: Project, program: Program) -> None:
         ("split", {project.split.by: 0} if project.split.by else {}, attributes),
         ("labels.prevalence", _by_predicate(project), predicates),
         ("report", {project.report.by: 0} if project.report.by else {}, attributes),
+        ("show", project.show, domains),
     ]
+    for domain, shown in project.show.items():
+        columns = project.features[domain].columns if domain in project.features else ()
+        fields = set(possible_fields(program, columns, domain))
+        places.append((f"show.{domain}", dict.fromkeys(shown), fields or {"nothing"}))
     for section, entries, declared in places:
         for name in entries:
             if name not in declared:

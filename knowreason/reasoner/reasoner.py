@@ -316,7 +316,8 @@ class Reasoner(BaseEstimator):
             name = engine or self.engine
             options = self.engine_options(name, grounding.parameters, fit)
             posterior = infer(graph, engine=name, **options)
-        return Beliefs(posterior, replace(grounding, graph=graph), outputs)
+        grounding = replace(grounding, graph=graph)
+        return Beliefs(posterior, grounding, outputs, show=self.settings.show)
 
     def _posterior(self, graph: FactorGraph) -> Posterior:
         """Of held-out labels, by the weights: a network has seen them in training."""
