@@ -82,6 +82,8 @@ class Beliefs:
         interval: ``float32[2, n]`` log-odds between which each conclusion lies in 95 % of
             bootstrap replicates of the weights.
         show: by domain, the fields of things that explanations show.
+        adaptation: log-odds by which base rates moved, by predicate, and the share that broken
+            models (with their predicates) kept of what they saw; empty where nothing was adapted.
 
     Example:
         >>> import knowreason as kr
@@ -100,6 +102,9 @@ class Beliefs:
     interval: NDArray[np.float32] | None = None
     answers: Mapping[str, PooledAtoms] = field(default_factory=dict)
     show: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    adaptation: tuple[
+        Mapping[str, float | NDArray[np.float64]], Mapping[tuple[str, str], float]
+    ] = field(default=({}, {}))
 
     def __repr__(self) -> str:
         spans = self.grounding.atoms.spans

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -177,7 +177,7 @@ class Explainer:
         evidence = self.grounding.graph.evidence.numpy()
         answered = iter(self._found([a for a in atoms if evidence[a] == OPEN], how))
         found = [next(answered) if evidence[atom] == OPEN else None for atom in atoms]
-        fields = self._fields(atoms)
+        fields = self.fields(atoms)
         values = self._values([one for one in found if one is not None])
         columns = self._columns([one for one in found if one is not None])
         made = []
@@ -241,13 +241,14 @@ class Explainer:
         values: Sequence[tuple[FieldValue, ...]],
         columns: tuple[ColumnShare, ...],
     ) -> Explanation:
-        atom, answer = one.atom, one.answer
+        atom, answer, shares = one.atom, one.answer, self._shares(one)
         notes: tuple[str, ...] = (
             () if one.parts.exact else ("rules' shares are averages over sampled orders",)
         )
         if not one.near.whole:
             notes = (*notes, f"solved within {len(one.near.atoms)} atoms around it")
         notes += tuple(parts_notes(self.grounding, atom, self.outputs))
+        notes += unsplit_notes(shares, columns, {o.model for o in self.outputs if not o.parts})
         reasons = tuple(
             replace(
                 reason_of(self.grounding, atom, rule, effect * answer.slope, self.log_odds),
@@ -260,7 +261,7 @@ class Explainer:
             self.grounding.atom_name(atom),
             float(expit(total)),
             total,
-            self._shares(one),
+            shares,
             reasons,
             self._obstacles(atom, one.groundings, how.obstacles) if total < 0 else (),
             one.changes[0] if one.changes else (),
@@ -274,7 +275,8 @@ class Explainer:
         parts = _shares(self.grounding, one.parts, float(self.log_odds[one.atom]))
         return one.answer.shares(parts)
 
-    def _fields(self, atoms: Sequence[int]) -> list[tuple[FieldValue, ...]]:
+    def fields(self, atoms: Sequence[int]) -> list[tuple[FieldValue, ...]]:
+        """What is shown of the things of each atom."""
         found: list[tuple[FieldValue, ...]] = [()] * len(atoms)
         for name, span in self.grounding.atoms.spans.items():
             places = [i for i, atom in enumerate(atoms) if span.start <= atom < span.stop]
@@ -419,3 +421,13 @@ def parts_notes(
         said = ", ".join(f"{name} {values[name]:+.2f}" for name in largest)
         notes.append(f"score of {output.model} {sum(values.values()):+.2f}: {said}")
     return notes
+
+
+def unsplit_notes(
+    shares: Sequence[Share], columns: Sequence[ColumnShare], models: Collection[str]
+) -> tuple[str, ...]:
+    """Which of the models have a share that is not split over columns."""
+    split = {column.model for column in columns}
+    whole = [s.name for s in shares if s.name in models and s.name not in split]
+    names = list(dict.fromkeys(whole))
+    return (f"not split over columns: {', '.join(names)}",) if names else ()

@@ -138,12 +138,36 @@ class Change:
     result: float
 
 
+@dataclass(frozen=True, slots=True)
+class DataChange:
+    """A change of the data, and what is believed then.
+
+    Attributes:
+        what: the change, as a facts file has it: ``amount("p1") = 20.0``, ``!Pays("p1", "t2")``.
+        now: the value it replaces; empty for a fact or label.
+        probability, log_odds: of the atom after it.
+
+    Example:
+        >>> base = Share("base", "base", 1.0)
+        >>> change = DataChange('amount("p") = 20.0', "5.00", 0.27, -1)
+        >>> why = Explanation('Fraud("p")', 0.73, 1.0, (base,), data_changes=(change,))
+        >>> explanation_lines(why)[-1]
+        '  amount("p") = 20.0 (now 5.00): probability 27 % (log-odds -1.00)'
+    """
+
+    what: str
+    now: str
+    probability: float
+    log_odds: float
+
+
 @dataclass(frozen=True)
 class Explanation:
     """Why an atom has the marginal it has, why not another, what would change it.
 
     ``shares`` add up to ``log_odds``; ``quality`` says how good that is. ``fields`` are those of
-    the atom's things; ``columns`` of one model add up to its share.
+    the atom's things; ``columns`` of one model add up to its share; ``label`` is what is known of
+    the atom, where it is explained as if nobody knew.
 
     Example:
         >>> why = Explanation('Smokes("anna")', 0.73, 1.0, (Share("rule", "often", 1.0),))
@@ -162,6 +186,8 @@ class Explanation:
     quality: str = ""
     fields: tuple[FieldValue, ...] = ()
     columns: tuple[ColumnShare, ...] = ()
+    label: bool | None = None
+    data_changes: tuple[DataChange, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -183,6 +209,7 @@ def explanation_lines(explanation: Explanation) -> list[str]:
         f"{explanation.atom}: probability {percent(explanation.probability)} "
         f"(log-odds {explanation.log_odds:+.2f})",
         *([f"  {values_text(explanation.fields)}"] if explanation.fields else []),
+        *([_label_text(explanation.label)] if explanation.label is not None else []),
         *([explanation.quality] if explanation.quality else []),
         "",
         "why (parts of the log-odds; they add up)",
@@ -221,7 +248,18 @@ def explanation_lines(explanation: Explanation) -> list[str]:
             f"log-odds {change.result:+.2f}"
             for change in explanation.what_if
         ]
+    if explanation.data_changes:
+        lines += ["", "if the data were otherwise"]
+        lines += [
+            f"  {change.what}{f' (now {change.now})' if change.now else ''}: probability "
+            f"{percent(change.probability)} (log-odds {change.log_odds:+.2f})"
+            for change in explanation.data_changes
+        ]
     return [*lines, *(f"note: {note}" for note in explanation.notes)]
+
+
+def _label_text(label: bool) -> str:
+    return f"labelled {'true' if label else 'false'}; explained as if nobody knew"
 
 
 def values_text(values: Sequence[FieldValue]) -> str:

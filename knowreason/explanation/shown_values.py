@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from knowreason.data import Dataset
 from knowreason.explanation.explanation_text import FieldValue
-from knowreason.explanation.value_texts import feature_texts, value_as_text
 from knowreason.grounding import GroundRule
 from knowreason.grounding.arrays.array_relations import ArrayRelations
 from knowreason.grounding.arrays.array_settings import ArraySettings
@@ -32,6 +31,7 @@ from knowreason.logic import (
 from knowreason.logic.canonical_text import term_text
 from knowreason.logic.thing_fields import usual_fields
 from knowreason.logic.traversal import bound_variables, children, free_variables, substitute, walk
+from knowreason.logic.value_texts import feature_texts, value_as_text
 
 MOST_FIELDS = 8  # of a thing, where the project file names none
 MOST_VALUES = 6  # of a rule in one grounding

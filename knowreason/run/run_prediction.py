@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyarrow import csv, parquet
 
 from knowreason.audit import Audit
@@ -15,6 +19,7 @@ from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
+from knowreason.explanation import Explanation, reason_texts
 from knowreason.inference.quality_summary import QualitySummary
 from knowreason.progress import Progress, step
 from knowreason.project.manifests import holds, not_replaced
@@ -22,6 +27,7 @@ from knowreason.project.partition import parts_of
 from knowreason.project.project_file import paths_of
 from knowreason.project.project_tables import load_data, moved_tables
 from knowreason.reasoner.labels.asked_labels import only_query
+from knowreason.reasoner.reviews.past_cases import case_of
 from knowreason.run.run_folder import Run, load_run_on_tables, stored_project
 
 
@@ -35,7 +41,12 @@ class Predictions:
 
 
 def check_output(
-    path: Path, run: Path, directory: Path | None = None, *, replace: bool = False
+    path: Path,
+    run: Path,
+    directory: Path | None = None,
+    *,
+    replace: bool = False,
+    picture: bool = False,
 ) -> None:
     """Raise unless results may be written to ``path``: free, or a file that may be replaced.
 
@@ -44,7 +55,10 @@ def check_output(
             something is there and ``replace`` is false, KR924 where it is no file, or one
             that ``run`` or its project reads or has written.
     """
-    _writer(path)
+    if picture and path.suffix != ".svg":
+        raise ProjectError(f"`{path.name}`: pictures are written as .svg", code="KR918")
+    if not picture:
+        _writer(path)
     if not path.exists():
         return
     if not replace:
@@ -88,6 +102,8 @@ def predict_run(
     predicate: str = "",
     most_probable: bool = False,
     adapt: Literal["", "reliability"] | None = None,
+    reasons: int = 0,
+    top: int = 0,
     project: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -100,6 +116,8 @@ def predict_run(
         predicate: or numeric query; may be left out where only one is asked.
         most_probable: the most probable world instead of marginals.
         adapt: as :meth:`Reasoner.infer` has it.
+        reasons: so many columns ``reason_1`` ... with what speaks for each row.
+        top: only so many rows; 0 is all.
         project: as :func:`load_run` has it.
         progress: called as ``progress(done, total, message)``.
     """
@@ -114,7 +132,84 @@ def predict_run(
         return Predictions(beliefs.most_probable(name).to_arrow(), (beliefs.info,), quality)
     table: pa.Table = beliefs.marginals(name, models=True).to_arrow()
     notes = (beliefs.info, f"{name}: {quality}")
-    return Predictions(table.sort_by([("log_odds", "descending")]), notes, quality)
+    order = pc.sort_indices(table, sort_keys=[("log_odds", "descending")])
+    order = order.slice(0, top) if top else order
+    table = table.take(order)
+    if reasons:
+        with step(progress, "explaining"):
+            table = _with_reasons(table, beliefs, beliefs.asked(name)[order.to_numpy()], reasons)
+    return Predictions(table, notes, quality)
+
+
+def _with_reasons(
+    table: pa.Table, beliefs: Beliefs, atoms: NDArray[np.int64], reasons: int
+) -> pa.Table:
+    found = beliefs.explainer.explain_many(atoms.tolist(), reasons=reasons + 1)
+    texts = [reason_texts(why, reasons) for why in found]
+    for place in range(reasons):
+        column = pa.array([own[place] if place < len(own) else None for own in texts], pa.string())
+        table = table.append_column(f"reason_{place + 1}", column)
+    return table
+
+
+@dataclass(frozen=True)
+class RunExplanations:
+    """Explanations with a run; ``around`` are beliefs in which the first atom is open, and its
+    number there, where that was asked for."""
+
+    found: tuple[Explanation, ...]
+    around: tuple[Beliefs, int] | None = None
+
+
+def explain_run(
+    folder: Path,
+    atoms: Sequence[str],
+    directory: Path | None = None,
+    *,
+    top: int = 0,
+    predicate: str = "",
+    changes: Sequence[str] = (),
+    turning: bool = False,
+    around: bool = False,
+    project: Path | None = None,
+    progress: Progress | None = None,
+) -> RunExplanations:
+    """Explain atoms with a run; labelled ones as if nobody knew.
+
+    Args:
+        folder, directory, predicate, project, progress: as for :func:`predict_run`.
+        atoms: such as ``Fraud("p17")``.
+        top: so many of the most probable ones beside, in one batch.
+        changes: of the data, what would be believed after each; as :meth:`Reasoner.what_if`.
+        turning: search for single changes that turn each of ``atoms`` around.
+        around: say what stands around the first of ``atoms``.
+    """
+    run = load_run_on_tables(folder, project)
+    reasoner = run.reasoner
+    with step(progress, "reading"):
+        everything = load_data(run.project, reasoner.program, directory)
+        parts = None if directory else parts_of(run.project, reasoner.program, everything)
+    data = everything if parts is None else parts.test or everything
+    with step(progress, "reasoning"):
+        beliefs = reasoner.infer(data)
+    training = None if parts is None else parts.train
+    found = []
+    for atom in atoms:
+        why = reasoner.explain(beliefs, atom, training=training)
+        if changes or turning:
+            then = reasoner.what_if(beliefs, atom, changes, training=training)
+            why = changed(why, data_changes=then)
+        found.append(why)
+    if top:
+        name = predicate or only_query(reasoner.program)
+        asked = beliefs.asked(name)
+        order = np.argsort(-beliefs.log_odds[asked], kind="stable")[:top]
+        with step(progress, "explaining"):
+            found += beliefs.explainer.explain_many(asked[order].tolist())
+    if not around:
+        return RunExplanations(tuple(found))
+    case = case_of(reasoner, beliefs, atoms[0], training)
+    return RunExplanations(tuple(found), (case.beliefs, case.atom))
 
 
 def numeric_predictions(run: Run, data: Dataset, query: str) -> Predictions:

@@ -7,8 +7,8 @@ import knowreason as kr
 from knowreason import lang
 from knowreason.explanation import Explainer
 from knowreason.explanation.shown_values import readable_terms
-from knowreason.explanation.value_texts import feature_texts, value_as_text
 from knowreason.inference import infer
+from knowreason.logic.value_texts import feature_texts, value_as_text
 from tests.explanation.test_explain import FACTS, FUNCTIONAL, SMOKERS, exact, grounded
 
 PAYMENTS = """
@@ -125,7 +125,9 @@ def test_many_at_once_are_as_one_by_one(text):
 
 def test_what_a_term_binds_is_not_read_outside_of_it():
     program = kr.loads(PAYMENTS)
-    formula = lang.parse_formula(program, "Fraud(p) & count { q : Pays(q, _, _) & at(q) < at(p) } > 1")
+    formula = lang.parse_formula(
+        program, "Fraud(p) & count { q : Pays(q, _, _) & at(q) < at(p) } > 1"
+    )
     assert [type(term).__name__ for term in readable_terms(formula)] == ["Aggregate"]
 
 

@@ -24,6 +24,9 @@ def predict(
         typer.Option(help="Discount models that broke since training; default: the project's."),
     ] = None,
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
+    reasons: Annotated[
+        int, typer.Option(help="So many columns with what speaks for each row.")
+    ] = 0,
     parts: Annotated[
         int,
         typer.Option(
@@ -41,7 +44,7 @@ def predict(
 
     if output is not None:
         check_output(output, run, data, replace=force)
-    count = parts_of_run(run, parts, whole=map or bool(adapt))
+    count = parts_of_run(run, parts, whole=map or bool(adapt) or bool(reasons))
     streamed = output if count > 1 and not top else None
     with progress_bar() as progress:
         if count > 1:
@@ -62,6 +65,8 @@ def predict(
                 predicate=predicate,
                 most_probable=map,
                 adapt=None if adapt is None else "reliability" if adapt else "",
+                reasons=0 if map else reasons,
+                top=top,
                 project=project,
                 progress=progress,
             )
