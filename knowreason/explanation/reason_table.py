@@ -42,10 +42,9 @@ def explanation_table(explanations: Sequence[Explanation]) -> ArrowTable:
     """
     rows = [row for explanation in explanations for row in _rows(explanation)]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in SCHEMA]
-    return pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)],
-        schema=SCHEMA,
-    )
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    table: ArrowTable = pa.table(arrays, schema=SCHEMA)
+    return table
 
 
 Row = tuple[str, float, int, str, str, float | None, str, str]

@@ -15,6 +15,7 @@ from knowreason.disk import whole_file
 from knowreason.explanation import Explanation, Share
 from knowreason.explanation.explanation_text import percent
 from knowreason.explanation.factor_index import Incidence
+from knowreason.grounding import Grounding
 from knowreason.report.svg import ACCENT, INK, PALETTE, QUIET, described, new_figure, svg_text
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 AGAINST = PALETTE[1]  # orange beside the blue of what speaks for it: told apart by anyone
 MOST_BARS, MOST_ATOMS = 14, 16
-LIKELY = ((0.75, "likely", ACCENT), (0.25, "open", "#7fb2dd"), (0.0, "unlikely", "#d9e2ec"))
+LIKELY = (
+    (0.75, "75 % or more", ACCENT),
+    (0.25, "between", "#7fb2dd"),
+    (0.0, "under 25 %", "#d9e2ec"),
+)
 
 
 def save_pictures(
@@ -164,11 +169,23 @@ def surroundings(beliefs: Beliefs, atom: int) -> tuple[list[int], list[_Tie]]:
             rule = "one of several"
         else:
             index = graph.factors[place].rule
-            rule = grounding.program.rules[index].name if index >= 0 else "hard constraint"
+            rule = _weighted(grounding, index) if index >= 0 else "hard constraint"
         for i, one in enumerate(held):
             for other in held[i + 1 :]:
                 ties.setdefault((one, other), {})[rule] = None
     return chosen, [_Tie(one, other, tuple(rules)) for (one, other), rules in sorted(ties.items())]
+
+
+def _weighted(grounding: Grounding, index: int) -> str:
+    """Name of a rule and its weight, where it has one."""
+    rule, parameters = grounding.program.rules[index], grounding.parameters
+    if rule.weight.kind == "hard":
+        return f"{rule.name} (hard)"
+    own = [p for p, kind in enumerate(parameters.kinds)
+           if kind == "rule" and parameters.owner[p] == index]  # fmt: skip
+    if len(own) != 1:
+        return rule.name
+    return f"{rule.name} ({float(grounding.graph.theta[own[0]]):+.2f})"
 
 
 def _atoms_of(incidence: Incidence, factor: int) -> list[int]:
@@ -212,6 +229,7 @@ def _graph_figure(
             fontweight="bold" if mine else "normal",
             color=INK,
             zorder=3,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
         )
     axes.set_axis_off()
     axes.margins(0.16)

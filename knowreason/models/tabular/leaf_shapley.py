@@ -193,8 +193,8 @@ def _add_values(
                     mine, theirs = np.uint32(row & ~other), np.uint32(other & ~row)
                     a, b = 0, 0
                     for k in range(32):
-                        a += (mine >> np.uint32(k)) & np.uint32(1)
-                        b += (theirs >> np.uint32(k)) & np.uint32(1)
+                        a += int((mine >> np.uint32(k)) & np.uint32(1))
+                        b += int((theirs >> np.uint32(k)) & np.uint32(1))
                     for k in range(32):
                         if (mine >> np.uint32(k)) & np.uint32(1):
                             values[n, columns[t, leaf, k]] += worth * shares[a, b]

@@ -21,7 +21,7 @@ from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.logic import Program
 from knowreason.monitor.adaptation import Outputs
-from knowreason.reasoner.reviews.data_edits import Edit, edited
+from knowreason.reasoner.reviews.data_edits import Edit, edited, ids_of
 from knowreason.reasoner.serving.server import Server
 
 APART = 0.02  # log-odds by which a part of the data may differ from all of them
@@ -59,6 +59,7 @@ class ChangedBeliefs:
 
     def after(self, edit: Edit) -> Beliefs:
         """Where one thing is changed."""
+        ids_of(self.data, edit)
         if self._around is None:
             return self._about(edited(self.data, edit))
         if _reads_no_more(self.data.program, edit):

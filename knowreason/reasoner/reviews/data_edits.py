@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +74,16 @@ def parse_edit(program: Program, text: str) -> Edit:
 HELP = 'such as \'amount("p1") = 20\' or \'!Pays("p1", _, "t2")\', one each'
 
 
+def ids_of(data: Dataset, edit: Edit) -> list[int]:
+    """Ids of the things of a change, -1 for any; raises :class:`DataError` KR509 for one that is
+    not there."""
+    sorts = data.program.sorts_of(edit.name)
+    return [
+        -1 if name == ANY else data.vocabularies[sort].id(name)
+        for name, sort in zip(edit.things, sorts, strict=True)
+    ]
+
+
 def edited(data: Dataset, edit: Edit) -> Dataset:
     """The data set with one change; what is said of a query predicate is its label.
 
@@ -80,10 +91,7 @@ def edited(data: Dataset, edit: Edit) -> Dataset:
         DataError: KR509 for a thing that the data do not have.
         ProjectError: KR941 for what cannot be changed: a definition, or a fact about `_`.
     """
-    program = data.program
-    sorts = program.sorts_of(edit.name)
-    ids = [-1 if n == ANY else data.vocabularies[s].id(n)
-           for n, s in zip(edit.things, sorts, strict=True)]  # fmt: skip
+    program, ids = data.program, ids_of(data, edit)
     if ANY in edit.things and edit.value is not False:
         said = f"`{edit.text(program)}` does not say which things"
         raise ProjectError(said, code="KR941", help=HELP)
@@ -116,18 +124,19 @@ def unlabelled(data: Dataset, predicate: str, ids: Sequence[int]) -> tuple[Datas
     place = data.program.predicate(predicate).functional_position
     wanted = [-1 if i == place else thing for i, thing in enumerate(ids)]
     known: bool | None = None
-    for kind in ("labels", "evidence"):
-        tables = getattr(data, kind)
-        if predicate not in tables:
-            continue
-        table = tables[predicate]
-        own = _rows(table, list(ids))
-        if own.any() and known is None:
-            known = bool(table.column(VALUE).filter(pa.array(own))[0].as_py())
-        elif _rows(table, wanted).any() and known is None:
-            known = False  # another state has it
-        data = replace(data, **{kind: {**tables, predicate: _without(table, wanted)}})
-    return data, known
+    left: list[dict[str, Any]] = []
+    for tables in (data.labels, data.evidence):
+        kept: dict[str, Any] = dict(tables)
+        if predicate in kept:
+            table = kept[predicate]
+            own = _rows(table, list(ids))
+            if own.any() and known is None:
+                known = bool(table.column(VALUE).filter(pa.array(own))[0].as_py())
+            elif _rows(table, wanted).any() and known is None:
+                known = False  # another state has it
+            kept[predicate] = _without(table, wanted)
+        left.append(kept)
+    return replace(data, labels=left[0], evidence=left[1]), known
 
 
 def _labelled(data: Dataset, predicate: str, ids: list[int], truth: bool) -> Dataset:

@@ -168,7 +168,7 @@ def _values(data: Dataset, attribute: Attribute, things: tuple[str, ...]) -> Ite
     now = value_now(data, attribute, things)
     if now is None:
         return
-    column = data.attributes[attribute.name].column(VALUE)
+    column: Any = data.attributes[attribute.name].column(VALUE)
 
     def edits(values: Sequence[Value]) -> tuple[Edit, ...]:
         return tuple(Edit(attribute.name, things, value) for value in values)
@@ -201,7 +201,7 @@ def _between(values: NDArray[np.float64], one: float, other: float) -> NDArray[n
 def value_now(data: Dataset, attribute: Attribute, things: Sequence[str]) -> Value | None:
     """The value of an attribute of some things as the data have it; of a domain a name."""
     ids = [data.vocabularies[s].find(n) for s, n in zip(attribute.sorts, things, strict=True)]
-    table = data.attributes[attribute.name]
+    table: Any = data.attributes[attribute.name]
     own = np.stack([np.asarray(column) for column in table.columns[: len(ids)]], axis=1)
     row = int(locate(own, np.array([ids], own.dtype))[0]) if ids else 0
     if row < 0 or not table.num_rows:
