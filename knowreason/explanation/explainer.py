@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -25,12 +25,17 @@ from knowreason.explanation.factor_index import Incidence
 from knowreason.explanation.graph_variants import Question, solve_each
 from knowreason.explanation.grounding_reasons import Effects, ask_effects, reason_of
 from knowreason.explanation.neighbourhood import Neighbourhood, neighbourhood
-from knowreason.explanation.pooled_shares import AnswerLine, column_shares
+from knowreason.explanation.pooled_shares import (
+    AnswerLine,
+    column_shares,
+    parts_notes,
+    unsplit_notes,
+)
 from knowreason.explanation.shares import Split, ask_shares
 from knowreason.explanation.shown_values import ShownValues
 from knowreason.explanation.why_not import why_not
 from knowreason.factors import OPEN
-from knowreason.factors.kernel_decorators import kernels_loaded
+from knowreason.factors.kernel_decorators import FEW, kernels_loaded
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, GroundRule
 from knowreason.grounding.arrays.array_context import remembered_arrays
@@ -137,8 +142,13 @@ class Explainer:
     ) -> Explanation:
         """Explain one atom; arguments as for :func:`explain`."""
         how = _Wanted(reasons, obstacles, changes, atoms, seed)
-        with nullcontext() if self.arrays is None else kernels_loaded():  # beliefs of a server
+        with self._kernels():
             return self._explained([atom], how)[0]
+
+    def _kernels(self) -> AbstractContextManager[None]:
+        """Compiled code where beliefs came of it: of a server, or of more than a few atoms."""
+        used = self.arrays is not None or self.grounding.graph.atom_count > FEW
+        return kernels_loaded() if used else nullcontext()
 
     def explain_many(
         self,
@@ -162,7 +172,7 @@ class Explainer:
         # atoms of one component after each other: it is found once
         order = sorted(range(len(every)), key=lambda i: self._component_of(every[i]))
         found: dict[int, Explanation] = {}
-        with nullcontext() if self.arrays is None else kernels_loaded():
+        with self._kernels():
             for start in range(0, len(order), TOGETHER):
                 chunk = order[start : start + TOGETHER]
                 explained = self._explained([every[i] for i in chunk], how)
@@ -405,29 +415,3 @@ def _shares(grounding: Grounding, parts: Split, total: float) -> tuple[Share, ..
         shares.append(Share("beyond", "the rest of the graph", beyond))
     order = {"base": 0, "prior": 1, "model": 2, "rule": 3, "beyond": 4}
     return tuple(sorted(shares, key=lambda s: (order[s.kind], -abs(s.log_odds))))
-
-
-def parts_notes(
-    grounding: Grounding, atom: int, outputs: Sequence[ModelOutput], most: int = 3
-) -> list[str]:
-    """The largest parts of each model's score of an atom, where the score is a sum."""
-    span = grounding.atoms.owner(atom)
-    notes = []
-    for output in outputs:
-        if span is None or output.predicate != span.predicate or not output.parts:
-            continue
-        values = {name: float(part[atom - span.start]) for name, part in output.parts.items()}
-        largest = sorted(values, key=lambda name: -abs(values[name]))[:most]
-        said = ", ".join(f"{name} {values[name]:+.2f}" for name in largest)
-        notes.append(f"score of {output.model} {sum(values.values()):+.2f}: {said}")
-    return notes
-
-
-def unsplit_notes(
-    shares: Sequence[Share], columns: Sequence[ColumnShare], models: Collection[str]
-) -> tuple[str, ...]:
-    """Which of the models have a share that is not split over columns."""
-    split = {column.model for column in columns}
-    whole = [s.name for s in shares if s.name in models and s.name not in split]
-    names = list(dict.fromkeys(whole))
-    return (f"not split over columns: {', '.join(names)}",) if names else ()

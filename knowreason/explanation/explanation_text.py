@@ -52,7 +52,7 @@ class ColumnShare:
     Attributes:
         model: name of the share, as in :class:`Share`.
         kind: that of the share: ``model`` or ``stacked``.
-        column: name; ``average`` is what the model says of the average row.
+        column: name; ``average row`` is what the model says of that.
         text: the column's value.
         log_odds: the part.
 

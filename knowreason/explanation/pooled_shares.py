@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,4 +134,30 @@ def _of_share(share: Share, split: ColumnSplit, row: int, ratio: float) -> list[
             ColumnShare(share.name, share.kind, f"{len(others)} other columns", "", rest)
         )
     average = share.log_odds - sum(column.log_odds for column in columns)
-    return [*columns, ColumnShare(share.name, share.kind, "average", "", average)]
+    return [*columns, ColumnShare(share.name, share.kind, "average row", "", average)]
+
+
+def parts_notes(
+    grounding: Grounding, atom: int, outputs: Sequence[ModelOutput], most: int = 3
+) -> list[str]:
+    """The largest parts of each model's score of an atom, where the score is a sum."""
+    span = grounding.atoms.owner(atom)
+    notes = []
+    for output in outputs:
+        if span is None or output.predicate != span.predicate or not output.parts:
+            continue
+        values = {name: float(part[atom - span.start]) for name, part in output.parts.items()}
+        largest = sorted(values, key=lambda name: -abs(values[name]))[:most]
+        said = ", ".join(f"{name} {values[name]:+.2f}" for name in largest)
+        notes.append(f"score of {output.model} {sum(values.values()):+.2f}: {said}")
+    return notes
+
+
+def unsplit_notes(
+    shares: Sequence[Share], columns: Sequence[ColumnShare], models: Collection[str]
+) -> tuple[str, ...]:
+    """Which of the models have a share that is not split over columns."""
+    split = {column.model for column in columns}
+    whole = [s.name for s in shares if s.name in models and s.name not in split]
+    names = list(dict.fromkeys(whole))
+    return (f"not split over columns: {', '.join(names)}",) if names else ()

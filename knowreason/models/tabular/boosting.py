@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
 from knowreason.factors.model_output import ColumnSplit
-from knowreason.models.base.column_splits import atom_rows, row_texts, sample_of
+from knowreason.models.base.column_splits import atom_rows, row_texts, sampled_columns
 from knowreason.models.base.encoding import TREE_CATEGORIES, Encoder
 from knowreason.models.base.feature_columns import (
     one_column,
@@ -164,7 +164,13 @@ class Trees(LabelledModel):
             return None
         encoder = Encoder.from_values(self.encoder_)
         columns = self._gathered(data, every.take(atom_rows(data, predicate, atoms)))
-        others = self._gathered(data, every.take(sample_of(every, BACKGROUND)))
+        others = sampled_columns(
+            data,
+            every,
+            BACKGROUND,
+            (self.features, self.hops),
+            lambda some: self._gathered(data, some),
+        )
         matrix, _ = encoder.tree_matrix(columns)
         parts, average = shapley_values(masks, matrix, encoder.tree_matrix(others)[0])
         average = np.asarray(undo_weights(average, np.array(self.weights_)), np.float64)

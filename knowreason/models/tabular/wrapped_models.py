@@ -13,7 +13,7 @@ from sklearn.base import is_regressor
 
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.factors.model_output import ColumnSplit
-from knowreason.models.base.column_splits import atom_rows, row_texts, sample_of
+from knowreason.models.base.column_splits import atom_rows, row_texts, sampled_columns
 from knowreason.models.base.encoding import Encoder
 from knowreason.models.base.labelled_model import (
     ClassWeight,
@@ -158,7 +158,9 @@ class Sklearn(LabelledModel):
             return None
         encoder = Encoder.from_values(self.encoder_)
         columns = self.columns(data, rows, self.features)
-        sample = self.columns(data, every.take(sample_of(every, SAMPLE)), self.features)
+        sample = sampled_columns(
+            data, every, SAMPLE, self.features, lambda some: self.columns(data, some, self.features)
+        )
         weights = coefficients.ravel().astype(np.float64)
         means = encoder.dense_matrix(sample).astype(np.float64).mean(axis=0)
         moved = (encoder.dense_matrix(columns) - means) * weights
