@@ -152,6 +152,9 @@ def _with_reasons(
     return table
 
 
+NOTHING_TURNS = "no single change of a fact or value that was tried turns it around"
+
+
 @dataclass(frozen=True)
 class RunExplanations:
     """Explanations with a run; ``around`` are beliefs in which the first atom is open, and its
@@ -196,9 +199,10 @@ def explain_run(
     found = []
     for atom in atoms:
         why = reasoner.explain(beliefs, atom, training=training)
-        if changes or turning:
-            then = reasoner.what_if(beliefs, atom, changes, training=training)
-            why = changed(why, data_changes=then)
+        then = reasoner.what_if(beliefs, atom, changes, training=training) if changes else ()
+        turned = reasoner.what_if(beliefs, atom, training=training) if turning else ()
+        notes = (*why.notes, NOTHING_TURNS) if turning and not turned else why.notes
+        why = changed(why, data_changes=(*then, *turned), notes=notes)
         found.append(why)
     if top:
         name = predicate or only_query(reasoner.program)
