@@ -377,6 +377,8 @@ def explain(
         Smokes("anna"): probability 73 % (log-odds +1.00)
         ...
           rule often   +1.00  ++++
+        ...
+           +1.00  often: Smokes("anna")
     """
     return Explainer(grounding, posterior, outputs).explain(
         atom, reasons=reasons, obstacles=obstacles, changes=changes, atoms=atoms, seed=seed
