@@ -22,10 +22,10 @@ import torch
 from knowreason.data import EngineChoice, using_engine
 from knowreason.errors import GroundingError
 from knowreason.grounding import ground
-from tests.spark_sessions import small_session
 from tests.grounding.programs import random_data, random_program
 from tests.grounding.test_engines import same_graph
 from tests.grounding.test_ground_random import compared_with_substitution
+from tests.spark_sessions import small_session
 
 
 def main() -> int:

@@ -81,6 +81,9 @@ class Beliefs:
             they are those of the rules.
         interval: ``float32[2, n]`` log-odds between which each conclusion lies in 95 % of
             bootstrap replicates of the weights.
+        show: by domain, the fields of things that explanations show.
+        adaptation: log-odds by which base rates moved, by predicate, and the share that broken
+            models (with their predicates) kept of what they saw; empty where nothing was adapted.
 
     Example:
         >>> import knowreason as kr
@@ -98,6 +101,10 @@ class Beliefs:
     unadapted: Beliefs | None = None
     interval: NDArray[np.float32] | None = None
     answers: Mapping[str, PooledAtoms] = field(default_factory=dict)
+    show: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    adaptation: tuple[
+        Mapping[str, float | NDArray[np.float64]], Mapping[tuple[str, str], float]
+    ] = field(default=({}, {}))
 
     def __repr__(self) -> str:
         spans = self.grounding.atoms.spans
@@ -118,7 +125,7 @@ class Beliefs:
     @cached_property
     def explainer(self) -> Explainer:
         """Explains these beliefs; kept, so that the second explanation is quick."""
-        return Explainer(self.grounding, self.posterior, self.outputs, self.answers)
+        return Explainer(self.grounding, self.posterior, self.outputs, self.answers, show=self.show)
 
     @cached_property
     def log_odds(self) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from knowreason.errors import InferenceError, UnknownNameError
-from knowreason.explanation.explainer import ground_formula
+from knowreason.explanation.grounding_reasons import ground_formula
 from knowreason.factors import OPEN, TRUE, GroundFactors
 from knowreason.factors.condition import clamp, rule_name
 from knowreason.grounding import Grounding

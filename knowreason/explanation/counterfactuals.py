@@ -1,8 +1,6 @@
-"""The smallest changes that turn a conclusion around."""
+"""What would turn a conclusion around if somebody looked into it: other atoms."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +8,10 @@ from scipy.special import expit
 
 from knowreason.explanation.explanation_text import Change
 from knowreason.explanation.factor_index import Incidence
-from knowreason.explanation.graph_questions import Question
-from knowreason.explanation.graph_variants import Variant
+from knowreason.explanation.graph_variants import Question, Variant
 from knowreason.explanation.neighbourhood import Neighbourhood
 from knowreason.explanation.pooled_shares import AnswerLine
 from knowreason.factors import OPEN
-from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding
 
 NEAREST = 24  # other atoms that are tried
@@ -26,19 +22,17 @@ def ask_changes(
     near: Neighbourhood,
     log_odds: NDArray[np.float64],
     answer_at: AnswerLine,
-    outputs: Sequence[ModelOutput],
     limit: int = 3,
 ) -> Question[tuple[Change, ...]]:
-    """Ask for changes of one model's output, or of one other atom, that flip the atom.
+    """Ask which other atom would flip the atom if its truth came to be known.
 
-    The smallest first: for another atom, the one whose changed truth is least unlikely.
+    The smallest change first: the one whose truth is least unlikely.
 
     Args:
         grounding: what is explained.
         near: neighbourhood of the atom.
         log_odds: ``float64[n]`` marginals of all atoms.
         answer_at: the atom's answer where rules say otherwise.
-        outputs: what the models said.
         limit: most changes.
     """
     atom = int(near.atoms[near.centre])
@@ -52,7 +46,6 @@ def ask_changes(
             for (local, truth), result in zip(tried, results.tolist(), strict=True)
             if answer_at(result) * now < 0
         ]
-        changes += _model_outputs(grounding, atom, now, answer_at, outputs)
         return tuple(sorted(changes, key=lambda c: abs(c.after - c.before))[:limit])
 
     return Question(tuple(Variant(clamped={local: truth}) for local, truth in tried), answer)
@@ -76,33 +69,3 @@ def _nearest(near: Neighbourhood) -> list[int]:
         frontier = incidence.held_by(incidence.touching(frontier))
         found |= dict.fromkeys(a for a in frontier.tolist() if a != near.centre and open_atoms[a])
     return list(found)[:NEAREST]
-
-
-def _model_outputs(
-    grounding: Grounding,
-    atom: int,
-    now: float,
-    answer_at: AnswerLine,
-    outputs: Sequence[ModelOutput],
-) -> list[Change]:
-    """An atom's log-odds move by the same amount for every unit of its own models' log-odds."""
-    span = grounding.atoms.owner(atom)
-    if span is None or span.functional_position is not None:
-        return []
-    names = list(grounding.parameters.names)
-    changes = []
-    for output in outputs:
-        if output.predicate != span.predicate:
-            continue
-        full = f"scale {output.model} for {output.predicate}"
-        name = full if full in names else f"scale {output.model}"
-        rate = answer_at.rate(output.model, float(grounding.graph.theta[names.index(name)]))
-        if rate <= 1e-6:
-            continue
-        base = float(np.log(output.base_rate) - np.log1p(-np.asarray(output.base_rate)))
-        said = base + float(output.llr[atom - span.start])
-        needed = said - now / rate
-        words = f"if model {output.model} said otherwise"
-        margin = 0.01 if now < 0 else -0.01
-        changes.append(Change(words, float(expit(said)), float(expit(needed)), margin))
-    return changes

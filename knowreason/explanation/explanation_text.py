@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -25,6 +26,51 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldValue:
+    """What the data say of a thing: ``amount`` and ``5,412.00``.
+
+    Attributes:
+        name: the attribute, definition or column; of another thing than the atom's own with that
+            thing, ``opened(c7)``.
+        text: its value as people write it.
+
+    Example:
+        >>> base, amount = Share("base", "base", -1.0), FieldValue("amount", "12.00")
+        >>> why = Explanation('Fraud("p")', 0.27, -1.0, (base,), fields=(amount,))
+        >>> explanation_lines(why)[1]
+        '  amount 12.00'
+    """
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnShare:
+    """The part of a model's share that one of its columns has.
+
+    Attributes:
+        model: name of the share, as in :class:`Share`.
+        kind: that of the share: ``model`` or ``stacked``.
+        column: name; ``average row`` is what the model says of that.
+        text: the column's value.
+        log_odds: the part.
+
+    Example:
+        >>> share, part = Share("model", "m", 1.0), ColumnShare("m", "model", "age", "31", 1.0)
+        >>> why = Explanation('Bad("n")', 0.73, 1.0, (share,), columns=(part,))
+        >>> explanation_lines(why)[-1]
+        '           +1.00  age 31'
+    """
+
+    model: str
+    kind: str
+    column: str
+    text: str
+    log_odds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """One grounding of a rule at the atom.
 
@@ -33,6 +79,7 @@ class Reason:
         text: the rule with names from the data in place of variables.
         effect: log-odds of the atom less those without this grounding.
         others: the other open atoms in it, with their probabilities.
+        values: what the rule reads in this grounding, and what else is to be shown of its things.
 
     Example:
         >>> base, reason = Share("base", "base", 1.0), Reason("often", 'Smokes("anna")', 1.0, ())
@@ -44,6 +91,7 @@ class Reason:
     text: str
     effect: float
     others: tuple[tuple[str, float], ...]
+    values: tuple[FieldValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +138,36 @@ class Change:
     result: float
 
 
+@dataclass(frozen=True, slots=True)
+class DataChange:
+    """A change of the data, and what is believed then.
+
+    Attributes:
+        what: the change, as a facts file has it: ``amount("p1") = 20.0``, ``!Pays("p1", "t2")``.
+        now: the value it replaces; empty for a fact or label.
+        probability, log_odds: of the atom after it.
+
+    Example:
+        >>> base = Share("base", "base", 1.0)
+        >>> change = DataChange('amount("p") = 20.0', "5.00", 0.27, -1)
+        >>> why = Explanation('Fraud("p")', 0.73, 1.0, (base,), data_changes=(change,))
+        >>> explanation_lines(why)[-1]
+        '  amount("p") = 20.0 (now 5.00): probability 27 % (log-odds -1.00)'
+    """
+
+    what: str
+    now: str
+    probability: float
+    log_odds: float
+
+
 @dataclass(frozen=True)
 class Explanation:
     """Why an atom has the marginal it has, why not another, what would change it.
 
-    ``shares`` add up to ``log_odds``; ``quality`` says how good that is.
+    ``shares`` add up to ``log_odds``; ``quality`` says how good that is. ``fields`` are those of
+    the atom's things; ``columns`` of one model add up to its share; ``label`` is what is known of
+    the atom, where it is explained as if nobody knew.
 
     Example:
         >>> why = Explanation('Smokes("anna")', 0.73, 1.0, (Share("rule", "often", 1.0),))
@@ -111,6 +184,10 @@ class Explanation:
     what_if: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
     quality: str = ""
+    fields: tuple[FieldValue, ...] = ()
+    columns: tuple[ColumnShare, ...] = ()
+    label: bool | None = None
+    data_changes: tuple[DataChange, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -131,19 +208,27 @@ def explanation_lines(explanation: Explanation) -> list[str]:
     lines = [
         f"{explanation.atom}: probability {percent(explanation.probability)} "
         f"(log-odds {explanation.log_odds:+.2f})",
+        *([f"  {values_text(explanation.fields)}"] if explanation.fields else []),
+        *([_label_text(explanation.label)] if explanation.label is not None else []),
         *([explanation.quality] if explanation.quality else []),
         "",
         "why (parts of the log-odds; they add up)",
     ]
     width = max(len(_share_name(share)) for share in explanation.shares)
-    lines += [
-        f"  {_share_name(share):<{width}}  {share.log_odds:+6.2f}  {bar(share.log_odds)}"
-        for share in explanation.shares
-    ]
+    for share in explanation.shares:
+        lines.append(
+            f"  {_share_name(share):<{width}}  {share.log_odds:+6.2f}  {bar(share.log_odds)}"
+        )
+        lines += [
+            f"  {'':<{width}}  {part.log_odds:+6.2f}  {f'{part.column} {part.text}'.strip()}"
+            for part in explanation.columns
+            if (part.kind, part.model) == (share.kind, share.name)
+        ]
     if explanation.reasons:
         lines += ["", "groundings that matter most"]
         for reason in explanation.reasons:
             lines.append(f"  {reason.effect:+6.2f}  {reason.rule}: {reason.text}")
+            lines += [f"            {values_text(reason.values)}"] if reason.values else []
             lines += [f"            {name} is {percent(p)} likely" for name, p in reason.others]
     if explanation.why_not:
         lines += ["", "why not (rules that could support it, and what is missing)"]
@@ -163,7 +248,28 @@ def explanation_lines(explanation: Explanation) -> list[str]:
             f"log-odds {change.result:+.2f}"
             for change in explanation.what_if
         ]
+    if explanation.data_changes:
+        lines += ["", "if the data were otherwise"]
+        lines += [
+            f"  {change.what}{f' (now {change.now})' if change.now else ''}: probability "
+            f"{percent(change.probability)} (log-odds {change.log_odds:+.2f})"
+            for change in explanation.data_changes
+        ]
     return [*lines, *(f"note: {note}" for note in explanation.notes)]
+
+
+def _label_text(label: bool) -> str:
+    return f"labelled {'true' if label else 'false'}; explained as if nobody knew"
+
+
+def values_text(values: Sequence[FieldValue]) -> str:
+    """Names and values in one line.
+
+    Example:
+        >>> values_text([FieldValue("amount", "12.00"), FieldValue("opened(c7)", "2026-01-05")])
+        'amount 12.00, opened(c7) 2026-01-05'
+    """
+    return ", ".join(f"{value.name} {value.text}" for value in values)
 
 
 def percent(probability: float) -> str:

@@ -19,17 +19,21 @@ class Incidence:
     """Atoms of every factor and factors of every atom; factors are numbered part by part.
 
     The parts are the ground factors of a graph (``FactorGraph.factors``), and its blocks.
-    Units hold no two atoms and have no factors here.
+    Units hold no two atoms and have no factors here; their rows are numbered by themselves.
 
     Attributes:
         atoms_of: ``[factors, n]`` CSR.
         factors_of: ``[n, factors]`` CSR.
         starts: ``int64[parts + 1]``: first factor of each part.
+        units_of: ``[n, unit rows]`` CSR.
+        unit_starts: ``int64[parts + 1]``: first unit row of each part.
     """
 
     atoms_of: sparse.csr_array
     factors_of: sparse.csr_array
     starts: Index
+    units_of: sparse.csr_array
+    unit_starts: Index
 
     @staticmethod
     def of(graph: FactorGraph) -> Incidence:
@@ -53,7 +57,20 @@ class Incidence:
         column = np.concatenate([*atoms, np.zeros(0, np.int64)]).astype(np.int64)
         shape = (starts[-1], graph.atom_count)
         atoms_of = sparse.csr_array((np.ones(len(row), np.int8), (row, column)), shape=shape)
-        return Incidence(atoms_of, atoms_of.T.tocsr(), np.array(starts, dtype=np.int64))
+        units = [part.entry_atoms for part in graph.factors if part.is_unit]
+        ends = np.cumsum([part.rows if part.is_unit else 0 for part in graph.factors])
+        own = np.concatenate([*units, np.zeros(0, np.int32)]).astype(np.int64)
+        places = np.arange(len(own))
+        units_of = sparse.csr_array(
+            (np.ones(len(own), np.int8), (own, places)), shape=(graph.atom_count, len(own))
+        )
+        return Incidence(
+            atoms_of,
+            atoms_of.T.tocsr(),
+            np.array(starts, dtype=np.int64),
+            units_of,
+            np.concatenate([[0], ends]).astype(np.int64),
+        )
 
     def touching(self, atoms: Index) -> Index:
         """Factors that hold any of the atoms, ascending."""
@@ -76,6 +93,15 @@ class Incidence:
         return [
             chosen[low:high] - first
             for low, high, first in zip(edges, edges[1:], self.starts, strict=False)
+        ]
+
+    def unit_rows(self, atoms: Index) -> list[Index]:
+        """Rows of each part, ascending, that are units of the atoms."""
+        chosen = _columns(self.units_of, atoms)
+        edges = np.searchsorted(chosen, self.unit_starts)
+        return [
+            chosen[low:high] - first
+            for low, high, first in zip(edges, edges[1:], self.unit_starts, strict=False)
         ]
 
 

@@ -6,18 +6,23 @@ by one costs a hundred set-ups; as copies side by side they are one batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from knowreason.errors import InferenceError
-from knowreason.factors import FactorGraph
-from knowreason.factors.arrays import array
+from knowreason.explanation.neighbourhood import Neighbourhood
+from knowreason.factors import FactorGraph, GroundFactors
+from knowreason.factors.arrays import array, offsets_of
+from knowreason.factors.factor_graph import Blocks
 from knowreason.inference import infer
 
+T = TypeVar("T")
 FactorKey = int  # place in FactorGraph.factors
 WIDTH = 18  # base-2 logarithm of the states of a clique up to which variants are exact
 
@@ -33,6 +38,20 @@ class Variant:
 
     left_out: Mapping[FactorKey, NDArray[np.bool_]] = field(default_factory=dict)
     clamped: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """What has to be solved, and what it says.
+
+    Attributes:
+        variants: of the graph.
+        answer: from ``float64[variants]``, the log-odds of the atom in each (``nan`` where
+            no world satisfies the hard rules).
+    """
+
+    variants: tuple[Variant, ...]
+    answer: Callable[[NDArray[np.float64]], T]
 
 
 def solve(graph: FactorGraph, variants: Sequence[Variant], seed: int = 0) -> NDArray[np.float64]:
@@ -58,6 +77,50 @@ def solve(graph: FactorGraph, variants: Sequence[Variant], seed: int = 0) -> NDA
         parts = [solve(graph, variants[:half], seed), solve(graph, variants[half:], seed)]
         return np.concatenate(parts)
     return posterior.log_odds.numpy().reshape(len(variants), graph.atom_count)
+
+
+def solve_each(
+    asked: Sequence[tuple[Neighbourhood, Sequence[Variant]]], seed: int = 0
+) -> list[NDArray[np.float64]]:
+    """:func:`solve` of each neighbourhood of one graph and its variants, all in one batch."""
+    copies = [side_by_side(near.graph, variants) for near, variants in asked if variants]
+    places = [[place for place, _ in near.rows] for near, variants in asked if variants]
+    if len(copies) > 1:
+        with suppress(InferenceError):  # each by itself, then
+            posterior = infer(_joined(copies, places), seed=seed, approximate="bp", width=WIDTH)
+            ends = np.cumsum([len(v) * near.graph.atom_count for near, v in asked])[:-1]
+            parts = np.split(posterior.log_odds.numpy(), ends)
+            return [
+                part.reshape(len(variants), near.graph.atom_count)
+                for part, (near, variants) in zip(parts, asked, strict=True)
+            ]
+    return [solve(near.graph, variants, seed) for near, variants in asked]
+
+
+def _joined(graphs: Sequence[FactorGraph], places: Sequence[Sequence[int]]) -> FactorGraph:
+    """One graph of several; ``places`` say which of their factors are of one kind."""
+    start = 0
+    factors: dict[int, list[GroundFactors]] = {}
+    atoms = []
+    for graph, own in zip(graphs, places, strict=True):
+        number = np.arange(start, start + graph.atom_count, dtype=np.int32)
+        for place, part in zip(own, graph.factors, strict=True):
+            factors.setdefault(place, []).append(part.renumbered(number))
+        atoms.append(graph.blocks.renumbered(number).atoms)
+        start += graph.atom_count
+    first = graphs[0]
+    sizes = np.concatenate([np.diff(array(graph.blocks.offsets)) for graph in graphs])
+    most = torch.cat([graph.blocks.at_most_one for graph in graphs])
+    return replace(
+        first,
+        log_odds=torch.cat([graph.log_odds for graph in graphs]),
+        evidence=torch.cat([graph.evidence for graph in graphs]),
+        factors=tuple(GroundFactors.joined(factors[place]) for place in sorted(factors)),
+        blocks=Blocks(torch.from_numpy(offsets_of(sizes)), torch.cat(atoms), most),
+        auxiliary=None
+        if first.auxiliary is None
+        else torch.cat([g.auxiliary for g in graphs if g.auxiliary is not None]),
+    )
 
 
 def side_by_side(graph: FactorGraph, variants: Sequence[Variant]) -> FactorGraph:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from knowreason.explanation.factor_index import Incidence
 from knowreason.factors import FactorGraph
-from knowreason.factors.components.connected import subgraph
+from knowreason.factors.components.connected import chosen_graph
 
 
 @dataclass(frozen=True)
@@ -51,30 +51,25 @@ def neighbourhood(
         limit: most atoms; the first hop is always taken.
     """
     keep, edge = _reach(incidence, atom, limit)
-    rows = incidence.within(keep)
-    cut = _within(graph, rows)
-    marginal = torch.from_numpy(np.where(edge, log_odds, 0.0)).to(cut.log_odds.dtype)
+    atoms = np.flatnonzero(keep)
+    within, at_edge = incidence.within(keep), edge[atoms]
     # A marginal already holds an edge atom's own units.
-    cut = replace(
-        cut,
-        log_odds=torch.where(torch.from_numpy(edge), marginal, cut.log_odds),
-        factors=tuple(
-            part.take(np.flatnonzero(~edge[part.entry_atoms])) if part.is_unit else part
-            for part in cut.factors
-        ),
-    )
-    small, atoms = subgraph(cut, keep)
-    own = keep & ~edge
-    held = [
-        (place, np.flatnonzero(own[part.entry_atoms]) if part.is_unit else chosen)
-        for place, (part, chosen) in enumerate(zip(graph.factors, rows, strict=False))
+    units = incidence.unit_rows(atoms[~at_edge])
+    rows = [
+        units[place] if part.is_unit else within[place] for place, part in enumerate(graph.factors)
     ]
+    scratch = np.empty(graph.atom_count, np.int32)
+    small = chosen_graph(graph, atoms, rows, within[-1], scratch)
+    marginal = torch.from_numpy(log_odds[atoms]).to(small.log_odds.dtype)
+    small = replace(
+        small, log_odds=torch.where(torch.from_numpy(at_edge), marginal, small.log_odds)
+    )
     return Neighbourhood(
         small,
         atoms,
         int(np.searchsorted(atoms, atom)),
-        not edge.any(),
-        tuple((place, chosen) for place, chosen in held if len(chosen)),
+        not at_edge.any(),
+        tuple((place, chosen) for place, chosen in enumerate(rows) if len(chosen)),
     )
 
 
@@ -99,15 +94,3 @@ def _reach(
     edge = np.zeros_like(keep)
     edge[frontier] = True
     return keep, edge
-
-
-def _within(graph: FactorGraph, rows: list[NDArray[np.int64]]) -> FactorGraph:
-    """The graph with only these rows of its parts, and all units."""
-    return replace(
-        graph,
-        factors=tuple(
-            part if part.is_unit else part.take(chosen)
-            for part, chosen in zip(graph.factors, rows, strict=False)
-        ),
-        blocks=graph.blocks.take(rows[-1]),
-    )

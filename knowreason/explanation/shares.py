@@ -14,8 +14,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from knowreason.explanation.graph_questions import Question
-from knowreason.explanation.graph_variants import FactorKey, Variant
+from knowreason.explanation.graph_variants import FactorKey, Question, Variant
 from knowreason.factors import FactorGraph
 from knowreason.factors.arrays import array, owners
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from knowreason.factors.arrays import Array, array, entries_of, owners, tensor
+from knowreason.factors.arrays import Array, array, entries_of, offsets_of, owners, tensor
 
 INTERVAL, TABLE = "interval", "table"  # names of the potentials that are always there
 HARD = -1  # parameter of a row that must hold
@@ -301,6 +301,20 @@ class GroundFactors:
             target = array(chosen.target)
             changed["target"] = tensor(np.where(target >= 0, target + shift, -1), torch.int32)
         return replace(chosen, **changed)
+
+    @staticmethod
+    def joined(parts: Sequence[GroundFactors]) -> GroundFactors:
+        """Rows of parts that differ in nothing but their rows, one part after the other."""
+        first = parts[0]
+        changed: dict[str, Any] = {}
+        shared = ("table", "offsets") if first.offsets is not None else ("table", "signs")
+        for field in fields(first):
+            if isinstance(getattr(first, field.name), Tensor) and field.name not in shared:
+                changed[field.name] = torch.cat([getattr(part, field.name) for part in parts])
+        if first.offsets is not None:
+            sizes = np.concatenate([np.diff(part.row_offsets) for part in parts])
+            changed["offsets"] = torch.from_numpy(offsets_of(sizes))
+        return replace(first, **changed)
 
 
 def _doubles(value: Tensor | None) -> Tensor | None:

@@ -148,3 +148,31 @@ def _batch(beliefs: Beliefs, counted: NDArray[np.bool_]) -> Batch:
 def _component(beliefs: Beliefs) -> NDArray[np.int64] | None:
     component = beliefs.posterior.component
     return None if component is None else component.numpy()
+
+
+def as_adapted(outputs: Outputs, beliefs: Beliefs) -> Outputs:
+    """Outputs about other data, each passed through what happened to its model for ``beliefs``.
+
+    A channel maps log-odds to log-odds one by one; it is read off the outputs before and after it,
+    linear in between, and goes on as it ends.
+    """
+    plain = beliefs.unadapted
+    if plain is None:
+        return outputs
+    maps = {
+        (o.model, o.predicate): (raw.llr.astype(np.float64), o.llr.astype(np.float64))
+        for raw, o in zip(plain.outputs, beliefs.outputs, strict=True)
+        if raw.llr is not o.llr and len(raw.llr)
+    }
+
+    def passed(output: ModelOutput) -> ModelOutput:
+        if (output.model, output.predicate) not in maps:
+            return output
+        raw, adapted = maps[output.model, output.predicate]
+        knots, first = np.unique(raw, return_index=True)
+        llr = output.llr.astype(np.float64)
+        beyond = llr - np.clip(llr, knots[0], knots[-1])
+        changed = np.interp(llr, knots, adapted[first]) + beyond
+        return replace(output, llr=changed.astype(np.float32))
+
+    return tuple(passed(output) for output in outputs)

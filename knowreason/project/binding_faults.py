@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from knowreason.diagnostics import Diagnostic, Source
 from knowreason.errors import ProjectError, did_you_mean
 from knowreason.logic import Program
+from knowreason.logic.thing_fields import possible_fields
 from knowreason.project.schema import Project, TableBinding
 from knowreason.project.toml_places import find_key
 
@@ -64,7 +65,12 @@ def name_faults(project: Project, program: Program) -> Iterator[Fault]:
         (("learn", "clusters"), _given(project.learn.clusters), attributes),
         (("learn", "folds"), _given(group), attributes),
         (("report", "by"), _given(project.report.by), attributes),
+        (("show",), project.show, domains),
     ]
+    for domain, shown in project.show.items():
+        columns = project.features[domain].columns if domain in project.features else ()
+        fields = set(possible_fields(program, columns, domain))
+        places.append((("show", domain), shown, fields or {"nothing"}))
     for path, names, declared in places:
         for name in names:
             if name not in declared:

@@ -28,12 +28,14 @@ from knowreason.logic.time_zones import check_zone
 from knowreason.metrics.metrics import DEFAULT_METRICS
 from knowreason.project.settings import (
     CHECKED,
+    SHOW,
     ExactLimits,
     GroundingLimits,
     LabelSettings,
     LearnSettings,
     Options,
     Settings,
+    Shown,
     Threads,
 )
 
@@ -297,6 +299,7 @@ class Project(GroundingLimits):
     learn: LearnSection = field(default_factory=LearnSection)
     infer: InferSection = field(default_factory=InferSection)
     report: ReportSection = field(default_factory=ReportSection)
+    show: Shown = Field(default_factory=dict, description=SHOW)
     engine: EngineSection = field(default_factory=EngineSection)
 
     def settings(self) -> Settings:
@@ -314,6 +317,7 @@ class Project(GroundingLimits):
             self,
             learn=replace(self.learn, **learn, options=settings.learn),
             labels=LabelsSection(settings.prevalence),
+            show=settings.show,
             infer=replace(self.infer, threads=settings.threads, options=settings.infer, **exact),
             **limits,
         )

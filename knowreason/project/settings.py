@@ -39,6 +39,11 @@ Prevalence = Share | Literal["estimate"]
 Prevalences = Annotated[
     Prevalence | Mapping[str, Prevalence] | None, WrapValidator(_in_one_sentence)
 ]
+Shown = Mapping[str, tuple[str, ...]]
+SHOW = (
+    "By domain, what explanations show of its things: attributes, definitions, feature columns and "
+    "named places of facts whose first place is the thing."
+)
 CHECKED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 # pydantic hands down descriptions of inherited fields only where they are written as `Field`
 
@@ -162,3 +167,4 @@ class Settings(LearnSettings, LabelSettings, Threads, ExactLimits, GroundingLimi
 
     learn: Options = Field(default_factory=dict, description="Further options of the learner.")
     infer: Options = Field(default_factory=dict, description="Further options of the engine.")
+    show: Shown = Field(default_factory=dict, description=SHOW)

@@ -77,12 +77,11 @@ class Answers:
             pool = whole.broken(gone)
             names = pool.stacking.models if pool.stacking else ()
             by_name = stackable(grounding, pool.predicate, outputs)
-            ratios, means = told_ratios(
-                grounding, pool.predicate, [by_name[name] for name in names]
-            )
+            said = tuple(by_name[name] for name in names)
+            ratios, means = told_ratios(grounding, pool.predicate, said)
             shift = float(np.asarray(shifts.get(pool.predicate, 0.0)))
             added = by_name[pool.boosted].llr.astype(np.float64) if pool.boosted else None
-            found[pool.predicate] = PooledAtoms(pool, ratios, means, shift, added)
+            found[pool.predicate] = PooledAtoms(pool, ratios, means, shift, added, said)
         return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from knowreason.audit import Audit, audit_beliefs, refused
 from knowreason.beliefs.beliefs import Beliefs, MarginalTable
 from knowreason.data import Dataset
 from knowreason.errors import GroundingError, InferenceError, ProjectError, did_you_mean
-from knowreason.explanation import Explanation
+from knowreason.explanation import DataChange, Explanation
 from knowreason.explanation.contradictions import contradictions_named
 from knowreason.factors import OPEN, FactorGraph, ParameterTable
 from knowreason.factors.kernel_decorators import kernels_loaded
@@ -35,8 +35,10 @@ from knowreason.models import KnowledgeModel
 from knowreason.models.base.feature_columns import evaluated_definitions
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.monitor.adaptation import (
+    Believe,
     Kept,
     Outputs,
+    as_adapted,
     watched,
 )
 from knowreason.monitor.readings import Shifts, shifted
@@ -262,27 +264,9 @@ class Reasoner(BaseEstimator):
         Raises:
             NotFittedError: before :meth:`fit`.
         """
-        models = self._fitted()
-        if data.label_refresh:  # labels are as old as they are
-            data = replace(data, label_refresh=0)
-        data = with_estimates(data, self.estimates_)
-        outputs = model_outputs(models, data)
-        beside = model_outputs(self.answers_.beside, data)
-        boosted = model_outputs(self.answers_.boosted, data)
-        bare = self._ground(data, (), labels="evidence")
-
-        def believe(outputs: Outputs, shifts: Shifts, kept: Kept) -> Beliefs:
-            grounding = shifted(bare.with_models(outputs), shifts)
-            fit = self.answers_.used(self.fit_)
-            beliefs = self._believe(grounding, outputs, fit, engine)
-            if beliefs.posterior.world is not None:
-                return beliefs
-            said = (*outputs, *weakened(beside, kept), *boosted)
-            answers = self.answers_.pooled(beliefs.grounding, said, shifts, kept)
-            return replace(beliefs, answers=answers)
-
+        outputs, beside, believe = self._believing(data, engine)
         beliefs = believe(outputs, {}, {})
-        told = notes_of_new_groups(bare, self.fit_)
+        told = notes_of_new_groups(beliefs.grounding, self.fit_)
         beliefs = replace(beliefs, notes=(*beliefs.notes, *told))
         if self.snapshot_ is not None and beliefs.posterior.world is None:
             adapt = self.settings.adapt if adapt is None else adapt
@@ -294,6 +278,50 @@ class Reasoner(BaseEstimator):
         engine = engine or self.engine
         drawn = self.answers_.replicates(self.fit_, self.bootstrap_.theta[:CONCLUSIONS])
         return with_intervals(beliefs, drawn, engine, self.engine_options(engine))
+
+    def infer_as(
+        self, data: Dataset, beliefs: Beliefs, heard: Callable[[Outputs], Outputs] | None = None
+    ) -> Beliefs:
+        """Beliefs about ``data`` by models, adapted as they were for ``beliefs``; drift is not
+        looked for again.
+
+        Args:
+            data: such as a changed part of what ``beliefs`` are about.
+            beliefs: from :meth:`infer`.
+            heard: what becomes of the models' outputs, adapted already; nothing by default.
+        """
+        outputs, _, believe = self._believing(data, None, heard)
+        shifts, kept = beliefs.adaptation
+        return believe(as_adapted(outputs, beliefs), shifts, kept)
+
+    def _believing(
+        self,
+        data: Dataset,
+        engine: str | None,
+        heard: Callable[[Outputs], Outputs] | None = None,
+    ) -> tuple[Outputs, Outputs, Believe]:
+        """What models over which rules stand say, what others do, and what is believed by it."""
+        models = self._fitted()
+        if data.label_refresh:  # labels are as old as they are
+            data = replace(data, label_refresh=0)
+        data = with_estimates(data, self.estimates_)
+        heard = heard or tuple
+        outputs = heard(model_outputs(models, data))
+        beside = heard(model_outputs(self.answers_.beside, data))
+        boosted = model_outputs(self.answers_.boosted, data)
+        bare = self._ground(data, (), labels="evidence")
+
+        def believe(outputs: Outputs, shifts: Shifts, kept: Kept) -> Beliefs:
+            grounding = shifted(bare.with_models(outputs), shifts)
+            fit = self.answers_.used(self.fit_)
+            beliefs = self._believe(grounding, outputs, fit, engine)
+            if beliefs.posterior.world is not None:
+                return beliefs
+            said = (*outputs, *weakened(beside, kept), *boosted)
+            answers = self.answers_.pooled(beliefs.grounding, said, shifts, kept)
+            return replace(beliefs, answers=answers, adaptation=(shifts, kept))
+
+        return outputs, beside, believe
 
     def serve(self, history: Dataset | Path | str) -> Server:
         """A server of new events on a history that is kept ready.
@@ -323,7 +351,8 @@ class Reasoner(BaseEstimator):
             name = engine or self.engine
             options = self.engine_options(name, grounding.parameters, fit)
             posterior = infer(graph, engine=name, **options)
-        return Beliefs(posterior, replace(grounding, graph=graph), outputs)
+        grounding = replace(grounding, graph=graph)
+        return Beliefs(posterior, grounding, outputs, show=self.settings.show)
 
     def _posterior(self, graph: FactorGraph) -> Posterior:
         """Of held-out labels, by the weights: a network has seen them in training."""
@@ -445,11 +474,58 @@ class Reasoner(BaseEstimator):
         log_odds = beliefs.log_odds[atoms]
         return evaluate(truth, {"reasoner": log_odds}, metrics, seed=self.seed)["reasoner"]
 
-    def explain(self, beliefs: Beliefs, atom: str, **options: int) -> Explanation:
-        """Why an atom is believed or not; see :func:`knowreason.explanation.explain`."""
-        from knowreason.beliefs.reasons import explain_atom
+    def explain(
+        self,
+        beliefs: Beliefs,
+        atom: str,
+        *,
+        training: Dataset | None = None,
+        **options: int,
+    ) -> Explanation:
+        """Why an atom is believed or not; see :func:`knowreason.explanation.explain`.
 
-        return explain_atom(beliefs, atom, **options)
+        A labelled atom is explained as if nobody knew: its own label is hidden, and a model that
+        learned from it is replaced by what was said of the atom out of fold.
+
+        Args:
+            beliefs: from :meth:`infer`.
+            atom: such as ``Fraud("p17")``.
+            training: what was learned from, where :meth:`fit` was not called on this object.
+            **options: of that function.
+        """
+        from knowreason.reasoner.reviews.past_cases import explain_case
+
+        return explain_case(self, beliefs, atom, training, **options)
+
+    def what_if(
+        self,
+        beliefs: Beliefs,
+        atom: str,
+        changes: Sequence[str] = (),
+        *,
+        training: Dataset | None = None,
+        most: int = 3,
+    ) -> tuple[DataChange, ...]:
+        """What would be believed of an atom if the data were otherwise.
+
+        Definitions, models, rules and inference are evaluated again on the changed data.
+
+        Args:
+            beliefs, atom, training: as for :meth:`explain`.
+            changes: as facts files have them, each by itself: ``amount("p1") = 20``,
+                ``!Pays("p1", _, "t2")``, ``Fraud("p2")`` (a label). Without any, single changes
+                of facts and attributes that turn the conclusion around are searched for, the
+                smallest first.
+            most: of what is searched for.
+
+        Raises:
+            ProjectError: KR941 for a change that cannot be made.
+        """
+        from knowreason.reasoner.reviews.single_changes import after_changes, turning_changes
+
+        if changes:
+            return after_changes(self, beliefs, atom, changes, training)
+        return turning_changes(self, beliefs, atom, training, most)
 
     def audit(
         self,

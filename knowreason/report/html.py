@@ -15,7 +15,7 @@ from knowreason.beliefs.reasons import explain_index
 from knowreason.evaluate.evaluation import REASONER, Evaluation
 from knowreason.evaluate.numeric_evaluation import NumericEvaluation
 from knowreason.explanation import Explanation
-from knowreason.explanation.explanation_text import percent
+from knowreason.explanation.explanation_text import percent, values_text
 from knowreason.inference.quality_summary import EXACTLY, quality_text
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import rule_text
@@ -260,6 +260,7 @@ def _conclusion(explanation: Explanation) -> str:
     )
     reasons = "".join(
         f"<li><code>{escape(reason.text)}</code> ({reason.effect:+.2f})"
+        + (f"<br>{escape(values_text(reason.values))}" if reason.values else "")
         + "".join(f"<br>{escape(name)}: {percent(p)} likely" for name, p in reason.others)
         + "</li>"
         for reason in explanation.reasons
@@ -268,7 +269,14 @@ def _conclusion(explanation: Explanation) -> str:
         f"<li>{escape(c.what)} ({percent(c.before)} now, {percent(c.after)} then)</li>"
         for c in explanation.what_if
     )
-    body = f"<table class='shares'>{bars}</table>"
+    columns = "".join(
+        f"<li>{escape(f'{c.model}: {c.column} {c.text}')} ({c.log_odds:+.2f})</li>"
+        for c in explanation.columns
+    )
+    fields = values_text(explanation.fields)
+    body = f"<p>{escape(fields)}</p>" if fields else ""
+    body += f"<table class='shares'>{bars}</table>"
+    body += f"<p>Of the models' shares:</p><ul>{columns}</ul>" if columns else ""
     body += f"<p>Groundings that matter most:</p><ul>{reasons}</ul>" if reasons else ""
     body += f"<p>It would turn around:</p><ul>{changes}</ul>" if changes else ""
     if explanation.quality and explanation.quality != EXACTLY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -45,6 +46,18 @@ def svg_text(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def described(svg: str, title: str, text: str) -> str:
+    """The ``<svg>`` element with a title and a description, for those who do not see it.
+
+    >>> figure, _ = new_figure()
+    >>> "<title" in described(svg_text(figure), "Nothing", "There is nothing in it.")
+    True
+    """
+    head, _, rest = svg.partition(">")
+    named = f"<title>{escape(title)}</title><desc>{escape(text)}</desc>"
+    return f'{head} role="img" aria-label="{escape(title)}">{named}{rest}'
 
 
 def save_svg(figure: Figure, path: Path) -> None:

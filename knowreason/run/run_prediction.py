@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyarrow import csv, parquet
 
 from knowreason.audit import Audit
@@ -17,6 +19,7 @@ from knowreason.data import Dataset
 from knowreason.diagnostics import Diagnostic
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
+from knowreason.explanation import reason_texts
 from knowreason.factors import OPEN
 from knowreason.inference.quality_summary import QualitySummary
 from knowreason.progress import Progress, step
@@ -47,7 +50,12 @@ class Predictions:
 
 
 def check_output(
-    path: Path, run: Path, directory: Path | None = None, *, replace: bool = False
+    path: Path,
+    run: Path,
+    directory: Path | None = None,
+    *,
+    replace: bool = False,
+    picture: bool = False,
 ) -> None:
     """Raise unless results may be written to ``path``: free, or a file that may be replaced.
 
@@ -56,7 +64,10 @@ def check_output(
             something is there and ``replace`` is false, KR924 where it is no file, or one
             that ``run`` or its project reads or has written.
     """
-    _writer(path)
+    if picture and path.suffix != ".svg":
+        raise ProjectError(f"`{path.name}`: pictures are written as .svg", code="KR918")
+    if not picture:
+        _writer(path)
     if not path.exists():
         return
     if not replace:
@@ -101,6 +112,8 @@ def predict_run(
     most_probable: bool = False,
     adapt: Literal["", "reliability"] | None = None,
     labelled: bool = False,
+    reasons: int = 0,
+    top: int = 0,
     project: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -115,6 +128,8 @@ def predict_run(
         adapt: as :meth:`Reasoner.infer` has it.
         labelled: also score what is labelled, as if its label were not known, of the run's own data
             in both parts; a column ``label`` says what it is.
+        reasons: so many columns ``reason_1`` ... with what speaks for each row.
+        top: only so many rows; 0 is all.
         project: as :func:`load_run` has it.
         progress: called as ``progress(done, total, message)``.
     """
@@ -132,7 +147,7 @@ def predict_run(
         with step(progress, "reasoning"):
             engine = "map" if most_probable else None
             beliefs = run.reasoner.infer(data, engine=engine, adapt=adapt)
-        found = _of_beliefs(beliefs, name, most_probable, labelled)
+        found = _of_beliefs(beliefs, name, most_probable, labelled, reasons, top, progress)
     if learned:
         note = f"{learned:,} of the labels were learned from: `eval` measures on others"
         found = replace(found, notes=(*found.notes, note))
@@ -140,7 +155,13 @@ def predict_run(
 
 
 def _of_beliefs(
-    beliefs: Beliefs, name: str, most_probable: bool = False, labelled: bool = False
+    beliefs: Beliefs,
+    name: str,
+    most_probable: bool = False,
+    labelled: bool = False,
+    reasons: int = 0,
+    top: int = 0,
+    progress: Progress | None = None,
 ) -> Predictions:
     grounding = beliefs.grounding
     if not any(predicate.name == name for predicate in grounding.program.open_predicates):
@@ -155,8 +176,24 @@ def _of_beliefs(
         table = beliefs.most_probable(name).to_arrow()
         return Predictions(table, notes[:1], quality, counts, finding)
     table = marginals_of(beliefs, name, labelled)
-    table = table.sort_by([("log_odds", "descending")])
+    order = pc.sort_indices(table, sort_keys=[("log_odds", "descending")])
+    order = order.slice(0, top) if top else order
+    table = table.take(order)
+    if reasons:
+        with step(progress, "explaining"):
+            table = _with_reasons(table, beliefs, beliefs.asked(name)[order.to_numpy()], reasons)
     return Predictions(table, notes, quality, counts, finding)
+
+
+def _with_reasons(
+    table: pa.Table, beliefs: Beliefs, atoms: NDArray[np.int64], reasons: int
+) -> pa.Table:
+    found = beliefs.explainer.explain_many(atoms.tolist(), reasons=reasons + 1)
+    texts = [reason_texts(why, reasons) for why in found]
+    for place in range(reasons):
+        column = pa.array([own[place] if place < len(own) else None for own in texts], pa.string())
+        table = table.append_column(f"reason_{place + 1}", column)
+    return table
 
 
 def marginals_of(beliefs: Beliefs, name: str, labelled: bool = False) -> pa.Table:

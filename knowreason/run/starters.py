@@ -65,6 +65,11 @@ adapt = "reliability"
 question = "Which payments are fraud, and which terminals were skimmed on which days?"
 by = "day"
 metrics = ["average_precision", "roc_auc", "tpr@fpr=0.01", "log_loss", "ece"]
+
+[show]                     # what `explain` and the report show of things
+Payment = ["at", "amount", "entry", "card", "terminal"]
+Card = ["home"]
+Terminal = ["region"]
 """
 
 

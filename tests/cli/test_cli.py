@@ -207,7 +207,7 @@ def test_runs_say_how_good_marginals_are(cli, skimming_run, tmp_path):
     assert measured.json[0]["quality"]["unconfirmed"] == measured.json[0]["atoms"]
     assert "error[KR708]" in measured.err
     atom = f'Fraud("{shown.json[0]["payment"]}")'
-    assert cli("explain", run, atom).out.splitlines()[1].startswith("this marginal is unconfirmed")
+    assert "\nthis marginal is unconfirmed" in cli("explain", run, atom).out
     assert "this marginal is exact" in cli("explain", skimming_run, atom).out
 
 
@@ -390,6 +390,68 @@ def test_explain(cli, skimming_run):
         refused = cli("explain", skimming_run, wrong)
         assert (refused.code, refused.out) == (2, ""), wrong
         assert "error[KR" in refused.err
+
+
+def test_explanations_hold_the_data(cli, skimming_run, tmp_path):
+    (row,) = cli("predict", skimming_run, "--top", "1", "--reasons", "3", "--json").json
+    name = row["payment"]
+    assert row["reason_1"].split(" ")[0] in ("skimmed", "signs", "amount", "auto")
+    picture, graph = tmp_path / "why.svg", tmp_path / "around.svg"
+    change = f"!Pays({name}, _, _)"
+    asked = ("explain", skimming_run, f'Fraud("{name}")', "--if", change)
+    shown = cli(*asked, "--picture", picture, "--graph", graph)
+    assert shown.code == 0
+    assert " amount " in shown.out.splitlines()[1]
+    assert "rare: Fraud" in shown.out
+    assert f'!Pays("{name}", _, _): probability' in shown.out
+    assert "<desc>Log-odds" in picture.read_text()
+    assert "rule skimmed" in graph.read_text() or "skimmed (" in graph.read_text()
+    again = cli(*asked, "--picture", picture)
+    assert (again.code, "KR914" in again.err) == (2, True)
+    assert "KR918" in cli(*asked, "--picture", tmp_path / "why.png").err
+    assert (
+        "KR942" in cli("explain", skimming_run, "--top", "2", "--picture", tmp_path / "a.svg").err
+    )
+    assert "KR942" in cli("explain", skimming_run).err
+    (turned,) = cli("explain", skimming_run, f'Fraud("{name}")', "--what-if", "--json").json
+    assert all(c["log_odds"] * turned["log_odds"] < 0 for c in turned["data_changes"])
+
+
+def test_explanations_as_a_table(cli, skimming_run, tmp_path):
+    file = tmp_path / "reasons.parquet"
+    assert cli("explain", skimming_run, "--top", "5", "-o", file).code == 0
+    table = pq.read_table(file).to_pylist()
+    assert len({row["atom"] for row in table}) == 5
+    predicted = cli("predict", skimming_run, "--top", "5", "--json").json
+    for row in predicted:
+        own = [r for r in table if r["atom"] == f'Fraud("{row["payment"]}")']
+        parts = [r for r in own if r["kind"] not in ("grounding", "column", "field")]
+        assert sum(r["share"] for r in parts) == pytest.approx(row["log_odds"], abs=2e-3)
+        assert [r["rank"] for r in own if r["kind"] == "rule"][:2] == [1, 2]
+        assert any(r["kind"] == "grounding" and r["grounding"] for r in own)
+        assert any(r["kind"] == "field" and r["name"] == "amount" and r["text"] for r in own)
+
+
+def test_a_labelled_atom_of_the_past_is_explained(cli, skimming_project, skimming_run):
+    labels = pq.read_table(skimming_project / "data" / "labels.parquet").to_pylist()
+    payments = pq.read_table(skimming_project / "data" / "payments.parquet").to_pylist()
+    past = {row["id"] for row in payments if row["day"] < 10}
+    known = next(row for row in labels if row["id"] in past)
+    (found,) = cli("explain", skimming_run, f'Fraud("{known["id"]}")', "--json").json
+    assert found["label"] is bool(known["fraud"])
+    assert abs(found["log_odds"]) < 30
+    total = sum(share["log_odds"] for share in found["shares"])
+    assert total == pytest.approx(found["log_odds"], abs=2e-3)
+
+
+def test_what_is_shown_must_be_there(cli, skimming_project, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(skimming_project, folder)
+    change(folder, '"entry", "card"', '"entrie", "card"', "knowreason.toml")
+    refused = cli("train", folder, "-o", tmp_path / "run")
+    assert refused.code == 2
+    assert "[show.Payment] names `entrie`" in refused.err
+    assert "did you mean `entry`" in refused.err
 
 
 def test_eval(cli, skimming_run):

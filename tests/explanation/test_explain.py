@@ -160,17 +160,15 @@ def with_model(log_odds):
     return replace(made, graph=made.graph.with_theta(theta)), output
 
 
-def test_another_output_of_the_model_flips_the_atom():
+def test_shares_of_a_model_and_of_a_rule_over_it():
     grounding, output = with_model([-2.0, 1.0])
     _, found = explained(grounding, "Bad", "a", outputs=(output,))
-    (change,) = found.what_if
-    assert change.before == pytest.approx(expit(-2.0))
-    again, other = with_model([logit(change.after) + 0.05, 1.0])
-    _, flipped = explained(again, "Bad", "a", outputs=(other,))
-    assert found.log_odds < 0 < flipped.log_odds
     shares = {(share.kind, share.name): share.log_odds for share in found.shares}
     assert shares["model", "eye"] == pytest.approx(0.7 * (-2.0 - logit(0.3)), abs=1e-5)
     assert shares["rule", "seen"] == pytest.approx(0.8, abs=1e-5)
+    (reason,) = found.reasons  # over the atom alone, as evidence decides the rest
+    assert (reason.rule, reason.text) == ("seen", 'Seen("a") => Bad("a")')
+    assert reason.effect == pytest.approx(0.8, abs=1e-5)
 
 
 FUNCTIONAL = """

@@ -5,7 +5,6 @@ import pytest
 
 import knowreason as kr
 from knowreason import lang
-from knowreason.explanation.explainer import parts_notes
 from knowreason.explanation.explanation_text import (
     Change,
     Explanation,
@@ -15,6 +14,7 @@ from knowreason.explanation.explanation_text import (
     bar,
     percent,
 )
+from knowreason.explanation.pooled_shares import parts_notes
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import ground
 

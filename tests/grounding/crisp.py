@@ -121,7 +121,9 @@ def dataset(seed, sizes=None):
         rows = [s for s in _settings(sorts, size) if draw.random() < 0.67]
         values = [_value(draw, sort, size) for _ in rows]
         if name == "text":
-            values = ["".join(draw.choice("ab1ä\n") for _ in range(draw.randrange(5))) for _ in rows]
+            values = [
+                "".join(draw.choice("ab1ä\n") for _ in range(draw.randrange(5))) for _ in rows
+            ]
         if name == "seen":
             values = [draw.choice(CHANGES) + draw.randrange(-60, 60) * 1_799_999_999 for _ in rows]
         kinds = {"float": pa.float64(), "bool": pa.bool_(), "A": pa.int32(), "string": pa.string()}
@@ -222,6 +224,7 @@ class Formulas:
         later = Operation(name, (moment, months, *zone), "time")
         other = AttributeTerm("seen", (self.thing(variables, "A"),), "time")
         return Comparison(self.draw.choice(["<", ">="]), later, other)
+
     def membership(self, variables):
         sort = self.draw.choice(["A", "B", "int", "float", "string"])
         if sort in ("A", "B"):

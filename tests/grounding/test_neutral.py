@@ -220,6 +220,7 @@ def test_shares_and_reasons_name_the_rule():
         {
             'Near("a", "b") & (S("a") <~> S("b"))': told,
             'Near("b", "c") & (S("b") <~> S("c"))': 0.0,
+            'S("b")': -2.0,
         },
         abs=1e-3,
     )

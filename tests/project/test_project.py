@@ -229,6 +229,7 @@ def test_settings_stand_in_sections_and_come_back():
         "exact_seconds": 5.0,
         "learn": {"a": 1},
         "infer": {"b": 2},
+        "show": {"Payment": ("amount",)},
     }
     assert set(changed) == {entry.name for entry in fields(Settings)}
     settings = Settings(**changed)

@@ -312,19 +312,6 @@ def test_models_of_other_predicates_say_nothing_of_what_these_do_not_ask_today()
     assert np.corrcoef(told[~unasked], forged[~unasked])[0, 1] > 0.7
 
 
-def test_a_model_that_says_what_turns_it_around_turns_it_around(usual):
-    _, reasoner = usual
-    beliefs = reasoner.infer(dataset(frame(seed=1), labels=slice(0, 0)))
-    span = beliefs.grounding.span("Theft")
-    why = reasoner.explain(beliefs, 'Theft("v0")', changes=20)
-    (change,) = (c for c in why.what_if if c.what.startswith("if model"))
-    pool = beliefs.answers["Theft"].pool
-    scale = beliefs.grounding.graph.theta[beliefs.grounding.parameters.names.index("scale signs")]
-    rate = pool.steepness * float(scale) + 0.5 * pool.stacking.own[0]
-    moved = np.log(change.after / (1 - change.after)) - np.log(change.before / (1 - change.before))
-    assert beliefs.log_odds[span.start] + rate * moved == pytest.approx(0.0, abs=1e-4)
-
-
 @pytest.mark.parametrize("answer", ["rules", "models", "mean", "auto"])
 def test_the_answer_can_be_chosen(answer, monkeypatch):
     monkeypatch.setattr(LEVEL_OF_CHOICE, 0.95)

@@ -12,12 +12,12 @@ from knowreason.evaluate.evaluation import evaluate_reasoner
 from knowreason.grounding import ground
 from knowreason.lang import loads
 from knowreason.learning import learn
-from knowreason.models.base.prior_shift import estimated_prevalence
 from knowreason.reasoner.fit_steps import learning_problem
 from knowreason.reasoner.labels.label_selection import (
     label_selection,
     label_selections,
 )
+from knowreason.reasoner.labels.prior_shift import estimated_prevalence
 from knowreason.reasoner.population_share import prevalence_warnings
 
 PLAIN = """

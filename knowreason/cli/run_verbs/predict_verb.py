@@ -28,6 +28,9 @@ def predict(
         typer.Option("--labelled", help="Score labelled rows too, as if they were not."),
     ] = False,
     top: Annotated[int, typer.Option(help="Only so many rows, most probable first.")] = 0,
+    reasons: Annotated[
+        int, typer.Option(help="So many columns with what speaks for each row.")
+    ] = 0,
     parts: Annotated[
         int,
         typer.Option(
@@ -49,7 +52,7 @@ def predict(
 
     if output is not None:
         check_output(output, run, data, replace=force)
-    count = parts_of_run(run, parts, whole=map or bool(adapt))
+    count = parts_of_run(run, parts, whole=map or bool(adapt) or bool(reasons))
     streamed = output if count > 1 and not top else None
     with progress_bar() as progress:
         if count > 1:
@@ -72,6 +75,8 @@ def predict(
                 most_probable=map,
                 adapt=None if adapt is None else "reliability" if adapt else "",
                 labelled=labelled,
+                reasons=0 if map else reasons,
+                top=top,
                 project=project,
                 progress=progress,
             )

@@ -128,7 +128,7 @@ def subgraph(graph: FactorGraph, keep: NDArray[np.bool_]) -> tuple[FactorGraph, 
     number = np.full(graph.atom_count, -1, dtype=np.int32)
     rows = [np.flatnonzero(keep[part.first_atoms()]) for part in graph.factors]
     blocks = np.flatnonzero(keep[graph.blocks.first_atoms()])
-    return _chosen(graph, atoms, rows, blocks, number), atoms
+    return chosen_graph(graph, atoms, rows, blocks, number), atoms
 
 
 def parts_of(
@@ -154,17 +154,25 @@ def parts_of(
     for i in range(len(used)):
         atoms, *rows, blocks = (order[starts[i] : starts[i + 1]].astype(np.int64)
                                 for order, starts in placed)  # fmt: skip
-        yield _chosen(graph, atoms, rows, blocks, number), atoms
+        yield chosen_graph(graph, atoms, rows, blocks, number), atoms
 
 
-def _chosen(
+def chosen_graph(
     graph: FactorGraph,
     atoms: NDArray[np.int64],
     rows: Sequence[NDArray[np.int64]],
     blocks: NDArray[np.int64],
     number: NDArray[np.int32],
 ) -> FactorGraph:
-    """The graph of some atoms, rows and blocks; ``number`` (``int32[n]``) is for scratch."""
+    """The graph of some atoms, renumbered in their order, and of rows over them.
+
+    Args:
+        graph: a conditioned graph.
+        atoms: ``int64[m]``, ascending.
+        rows: of each of its factors, over these atoms.
+        blocks: of these atoms.
+        number: ``int32[n]``, for scratch.
+    """
     number[atoms] = np.arange(len(atoms), dtype=np.int32)
     index = torch.from_numpy(atoms)
     kept = zip(graph.factors, rows, strict=True)

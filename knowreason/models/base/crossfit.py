@@ -19,6 +19,7 @@ from scipy.stats import ks_2samp
 from knowreason.errors import ModelError
 from knowreason.factors.model_output import ModelOutput
 from knowreason.models.base.calibration import Calibration, Method, calibrate
+from knowreason.models.base.column_splits import ratio_columns
 from knowreason.models.base.fold_mean import FoldMean, mean_scores
 from knowreason.models.base.label_rows import LabelRows, row_groups
 from knowreason.models.base.model_protocol import KnowledgeModel, Progress, fit_model
@@ -109,7 +110,11 @@ class CrossFit:
         named, predicate = self.output.model, self.output.predicate
         question = data.program.question_of(predicate)
         said = predicted(self.model, data, question, named, self.calibration)
-        return replace(said, predicate=predicate, base_rate=self.output.base_rate)
+        columns = None
+        if question == predicate:
+            columns = ratio_columns(self.model, data, predicate, self.calibration, said.llr)
+        base = self.output.base_rate
+        return replace(said, predicate=predicate, base_rate=base, columns=columns)
 
 
 def cross_fit(

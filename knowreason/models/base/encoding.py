@@ -102,13 +102,19 @@ class Encoder:
                 parts.append(missing[:, None].astype(np.float32))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
+    def places(self) -> list[NDArray[np.int64]]:
+        """For each of ``names``, its columns in :meth:`dense_matrix`."""
+        widths = [
+            1 + indicator if frequent is None else len(frequent)
+            for frequent, indicator in zip(self.categories, self.indicators, strict=True)
+        ]
+        ends = np.cumsum(widths, dtype=np.int64)
+        return [np.arange(end - width, end) for width, end in zip(widths, ends, strict=True)]
+
     @property
     def width(self) -> int:
         """Number of columns of :meth:`dense_matrix`."""
-        return sum(
-            1 + indicator if frequent is None else len(frequent)
-            for frequent, indicator in zip(self.categories, self.indicators, strict=True)
-        )
+        return sum(map(len, self.places()))
 
     def to_values(self) -> dict[str, object]:
         """Plain values for JSON."""

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from knowreason.factors.model_output import ColumnSplit
+from knowreason.models.base.column_splits import mean_split
 from knowreason.models.base.label_rows import LabelRows
 from knowreason.models.base.labelled_model import log_softmax
 from knowreason.models.base.model_protocol import KnowledgeModel, Progress, fit_model
@@ -99,6 +101,12 @@ class FoldMean(KnowledgeModel):
             name: np.sum([p[name] for p in every if name in p], axis=0) / np.float32(len(every))
             for name in names
         }
+
+    def split_columns(
+        self, data: Dataset, predicate: str, atoms: NDArray[np.int64]
+    ) -> ColumnSplit | None:
+        """See :meth:`KnowledgeModel.split_columns`."""
+        return mean_split([model.split_columns(data, predicate, atoms) for model in self.models])
 
 
 def mean_scores(

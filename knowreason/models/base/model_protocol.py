@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from knowreason.data.arrow_types import ArrowTable
 from knowreason.errors import ModelError
+from knowreason.factors.model_output import ColumnSplit
 from knowreason.progress import Progress as Progress
 
 if TYPE_CHECKING:
@@ -127,6 +128,13 @@ class KnowledgeModel(ABC):
         """Named parts of the score of every row, ``float32[n]``, where the score is a sum of
         them; explanations name the largest."""
         return {}
+
+    def split_columns(
+        self, data: Dataset, predicate: str, atoms: NDArray[np.int64]
+    ) -> ColumnSplit | None:
+        """Log-odds of some atoms (places among :func:`knowreason.models.atoms_of`) split over the
+        columns of their rows; ``None`` where the model cannot be split."""
+        return None
 
     def visits(self, data: Dataset, predicate: str) -> int:
         """How often a fit goes through a label or an edge, roughly: what says whether it is worth

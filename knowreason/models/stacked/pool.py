@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from knowreason.factors.model_output import ModelOutput
 from knowreason.models.stacked.stacking import Stacking
 
 Vector = NDArray[np.float64]
@@ -114,6 +115,7 @@ class PooledAtoms:
         means: ``float64[n, m]``, over neighbours.
         shift: log-odds by which the base rate moved since training.
         added: ``float64[n]``, what boosted trees add to what rules say; ``None`` without them.
+        outputs: of the stacked models.
     """
 
     pool: Pool
@@ -121,6 +123,7 @@ class PooledAtoms:
     means: NDArray[np.float64]
     shift: float = 0.0
     added: Vector | None = None
+    outputs: tuple[ModelOutput, ...] = ()
 
     def of_boosted(self, rows: NDArray[np.integer] | slice) -> Vector:
         """``float64[k]``: the part of the answer that boosted trees add."""

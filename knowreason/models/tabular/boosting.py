@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
+from knowreason.factors.model_output import ColumnSplit
+from knowreason.models.base.column_splits import atom_rows, row_texts, sampled_columns
 from knowreason.models.base.encoding import TREE_CATEGORIES, Encoder
 from knowreason.models.base.feature_columns import (
     one_column,
@@ -30,7 +32,7 @@ from knowreason.models.base.labelled_model import (
 )
 from knowreason.models.base.model_options import Share
 from knowreason.models.base.model_protocol import ModelState, Progress
-from knowreason.models.base.predicate_rows import PredicateRows
+from knowreason.models.base.predicate_rows import PredicateRows, rows_of
 from knowreason.models.graph.edge_history import history
 from knowreason.models.graph.node_graph import (
     NodeGraph,
@@ -41,6 +43,7 @@ from knowreason.models.graph.node_graph import (
     time_of_rows,
 )
 from knowreason.models.tabular.leaf_masks import LeafMasks
+from knowreason.models.tabular.leaf_shapley import shapley_values
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from knowreason.models.tabular.leaf_masks import Booster
 
 TREES = "trees."  # before the names of their arrays in a state
+BACKGROUND = 64  # rows that a row's columns are compared with
 MANY_ROWS = 100_000  # from which trees are grown and read on several threads
 
 
@@ -148,6 +152,31 @@ class Trees(LabelledModel):
         if rows.numbers is not None:
             return scores
         return undo_weights(scores, np.array(self.weights_))
+
+    def split_columns(
+        self, data: Dataset, predicate: str, atoms: NDArray[np.int64]
+    ) -> ColumnSplit | None:
+        """Shapley values against :data:`BACKGROUND` rows; ``None`` of several states, and of trees
+        with more leaves than :class:`.LeafMasks` takes."""
+        every = rows_of(data, predicate)
+        masks = getattr(self, "_masks", None)
+        if masks is None or len(masks.baseline) > 1 or every.classes is not None:
+            return None
+        encoder = Encoder.from_values(self.encoder_)
+        columns = self._gathered(data, every.take(atom_rows(data, predicate, atoms)))
+        others = sampled_columns(
+            data,
+            every,
+            BACKGROUND,
+            (self.features, self.hops),
+            lambda some: self._gathered(data, some),
+        )
+        matrix, _ = encoder.tree_matrix(columns)
+        parts, average = shapley_values(masks, matrix, encoder.tree_matrix(others)[0])
+        average = np.asarray(undo_weights(average, np.array(self.weights_)), np.float64)
+        return ColumnSplit(
+            encoder.names, row_texts(data.program, columns, encoder.names), parts, average
+        )
 
     def _fit_numbers(self, data: Dataset, rows: PredicateRows) -> None:
         from sklearn.ensemble import HistGradientBoostingRegressor

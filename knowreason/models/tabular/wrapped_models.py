@@ -12,7 +12,8 @@ from scipy.special import expit
 from sklearn.base import is_regressor
 
 from knowreason.errors import ModelError, did_you_mean
-from knowreason.factors.model_output import LLR_LIMIT
+from knowreason.factors.model_output import LLR_LIMIT, ColumnSplit
+from knowreason.models.base.column_splits import atom_rows, row_texts, sampled_columns
 from knowreason.models.base.encoding import Encoder
 from knowreason.models.base.labelled_model import (
     ClassWeight,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from knowreason.data import Dataset
 
+SAMPLE = 1_000  # rows whose mean is the average row
 PARTS = "estimator"  # of the state of a model whose estimator is stored as arrays
 SHORT_NAMES = {
     "logistic": "sklearn.linear_model.LogisticRegression",
@@ -145,6 +147,33 @@ class Sklearn(LabelledModel):
         if rows.classes is not None and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], axis=1)
         return undo_weights(scores, np.array(self.weights_))
+
+    def split_columns(
+        self, data: Dataset, predicate: str, atoms: NDArray[np.int64]
+    ) -> ColumnSplit | None:
+        """Coefficients times what each column is above its mean, where the log-odds are linear in
+        the columns: found out by comparing, not by the estimator's name."""
+        coefficients = np.asarray(getattr(getattr(self, "estimator_", None), "coef_", ()))
+        if coefficients.size == 0 or len(np.atleast_2d(coefficients)) != 1 or len(self.states_) < 2:
+            return None
+        every = rows_of(data, predicate)
+        rows = every.take(atom_rows(data, predicate, atoms))
+        if every.classes is not None or every.numbers is not None:
+            return None
+        encoder = Encoder.from_values(self.encoder_)
+        columns = self.columns(data, rows, self.features)
+        sample = sampled_columns(
+            data, every, SAMPLE, self.features, lambda some: self.columns(data, some, self.features)
+        )
+        weights = coefficients.ravel().astype(np.float64)
+        means = encoder.dense_matrix(sample).astype(np.float64).mean(axis=0)
+        moved = (encoder.dense_matrix(columns) - means) * weights
+        average = np.asarray(self.score_rows(data, rows), np.float64) - moved.sum(axis=1)
+        if len(average) and not np.allclose(average, average[0], atol=1e-3):
+            return None
+        parts = np.stack([moved[:, own].sum(axis=1) for own in encoder.places()], axis=1)
+        texts = row_texts(data.program, columns, encoder.names)
+        return ColumnSplit(encoder.names, texts, parts, average)
 
     def state(self) -> ModelState:
         """The fitted attributes; of an estimator with a short name that has only arrays and plain

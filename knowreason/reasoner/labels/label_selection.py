@@ -26,10 +26,10 @@ from knowreason.factors import OPEN
 from knowreason.grounding import Grounding
 from knowreason.logic import Program
 from knowreason.models.base.predicate_rows import UNKNOWN, PredicateRows, atoms_of, rows_of
-from knowreason.models.base.prior_shift import estimated_prevalence
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.project.settings import Settings
 from knowreason.reasoner.labels.asked_labels import only_query
+from knowreason.reasoner.labels.prior_shift import estimated_prevalence
 from knowreason.row_keys import locate
 
 Vector = NDArray[np.float64]

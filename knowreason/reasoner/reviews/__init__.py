@@ -1,0 +1,1 @@
+"""Beliefs about data that differ in one thing: other facts, other values, a label hidden."""
