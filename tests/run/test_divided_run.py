@@ -26,8 +26,8 @@ from knowreason.project.project_tables import load_data, load_program
 from knowreason.project.schema import EngineSection
 from knowreason.run import divided_plan
 from knowreason.run.compilation import compile_project
-from knowreason.run.divided_plan import plan_in_parts
-from knowreason.run.divided_run import (
+from knowreason.run.divided.divided_plan import plan_in_parts
+from knowreason.run.divided.divided_run import (
     compile_in_parts,
     parts_of_run,
     predict_in_parts,

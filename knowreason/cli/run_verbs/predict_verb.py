@@ -47,7 +47,7 @@ def predict(
     Says how many rows were asked, how many are labelled and not scored, and how many of the asked
     are unseen: no fact, feature or score mentions them. Exit code 1 where nothing was asked.
     """
-    from knowreason.run.divided_run import parts_of_run, predict_in_parts
+    from knowreason.run.divided.divided_run import parts_of_run, predict_in_parts
     from knowreason.run.run_prediction import check_output, predict_run, save_table
 
     if output is not None:

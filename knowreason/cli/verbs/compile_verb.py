@@ -27,7 +27,7 @@ def compile(
     from knowreason.project.schema import is_divided
     from knowreason.reasoner.serving.extended_grounding import not_extended
     from knowreason.run.compilation import compile_project
-    from knowreason.run.divided_run import compile_in_parts
+    from knowreason.run.divided.divided_run import compile_in_parts
 
     loaded = load_project(project, settings_of(set))
     if is_divided(loaded):

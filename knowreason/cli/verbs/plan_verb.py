@@ -31,7 +31,7 @@ def plan(
     from knowreason.project.project_file import load_project
     from knowreason.project.project_tables import load_parts, load_program
     from knowreason.project.schema import is_divided
-    from knowreason.run.divided_plan import plan_in_parts
+    from knowreason.run.divided.divided_plan import plan_in_parts
     from knowreason.run.plan_changes import is_grounded, plan_changes
 
     loaded = load_project(project, settings_of(set))

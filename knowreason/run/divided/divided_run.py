@@ -36,7 +36,7 @@ from knowreason.reasoner.reasoner import Reasoner
 from knowreason.run.asked_atoms import AskedAtoms, asked_atoms
 from knowreason.run.compilation import Compiled, ComponentSizes, component_sizes
 from knowreason.run.compiled_graph import GRAPH
-from knowreason.run.divided_plan import parts_of_training, refuse_split, said_by_all
+from knowreason.run.divided.divided_plan import parts_of_training, refuse_split, said_by_all
 from knowreason.run.run_folder import load_run_on_tables, stored_project
 from knowreason.run.run_prediction import Predictions, hidden_labels, marginals_of
 

@@ -1,0 +1,1 @@
+"""Runs in parts: each independent part of the tables by itself."""
