@@ -41,7 +41,7 @@ def ask_effects(
     for ground_rule in groundings if limit else ():
         if ground_rule.kind == "unit" or _at_a_body(grounding, ground_rule, centre):
             continue
-        local = place.get(ground_rule.place) if ground_rule.kind == "group" else None
+        local = place.get(ground_rule.place) if ground_rule.kind != "count" else None
         if local is not None and len(candidates) < MOST_GROUNDINGS:
             row = int(np.searchsorted(near.rows[local][1], ground_rule.row))
             candidates.setdefault((local, row), ground_rule)

@@ -1,5 +1,7 @@
 """Values of the data in explanations: fields of things, what rules read, unary groundings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -153,3 +155,29 @@ def test_values_as_people_write_them(value, sort, text):
 def test_columns_of_features():
     assert feature_texts(np.array([0.0, np.nan, 7.0]), ("x", "y")) == ["x", None, "7"]
     assert feature_texts(np.array([0.5, 3.0]), None) == ["0.5", "3"]
+
+
+SOMEBODY = """
+domain Person, Team
+observed In(Person, Team)
+query Good(Person)
+query Wins(Team)
+rule any  [1.5] : Wins(t) => exists p. (In(p, t) & Good(p))
+rule rare [-1]  : Good(p)
+"""
+
+
+def test_groundings_of_varying_length_are_reasons():
+    grounding = grounded(SOMEBODY, 'In("a", "t") In("b", "t") In("c", "t") In("a", "u")')
+    atom = grounding.atom_index("Good", "a")
+    found = Explainer(grounding, infer(grounding.graph)).explain(atom, reasons=9)
+    whole = exact(grounding.graph)[atom]
+    effects = {reason.text: reason.effect for reason in found.reasons if reason.rule == "any"}
+    assert len(effects) == 2
+    (place,) = (i for i, part in enumerate(grounding.graph.factors) if part.offsets is not None)
+    for row, team in enumerate("tu"):
+        factors = list(grounding.graph.factors)
+        factors[place] = factors[place].take(np.array([1 - row]))
+        without = exact(replace(grounding.graph, factors=tuple(factors)))[atom]
+        text = f'Wins("{team}") => exists p. (In(p, "{team}") & Good(p))'
+        assert effects[text] == pytest.approx(whole - without, abs=1e-5)
