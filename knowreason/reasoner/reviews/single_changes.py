@@ -166,7 +166,9 @@ def _name(term: Term) -> str | None:
     return str(term.value) if isinstance(term, Constant) else None
 
 
-def _values(data: Dataset, attribute: Attribute, things: tuple[str, ...]) -> Iterator[_Candidates]:
+def _values(
+    data: Dataset, attribute: Attribute, things: tuple[str, ...], count: int
+) -> Iterator[_Candidates]:
     """Other values of an attribute of some things, both ways for what has an order."""
     now = value_now(data, attribute, things)
     if now is None:
