@@ -215,6 +215,7 @@ def explanation_lines(explanation: Explanation) -> list[str]:
         "why (parts of the log-odds; they add up)",
     ]
     width = max(len(_share_name(share)) for share in explanation.shares)
+    told = {part.model for part in explanation.columns if part.kind == "model"}
     for share in explanation.shares:
         lines.append(
             f"  {_share_name(share):<{width}}  {share.log_odds:+6.2f}  {bar(share.log_odds)}"
@@ -223,6 +224,7 @@ def explanation_lines(explanation: Explanation) -> list[str]:
             f"  {'':<{width}}  {part.log_odds:+6.2f}  {f'{part.column} {part.text}'.strip()}"
             for part in explanation.columns
             if (part.kind, part.model) == (share.kind, share.name)
+            and (part.kind == "model" or part.model not in told)  # else in the same proportions
         ]
     if explanation.reasons:
         lines += ["", "groundings that matter most"]

@@ -92,15 +92,14 @@ def reason_texts(why: Explanation, most: int) -> list[str]:
         for r in why.reasons
         if r.text != why.atom
     ]
-    found += [
-        (s.log_odds, f"{s.name} {s.log_odds:+.2f}", "")
-        for s in why.shares
-        if s.kind in ("model", "stacked") and (s.kind, s.name) not in split
-    ]
-    found += [
-        (c.log_odds, f"{c.model} {c.log_odds:+.2f}", f"{c.column} {c.text}")
-        for c in why.columns
-        if c.text
-    ]
+    said: dict[tuple[str, str], float] = {}  # by rules and by the stacking
+    for share in why.shares:
+        if share.kind in ("model", "stacked") and (share.kind, share.name) not in split:
+            said[share.name, ""] = said.get((share.name, ""), 0.0) + share.log_odds
+    for c in why.columns:
+        if c.text:
+            key = c.model, f"{c.column} {c.text}"
+            said[key] = said.get(key, 0.0) + c.log_odds
+    found += [(value, f"{model} {value:+.2f}", text) for (model, text), value in said.items()]
     for_it = sorted((one for one in found if one[0] > 0), key=lambda one: -one[0])
     return [f"{head}: {text}" if text else head for _, head, text in for_it[:most]]

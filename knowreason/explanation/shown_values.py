@@ -36,6 +36,7 @@ from knowreason.logic.value_texts import feature_texts, value_as_text
 MOST_FIELDS = 8  # of a thing, where the project file names none
 MOST_VALUES = 6  # of a rule in one grounding
 MOST_NAMES = 3  # in one place of a fact
+DEPTH = 2  # definitions in definitions that are read
 COMPARED = ("-", "/")  # operations whose results people read, too: "2 days after"
 Ids = NDArray[np.integer]
 
@@ -182,7 +183,7 @@ class ShownValues:
         parts += [rule.weight.feature] if rule.weight.feature is not None else []
         settings = self._settings(ids, rows)
         columns = [
-            column for part in parts for column in self._read(part, settings, names, own, depth=2)
+            column for part in parts for column in self._read(part, settings, names, own, DEPTH)
         ]
         for variable in rule.variables:
             if variable.sort in self.show:
@@ -216,6 +217,8 @@ class ShownValues:
         for term in readable_terms(part):
             if any(v.name not in names for v in free_variables(term)):
                 continue
+            if isinstance(term, Aggregate) and depth < DEPTH:
+                continue  # the definition's own value says it
             texts = self._texts(settings, term)
             said = [self._said(term, names, own, row) for row in range(settings.rows)]
             columns.append(

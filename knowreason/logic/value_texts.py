@@ -18,7 +18,7 @@ def feature_texts(
     return [
         None
         if np.isnan(value)
-        else amount_text(value)
+        else amount_text(int(value) if value == int(value) else value)
         if categories is None
         else categories[int(value)]
         if 0 <= int(value) < len(categories)

@@ -94,7 +94,7 @@ class ChangedBeliefs:
     @cached_property
     def _around(self) -> Beliefs | None:
         """Beliefs about the rows that can matter to the atom; ``None`` where that is no help."""
-        if not self._things or self.data.label_refresh:
+        if not self._things:
             return None
         try:
             server = Server(self.reasoner, self.data)

@@ -20,6 +20,7 @@ from knowreason.data import Dataset
 from knowreason.data.id_tables import VALUE
 from knowreason.explanation import DataChange
 from knowreason.factors import OPEN
+from knowreason.factors.kernel_decorators import FEW
 from knowreason.lang import parse_formula
 from knowreason.logic import (
     Atom,
@@ -40,6 +41,7 @@ from knowreason.row_keys import locate
 
 QUANTILES, TEXTS, REFINED = 8, 6, 5  # values that are tried, and how often a step is halved
 DAY = 86_400_000_000
+COARSE = 2  # quantiles where each question reads more than a few atoms
 STEPS = tuple(s * DAY // 24 for s in (1, 6, 12, 24, 72, 168, 720))  # of times, both ways
 REASONS = 4  # whose facts and attributes are tried
 
@@ -69,8 +71,9 @@ def turning_changes(
         return ()
     sign = np.sign(case.beliefs.log_odds[case.atom])
     found: list[tuple[float, Edit, float]] = []
-    for edits in _candidates(case):
-        flipped = _first_flip(case, edits, float(sign))
+    little = case.changed.now().grounding.graph.atom_count <= FEW
+    for edits in _candidates(case, QUANTILES if little else COARSE):
+        flipped = _first_flip(case, edits, float(sign), REFINED if little else 0)
         if flipped is not None:
             found.append(flipped)
     found.sort(key=lambda one: one[0])
@@ -94,25 +97,25 @@ class _Candidates:
 
 
 def _first_flip(
-    case: Case, candidates: _Candidates, sign: float
+    case: Case, candidates: _Candidates, sign: float, refined: int
 ) -> tuple[float, Edit, float] | None:
     last = candidates.now
     for edit, size in zip(candidates.edits, candidates.sizes, strict=True):
         log_odds = case.changed.log_odds(case.changed.after(edit))
         if log_odds * sign < 0:
             if candidates.between and last is not None:
-                return size, *_nearer(case, edit, last, log_odds, sign)
+                return size, *_nearer(case, edit, last, log_odds, sign, refined)
             return size, edit, log_odds
         last = edit.value
     return None
 
 
 def _nearer(
-    case: Case, edit: Edit, last: Value, log_odds: float, sign: float
+    case: Case, edit: Edit, last: Value, log_odds: float, sign: float, refined: int
 ) -> tuple[Edit, float]:
     """A value nearer to one that does not turn it around, by halving."""
     low, high, best = float(last), float(edit.value), log_odds
-    for _ in range(REFINED):
+    for _ in range(refined):
         middle = (low + high) / 2
         value = round(middle) if isinstance(edit.value, int) else float(f"{middle:.4g}")
         if value in (low, high):
@@ -126,7 +129,7 @@ def _nearer(
     return Edit(edit.name, edit.things, value), best
 
 
-def _candidates(case: Case) -> Iterator[_Candidates]:
+def _candidates(case: Case, levels: int) -> Iterator[_Candidates]:
     program, data = case.beliefs.grounding.program, case.changed.data
     read = _names_read(program)
     attributes: dict[tuple[str, tuple[str, ...]], None] = {}
@@ -152,7 +155,7 @@ def _candidates(case: Case) -> Iterator[_Candidates]:
     given = {attribute.name: attribute for attribute in program.given_attributes}
     for name, things in attributes:
         if name in given and ANY not in things:
-            yield from _values(data, given[name], things)
+            yield from _values(data, given[name], things, levels)
     for name, things in facts:
         yield _Candidates((Edit(name, things, False),), (2.0,))
 
@@ -163,7 +166,9 @@ def _name(term: Term) -> str | None:
     return str(term.value) if isinstance(term, Constant) else None
 
 
-def _values(data: Dataset, attribute: Attribute, things: tuple[str, ...]) -> Iterator[_Candidates]:
+def _values(
+    data: Dataset, attribute: Attribute, things: tuple[str, ...], count: int
+) -> Iterator[_Candidates]:
     """Other values of an attribute of some things, both ways for what has an order."""
     now = value_now(data, attribute, things)
     if now is None:
@@ -181,7 +186,7 @@ def _values(data: Dataset, attribute: Attribute, things: tuple[str, ...]) -> Ite
             yield _Candidates(edits([now + way * step for step in STEPS]), sizes)
     elif isinstance(now, int | float):
         values = np.asarray(column.drop_null(), np.float64)
-        levels = np.unique(np.quantile(values, np.linspace(0, 1, QUANTILES + 1), method="nearest"))
+        levels = np.unique(np.quantile(values, np.linspace(0, 1, count + 1), method="nearest"))
         for side in (levels[levels < now][::-1], levels[levels > now]):
             passed = [float(np.mean(_between(values, now, level))) for level in side]
             kind = int if isinstance(now, int) else float
