@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = {"python", "kr", "sh", "console", "toml", "json", "text"}
 LINKED = ("rulesets", "examples", "docs")
 NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.])")
+STEP_DONE = re.compile(r": done \([\d.]+ s\)$")  # a terminal shows a bar, which vanishes
 BLOCK = re.compile(
     r"(?:^ *<!-- *(?P<note>(?:(?!-->).)*?) *-->\n\n?)?"
     r"^(?P<indent> *)```(?P<language>\S*)(?: +title=\"(?P<title>[^\"]+)\")?[^\n]*\n"
@@ -163,7 +164,8 @@ class Shell:
         finally:
             os.chdir(before[0])
             sys.argv = before[1]
-        return code, said.getvalue()
+        lines = said.getvalue().splitlines(keepends=True)
+        return code, "".join(line for line in lines if not STEP_DONE.search(line))
 
     def play(self, block: Block) -> Iterator[tuple[str, str, int, str]]:
         """Command, output shown, exit code and output of each command of a block."""

@@ -77,7 +77,7 @@ def name_faults(project: Project, program: Program) -> Iterator[Fault]:
                 yield Fault(
                     (*path, name),
                     "KR909",
-                    f"[{path[0]}] names `{name}`, which `{project.program.name}` does not declare",
+                    f"[{_section(path)}] names `{name}`, which `{project.program.name}` does not declare",
                     did_you_mean(name, declared),
                 )
     for name in project.domains:
@@ -87,6 +87,11 @@ def name_faults(project: Project, program: Program) -> Iterator[Fault]:
     for name, binding in project.bind.items():
         if name in predicates or name in attributes:
             yield from _kind_faults(program, name, binding)
+
+
+def _section(path: Path) -> str:
+    """The table of the project file in which names stand."""
+    return ".".join(path if path[0] == "show" else path[:1])
 
 
 def _given(name: str) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ class DomainBinding:
     findings and make none."""
 
     table: str
+    """Name of a table."""
     key: str
     """Column that names the thing."""
 

@@ -139,7 +139,7 @@ def ahead(monkeypatch):
     return names
 
 
-@pytest.mark.parametrize("seed", [3034, 3049, 3075])
+@pytest.mark.parametrize("seed", [3021, 3049, 3072])
 def test_rules_with_counts_may_come_in_batches(seed, ahead, engine):
     assert check(seed) == "compared"
     assert ahead or engine == "spark"  # which counts its rows: of one nothing is ahead

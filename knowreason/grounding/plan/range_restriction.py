@@ -15,6 +15,7 @@ from knowreason.logic import (
     Not,
     Operation,
     Or,
+    Term,
     Variable,
 )
 from knowreason.logic.traversal import free_variables, walk
@@ -44,10 +45,13 @@ def is_strict(formula: Formula) -> bool:
     """Whether a formula is unknown as soon as one of its attributes is missing."""
     if isinstance(formula, Not):
         return is_strict(formula.operand)
-    if not isinstance(formula, Comparison | BooleanTerm):
-        return False
+    return isinstance(formula, Comparison | BooleanTerm) and needs_values(formula)
+
+
+def needs_values(expression: Formula | Term) -> bool:
+    """Whether a comparison or term has no value as soon as one of its attributes is missing."""
     return not any(
         isinstance(node, Aggregate | CountList | Conditional)
         or (isinstance(node, Operation) and node.operator == "missing")
-        for node in walk(formula)
+        for node in walk(expression)
     )

@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from knowreason.data.wall_clocks import ZONE
 from knowreason.errors import GroundingError
-from knowreason.grounding.plan.range_restriction import is_guarded, is_strict
+from knowreason.grounding.plan.range_restriction import is_guarded, is_strict, needs_values
 from knowreason.grounding.relational.aggregates import aggregate
 from knowreason.grounding.relational.from_clause import (
     JoinedTable,
@@ -130,7 +130,9 @@ class Conjunction:
         on = tuple(c for c in conditions if self._own_aliases(c) <= present)
         self._sources.insert(source_index, JoinedTable(table, alias, on))
         self._conditions += [c for c in conditions if c not in on]
-        self._strict += conditions
+        self._strict += [
+            c for c, (_, term) in zip(conditions, equalities, strict=True) if needs_values(term)
+        ]
         return alias
 
     def range_over(self, variable: Variable) -> None:

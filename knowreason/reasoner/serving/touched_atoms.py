@@ -252,8 +252,14 @@ class _Dirty:
             name = pending.pop(0)
             grown = []
             for predicate in predicates.values():
-                same = name in (predicate.within, predicate.sees)
-                if same and self.see(predicate.name, self.things[name]):
+                if name not in (predicate.within, predicate.sees):
+                    continue
+                own = self.things[name]
+                if name == predicate.within:
+                    places = self.program.candidate_places(predicate)
+                    by_place = dict(zip(places, own, strict=True))
+                    own = [by_place.get(place) for place in range(predicate.arity)]
+                if self.see(predicate.name, own):
                     grown.append(predicate.name)
             for reader in readers.get(name, ()):
                 given = self._given(reader, name)
