@@ -116,7 +116,7 @@ def _of_rules(file: Path) -> Sequence[Diagnostic]:
         return check_rules(text=sys.stdin.read(), name="<stdin>").diagnostics
     used: set[str] = set()
     if (file.parent / PROJECT_FILE).is_file():
-        from knowreason.project.project_check import names_used_beside
+        from knowreason.project.toml_places import names_used_beside
 
         used = names_used_beside(file)
     return check_rules(file, used=used).diagnostics
