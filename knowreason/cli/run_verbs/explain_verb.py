@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from knowreason.cli.screen import write, write_json
+from knowreason.cli.screen import progress_bar, write, write_json
 from knowreason.cli.verb_options import ProjectOption
 
 
@@ -21,11 +21,15 @@ def explain(
     json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
     """Explain atoms: shares that add up, why not, what would turn it around."""
-    from knowreason.beliefs.reasons import explain_atom
-    from knowreason.run.run_prediction import beliefs_of_run
+    from knowreason.progress import step
 
-    beliefs = beliefs_of_run(run, data, project=project)
-    explanations = [explain_atom(beliefs, atom) for atom in atoms]
+    with progress_bar(brief=True) as progress:  # which shows while libraries are imported, too
+        from knowreason.beliefs.reasons import explain_atom
+        from knowreason.run.run_prediction import beliefs_of_run
+
+        beliefs = beliefs_of_run(run, data, project=project, progress=progress)
+        with step(progress, "explaining"):
+            explanations = [explain_atom(beliefs, atom) for atom in atoms]
     if json:
         write_json([explanation.to_dict() for explanation in explanations])
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from knowreason.cli.screen import say, show_warnings, write_json, write_table
+from knowreason.cli.screen import progress_bar, say, show_warnings, write_json, write_table
 from knowreason.cli.verb_options import SetOption, settings_of
 
 
@@ -33,9 +33,13 @@ def compile(
     if is_divided(loaded):
         if append is not None:
             raise not_extended("the project is compiled in parts")
-        compiled = compile_in_parts(loaded, output, force=force)
+        with progress_bar() as progress:
+            compiled = compile_in_parts(loaded, output, force=force, progress=progress)
     else:
-        compiled = compile_project(loaded, output, append=append, force=force)
+        with progress_bar() as progress:
+            compiled = compile_project(
+                loaded, output, append=append, force=force, progress=progress
+            )
     show_warnings(compiled.warnings)
     reports = compiled.reports
     if json:
