@@ -148,8 +148,8 @@ def warnings_as_findings() -> Iterator[None]:
 def progress_bar(*, brief: bool = False) -> Iterator[Progress | None]:
     """A progress callback; ``None`` when quiet.
 
-    It writes a line where a step ends, and one at least every minute; on a terminal a bar with
-    time left stands below them.
+    It writes a line where a step ends, and one at least every minute; on a terminal each step
+    that runs has a bar with time left below them.
 
     Args:
         brief: for what is done in a moment, mostly: nothing is shown before :data:`PATIENCE`
@@ -164,17 +164,26 @@ def progress_bar(*, brief: bool = False) -> Iterator[Progress | None]:
         with beating(lines):
             yield lines
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     bar = Bar(*columns, TimeRemainingColumn(), console=stderr(), transient=True)
-    task = bar.add_task("starting", total=None)
+    between = bar.add_task("starting", total=None)  # steps
+    running: dict[str, TaskID] = {}
     above = ProgressLines(lambda line: bar.console.print(line, markup=False), least)
 
     def update(done: int, total: int, message: str) -> None:
         above(done, total, message)
-        bar.update(task, description=message, completed=done, total=total or None)
+        name = message.partition(": ")[0]
+        if total and done >= total:
+            if name in running:
+                bar.remove_task(running.pop(name))
+        else:
+            if name not in running:
+                running[name] = bar.add_task(message, total=None)
+            bar.update(running[name], description=message, completed=done, total=total or None)
+        bar.update(between, description="working", visible=not running)
 
     shown = Timer(least, bar.start)
     shown.start()
