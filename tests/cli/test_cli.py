@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -284,6 +285,12 @@ def test_plan_and_compile(cli, skimming_project, tmp_path):
     assert refused.code == 2
     assert "KR6" in refused.err
     done = cli("compile", skimming_project, "-o", tmp_path / "graph", "--json")
+    assert re.findall(r"^([\w ]+): done", done.err, re.MULTILINE) == [
+        "reading",
+        "grounding",
+        "storing",
+        "components",
+    ]
     assert done.code == 0
     assert {"rules", "components"} == set(done.json)
     assert (tmp_path / "graph" / "grounding").exists()
@@ -366,6 +373,8 @@ def test_explain(cli, skimming_run):
 
 def test_eval(cli, skimming_run):
     shown = cli("eval", skimming_run)
+    told = re.findall(r"^([\w ]+): done", shown.err, re.MULTILINE)
+    assert told == ["reading", "reasoning", "measuring"]
     assert shown.code == 0
     for word in ("reasoner", "stacking", "without skimmed", "By slice", "average_precision"):
         assert word in shown.out
