@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import distributed
 
 
 def member() -> tuple[int, int]:
@@ -22,6 +20,8 @@ def member() -> tuple[int, int]:
         >>> member()
         (0, 1)
     """
+    from torch import distributed
+
     if not distributed.is_available() or not distributed.is_initialized():
         return 0, 1
     return distributed.get_rank(), distributed.get_world_size()
@@ -31,6 +31,9 @@ def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The values of all processes added up (``float64``, any shape), in each of them."""
     if member()[1] == 1:
         return values
+    import torch
+    from torch import distributed
+
     total = torch.from_numpy(np.array(values, np.float64))
     distributed.all_reduce(total)
     return total.numpy()
@@ -42,7 +45,12 @@ def process_group() -> Iterator[int]:
 
     Within the block :func:`summed` adds over all of them.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not distributed.is_available():
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield 0  # without importing torch
+        return
+    from torch import distributed
+
+    if not distributed.is_available():
         yield 0
         return
     distributed.init_process_group("gloo")

@@ -60,17 +60,19 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         """The thing of that name; raises :class:`UnknownNameError` with the nearest name."""
-        if name in self._things:
-            return self._things[name]
-        points = self._points()
-        if name in points:
-            self._things[name] = points[name].load()
-            return self._things[name]
-        raise UnknownNameError(
-            f"no {self.what} is registered as `{name}`",
-            code="KR801",
-            help=did_you_mean(name, self) or f"registered: {', '.join(self)}",
-        )
+        if name not in self._things:
+            self.require(name)
+            self._things[name] = self._points()[name].load()
+        return self._things[name]
+
+    def require(self, name: str) -> None:
+        """Raise as a look-up does where nothing has the name; loads nothing."""
+        if name not in self:
+            raise UnknownNameError(
+                f"no {self.what} is registered as `{name}`",
+                code="KR801",
+                help=did_you_mean(name, self) or f"registered: {', '.join(self)}",
+            )
 
     def __contains__(self, name: object) -> bool:
         return name in self._things or name in self._points()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 
@@ -27,13 +28,21 @@ def process() -> None:
     of the time to import the libraries, whose objects all stay.
     """
     gc.set_threshold(20_000, 20, 50)
-    if "infer" in sys.argv[1:3]:
+    if _reads_no_frames(sys.argv[1:]):
         _hide_pandas_from_arrow()
     main()
 
 
+def _reads_no_frames(arguments: Sequence[str]) -> bool:
+    """Whether it is a verb that needs Arrow, but meets no data frame: only rules and files."""
+    verb = next((argument for argument in arguments if not argument.startswith("-")), "")
+    if verb == "check":
+        return not all(argument.endswith((".kr", "check", "-")) for argument in arguments)
+    return verb in ("infer", "new", "plan")
+
+
 def _hide_pandas_from_arrow() -> None:
-    """Arrow would import pandas at its first conversion, for .5 s; rules and facts hold no frames.
+    """Arrow would import pandas at its first conversion, for .5 s.
 
     It asks once in each of two places, and would know no ``pandas.NaT`` among Python values later.
     """

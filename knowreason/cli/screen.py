@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Timer
 from typing import TYPE_CHECKING, TextIO
 
 from knowreason.cli.progress_lines import ProgressLines, beating
@@ -27,6 +28,7 @@ class Screen:
     verbose: bool = False
 
 
+PATIENCE = 2.0  # seconds that pass without a word
 _screen = Screen()
 _shown: set[str] = set()  # texts of warnings that were shown
 
@@ -143,33 +145,54 @@ def warnings_as_findings() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress | None]:
+def progress_bar(*, brief: bool = False) -> Iterator[Progress | None]:
     """A progress callback; ``None`` when quiet.
 
-    It writes a line where a step begins and where it ends, and one at least every minute; on a
-    terminal a bar with time left stands below them.
+    It writes a line where a step ends, and one at least every minute; on a terminal each step
+    that runs has a bar with time left below them.
+
+    Args:
+        brief: for what is done in a moment, mostly: nothing is shown before :data:`PATIENCE`
+            seconds have passed, and of no step that took less.
     """
+    least = PATIENCE if brief else 0.0
     if _screen.quiet:
         yield None
         return
     if not sys.stderr.isatty():
-        lines = ProgressLines(say)
+        lines = ProgressLines(say, least)
         with beating(lines):
             yield lines
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bar(*columns, TimeRemainingColumn(), console=stderr(), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-        above = ProgressLines(lambda line: bar.console.print(line, markup=False))
+    bar = Bar(*columns, TimeRemainingColumn(), console=stderr(), transient=True)
+    between = bar.add_task("starting", total=None)  # steps
+    running: dict[str, TaskID] = {}
+    above = ProgressLines(lambda line: bar.console.print(line, markup=False), least)
 
-        def update(done: int, total: int, message: str) -> None:
-            above(done, total, message)
-            bar.update(task, description=message, completed=done, total=total or None)
+    def update(done: int, total: int, message: str) -> None:
+        above(done, total, message)
+        name = message.partition(": ")[0]
+        if total and done >= total:
+            if name in running:
+                bar.remove_task(running.pop(name))
+        else:
+            if name not in running:
+                running[name] = bar.add_task(message, total=None)
+            bar.update(running[name], description=message, completed=done, total=total or None)
+        bar.update(between, description="working", visible=not running)
 
+    shown = Timer(least, bar.start)
+    shown.start()
+    try:
         yield update
+    finally:
+        shown.cancel()
+        shown.join()
+        bar.stop()
 
 
 def _cell(value: object) -> str:

@@ -32,6 +32,7 @@ from knowreason.metrics.metrics import (
     metric,
     paired_difference,
 )
+from knowreason.progress import Progress
 from knowreason.reasoner.fit_steps import training_labels
 from knowreason.reasoner.labels.asked_labels import hidden_truth
 from knowreason.reasoner.labels.fold_groups import label_clusters
@@ -102,6 +103,7 @@ def evaluate_reasoner(
     by: str = "",
     ablate: bool = True,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Metrics of a fitted reasoner on a test part, beside those of baselines.
 
@@ -115,6 +117,7 @@ def evaluate_reasoner(
         by: attribute whose values are the blocks of the bootstrap and the slices.
         ablate: also leave each rule out.
         seed: of the bootstrap.
+        progress: called as ``progress(done, total, message)``.
 
     Example:
         >>> from knowreason.testing import example_data
@@ -141,7 +144,7 @@ def evaluate_reasoner(
     others = {name: score for name, score in scores.items() if name not in OURS}
     table = evaluate(truth, scores, metrics, blocks=blocks, seed=seed)
     best = {name: _best_other(table, name) for name in metrics}
-    without = _without_rules(beliefs, reasoner, atoms) if ablate else {}
+    without = _without_rules(beliefs, reasoner, atoms, progress) if ablate else {}
     interval = None if beliefs.interval is None else beliefs.interval[:, atoms]
     return Evaluation(
         predicate,
@@ -232,7 +235,7 @@ def slice_table(
 
 
 def _without_rules(
-    beliefs: Beliefs, reasoner: Reasoner, atoms: NDArray[np.int64]
+    beliefs: Beliefs, reasoner: Reasoner, atoms: NDArray[np.int64], progress: Progress | None
 ) -> dict[str, NDArray[np.float64]]:
     scores = {}
     grounding, program = beliefs.grounding, beliefs.grounding.program
@@ -244,6 +247,8 @@ def _without_rules(
         return beliefs.answer_at(marginals)[atoms]
 
     for index, rule in enumerate(program.rules):
+        if progress is not None:
+            progress(index, len(program.rules) + 1, f"without rule {rule.name}")
         graph = without_rules(grounding, [index])
         scores[f"without {rule.name}"] = answered(graph)
     if program.rules:

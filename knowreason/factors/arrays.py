@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Array = NDArray[Any]
 
@@ -21,6 +23,8 @@ def array(tensor: Tensor) -> Array:
 
 def tensor(values: Array, dtype: torch.dtype) -> Tensor:
     """A tensor of the values, contiguous."""
+    import torch  # seconds to import: whoever counts or plans holds no tensors
+
     return torch.as_tensor(np.ascontiguousarray(values)).to(dtype)
 
 

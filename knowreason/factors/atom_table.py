@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+OPEN, FALSE, TRUE = -1, 0, 1  # values of FactorGraph.evidence
+
 
 @dataclass(frozen=True)
 class AtomSpan:

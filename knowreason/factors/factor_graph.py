@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowreason.factors.arrays import Array, array, entries_of, owners, tensor
+from knowreason.factors.atom_table import FALSE as FALSE
+from knowreason.factors.atom_table import OPEN as OPEN
+from knowreason.factors.atom_table import TRUE as TRUE
 from knowreason.factors.ground_factors import GroundFactors
-
-OPEN, FALSE, TRUE = -1, 0, 1  # values of FactorGraph.evidence
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ from knowreason.grounding.rule_report import (
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import ground_atom_text
+from knowreason.progress import Progress
 
 LabelUse = Literal["open", "evidence", "ignore"]
 
@@ -257,6 +258,7 @@ def ground(
     threads: int | None = None,
     evaluated: Mapping[str, ArrowTable] | None = None,
     only: Touched | None = None,
+    progress: Progress | None = None,
 ) -> Grounding:
     r"""The factor graph of a program over data, and where its factors came from.
 
@@ -275,6 +277,7 @@ def ground(
         threads: of the relational engine.
         evaluated: tables of definitions evaluated on this data before.
         only: atoms outside whose groundings nothing is wanted; base rates are of all.
+        progress: called as ``progress(done, total, message)``.
 
     Raises:
         GroundingError: KR640-KR648, see ``knowreason explain-code``.
@@ -306,6 +309,8 @@ def ground(
         for index, base in enumerate(rule_offsets(program, data)):
             plan = relations.plan(index)
             name = plan.rule.name
+            if progress is not None:
+                progress(index, len(program.rules), f"rule {name}")
             literals = Literals(
                 program, relations, numbering, states, codes, auxiliary, index, name, limit
             )

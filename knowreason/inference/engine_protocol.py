@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from knowreason.factors.factor_graph import FactorGraph
-from knowreason.inference.posterior import Posterior
 from knowreason.registry import Registry
+
+if TYPE_CHECKING:
+    from knowreason.factors.factor_graph import FactorGraph
+    from knowreason.inference.posterior import Posterior
 
 
 class Engine(Protocol):
@@ -14,6 +16,7 @@ class Engine(Protocol):
 
     Example:
         >>> import torch
+        >>> from knowreason.factors import FactorGraph
         >>> evidence = torch.tensor([-1]).char()
         >>> graph = FactorGraph(torch.tensor([0.5]), torch.zeros(0).double(), evidence)
         >>> ENGINES["exact"](graph).log_z_kind
@@ -65,6 +68,7 @@ def infer(
 
     Example:
         >>> import torch
+        >>> from knowreason.factors import FactorGraph
         >>> evidence = torch.tensor([-1, -1]).char()  # open
         >>> graph = FactorGraph(torch.tensor([0.5, -1.0]), torch.zeros(0).double(), evidence)
         >>> infer(graph).log_odds

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from inspect import Parameter, signature
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from knowreason.errors import LearningError, did_you_mean
 from knowreason.factors import OPEN
-from knowreason.learning.fit import prior_fit
-from knowreason.learning.objective import Progress
-from knowreason.learning.problem import Fit, Problem
+from knowreason.progress import Progress
 from knowreason.registry import Registry
 
-Learner = Callable[..., Fit]
+if TYPE_CHECKING:
+    from knowreason.learning.problem import Fit, Problem
+
+Learner = Callable[..., "Fit"]
 OURS = ("problem", "seed", "progress")  # arguments every learner takes
 NOT_EXACT = (
     "labels count as independent: what they owe to their clusters is known only where exact "
@@ -72,6 +73,8 @@ def learn(
         >>> float(learn(problem).theta[0].round(2))  # bias of ``Bad``
         -0.84
     """
+    from knowreason.learning.fit import prior_fit
+
     keywords = learner_options(method, options)
     if not np.any(problem.labels != OPEN):
         return prior_fit(problem, "no labels: every weight is at its prior mean")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_matrix
 
 DENSE = 8  # times what a table of blocks and groups holds, above which it is kept sparse
 CELLS = 4_000_000  # weights in memory at a time
@@ -59,6 +58,8 @@ class Draws:
             group: ``int64[m]`` of each, from 0.
             groups: their number, by default up to the greatest.
         """
+        from scipy.sparse import coo_matrix
+
         groups = groups or int(group.max(initial=-1)) + 1
         blocks, of_block = self.counts.shape[1], self.block[atoms]
         held = coo_matrix((np.ones(len(atoms)), (of_block, group)), (blocks, groups)).tocsr()

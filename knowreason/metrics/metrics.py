@@ -21,7 +21,6 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
 from knowreason.errors import KnowreasonError
 from knowreason.metrics.intervals import Draws, draw, share_interval
@@ -216,6 +215,8 @@ def log_loss(truth: Booleans, log_odds: Floats) -> Floats:
 @averaged(lower_is_better=True, title="Brier score")
 def brier(truth: Booleans, log_odds: Floats) -> Floats:
     """Mean squared error of the probabilities."""
+    from scipy.special import expit
+
     return np.asarray((expit(log_odds) - truth) ** 2)
 
 
@@ -493,5 +494,7 @@ def calibration_curve(truth: ArrayLike, log_odds: ArrayLike, bins: int = BINS) -
 
 def _binned(log_odds: Floats, bins: int) -> tuple[Floats, NDArray[np.int64]]:
     """Probabilities, and the bin of equal width that each lies in."""
+    from scipy.special import expit
+
     probability = np.asarray(expit(log_odds))
     return probability, np.minimum((probability * bins).astype(np.int64), bins - 1)

@@ -13,6 +13,7 @@ from knowreason.errors import ProjectError
 from knowreason.version import __version__
 
 MANIFEST = "manifest.json"
+RULES, GROUNDED = "program.kr", "grounding.json"  # the program, what became of its rules
 
 
 @contextmanager

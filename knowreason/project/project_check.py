@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from knowreason.project.partition import parts_of
 from knowreason.project.project_file import load_project
 from knowreason.project.project_tables import bound, text_columns
 from knowreason.project.schema import Project
-from knowreason.project.toml_places import find_key
+from knowreason.project.toml_places import find_key, words
 
 E = TypeVar("E")
 OF_ALL_TABLES = ("KR517", "KR518", "KR529", "KR530")  # hold only where every table is bound
@@ -150,24 +149,3 @@ def _sound(project: Project, faults: Sequence[Fault], tables: Mapping[str, pa.Ta
         scores=kept("scores", project.scores),
         graph=replace(project.graph, edges=() if ("graph", "edges") in bad else edges),
     )
-
-
-def names_used_beside(file: Path) -> set[str]:
-    """What a project file beside a rule file says, where there is one of it."""
-    path = file.parent / "knowreason.toml"
-    try:
-        text = path.read_text(encoding="utf-8")
-        program = tomllib.loads(text).get("program")
-    except (OSError, ValueError):
-        return set()
-    return words(text) if isinstance(program, str) and _is(path, program, file) else set()
-
-
-def words(text: str) -> set[str]:
-    """Every name in a project file's text: what it binds, splits by, reports by, shows to models
-    or names in options is used, whatever the rules do with it."""
-    return set(re.findall(r"\w+", text))
-
-
-def _is(project: Path, program: str, file: Path) -> bool:
-    return (project.parent / program).resolve() == file.resolve()

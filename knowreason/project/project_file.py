@@ -6,6 +6,7 @@ the file, all of them at once.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -204,3 +205,14 @@ def _unknown_tables(source: Source, project: Project) -> Iterator[Diagnostic]:
 
 def _shown(given: object) -> str:
     return "a table" if isinstance(given, dict) else f"`{given}`"
+
+
+def data_hash(project: Project) -> str:
+    """SHA-256 over the rule file and the names, sizes and times of the table files."""
+    digest = hashlib.sha256(project.program.read_bytes())
+    for name, source in project.tables.items():
+        digest.update(f"{name}{source.sql}".encode())
+        for file in source.files() if source.path is not None else ():
+            state = file.stat()
+            digest.update(f"{file.name}{state.st_size}{state.st_mtime_ns}".encode())
+    return digest.hexdigest()

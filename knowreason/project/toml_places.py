@@ -1,9 +1,10 @@
-"""Where a key stands in a TOML text (``tomllib`` keeps no places)."""
+"""Where a key stands in a TOML text (``tomllib`` keeps no places), and what the text names."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 from knowreason.diagnostics import Source, Span
 
@@ -74,3 +75,24 @@ def syntax_error_span(source: Source, error: tomllib.TOMLDecodeError) -> tuple[S
         return Span(source, max(len(source.text) - 1, 0), len(source.text)), message
     start = source.line_starts[int(match.group(1)) - 1] + int(match.group(2)) - 1
     return Span(source, start, start + 1), message
+
+
+def names_used_beside(file: Path) -> set[str]:
+    """What a project file beside a rule file says, where there is one of it."""
+    path = file.parent / "knowreason.toml"
+    try:
+        text = path.read_text(encoding="utf-8")
+        program = tomllib.loads(text).get("program")
+    except (OSError, ValueError):
+        return set()
+    return words(text) if isinstance(program, str) and _is(path, program, file) else set()
+
+
+def words(text: str) -> set[str]:
+    """Every name in a project file's text: what it binds, splits by, reports by, shows to models
+    or names in options is used, whatever the rules do with it."""
+    return set(re.findall(r"\w+", text))
+
+
+def _is(project: Path, program: str, file: Path) -> bool:
+    return (project.parent / program).resolve() == file.resolve()

@@ -24,7 +24,7 @@ FILE = "bootstrap.safetensors"
 
 
 def bootstrap_fit(problem: Problem, fit: Fit, replicates: int, seed: int) -> Bootstrap:
-    """Replicates of every parameter; see :func:`knowreason.learning.bootstrap.bootstrap`."""
+    """Replicates of every parameter; see :func:`knowreason.learning.bootstrapping.bootstrap`."""
     return bootstrap(problem, fit, replicates=replicates, level=LEVEL, seed=seed)
 
 

@@ -15,7 +15,7 @@ from knowreason.learning import Bootstrap, Fit
 from knowreason.logic import Program
 from knowreason.models.base.stored_models import FittedModel, folder_name, load_fitted, save_fitted
 from knowreason.monitor.period_snapshot import Snapshot
-from knowreason.project.manifests import write_manifest
+from knowreason.project.manifests import GROUNDED, RULES, write_manifest
 from knowreason.project.project_file import project_toml
 from knowreason.project.schema import Project
 from knowreason.reasoner.answers import Answers
@@ -24,7 +24,6 @@ from knowreason.reasoner.rule_weights import RuleWeights
 from knowreason.reasoner.stored_answers import load_answers, save_answers
 from knowreason.reasoner.stored_fit import load_fit, save_fit
 
-RULES, GROUNDED = "program.kr", "grounding.json"  # the program, what became of its rules
 SNAPSHOT = "drift.json"  # what held on the training data
 LIBRARIES = ("torch", "duckdb", "scikit-learn", "numpy", "pyarrow", "lark")
 

@@ -12,6 +12,7 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.grounding import Grounding, ground
 from knowreason.grounding.rule_report import RuleReport
 from knowreason.inference.exact.exact import prepare
+from knowreason.progress import Progress, step
 from knowreason.project.manifests import refuse_existing, run_folder
 from knowreason.project.project_file import paths_of
 from knowreason.project.project_tables import load_parts
@@ -56,7 +57,12 @@ class Compiled:
 
 
 def compile_project(
-    project: Project, target: Path | None, *, append: Path | None = None, force: bool = False
+    project: Project,
+    target: Path | None,
+    *,
+    append: Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> Compiled:
     """Ground a project's training part and, with a ``target``, store it.
 
@@ -66,6 +72,7 @@ def compile_project(
         append: what was stored of fewer rows; what new ones touch is grounded, and the folder is
             replaced unless there is a ``target``.
         force: replace a target that is there.
+        progress: called as ``progress(done, total, message)``.
 
     Raises:
         ProjectError: KR914 where the target is there, KR924 where it is not ours to replace;
@@ -80,26 +87,27 @@ def compile_project(
         refuse_existing(target, replace=force, keep=keep)
     touched = None
     if append is None:
-        grounding = ground_project(project)
+        grounding = ground_project(project, progress)
     else:
-        train = load_parts(project).train
-        earlier = load_earlier(append, project, train.program)
-        grounding, touched = extend(earlier, train, **_options(project))
+        with step(progress, "reading"):
+            train = load_parts(project).train
+            earlier = load_earlier(append, project, train.program)
+        with step(progress, "grounding what new rows touch"):
+            grounding, touched = extend(earlier, train, **_options(project))
     if target is not None:
-        with run_folder(target, replace=force, keep=keep) as folder:
+        with step(progress, "storing"), run_folder(target, replace=force, keep=keep) as folder:
             save_compiled(grounding, project, folder)
-    return Compiled(
-        grounding.reports,
-        component_sizes(grounding),
-        with_rule_warnings(grounding).warnings,
-        touched,
-    )
+    with step(progress, "components"):
+        sizes = component_sizes(grounding)
+    return Compiled(grounding.reports, sizes, with_rule_warnings(grounding).warnings, touched)
 
 
-def ground_project(project: Project) -> Grounding:
+def ground_project(project: Project, progress: Progress | None = None) -> Grounding:
     """The grounding of a project's training part, without models."""
-    train = load_parts(project).train
-    return ground(train.program, train, **_options(project))
+    with step(progress, "reading"):
+        train = load_parts(project).train
+    with step(progress, "grounding") as inner:
+        return ground(train.program, train, **_options(project), progress=inner)
 
 
 def _options(project: Project) -> dict[str, Any]:

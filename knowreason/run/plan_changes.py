@@ -12,7 +12,7 @@ from knowreason.lang import loads
 from knowreason.logic import Definition, Predicate, Program, Rule
 from knowreason.logic.canonical_text import statement_text
 from knowreason.logic.traversal import names_in
-from knowreason.reasoner.stored_reasoner import GROUNDED, RULES
+from knowreason.project.manifests import GROUNDED, RULES
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from knowreason.evaluate.numeric_evaluation import NumericEvaluation, evaluate_q
 from knowreason.evaluate.prequential import RefitSchedule, prequential
 from knowreason.metrics.metrics import Estimate, evaluate
 from knowreason.models import atoms_of
+from knowreason.progress import Progress, step
 from knowreason.project.partition import label_delay, parts_of
 from knowreason.project.project_tables import load_data
 from knowreason.project.schema import Project
@@ -26,32 +27,43 @@ Evaluations = tuple[Evaluation | NumericEvaluation, ...]
 
 
 def evaluate_run(
-    folder: Path, directory: Path | None = None, *, project: Path | None = None
+    folder: Path,
+    directory: Path | None = None,
+    *,
+    project: Path | None = None,
+    progress: Progress | None = None,
 ) -> Evaluations:
     """Evaluations of a run on the test part of its data, or on tables in ``directory``.
 
-    ``project`` is as :func:`load_run` has it.
+    ``project`` is as :func:`load_run` has it; progress is called as ``progress(done, total,
+    message)``.
 
     Raises:
         ProjectError: KR919 where nothing is held back and so nothing can be measured.
     """
-    run = load_run_on_tables(folder, project)
-    program = run.reasoner.program
-    parts = parts_of(run.project, program, load_data(run.project, program))
-    test = parts.test
-    if directory is not None:
-        test = with_hidden_labels(load_data(run.project, program, directory))
+    with step(progress, "reading"):
+        run = load_run_on_tables(folder, project)
+        program = run.reasoner.program
+        parts = parts_of(run.project, program, load_data(run.project, program))
+        test = parts.test
+        if directory is not None:
+            test = with_hidden_labels(load_data(run.project, program, directory))
     if test is None or not any(table.num_rows for table in test.hidden.values()):
         raise ProjectError(
             "no label is held back, so nothing can be measured",
             code="KR919",
             help="give [split], or other tables with --data",
         )
-    evaluations = evaluate_parts(run.reasoner, run.project, parts.train, run.reasoner.infer(test))
+    with step(progress, "reasoning"):
+        beliefs = run.reasoner.infer(test)
+    with step(progress, "measuring") as inner:
+        evaluations = evaluate_parts(run.reasoner, run.project, parts.train, beliefs, inner)
     if run.project.split.protocol == "prequential" and directory is None and parts.cut is not None:
         whole = load_data(run.project, program)
         evaluations = tuple(
-            with_prequential(evaluation, run.reasoner, run.project, whole, test, parts.cut)
+            with_prequential(
+                evaluation, run.reasoner, run.project, whole, test, parts.cut, progress
+            )
             if isinstance(evaluation, Evaluation)
             else evaluation
             for evaluation in evaluations
@@ -60,7 +72,11 @@ def evaluate_run(
 
 
 def evaluate_parts(
-    reasoner: Reasoner, project: Project, training: Dataset, beliefs: Beliefs
+    reasoner: Reasoner,
+    project: Project,
+    training: Dataset,
+    beliefs: Beliefs,
+    progress: Progress | None = None,
 ) -> Evaluations:
     """One evaluation a query predicate or numeric query with held-back labels."""
     evaluations: list[Evaluation | NumericEvaluation] = []
@@ -76,6 +92,7 @@ def evaluate_parts(
                 metrics=project.report.metrics,
                 by=project.report.by,
                 seed=project.seed,
+                progress=progress,
             )
         )
     for query in reasoner.program.numeric_queries:
@@ -92,6 +109,7 @@ def with_prequential(
     whole: Dataset,
     test: Dataset,
     cut: Moment,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """The evaluation with a row for each label delay: 0 and the project's own."""
     split, delay = project.split, label_delay(project)
@@ -100,15 +118,17 @@ def with_prequential(
     asked = span.arguments[evaluation.atoms - span.start]
     scores = dict(evaluation.scores)
     for wait in sorted({0, delay}):
-        walk = prequential(
-            reasoner,
-            whole,
-            split.by,
-            cut,
-            delay=wait,
-            schedule=schedule,
-            predicate=evaluation.predicate,
-        )
+        with step(progress, f"prequential, delay {wait:g}") as inner:
+            walk = prequential(
+                reasoner,
+                whole,
+                split.by,
+                cut,
+                delay=wait,
+                schedule=schedule,
+                predicate=evaluation.predicate,
+                progress=inner,
+            )
         scores[f"prequential, delay {wait:g}"] = walk.aligned(test, asked)
     added = {name: scores[name] for name in scores if name not in evaluation.scores}
     metrics = list(next(iter(evaluation.table.values())))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +11,12 @@ from knowreason.errors import ProjectError
 from knowreason.inference.quality_summary import QualitySummary
 from knowreason.lang import loads
 from knowreason.logic import Program
-from knowreason.project.manifests import MANIFEST
+from knowreason.project.manifests import MANIFEST, RULES
 from knowreason.project.plugins import load_plugins, require_plugins
 from knowreason.project.project_file import load_project
 from knowreason.project.schema import Project
 from knowreason.reasoner.reasoner import Reasoner
-from knowreason.reasoner.stored_reasoner import RULES, read_learned
+from knowreason.reasoner.stored_reasoner import read_learned
 
 PARTS = (MANIFEST, RULES, "project.toml", "weights.json", "weights.safetensors")
 
@@ -121,14 +120,3 @@ def reasoner_of(project: Project, program: Program) -> Reasoner:
         seed=project.seed,
         device=project.device,
     )
-
-
-def data_hash(project: Project) -> str:
-    """SHA-256 over the rule file and the names, sizes and times of the table files."""
-    digest = hashlib.sha256(project.program.read_bytes())
-    for name, source in project.tables.items():
-        digest.update(f"{name}{source.sql}".encode())
-        for file in source.files() if source.path is not None else ():
-            state = file.stat()
-            digest.update(f"{file.name}{state.st_size}{state.st_mtime_ns}".encode())
-    return digest.hexdigest()

@@ -291,6 +291,8 @@ def audit_run(
         project: as :func:`load_run` has it.
         progress: called as ``progress(done, total, message)``.
     """
-    run = load_run_on_tables(folder, project)
-    data = data_of_run(run, directory)
-    return run.reasoner.audit(data, components=components, progress=progress)
+    with step(progress, "reading"):
+        run = load_run_on_tables(folder, project)
+        data = data_of_run(run, directory)
+    with step(progress, "auditing") as inner:
+        return run.reasoner.audit(data, components=components, progress=inner)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from knowreason.beliefs.beliefs import Beliefs
-from knowreason.evaluate.evaluation import Evaluation
-from knowreason.evaluate.numeric_evaluation import NumericEvaluation
 from knowreason.factors.kernel_decorators import kernels_loaded
 from knowreason.inference.engine_protocol import ENGINES
 from knowreason.json_text import json_text
-from knowreason.learning.learners import learner_options
+from knowreason.learning.learners import LEARNERS, learner_options
+from knowreason.logic import ModelCall, Program
 from knowreason.metrics.metrics import metric
+from knowreason.models.base.model_registry import MODELS
 from knowreason.progress import Progress, step
 from knowreason.project.manifests import (
     has_manifest,
@@ -28,20 +29,18 @@ from knowreason.project.manifests import (
 )
 from knowreason.project.partition import Parts, parts_of
 from knowreason.project.plugins import load_plugins
-from knowreason.project.project_file import paths_of
+from knowreason.project.project_file import data_hash, paths_of
 from knowreason.project.project_tables import load_data, load_program
 from knowreason.project.schema import Project
-from knowreason.reasoner.reasoner import Reasoner
-from knowreason.reasoner.stored_reasoner import write_learned
-from knowreason.report.html import ReportParts, pictures_of, report_html
-from knowreason.run.compiled_graph import load_compiled
-from knowreason.run.run_evaluation import evaluate_parts, evaluation_record
-from knowreason.run.run_folder import Run, data_hash, load_run, reasoner_of
+
+if TYPE_CHECKING:
+    from knowreason.beliefs.beliefs import Beliefs
+    from knowreason.reasoner.reasoner import Reasoner
+    from knowreason.run.run_folder import Run
 
 STATE = "state.json"
 
 
-@kernels_loaded()
 def train(
     project: Project,
     target: Path,
@@ -76,14 +75,21 @@ def train(
     if holds(partial, keep) is not None:
         raise not_replaced(partial, "unfinished runs get this name, and the project is there")
     load_plugins(project)
-    _check_names(project)
     program = load_program(project)
+    _check_names(project, program)
     fingerprint = data_hash(project)
     with step(progress, "reading"):
         parts = parts_of(project, program, load_data(project, program))
+    # Seconds to import, which nobody waits for to be told of a mistake.
+    from knowreason.reasoner.stored_reasoner import write_learned
+    from knowreason.run.compiled_graph import load_compiled
+    from knowreason.run.run_folder import load_run, reasoner_of
+
+    learner_options(project.learn.method, project.learn.options)
     grounding = None if compiled is None else load_compiled(compiled, project, parts.train)
     reasoner = reasoner_of(project, program)
-    with run_folder(target, replace=force, keep=keep, partial=partial) as folder:
+    whole = run_folder(target, replace=force, keep=keep, partial=partial)
+    with kernels_loaded(), whole as folder:
         _start_state(folder, resume)
         reasoner.fit(
             parts.train,
@@ -111,17 +117,34 @@ def train(
     return replace(run, quality=quality)
 
 
-def _check_names(project: Project) -> None:
-    """Raise for a learner, engine or metric that does not exist, before hours are spent."""
-    learner_options(project.learn.method, project.learn.options)
-    ENGINES[project.infer.engine]
+def _check_names(project: Project, program: Program) -> None:
+    """Raise for a learner, engine, metric or model that does not exist, before hours are spent;
+    none is imported."""
+    LEARNERS.require(project.learn.method)
+    ENGINES.require(project.infer.engine)
     for name in project.report.metrics:
         metric(name)
+    for declaration in program.models:
+        for call in _calls(declaration.call):
+            MODELS.require(call.kind)
+
+
+def _calls(call: ModelCall) -> Iterator[ModelCall]:
+    """The call of a model, and those among its options."""
+    yield call
+    for value in (*call.positional, *dict(call.options).values()):
+        if isinstance(value, ModelCall):
+            yield from _calls(value)
 
 
 def _write_results(
     project: Project, reasoner: Reasoner, parts: Parts, folder: Path, progress: Progress | None
 ) -> Beliefs:
+    from knowreason.evaluate.evaluation import Evaluation
+    from knowreason.evaluate.numeric_evaluation import NumericEvaluation
+    from knowreason.report.html import ReportParts, pictures_of, report_html
+    from knowreason.run.run_evaluation import evaluate_parts, evaluation_record
+
     assert parts.test is not None
     with step(progress, "reasoning about the test part"):
         beliefs = reasoner.infer(parts.test)

@@ -18,7 +18,7 @@ class Clock:
         return self.now
 
 
-def test_a_step_has_two_lines_whatever_happens_in_it():
+def test_a_step_has_one_line_whatever_happens_in_it():
     lines, clock = [], Clock()
     told = ProgressLines(lines.append, clock=clock)
     with step(told, "weights") as inner:
@@ -27,7 +27,7 @@ def test_a_step_has_two_lines_whatever_happens_in_it():
         inner(10, 10, "gradient 0")
     with step(told, "report"):
         pass
-    assert lines == ["weights", "weights: done (2.0 s)", "report", "report: done (0.0 s)"]
+    assert lines == ["weights: done (2.0 s)", "report: done (0.0 s)"]
 
 
 def test_steps_side_by_side_each_have_theirs():
@@ -41,7 +41,6 @@ def test_steps_side_by_side_each_have_theirs():
     told(2, 2, "a: done")
     told(1, 1, "c: taken from `run`")
     assert lines == [
-        "a: fold 1 of 2",
         "b: fitted again: seed is 1, was 0",
         "b: done (0.0 s)",
         "a: done (0.0 s)",
@@ -58,7 +57,6 @@ def test_a_long_step_gives_signs_of_life():
     for clock.now in (20.0, 31.0, 45.0, 62.0):
         told.beat()
     assert lines == [
-        "weights",
         "weights: gradient 0.1 (4 of 9), 31 s",
         "weights: gradient 0.1 (4 of 9), 62 s",
     ]
@@ -73,9 +71,19 @@ def test_the_beat_is_kept_while_the_block_runs():
     told = ProgressLines(lines.append, silence=0.0)
     told(0, 0, "long")
     with beating(told, every=0.001):
-        while len(lines) < 3:
+        while len(lines) < 2:
             time.sleep(0.001)
-    assert lines[1].startswith("long, ")
+    assert lines[0].startswith("long, ")
+
+
+def test_of_brief_work_only_long_steps_are_told():
+    lines, clock = [], Clock()
+    told = ProgressLines(lines.append, least=2.0, clock=clock)
+    with step(told, "reading"):
+        clock.now = 1.9
+    with step(told, "planning"):
+        clock.now = 4.0
+    assert lines == ["planning: done (2.1 s)"]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +96,7 @@ def said(skimming_project, skimming_run, tmp_path_factory):
     return (folder / "err.txt").read_text(), (folder / "out.txt").read_text()
 
 
-def test_a_file_gets_a_line_at_the_start_and_end_of_each_step(said):
+def test_a_file_gets_a_line_a_step(said):
     err, out = said
     lines = [re.sub(r"\([\d.]+ s\)", "(s)", line) for line in err.splitlines()]
     for name in (
@@ -99,7 +107,8 @@ def test_a_file_gets_a_line_at_the_start_and_end_of_each_step(said):
         "measuring",
         "writing the report",
     ):
-        assert lines.index(name) < lines.index(f"{name}: done (s)")
+        assert [line for line in lines if line.startswith(f"{name}: ")] == [f"{name}: done (s)"]
+        assert name not in lines
     assert "\x1b[" not in err
     assert "learning weights" not in out
 

@@ -15,7 +15,7 @@ from knowreason.grounding import ground
 from knowreason.inference.gibbs.gibbs import prepare_gibbs
 from knowreason.lang import loads, parse_facts
 from knowreason.learning import learn
-from knowreason.learning.bootstrap import bootstrap
+from knowreason.learning.bootstrapping import bootstrap
 from knowreason.learning.estimators.estimators import EstimationTask, bethe, chains, composite
 from knowreason.learning.estimators.estimators import pseudo_likelihood as by_pseudo_likelihood
 from knowreason.learning.labelled_components import labelled_components

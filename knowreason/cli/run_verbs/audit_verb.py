@@ -26,12 +26,14 @@ def audit(
 
     Exit codes: 0 nothing but hints, 1 findings, 2 wrong usage or input.
     """
-    from knowreason.audit.audit_report import audit_lines, audit_record
     from knowreason.lang.diagnostic_rendering import summary
-    from knowreason.run.run_prediction import audit_run
 
-    with progress_bar() as progress:
+    with progress_bar() as progress:  # which shows while libraries are imported, too
+        from knowreason.run.run_prediction import audit_run
+
         found = audit_run(run, data, components=components, project=project, progress=progress)
+    from knowreason.audit.audit_report import audit_lines, audit_record
+
     if json:
         write_json(audit_record(found))
     else:

@@ -41,10 +41,11 @@ def augment(
 ) -> None:
     """Write the tables with generated rows and links of a rare class, for any detector."""
     from knowreason.project.project_file import load_project
-    from knowreason.run.augmented_tables import augment_project
 
     loaded = load_project(project, settings_of(set))
-    with progress_bar() as progress:
+    with progress_bar() as progress:  # which shows while libraries are imported, too
+        from knowreason.run.augmented_tables import augment_project
+
         made = augment_project(
             loaded,
             output,

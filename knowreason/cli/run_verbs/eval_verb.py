@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowreason.cli.screen import say, write, write_json, write_table
+from knowreason.cli.screen import progress_bar, say, write, write_json, write_table
 from knowreason.cli.verb_options import ProjectOption, StrictOption, require_confirmed
 
 if TYPE_CHECKING:
@@ -26,10 +26,11 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """What to do with a run, and why: each model, baselines, the reasoner, rules left out."""
-    from knowreason.evaluate.numeric_evaluation import NumericEvaluation
-    from knowreason.run.run_evaluation import evaluate_run, evaluation_record
+    with progress_bar() as progress:  # which shows while libraries are imported, too
+        from knowreason.evaluate.numeric_evaluation import NumericEvaluation
+        from knowreason.run.run_evaluation import evaluate_run, evaluation_record
 
-    evaluations = evaluate_run(run, data, project=project)
+        evaluations = evaluate_run(run, data, project=project, progress=progress)
     if json:
         write_json([evaluation_record(evaluation) for evaluation in evaluations])
     else:

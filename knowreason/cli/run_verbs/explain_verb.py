@@ -46,19 +46,19 @@ def explain(
 
     Labelled atoms are explained as if nobody knew.
     """
-    from knowreason.explanation import explanation_table
-    from knowreason.run.run_explanation import explain_run
-    from knowreason.run.run_prediction import check_output, save_table
-
     asked = atoms or []
     if not asked and not top:
         raise ProjectError("no atom is named", code="KR942", help="or say --top 20")
     if (picture or graph) and len(asked) != 1:
         raise ProjectError("a picture is of one atom", code="KR942", help="name one atom")
-    for file in (output, picture, graph):
-        if file is not None:
-            check_output(file, run, data, replace=force, picture=file is not output)
-    with progress_bar() as progress:
+    with progress_bar(brief=True) as progress:  # which shows while libraries are imported, too
+        from knowreason.explanation import explanation_table
+        from knowreason.run.run_explanation import explain_run
+        from knowreason.run.run_prediction import check_output, save_table
+
+        for file in (output, picture, graph):
+            if file is not None:
+                check_output(file, run, data, replace=force, picture=file is not output)
         explained = explain_run(
             run,
             asked,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowreason.cli.screen import say, show_findings, write, write_table
+from knowreason.cli.screen import progress_bar, say, show_findings, write, write_table
 from knowreason.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
@@ -54,9 +54,11 @@ def check(
     read: set[Path] = set()  # rule files of projects
     for file in (one for path in files for one in _files(path)):
         if file.suffix == ".toml":
+            from knowreason.progress import step
             from knowreason.project.project_check import check_project
 
-            project = check_project(file, rows=rows)
+            with progress_bar(brief=True) as progress, step(progress, f"reading for {file}"):
+                project = check_project(file, rows=rows)
             findings += project.diagnostics
             read.update(project.files)
             tables.append((file, project.coverage))
@@ -116,7 +118,7 @@ def _of_rules(file: Path) -> Sequence[Diagnostic]:
         return check_rules(text=sys.stdin.read(), name="<stdin>").diagnostics
     used: set[str] = set()
     if (file.parent / PROJECT_FILE).is_file():
-        from knowreason.project.project_check import names_used_beside
+        from knowreason.project.toml_places import names_used_beside
 
         used = names_used_beside(file)
     return check_rules(file, used=used).diagnostics

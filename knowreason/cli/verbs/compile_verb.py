@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from knowreason.cli.screen import say, show_warnings, write_json, write_table
+from knowreason.cli.screen import progress_bar, say, show_warnings, write_json, write_table
 from knowreason.cli.verb_options import SetOption, settings_of
 
 
@@ -25,17 +25,21 @@ def compile(
     """Ground the training part; report per rule and per component, and how inference will do."""
     from knowreason.project.project_file import load_project
     from knowreason.project.schema import is_divided
-    from knowreason.reasoner.serving.extended_grounding import not_extended
-    from knowreason.run.compilation import compile_project
-    from knowreason.run.divided.divided_run import compile_in_parts
 
     loaded = load_project(project, settings_of(set))
-    if is_divided(loaded):
-        if append is not None:
+    with progress_bar() as progress:  # which shows while libraries are imported, too
+        from knowreason.reasoner.serving.extended_grounding import not_extended
+        from knowreason.run.compilation import compile_project
+        from knowreason.run.divided.divided_run import compile_in_parts
+
+        if not is_divided(loaded):
+            compiled = compile_project(
+                loaded, output, append=append, force=force, progress=progress
+            )
+        elif append is None:
+            compiled = compile_in_parts(loaded, output, force=force, progress=progress)
+        else:
             raise not_extended("the project is compiled in parts")
-        compiled = compile_in_parts(loaded, output, force=force)
-    else:
-        compiled = compile_project(loaded, output, append=append, force=force)
     show_warnings(compiled.warnings)
     reports = compiled.reports
     if json:

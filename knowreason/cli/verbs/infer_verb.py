@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowreason.cli.screen import say, show_warnings, write_json, write_table
+from knowreason.cli.screen import progress_bar, say, show_warnings, write_json, write_table
 from knowreason.cli.verb_options import StrictOption, require_confirmed
 
 if TYPE_CHECKING:
@@ -70,11 +70,14 @@ def _infer_atoms(program: Path, facts: Path, options: dict[str, Any], json: bool
     from knowreason.explanation.contradictions import contradictions_named
     from knowreason.inference import infer as infer_marginals
     from knowreason.inference.quality_summary import quality_names, quality_summary
+    from knowreason.progress import step
     from knowreason.run.ground_files import ground_files
 
-    grounding = ground_files(program, facts)
+    with progress_bar(brief=True) as progress, step(progress, "grounding"):
+        grounding = ground_files(program, facts)
     show_warnings(grounding.warnings)
-    with contradictions_named(grounding):
+    bar = progress_bar(brief=True)
+    with contradictions_named(grounding), bar as progress, step(progress, "reasoning"):
         beliefs = Beliefs(infer_marginals(grounding.graph, **options), grounding)
     predicates = [predicate.name for predicate in grounding.program.open_predicates]
     asked = [beliefs.probabilities(predicate) for predicate in predicates]
@@ -97,9 +100,11 @@ def _infer_network(
     from knowreason.inference.posterior import QUALITIES
     from knowreason.inference.quality_summary import posterior_lines, quality_summary
     from knowreason.inference.uai_networks import read_network
+    from knowreason.progress import step
 
     network = read_network(path, evidence)
-    posterior = infer_marginals(network.graph, **options)
+    with progress_bar(brief=True) as progress, step(progress, "reasoning"):
+        posterior = infer_marginals(network.graph, **options)
     marginals = [row.tolist() for row in network.marginals(posterior)]
     quality = network.qualities(posterior)
     names = np.array(QUALITIES)[quality] if quality.any() else None

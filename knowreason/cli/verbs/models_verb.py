@@ -22,6 +22,7 @@ def models(
 ) -> None:
     """List registered model kinds, or show one with its options."""
     from knowreason.models import MODELS
+    from knowreason.models.base.model_registry import told
 
     if project is not None:
         from knowreason.project.plugins import load_plugins
@@ -29,24 +30,19 @@ def models(
 
         load_plugins(load_project(project))
     if name:
-        model = MODELS[name]
-        options = _options(model)
+        options = _options(MODELS[name])
+        _, what = told(name)
         if json:
-            what = _first_line(model)
             write_json({"name": name, "what": what, "options": dict(options)})
         else:
-            write(f"{name}: {_first_line(model)}\n")
+            write(f"{name}: {what}\n")
             write_table(["option", "default"], options)
         return
-    rows = [(kind, MODELS[kind].level, _first_line(MODELS[kind])) for kind in MODELS]
+    rows = [(kind, *told(kind)) for kind in MODELS]
     if json:
         write_json([{"name": k, "level": level, "what": what} for k, level, what in rows])
     else:
         write_table(["kind", "level", "what"], rows)
-
-
-def _first_line(model: type[KnowledgeModel]) -> str:
-    return (model.__doc__ or "").strip().partition("\n")[0]
 
 
 def _options(model: type[KnowledgeModel]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from knowreason.cli.screen import say, show_warnings, write_json, write_table
+from knowreason.cli.screen import progress_bar, say, show_warnings, write_json, write_table
 from knowreason.cli.verb_options import SetOption, settings_of
 
 
@@ -28,6 +28,7 @@ def plan(
     """Predicted groundings, memory and time of each rule, and size of definitions."""
     from knowreason.errors import ProjectError
     from knowreason.grounding import plan as plan_grounding
+    from knowreason.progress import step
     from knowreason.project.project_file import load_project
     from knowreason.project.project_tables import load_parts, load_program
     from knowreason.project.schema import is_divided
@@ -36,11 +37,16 @@ def plan(
 
     loaded = load_project(project, settings_of(set))
     if is_divided(loaded):
-        predicted, program = plan_in_parts(loaded, limit=limit), load_program(loaded)
+        program = load_program(loaded)
+        with progress_bar(brief=True) as progress, step(progress, "planning"):
+            predicted = plan_in_parts(loaded, limit=limit)
         show_warnings(predicted.warnings)
     else:
-        train = load_parts(loaded).train
-        predicted = plan_grounding(train.program, train, limit=limit or loaded.ground_limit)
+        with progress_bar(brief=True) as progress:
+            with step(progress, "reading"):
+                train = load_parts(loaded).train
+            with step(progress, "planning"):
+                predicted = plan_grounding(train.program, train, limit=limit or loaded.ground_limit)
         program = train.program
         show_warnings((*train.warnings, *predicted.warnings))
     last = Path("runs") / loaded.name

@@ -8,14 +8,17 @@ negated one, :data:`TRUE_LITERAL` or :data:`FALSE_LITERAL` where the evidence de
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from knowreason.factors import OPEN, TRUE, GroundFactors
+from knowreason.factors import OPEN, TRUE
 from knowreason.factors.kernel_decorators import kernel
 from knowreason.row_keys import by_appearance, distinct_rows
+
+if TYPE_CHECKING:
+    from knowreason.factors import GroundFactors
 
 TRUE_LITERAL = np.int32(2**31 - 1)
 FALSE_LITERAL = np.int32(-(2**31 - 1))
@@ -151,6 +154,10 @@ def normal_counts(
 def _group(
     offsets: Offsets, literals: Codes, lower: Codes, upper: Codes, targets: Codes, rule: int
 ) -> GroundFactors:
+    import torch  # seconds to import: plans hold no factors
+
+    from knowreason.factors import GroundFactors
+
     return GroundFactors.counts(
         offsets=torch.from_numpy(offsets),
         atoms=torch.from_numpy((np.abs(literals) - 1).astype(np.int32)),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import cache_from_source
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,7 +76,7 @@ class Grammar:
 
 @cache
 def grammar() -> Grammar:
-    """The grammar, read once a process (about 0.1 s)."""
+    """The grammar, read once a process: .01 s, or .15 where its tables are not kept yet."""
     from lark import Lark
 
     lark = Lark(
@@ -83,6 +86,7 @@ def grammar() -> Grammar:
         start=list(STARTS),
         keep_all_tokens=True,
         maybe_placeholders=False,
+        cache=_kept_tables(),
         transformer=SimpleNamespace(**{name: _builder(name) for name in ACTIONS}),
     )
     words = {
@@ -92,7 +96,17 @@ def grammar() -> Grammar:
     }
     symbols = [terminal for terminal in lark.terminals if terminal.pattern.value not in words]
     symbols.sort(key=lambda t: (-t.priority, -t.pattern.max_width, t.name))
-    return Grammar(lark, _pattern(symbols, lark.ignore_tokens), words)
+    return Grammar(lark, _pattern(symbols, lark.lexer_conf.ignore), words)
+
+
+def _kept_tables() -> str | bool:
+    """Where lark keeps the parser's tables: beside this module's bytecode, wherever that is.
+
+    Lark makes them again for another grammar or version, and where it cannot read the file.
+    """
+    if sys.dont_write_bytecode:
+        return False
+    return str(Path(cache_from_source(__file__)).with_suffix(".lark"))
 
 
 def tokens(source: Source, start: int, end: int) -> list[Token]:

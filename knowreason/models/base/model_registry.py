@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from knowreason.errors import ModelError
 from knowreason.logic import ModelCall
 from knowreason.models.base.model_options import check_options, options_table
-from knowreason.models.base.model_protocol import KnowledgeModel, options_of
+from knowreason.models.base.model_protocol import KnowledgeModel, Level, options_of
 from knowreason.registry import Registry
 
 GROUP = "knowreason.models"
@@ -28,6 +28,49 @@ BUILT_IN = {
     "temporal_link": "knowreason.models.links.temporal_link:TemporalLink",
     "torch": "knowreason.models.nn.neural_model:Torch",
     "trees": "knowreason.models.tabular.boosting:Trees",
+}
+TOLD: dict[str, tuple[Level | Literal["any"], str]] = {  # level and first line of each, unimported
+    "callable": (
+        "any",
+        "A Python function ``function(data, predicate)`` that gives log-odds or probabilities.",
+    ),
+    "column": (
+        "any",
+        "A column of scores of the data; an atom without a score is said nothing about.",
+    ),
+    "diffusion": (
+        "node",
+        "A classifier fitted with synthetic things of rare classes, by latent diffusion.",
+    ),
+    "enclosing_subgraph": (
+        "edge",
+        "The enclosing subgraph of a link, without the link, read by a graph network.",
+    ),
+    "gad_ebm": ("node", "How strange a node's ego-subgraph is, learned without labels."),
+    "gnn": ("any", "A graph neural network over the bound edges."),
+    "infomax": (
+        "any",
+        "Node embeddings learned without labels, then a classifier on features and embedding.",
+    ),
+    "label_functions": (
+        "any",
+        "What functions that vote or abstain say together, and a classifier fitted to that.",
+    ),
+    "link_embedding": (
+        "tuple",
+        "Link prediction by embedding: each thing a vector, each relation a map between vectors.",
+    ),
+    "noisy": ("any", "A torch model trained and asked under Gaussian noise on its weights."),
+    "sklearn": (
+        "any",
+        "Any scikit-learn classifier (or regressor, for a numeric query), one row an atom.",
+    ),
+    "temporal_link": (
+        "edge",
+        "A snapshot of the graph a window, a recurrent state a node, and a link decoder.",
+    ),
+    "torch": ("any", "A torch module that maps the features of a row to its logits."),
+    "trees": ("any", "Histogram gradient boosting (scikit-learn) for any level of predicate."),
 }
 
 M = TypeVar("M", bound=type[KnowledgeModel])
@@ -56,6 +99,21 @@ def register(name: str) -> Callable[[M], M]:
         return model
 
     return add
+
+
+def told(name: str) -> tuple[str, str]:
+    """Level of a kind of model, and what it is; ours are not imported for that.
+
+    Raises:
+        UnknownNameError: KR801 for a kind that is not registered.
+
+    >>> told("trees")
+    ('any', 'Histogram gradient boosting (scikit-learn) for any level of predicate.')
+    """
+    if name in TOLD:
+        return TOLD[name]
+    model = MODELS[name]
+    return model.level, (model.__doc__ or "").strip().partition("\n")[0]
 
 
 def make(

@@ -55,8 +55,9 @@ DEFAULTS: dict[str, dict[str, object]] = {
 
 
 class Sklearn(LabelledModel):
-    """Any scikit-learn classifier, one row an atom (or a setting of a functional one); any of its
-    regressors for a numeric query.
+    """Any scikit-learn classifier (or regressor, for a numeric query), one row an atom.
+
+    For a functional predicate it is one row a setting.
 
     Args:
         estimator: a short name (``logistic``, ``random_forest`` ...) or the path of a class.

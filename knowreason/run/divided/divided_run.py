@@ -44,26 +44,34 @@ ROW_GROUP = 1_000_000  # rows of a Parquet file that are written at once
 NOT_COMPARED = "drift is not looked for in parts, and nothing is adapted to it"
 
 
-def compile_in_parts(project: Project, target: Path | None, *, force: bool = False) -> Compiled:
+def compile_in_parts(
+    project: Project,
+    target: Path | None,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Compiled:
     """Ground a project part by part and, with a ``target``, store each; see
     :func:`knowreason.run.compilation.compile_project`."""
     keep = paths_of(project)
     if target is None:
-        return _grounded(project, None)
+        return _grounded(project, None, progress)
     refuse_existing(target, replace=force, keep=keep)
     with run_folder(target, replace=force, keep=keep) as folder:
-        compiled = _grounded(project, folder / GRAPH)
+        compiled = _grounded(project, folder / GRAPH, progress)
         parts = project.engine.partitions
         write_manifest(folder, {"kind": "grounding in parts", "parts": parts})
     return compiled
 
 
-def _grounded(project: Project, folder: Path | None) -> Compiled:
+def _grounded(project: Project, folder: Path | None, progress: Progress | None) -> Compiled:
     reports: tuple[RuleReport, ...] = ()
     sizes: dict[str, ComponentSizes] = {}
     said: list[tuple[Diagnostic, ...]] = []
     with parts_of_training(project) as parts:
         for place, data in enumerate(parts):
+            if progress is not None:
+                progress(place, parts.count, f"grounding: part {place + 1} of {parts.count}")
             grounding = ground(
                 parts.program,
                 data,
