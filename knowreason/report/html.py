@@ -19,6 +19,7 @@ from knowreason.explanation.explanation_text import percent
 from knowreason.inference.quality_summary import EXACTLY, quality_text
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import rule_text
+from knowreason.metrics.alarms import ANSWER, alarm_rows, loss_sentence
 from knowreason.metrics.metrics import Estimate, metric
 from knowreason.project.schema import Project
 from knowreason.reasoner.reasoner import Reasoner
@@ -56,7 +57,7 @@ def report_html(findings: ReportParts, pictures: Mapping[str, str] | None = None
     drawn = pictures_of(findings.evaluations) if pictures is None else pictures
     for evaluation in findings.evaluations:
         shown = [svg for name, svg in drawn.items() if name in _pictures_of(evaluation)]
-        parts += [_how_good(evaluation), _pictures(shown), _stable(evaluation)]
+        parts += [_alarms(evaluation), _how_good(evaluation), _pictures(shown), _stable(evaluation)]
     parts += [_numbers(found) for found in findings.numbers]
     parts.append(_accuracy(findings.beliefs))
     parts += [_weights(findings), _strongest(findings), _rules(findings), _how_made(findings)]
@@ -105,6 +106,11 @@ def _asked(findings: ReportParts) -> str:
         if m.fitted.model.headline
     ]
     lines += [
+        f"<p class='headline'>{escape(f'{e.predicate}: {e.alarms}')}</p>"
+        for e in findings.evaluations
+        if e.alarms is not None
+    ]
+    lines += [
         f"<p class='headline'>{escape(f'{e.predicate}: {e.verdict}')}</p>"
         for e in findings.evaluations
     ]
@@ -116,6 +122,19 @@ def _asked(findings: ReportParts) -> str:
     ]
     lines += [f"<p class='note'>{escape(note)}</p>" for note in findings.beliefs.notes]
     return _section("What was asked", "".join(lines))
+
+
+def _alarms(evaluation: Evaluation) -> str:
+    """What the decision comes to, beside other scores, none and all."""
+    measured = evaluation.alarms
+    if measured is None:
+        return ""
+    head, rows = alarm_rows(measured)
+    table = _table(head, [(row, row[0] == ANSWER) for row in rows])
+    lines = [loss_sentence(measured), *measured.notes]
+    notes = "".join(f"<p class='note'>{escape(line)}</p>" for line in lines)
+    title = f"Alarms {measured.decision}: {evaluation.predicate}"
+    return _section(title, table + notes)
 
 
 def _how_good(evaluation: Evaluation) -> str:

@@ -17,9 +17,12 @@ from knowreason.data import Dataset
 from knowreason.diagnostics import Diagnostic
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
+from knowreason.evaluate.decisions import queue_of
 from knowreason.factors import OPEN
 from knowreason.inference.quality_summary import QualitySummary
+from knowreason.metrics.alarms import Decision
 from knowreason.progress import Progress, step
+from knowreason.project.decided import decided_predicate
 from knowreason.project.manifests import holds, not_replaced
 from knowreason.project.partition import parts_of
 from knowreason.project.project_file import paths_of
@@ -132,7 +135,7 @@ def predict_run(
         with step(progress, "reasoning"):
             engine = "map" if most_probable else None
             beliefs = run.reasoner.infer(data, engine=engine, adapt=adapt)
-        found = _of_beliefs(beliefs, name, most_probable, labelled)
+        found = _of_beliefs(beliefs, name, most_probable, labelled, run.project.decision)
     if learned:
         note = f"{learned:,} of the labels were learned from: `eval` measures on others"
         found = replace(found, notes=(*found.notes, note))
@@ -140,7 +143,11 @@ def predict_run(
 
 
 def _of_beliefs(
-    beliefs: Beliefs, name: str, most_probable: bool = False, labelled: bool = False
+    beliefs: Beliefs,
+    name: str,
+    most_probable: bool = False,
+    labelled: bool = False,
+    decision: Decision | None = None,
 ) -> Predictions:
     grounding = beliefs.grounding
     if not any(predicate.name == name for predicate in grounding.program.open_predicates):
@@ -150,11 +157,14 @@ def _of_beliefs(
     if name not in grounding.atoms.spans:
         return Predictions(pa.table({}), (beliefs.info,), QualitySummary(), counts, finding)
     quality = beliefs.quality(name)
-    notes = (beliefs.info, f"{name}: {quality}")
+    notes: tuple[str, ...] = (beliefs.info, f"{name}: {quality}")
     if most_probable:
         table = beliefs.most_probable(name).to_arrow()
         return Predictions(table, notes[:1], quality, counts, finding)
     table = marginals_of(beliefs, name, labelled)
+    if decision is not None and decided_predicate(decision, grounding.program) == name:
+        queue = queue_of(beliefs, decision)
+        table, notes = queue.added_to(table), (*notes, str(queue))
     table = table.sort_by([("log_odds", "descending")])
     return Predictions(table, notes, quality, counts, finding)
 
