@@ -39,6 +39,10 @@ class Queue:
         period: ``string[n]`` of a capacity with one: the day, the Monday of the week ...; null
             where the clock is missing.
         expected: what the alarms should come to.
+
+    >>> figures = expected_figures(Decision(1.0, 1.0), np.zeros(1), np.ones(1, bool))
+    >>> Queue(Decision(1.0, 1.0), np.ones(1, bool), np.ones(1, int), None, figures).expected.true
+    0.5
     """
 
     decision: Decision

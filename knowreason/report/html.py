@@ -31,6 +31,7 @@ from knowreason.report import (
     svg_text,
     weights_figure,
 )
+from knowreason.report.redaction import Redactor, redacted_names
 from knowreason.report.style import PAGE, STYLE
 from knowreason.report.weight_figure import WeightBar
 
@@ -49,6 +50,7 @@ class ReportParts:
     beliefs: Beliefs
     evaluations: tuple[Evaluation, ...]
     numbers: tuple[NumericEvaluation, ...] = ()
+    redactor: Redactor | None = None  # of the names of things
 
 
 def report_html(findings: ReportParts, pictures: Mapping[str, str] | None = None) -> str:
@@ -120,7 +122,8 @@ def _asked(findings: ReportParts) -> str:
         for name, finding in unsure
         if finding is not None
     ]
-    lines += [f"<p class='note'>{escape(note)}</p>" for note in findings.beliefs.notes]
+    notes = redacted_names(findings.redactor, findings.beliefs.notes)
+    lines += [f"<p class='note'>{escape(note)}</p>" for note in notes]
     return _section("What was asked", "".join(lines))
 
 
@@ -264,6 +267,8 @@ def _strongest(findings: ReportParts) -> str:
         log_odds = findings.beliefs.log_odds[atoms]
         for rank in np.argsort(-log_odds, kind="stable")[:STRONGEST].tolist():
             explanation = explain_index(findings.beliefs, int(atoms[rank]), obstacles=0)
+            if findings.redactor is not None:
+                explanation = findings.redactor.within(explanation)
             blocks.append(_conclusion(explanation))
     return _section("The strongest conclusions, and why", "".join(blocks))
 
@@ -313,7 +318,10 @@ def _how_made(findings: ReportParts) -> str:
         *(f"{one.message} ({one.help})" for one in findings.reasoner.fit_.findings),
         *findings.beliefs.info.splitlines(),
     ]
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    shown = redacted_names(findings.redactor, lines)
+    items = "".join(f"<li>{escape(line)}</li>" for line in shown)
+    if findings.redactor is not None:  # tables of models may be of things
+        return _section("How it was made", f"<ul>{items}</ul>")
     tables = "".join(
         f"<p>{escape(f'{model.name} for {model.predicate}: {title}')}</p>"
         + _table(table.column_names, [(_cells(row), False) for row in table.to_pylist()])

@@ -34,6 +34,7 @@ from knowreason.project.schema import Project
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.reasoner.stored_reasoner import write_learned
 from knowreason.report.html import ReportParts, pictures_of, report_html
+from knowreason.report.redaction import Redactor
 from knowreason.run.compiled_graph import load_compiled
 from knowreason.run.run_evaluation import evaluate_parts, evaluation_record
 from knowreason.run.run_folder import Run, data_hash, load_run, reasoner_of
@@ -50,6 +51,7 @@ def train(
     models: Path | None = None,
     compiled: Path | None = None,
     force: bool = False,
+    redactor: Redactor | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Fit models and weights and write a run folder, whole or not at all.
@@ -62,6 +64,7 @@ def train(
         models: another run folder whose models are taken in the same manner.
         compiled: what :func:`knowreason.run.compilation.compile_project` stored.
         force: replace a run that is there.
+        redactor: of the names in ``report.html``; the other files need them.
         progress: called as ``progress(done, total, message)``.
 
     Raises:
@@ -94,7 +97,7 @@ def train(
         )
         quality = {}
         if parts.test is not None:
-            beliefs = _write_results(project, reasoner, parts, folder, progress)
+            beliefs = _write_results(project, reasoner, parts, folder, progress, redactor)
             quality = {name: beliefs.quality(name) for name in beliefs.grounding.atoms.spans}
         write_learned(
             reasoner.learned(),
@@ -120,7 +123,12 @@ def _check_names(project: Project) -> None:
 
 
 def _write_results(
-    project: Project, reasoner: Reasoner, parts: Parts, folder: Path, progress: Progress | None
+    project: Project,
+    reasoner: Reasoner,
+    parts: Parts,
+    folder: Path,
+    progress: Progress | None,
+    redactor: Redactor | None,
 ) -> Beliefs:
     assert parts.test is not None
     with step(progress, "reasoning about the test part"):
@@ -135,10 +143,13 @@ def _write_results(
         plots.mkdir(exist_ok=True)
         numbers = tuple(e for e in evaluations if isinstance(e, NumericEvaluation))
         others = tuple(e for e in evaluations if isinstance(e, Evaluation))
+        if redactor is not None:
+            others = tuple(replace(one, slices=()) for one in others)
         pictures = pictures_of(others)
         for name, svg in pictures.items():
             (plots / name).write_text(svg, encoding="utf-8")
-        page = report_html(ReportParts(project, reasoner, beliefs, others, numbers), pictures)
+        findings = ReportParts(project, reasoner, beliefs, others, numbers, redactor)
+        page = report_html(findings, pictures)
         (folder / "report.html").write_text(page, encoding="utf-8")
     return beliefs
 
