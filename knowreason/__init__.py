@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from knowreason.data import FeatureSource as FeatureSource
     from knowreason.errors import KnowreasonError as KnowreasonError
     from knowreason.errors import ProgramError as ProgramError
+    from knowreason.evaluate import Decision as Decision
     from knowreason.explanation import Explanation as Explanation
     from knowreason.explanation import explain as explain
     from knowreason.factors import FactorGraph as FactorGraph
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Beliefs": "knowreason.beliefs",
     "Dataset": "knowreason.data",
+    "Decision": "knowreason.evaluate",
     "EdgeList": "knowreason.data",
     "Explanation": "knowreason.explanation",
     "FactorGraph": "knowreason.factors",

@@ -12,6 +12,13 @@ from knowreason.errors import ProjectError
 
 if TYPE_CHECKING:
     from knowreason.inference.quality_summary import QualitySummary
+    from knowreason.logic import Program
+    from knowreason.report.redaction import Redactor
+
+REDACTED = (
+    "redacted: names of things are pseudonyms, values of their attributes are left out; what the "
+    "rules name stays, and findings on this screen may name things"
+)
 
 SetOption = Annotated[
     list[str] | None,
@@ -21,6 +28,15 @@ SetOption = Annotated[
 ProjectOption = Annotated[
     Path | None,
     typer.Option("--project", help="Project whose plugins are loaded; for a run that needs them."),
+]
+
+
+RedactOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--redact",
+        help="Pseudonyms for names and no values; by the secret in this file (made if absent).",
+    ),
 ]
 
 
@@ -39,6 +55,18 @@ def require_confirmed(qualities: Iterable[QualitySummary]) -> None:
     if found:
         show_findings(found)
         raise typer.Exit(1)
+
+
+def redactor_of(program: Program, file: Path) -> Redactor:
+    """What puts pseudonyms in place of names, by the secret in a file; says what it does."""
+    from knowreason.cli.screen import say
+    from knowreason.report.redaction import Redactor, secret_of
+
+    secret, made = secret_of(file)
+    for line in (made, REDACTED):
+        if line:
+            say(line)
+    return Redactor.of(program, secret)
 
 
 def settings_of(written: list[str] | None) -> dict[str, str]:

@@ -1,14 +1,19 @@
 """How good a fitted reasoner is, beside what anyone would try first."""
 
+from knowreason.evaluate.decisions import Queue, queue_of
 from knowreason.evaluate.evaluation import Evaluation, evaluate_reasoner
 from knowreason.evaluate.prequential import Prequential, prequential
 from knowreason.evaluate.stability import Stability, stability
+from knowreason.metrics.alarms import Decision
 
 __all__ = [
+    "Decision",
     "Evaluation",
     "Prequential",
+    "Queue",
     "Stability",
     "evaluate_reasoner",
     "prequential",
+    "queue_of",
     "stability",
 ]

@@ -22,6 +22,7 @@ from knowreason.factors import FactorGraph
 from knowreason.factors.components.connected import components
 from knowreason.inference import infer
 from knowreason.inference.quality_summary import QualitySummary, quality_summary
+from knowreason.metrics.alarms import MeasuredAlarms
 from knowreason.metrics.metrics import (
     DEFAULT_METRICS,
     CalibrationCurve,
@@ -65,6 +66,7 @@ class Evaluation:
         notes: what the reader must know.
         stability: how conclusions move when a rule is left out or weights are resampled.
         quality: how good the marginals of ``atoms`` are.
+        alarms: what a decision comes to, where there is one.
 
     Example:
         >>> from knowreason.testing import example_data
@@ -91,6 +93,7 @@ class Evaluation:
     notes: tuple[str, ...] = field(default=())
     stability: tuple[Stability, ...] = ()
     quality: QualitySummary = field(default_factory=QualitySummary)
+    alarms: MeasuredAlarms | None = None
 
 
 def evaluate_reasoner(

@@ -9,6 +9,7 @@ from knowreason.diagnostics import Diagnostic, Source
 from knowreason.errors import ProjectError, did_you_mean
 from knowreason.logic import Program
 from knowreason.logic.thing_fields import possible_fields
+from knowreason.project.decided import decided_predicate
 from knowreason.project.schema import Project, TableBinding
 from knowreason.project.toml_places import find_key
 
@@ -44,7 +45,14 @@ def raise_faults(faults: Iterable[Fault]) -> None:
 
 def name_faults(project: Project, program: Program) -> Iterator[Fault]:
     """What names something the program does not declare (KR909), binds it in a way that it cannot
-    be bound (KR505, KR908), or says of it what has no meaning there (KR906)."""
+    be bound (KR505, KR908), says of it what has no meaning there (KR906), or decides about what is
+    not there (KR944)."""
+    if project.decision is not None:
+        try:
+            decided_predicate(project.decision, program)
+        except ProjectError as error:
+            (found,) = error.diagnostics
+            yield Fault(("decision",), found.code, found.message, found.help)
     predicates = {predicate.name for predicate in program.predicates}
     attributes = {attribute.name: attribute for attribute in program.attributes}
     domains = {domain.name: domain for domain in program.domains}

@@ -151,6 +151,9 @@ def _finding(source: Source, path: tuple[str, ...], details: list[ErrorDetails])
         case "KR904":
             message = f"table `{path[-1]}` needs either `path` or `sql`"
             return Diagnostic("KR904", message, span=span)
+        case "KR943":
+            message, help = detail["ctx"]["message"], detail["ctx"]["help"]
+            return Diagnostic("KR943", message, span=span, help=help)
         case "zone":
             message = f"`{dotted}` must be a time zone, not {_shown(given)}"
             return Diagnostic("KR907", message, span=span, help=detail["ctx"]["help"])
@@ -182,7 +185,7 @@ def _section(path: list[str]) -> Any:
     kind: Any = Project
     for key in path:
         kind = get_type_hints(kind)[key] if is_dataclass(kind) else get_args(kind)[-1]
-        if get_args(kind)[-1:] == (...,):
+        if get_args(kind)[-1:] in ((...,), (type(None),)):
             kind = get_args(kind)[0]
     return kind
 

@@ -23,8 +23,9 @@ from pydantic_core import PydanticCustomError
 from knowreason.data.binding.column_reading import ColumnReading
 from knowreason.data.binding.table_files import TableSource
 from knowreason.data.engine.engine_choice import EngineChoice
-from knowreason.errors import ProgramError
+from knowreason.errors import KnowreasonError, ProgramError
 from knowreason.logic.time_zones import check_zone
+from knowreason.metrics.alarms import Decision
 from knowreason.metrics.metrics import DEFAULT_METRICS
 from knowreason.project.settings import (
     CHECKED,
@@ -263,6 +264,28 @@ class ReportSection:
     """What the report answers, in the reader's words."""
 
 
+@dataclass(config=CHECKED, frozen=True)
+class DecisionSection(Decision):
+    """When to raise an alarm: by two costs, or by a capacity."""
+
+    cost_of_miss: StrictFloat | None = None
+    """What a true one without an alarm costs."""
+    cost_of_alarm: StrictFloat | None = None
+    """What an alarm about a false one costs, in the same unit."""
+    capacity: StrictInt | str | None = None
+    """Most alarms: ``200`` in all, or ``"50 a day"`` by the clock: hour, day, week, month; step."""
+    predicate: str = ""
+    """Whose; may be left out where only one is asked."""
+
+    def __post_init__(self) -> None:
+        try:
+            super().__post_init__()
+        except KnowreasonError as error:
+            (found,) = error.diagnostics
+            said = {"message": found.message, "help": found.help}
+            raise PydanticCustomError("KR943", "a decision", said) from None
+
+
 @dataclass(config=CHECKED, frozen=True, kw_only=True)
 class Project(GroundingLimits):
     """A whole project file; paths are absolute once it is read."""
@@ -301,6 +324,8 @@ class Project(GroundingLimits):
     infer: InferSection = field(default_factory=InferSection)
     report: ReportSection = field(default_factory=ReportSection)
     show: Shown = Field(default_factory=dict, description=SHOW)
+    decision: DecisionSection | None = None
+    """When to raise an alarm."""
     engine: EngineSection = field(default_factory=EngineSection)
 
     def settings(self) -> Settings:

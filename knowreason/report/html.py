@@ -19,6 +19,7 @@ from knowreason.explanation.explanation_text import percent, values_text
 from knowreason.inference.quality_summary import EXACTLY, quality_text
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import rule_text
+from knowreason.metrics.alarms import ANSWER, alarm_rows, loss_sentence
 from knowreason.metrics.metrics import Estimate, metric
 from knowreason.project.schema import Project
 from knowreason.reasoner.reasoner import Reasoner
@@ -30,6 +31,7 @@ from knowreason.report import (
     svg_text,
     weights_figure,
 )
+from knowreason.report.redaction import Redactor, redacted_names
 from knowreason.report.style import PAGE, STYLE
 from knowreason.report.weight_figure import WeightBar
 
@@ -48,6 +50,7 @@ class ReportParts:
     beliefs: Beliefs
     evaluations: tuple[Evaluation, ...]
     numbers: tuple[NumericEvaluation, ...] = ()
+    redactor: Redactor | None = None  # of the names of things
 
 
 def report_html(findings: ReportParts, pictures: Mapping[str, str] | None = None) -> str:
@@ -56,7 +59,7 @@ def report_html(findings: ReportParts, pictures: Mapping[str, str] | None = None
     drawn = pictures_of(findings.evaluations) if pictures is None else pictures
     for evaluation in findings.evaluations:
         shown = [svg for name, svg in drawn.items() if name in _pictures_of(evaluation)]
-        parts += [_how_good(evaluation), _pictures(shown), _stable(evaluation)]
+        parts += [_alarms(evaluation), _how_good(evaluation), _pictures(shown), _stable(evaluation)]
     parts += [_numbers(found) for found in findings.numbers]
     parts.append(_accuracy(findings.beliefs))
     parts += [_weights(findings), _strongest(findings), _rules(findings), _how_made(findings)]
@@ -105,6 +108,11 @@ def _asked(findings: ReportParts) -> str:
         if m.fitted.model.headline
     ]
     lines += [
+        f"<p class='headline'>{escape(f'{e.predicate}: {e.alarms}')}</p>"
+        for e in findings.evaluations
+        if e.alarms is not None
+    ]
+    lines += [
         f"<p class='headline'>{escape(f'{e.predicate}: {e.verdict}')}</p>"
         for e in findings.evaluations
     ]
@@ -114,8 +122,22 @@ def _asked(findings: ReportParts) -> str:
         for name, finding in unsure
         if finding is not None
     ]
-    lines += [f"<p class='note'>{escape(note)}</p>" for note in findings.beliefs.notes]
+    notes = redacted_names(findings.redactor, findings.beliefs.notes)
+    lines += [f"<p class='note'>{escape(note)}</p>" for note in notes]
     return _section("What was asked", "".join(lines))
+
+
+def _alarms(evaluation: Evaluation) -> str:
+    """What the decision comes to, beside other scores, none and all."""
+    measured = evaluation.alarms
+    if measured is None:
+        return ""
+    head, rows = alarm_rows(measured)
+    table = _table(head, [(row, row[0] == ANSWER) for row in rows])
+    lines = [loss_sentence(measured), *measured.notes]
+    notes = "".join(f"<p class='note'>{escape(line)}</p>" for line in lines)
+    title = f"Alarms {measured.decision}: {evaluation.predicate}"
+    return _section(title, table + notes)
 
 
 def _how_good(evaluation: Evaluation) -> str:
@@ -245,6 +267,8 @@ def _strongest(findings: ReportParts) -> str:
         log_odds = findings.beliefs.log_odds[atoms]
         for rank in np.argsort(-log_odds, kind="stable")[:STRONGEST].tolist():
             explanation = explain_index(findings.beliefs, int(atoms[rank]), obstacles=0)
+            if findings.redactor is not None:
+                explanation = findings.redactor.within(explanation)
             blocks.append(_conclusion(explanation))
     return _section("The strongest conclusions, and why", "".join(blocks))
 
@@ -302,7 +326,10 @@ def _how_made(findings: ReportParts) -> str:
         *(f"{one.message} ({one.help})" for one in findings.reasoner.fit_.findings),
         *findings.beliefs.info.splitlines(),
     ]
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    shown = redacted_names(findings.redactor, lines)
+    items = "".join(f"<li>{escape(line)}</li>" for line in shown)
+    if findings.redactor is not None:  # tables of models may be of things
+        return _section("How it was made", f"<ul>{items}</ul>")
     tables = "".join(
         f"<p>{escape(f'{model.name} for {model.predicate}: {title}')}</p>"
         + _table(table.column_names, [(_cells(row), False) for row in table.to_pylist()])

@@ -10,12 +10,14 @@ from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.splits.clocks import Moment
 from knowreason.errors import ProjectError
-from knowreason.evaluate.evaluation import Evaluation, evaluate_reasoner
+from knowreason.evaluate.decisions import measured_decision
+from knowreason.evaluate.evaluation import Evaluation, clusters_of, evaluate_reasoner
 from knowreason.evaluate.numeric_evaluation import NumericEvaluation, evaluate_query
 from knowreason.evaluate.prequential import RefitSchedule, prequential
 from knowreason.metrics.metrics import Estimate, evaluate
 from knowreason.models import atoms_of
 from knowreason.progress import Progress, step
+from knowreason.project.decided import decided_predicate
 from knowreason.project.partition import label_delay, parts_of
 from knowreason.project.project_tables import load_data
 from knowreason.project.schema import Project
@@ -83,23 +85,37 @@ def evaluate_parts(
     for predicate in reasoner.program.predicates:
         if predicate.kind != "query" or not len(hidden_truth(beliefs, predicate.name)[0]):
             continue
-        evaluations.append(
-            evaluate_reasoner(
-                reasoner,
-                training,
-                beliefs,
-                predicate.name,
-                metrics=project.report.metrics,
-                by=project.report.by,
-                seed=project.seed,
-                progress=progress,
-            )
+        evaluation = evaluate_reasoner(
+            reasoner,
+            training,
+            beliefs,
+            predicate.name,
+            metrics=project.report.metrics,
+            by=project.report.by,
+            seed=project.seed,
+            progress=progress,
         )
+        evaluations.append(_with_alarms(evaluation, reasoner, project, beliefs))
     for query in reasoner.program.numeric_queries:
         by, seed = project.report.by, project.seed
         found = evaluate_query(reasoner, training, beliefs, query.name, by=by, seed=seed)
         evaluations += [] if found is None else [found]
     return tuple(evaluations)
+
+
+def _with_alarms(
+    evaluation: Evaluation, reasoner: Reasoner, project: Project, beliefs: Beliefs
+) -> Evaluation:
+    """The evaluation with what the project's decision comes to, where it is about the predicate."""
+    decision = project.decision
+    if decision is None or decided_predicate(decision, reasoner.program) != evaluation.predicate:
+        return evaluation
+    atoms, truth, scores = evaluation.atoms, evaluation.truth, evaluation.scores
+    clusters = evaluation.blocks
+    clusters = clusters_of(reasoner, beliefs, atoms) if clusters is None else clusters
+    seed = project.seed
+    alarms = measured_decision(beliefs, decision, atoms, truth, scores, clusters, seed)
+    return replace(evaluation, alarms=alarms)
 
 
 def with_prequential(
@@ -147,6 +163,7 @@ def evaluation_record(evaluation: Evaluation | NumericEvaluation) -> dict[str, o
         }
     return {
         "predicate": evaluation.predicate,
+        **({} if evaluation.alarms is None else {"alarms": asdict(evaluation.alarms)}),
         "verdict": asdict(evaluation.verdict),
         "atoms": len(evaluation.truth),
         "true": int(evaluation.truth.sum()),

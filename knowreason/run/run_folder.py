@@ -75,13 +75,18 @@ def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
     stored = stored_project(folder)
     require_plugins(stored, folder)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    text = (folder / RULES).read_text(encoding="utf-8")
-    program = loads(text, str(folder / RULES), zone=stored.time.zone)
+    program = stored_program(folder, stored)
     reasoner, learned = reasoner_of(stored, program), read_learned(folder)
     ready = manifest.get("ready_models", ())
     given = {model.name: model.fitted.prototype for model in learned.models if model.name in ready}
     reasoner.models = {**stored.models, **given}
     return Run(folder, stored, reasoner.adopt(learned), manifest)
+
+
+def stored_program(folder: Path, project: Project) -> Program:
+    """The rules of a run folder."""
+    text = (folder / RULES).read_text(encoding="utf-8")
+    return loads(text, str(folder / RULES), zone=project.time.zone)
 
 
 def stored_project(folder: Path) -> Project:

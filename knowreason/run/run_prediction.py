@@ -19,15 +19,19 @@ from knowreason.data import Dataset
 from knowreason.diagnostics import Diagnostic
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
+from knowreason.evaluate.decisions import queue_of
 from knowreason.explanation import reason_texts
 from knowreason.factors import OPEN
 from knowreason.inference.quality_summary import QualitySummary
+from knowreason.metrics.alarms import Decision
 from knowreason.progress import Progress, step
+from knowreason.project.decided import decided_predicate
 from knowreason.project.manifests import holds, not_replaced
 from knowreason.project.partition import parts_of
 from knowreason.project.project_file import paths_of
 from knowreason.project.project_tables import load_data, moved_tables
 from knowreason.reasoner.labels.asked_labels import only_query
+from knowreason.report.redaction import Redactor
 from knowreason.run.asked_atoms import (
     AskedAtoms,
     asked_atoms,
@@ -114,6 +118,7 @@ def predict_run(
     labelled: bool = False,
     reasons: int = 0,
     top: int = 0,
+    redactor: Redactor | None = None,
     project: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -130,6 +135,7 @@ def predict_run(
             in both parts; a column ``label`` says what it is.
         reasons: so many columns ``reason_1`` ... with what speaks for each row.
         top: only so many rows; 0 is all.
+        redactor: puts pseudonyms in place of names.
         project: as :func:`load_run` has it.
         progress: called as ``progress(done, total, message)``.
     """
@@ -143,11 +149,24 @@ def predict_run(
             data = data_of_run(run, directory)
     if run.reasoner.program.is_number(name):
         found = numeric_predictions(run, data, name, labelled=labelled)
+        if redactor is not None:
+            names = len(run.reasoner.program.sorts_of(name))
+            found = replace(found, table=redactor.table(found.table, names))
     else:
         with step(progress, "reasoning"):
             engine = "map" if most_probable else None
             beliefs = run.reasoner.infer(data, engine=engine, adapt=adapt)
-        found = _of_beliefs(beliefs, name, most_probable, labelled, reasons, top, progress)
+        found = _of_beliefs(
+            beliefs,
+            name,
+            most_probable,
+            labelled,
+            reasons,
+            top,
+            run.project.decision,
+            redactor,
+            progress,
+        )
     if learned:
         note = f"{learned:,} of the labels were learned from: `eval` measures on others"
         found = replace(found, notes=(*found.notes, note))
@@ -161,6 +180,8 @@ def _of_beliefs(
     labelled: bool = False,
     reasons: int = 0,
     top: int = 0,
+    decision: Decision | None = None,
+    redactor: Redactor | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     grounding = beliefs.grounding
@@ -171,24 +192,36 @@ def _of_beliefs(
     if name not in grounding.atoms.spans:
         return Predictions(pa.table({}), (beliefs.info,), QualitySummary(), counts, finding)
     quality = beliefs.quality(name)
-    notes = (beliefs.info, f"{name}: {quality}")
+    notes: tuple[str, ...] = (beliefs.info, f"{name}: {quality}")
     if most_probable:
         table = beliefs.most_probable(name).to_arrow()
         return Predictions(table, notes[:1], quality, counts, finding)
     table = marginals_of(beliefs, name, labelled)
+    if decision is not None and decided_predicate(decision, grounding.program) == name:
+        queue = queue_of(beliefs, decision)
+        table, notes = queue.added_to(table), (*notes, str(queue))
     order = pc.sort_indices(table, sort_keys=[("log_odds", "descending")])
     order = order.slice(0, top) if top else order
     table = table.take(order)
+    if redactor is not None:
+        table = redactor.table(table, len(grounding.program.sorts_of(name)))
     if reasons:
         with step(progress, "explaining"):
-            table = _with_reasons(table, beliefs, beliefs.asked(name)[order.to_numpy()], reasons)
+            atoms = beliefs.asked(name)[order.to_numpy()]
+            table = _with_reasons(table, beliefs, atoms, reasons, redactor)
     return Predictions(table, notes, quality, counts, finding)
 
 
 def _with_reasons(
-    table: pa.Table, beliefs: Beliefs, atoms: NDArray[np.int64], reasons: int
+    table: pa.Table,
+    beliefs: Beliefs,
+    atoms: NDArray[np.int64],
+    reasons: int,
+    redactor: Redactor | None,
 ) -> pa.Table:
     found = beliefs.explainer.explain_many(atoms.tolist(), reasons=reasons + 1)
+    if redactor is not None:
+        found = tuple(map(redactor.within, found))
     texts = [reason_texts(why, reasons) for why in found]
     for place in range(reasons):
         column = pa.array([own[place] if place < len(own) else None for own in texts], pa.string())

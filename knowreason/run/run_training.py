@@ -36,6 +36,7 @@ from knowreason.project.schema import Project
 if TYPE_CHECKING:
     from knowreason.beliefs.beliefs import Beliefs
     from knowreason.reasoner.reasoner import Reasoner
+    from knowreason.report.redaction import Redactor
     from knowreason.run.run_folder import Run
 
 STATE = "state.json"
@@ -49,6 +50,7 @@ def train(
     models: Path | None = None,
     compiled: Path | None = None,
     force: bool = False,
+    redactor: Redactor | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Fit models and weights and write a run folder, whole or not at all.
@@ -61,6 +63,7 @@ def train(
         models: another run folder whose models are taken in the same manner.
         compiled: what :func:`knowreason.run.compilation.compile_project` stored.
         force: replace a run that is there.
+        redactor: of the names in ``report.html``; the other files need them.
         progress: called as ``progress(done, total, message)``.
 
     Raises:
@@ -100,7 +103,7 @@ def train(
         )
         quality = {}
         if parts.test is not None:
-            beliefs = _write_results(project, reasoner, parts, folder, progress)
+            beliefs = _write_results(project, reasoner, parts, folder, progress, redactor)
             quality = {name: beliefs.quality(name) for name in beliefs.grounding.atoms.spans}
         write_learned(
             reasoner.learned(),
@@ -138,7 +141,12 @@ def _calls(call: ModelCall) -> Iterator[ModelCall]:
 
 
 def _write_results(
-    project: Project, reasoner: Reasoner, parts: Parts, folder: Path, progress: Progress | None
+    project: Project,
+    reasoner: Reasoner,
+    parts: Parts,
+    folder: Path,
+    progress: Progress | None,
+    redactor: Redactor | None,
 ) -> Beliefs:
     from knowreason.evaluate.evaluation import Evaluation
     from knowreason.evaluate.numeric_evaluation import NumericEvaluation
@@ -158,10 +166,13 @@ def _write_results(
         plots.mkdir(exist_ok=True)
         numbers = tuple(e for e in evaluations if isinstance(e, NumericEvaluation))
         others = tuple(e for e in evaluations if isinstance(e, Evaluation))
+        if redactor is not None:
+            others = tuple(replace(one, slices=()) for one in others)
         pictures = pictures_of(others)
         for name, svg in pictures.items():
             (plots / name).write_text(svg, encoding="utf-8")
-        page = report_html(ReportParts(project, reasoner, beliefs, others, numbers), pictures)
+        findings = ReportParts(project, reasoner, beliefs, others, numbers, redactor)
+        page = report_html(findings, pictures)
         (folder / "report.html").write_text(page, encoding="utf-8")
     return beliefs
 

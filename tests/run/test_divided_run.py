@@ -24,8 +24,8 @@ from knowreason.project.independent_parts import independent_parts
 from knowreason.project.project_file import load_project
 from knowreason.project.project_tables import load_data, load_program
 from knowreason.project.schema import EngineSection
-from knowreason.run.divided import divided_plan
 from knowreason.run.compilation import compile_project
+from knowreason.run.divided import divided_plan
 from knowreason.run.divided.divided_plan import plan_in_parts
 from knowreason.run.divided.divided_run import (
     compile_in_parts,

@@ -13,6 +13,7 @@ from knowreason.cli.verb_options import ProjectOption, StrictOption, require_con
 if TYPE_CHECKING:
     from knowreason.evaluate.evaluation import Evaluation
     from knowreason.evaluate.numeric_evaluation import NumericEvaluation
+    from knowreason.metrics.alarms import MeasuredAlarms
     from knowreason.metrics.metrics import Estimate
 
 
@@ -44,7 +45,11 @@ def evaluate(
 
 def show(evaluation: Evaluation) -> None:
     """The verdict and the tables of one predicate."""
+    if evaluation.alarms is not None:
+        write(f"{evaluation.predicate}: {evaluation.alarms}")
     write(f"{evaluation.predicate}: {evaluation.verdict}")
+    if evaluation.alarms is not None:
+        show_alarms(evaluation.alarms)
     metrics = list(next(iter(evaluation.table.values())))
     positives = int(evaluation.truth.sum())
     title = (
@@ -71,6 +76,17 @@ def show(evaluation: Evaluation) -> None:
         say(f"{metric}: {difference.value:+.3f} against {other} ({difference}): {told}")
     say(f"marginals measured: {evaluation.quality}")
     for note in evaluation.notes:
+        say(note)
+
+
+def show_alarms(measured: MeasuredAlarms) -> None:
+    """What alarms by each row come to, and whether ours lose less."""
+    from knowreason.metrics.alarms import alarm_rows, loss_sentence
+
+    head, rows = alarm_rows(measured)
+    write_table(head, rows, title=f"Alarms {measured.decision}")
+    say(loss_sentence(measured))
+    for note in measured.notes:
         say(note)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from knowreason.cli.screen import progress_bar, say, write, write_json
-from knowreason.cli.verb_options import ProjectOption
+from knowreason.cli.verb_options import ProjectOption, RedactOption, redactor_of
 from knowreason.errors import ProjectError
 
 
@@ -40,6 +40,7 @@ def explain(
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
     project: ProjectOption = None,
+    redact: RedactOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
     """Explain atoms: shares that add up, with the data in them; why not, what would turn it around.
@@ -51,6 +52,9 @@ def explain(
         raise ProjectError("no atom is named", code="KR942", help="or say --top 20")
     if (picture or graph) and len(asked) != 1:
         raise ProjectError("a picture is of one atom", code="KR942", help="name one atom")
+    if graph and redact:
+        message = "a picture of what stands around an atom names things"
+        raise ProjectError(message, code="KR942", help="--picture is redacted")
     with progress_bar(brief=True) as progress:  # which shows while libraries are imported, too
         from knowreason.explanation import explanation_table
         from knowreason.run.run_explanation import explain_run
@@ -71,15 +75,21 @@ def explain(
             project=project,
             progress=progress,
         )
+    found = explained.found
+    if redact is not None:
+        from knowreason.run.run_folder import stored_program, stored_project
+
+        redactor = redactor_of(stored_program(run, stored_project(run)), redact)
+        found = tuple(map(redactor.within, found))
     if picture is not None or graph is not None:
         from knowreason.report.explanation_pictures import save_pictures
 
-        save_pictures(explained.found[0], explained.around, picture, graph)
+        save_pictures(found[0], explained.around, picture, graph)
     if output is not None:
-        table = explanation_table(explained.found)
+        table = explanation_table(found)
         save_table(table, output)
-        say(f"{table.num_rows:,} rows about {len(explained.found):,} atoms: {output}")
+        say(f"{table.num_rows:,} rows about {len(found):,} atoms: {output}")
     if json:
-        write_json([explanation.to_dict() for explanation in explained.found])
+        write_json([explanation.to_dict() for explanation in found])
     elif output is None:
-        write("\n\n".join(map(str, explained.found)))
+        write("\n\n".join(map(str, found)))

@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from knowreason.cli.screen import progress_bar, say, show_findings, write_json, write_table
-from knowreason.cli.verb_options import ProjectOption, StrictOption, require_confirmed
+from knowreason.cli.verb_options import (
+    ProjectOption,
+    RedactOption,
+    StrictOption,
+    redactor_of,
+    require_confirmed,
+)
+from knowreason.errors import ProjectError
 
 
 def predict(
@@ -39,6 +46,7 @@ def predict(
     ] = 0,
     force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
     project: ProjectOption = None,
+    redact: RedactOption = None,
     strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
@@ -48,11 +56,18 @@ def predict(
     are unseen: no fact, feature or score mentions them. Exit code 1 where nothing was asked.
     """
     from knowreason.run.divided.divided_run import parts_of_run, predict_in_parts
+    from knowreason.run.run_folder import stored_program, stored_project
     from knowreason.run.run_prediction import check_output, predict_run, save_table
 
     if output is not None:
         check_output(output, run, data, replace=force)
     count = parts_of_run(run, parts, whole=map or bool(adapt) or bool(reasons))
+    if redact is not None and count > 1:
+        message = "names are redacted in one part only"
+        raise ProjectError(message, code="KR938", help="--parts 1")
+    redactor = None
+    if redact is not None:
+        redactor = redactor_of(stored_program(run, stored_project(run)), redact)
     streamed = output if count > 1 and not top else None
     with progress_bar() as progress:
         if count > 1:
@@ -77,6 +92,7 @@ def predict(
                 labelled=labelled,
                 reasons=0 if map else reasons,
                 top=top,
+                redactor=redactor,
                 project=project,
                 progress=progress,
             )

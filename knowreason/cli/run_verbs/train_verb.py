@@ -18,7 +18,7 @@ from knowreason.cli.screen import (
     write_json,
     write_table,
 )
-from knowreason.cli.verb_options import SetOption, settings_of
+from knowreason.cli.verb_options import RedactOption, SetOption, redactor_of, settings_of
 
 if TYPE_CHECKING:
     from knowreason.data.arrow_types import ArrowTable
@@ -37,6 +37,7 @@ def train(
     ] = None,
     compiled: Annotated[Path | None, typer.Option(help="Folder that `compile -o` wrote.")] = None,
     force: Annotated[bool, typer.Option(help="Replace a run that is there.")] = False,
+    redact: RedactOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Fit the models, learn the weights, write a run folder.
@@ -45,6 +46,7 @@ def train(
     """
     from knowreason.process_group import process_group
     from knowreason.project.project_file import load_project
+    from knowreason.project.project_tables import load_program
     from knowreason.run.run_training import has_interrupted_run
     from knowreason.run.run_training import train as train_project
 
@@ -52,6 +54,7 @@ def train(
     if labels:
         settings["learn.labels"] = labels
     loaded = load_project(project, settings)
+    redactor = None if redact is None else redactor_of(load_program(loaded), redact)
     target = output or Path("runs") / loaded.name
     if has_interrupted_run(target) and not resume:
         say("an interrupted run is replaced (--resume would go on with it)")
@@ -66,6 +69,7 @@ def train(
                 models=models,
                 compiled=compiled,
                 force=force,
+                redactor=redactor,
                 progress=progress,
             )
     if rank:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -27,6 +28,7 @@ from knowreason.grounding.rule_report import RuleReport
 from knowreason.inference.posterior import QUALITIES, EngineReport, LogZKind, Posterior, summed
 from knowreason.inference.quality_summary import QualitySummary, posterior_lines
 from knowreason.progress import Progress, step
+from knowreason.project.decided import decided_predicate
 from knowreason.project.independent_parts import IndependentParts, independent_parts
 from knowreason.project.manifests import refuse_existing, run_folder, write_manifest
 from knowreason.project.project_file import paths_of
@@ -163,6 +165,14 @@ def predict_in_parts(
         )
     if directory is None:
         refuse_split(run.project)
+    decision = run.project.decision
+    if decision is not None and decided_predicate(decision, reasoner.program) != name:
+        decision = None
+    if decision is not None and decision.capacity is not None:
+        raise ProjectError(
+            "a capacity is of all rows, not of parts", code="KR938", help="decide by costs"
+        )
+    alarms = 0
     quality, notes, log_z = QualitySummary(), list[tuple[str, ...]](), 0.0
     counts = AskedAtoms()
     reports: tuple[EngineReport, ...] = ()
@@ -175,6 +185,10 @@ def predict_in_parts(
         else:
             found = _predicted_here(read, reasoner, name, labelled, progress)
         for table, said in found:
+            if decision is not None:
+                alarm = decision.alarms(table["log_odds"].to_numpy().astype(np.float64))
+                alarms += int(alarm.sum())
+                table = table.append_column("alarm", pa.array(alarm))
             write(table)
             quality += said.quality
             counts += said.counts
@@ -191,6 +205,8 @@ def predict_in_parts(
     posterior = Posterior(nothing, log_z if kind else None, kind, None, reports=reports)
     shared = [note for note in notes[0] if all(note in other for other in notes)]
     lines = (*posterior_lines(posterior), *shared, NOT_COMPARED, f"{name}: {quality}")
+    if decision is not None:
+        lines = (*lines, f"{alarms:,} alarms {decision}")
     finding = counts.finding(name, f"none in any of {parts:,} parts")
     return Predictions(best[0] if best else pa.table({}), lines, quality, counts, finding)
 
