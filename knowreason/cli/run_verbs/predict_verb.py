@@ -52,9 +52,10 @@ def predict(
     Says how many rows were asked, how many are labelled and not scored, and how many of the asked
     are unseen: no fact, feature or score mentions them. Exit code 1 where nothing was asked.
     """
+    from knowreason.reasoner.labels.asked_labels import only_query
     from knowreason.run.divided_run import parts_of_run, predict_in_parts
     from knowreason.run.run_folder import stored_program, stored_project
-    from knowreason.run.run_prediction import check_output, only_query, predict_run, save_table
+    from knowreason.run.run_prediction import check_output, predict_run, save_table
 
     if output is not None:
         check_output(output, run, data, replace=force)
