@@ -13,7 +13,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 from sudoku import draw, read_boards, show
+
+from knowreason.metrics.intervals import share_interval
 
 
 def main() -> None:
@@ -25,10 +29,15 @@ def main() -> None:
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     pictures = sudoku(output)
-    report = skimming(output)
+    pictures += skimming(output)
     title(f"Done in {time.perf_counter() - start:.0f} s. To look at")
-    for path in (*pictures, report):
+    for path in pictures:
         print(f"  {path}")
+    run, here = output / "skimming" / "run", Path(sys.executable).parent / "knowreason"
+    title("To try next")
+    print(f"  {here} predict {run} --top 20    # the queue: whom to look at, by day")
+    print(f"  {here} audit {run}    # what to doubt: rules left out, weights moved")
+    print(f"  {here} new mine --template skimming    # a project of your own to change")
 
 
 def title(text: str) -> None:
@@ -47,7 +56,7 @@ def sudoku(output: Path) -> list[Path]:
     return paths
 
 
-def skimming(output: Path) -> Path:
+def skimming(output: Path) -> tuple[Path, ...]:
     """A generated card-fraud world through the command line: new, train, eval, explain."""
     title("2. Skimmed terminals: two dozen labels, amounts that shift (a generated world)")
     project, run = output / "skimming", output / "skimming" / "run"
@@ -55,27 +64,54 @@ def skimming(output: Path) -> Path:
     print("\nThe rules:\n")
     text = (project / "skimming.kr").read_text(encoding="utf-8")
     print("\n".join(line for line in text.splitlines() if line.startswith("rule ")), "\n")
-    knowreason("train", str(project), "-o", str(run))
+    knowreason("train", str(project), "-o", str(run), "--set", "decision.capacity=5 a day")
     knowreason("eval", str(run))
-    knowreason("explain", str(run), strongest(run))
-    return run / "report.html"
+    calibration(run)
+    queue = predicted(run, 10)
+    knowreason("explain", str(run), f'Fraud("{queue[0]}")')
+    known = truth(project)
+    right = sum(known[payment] for payment in queue)
+    print(f"\nIts label was held back and says: {'fraud' if known[queue[0]] else 'no fraud'}.")
+    print(f"Of the ten most probable payments {right} are fraud.")
+    return run / "plots" / "calibration_Fraud.svg", run / "report.html"
 
 
-def strongest(run: Path) -> str:
-    """The payment most likely to be fraud, as an atom."""
-    command = [
-        sys.executable,
-        "-m",
-        "knowreason",
-        "-q",
-        "predict",
-        str(run),
-        "--json",
-        "--top",
-        "1",
-    ]
-    found = subprocess.run(command, check=True, capture_output=True, text=True)
-    return f'Fraud("{json.loads(found.stdout)[0]["payment"]}")'
+def calibration(run: Path) -> None:
+    """Of payments with like probabilities, how many were expected to be fraud and how many are."""
+    (measured,) = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    curve = measured["calibration"]
+    predicted, observed, count = (
+        np.array(curve[name], float) for name in ("predicted", "observed", "count")
+    )
+    print("\nCalibration on held-back labels: each interval should hold what was expected\n")
+    print(" payments   expected fraud    are fraud   95 % interval of the share")
+    group = np.digitize(predicted, [0.05, 0.2, 0.5, 0.8])
+    for which in np.unique(group[count > 0]):
+        rows = (group == which) & (count > 0)
+        size, true = count[rows].sum(), (observed * count)[rows].sum()
+        expected = (predicted * count)[rows].sum()
+        low, high = share_interval(true, size)
+        held = "holds" if low <= expected / size <= high else "misses"
+        print(
+            f" {size:8,.0f} {expected:9.1f} ({expected / size:6.1%}) {true:8,.0f}"
+            f"     {float(low):.1%} to {float(high):.1%}: {held}"
+        )
+    print()
+
+
+def predicted(run: Path, count: int) -> list[str]:
+    """The payments most likely to be fraud."""
+    command = [sys.executable, "-m", "knowreason", "-q", "predict", str(run), "--json"]
+    found = subprocess.run(
+        [*command, "--top", str(count)], check=True, capture_output=True, text=True
+    )
+    return [row["payment"] for row in json.loads(found.stdout)]
+
+
+def truth(project: Path) -> dict[str, bool]:
+    """Labels of payments: those that were held back are among them."""
+    table = pq.read_table(project / "data" / "labels.parquet").to_pydict()
+    return {name: bool(label) for name, label in zip(table["id"], table["fraud"], strict=True)}
 
 
 def knowreason(*arguments: str) -> None:

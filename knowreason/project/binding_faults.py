@@ -85,7 +85,8 @@ def name_faults(project: Project, program: Program) -> Iterator[Fault]:
                 yield Fault(
                     (*path, name),
                     "KR909",
-                    f"[{_section(path)}] names `{name}`, which `{project.program.name}` does not declare",
+                    f"[{_section(path)}] names `{name}`, which `{project.program.name}` does not "
+                    "declare",
                     did_you_mean(name, declared),
                 )
     for name in project.domains:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,7 +61,7 @@ class Redactor:
     def within(self, value: T) -> T:
         """An explanation, or another value made of dataclasses, tuples and texts: pseudonyms for
         the names in its texts, and no values of attributes."""
-        return self._within(value)
+        return cast("T", self._within(value))
 
     def _within(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -221,7 +221,7 @@ def _with_reasons(
 ) -> pa.Table:
     found = beliefs.explainer.explain_many(atoms.tolist(), reasons=reasons + 1)
     if redactor is not None:
-        found = tuple(map(redactor.within, found))
+        found = list(map(redactor.within, found))
     texts = [reason_texts(why, reasons) for why in found]
     for place in range(reasons):
         column = pa.array([own[place] if place < len(own) else None for own in texts], pa.string())
