@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ from scipy.special import expit, logit
 
 from knowreason.data import Dataset
 from knowreason.data.arrow_types import ArrowTable
+from knowreason.data.table_results import TableResult
 from knowreason.errors import UnknownNameError, did_you_mean
 from knowreason.explanation import Explainer
 from knowreason.factors import OPEN, AtomSpan
@@ -27,14 +27,11 @@ from knowreason.inference.quality_summary import (
     quality_summary,
 )
 from knowreason.models.stacked.pool import PooledAtoms
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
+from knowreason.notebook.cells import html_cell, html_lines, html_table, listed
 
 
-@dataclass(frozen=True)
-class MarginalTable:
+@dataclass(frozen=True, repr=False)
+class MarginalTable(TableResult):
     """Marginals of one predicate: its arguments by name, ``probability``, ``log_odds``.
 
     Example:
@@ -48,22 +45,6 @@ class MarginalTable:
     def to_arrow(self) -> ArrowTable:
         """As an Arrow table."""
         return self.table
-
-    def to_polars(self) -> pl.DataFrame:
-        """As a polars frame (polars must be installed)."""
-        import polars
-
-        return cast("pl.DataFrame", polars.from_arrow(self.table))
-
-    def to_pandas(self) -> pd.DataFrame:
-        """As a pandas frame (pandas must be installed)."""
-        return self.table.to_pandas()
-
-    def __len__(self) -> int:
-        return self.table.num_rows
-
-    def __str__(self) -> str:
-        return str(self.table)
 
 
 @dataclass(frozen=True)
@@ -108,9 +89,19 @@ class Beliefs:
 
     def __repr__(self) -> str:
         spans = self.grounding.atoms.spans
-        asked = ", ".join(f"{len(self.asked(name)):,} {name}" for name in spans)
+        asked = listed(f"{len(self.asked(name)):,} {name}" for name in spans)
         engines = ", ".join(dict.fromkeys(report.engine for report in self.posterior.reports))
         return f"Beliefs({asked} asked; {engines or 'nothing to infer'}; {len(self.notes)} notes)"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name in self.grounding.atoms.spans:
+            _, chance = self.probabilities(name)
+            likely = int((chance > 0.5).sum())
+            rows.append([name, len(chance), likely, float(chance.sum()), str(self.quality(name))])
+        head = ["predicate", "asked", "above 50 %", "expected true", "quality"]
+        notes = html_lines([*self.notes, *self.diagnosis])
+        return html_cell("Beliefs", html_table(head, rows), notes)
 
     @property
     def info(self) -> str:

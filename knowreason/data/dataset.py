@@ -24,6 +24,7 @@ from knowreason.data.splits import holdout as split
 from knowreason.data.splits.clocks import Moment, to_moment
 from knowreason.errors import DataWarning
 from knowreason.logic import Program
+from knowreason.notebook.cells import MOST_ROWS, html_cell, html_lines, html_table, listed
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -44,11 +45,30 @@ class Dataset(EncodedTables):
     """
 
     def __repr__(self) -> str:
-        things = ", ".join(f"{len(names):,} {sort}" for sort, names in self.vocabularies.items())
+        things = listed(f"{len(names):,} {sort}" for sort, names in self.vocabularies.items())
         facts = sum(table.num_rows for table in (*self.facts.values(), *self.attributes.values()))
         labels = sum(table.num_rows for table in self.labels.values())
         hidden = sum(table.num_rows for table in self.hidden.values())
         return f"Dataset({things}; {facts:,} facts, {labels:,} labels, {hidden:,} held back)"
+
+    def _repr_html_(self) -> str:
+        things = [[sort, "domain", len(names)] for sort, names in self.vocabularies.items()]
+        kinds = {
+            "facts": self.facts,
+            "attribute": self.attributes,
+            "evidence": self.evidence,
+            "labels": self.labels,
+            "labels held back": self.hidden,
+        }
+        tables = [
+            [name, kind, table.num_rows]
+            for kind, found in kinds.items()
+            for name, table in found.items()
+            if table.num_rows
+        ]
+        rows = html_table(["name", "is", "rows"], [*things, *tables], most=2 * MOST_ROWS)
+        told = html_lines((one.message for one in self.warnings), "Warnings:")
+        return html_cell(repr(self), rows, told)
 
     @classmethod
     def from_frames(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
+
+from knowreason.notebook.cells import first_lines, html_cell, html_lines, html_table
+
+WHY = "why (parts of the log-odds; they add up)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,28 @@ class Explanation:
     def __str__(self) -> str:
         return "\n".join(explanation_lines(self))
 
+    def __repr__(self) -> str:
+        return first_lines(str(self))
+
+    def _repr_html_(self) -> str:
+        parts: list[list[object]] = []
+        for share in self.shares:
+            parts.append([_share_name(share), share.log_odds, ""])
+            parts += [
+                ["", column.log_odds, f"{column.column} {column.text}".strip()]
+                for column in self.columns
+                if (column.kind, column.model) == (share.kind, share.name)
+            ]
+        reasons = [
+            [reason.rule, reason.effect, values_text(reason.values) or reason.text]
+            for reason in self.reasons
+        ]
+        rest = explanation_lines(replace(self, shares=(), columns=(), reasons=()))
+        shares = html_table(["why (these add up)", "log-odds", ""], parts)
+        grounded = html_table(["groundings that matter most", "log-odds", ""], reasons)
+        lines = html_lines(line.strip() for line in rest[1:] if line and line != WHY)
+        return html_cell(rest[0], shares, grounded if reasons else "", lines)
+
 
 def explanation_lines(explanation: Explanation) -> list[str]:
     """An explanation as lines of text.
@@ -212,9 +238,9 @@ def explanation_lines(explanation: Explanation) -> list[str]:
         *([_label_text(explanation.label)] if explanation.label is not None else []),
         *([explanation.quality] if explanation.quality else []),
         "",
-        "why (parts of the log-odds; they add up)",
+        WHY,
     ]
-    width = max(len(_share_name(share)) for share in explanation.shares)
+    width = max((len(_share_name(share)) for share in explanation.shares), default=0)
     told = {part.model for part in explanation.columns if part.kind == "model"}
     for share in explanation.shares:
         lines.append(

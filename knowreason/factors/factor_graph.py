@@ -119,6 +119,11 @@ class FactorGraph:
     constant: Tensor | None = None
     offset: float = 0.0
 
+    def __repr__(self) -> str:
+        factors = sum(own.rows for own in self.factors)
+        size = f"{self.atom_count:,} atoms, {factors:,} factors"
+        return f"FactorGraph({size}, {self.parameter_count:,} parameters)"
+
     @property
     def atom_count(self) -> int:
         """Number of atoms, auxiliary ones included."""

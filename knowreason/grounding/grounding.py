@@ -63,6 +63,7 @@ from knowreason.grounding.rule_report import (
 from knowreason.grounding.size_estimate import checked_size, rule_query, warnings_of
 from knowreason.logic import Program
 from knowreason.logic.canonical_text import ground_atom_text
+from knowreason.notebook.cells import html_cell, html_lines, html_table, listed
 from knowreason.progress import Progress
 
 LabelUse = Literal["open", "evidence", "ignore"]
@@ -108,9 +109,28 @@ class Grounding:
     warnings: tuple[Diagnostic, ...] = ()
 
     def __repr__(self) -> str:
-        atoms = ", ".join(f"{s.stop - s.start:,} {n}" for n, s in self.atoms.spans.items())
+        atoms = listed(f"{s.stop - s.start:,} {n}" for n, s in self.atoms.spans.items())
         factors = sum(report.open for report in self.reports)
         return f"Grounding({atoms} atoms; {factors:,} open groundings of {len(self.reports)} rules)"
+
+    def _repr_html_(self) -> str:
+        known = self.labels != OPEN
+        atoms = html_table(
+            ["predicate", "atoms", "labels"],
+            [
+                [name, span.count, int(known[span.start : span.stop].sum())]
+                for name, span in self.atoms.spans.items()
+            ],
+        )
+        rules = html_table(
+            ["rule", "groundings", "open", "decided true", "decided false", "value missing"],
+            [
+                [r.rule, r.candidate, r.open, r.satisfied, r.violated, r.missing]
+                for r in self.reports
+            ],
+        )
+        told = html_lines((one.message for one in self.warnings), "Warnings:")
+        return html_cell(repr(self), atoms, rules, told)
 
     def span(self, predicate: str) -> AtomSpan:
         """Atoms of an open predicate.

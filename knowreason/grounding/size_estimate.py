@@ -23,6 +23,7 @@ from knowreason.grounding.relational.join_counts import RowCount, count_rows
 from knowreason.grounding.relational.term_sql import column
 from knowreason.logic import Formula, Program, Term
 from knowreason.logic.canonical_text import formula_text
+from knowreason.notebook.cells import html_cell, html_lines, html_table, listed, text_table
 
 SECONDS_A_RULE = 0.02  # these by benchmarks/plan_sizes.py --costs
 SECONDS_A_ROW = 5e-8
@@ -117,6 +118,30 @@ class Plan:
     def refused(self) -> tuple[Diagnostic, ...]:
         """Why rules are refused."""
         return tuple(rule.refused for rule in self.rules if rule.refused is not None)
+
+    def __repr__(self) -> str:
+        head, rows = self._table()
+        table = f"\n{text_table(head, rows)}" if rows else ""
+        return f"Plan({self._atoms()}; {len(self.warnings)} warnings){table}"
+
+    def _repr_html_(self) -> str:
+        told = html_lines((one.message for one in (*self.refused, *self.warnings)), "Warnings:")
+        return html_cell(f"Plan: {self._atoms()}", html_table(*self._table()), told)
+
+    def _atoms(self) -> str:
+        return f"{listed(f'{count:,} {name}' for name, count in self.atoms.items())} atoms"
+
+    def _table(self) -> tuple[list[str], list[list[object]]]:
+        """Definitions and rules, the costliest rules first, and what they come to."""
+        rules = sorted(self.rules, key=lambda rule: -rule.rows)
+        rows: list[list[object]] = [["all", self.total.rows, *_cost(self.total), ""]]
+        rows += [[d.definition, d.rows, *_cost(d), "definition"] for d in self.definitions]
+        rows += [[r.rule, r.rows, *_cost(r), " x ".join(r.joins)] for r in rules]
+        return ["", "rows", "MB", "seconds", "join"], rows if len(rows) > 1 else []
+
+
+def _cost(one: RuleEstimate | DefinitionEstimate | Total) -> tuple[float, float]:
+    return one.bytes / 1e6, one.seconds
 
 
 def plan(

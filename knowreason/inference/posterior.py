@@ -120,6 +120,11 @@ class Posterior:
     spread: Tensor | None = None
     quality: Tensor | None = None
 
+    def __repr__(self) -> str:
+        z = "" if self.log_z is None else f", log Z {self.log_z:,.2f} ({self.log_z_kind})"
+        engines = ", ".join(dict.fromkeys(report.engine for report in self.reports))
+        return f"Posterior({len(self.log_odds):,} atoms{z}; {engines or 'nothing to infer'})"
+
     @property
     def probabilities(self) -> Tensor:
         """``float64[n]`` marginal probabilities."""

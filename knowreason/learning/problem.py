@@ -181,6 +181,10 @@ class Fit:
     gcn: FittedGcn | None = None
     knowgraph: InstanceNetwork | None = None
 
+    def __repr__(self) -> str:
+        end = f"{'' if self.converged else 'not '}converged in {self.iterations:,} steps"
+        return f"Fit({len(self.theta):,} parameters, {end}, objective {self.objective:,.2f})"
+
 
 def clamped_evidence(problem: Problem) -> NDArray[np.int8]:
     """``int8[n]``: evidence and labels, with the zeros a true atom implies in its block.

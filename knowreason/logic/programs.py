@@ -24,6 +24,7 @@ from knowreason.logic.declarations import (
 from knowreason.logic.formulas import Atom, Constant
 from knowreason.logic.label_reads import label_readers
 from knowreason.logic.time_zones import UTC_ZONE
+from knowreason.notebook.cells import html_cell, html_text, listed
 
 T = TypeVar("T")
 
@@ -50,6 +51,26 @@ class Program:
     models: tuple[ModelDeclaration, ...] = ()
     rules: tuple[Rule, ...] = ()
     zone: str = UTC_ZONE
+
+    def __repr__(self) -> str:
+        counts = [
+            f"{len(found):,} {name}{'s' * (len(found) != 1)}"
+            for name, found in (
+                ("domain", self.domains),
+                ("predicate", self.predicates),
+                ("attribute", self.attributes),
+                ("definition", self.definitions),
+                ("model", self.models),
+                ("rule", self.rules),
+            )
+            if found
+        ]
+        queries = [one.name for one in self.predicates if one.kind == "query"]
+        asked = listed([*queries, *(one.name for one in self.numeric_queries)])
+        return f"Program({', '.join(counts) or 'empty'}; asks {asked or 'nothing'})"
+
+    def _repr_html_(self) -> str:
+        return html_cell(repr(self), html_text(str(self)))
 
     def domain(self, name: str) -> Domain:
         """The domain of that name; raises :class:`UnknownNameError`."""

@@ -43,6 +43,7 @@ from knowreason.monitor.adaptation import (
 )
 from knowreason.monitor.readings import Shifts, shifted
 from knowreason.monitor.separations import weakened
+from knowreason.notebook.cells import html_cell, html_lines, html_text
 from knowreason.progress import Progress
 from knowreason.project.manifests import run_folder
 from knowreason.project.schema import InferSection, LearnSection, Project, TimeSection
@@ -609,6 +610,16 @@ class Reasoner(BaseEstimator):
         ]
         second = f"\n  strongest: {', '.join(strongest)}" if strongest else ""
         return f"Reasoner({counts}; method={self.method!r}, fitted{labels}){second}"
+
+    def _repr_html_(self) -> str:
+        if not hasattr(self, "fit_"):
+            return html_cell(repr(self), html_text(str(self.program)))
+        notes = html_lines([*self.answers_.notes, *self.fit_.notes], "Notes:")
+        return html_cell(repr(self), self.weights_._repr_html_(), notes)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Ours, not scikit-learn's diagram of an estimator."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _fitted(self) -> tuple[FittedModel, ...]:
         if not hasattr(self, "fit_"):

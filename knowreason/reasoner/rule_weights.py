@@ -11,9 +11,11 @@ import pyarrow as pa
 import torch
 
 from knowreason.data.arrow_types import ArrowTable
+from knowreason.data.table_results import TableResult
 from knowreason.factors import ParameterTable
 from knowreason.grounding import Grounding
 from knowreason.learning import Bootstrap, EstimatorReport, Fit
+from knowreason.notebook.cells import MOST_ROWS, first_lines, html_cell, html_lines, html_table
 from knowreason.reasoner.fitting.group_shrinkage import common_means
 
 MOST_SHOWN, ENDS = 16, 5  # weights of a rule that are listed all, else so many of each end
@@ -60,7 +62,7 @@ class RuleWeight:
 
 
 @dataclass(frozen=True)
-class RuleWeights:
+class RuleWeights(TableResult):
     """All parameters of a fitted reasoner, in order; iterable and printable.
 
     Attributes:
@@ -146,6 +148,18 @@ class RuleWeights:
             for w in shown
         ]
         return "\n".join([*lines, *map(str, self.estimators)])
+
+    def __repr__(self) -> str:
+        return first_lines(f"RuleWeights({len(self):,} parameters)\n{self}")
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [w.name, w.kind, w.prior_mean, w.value, *w.interval, w.status] for w in self.shown()
+        ]
+        head = ["name", "is", "before", "learned", "95 % from", "to", "what the data said"]
+        table = html_table(head, rows, most=2 * MOST_ROWS)
+        title = f"RuleWeights: {len(self):,} parameters, log-odds"
+        return html_cell(title, table, html_lines(map(str, self.estimators)))
 
 
 def theta_for(grounding: Grounding, fit: Fit) -> torch.Tensor:

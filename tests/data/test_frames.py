@@ -1,5 +1,6 @@
 import json
 
+import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -53,6 +54,42 @@ def to_batch(table, _folder, _name):
     return pa.RecordBatch.from_pydict(table)
 
 
+class Capsule:
+    """Nothing but the Arrow PyCapsule interface."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+class SparkLike:
+    """A frame of Spark 4, as far as we ask it."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def toArrow(self):
+        return self.table
+
+
+def to_capsule(table, _folder, _name):
+    return Capsule(pa.table(table))
+
+
+def to_reader(table, _folder, _name):
+    return pa.table(table).to_reader()
+
+
+def to_spark(table, _folder, _name):
+    return SparkLike(pa.table(table))
+
+
+def to_relation(table, _folder, _name):
+    return duckdb.from_arrow(pa.table(table))
+
+
 def to_columns(table, _folder, _name):
     return table
 
@@ -97,6 +134,10 @@ KINDS = [
     to_categories,
     to_arrow,
     to_batch,
+    to_capsule,
+    to_reader,
+    to_spark,
+    to_relation,
     to_columns,
     to_csv,
     to_tsv,

@@ -1,6 +1,7 @@
 """Tables of any kind as Arrow tables: frames, columns in memory, and files.
 
-Frames of polars, pandas and Arrow come through narwhals. Text files (csv, tsv, json
+Frames of polars and pandas and relations of DuckDB come through narwhals, those of Spark by
+``toArrow``, whatever else has the Arrow PyCapsule interface by that. Text files (csv, tsv, json
 lines) are read as text and get their types from the program, so that an id ``007``
 stays what it is.
 """
@@ -28,8 +29,18 @@ class ArrowStream(Protocol):
         """A capsule of the stream."""
 
 
-TableLike: TypeAlias = ArrowStream | Mapping[str, object] | str | PathLike[str] | NamedTable
-"""A polars, pandas or Arrow frame (or series), a mapping of columns, or a path or glob."""
+class SparkFrame(Protocol):
+    """A frame of Spark 4."""
+
+    def toArrow(self) -> pa.Table:
+        """Its rows, gathered."""
+
+
+TableLike: TypeAlias = (
+    ArrowStream | SparkFrame | Mapping[str, object] | str | PathLike[str] | NamedTable
+)
+"""A frame (or series) of polars, pandas, Arrow, DuckDB or Spark, a mapping of columns, or a path or
+glob."""
 
 TEXT_FORMATS = {"csv": ",", "tsv": "\t"}
 JSON_FORMATS = ("jsonl", "ndjson", "json")
@@ -114,11 +125,17 @@ def _to_arrow(table: Any, name: str) -> pa.Table:
             return pa.Table.from_batches([table])
         if isinstance(table, Mapping):
             return pa.table({str(column): _column(values) for column, values in table.items()})
-        native = nw.from_native(table, allow_series=True)
+        if hasattr(table, "toArrow"):  # Spark 4, gathered
+            return table.toArrow()
+        native = nw.from_native(table, allow_series=True, pass_through=True)
+        if native is table and hasattr(table, "__arrow_c_stream__"):
+            return pa.table(table)
         if isinstance(native, nw.Series):
             native = native.to_frame()
         if isinstance(native, nw.LazyFrame):
             native = native.collect()
+        if not isinstance(native, nw.DataFrame):
+            raise TypeError
         return native.to_arrow()
     except pa.ArrowException as error:
         raise DataError(
@@ -134,7 +151,8 @@ def _to_arrow(table: Any, name: str) -> pa.Table:
         raise DataError(
             f"{name}: {type(table).__name__} is not a table",
             code="KR502",
-            help="give a polars, pandas or Arrow frame, a mapping of columns, or a path",
+            help="give a frame of polars, pandas, Arrow, DuckDB or Spark, a mapping of columns, "
+            "or a path",
         ) from error
 
 

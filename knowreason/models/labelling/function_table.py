@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from knowreason.data.arrow_types import ArrowTable
+from knowreason.data.table_results import TableResult
 from knowreason.models.labelling.dawid_skene import AccuracyPrior, FittedVotes, errors_of
 from knowreason.models.labelling.vote_matrix import ABSTAINS, Votes
 
@@ -45,12 +46,13 @@ class FunctionLine:
     weight_against: float = nan
 
 
-@dataclass(frozen=True)
-class FunctionTable:
+@dataclass(frozen=True, repr=False)
+class FunctionTable(TableResult):
     """A line a function; iterable, printable, :meth:`to_arrow`.
 
-    >>> FunctionTable((FunctionLine("my", "true", 0.2, 0.1, 0.05, 0.9, 0.8, 0.95, 2.2),))
-    FunctionTable of 1 function
+    >>> line = FunctionLine("my", "true", 0.2, 0.1, 0.05, 0.9, 0.8, 0.95, 2.2)
+    >>> FunctionTable((line,))["my"].accuracy
+    0.9
     """
 
     lines: tuple[FunctionLine, ...]
@@ -66,9 +68,6 @@ class FunctionTable:
             if line.function == function:
                 return line
         raise KeyError(function)
-
-    def __repr__(self) -> str:
-        return f"FunctionTable of {len(self)} function{'s' * (len(self) != 1)}"
 
     def to_arrow(self) -> ArrowTable:
         """One row a function."""
