@@ -116,7 +116,14 @@ class Beliefs:
     @cached_property
     def explainer(self) -> Explainer:
         """Explains these beliefs; kept, so that the second explanation is quick."""
-        return Explainer(self.grounding, self.posterior, self.outputs, self.answers, show=self.show)
+        return Explainer(
+            self.grounding,
+            self.posterior,
+            self.outputs,
+            self.answers,
+            show=self.show,
+            believed=self.log_odds,
+        )
 
     @cached_property
     def log_odds(self) -> NDArray[np.float64]:

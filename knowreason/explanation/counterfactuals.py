@@ -31,12 +31,12 @@ def ask_changes(
     Args:
         grounding: what is explained.
         near: neighbourhood of the atom.
-        log_odds: ``float64[n]`` marginals of all atoms.
+        log_odds: ``float64[n]`` of the conclusions about all atoms.
         answer_at: the atom's answer where rules say otherwise.
         limit: most changes.
     """
     atom = int(near.atoms[near.centre])
-    now = answer_at(float(log_odds[atom]))
+    now = float(log_odds[atom])
     others = [local for local in _nearest(near) if grounding.atoms.owner(int(near.atoms[local]))]
     tried = [(local, truth) for local in others for truth in (0, 1)]
 

@@ -83,6 +83,8 @@ class Explainer:
         outputs: what the models said.
         answers: by predicate, how conclusions are made of rules and stacked models.
         show: by domain, the fields that are shown of things; see :class:`.ShownValues`.
+        believed: ``float64[n]`` log-odds of the conclusions about all atoms, where they are not what
+            the rules say.
 
     Example:
         >>> import knowreason as kr
@@ -99,6 +101,7 @@ class Explainer:
         outputs: Sequence[ModelOutput] = (),
         answers: Mapping[str, PooledAtoms] | None = None,
         show: Mapping[str, Sequence[str]] | None = None,
+        believed: NDArray[np.float64] | None = None,
     ) -> None:
         self.grounding = grounding
         self.outputs = tuple(outputs)
@@ -106,6 +109,7 @@ class Explainer:
         self.posterior = posterior
         self.show = show or {}
         self.log_odds: NDArray[np.float64] = posterior.log_odds.numpy()
+        self.believed = self.log_odds if believed is None else believed
         self._component: tuple[NDArray[np.int64], Neighbourhood] | None = None
 
     @cached_property
@@ -210,7 +214,7 @@ class Explainer:
             ]
             if how.changes:
                 answer = self._answer(atom)
-                changed = ask_changes(self.grounding, near, self.log_odds, answer, how.changes)
+                changed = ask_changes(self.grounding, near, self.believed, answer, how.changes)
                 questions.append(changed)
             nears.append(near)
             lists.append(groundings)
@@ -261,7 +265,7 @@ class Explainer:
         notes += unsplit_notes(shares, columns, {o.model for o in self.outputs if not o.parts})
         reasons = tuple(
             replace(
-                reason_of(self.grounding, atom, rule, effect * answer.slope, self.log_odds),
+                reason_of(self.grounding, atom, rule, effect * answer.slope, self.believed),
                 values=own,
             )
             for (rule, effect), own in zip(one.effects, values, strict=True)
@@ -330,7 +334,7 @@ class Explainer:
     ) -> tuple[Obstacle, ...]:
         if not limit:
             return ()
-        asked = self.grounding, atom, self.log_odds, groundings
+        asked = self.grounding, atom, self.believed, groundings
         if self.arrays is not None:
             with suppress(BeyondArrays):
                 return why_not(*asked, self.arrays, limit)

@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 import knowreason as kr
 from knowreason import lang
 from knowreason.explanation import explain
+from knowreason.explanation.explainer import Explainer
 from knowreason.explanation.factor_index import Incidence
 from knowreason.explanation.neighbourhood import neighbourhood
 from knowreason.factors import FALSE, TRUE
@@ -121,6 +122,16 @@ def test_why_not_names_the_literal_that_is_missing():
     if "harm" in obstacles:
         assert obstacles["harm"].literal == 'Smokes("dora")'
     assert "does not hold in the data" in str(found)
+
+
+def test_other_atoms_are_as_likely_as_their_conclusions_say():
+    grounding = grounded(SMOKERS, FACTS)
+    posterior, atom = infer(grounding.graph), grounding.atom_index("Cancer", "bob")
+    believed = posterior.log_odds.numpy() + 0.5  # by calibration, say
+    found = Explainer(grounding, posterior, believed=believed).explain(atom)
+    named = dict(other for reason in found.reasons for other in reason.others)
+    smokes = believed[grounding.atom_index("Smokes", "bob")]
+    assert named['Smokes("bob")'] == pytest.approx(expit(smokes))
 
 
 def test_what_if_flips_when_it_is_done():
