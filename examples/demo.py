@@ -87,7 +87,7 @@ def calibration(run: Path) -> None:
     predicted, observed, count = (
         np.array(curve[name], float) for name in ("predicted", "observed", "count")
     )
-    print("\nCalibration on held-back labels (calibration_Fraud.svg: these on the diagonal)\n")
+    print("\nCalibration on held-back labels (in the picture equals are on the diagonal)\n")
     print(" payments   expected to be fraud         are fraud")
     group = np.digitize(predicted, [0.05, 0.2, 0.5, 0.8])
     for which in np.unique(group[count > 0]):
