@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from knowreason.errors import KnowreasonError as KnowreasonError
     from knowreason.errors import ProgramError as ProgramError
     from knowreason.evaluate import Decision as Decision
+    from knowreason.evaluate import compare as compare
+    from knowreason.evaluate import cross_validate as cross_validate
     from knowreason.explanation import Explanation as Explanation
     from knowreason.explanation import explain as explain
     from knowreason.factors import FactorGraph as FactorGraph
@@ -93,6 +95,8 @@ _HOMES = {
     "Reasoner": "knowreason.reasoner",
     "RuleWeights": "knowreason.reasoner",
     "Settings": "knowreason.reasoner",
+    "compare": "knowreason.evaluate",
+    "cross_validate": "knowreason.evaluate",
     "explain": "knowreason.explanation",
     "ground": "knowreason.grounding",
     "infer": "knowreason.inference",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,9 @@ from scipy.special import expit
 from knowreason.audit.rule_effects import without_rules
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.id_tables import VALUE, id_columns
+from knowreason.data.table_results import TableResult
 from knowreason.evaluate.baselines import baseline_scores
 from knowreason.evaluate.stability import Stability, stability
 from knowreason.evaluate.verdict import Verdict, verdict
@@ -33,6 +35,14 @@ from knowreason.metrics.metrics import (
     metric,
     paired_difference,
 )
+from knowreason.notebook.cells import (
+    MOST_ROWS,
+    first_lines,
+    html_cell,
+    html_lines,
+    html_table,
+    text_table,
+)
 from knowreason.progress import Progress
 from knowreason.reasoner.fit_steps import training_labels
 from knowreason.reasoner.labels.asked_labels import hidden_truth
@@ -45,8 +55,8 @@ UNADAPTED = "reasoner, unadapted"
 OURS = (REASONER, UNADAPTED)
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(TableResult):
     """Scores and metrics of the reasoner and of baselines for one predicate.
 
     Attributes:
@@ -94,6 +104,42 @@ class Evaluation:
     stability: tuple[Stability, ...] = ()
     quality: QualitySummary = field(default_factory=QualitySummary)
     alarms: MeasuredAlarms | None = None
+
+    def to_arrow(self) -> ArrowTable:
+        """One row a row of the table and a metric, those that leave a rule out included."""
+        rows = {**self.table, **self.ablation}
+        found = [
+            {"row": name, "metric": key, **asdict(estimate)}
+            for name, row in rows.items()
+            for key, estimate in row.items()
+        ]
+        table: ArrowTable = pa.Table.from_pylist(found)
+        return table
+
+    def __repr__(self) -> str:
+        return first_lines(f"{self._title()}\n{text_table(*self._figures())}\n{self.verdict}")
+
+    def _repr_html_(self) -> str:
+        table = html_table(*self._figures(), most=2 * MOST_ROWS)
+        return html_cell(self._title(), html_lines([str(self.verdict)]), table)
+
+    def _title(self) -> str:
+        true = int(self.truth.sum())
+        return f"Evaluation({self.predicate}: {len(self.truth):,} held-back labels, {true:,} true)"
+
+    def _figures(self) -> tuple[list[str], list[list[object]]]:
+        """Metrics with their intervals, the reasoner first and rules left out last."""
+        ours = {name: self.table[name] for name in OURS if name in self.table}
+        metrics = list(next(iter(self.table.values())))
+        rows: list[list[object]] = [
+            [name, *(_figure(row[key]) for key in metrics)]
+            for name, row in {**ours, **self.table, **self.ablation}.items()
+        ]
+        return ["", *metrics], rows
+
+
+def _figure(estimate: Estimate) -> str:
+    return str(estimate) if np.isfinite(estimate.low) else f"{estimate.value:.3f}"
 
 
 def evaluate_reasoner(

@@ -83,8 +83,8 @@ class Explainer:
         outputs: what the models said.
         answers: by predicate, how conclusions are made of rules and stacked models.
         show: by domain, the fields that are shown of things; see :class:`.ShownValues`.
-        believed: ``float64[n]`` log-odds of the conclusions about all atoms, where they are not what
-            the rules say.
+        believed: ``float64[n]`` log-odds of the conclusions about all atoms, where they are not
+            what the rules say.
 
     Example:
         >>> import knowreason as kr

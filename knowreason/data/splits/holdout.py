@@ -95,6 +95,16 @@ def split_random(data: D, predicate: str, *, test: float = 0.3, seed: int = 0) -
     return _hold_back(data, {predicate: position < test}, predicate)
 
 
+def fold_parts(data: D, predicate: str, test: Rows) -> tuple[D, D]:
+    """Training and test part of one fold: these visible labels (mask or rows) are held back.
+
+    As :func:`split_random` has it; labels that were held back before are in neither part.
+    """
+    mask = _as_mask(test, labels_of(data, predicate).num_rows)
+    hidden = {name: table.slice(0, 0) for name, table in data.hidden.items()}
+    return _hold_back(replace(data, hidden=hidden), {predicate: mask}, predicate)
+
+
 def split_by_key(data: D, domain: str, members: Sequence[str] | Mask) -> tuple[D, D]:
     """Training and test part: labels that mention some things of a domain are held back.
 

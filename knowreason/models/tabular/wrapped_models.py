@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import is_regressor
+from sklearn.base import clone, is_regressor
 
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.factors.model_output import LLR_LIMIT, ColumnSplit
@@ -299,12 +299,15 @@ def mean_rate(log_odds: NDArray[np.floating], rows: PredicateRows) -> float | ND
     return share
 
 
-def estimator_named(name: str, seed: int, params: dict[str, object]) -> Any:
-    """An unfitted scikit-learn estimator, by a short name or the path of its class.
+def estimator_named(name: str | Any, seed: int, params: dict[str, object]) -> Any:
+    """An unfitted scikit-learn estimator, by a short name or the path of its class; of an
+    estimator a copy.
 
     Raises:
         ModelError: KR823 for no such estimator, KR802 for an option it does not have.
     """
+    if not isinstance(name, str):
+        return clone(name)
     path = SHORT_NAMES.get(name, name)
     if "." not in path:
         raise ModelError(
