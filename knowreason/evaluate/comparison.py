@@ -75,7 +75,7 @@ def lead(row: str, metric: str, differences: Floats, ratio: float) -> Lead:
 
     Example:
         >>> round(lead("trees", "roc_auc", np.array([0.1, 0.2, 0.15]), ratio=0.5).p, 3)
-        0.068
+        0.081
     """
     found = differences[np.isfinite(differences)]
     count = len(found)
