@@ -47,7 +47,7 @@ def validated(people):
         "refuses": LogisticRegression(C=-1.0),
     }
     return kr.cross_validate(
-        kr.Reasoner(people.program, method="pseudo_likelihood"),
+        kr.Reasoner(people.program),
         people,
         folds=2,
         repeats=2,
@@ -123,7 +123,7 @@ def test_groups_stay_together(people):
 
 def test_compare_says_what_eval_says(people):
     training, test = people.split_random("Smokes", test=0.5)
-    reasoner = kr.Reasoner(people.program, method="pseudo_likelihood")
+    reasoner = kr.Reasoner(people.program)
     found = kr.compare(reasoner, training, test, metrics=["roc_auc"])
     assert not hasattr(reasoner, "fit_")
     assert {"without peers", "without any soft rule"} <= set(found.ablation)

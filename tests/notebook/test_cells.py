@@ -24,8 +24,8 @@ domain Person
 observed Friends(Person, Person) symmetric
 query Smokes(Person)
 query Wheezes(Person)
-rule rare [?] : Smokes(x)
-rule peers [?] : Friends(x, y) & Smokes(x) => Smokes(y)
+rule rare [-1] : Smokes(x)
+rule peers [1.2] : Friends(x, y) & Smokes(x) => Smokes(y)
 rule odd [1] : Smokes("{BAD}") => Wheezes(x)
 """
 
@@ -61,7 +61,7 @@ def shown():
         things={"Person": {"id": names}},
     )
     settings = kr.Settings(fold_count=2)
-    reasoner = kr.Reasoner(program, settings=settings, method="pseudo_likelihood").fit(data)
+    reasoner = kr.Reasoner(program, settings=settings).fit(data)
     beliefs = reasoner.infer(data)
     return {
         "Program": program,
