@@ -66,6 +66,7 @@ def learn(
 
     Example:
         >>> from knowreason import ground
+        >>> from knowreason.learning import Problem
         >>> from knowreason.testing import example_data
         >>> data = example_data(nodes=8)
         >>> grounding = ground(data.program, data)

@@ -9,7 +9,6 @@ from math import log
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from knowreason.errors import KnowreasonError
 from knowreason.metrics.intervals import Draws, Estimate, draw
@@ -179,6 +178,8 @@ def expected_figures(
     each other: a parametric bootstrap (Efron & Tibshirani 1993, 6.5) of two binomial counts, which
     are no narrower than the sums of unequal chances that they stand for (Hoeffding 1956).
     """
+    from scipy.special import expit
+
     probability, rng = expit(log_odds), np.random.default_rng(seed)
     parts = [probability[alarm], probability[~alarm]]
     drawn = [rng.binomial(len(p), p.mean() if len(p) else 0.0, 10 * RESAMPLES) for p in parts]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from knowreason.run.divided_run import predict_in_parts
+from knowreason.run.divided.divided_run import predict_in_parts
 
 import knowreason as kr
 from knowreason.beliefs import Beliefs
