@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.beliefs.beliefs import Beliefs
+from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.id_tables import id_table
 from knowreason.data.splits.clocks import LATEST, label_clock
 from knowreason.data.wall_clocks import DAY, wall_clock
@@ -61,16 +62,18 @@ class Queue:
             text += f"; {precision.value:.1%} of them are expected to be true {shares}"
         return f"{text}; expected {what}: {loss.value:,.1f} ({loss.low:,.1f} to {loss.high:,.1f})"
 
-    def added_to(self, table: pa.Table) -> pa.Table:
+    def added_to(self, table: ArrowTable) -> ArrowTable:
         """The rows (one an atom, in their order) with ``alarm``, ``queue`` and ``period``."""
         columns = {"alarm": pa.array(self.alarm), "queue": pa.array(self.rank, mask=~self.alarm)}
         if self.period is not None:
             columns["period"] = self.period
+        grown: pa.Table = table
         for name, column in columns.items():
-            while name in table.column_names:
+            while name in grown.column_names:
                 name += "_"
-            table = table.append_column(name, column)
-        return table
+            grown = grown.append_column(name, column)
+        found: ArrowTable = grown
+        return found
 
 
 def queue_of(beliefs: Beliefs, decision: Decision) -> Queue:

@@ -194,9 +194,9 @@ def _of_beliefs(
     quality = beliefs.quality(name)
     notes: tuple[str, ...] = (beliefs.info, f"{name}: {quality}")
     if most_probable:
-        table = beliefs.most_probable(name).to_arrow()
-        return Predictions(table, notes[:1], quality, counts, finding)
-    table = marginals_of(beliefs, name, labelled)
+        true = beliefs.most_probable(name).to_arrow()
+        return Predictions(true, notes[:1], quality, counts, finding)
+    table: pa.Table = marginals_of(beliefs, name, labelled)
     if decision is not None and decided_predicate(decision, grounding.program) == name:
         queue = queue_of(beliefs, decision)
         table, notes = queue.added_to(table), (*notes, str(queue))

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from knowreason.run.divided.divided_run import predict_in_parts
 
 import knowreason as kr
 from knowreason.beliefs import Beliefs
@@ -14,6 +13,7 @@ from knowreason.errors import ProjectError
 from knowreason.evaluate.decisions import measured_decision, periods_of, queue_of
 from knowreason.project.decided import decided_predicate
 from knowreason.project.project_file import load_project, project_toml
+from knowreason.run.divided.divided_run import predict_in_parts
 from knowreason.run.run_evaluation import evaluate_run, evaluation_record
 from knowreason.run.run_prediction import predict_run
 from tests.project.test_project import write
