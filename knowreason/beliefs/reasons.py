@@ -6,7 +6,8 @@ from knowreason.beliefs.beliefs import Beliefs
 from knowreason.errors import ProjectError
 from knowreason.explanation import Explanation
 from knowreason.lang import parse_formula
-from knowreason.logic import Atom, Constant
+from knowreason.logic import Atom, Constant, Formula, Variable, Wildcard
+from knowreason.logic.canonical_text import formula_text
 
 
 def explain_atom(beliefs: Beliefs, text: str, **options: int) -> Explanation:
@@ -37,8 +38,18 @@ def atom_index(beliefs: Beliefs, text: str) -> int:
     if not isinstance(formula, Atom) or not all(
         isinstance(term, Constant) for term in formula.arguments
     ):
-        raise ProjectError(
-            f"`{text}` is not a ground atom", code="KR920", help='such as Malicious("e17")'
-        )
+        help = f"such as `{_likely_meant(beliefs, formula)}`"
+        raise ProjectError(f"`{text}` is not a ground atom", code="KR920", help=help)
     names = [term.value for term in formula.arguments if isinstance(term, Constant)]
     return grounding.atom_index(formula.predicate, *names)
+
+
+def _likely_meant(beliefs: Beliefs, formula: Formula) -> str:
+    """The atom with quotes where none were written, or one that there is."""
+    if not isinstance(formula, Atom) or any(isinstance(t, Wildcard) for t in formula.arguments):
+        return beliefs.grounding.atom_name(0)
+    names = [
+        Constant(term.name, term.sort) if isinstance(term, Variable) else term
+        for term in formula.arguments
+    ]
+    return formula_text(Atom(formula.predicate, tuple(names)))
