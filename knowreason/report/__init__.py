@@ -1,6 +1,11 @@
 """Pictures for reports: matplotlib figures as SVG text, no display needed."""
 
-from knowreason.report.curves import calibration_figure, precision_recall_figure, slices_figure
+from knowreason.report.curves import (
+    calibration_figure,
+    precision_recall_figure,
+    scores_figure,
+    slices_figure,
+)
 from knowreason.report.svg import save_svg, svg_text
 from knowreason.report.weight_figure import weights_figure
 
@@ -8,6 +13,7 @@ __all__ = [
     "calibration_figure",
     "precision_recall_figure",
     "save_svg",
+    "scores_figure",
     "slices_figure",
     "svg_text",
     "weights_figure",

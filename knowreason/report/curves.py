@@ -1,4 +1,4 @@
-"""Calibration, precision and recall, performance by slice."""
+"""Calibration, precision and recall, scores of true and false, performance by slice."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 from sklearn.metrics import precision_recall_curve
 
 from knowreason.metrics.metrics import CalibrationCurve
-from knowreason.report.svg import ACCENT, INK, PALETTE, QUIET, new_figure
+from knowreason.report.svg import ACCENT, INK, LINE, PALETTE, QUIET, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FURTHEST = 11.5  # log-odds of 99.999 %
+PERCENTS = (0.001, 0.01, 0.1, 1, 10, 50, 90, 99, 99.9, 99.99, 99.999)
+
 
 def calibration_figure(curve: CalibrationCurve, title: str = "Calibration") -> Figure:
-    """A figure of predicted probability against observed share with 95 % intervals; dots as large
-    as their bins.
+    """A figure of predicted probability against observed share, with a band of 95 % intervals; dots
+    as large as their bins, whose counts stand above.
 
     >>> from knowreason.metrics import calibration_curve
     >>> figure = calibration_figure(calibration_curve([1, 0, 1], [2.0, -1.0, 0.5]))
@@ -29,19 +33,24 @@ def calibration_figure(curve: CalibrationCurve, title: str = "Calibration") -> F
     figure, axes = _axes(title, "predicted probability", "observed share")
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle="--", label="perfect")
     size = 20 + 180 * np.sqrt(curve.count / max(curve.count.max(), 1))
+    axes.fill_between(curve.predicted, curve.low, curve.high, color=ACCENT, alpha=0.15, linewidth=0)
     axes.vlines(
         curve.predicted, curve.low, curve.high, color=ACCENT, linewidth=1.4, label="95 % interval"
     )
     axes.scatter(curve.predicted, curve.observed, s=size, color=ACCENT, alpha=0.75, zorder=3)
-    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    for place, count in zip(curve.predicted, curve.count, strict=True):
+        axes.text(place, 1.04, f"{count:,}", fontsize=7, color=INK, ha="center", rotation=60)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.15))
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
     return figure
 
 
 def precision_recall_figure(
     truth: NDArray[np.bool_], scores: Mapping[str, NDArray[np.float64]], strong: str
 ) -> Figure:
-    """Precision-recall curves of several scores; ``strong`` is drawn thick and last.
+    """Precision-recall curves of several scores, each in its own colour and dashes; ``strong`` is
+    drawn thick and last.
 
     >>> scores = {"rules": np.array([2.0, -1.0, 0.5])}
     >>> figure = precision_recall_figure(np.array([True, False, True]), scores, strong="rules")
@@ -50,14 +59,46 @@ def precision_recall_figure(
     """
     figure, axes = _axes("Precision and recall", "recall", "precision")
     others = [name for name in scores if name != strong]
-    for colour, name in zip((*PALETTE[1:], *PALETTE[1:]), others, strict=False):
+    looks = [(colour, dash) for dash in ("-", "--", ":") for colour in PALETTE[1:]]
+    for (colour, dash), name in zip(looks, others, strict=False):
         precision, recall, _ = precision_recall_curve(truth, scores[name])
-        axes.step(recall, precision, where="post", color=colour, linewidth=1.1, label=name)
+        axes.step(
+            recall, precision, where="post", color=colour, linestyle=dash, linewidth=1.2, label=name
+        )
     precision, recall, _ = precision_recall_curve(truth, scores[strong])
     axes.step(recall, precision, where="post", color=ACCENT, linewidth=2.4, label=strong)
     axes.axhline(truth.mean(), color=QUIET, linewidth=1, linestyle="--", label="chance")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
     axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def scores_figure(truth: NDArray[np.bool_], log_odds: NDArray[np.float64]) -> Figure:
+    """A figure of how many true and false atoms have which probability; counts on a logarithmic
+    axis, for the true are often rare.
+
+    >>> figure = scores_figure(np.array([True, False, True]), np.array([2.0, -1.0, 0.5]))
+    >>> figure.axes[0].get_ylabel()
+    'conclusions'
+    """
+    figure, axes = _axes("Probabilities of the true and the false", "probability", "conclusions")
+    shown = np.clip(log_odds, -FURTHEST, FURTHEST)
+    low, high = (float(shown.min()), float(shown.max())) if len(shown) else (-1.0, 1.0)
+    bins = np.linspace(low - 0.1, high + 0.1, 31)
+    for chosen, colour, hatch, name in (
+        (~truth, ACCENT, "", "false"),
+        (truth, PALETTE[1], "///", "true"),
+    ):
+        axes.hist(shown[chosen], bins, histtype="stepfilled", color=colour, alpha=0.35)
+        axes.hist(
+            shown[chosen], bins, histtype="step", color=colour, hatch=hatch, linewidth=1.6,
+            label=f"{name} ({int(chosen.sum()):,})",
+        )  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.7)
+    ticks = [p for p in PERCENTS if bins[0] <= logit(p / 100) <= bins[-1]]
+    axes.set_xticks([float(logit(p / 100)) for p in ticks], [f"{p:g} %" for p in ticks], fontsize=8)
+    axes.legend(frameon=False, fontsize=9)
     return figure
 
 
@@ -71,7 +112,7 @@ def slices_figure(slices: Sequence[Mapping[str, float]], metric: str) -> Figure:
     figure, axes = _axes(f"{metric} by slice", "slice", metric, right=0.86)
     where = [row["slice"] for row in slices]
     bars = axes.twinx()
-    bars.bar(where, [row["true"] for row in slices], color="#e4e7eb", zorder=0)
+    bars.bar(where, [row["true"] for row in slices], color=LINE, zorder=0)
     bars.set_ylabel("true", color=QUIET, fontsize=9)
     bars.tick_params(colors=QUIET, labelsize=8)
     bars.spines[["top", "left"]].set_visible(False)

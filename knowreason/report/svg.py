@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, QUIET, ACCENT = "#1f2933", "#9aa5b1", "#1768ac"
-PALETTE = (ACCENT, "#e07a1f", "#3a8f5c", "#8a5fb0", "#6b7280", "#b08900")
+INK, QUIET, LINE = "#1f2933", "#9aa5b1", "#e4e7eb"
+# Okabe & Ito (2008), "Color Universal Design", told apart by the colour-blind (Wong 2011, Nature
+# Methods 8:441): blue, vermilion, bluish green, reddish purple, sky blue, orange.
+ACCENT = "#0072b2"
+PALETTE = (ACCENT, "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+_THEME = {INK: "--ink", "#000000": "--ink", QUIET: "--axis", LINE: "--line", "#ffffff": "--card"}
+_COLOUR = re.compile("|".join(_THEME))
+_OWN = re.compile(r'(?<= id=")|(?<=url\(#)|(?<=href="#)')
 
 
 def new_figure(
@@ -27,7 +34,7 @@ def new_figure(
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, labelsize=9)
-    axes.grid(color="#e4e7eb", linewidth=0.6)
+    axes.grid(color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
     return figure, axes
 
@@ -58,6 +65,17 @@ def described(svg: str, title: str, text: str) -> str:
     head, _, rest = svg.partition(">")
     named = f"<title>{escape(title)}</title><desc>{escape(text)}</desc>"
     return f'{head} role="img" aria-label="{escape(title)}">{named}{rest}'
+
+
+def in_page(svg: str, key: str) -> str:
+    """The ``<svg>`` element for a page with others: its ids begin with ``key``, and ink, lines and
+    paper are the page's (``--ink``, ``--axis``, ``--line``, ``--card``), in dark mode too.
+
+    >>> figure, _ = new_figure()
+    >>> 'id="a-figure_1"' in in_page(svg_text(figure), "a")
+    True
+    """
+    return _OWN.sub(f"{key}-", _COLOUR.sub(lambda c: f"var({_THEME[c[0]]})", svg))
 
 
 def save_svg(figure: Figure, path: Path) -> None:

@@ -150,7 +150,9 @@ def _write_results(
 ) -> Beliefs:
     from knowreason.evaluate.evaluation import Evaluation
     from knowreason.evaluate.numeric_evaluation import NumericEvaluation
-    from knowreason.report.html import ReportParts, pictures_of, report_html
+    from knowreason.report.evaluation_pictures import pictures_of
+    from knowreason.report.html import report_html
+    from knowreason.report.report_parts import ReportParts
     from knowreason.run.run_evaluation import evaluate_parts, evaluation_record
 
     assert parts.test is not None
@@ -171,7 +173,7 @@ def _write_results(
         pictures = pictures_of(others)
         for name, svg in pictures.items():
             (plots / name).write_text(svg, encoding="utf-8")
-        findings = ReportParts(project, reasoner, beliefs, others, numbers, redactor)
+        findings = ReportParts(project, reasoner, beliefs, others, numbers, redactor, parts.train)
         page = report_html(findings, pictures)
         (folder / "report.html").write_text(page, encoding="utf-8")
     return beliefs

@@ -7,7 +7,7 @@ from knowreason import lang
 from knowreason.cli.run_verbs.train_verb import _error
 from knowreason.learning import EstimatorReport
 from knowreason.reasoner.rule_weights import RuleWeight, RuleWeights
-from knowreason.report.html import weight_words
+from knowreason.report.sections.weights_section import weight_words
 
 PROGRAM = lang.loads("domain A\nquery Q(A)")
 LEARNED = RuleWeight("r", "rule", 1.0, 0.5, 2.0, 1.5, "learned")

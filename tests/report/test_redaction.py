@@ -10,8 +10,9 @@ import pytest
 from knowreason.cli import main
 from knowreason.errors import ProjectError
 from knowreason.lang import loads
-from knowreason.report.html import ReportParts, report_html
+from knowreason.report.html import report_html
 from knowreason.report.redaction import Redactor, secret_of
+from knowreason.report.report_parts import ReportParts
 from knowreason.run.run_folder import load_run
 from knowreason.run.run_prediction import beliefs_of_run
 

@@ -17,7 +17,8 @@ from knowreason.factors.energy import log_score
 from knowreason.project.manifests import partial_folder
 from knowreason.project.project_file import load_project
 from knowreason.project.project_tables import load_parts
-from knowreason.report.html import ReportParts, report_html
+from knowreason.report.html import report_html
+from knowreason.report.report_parts import ReportParts
 from knowreason.run import run_training as training
 from knowreason.run.compilation import compile_project
 from knowreason.run.compiled_graph import load_compiled

@@ -1,0 +1,1 @@
+"""Sections of ``report.html``, one module each."""
