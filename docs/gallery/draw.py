@@ -17,6 +17,7 @@ from knowreason.report import (
     calibration_figure,
     precision_recall_figure,
     save_svg,
+    scores_figure,
     slices_figure,
     weights_figure,
 )
@@ -24,7 +25,7 @@ from knowreason.report.weight_figure import WeightBar
 
 
 def main(folder: Path) -> None:
-    """Five pictures."""
+    """Six pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     good = rng.normal(-2.0, 1.8, 4000)
@@ -36,6 +37,7 @@ def main(folder: Path) -> None:
     scores = {"reasoner": good[:600], "boosted trees": weak[:600]}
     figure = precision_recall_figure(truth[:600], scores, strong="reasoner")
     save_svg(figure, folder / "precision_recall.svg")
+    save_svg(scores_figure(truth, good), folder / "scores.svg")
     save_svg(slices_figure(days(truth, good, weak), "average_precision"), folder / "slices.svg")
     bars = [
         WeightBar("fresh", prior=2.0, value=0.2, low=-0.1, high=0.6),

@@ -84,7 +84,7 @@ def scores_figure(truth: NDArray[np.bool_], log_odds: NDArray[np.float64]) -> Fi
     figure, axes = _axes("Probabilities of the true and the false", "probability", "conclusions")
     shown = np.clip(log_odds, -FURTHEST, FURTHEST)
     low, high = (float(shown.min()), float(shown.max())) if len(shown) else (-1.0, 1.0)
-    bins = np.linspace(low - 0.1, high + 0.1, 31)
+    bins = np.linspace(low - 0.1, high + 0.1, 31).tolist()
     for chosen, colour, hatch, name in (
         (~truth, ACCENT, "", "false"),
         (truth, PALETTE[1], "///", "true"),

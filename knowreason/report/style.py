@@ -43,7 +43,7 @@ th, td { text-align: left; padding: 6px 12px 6px 0; border-bottom: 1px solid var
 thead th { color: var(--quiet); font-weight: 600; }
 tbody th { font-weight: 600; }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: 2px 0;
-  cursor: pointer; text-align: left; text-decoration: underline dotted; }
+  cursor: pointer; text-align: left; white-space: nowrap; text-decoration: underline dotted; }
 th[aria-sort=ascending] button::after { content: " ▲"; }
 th[aria-sort=descending] button::after { content: " ▼"; }
 td small { color: var(--quiet); display: block; font-size: 12px; white-space: nowrap; }
@@ -54,6 +54,7 @@ tr.ours > * { font-weight: 700; background: var(--ours); }
   background: var(--page); border: 1px solid var(--axis); border-radius: 6px; }
 table.listed ul { margin: 0; padding-left: 16px; }
 table.listed td:last-child { min-width: 300px; }
+.true, .false { white-space: nowrap; }
 .figures { display: flex; flex-wrap: wrap; gap: 18px; }
 figure { margin: 0; max-width: 100%; }
 .figures figure { flex: 1 1 420px; max-width: 560px; }
@@ -90,8 +91,9 @@ code { font-size: 13px; overflow-wrap: anywhere; }
   section { border: 0; padding: 0; border-radius: 0; }
   .scroll { overflow: visible; }
   table { font-size: 9px; } caption, .note { font-size: 10px; }
-  th, td { padding: 3px 6px 3px 0; overflow-wrap: anywhere; }
-  th button { text-decoration: none; }
+  th, td { padding: 3px 6px 3px 0; }
+  td:last-child { overflow-wrap: anywhere; }
+  th button { text-decoration: none; white-space: normal; }
   table.listed td:last-child { min-width: 160px; }
   td small { font-size: 8px; white-space: normal; }
   tr, figure, .verdict { break-inside: avoid; }

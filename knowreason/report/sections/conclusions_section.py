@@ -127,7 +127,7 @@ def _explanation(why: Explanation) -> str:
         f"style='width:{100 * abs(s.log_odds) / largest:.0f}%'></span></span></li>"
         for s in why.shares
     )
-    reasons = [
+    reasons: list[str] = [
         Markup(
             f"<code>{escape(reason.text)}</code> ({reason.effect:+.2f})"
             + (f"<br>{escape(values_text(reason.values))}" if reason.values else "")
@@ -137,7 +137,7 @@ def _explanation(why: Explanation) -> str:
     ]
     changes = [f"{c.what} ({percent(c.before)} now, {percent(c.after)} then)" for c in why.what_if]
     columns = [f"{c.model}: {c.column} {c.text} ({c.log_odds:+.2f})" for c in why.columns]
-    parts = [
+    parts: list[tuple[str, list[str]]] = [
         ("Of the models' shares:", columns),
         ("Groundings that matter most:", reasons),
         ("It would turn around:", changes),

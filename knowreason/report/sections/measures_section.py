@@ -62,19 +62,16 @@ def pictures_section(evaluation: Evaluation, drawn: Mapping[str, str]) -> Sectio
 
 
 def _bins(name: str, curve: CalibrationCurve) -> str:
-    head = ["predicted on average", "true", "95 % from", "to", "conclusions", "predicted is"]
+    head = ["predicted on average", "true", "share true", "95 % from", "to", "predicted is"]
+    columns = (curve.predicted, curve.observed, curve.low, curve.high, curve.count)
     rows = [
         [
             percent(predicted),
-            percent(observed),
-            percent(low),
-            percent(high),
-            f"{count:,}",
+            f"{observed * count:,.0f} of {count:,}",
+            *(f"{share:.1%}".replace("%", " %") for share in (observed, low, high)),
             "within" if low <= predicted <= high else "too low" if predicted < low else "too high",
         ]
-        for predicted, observed, low, high, count in zip(
-            *(curve.predicted, curve.observed, curve.low, curve.high, curve.count), strict=True
-        )
+        for predicted, observed, low, high, count in zip(*columns, strict=True)
     ]
     shown = table(f"Calibration of {name} by bins of probability", head, rows)
     return f"<details><summary>Calibration as a table</summary>{shown}</details>"
