@@ -171,7 +171,7 @@ def _off(
         beyond = abs(test.statistic) > needed and abs(test.total) > least
         log_factor = logit((expected + 0.5) / (count + 1)) - logit((true + 0.5) / (count + 1))
         if beyond and abs(log_factor) > np.log(FACTOR):
-            said = f"of {what}{count:,} {expected:,.1f} are expected to be true, {true:,} are"
+            said = f"of {what}{count:,}, {expected:,.1f} are expected to be true, {true:,} are"
             return float(np.exp(log_factor)), said
         whole = whole if what else float(np.exp(log_factor))
     return whole, ""

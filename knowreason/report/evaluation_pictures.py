@@ -84,9 +84,7 @@ def calibration_text(curve: CalibrationCurve) -> str:
     """
     holds = int(((curve.low <= curve.predicted) & (curve.predicted <= curve.high)).sum())
     bins = len(curve.count)
-    return (
-        f"Of {bins} bins of probabilities, the 95 % intervals of {holds} hold what was predicted."
-    )
+    return f"Of {bins} bins of probabilities, the 95 % intervals of {holds} hold the prediction."
 
 
 def _shown(evaluation: Evaluation) -> dict[str, NDArray[np.float64]]:

@@ -2,14 +2,22 @@
 
 import re
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 
+from knowreason.project.project_tables import load_parts
+from knowreason.project.schema import DecisionSection
+from knowreason.report.html import report_html
 from knowreason.report.page_markup import Markup, Section, table
+from knowreason.report.report_parts import ReportParts
 from knowreason.report.svg import described, in_page, new_figure, svg_text
+from knowreason.run.run_evaluation import evaluate_parts
+from knowreason.run.run_folder import load_run
+from knowreason.run.run_prediction import beliefs_of_run
 
 VOID = {"meta", "input", "br", "link", "img"}
 
@@ -160,6 +168,22 @@ def test_the_data_section_tells_sizes_dates_prevalence_and_ids(page):
     for word in ("Fraud: learned from", "Fraud: asked", "prevalence (0.02)", "2026-01-", "Missing"):
         assert word in section
     assert "Ids of each table that others know" in section
+
+
+def test_a_decision_stands_first(skimming_run):
+    run = load_run(skimming_run)
+    project = replace(run.project, decision=DecisionSection(capacity="3 a day"))
+    parts, beliefs = load_parts(project), beliefs_of_run(skimming_run)
+    evaluations = evaluate_parts(run.reasoner, project, parts.train, beliefs)
+    page = Page(report_html(ReportParts(project, run.reasoner, beliefs, evaluations)))
+    box = next(e for e in page.elements if e.get("class", "").startswith("verdict"))
+    measured = evaluations[0].alarms
+    assert box["text"].index(str(measured)) < box["text"].index(str(evaluations[0].verdict))
+    said = [element["text"] for element in page.all("h2")]
+    assert said[:2] == ["Verdict", "Alarms at 3 a day: Fraud"]
+    alarms = [e["text"] for e in page.all("td") if e.get("data-label") == "alarm"]
+    assert set(alarms) == {"yes", "no"}
+    assert alarms[0] == "yes"
 
 
 def test_text_is_escaped():

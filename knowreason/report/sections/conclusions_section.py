@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
 from knowreason.beliefs.beliefs import argument_columns
+from knowreason.evaluate.decisions import queue_of
 from knowreason.explanation import Explanation, reason_texts
 from knowreason.explanation.explanation_text import percent, values_text
 from knowreason.factors import OPEN
 from knowreason.inference.quality_summary import EXACTLY
+from knowreason.project.decided import decided_predicate
 from knowreason.report.page_markup import Markup, Section, items, paragraphs, table
 from knowreason.report.report_parts import ReportParts
 
@@ -28,7 +31,8 @@ def conclusions_section(findings: ReportParts, predicate: str) -> Section:
     """The most probable atoms of a predicate in a table that can be sorted and searched."""
     beliefs = findings.beliefs
     asked = beliefs.asked(predicate)
-    atoms = asked[np.argsort(-beliefs.log_odds[asked], kind="stable")[:MOST]]
+    order = np.argsort(-beliefs.log_odds[asked], kind="stable")[:MOST]
+    atoms, alarms = asked[order], _alarms(findings, predicate, order)
     whole = atoms[:WHOLE].tolist()
     explained = beliefs.explainer.explain_many(whole, changes=3)
     explained += beliefs.explainer.explain_many(atoms[WHOLE:].tolist(), reasons=REASONS + 1)
@@ -47,6 +51,7 @@ def conclusions_section(findings: ReportParts, predicate: str) -> Section:
             str(place + 1),
             *(own[place] for own in named.values()),
             _probability(why),
+            *alarms[place],
             TRUTH.get(truth[place], "not known"),
             *(_field(why, name) for name in fields),
             *([_other_fields(why, fields)] if _has_others(explained, fields) else []),
@@ -55,7 +60,8 @@ def conclusions_section(findings: ReportParts, predicate: str) -> Section:
         for place, why in enumerate(explained)
     ]
     others = ["more"] if _has_others(explained, fields) else []
-    head = ["rank", *named, "probability", "truth", *fields, *others, "reasons"]
+    alarm = ["alarm"] if any(alarms) else []
+    head = ["rank", *named, "probability", *alarm, "truth", *fields, *others, "reasons"]
     key = f"conclusions-{predicate}"
     known = [mark for mark in truth if mark != OPEN]
     text = (
@@ -70,10 +76,22 @@ def conclusions_section(findings: ReportParts, predicate: str) -> Section:
         heading=1 if named else 0,
         sortable=f"{key}-tools",
     )
-    body = paragraphs([text], "") + _tools(f"{key}-tools") + shown
+    body = paragraphs([text], "")
+    body += _tools(f"{key}-tools") + shown if rows else ""
     return Section(
         key, f"The strongest conclusions, and why: {predicate}", body, f"Conclusions ({predicate})"
     )
+
+
+def _alarms(
+    findings: ReportParts, predicate: str, order: NDArray[np.int64]
+) -> list[tuple[str, ...]]:
+    """A cell for each row, where the project's decision is about the predicate; else none."""
+    decision = findings.project.decision
+    if decision is None or decided_predicate(decision, findings.reasoner.program) != predicate:
+        return [()] * len(order)
+    alarm = queue_of(findings.beliefs, decision).alarm[order].tolist()
+    return [("yes" if raised else "no",) for raised in alarm]
 
 
 def _tools(key: str) -> str:
