@@ -38,7 +38,7 @@ from knowreason.factors import OPEN
 from knowreason.factors.kernel_decorators import FEW, kernels_loaded
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding, GroundRule
-from knowreason.grounding.arrays.array_context import remembered_arrays
+from knowreason.grounding.arrays.array_context import in_remembered_arrays, remembered_arrays
 from knowreason.grounding.arrays.array_relations import ArrayRelations
 from knowreason.grounding.arrays.array_tables import BeyondArrays
 from knowreason.grounding.relational.database import Relations
@@ -321,7 +321,8 @@ class Explainer:
     def _columns(self, found: Sequence[_Found]) -> Iterator[tuple[ColumnShare, ...]]:
         shares = [self._shares(one) for one in found]
         atoms = [one.atom for one in found]
-        return iter(column_shares(self.grounding, atoms, shares, self.outputs, self.answers))
+        with in_remembered_arrays(self.grounding.data):
+            return iter(column_shares(self.grounding, atoms, shares, self.outputs, self.answers))
 
     def _answer(self, atom: int) -> AnswerLine:
         span = self.grounding.atoms.owner(atom)

@@ -356,3 +356,26 @@ def test_reasons_are_those_of_a_run_from_scratch():
         assert {share.name: share.log_odds for share in ours.shares} == pytest.approx(
             {share.name: share.log_odds for share in theirs.shares}, abs=1e-6
         )
+
+
+def test_columns_of_models_are_read_as_in_a_run_from_scratch():
+    model = 'model m for Fraud = trees(features=["spent"])\n'
+    program = kr.loads(PROGRAM + model + RULES[0])
+    facts, static, known, truth = world(1)
+    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
+    given = labels(facts, known, truth, slice(0, 36))
+
+    def data(until):
+        part = rows(facts, slice(0, until))
+        return kr.Dataset.from_frames(program, facts={**part, **static}, labels=given)
+
+    reasoner = kr.Reasoner(program, engine="exact").fit(data(36))
+    beliefs = reasoner.serve(data(36)).score(rows(facts, slice(36, 40)))
+    whole = reasoner.infer(data(40))
+    for payment in range(36, 40):
+        ours, theirs = (reasoner.explain(b, f'Fraud("p{payment}")') for b in (beliefs, whole))
+        # what a column counts for depends on the rows there are on average, its value does not
+        ours, theirs = ({part.column: part.text for part in one.columns} for one in (ours, theirs))
+        assert {"spent"} <= ours.keys() & theirs.keys()
+        for column in ours.keys() & theirs.keys():
+            assert ours[column] == theirs[column]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -86,6 +86,15 @@ def remembered_arrays(data: Dataset) -> ArrayRelations | None:
     """Arrays as a data set was grounded in, for formulas that do not live on; else ``None``."""
     read: tuple[FormulaScopes, Running | None] | None = data.computed(_ARRAYS, lambda: None)
     return None if read is None else ArrayRelations(read[0].apart(), data, read[1])
+
+
+@contextmanager
+def in_remembered_arrays(data: Dataset) -> Iterator[None]:
+    """:func:`in_arrays` as a data set was grounded in, or no such context where it was not: rows
+    that a history of totals stands for are not among those of the data set."""
+    read: tuple[FormulaScopes, Running | None] | None = data.computed(_ARRAYS, lambda: None)
+    with nullcontext() if read is None else in_arrays(read[0].apart(), read[1]):
+        yield
 
 
 def open_relations(
