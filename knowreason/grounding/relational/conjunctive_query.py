@@ -383,7 +383,15 @@ class Conjunction:
             a for a in atom.arguments if isinstance(a, AttributeTerm | Operation | Conditional)
         ]
         child.join_table(self.relations.table(atom.predicate), atom.arguments)
-        holds: exp.Expr = exp.Exists(this=child.select({"one": exp.Literal.number(1)}))
+        query = child.select({"one": exp.Literal.number(1)})
+        if nullable and not self.relations.engine.deep and _reaches_deep(query):
+            raise GroundingError(
+                f"an argument of `{atom.predicate}` asks for rows, and this engine sees one level "
+                "of them",
+                code="KR657",
+                help="give what it chooses a name: `define chosen(x) := if A(x) then ... else ...`",
+            )
+        holds: exp.Expr = exp.Exists(this=query)
         if not nullable:
             return holds
         present = all_of([known(self.term(argument)) for argument in nullable])
