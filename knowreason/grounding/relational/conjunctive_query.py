@@ -239,10 +239,8 @@ class Conjunction:
                 operands = [self.term(operand) for operand in term.operands]
                 return operation(term.operator, operands, term.sort)
             case Conditional():
-                holds, one = self.condition(term.condition), self.term(term.one)
-                fails = exp.Not(this=grouped(holds.copy()))
-                other = exp.If(this=fails, true=self.term(term.other))
-                return exp.Case(ifs=[exp.If(this=holds, true=one), other])
+                one, other = self.term(term.one), self.term(term.other)
+                return _chosen(self.condition(term.condition), one, other)
             case CountList():
                 return combined(exp.Add, [self._held(formula) for formula in term.formulas])
             case Aggregate():
@@ -378,20 +376,20 @@ class Conjunction:
         self.join_table(exp.Subquery(this=union(queries)), variables)
 
     def _atom(self, atom: Atom) -> exp.Expr:
+        for place, argument in enumerate(atom.arguments):
+            if isinstance(argument, Conditional):
+                # one atom a choice: atoms in its condition would stand a level deeper otherwise,
+                # where Spark's subqueries do not see this query
+                before, after = atom.arguments[:place], atom.arguments[place + 1 :]
+                one, other = (
+                    self._atom(replace(atom, arguments=(*before, chosen, *after)))
+                    for chosen in (argument.one, argument.other)
+                )
+                return _chosen(self.condition(argument.condition), one, other)
         child = self.child()
-        nullable = [
-            a for a in atom.arguments if isinstance(a, AttributeTerm | Operation | Conditional)
-        ]
+        nullable = [a for a in atom.arguments if isinstance(a, AttributeTerm | Operation)]
         child.join_table(self.relations.table(atom.predicate), atom.arguments)
-        query = child.select({"one": exp.Literal.number(1)})
-        if nullable and not self.relations.engine.deep and _reaches_deep(query):
-            raise GroundingError(
-                f"an argument of `{atom.predicate}` asks for rows, and this engine sees one level "
-                "of them",
-                code="KR657",
-                help="give what it chooses a name: `define chosen(x) := if A(x) then ... else ...`",
-            )
-        holds: exp.Expr = exp.Exists(this=query)
+        holds: exp.Expr = exp.Exists(this=child.select({"one": exp.Literal.number(1)}))
         if not nullable:
             return holds
         present = all_of([known(self.term(argument)) for argument in nullable])
@@ -465,6 +463,12 @@ class Conjunction:
         if not in_order or in_order[0].left:
             in_order.insert(0, one_row(self.fresh_alias()))
         return in_order
+
+
+def _chosen(holds: exp.Expr, one: exp.Expr, other: exp.Expr) -> exp.Expr:
+    """``one`` where the condition holds, ``other`` where it does not, else unknown."""
+    fails = exp.Not(this=grouped(holds.copy()))
+    return exp.Case(ifs=[exp.If(this=holds, true=one), exp.If(this=fails, true=other)])
 
 
 def _reaches_deep(query: exp.Select) -> bool:
