@@ -333,12 +333,8 @@ def test_decided_rows_around_a_hub_are_counted(seed, tmp_path):
     assert ours == {name: pytest.approx(theirs[name], abs=1e-6) for name in ours}
 
 
-def test_reasons_are_those_of_a_run_from_scratch():
-    kept = [line for line in PROGRAM.splitlines() if "define" not in line and "prior" not in line]
-    counts = "define before(p) := count { q : Pays(q, card: card(p)) & at(q) < at(p) }\n"
-    counts += "define Open(s) := Pays(_, _, s)\ndefine First(p) := before(p) = 0\n"
-    text = [line for line in kept if not line.startswith("    at(q)")]
-    program = kr.loads("\n".join(text) + "\n" + counts + "\n".join(RULES[:2]))
+def served_and_from_scratch(program):
+    """A reasoner of 36 payments; beliefs with the four after them, of a server and of all."""
     facts, static, known, truth = world(1)
     static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
     given = labels(facts, known, truth, slice(0, 36))
@@ -349,9 +345,19 @@ def test_reasons_are_those_of_a_run_from_scratch():
 
     reasoner = kr.Reasoner(program, engine="exact").fit(data(36))
     beliefs = reasoner.serve(data(36)).score(rows(facts, slice(36, 40)))
+    return reasoner, beliefs, reasoner.infer(data(40))
+
+
+def test_reasons_are_those_of_a_run_from_scratch():
+    kept = [line for line in PROGRAM.splitlines() if "define" not in line and "prior" not in line]
+    counts = "define before(p) := count { q : Pays(q, card: card(p)) & at(q) < at(p) }\n"
+    counts += "define Open(s) := Pays(_, _, s)\ndefine First(p) := before(p) = 0\n"
+    text = [line for line in kept if not line.startswith("    at(q)")]
+    program = kr.loads("\n".join(text) + "\n" + counts + "\n".join(RULES[:2]))
+    reasoner, beliefs, whole = served_and_from_scratch(program)
     for payment in range(36, 40):
         ours = reasoner.explain(beliefs, f'Fraud("p{payment}")')
-        theirs = reasoner.explain(reasoner.infer(data(40)), f'Fraud("p{payment}")')
+        theirs = reasoner.explain(whole, f'Fraud("p{payment}")')
         assert str(ours.why_not) == str(theirs.why_not)
         assert {share.name: share.log_odds for share in ours.shares} == pytest.approx(
             {share.name: share.log_odds for share in theirs.shares}, abs=1e-6
@@ -361,17 +367,7 @@ def test_reasons_are_those_of_a_run_from_scratch():
 def test_columns_of_models_are_read_as_in_a_run_from_scratch():
     model = 'model m for Fraud = trees(features=["spent"])\n'
     program = kr.loads(PROGRAM + model + RULES[0])
-    facts, static, known, truth = world(1)
-    static = {name: {f"x{i}": c for i, c in enumerate(cs)} for name, cs in static.items()}
-    given = labels(facts, known, truth, slice(0, 36))
-
-    def data(until):
-        part = rows(facts, slice(0, until))
-        return kr.Dataset.from_frames(program, facts={**part, **static}, labels=given)
-
-    reasoner = kr.Reasoner(program, engine="exact").fit(data(36))
-    beliefs = reasoner.serve(data(36)).score(rows(facts, slice(36, 40)))
-    whole = reasoner.infer(data(40))
+    reasoner, beliefs, whole = served_and_from_scratch(program)
     for payment in range(36, 40):
         ours, theirs = (reasoner.explain(b, f'Fraud("p{payment}")') for b in (beliefs, whole))
         # what a column counts for depends on the rows there are on average, its value does not
