@@ -22,7 +22,7 @@ docs: $(STAMP)
 spark: $(STAMP)
 	if command -v java; then $(BIN)/python -m pip install -q -c constraints.txt pyspark || \
 		echo "skipped: pyspark cannot be installed"; fi
-	OMP_NUM_THREADS=1 KNOWREASON_EXAMPLES=3 KNOWREASON_PROGRAMS=10 \
+	OMP_NUM_THREADS=1 KNOWREASON_EXAMPLES=3 KNOWREASON_PROGRAMS=10 KNOWREASON_RANDOM_PROGRAMS=20 \
 	$(BIN)/python -m pytest -m spark tests/grounding tests/run
 
 lint: $(STAMP)

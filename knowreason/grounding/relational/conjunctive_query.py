@@ -187,7 +187,8 @@ class Conjunction:
                 return grouped(self.term(formula.term))
             case Comparison(right=ConstantSet(members)):
                 listed = [self.term(member) for member in members]
-                return exp.In(this=grouped(self.term(formula.left)), expressions=listed)
+                # in parentheses: Spark does not read `a IN (b) = c`
+                return exp.paren(exp.In(this=grouped(self.term(formula.left)), expressions=listed))
             case Comparison():
                 left, right = self.term(formula.left), self.term(formula.right)
                 return comparison(formula.operator, left, right)
@@ -467,8 +468,8 @@ class Conjunction:
 
 def _chosen(holds: exp.Expr, one: exp.Expr, other: exp.Expr) -> exp.Expr:
     """``one`` where the condition holds, ``other`` where it does not, else unknown."""
-    fails = exp.Not(this=grouped(holds.copy()))
-    return exp.Case(ifs=[exp.If(this=holds, true=one), exp.If(this=fails, true=other)])
+    ifs = [exp.If(this=exp.true(), true=one), exp.If(this=exp.false(), true=other)]
+    return exp.Case(this=grouped(holds), ifs=ifs)
 
 
 def _reaches_deep(query: exp.Select) -> bool:
