@@ -127,16 +127,6 @@ def test_keys_of_the_project_file_say_what_they_mean():
     assert not silent
 
 
-def test_notes_of_training_are_those_of_the_package():
-    """What the page of notes quotes is what the package writes."""
-    page = (ROOT / "docs/reference/notes.md").read_text(encoding="utf-8")
-    quoted = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
-    source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
-    source = re.sub(r'"\s+f?"', "", source)  # strings that go on in the next line
-    assert quoted
-    assert not [note for note in quoted if note not in source]
-
-
 @pytest.mark.parametrize("name", [*with_prompts()])
 def test_docstrings(name):
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

@@ -2,7 +2,8 @@
 
     python docs/gallery/draw.py FOLDER
 
-Scores are generated: `good` are honest log-odds, `bold` the same three times too sure.
+Scores are generated: `good` are honest log-odds, `bold` the same three times too sure. The two
+pictures of one conclusion are of a small program that is reasoned with.
 """
 
 import sys
@@ -12,6 +13,8 @@ import numpy as np
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
+import knowreason as kr
+from knowreason.explanation import Explanation, Share
 from knowreason.metrics import calibration_curve
 from knowreason.report import (
     calibration_figure,
@@ -21,11 +24,45 @@ from knowreason.report import (
     slices_figure,
     weights_figure,
 )
+from knowreason.report.explanation_pictures import graph_svg, waterfall_svg
 from knowreason.report.weight_figure import WeightBar
+
+WHY = Explanation(
+    'Fraud("p1")',
+    probability=0.98,
+    log_odds=3.89,
+    shares=(
+        Share("rule", "rare", -2.95),
+        Share("rule", "ring", 3.92),
+        Share("rule", "burst", 1.53),
+        Share("rule", "fresh", 0.82),
+        Share("stacked", "auto", 0.57),
+    ),
+)
+PROGRAM = """
+domain Payment, Terminal
+observed Pays(Payment, terminal: Terminal)
+observed Swiped(Payment)
+observed Near(Terminal, Terminal)
+query Fraud(Payment)
+latent Skimmed(Terminal)
+rule rare    [-4] : Fraud(p)
+rule seldom  [-2] : Skimmed(t)
+rule swiped  [2]  : Swiped(p) => Fraud(p)
+rule skimmed [4]  : Skimmed(t) & Pays(p, terminal: t) ~> Fraud(p)
+rule nearby  [2]  : Near(t, u) & (Skimmed(t) <~> Skimmed(u))
+"""
+FACTS = """
+Pays("p1", "shop") Pays("p2", "shop") Pays("p3", "shop") Pays("p4", "shop") Pays("p5", "shop")
+Pays("p6", "kiosk") Pays("p7", "kiosk") Pays("p8", "hotel")
+Near("shop", "kiosk") Near("kiosk", "hotel")
+Swiped("p1") Swiped("p2") Swiped("p6")
+Fraud("p3") Fraud("p4") !Fraud("p8")
+"""
 
 
 def main(folder: Path) -> None:
-    """Six pictures."""
+    """Eight pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     good = rng.normal(-2.0, 1.8, 4000)
@@ -38,13 +75,25 @@ def main(folder: Path) -> None:
     figure = precision_recall_figure(truth[:600], scores, strong="reasoner")
     save_svg(figure, folder / "precision_recall.svg")
     save_svg(scores_figure(truth, good), folder / "scores.svg")
-    save_svg(slices_figure(days(truth, good, weak), "average_precision"), folder / "slices.svg")
+    slices = slices_figure(days(truth, good, weak), "average_precision", "average precision")
+    save_svg(slices, folder / "slices.svg")
     bars = [
         WeightBar("fresh", prior=2.0, value=0.2, low=-0.1, high=0.6),
         WeightBar("burst", prior=1.0, value=3.1, low=1.5, high=4.8),
         WeightBar("odd_hour", prior=1.0, value=1.0, low=-1.9, high=3.9),
     ]
     save_svg(weights_figure(bars), folder / "weights.svg")
+    (folder / "waterfall.svg").write_text(waterfall_svg(WHY), encoding="utf-8")
+    (folder / "neighbourhood.svg").write_text(neighbourhood(), encoding="utf-8")
+
+
+def neighbourhood() -> str:
+    """What stands around one payment."""
+    program = kr.loads(PROGRAM)
+    facts = kr.lang.parse_facts(program, FACTS)
+    grounding = kr.ground(program, kr.Dataset.from_facts(program, facts))
+    beliefs = kr.Beliefs(kr.infer(grounding.graph), grounding)
+    return graph_svg(beliefs, beliefs.grounding.atom_index("Fraud", "p1"))
 
 
 def days(truth: np.ndarray, good: np.ndarray, weak: np.ndarray) -> list[dict[str, float]]:

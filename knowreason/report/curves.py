@@ -102,19 +102,26 @@ def scores_figure(truth: NDArray[np.bool_], log_odds: NDArray[np.float64]) -> Fi
     return figure
 
 
-def slices_figure(slices: Sequence[Mapping[str, float]], metric: str) -> Figure:
+def slices_figure(slices: Sequence[Mapping[str, float]], metric: str, title: str = "") -> Figure:
     """A figure of a metric by slice, the number of true atoms as bars behind it.
 
-    >>> figure = slices_figure([{"slice": 0, "true": 4, "roc_auc": 0.8}], "roc_auc")
-    >>> figure.axes[0].get_ylabel()
-    'roc_auc'
+    Args:
+        slices: a row a slice, with ``slice``, ``true`` and the metric.
+        metric: its column.
+        title: what the picture calls it; empty for the column's name.
+
+    >>> rows = [{"slice": 0, "true": 4, "roc_auc": 0.8}]
+    >>> slices_figure(rows, "roc_auc", "ROC AUC").axes[0].get_ylabel()
+    'ROC AUC'
     """
-    figure, axes = _axes(f"{metric} by slice", "slice", metric, right=0.86)
+    title = title or metric
+    said = f"{title[0].upper()}{title[1:]} by slice"
+    figure, axes = _axes(said, "slice", title, right=0.86)
     where = [row["slice"] for row in slices]
     bars = axes.twinx()
     bars.bar(where, [row["true"] for row in slices], color=LINE, zorder=0)
-    bars.set_ylabel("true", color=QUIET, fontsize=9)
-    bars.tick_params(colors=QUIET, labelsize=8)
+    bars.set_ylabel("how many are true (bars)", color=INK, fontsize=9)
+    bars.tick_params(colors=INK, labelsize=8)
     bars.spines[["top", "left"]].set_visible(False)
     axes.set_zorder(bars.get_zorder() + 1)
     axes.patch.set_visible(False)

@@ -66,10 +66,11 @@ def _pictures_of(evaluation: Evaluation) -> dict[str, str]:
     ]
     if ranking:
         key = ranking[0]
+        title = metric(key).title or key
         rows = "; ".join(f"{row['slice']:g}: {row[key]:.2f}" for row in evaluation.slices)
         found["slices"] = described(
-            svg_text(slices_figure(evaluation.slices, key)),
-            f"{metric(key).title or key} of {name} by slice",
+            svg_text(slices_figure(evaluation.slices, key, title)),
+            f"{title} of {name} by slice",
             f"By slice: {rows}.",
         )
     return {f"{kind}_{name}.svg": svg for kind, svg in found.items()}

@@ -15,6 +15,7 @@ from knowreason.disk import whole_file
 from knowreason.explanation import Explanation, Share
 from knowreason.explanation.explanation_text import percent
 from knowreason.explanation.factor_index import Incidence
+from knowreason.factors import OPEN
 from knowreason.grounding import Grounding
 from knowreason.report.svg import ACCENT, INK, PALETTE, QUIET, described, new_figure, svg_text
 
@@ -140,9 +141,12 @@ def graph_svg(beliefs: Beliefs, atom: int) -> str:
     atoms, ties = surroundings(beliefs, atom)
     names = {a: beliefs.grounding.atom_name(a) for a in atoms}
     likely = {a: float(expit(beliefs.log_odds[a])) for a in atoms}
-    lines = [f"{names[a]} {percent(likely[a])}" for a in atoms]
+    evidence = beliefs.grounding.graph.evidence
+    said = {a: percent(likely[a]) for a in atoms}
+    said |= {a: f"known {bool(evidence[a])}".lower() for a in atoms if evidence[a] != OPEN}
+    lines = [f"{names[a]} {said[a]}" for a in atoms]
     lines += [f"{names[t.one]} and {names[t.other]}: {', '.join(t.rules)}" for t in ties]
-    figure = _graph_figure(atom, names, likely, ties)
+    figure = _graph_figure(atom, names, likely, said, ties)
     return described(svg_text(figure), f"What stands around {names[atom]}", "; ".join(lines) + ".")
 
 
@@ -194,7 +198,11 @@ def _atoms_of(incidence: Incidence, factor: int) -> list[int]:
 
 
 def _graph_figure(
-    centre: int, names: dict[int, str], likely: dict[int, float], ties: Sequence[_Tie]
+    centre: int,
+    names: dict[int, str],
+    likely: dict[int, float],
+    said: dict[int, str],
+    ties: Sequence[_Tie],
 ) -> Figure:
     import networkx as nx
 
@@ -220,7 +228,7 @@ def _graph_figure(
         axes.scatter(x, y, s=220 if mine else 110, color=colour, edgecolors=INK,
                      linewidths=2.4 if mine else 0.8, zorder=2)  # fmt: skip
         axes.annotate(
-            f"{name}\n{percent(likely[atom])}",
+            f"{name}\n{said[atom]}",
             (x, y),
             xytext=(0, 9),
             textcoords="offset points",

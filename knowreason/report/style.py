@@ -93,12 +93,17 @@ code { font-size: 13px; overflow-wrap: anywhere; }
   table { font-size: 9px; } caption, .note { font-size: 10px; }
   th, td { padding: 3px 6px 3px 0; }
   td:last-child { overflow-wrap: anywhere; }
-  th button { text-decoration: none; white-space: normal; }
-  table.listed td:last-child { min-width: 160px; }
+  th button { display: contents; } /* a button is not painted again on the next page */
+  th[aria-sort] button::after { content: none !important; }
+  table.listed td:last-child { min-width: 220px; }
   td small { font-size: 8px; white-space: normal; }
-  tr, figure, .verdict { break-inside: avoid; }
-  h2, h3, caption { break-after: avoid; }
-  .figures figure { flex: 0 1 46%; }
+  tr, p, figure, .verdict { break-inside: avoid; }
+  h2, h3, caption, thead { break-after: avoid; }
+  thead { break-inside: avoid; }
+  .scroll, tbody tr:nth-child(-n+2), footer { break-before: avoid; }
+  footer { padding-bottom: 0; }
+  .figures { display: block; orphans: 1; widows: 1; }
+  .figures figure { display: inline-block; width: 44%; }
   @page { size: A4; margin: 14mm; }
 }
 """.replace("DARK", _DARK)

@@ -27,7 +27,7 @@ _OWN = re.compile(r'(?<= id=")|(?<=url\(#)|(?<=href="#)')
 def new_figure(
     width: float = 5.2, height: float = 4.0, layout: Literal["constrained"] | None = "constrained"
 ) -> tuple[Figure, Axes]:
-    """A figure and its axes in the house style; without ``layout`` the caller sets margins."""
+    """A figure and its axes in the style of all; without ``layout`` the caller sets margins."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout=layout)

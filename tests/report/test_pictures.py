@@ -1,6 +1,8 @@
 """Pictures are SVG that any browser shows, the same for the same data."""
 
+import runpy
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +47,25 @@ def test_words_of_a_picture():
     for word in ("recall", "precision", "reasoner", "model &lt;a&gt; &amp; b", "chance"):
         assert word in words
     assert "skimmed" in svg_text(figures()["weights"])
+
+
+def test_slices_are_called_by_the_title():
+    rows = [{"slice": 0, "true": 4, "average_precision": 0.8}]
+    words = svg_text(slices_figure(rows, "average_precision", "average precision"))
+    assert "Average precision by slice" in words
+    assert "average_precision" not in words
+
+
+def test_each_picture_of_the_gallery_has_a_page(tmp_path):
+    gallery = Path(__file__).parents[2] / "docs/gallery"
+    runpy.run_path(str(gallery / "draw.py"))["main"](tmp_path)
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == {path.name for path in gallery.glob("pictures/*.svg")}
+    pages = "".join(page.read_text() for page in gallery.glob("*.md"))
+    assert [name for name in sorted(drawn) if f"](pictures/{name})" not in pages] == []
+    around = (tmp_path / "neighbourhood.svg").read_text()
+    assert "Fraud(&quot;p3&quot;) known true" in around
+    assert "over 99.99 %" not in around
 
 
 def test_a_picture_is_written_whole(tmp_path):
