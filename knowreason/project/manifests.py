@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from knowreason.diagnostics import Diagnostic
 from knowreason.disk import replace_folder, whole_file, whole_folder
 from knowreason.errors import ProjectError
 from knowreason.version import __version__
 
 MANIFEST = "manifest.json"
+SETTINGS = "project.toml"
 RULES, GROUNDED = "program.kr", "grounding.json"  # the program, what became of its rules
+CHANGED = "is not what was written"
+FORMAT = 1  # of the folders; one more with every change that an older version cannot read
 
 
 @contextmanager
@@ -39,10 +45,12 @@ def run_folder(
     if partial is None:
         with whole_folder(target) as folder:
             yield folder
+            _seal(folder)
             refuse_existing(target, replace=replace, keep=keep)
     else:
         partial.mkdir(parents=True, exist_ok=True)
         yield partial
+        _seal(partial)
         refuse_existing(target, replace=replace, keep=keep)
         replace_folder(partial, target.resolve())
 
@@ -98,8 +106,89 @@ def has_manifest(folder: Path) -> bool:
 
 def write_manifest(folder: Path, content: Mapping[str, object]) -> None:
     """Write what makes a folder ours: the version, and how it came about."""
-    manifest = {"knowreason": __version__, "python": platform.python_version(), **content}
+    versions = {"knowreason": __version__, "python": platform.python_version()}
+    manifest = {**versions, "format": FORMAT, **content}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _seal(folder: Path) -> None:
+    """Note a digest of every file in the manifest, where there is one, and one of itself."""
+    if not has_manifest(folder):
+        return
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    digests = {file.relative_to(folder).as_posix(): _digest(file) for file in files}
+    del digests[MANIFEST]
+    manifest["files"] = digests
+    manifest["digest"] = _own_digest(manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Mapping[str, Any]:
+    """The manifest of a folder that is as it was written; settings may be changed by people.
+
+    Files beside those that were written are none of ours.
+
+    Raises:
+        ProjectError: KR911 where there is no manifest; KR960 for each file that is missing or is
+            not what was written; KR961 for a folder of another format.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise ProjectError(f"`{folder}` has no `{MANIFEST}`", code="KR911")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        version, digest = manifest.get("format", 0), manifest.get("digest")
+    except (ValueError, AttributeError, RecursionError):
+        raise _damaged(folder, {MANIFEST: CHANGED}) from None
+    if version != FORMAT:
+        raise ProjectError(
+            f"`{folder}` has format {version!r}; knowreason {__version__} reads format {FORMAT}",
+            code="KR961",
+            help="train, compile or save it again with this version",
+        )
+    files = manifest.get("files")
+    if digest != _own_digest(manifest) or not isinstance(files, dict):
+        raise _damaged(folder, {MANIFEST: CHANGED})
+    faults = {}
+    for name, written in files.items():
+        file = folder / name
+        if not file.is_file() or ".." in file.relative_to(folder).parts:
+            faults[name] = "is missing"
+        elif name != SETTINGS and _digest(file) != written:
+            faults[name] = CHANGED
+    if faults:
+        raise _damaged(folder, faults)
+    found: Mapping[str, Any] = manifest
+    return found
+
+
+def changed_settings(folder: Path, manifest: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
+    """A warning where the settings of a folder are not those that were written."""
+    file = folder / SETTINGS
+    if _digest(file) == manifest["files"].get(SETTINGS):
+        return ()
+    help = "they are used as they are; what was learned rests on what they said before"
+    return (Diagnostic("KR960", f"`{file}` was changed since training", "warning", help=help),)
+
+
+def _damaged(folder: Path, faults: Mapping[str, str]) -> ProjectError:
+    help = "train, compile or save it again, or copy it again from where it is whole"
+    return ProjectError(
+        diagnostics=[
+            Diagnostic("KR960", f"damaged: `{folder / name}` {fault}", help=help)
+            for name, fault in faults.items()
+        ]
+    )
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+
+
+def _own_digest(manifest: Mapping[str, Any]) -> str:
+    content = json.dumps({k: v for k, v in manifest.items() if k != "digest"}, sort_keys=True)
+    return hashlib.blake2b(content.encode()).hexdigest()[:32]
 
 
 def partial_folder(target: Path) -> Path:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
-from knowreason.errors import ProjectError
 from knowreason.factors import FactorGraph
 from knowreason.factors.model_output import ModelOutput
 from knowreason.grounding import Grounding
@@ -21,7 +20,7 @@ from knowreason.models import KnowledgeModel
 from knowreason.models.base.stored_models import FittedModel
 from knowreason.monitor.adaptation import training_left_out, training_snapshot
 from knowreason.progress import Progress, step
-from knowreason.project.manifests import has_manifest
+from knowreason.project.manifests import read_manifest
 from knowreason.project.settings import Options, Settings
 from knowreason.reasoner.answers import Answers
 from knowreason.reasoner.fit_answers import fit_answers, with_trees
@@ -95,8 +94,8 @@ def fit_reasoner(
         progress: called as ``progress(done, total, message)``.
     """
     settings, program, seed = reasoner.settings, reasoner.program, reasoner.seed
-    if sources.run is not None and not has_manifest(sources.run):
-        raise ProjectError(f"`{sources.run}` is not a run folder", code="KR911")
+    if sources.run is not None:
+        read_manifest(sources.run)
     fitting = partial(
         fit_models,
         options=reasoner.models or {},

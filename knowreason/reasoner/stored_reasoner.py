@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from knowreason.errors import ModelError
 from knowreason.grounding.rule_report import RuleReport
@@ -15,7 +16,7 @@ from knowreason.learning import Bootstrap, Fit
 from knowreason.logic import Program
 from knowreason.models.base.stored_models import FittedModel, folder_name, load_fitted, save_fitted
 from knowreason.monitor.period_snapshot import Snapshot
-from knowreason.project.manifests import GROUNDED, RULES, write_manifest
+from knowreason.project.manifests import GROUNDED, RULES, SETTINGS, write_manifest
 from knowreason.project.project_file import project_toml
 from knowreason.project.schema import Project
 from knowreason.reasoner.answers import Answers
@@ -73,7 +74,7 @@ def write_learned(
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_grounded(program, reports, folder)
-    (folder / "project.toml").write_text(project_toml(project), encoding="utf-8")
+    (folder / SETTINGS).write_text(project_toml(project), encoding="utf-8")
     save_fit(learned.fit, folder, RuleWeights.of(learned.fit, learned.replicates))
     if learned.replicates is not None:
         save_bootstrap(learned.replicates, folder)
@@ -108,9 +109,8 @@ def write_grounded(program: Program, reports: tuple[RuleReport, ...], folder: Pa
     (folder / GROUNDED).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
-def read_learned(folder: Path) -> Learned:
-    """What :func:`write_learned` wrote."""
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+def read_learned(folder: Path, manifest: Mapping[str, Any]) -> Learned:
+    """What :func:`write_learned` wrote into a folder of this manifest."""
     models, estimates = (
         tuple(
             load_fitted(folder / "models" / folder_name(name, predicate))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from knowreason.data import Dataset
@@ -11,7 +10,7 @@ from knowreason.errors import ProjectError
 from knowreason.grounding import Grounding
 from knowreason.grounding.grounding_store import load, save
 from knowreason.logic import Program
-from knowreason.project.manifests import MANIFEST, has_manifest, write_manifest
+from knowreason.project.manifests import has_manifest, read_manifest, write_manifest
 from knowreason.project.schema import Project
 from knowreason.reasoner.fitting.fingerprints import (
     DataParts,
@@ -39,7 +38,7 @@ def load_compiled(folder: Path, project: Project, data: Dataset) -> Grounding:
 
     Raises:
         ProjectError: KR911 for a folder that ``compile`` did not write, KR935 where it was made of
-            other rules, data or settings, naming them.
+            other rules, data or settings, naming them, KR960 where it is damaged.
         GroundingError: KR653 where this version cannot read it.
     """
     help = "compile again, or train without --compiled"
@@ -51,30 +50,21 @@ def load_earlier(folder: Path, project: Project, program: Program) -> Grounding:
     """The stored grounding of the project's rules over the rows it was compiled from.
 
     Raises:
-        ProjectError: KR911 for a folder that ``compile`` did not write, or is damaged, KR935 where
-            it was made of other rules or settings, naming them.
+        ProjectError: KR911 for a folder that ``compile`` did not write, KR935 where it was made of
+            other rules or settings, naming them, KR960 where it is damaged.
         GroundingError: KR653 where this version cannot read it.
     """
     now = program_parts(program) | _settings(project)
     made_of = _made_of(folder)
     before = {part: made_of[part] for part in now if part in made_of}  # without its rows
     _refuse_others(folder, now, before, "compile again, with -o and --force")
-    try:
-        rows = load_relations(folder / RELATIONS, program)
-    except (OSError, ValueError) as error:
-        raise ProjectError(
-            f"`{folder}` does not hold the rows that it was compiled from",
-            code="KR911",
-            help="compile again, with -o and --force",
-        ) from error
+    rows = load_relations(folder / RELATIONS, program)
     return load(folder / GRAPH, program, rows)
 
 
 def _made_of(folder: Path) -> Fingerprint:
-    """What a stored graph was made of; raises KR911 for a folder without one."""
-    manifest = {}
-    if has_manifest(folder):
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    """What a stored graph was made of; raises KR911 for a folder without one, KR960, KR961."""
+    manifest = read_manifest(folder) if has_manifest(folder) else {}
     if manifest.get("kind") != "grounding":
         raise ProjectError(
             f"`{folder}` holds no compiled graph",

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from warnings import warn
 
-from knowreason.errors import ProjectError
+from knowreason.errors import DataWarning, ProjectError
 from knowreason.inference.quality_summary import QualitySummary
 from knowreason.lang import loads
 from knowreason.logic import Program
-from knowreason.project.manifests import MANIFEST, RULES
+from knowreason.project.manifests import (
+    MANIFEST,
+    RULES,
+    SETTINGS,
+    changed_settings,
+    read_manifest,
+)
 from knowreason.project.plugins import load_plugins, require_plugins
 from knowreason.project.project_file import load_project
 from knowreason.project.schema import Project
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.reasoner.stored_reasoner import read_learned
 
-PARTS = (MANIFEST, RULES, "project.toml", "weights.json", "weights.safetensors")
+PARTS = (MANIFEST, RULES, SETTINGS, "weights.json", "weights.safetensors")
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,11 @@ def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
 
     Raises:
         ProjectError: KR911 for a folder that is no run, naming what is missing; KR926 for a
-            plugin that is neither loaded nor installed.
+            plugin that is neither loaded nor installed; KR960 for files that are damaged, KR961
+            for a run of another format.
+
+    Warns:
+        DataWarning: KR960 where its settings were changed.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -72,11 +83,13 @@ def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:
     folder = Path(folder)
     if project is not None:
         load_plugins(load_project(project))
-    stored = stored_project(folder)
+    manifest = _whole(folder)
+    for finding in changed_settings(folder, manifest):
+        warn(DataWarning(finding), stacklevel=2)
+    stored = load_project(folder / SETTINGS)
     require_plugins(stored, folder)
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     program = stored_program(folder, stored)
-    reasoner, learned = reasoner_of(stored, program), read_learned(folder)
+    reasoner, learned = reasoner_of(stored, program), read_learned(folder, manifest)
     ready = manifest.get("ready_models", ())
     given = {model.name: model.fitted.prototype for model in learned.models if model.name in ready}
     reasoner.models = {**stored.models, **given}
@@ -90,7 +103,14 @@ def stored_program(folder: Path, project: Project) -> Program:
 
 
 def stored_project(folder: Path) -> Project:
-    """The project of a run folder; raises :class:`ProjectError` KR911 for another folder."""
+    """The project of a run folder; raises :class:`ProjectError` KR911, KR960, KR961."""
+    _whole(folder)
+    return load_project(folder / SETTINGS)
+
+
+def _whole(folder: Path) -> Mapping[str, Any]:
+    """The manifest of a run folder."""
+    manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
     missing = [name for name in PARTS if not (folder / name).is_file()]
     if missing:
         raise ProjectError(
@@ -98,7 +118,7 @@ def stored_project(folder: Path) -> Project:
             code="KR911",
             help="`knowreason train PROJECT` writes one",
         )
-    return load_project(folder / "project.toml")
+    return manifest
 
 
 def load_run_on_tables(folder: Path, project: Path | None = None) -> Run:

@@ -197,7 +197,7 @@ def test_rows_are_appended_to_a_compiled_graph(skimming_project, tmp_path):
     with pytest.raises(GroundingError, match=r"KR655.*gone"):
         compile_project(load_project(folder), None, append=graph)
     (graph / "relations" / "relations.json").write_text("{}")
-    with pytest.raises(ProjectError, match=r"KR911.*rows"):
+    with pytest.raises(ProjectError, match=r"KR960.*relations\.json"):
         compile_project(load_project(folder), None, append=graph)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import glob
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,11 @@ def load_tables(
 
     Raises:
         DataError: KR520 no such file, KR521 a kind of file that is not read, KR522 SQL
-            or file content that DuckDB refuses, in DuckDB's words.
+            or file content that DuckDB refuses, in DuckDB's words, SQL that is no query, or one
+            that reads beyond the folders of the tables.
     """
     loaded: dict[str, pa.Table] = {}
-    with DuckDBEngine(memory_limit=memory_limit, zone=zone) as engine:
+    with tables_engine(sources, memory_limit=memory_limit, zone=zone) as engine:
         for name, source in sources.items():
             if name in optional and source.path is not None and not source.files():
                 continue
@@ -100,7 +101,7 @@ def readable_tables(
     """
     tables: dict[str, pa.Table] = {}
     failed: dict[str, DataError | None] = {}
-    with DuckDBEngine(memory_limit=memory_limit, zone=zone) as engine:
+    with tables_engine(sources, memory_limit=memory_limit, zone=zone) as engine:
         for name, source in sources.items():
             if set(re.findall(r"\w+", source.sql or "")) & set(failed):
                 failed[name] = None
@@ -119,6 +120,30 @@ def readable_tables(
     return tables, failed
 
 
+def tables_engine(
+    sources: Mapping[str, TableSource],
+    *,
+    memory_limit: str,
+    threads: int | None = None,
+    zone: str = UTC_ZONE,
+    folders: Collection[str] = (),
+) -> DuckDBEngine:
+    """An engine that touches no file but those beside the tables' own, and below ``folders``.
+
+    SQL of a project may come from anyone, with a run folder for instance.
+    """
+    engine = DuckDBEngine(memory_limit=memory_limit, threads=threads, zone=zone)
+    paths = [Path(source.path).absolute() for source in sources.values() if source.path]
+    engine.confine({*map(_folder, paths), *folders})
+    return engine
+
+
+def _folder(path: Path) -> str:
+    """The folder of a file, or the last one above the first part of a path that is a pattern."""
+    patterns = [n for n, part in enumerate(path.parts) if has_magic(part)]
+    return str(Path(*path.parts[: patterns[0]]) if patterns else path.parent) + "/"
+
+
 def as_view(
     engine: DuckDBEngine, name: str, source: TableSource, texts: Collection[str] = ()
 ) -> None:
@@ -126,6 +151,7 @@ def as_view(
     :func:`load_tables`."""
     with refusals(name):
         if source.sql is not None:
+            engine.check_reads(source.sql)
             engine.view(name, source.sql)
         else:
             path, reader, options = _file(engine, name, source, texts)
@@ -135,6 +161,7 @@ def as_view(
 def _load(engine: DuckDBEngine, name: str, source: TableSource, texts: Collection[str]) -> pa.Table:
     with refusals(name):
         if source.sql is not None:
+            engine.check_reads(source.sql)
             return engine.query(source.sql)
         path, reader, options = _file(engine, name, source, texts)
         return engine.file(path, reader, **options)
@@ -181,6 +208,9 @@ def refusals(name: str) -> Iterator[None]:
     except EngineError as error:
         first, *more = str(error).splitlines()
         help = next((line.strip() for line in more if _HINT.match(line)), None)
+        if "disabled by configuration" in first:
+            first = first.partition(" - ")[0]
+            help = "SQL reads the tables above it; name a file as `path` of a table"
         raise DataError(f"table `{name}`: {first}", code="KR522", help=help) from None
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from sqlglot import exp
 
-from knowreason.data.binding.table_files import TableSource, as_view, refusals
+from knowreason.data.binding.table_files import TableSource, as_view, refusals, tables_engine
 from knowreason.data.engine.duckdb_engine import DuckDBEngine, literal, quoted
 from knowreason.logic.time_zones import UTC_ZONE
 
@@ -92,23 +92,32 @@ class TableParts:
             prefix="knowreason-parts-", dir=directory or None
         )
         self.folder = Path(self._own.name)
-        self._engine = DuckDBEngine(memory_limit=memory_limit, threads=threads, zone=zone)
         self._limits = memory_limit, threads, zone
+        self._engine = self._opened()
         self._dealt: Mapping[str, Dealt] = {}
         self._whole: dict[str, pa.Table] = {}
         self._ranges: _Ranges | None = None
-        for name, source in sources.items():
-            as_view(self._engine, name, source, self._texts.get(name, ()))
+
+    def _opened(self) -> DuckDBEngine:
+        """An engine that knows the tables."""
+        memory_limit, threads, zone = self._limits
+        engine = tables_engine(
+            self._sources,
+            memory_limit=memory_limit,
+            threads=threads,
+            zone=zone,
+            folders=[f"{self.folder}/"],
+        )
+        for name, source in self._sources.items():
+            as_view(engine, name, source, self._texts.get(name, ()))
+        return engine
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_own": None, "_engine": None, "_whole": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        memory_limit, threads, zone = self._limits
-        self._engine = DuckDBEngine(memory_limit=memory_limit, threads=threads, zone=zone)
-        for name, source in self._sources.items():
-            as_view(self._engine, name, source, self._texts.get(name, ()))
+        self._engine = self._opened()
 
     def __enter__(self) -> TableParts:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
@@ -68,6 +68,26 @@ class DuckDBEngine:
         self._connection.close()
         if self._spill is not None:
             self._spill.cleanup()
+
+    def confine(self, folders: Collection[str]) -> None:
+        """Let nothing but files below these folders, and what it spills, be touched from now on.
+
+        No extension is fetched or loaded, no setting changed, and no Python variable is a table.
+        """
+        allowed = ", ".join(literal(folder) for folder in sorted(folders))
+        self.execute("SET python_enable_replacements = false")
+        self.execute(f"SET allowed_directories = [{allowed}]")
+        self.execute("SET enable_external_access = false")
+        self.execute("SET lock_configuration = true")
+
+    def check_reads(self, text: str) -> None:
+        """Raise :class:`.EngineError` unless the SQL is one query, which writes nothing."""
+        try:
+            kinds = [statement.type for statement in self._connection.extract_statements(text)]
+        except duckdb.Error as error:
+            raise self.explained(error) from error
+        if kinds != [duckdb.StatementType.SELECT]:
+            raise EngineError("SQL of a table is one SELECT, and changes nothing")
 
     def sql(self, tree: exp.Expr) -> str:
         """The tree as DuckDB's SQL."""

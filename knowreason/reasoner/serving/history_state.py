@@ -20,7 +20,7 @@ from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.grounding.plan.hub_rules import hub_rules
 from knowreason.logic import Program
 from knowreason.mapped_columns import opened, store
-from knowreason.project.manifests import MANIFEST, run_folder, write_manifest
+from knowreason.project.manifests import read_manifest, run_folder, write_manifest
 from knowreason.reasoner.fitting.fingerprints import differences, program_parts
 from knowreason.reasoner.serving.kept_parts import DecidedRows, PartTable, Projection, Shortcuts
 from knowreason.reasoner.serving.kept_tables import TABLES, Kept, KeptTable, RowsByValue, ThingNames
@@ -104,7 +104,7 @@ class HistoryState:
         """
         program = scopes.program
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = read_manifest(folder)
             if manifest["kind"] != KIND:
                 raise ValueError(f"it holds a {manifest['kind']}")
             differs = differences(program_parts(program), manifest["made_of"])
