@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from knowreason.data.binding.binder import Encoded, TableBinder
 from knowreason.data.binding.data_findings import NamedTable
 from knowreason.data.binding.id_spelling import find_spelling
-from knowreason.data.vocabulary import Coded
+from knowreason.data.vocabulary import EXAMPLES, SUGGESTIONS, Coded
 from knowreason.diagnostics import Severity
 from knowreason.errors import did_you_mean
 from knowreason.logic.canonical_text import string_text
 
-EXAMPLES, SUGGESTIONS = 3, 10_000  # ids shown, and names among which a near one is sought
 NEW_SHARE = 0.01  # of new ids, up to which they are a hint and no warning
 Kind = Literal["things", "facts", "features", "others"]
 KINDS: tuple[Kind, ...] = ("things", "facts", "features", "others")
