@@ -375,3 +375,18 @@ def test_columns_of_models_are_read_as_in_a_run_from_scratch():
         assert ours.keys() == theirs.keys()
         for column, (text, share) in ours.items():  # against the average row of the training data
             assert (text, pytest.approx(share, abs=1e-6)) == theirs[column]
+
+
+def test_tables_of_an_event_may_share_no_thing():
+    program = kr.loads("""domain Pay
+observed Next(Pay, Pay)
+observed Disputed(Pay)
+query Fraud(Pay)
+rule seldom [-2] : Fraud(p)
+rule near [1] : Next(p, q) & Disputed(p) => Fraud(q)""")
+    facts = {"Next": {"p": ["p1"], "q": ["p2"]}, "Disputed": {"p": ["p1"]}}
+    history = kr.Dataset.from_frames(program, facts=facts)
+    server = kr.Reasoner(program).fit(history).serve(history)
+    event = {"Next": {"p": ["p2"], "q": ["p3"]}, "Disputed": {"p": ["p1"]}}
+    found = server.score(event).marginals("Fraud").to_arrow()
+    assert set(found.column(0).to_pylist()) >= {"p1", "p2", "p3"}
