@@ -18,12 +18,12 @@ docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-# Every grounding test once more on Spark, and parts of a run in local mode; skipped where Java or pyspark is absent.
+# Every grounding test once more on Spark, parts of a run in local mode, and frames; skipped where Java or pyspark is absent.
 spark: $(STAMP)
 	if command -v java; then $(BIN)/python -m pip install -q -c constraints.txt pyspark || \
 		echo "skipped: pyspark cannot be installed"; fi
 	OMP_NUM_THREADS=1 KNOWREASON_EXAMPLES=3 KNOWREASON_PROGRAMS=10 KNOWREASON_RANDOM_PROGRAMS=20 \
-	$(BIN)/python -m pytest -m spark tests/grounding tests/run
+	$(BIN)/python -m pytest -m spark tests/grounding tests/run tests/data
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

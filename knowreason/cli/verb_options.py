@@ -1,4 +1,4 @@
-"""Options that several verbs take: ``--set a.b=c``, ``--project``, ``--strict``."""
+"""Options that several verbs take: ``--set a.b=c``, ``--project``, ``--strict``, ``--zone``."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ RedactOption = Annotated[
 StrictOption = Annotated[
     bool,
     typer.Option("--strict", help="Exit 1 where asked marginals are neither exact nor confirmed."),
+]
+
+
+ZoneOption = Annotated[
+    str,
+    typer.Option(
+        "--zone",
+        help="Time zone of the calendar and of times that name none; of a rule file, else UTC.",
+        show_default=False,
+    ),
 ]
 
 

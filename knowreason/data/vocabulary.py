@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from knowreason.data.arrow_types import ArrowColumn, NameColumn
 from knowreason.data.name_encoding import UNKNOWN, as_text, encode, one_chunk, to_ids
 from knowreason.errors import DataError, did_you_mean
+from knowreason.logic.canonical_text import string_text
+
+EXAMPLES, SUGGESTIONS = 3, 10_000  # names shown, and names among which a near one is sought
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +68,19 @@ class Vocabulary:
         """
         index = self.find(str(name))
         if index == UNKNOWN:
-            names = self.names.slice(0, 10_000).to_pylist()
             raise DataError(
-                f"no `{self.domain}` is called `{name}`",
-                code="KR509",
-                help=did_you_mean(str(name), names),
+                f"no `{self.domain}` is called `{name}`", code="KR509", help=self.near(str(name))
             )
         return index
+
+    def near(self, name: str) -> str:
+        """A help line with what has almost the name among the first 10,000, or with examples."""
+        near = did_you_mean(name, self.names.slice(0, SUGGESTIONS).to_pylist())
+        if near and not any(map(str.isdigit, name)):  # of numbers there is always a near one
+            return near
+        few = ", ".join(map(string_text, self.names.slice(0, EXAMPLES).to_pylist()))
+        more = "" if len(self) <= EXAMPLES else " ..."
+        return f"there are {few}{more}: names are compared as text" if few else "it has no members"
 
     def name(self, id: int) -> str:
         """Name of an id."""

@@ -319,7 +319,9 @@ class ShownValues:
             ids = np.maximum(column.values, 0)
             texts: list[str] = self.data.vocabularies[sort].decode(ids).to_pylist()
         else:
-            texts = [value_as_text(value, sort) for value in column.values.tolist()]
+            texts = [
+                value_as_text(value, sort, self.program.zone) for value in column.values.tolist()
+            ]
         if column.known is None:
             return list(texts)
         return [t if k else None for t, k in zip(texts, column.known.tolist(), strict=True)]

@@ -366,12 +366,18 @@ def ids_of_names(
     sorts = program.sorts_of(predicate)
     if len(sorts) != len(names):
         raise UnknownNameError(
-            f"`{predicate}` takes {len(sorts)} argument(s), not {len(names)}", code="KR650"
+            f"`{predicate}` takes {len(sorts)} argument(s), not {len(names)}",
+            code="KR650",
+            help=f"it is about ({', '.join(sorts)})",
         )
     columns = []
     for sort, name in zip(sorts, names, strict=True):
         ids = np.asarray(data.vocabularies[sort].ids([str(name)]), np.int32)
         if ids[0] < 0:
-            raise UnknownNameError(f"`{sort}` has no member `{name}`", code="KR650")
+            raise UnknownNameError(
+                f"`{sort}` has no member `{name}`",
+                code="KR650",
+                help=data.vocabularies[sort].near(str(name)),
+            )
         columns.append(ids)
     return columns

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from knowreason.logic import declarations as dc
 from knowreason.logic import formulas as fm
+from knowreason.logic.time_zones import UTC_ZONE, moment_in
 
 _UNITS = (
     ("w", 604_800_000_000),
@@ -18,7 +18,6 @@ _UNITS = (
     ("s", 1_000_000),
     ("ms", 1_000),
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # strength of binding, weakest first
 _IFF, _IMPLIES, _OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _UNARY, _PRIMARY = range(1, 11)
@@ -102,16 +101,16 @@ def duration_text(microseconds: int) -> str:
     return f"{sign}{whole}.{rest:03d}".rstrip("0") + "ms"
 
 
-def time_text(microseconds: int) -> str:
-    """An ISO 8601 time in UTC."""
-    moment = _EPOCH + timedelta(microseconds=microseconds)
+def time_text(microseconds: int, zone: str = UTC_ZONE) -> str:
+    """An ISO 8601 time with the offset of a zone."""
+    moment = moment_in(microseconds, zone)
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def value_text(value: fm.Value, sort: str) -> str:
+def value_text(value: fm.Value, sort: str, zone: str = UTC_ZONE) -> str:
     """Text of a value of a sort, as a rule or a facts file has it."""
     if sort == "time":
-        return string_text(time_text(int(value)))
+        return string_text(time_text(int(value), zone))
     if sort == "duration":
         return duration_text(int(value))
     if isinstance(value, bool):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
 from numpy.typing import NDArray
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from knowreason.logic.time_zones import UTC_ZONE, moment_in
+
 _SPANS = (("days", "day", 86_400), ("h", "h", 3_600), ("min", "min", 60), ("s", "s", 1))
 
 
@@ -27,8 +26,8 @@ def feature_texts(
     ]
 
 
-def value_as_text(value: object, sort: str) -> str:
-    """A value as people write it.
+def value_as_text(value: object, sort: str, zone: str = UTC_ZONE) -> str:
+    """A value as people write it, times as clocks of ``zone`` show them.
 
     Example:
         >>> [value_as_text(v, s) for v, s in [(5412.0, "float"), (7, "int"), (True, "bool")]]
@@ -37,7 +36,7 @@ def value_as_text(value: object, sort: str) -> str:
         ('1 day 2 h', '1970-01-01')
     """
     if sort == "time" and isinstance(value, int):
-        return time_as_text(value)
+        return time_as_text(value, zone)
     if sort == "duration" and isinstance(value, int):
         return span_as_text(value)
     if isinstance(value, bool):
@@ -53,9 +52,9 @@ def amount_text(value: float) -> str:
     return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
-def time_as_text(microseconds: int) -> str:
-    """Date and time of day in UTC, as far as they are not zero."""
-    moment = _EPOCH + timedelta(microseconds=microseconds)
+def time_as_text(microseconds: int, zone: str = UTC_ZONE) -> str:
+    """Date and time of day in a time zone, as far as they are not zero."""
+    moment = moment_in(microseconds, zone)
     if moment == moment.replace(hour=0, minute=0, second=0, microsecond=0):
         return f"{moment:%Y-%m-%d}"
     return f"{moment:%Y-%m-%d %H:%M:%S}" if moment.second else f"{moment:%Y-%m-%d %H:%M}"

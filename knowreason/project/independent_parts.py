@@ -9,7 +9,7 @@ from pathlib import Path
 from warnings import catch_warnings, simplefilter, warn
 
 from knowreason.data import Dataset
-from knowreason.data.binding.id_coverage import of_a_part
+from knowreason.data.binding.id_coverage import KINDS, of_a_part
 from knowreason.data.binding.table_parts import Dealt, KeyLookup, TableParts
 from knowreason.errors import DataWarning, ProjectError
 from knowreason.grounding.plan.partition_key import Owner, PartitionKey, partition_keys
@@ -50,7 +50,7 @@ class IndependentParts:
     def data(self, part: int, engine: EngineSection | None = None) -> Dataset:
         """One part; joined by another engine than the project's where one is given."""
         project = self.project if engine is None else replace(self.project, engine=engine)
-        with catch_warnings(), of_a_part():  # what one part lacks may stand in another
+        with catch_warnings(), of_a_part(*KINDS):  # what one part lacks may stand in another
             simplefilter("ignore", DataWarning)
             data = bound(project, self.program, self.tables.read(part))
         for finding in data.warnings:

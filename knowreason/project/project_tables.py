@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from knowreason.data import Dataset, EdgeList, FeatureSource
 from knowreason.data.binding.column_reading import ColumnReading, holds_any
 from knowreason.data.binding.data_findings import NamedTable
+from knowreason.data.binding.id_coverage import of_a_part
 from knowreason.data.binding.table_files import TableSource, load_tables
 from knowreason.lang import load
 from knowreason.logic import Program
@@ -63,9 +64,10 @@ def load_data(project: Project, program: Program, directory: Path | None = None)
         optional=() if directory is None else label_tables(project, program),
         texts=text_columns(project),
     )
-    if directory is not None:
-        project = with_known_labels(project, program, tables)
-    return bound(project, program, tables)
+    if directory is None:
+        return bound(project, program, tables)
+    with of_a_part("facts"):
+        return bound(with_known_labels(project, program, tables), program, tables)
 
 
 def bound(project: Project, program: Program, tables: Mapping[str, pa.Table]) -> Dataset:

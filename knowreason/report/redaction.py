@@ -19,8 +19,8 @@ from knowreason.logic import Program
 T = TypeVar("T")
 LEAST_SECRET = 16  # bytes
 DIGITS = 16  # of a pseudonym, 64 bits: of ten million names two are alike once in 370,000 times
-# Parts of explanations that hold values of attributes, wherever they stand.
-LEFT_OUT = ("values", "fields", "columns", "data_changes")
+# Parts of explanations and evaluations that hold values of attributes, wherever they stand.
+LEFT_OUT = ("values", "fields", "columns", "data_changes", "slices")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -59,8 +59,8 @@ class Redactor:
         return _QUOTED.sub(lambda found: f'"{self.name(_plain(found[1]))}"', text)
 
     def within(self, value: T) -> T:
-        """An explanation, or another value made of dataclasses, tuples and texts: pseudonyms for
-        the names in its texts, and no values of attributes."""
+        """An explanation, an evaluation, or another value made of dataclasses, tuples and texts:
+        pseudonyms for the names in its texts, and no values of attributes."""
         return cast("T", self._within(value))
 
     def _within(self, value: Any) -> Any:

@@ -158,6 +158,33 @@ def test_infer(cli, smokers):
     assert quiet.out == shown.out
 
 
+def test_a_calendar_without_a_zone_is_said(cli, tmp_path):
+    (tmp_path / "n.kr").write_text(
+        """domain E
+query Bad(E)
+attribute at(E): time
+rule late [1] : Bad(e) & hour(at(e)) >= 22
+rule seldom [-1] : Bad(e)
+""",
+        encoding="utf-8",
+    )
+    (tmp_path / "n.facts").write_text('at("e1") = "2026-07-01T21:30Z"\n', encoding="utf-8")
+    files = tmp_path / "n.kr", tmp_path / "n.facts"
+    plain = cli("infer", *files, "--json")
+    assert "warning[KR949]: `hour(at(e))` is that of UTC" in plain.err
+    assert "n.kr:4:26" in plain.err
+    there = cli("infer", *files, "--zone", "Europe/Vienna", "--json")
+    utc = cli("infer", *files, "--zone", "UTC", "--json")
+    assert "KR949" not in there.err + utc.err
+    assert plain.json == utc.json
+    assert there.json[0]["probability"] > utc.json[0]["probability"]
+    assert "KR107" in cli("infer", *files, "--zone", "Europe/Viena").err
+    out = tmp_path / "n.uai"
+    assert "KR949" in cli("export", *files, "-o", out).err
+    assert "KR949" not in cli("export", *files, "-o", out, "--force", "--zone", "UTC").err
+    assert "KR929" in cli("export", tmp_path, "-o", out, "--force", "--zone", "UTC").err
+
+
 def test_infer_says_how_good_marginals_are(cli, smokers):
     files = (smokers / "s.kr", smokers / "s.facts")
     sure = cli("infer", *files, "--strict")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowreason.data import Dataset, EdgeList
+from knowreason.data.binding.id_coverage import of_a_part
 from knowreason.data.binding.id_spelling import find_spelling
 from knowreason.errors import DataError, DataWarning
 from knowreason.lang import loads, parse_facts
@@ -108,13 +109,30 @@ def test_edges_know_things():
         bound(graph=graph, labels=labels("zora"))
 
 
-def test_facts_that_share_nothing_are_told():
-    (told,) = bound(facts={**KNOWS, "age": {"x": ["A1", "B2"], "y": [3, 4]}}, labels=labels("ann"))
-    assert told == (
+def test_facts_that_share_nothing_are_an_error():
+    ages = {"x": ["A1", "B2"], "y": [3, 4]}
+    tables = {"facts": {**KNOWS, "age": ages}, "labels": labels("ann")}
+    expected = (
         '`age`: no other table knows any of its 2 `Person`: "A1", "B2"; others are "ann", "bob", '
         '"carl"'
     )
+    with pytest.raises(DataError) as refused:
+        bound(**tables)
+    (diagnostic,) = refused.value.diagnostics
+    assert (diagnostic.code, diagnostic.message) == ("KR530", expected)
+    assert "[domains.Person]" in diagnostic.help
+    with of_a_part("facts"):  # as of one day
+        assert bound(**tables) == [expected]
+    listed = {"Person": ["ann", "bob", "carl", "A1", "B2"]}
+    assert bound(**tables, things=listed) == []
+    assert bound(**tables, things=listed, closed=["Person"]) == []
     assert bound(facts={"Knows": KNOWS["Knows"]}, labels=labels("ann")) == []
+
+
+def test_a_day_whose_ids_are_written_otherwise_is_an_error():
+    ages = {"x": ["ANN", "BOB"], "y": [3, 4]}
+    with of_a_part("facts"), pytest.raises(DataError, match=r"KR530.*in another case.*domains"):
+        bound(facts={**KNOWS, "age": ages})
 
 
 def test_new_facts_are_told_where_others_are_missing():

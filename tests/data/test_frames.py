@@ -158,7 +158,30 @@ def bind(kind, folder):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_of_table_gives_the_same_data_set(kind, tmp_path):
-    found, expected = bind(kind, tmp_path), bind(to_arrow, tmp_path)
+    assert_same(bind(kind, tmp_path), bind(to_arrow, tmp_path))
+
+
+@pytest.mark.spark
+def test_frames_of_a_session_of_spark_give_the_same_data_set(spark_master, tmp_path):
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder
+    remote = spark_master.startswith("sc:")
+    session = (builder.remote(spark_master) if remote else builder).getOrCreate()
+
+    def to_session(table, _folder, _name):
+        return session.createDataFrame(pa.table(table))
+
+    assert_same(bind(to_session, tmp_path), bind(to_arrow, tmp_path))
+
+    def to_query(table, folder, name):  # rows that Spark computes, and none of them
+        return to_session(table, folder, name).where("id = 'zoe'")
+
+    empty = Dataset.from_frames(people(), facts={"Meets": to_query(MEETS, tmp_path, "Meets")})
+    assert empty.facts["Meets"].num_rows == 0
+
+
+def assert_same(found, expected):
     for domain, vocabulary in expected.vocabularies.items():
         assert list(found.vocabularies[domain]) == list(vocabulary)
     for what in ("facts", "attributes", "labels"):

@@ -11,6 +11,7 @@ from knowreason.explanation import Explainer
 from knowreason.explanation.shown_values import readable_terms
 from knowreason.inference import infer
 from knowreason.logic.value_texts import feature_texts, value_as_text
+from knowreason.reasoner.reviews.data_edits import parse_edit
 from tests.explanation.test_explain import FACTS, FUNCTIONAL, SMOKERS, exact, grounded
 
 PAYMENTS = """
@@ -150,6 +151,28 @@ def test_what_a_term_binds_is_not_read_outside_of_it():
 )
 def test_values_as_people_write_them(value, sort, text):
     assert value_as_text(value, sort) == text
+
+
+def test_times_are_those_of_the_zone():
+    noon, midnight = 1_767_610_800_000_000, 1_767_567_600_000_000  # 5 January 2026 in Vienna
+    assert value_as_text(noon, "time", "Europe/Vienna") == "2026-01-05 12:00"
+    assert value_as_text(midnight, "time", "Europe/Vienna") == "2026-01-05"
+    assert value_as_text(midnight, "time") == "2026-01-04 23:00"
+    never = 253_402_300_799_000_000
+    assert value_as_text(never, "time", "Europe/Vienna") == "9999-12-31 23:59:59"
+
+    program = kr.loads(PAYMENTS, zone="Europe/Vienna")
+    grounding = kr.ground(program, kr.Dataset.from_frames(program, facts=TABLES))
+    found = Explainer(grounding, infer(grounding.graph)).explain(
+        grounding.atom_index("Fraud", "p2"), reasons=9
+    )
+    assert told(found.fields)["at"] == "2026-01-05 23:10"  # as the table has it
+    reasons = {reason.rule: reason for reason in found.reasons}
+    assert told(reasons["young"].values)["opened(c1)"] == "2026-01-03"
+
+    edit = parse_edit(program, 'at(p2) = "2026-07-05T23:10"')
+    assert edit.text(program) == 'at("p2") = "2026-07-05T23:10:00+02:00"'
+    assert parse_edit(program, edit.text(program)) == edit
 
 
 def test_columns_of_features():

@@ -72,3 +72,19 @@ def test_names_of_biases_are_readable():
     data = kr.Dataset.from_frames(program, labels={"Uses": {"e": ['e"'], "p": ["c\\"]}})
     grounding = kr.ground(program, data)
     assert grounding.parameters.names == ('bias Uses["a\\"b"]', 'bias Uses["c\\\\"]')
+
+
+def test_an_atom_that_is_not_there_comes_with_what_to_write():
+    grounding = _grounding(("anna", "bob", "p7"))
+    asked = {
+        ("Odd", "ana"): "did you mean `anna`?",
+        ("Odd", "p9"): 'there are "anna", "bob", "p7": names are compared as text',
+        ("Pair", "anna"): "it is about (",
+        ("Od", "anna"): "did you mean `Odd`?",
+    }
+    for (predicate, name), help in asked.items():
+        with pytest.raises(UnknownNameError) as caught:
+            grounding.atom_index(predicate, name)
+        (found,) = caught.value.diagnostics
+        assert found.code == "KR650"
+        assert help in found.help

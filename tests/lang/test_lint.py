@@ -198,3 +198,37 @@ def test_definitions_for_other_files_are_not_unused(tmp_path):
     unused = [d.message for d in check(tmp_path / "main.kr").diagnostics if d.code == "KR302"]
     assert any("Young" in message for message in unused)
     assert not any("Old" in message for message in unused)
+
+
+@pytest.mark.parametrize(
+    ("weight", "severity", "help"),
+    [
+        ("80", "warning", "did you mean `[80%]`?"),
+        ("? 80", "warning", "did you mean `[80%]`?"),
+        ("10", "warning", "`[odds 10]`"),
+        ("500", "warning", "odds of 500 to 1 are"),
+        ("-30", "warning", "`[hard]` with the negation"),
+        ("-14", None, None),
+        ("9.2", None, None),
+        ("0.8", None, None),
+        ("80%", None, None),
+        ("odds 80", None, None),
+        ("80 * age(x)", None, None),
+        ("?", None, None),
+    ],
+)
+def test_weights_that_look_like_percentages(weight, severity, help):
+    found = check(text=WORLD + f"rule r [{weight}] : Smokes(x)").diagnostics
+    told = [(d.severity, d.help) for d in found if d.code == "KR309"]
+    assert [level for level, _ in told] == [severity] * (severity is not None)
+    assert all(help in said for _, said in told)
+
+
+def test_a_fraction_beside_chances_is_told():
+    rules = """rule a [80%] : Smokes(x)
+rule b [0.15] : Knows(x, y) => Smokes(x)
+rule c [-0.3] : Bad(s)"""
+    found = check(text=WORLD + rules).diagnostics
+    (told,) = [d for d in found if d.code == "KR309"]
+    assert (told.severity, told.help) == ("hint", "did you mean `[15%]`?")
+    assert "chance of 54 %" in told.message

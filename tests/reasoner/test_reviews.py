@@ -1,5 +1,6 @@
 """Past cases as if nobody knew, and beliefs on changed data, against learning's own inference."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import knowreason as kr
 from knowreason.data.id_tables import id_columns
 from knowreason.errors import DataError, ProgramError, ProjectError
+from knowreason.grounding.arrays.array_tables import BeyondArrays
+from knowreason.reasoner.reviews import changed_beliefs
 from knowreason.reasoner.reviews.changed_beliefs import ChangedBeliefs
 from knowreason.reasoner.reviews.data_edits import Edit, edited, parse_edit
 from knowreason.reasoner.reviews.past_cases import case_of
@@ -95,6 +98,24 @@ def test_a_part_of_the_data_is_read(fitted):
     assert case.changed.log_odds(case.changed.now()) == pytest.approx(
         case.changed.expected, abs=1e-3
     )
+
+
+def test_arrays_that_do_not_suffice_are_tried_once_a_question(fitted, monkeypatch):
+    reasoner, _, beliefs = fitted
+    changes = ["amount(p50) = 99.5", "kind(p50) = web", "home(c3) = south"]
+    expected = [c.log_odds for c in reasoner.what_if(beliefs, 'Fraud("p50")', changes)]
+    tried = []
+
+    @contextmanager
+    def too_few(*_):
+        tried.append(1)
+        raise BeyondArrays
+        yield
+
+    monkeypatch.setattr(changed_beliefs, "in_arrays", too_few)
+    found = [c.log_odds for c in reasoner.what_if(beliefs, 'Fraud("p50")', changes)]
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert len(tried) == 1
 
 
 def test_without_a_part_that_says_the_same_all_data_are_judged(fitted):

@@ -1,5 +1,6 @@
 """No name of a thing and no value of an attribute in what is redacted."""
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -33,6 +34,14 @@ class Found:
     text: str
     others: tuple[tuple[str, float], ...]
     values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """As evaluations are made."""
+
+    notes: tuple[str, ...]
+    slices: tuple[dict[str, float], ...] = ()
 
 
 def test_names_are_replaced_and_what_the_rules_name_stays():
@@ -93,6 +102,26 @@ def test_verbs_show_no_name(skimming_project, skimming_run, tmp_path, monkeypatc
     assert first.strip('"').startswith("id-")
     assert not shown & names_of(skimming_project)
     assert Redactor(secret_of(key)[0]).name(best) in shown
+
+
+def test_an_evaluation_keeps_its_figures(
+    skimming_project, skimming_run, tmp_path, monkeypatch, capsys
+):
+    key = tmp_path / "names.key"
+    shown = run_verb(["eval", skimming_run, "--json"], monkeypatch, capsys)
+    redacted = run_verb(["eval", skimming_run, "--json", "--redact", key], monkeypatch, capsys)
+    (named,), (found,) = json.loads(shown), json.loads(redacted)
+    assert key.is_file()
+    assert found["slices"] == []
+    kept = ("predicate", "verdict", "table", "ablation", "difference", "calibration", "quality")
+    assert {name: found[name] for name in kept} == {name: named[name] for name in kept}
+    assert not set(re.findall(r"[\w-]+", redacted)) & names_of(skimming_project)
+
+
+def test_what_an_evaluation_says_of_things_is_redacted():
+    redactor = Redactor(SECRET)
+    found = redactor.within(Measured(('Bad("anna") decides it',), ({"slice": 3.0},)))
+    assert found == Measured((f'Bad("{redactor.name("anna")}") decides it',))
 
 
 def test_a_report_shows_no_name(skimming_project, skimming_run):

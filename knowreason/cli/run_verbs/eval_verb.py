@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowreason.cli.screen import progress_bar, say, write, write_json, write_table
-from knowreason.cli.verb_options import ProjectOption, StrictOption, require_confirmed
+from knowreason.cli.verb_options import (
+    ProjectOption,
+    RedactOption,
+    StrictOption,
+    redactor_of,
+    require_confirmed,
+)
 
 if TYPE_CHECKING:
     from knowreason.evaluate.evaluation import Evaluation
@@ -23,6 +29,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder with other tables, named as in the project.")
     ] = None,
     project: ProjectOption = None,
+    redact: RedactOption = None,
     strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
@@ -32,6 +39,11 @@ def evaluate(
         from knowreason.run.run_evaluation import evaluate_run, evaluation_record
 
         evaluations = evaluate_run(run, data, project=project, progress=progress)
+    if redact is not None:
+        from knowreason.run.run_folder import stored_program, stored_project
+
+        redactor = redactor_of(stored_program(run, stored_project(run)), redact)
+        evaluations = tuple(map(redactor.within, evaluations))
     if json:
         write_json([evaluation_record(evaluation) for evaluation in evaluations])
     else:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from knowreason.cli.screen import say, show_warnings, write_json, write_table
-from knowreason.cli.verb_options import ProjectOption
+from knowreason.cli.verb_options import ProjectOption, ZoneOption
 
 
 class GraphFormat(StrEnum):
@@ -27,6 +27,7 @@ def export(
     format: Annotated[GraphFormat, typer.Option(help="Of the file.")] = GraphFormat.uai,
     force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
     project: ProjectOption = None,
+    zone: ZoneOption = "",
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Write a factor graph, known truths folded in; shows which atom each state is."""
@@ -40,11 +41,14 @@ def export(
             raise ProjectError(f"there is no file `{file}`", code="KR915")
     if source.suffix == ".kr" and facts is None:
         raise ProjectError("a rule file takes a facts file", code="KR929")
+    if zone and facts is None:
+        help = "projects have `[time] zone`, and runs keep it"
+        raise ProjectError("--zone is for a rule file", code="KR929", help=help)
     if output.exists() and not force:
         raise ProjectError(
             f"`{output}` is there already", code="KR914", help="choose another name or --force"
         )
-    grounding = ground_source(source, facts, project=project)
+    grounding = ground_source(source, facts, project=project, zone=zone)
     show_warnings(grounding.warnings)
     with whole_file(output) as partial:
         variables = write_uai(grounding.graph, partial)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from knowreason.cli.screen import progress_bar, say, show_warnings, write_json, write_table
-from knowreason.cli.verb_options import StrictOption, require_confirmed
+from knowreason.cli.verb_options import StrictOption, ZoneOption, require_confirmed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +36,7 @@ def infer(
     exact_seconds: Annotated[
         float, typer.Option(help="Time of exact inference, counted beforehand.")
     ] = 60.0,
+    zone: ZoneOption = "",
     strict: StrictOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
@@ -52,18 +53,21 @@ def infer(
     limits = {"exact_memory": exact_memory, "exact_seconds": exact_seconds}
     options = {"engine": engine, "seed": seed, **(limits if engine in BUDGETED else {})}
     if program.suffix == ".uai":
-        if facts is not None:
-            raise ProjectError("a .uai network takes --evidence, no facts file", code="KR929")
+        if facts is not None or zone:
+            message = "a .uai network takes --evidence, no facts file and no --zone"
+            raise ProjectError(message, code="KR929")
         quality = _infer_network(program, evidence, options, json)
         require_confirmed([quality] if strict else [])
         return
     if facts is None or evidence is not None:
         raise ProjectError("a rule file takes a facts file, no --evidence", code="KR929")
-    quality = _infer_atoms(program, facts, options, json)
+    quality = _infer_atoms(program, facts, zone, options, json)
     require_confirmed([quality] if strict else [])
 
 
-def _infer_atoms(program: Path, facts: Path, options: dict[str, Any], json: bool) -> QualitySummary:
+def _infer_atoms(
+    program: Path, facts: Path, zone: str, options: dict[str, Any], json: bool
+) -> QualitySummary:
     import numpy as np
 
     from knowreason.beliefs.beliefs import Beliefs
@@ -74,7 +78,7 @@ def _infer_atoms(program: Path, facts: Path, options: dict[str, Any], json: bool
     from knowreason.run.ground_files import ground_files
 
     with progress_bar(brief=True) as progress, step(progress, "grounding"):
-        grounding = ground_files(program, facts)
+        grounding = ground_files(program, facts, zone)
     show_warnings(grounding.warnings)
     bar = progress_bar(brief=True)
     with contradictions_named(grounding), bar as progress, step(progress, "reasoning"):

@@ -13,7 +13,7 @@ from knowreason.diagnostics import Span
 from knowreason.errors import did_you_mean
 from knowreason.logic import Constant, Program
 
-ARROW_TYPES = {"time": pa.timestamp("us"), "duration": pa.duration("us")}
+ARROW_TYPES = {"time": pa.timestamp("us", "UTC"), "duration": pa.duration("us")}
 
 
 def frames_of(program: Program, facts: Any) -> tuple[dict[str, NamedTable], dict[str, NamedTable]]:

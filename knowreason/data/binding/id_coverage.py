@@ -19,28 +19,28 @@ from numpy.typing import NDArray
 from knowreason.data.binding.binder import Encoded, TableBinder
 from knowreason.data.binding.data_findings import NamedTable
 from knowreason.data.binding.id_spelling import find_spelling
-from knowreason.data.vocabulary import Coded
+from knowreason.data.vocabulary import EXAMPLES, SUGGESTIONS, Coded
 from knowreason.diagnostics import Severity
 from knowreason.errors import did_you_mean
 from knowreason.logic.canonical_text import string_text
 
-EXAMPLES, SUGGESTIONS = 3, 10_000  # ids shown, and names among which a near one is sought
+LIST = "[domains."  # of the project file: a table of all there are, which closes a domain
 NEW_SHARE = 0.01  # of new ids, up to which they are a hint and no warning
 Kind = Literal["things", "facts", "features", "others"]
 KINDS: tuple[Kind, ...] = ("things", "facts", "features", "others")
 Marks = NDArray[np.bool_]
-_PART: ContextVar[bool] = ContextVar("part", default=False)
+_PARTS: ContextVar[tuple[Kind, ...]] = ContextVar("parts", default=())
 
 
 @contextmanager
-def of_a_part() -> Iterator[None]:
-    """Within it, tables that are bound are a part of larger ones, so that all of their ids may
-    be new and no error."""
-    before = _PART.set(True)
+def of_a_part(*kinds: Kind) -> Iterator[None]:
+    """Within it, tables of these kinds are a part of larger ones, as those of one day are, so that
+    all of their ids may be new and no error."""
+    before = _PARTS.set(kinds)
     try:
         yield
     finally:
-        _PART.reset(before)
+        _PARTS.reset(before)
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,8 @@ def check_ids(
     - In a closed domain every id that its own table does not have is told, and its rows are left
       out (KR534).
 
-    Up to 1 % new ids are a hint, more a warning (KR529). All of them are an error (KR530), but for
-    facts only where they look like ids of others written otherwise, and never for statements of a
-    facts file.
+    Up to 1 % new ids are a hint, more a warning (KR529). All of them are an error (KR530), but
+    never for statements of a facts file.
     """
     tables = (things, facts, features, others)
     sources = _sources(binding, tuple(zip(KINDS, tables, strict=True)))
@@ -314,7 +313,10 @@ def _check_facts(
                 f"{source.title(domain)}: no other table knows any of its {ids:,} `{domain}`: "
                 f"{_quoted(names)}; others are {_quoted(others)}"
             )
-            if find_spelling(names, others) is not None and not _PART.get():
+            if _is_error(names, others):
+                if LIST not in help:
+                    help += f"; are they other things, let a table of all there are say so: {LIST}"
+                    help += f"{domain}]"
                 binding.findings.add("KR530", message, help=help)
                 continue
         else:
@@ -352,7 +354,15 @@ def _coverage(
 
 def _is_whole(frame: NamedTable) -> bool:
     """Whether a table is all there is, so that it is wrong if none of its ids is known."""
-    return not frame.spans and not _PART.get()
+    return not frame.spans and "others" not in _PARTS.get()
+
+
+def _is_error(names: pa.StringArray, others: pa.StringArray) -> bool:
+    """Whether facts about none but new things are wrong: of one day, only where it is seen how."""
+    parts = _PARTS.get()
+    if "others" in parts:
+        return False
+    return "facts" not in parts or find_spelling(names, others) is not None
 
 
 def _is_fixed(binding: TableBinder, domain: str) -> bool:
@@ -401,4 +411,4 @@ def _help(
     compared = "names are compared as text: 7 is not 007"
     if closed:
         return f"{compared}; what is missing belongs into the table that has all there are"
-    return f"{compared}; where one table has all there are, name it under [domains.{domain}]"
+    return f"{compared}; where one table has all there are, name it under {LIST}{domain}]"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, time, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from knowreason.data.id_tables import VALUE, id_columns
 from knowreason.data.typed_columns import EXAMPLES, to_sort
 from knowreason.data.wall_clocks import moments
 from knowreason.errors import DataError, did_you_mean
-from knowreason.logic.time_zones import UTC_ZONE
+from knowreason.logic.time_zones import EPOCH, UTC_ZONE, zone_info
 
 ORDERED = ("int", "float", "time", "duration")
 LATEST = np.iinfo(np.int64).max
@@ -109,9 +108,8 @@ def to_moment(value: Moment, sort: str, zone: str = UTC_ZONE) -> float:
 
 def _micros(value: Moment, zone: str) -> int | None:
     if isinstance(value, datetime):
-        here = UTC if zone == UTC_ZONE else ZoneInfo(zone)
-        aware = value if value.tzinfo else value.replace(tzinfo=here)
-        return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        aware = value if value.tzinfo else value.replace(tzinfo=zone_info(zone))
+        return (aware - EPOCH) // timedelta(microseconds=1)
     if isinstance(value, date):
         return _micros(datetime.combine(value, time()), zone)
     if isinstance(value, np.datetime64):

@@ -11,7 +11,7 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic, Source
 from knowreason.lang.check.symbols import name_span
 from knowreason.lang.lint.logical_lint import contradictions, repetitions, truths
-from knowreason.lang.lint.rule_lint import groups, lonely_variables, swaps
+from knowreason.lang.lint.rule_lint import groups, lonely_variables, misread_weights, swaps
 from knowreason.lang.lint.rule_shapes import Shape, shape_of
 from knowreason.logic.propositional_form import Leaves
 from knowreason.logic.traversal import names_in
@@ -45,6 +45,7 @@ def lint(
         *_uninformed(program, shapes, spared),
         *_arbitrary(program, shapes, spared),
         *_decided(shapes),
+        *misread_weights(shapes),
         *lonely_variables(shapes),
         *swaps(shapes, leaves),
         *groups(program, shapes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
@@ -9,7 +10,38 @@ from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic, Related
 from knowreason.lang.check.symbols import name_span
 from knowreason.lang.lint.rule_shapes import Shape
+from knowreason.logic.canonical_text import number_text
 from knowreason.logic.propositional_form import Leaves, canonical_text, term_template
+
+MOST_FOR, MOST_AGAINST = 10, -20  # log-odds people state; against: of rare pairs, one in millions
+
+
+def misread_weights(shapes: Sequence[Shape]) -> Iterator[Diagnostic]:
+    """Weights that look like percentages and are read as log-odds: ``[80]``, and ``[0.8]`` where
+    other rules are written in chances."""
+    chances = any(shape.rule.weight.written for shape in shapes)
+    for shape in shapes:
+        rule, weight = shape.rule, shape.rule.weight
+        if weight.value is None or weight.written or weight.feature is not None:
+            continue
+        value, text = weight.value, number_text(weight.value)
+        if value >= MOST_FOR or value <= MOST_AGAINST:
+            rest, far = f"{math.exp(-abs(value)):.1g}", value > 0
+            chance = f"1 - {rest}" if far else rest
+            help = "what never holds is `[hard]` with the negation"
+            if far:
+                help = "what must hold is `[hard]`"
+                help = f"odds of {text} to 1 are `[odds {text}]`; {help}"
+            if far and value < 100:
+                help = f"did you mean `[{text}%]`? {help}"
+            message = f"log-odds of {text} are a chance of {chance}"
+            yield Diagnostic("KR309", message, "warning", name_span(rule), help=help)
+        elif chances and 0 < value < 1:
+            percent = number_text(round(100 * value, 6))
+            read = f"{100 / (1 + math.exp(-value)):.0f} %"
+            message = f"`[{text}]` are log-odds, a chance of {read}; other rules state chances"
+            help = f"did you mean `[{percent}%]`?"
+            yield Diagnostic("KR309", message, "hint", name_span(rule), help=help)
 
 
 def lonely_variables(shapes: Sequence[Shape]) -> Iterator[Diagnostic]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
-from knowreason.logic.time_zones import UTC_ZONE
+from knowreason.logic.time_zones import EPOCH, UTC_ZONE, zone_info
 
 MICROSECONDS = {
     "w": 604_800_000_000,
@@ -17,7 +16,6 @@ MICROSECONDS = {
     "ms": 1_000,
 }
 _DURATION = re.compile(r"(-?)([0-9]{1,30}(?:\.[0-9]{1,30})?)(ms|[smhdw])")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -26,8 +24,8 @@ def parse_time(text: str, zone: str = UTC_ZONE) -> int | None:
     try:
         moment = datetime.fromisoformat(text.strip())
         if not moment.tzinfo:
-            moment = moment.replace(tzinfo=UTC if zone == UTC_ZONE else ZoneInfo(zone))
-        return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
+            moment = moment.replace(tzinfo=zone_info(zone))
+        return (moment.astimezone(UTC) - EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return None
 

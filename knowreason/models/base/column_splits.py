@@ -91,27 +91,6 @@ def sample_of(rows: PredicateRows, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, rows.count - 1, min(most, rows.count)).astype(np.int64))
 
 
-def sampled_columns(
-    data: Dataset, rows: PredicateRows, most: int, of: object, read: Callable[..., FeatureTable]
-) -> FeatureTable:
-    """Columns of :func:`sample_of` the rows, read once unless definitions read labels.
-
-    Args:
-        data, rows: all of a predicate.
-        most: rows.
-        of: what tells the columns from those of others.
-        read: gives the columns of some rows.
-    """
-
-    def sample() -> FeatureTable:
-        return read(rows.take(sample_of(rows, most)))
-
-    if data.program.label_readers:
-        return sample()
-    key = ("columns of a sample", rows.predicate, rows.count, most, of)
-    return data.computed(key, sample, data.features, data.graph)
-
-
 def row_texts(
     program: Program, columns: FeatureTable, names: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from knowreason.data.features import FeatureTable
 from knowreason.factors.model_output import ColumnSplit
-from knowreason.models.base.column_splits import atom_rows, row_texts, sampled_columns
+from knowreason.models.base.column_splits import atom_rows, row_texts, sample_of
 from knowreason.models.base.encoding import TREE_CATEGORIES, Encoder
 from knowreason.models.base.feature_columns import (
     one_column,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from knowreason.models.tabular.leaf_masks import Booster
 
 TREES = "trees."  # before the names of their arrays in a state
-BACKGROUND = 64  # rows that a row's columns are compared with
+BACKGROUND = 64  # rows of the training data that a row's columns are compared with
 MANY_ROWS = 100_000  # from which trees are grown and read on several threads
 
 
@@ -114,7 +114,8 @@ class Trees(LabelledModel):
             return
         every = label_index(rows.labels[rows.labelled], self.states_)
         sampled = undersampled(every, self.undersample, self.seed)
-        columns = self._inputs(data, rows).take(rows.labelled[sampled])
+        inputs = self._inputs(data, rows)
+        columns = inputs.take(rows.labelled[sampled])
         encoder = Encoder.fit(columns, TREE_CATEGORIES)
         matrix, categorical = encoder.tree_matrix(columns)
         target = every[sampled]
@@ -136,6 +137,7 @@ class Trees(LabelledModel):
         with threads_for(len(target)):
             booster.fit(matrix, target, sample_weight=self._weights(weights, target))
         self.encoder_ = encoder.to_values()
+        self.background_ = encoder.tree_matrix(inputs.take(sample_of(rows, BACKGROUND)))[0]
         self.weights_ = tuple((weights * np.bincount(target) / np.bincount(every)).tolist())
         self._keep(booster)
         if progress is not None:
@@ -156,23 +158,18 @@ class Trees(LabelledModel):
     def split_columns(
         self, data: Dataset, predicate: str, atoms: NDArray[np.int64]
     ) -> ColumnSplit | None:
-        """Shapley values against :data:`BACKGROUND` rows; ``None`` of several states, and of trees
-        with more leaves than :class:`.LeafMasks` takes."""
+        """Shapley values against :data:`BACKGROUND` rows of the training data; ``None`` of several
+        states, and of trees with more leaves than :class:`.LeafMasks` takes."""
         every = rows_of(data, predicate)
-        masks = getattr(self, "_masks", None)
-        if masks is None or len(masks.baseline) > 1 or every.classes is not None:
+        masks, background = getattr(self, "_masks", None), getattr(self, "background_", None)
+        if masks is None or background is None:
+            return None
+        if len(masks.baseline) > 1 or every.classes is not None:
             return None
         encoder = Encoder.from_values(self.encoder_)
         columns = self._gathered(data, every.take(atom_rows(data, predicate, atoms)))
-        others = sampled_columns(
-            data,
-            every,
-            BACKGROUND,
-            (self.features, self.hops),
-            lambda some: self._gathered(data, some),
-        )
         matrix, _ = encoder.tree_matrix(columns)
-        parts, average = shapley_values(masks, matrix, encoder.tree_matrix(others)[0])
+        parts, average = shapley_values(masks, matrix, background)
         average = np.asarray(undo_weights(average, np.array(self.weights_)), np.float64)
         return ColumnSplit(
             encoder.names, row_texts(data.program, columns, encoder.names), parts, average

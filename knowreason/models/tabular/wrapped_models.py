@@ -13,7 +13,7 @@ from sklearn.base import clone, is_regressor
 
 from knowreason.errors import ModelError, did_you_mean
 from knowreason.factors.model_output import LLR_LIMIT, ColumnSplit
-from knowreason.models.base.column_splits import atom_rows, row_texts, sampled_columns
+from knowreason.models.base.column_splits import atom_rows, row_texts, sample_of
 from knowreason.models.base.encoding import Encoder
 from knowreason.models.base.labelled_model import (
     ClassWeight,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from knowreason.data import Dataset
 
-SAMPLE = 1_000  # rows whose mean is the average row
+SAMPLE = 1_000  # rows of the training data whose mean is the average row
 PARTS = "estimator"  # of the state of a model whose estimator is stored as arrays
 SHORT_NAMES = {
     "logistic": "sklearn.linear_model.LogisticRegression",
@@ -107,7 +107,8 @@ class Sklearn(LabelledModel):
             ModelError: KR821 where the estimator refuses the rows, in its own words; KR884 for a
                 classifier of numbers or a regressor of truths.
         """
-        columns = self.columns(data, rows, self.features).take(rows.labelled)
+        inputs = self.columns(data, rows, self.features)
+        columns = inputs.take(rows.labelled)
         encoder = Encoder.fit(columns)
         estimator = estimator_named(self.estimator, self.seed, self.params)
         if is_regressor(estimator) != (rows.numbers is not None):
@@ -125,6 +126,8 @@ class Sklearn(LabelledModel):
         except (ValueError, TypeError) as error:
             raise ModelError(f"{self.estimator} refuses to fit: {error}", code="KR821") from error
         self.encoder_ = encoder.to_values()
+        some = encoder.dense_matrix(inputs.take(sample_of(rows, SAMPLE)))
+        self.means_ = some.astype(np.float64).mean(axis=0)
         self.weights_ = tuple(weights.tolist())
         self.estimator_ = estimator
         if progress is not None:
@@ -152,22 +155,19 @@ class Sklearn(LabelledModel):
     def split_columns(
         self, data: Dataset, predicate: str, atoms: NDArray[np.int64]
     ) -> ColumnSplit | None:
-        """Coefficients times what each column is above its mean, where the log-odds are linear in
-        the columns: found out by comparing, not by the estimator's name."""
+        """Coefficients times what each column is above its mean in the training data, where the
+        log-odds are linear in the columns: found out by comparing, not by the estimator's name."""
         coefficients = np.asarray(getattr(getattr(self, "estimator_", None), "coef_", ()))
         if coefficients.size == 0 or len(np.atleast_2d(coefficients)) != 1 or len(self.states_) < 2:
             return None
         every = rows_of(data, predicate)
         rows = every.take(atom_rows(data, predicate, atoms))
-        if every.classes is not None or every.numbers is not None:
+        means = getattr(self, "means_", None)
+        if every.classes is not None or every.numbers is not None or means is None:
             return None
         encoder = Encoder.from_values(self.encoder_)
         columns = self.columns(data, rows, self.features)
-        sample = sampled_columns(
-            data, every, SAMPLE, self.features, lambda some: self.columns(data, some, self.features)
-        )
         weights = coefficients.ravel().astype(np.float64)
-        means = encoder.dense_matrix(sample).astype(np.float64).mean(axis=0)
         moved = (encoder.dense_matrix(columns) - means) * weights
         average = np.asarray(self.score_rows(data, rows), np.float64) - moved.sum(axis=1)
         if len(average) and not np.allclose(average, average[0], atol=1e-3):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -52,6 +52,7 @@ class ChangedBeliefs:
     names: tuple[str, ...]
     expected: float | None = None
     heard: Heard | None = None
+    _arrays_suffice: bool = field(default=True, init=False)
 
     def now(self) -> Beliefs:
         """On the data as they are: about the part that matters, or all of them."""
@@ -106,11 +107,14 @@ class ChangedBeliefs:
         return around
 
     def _judged(self, part: Dataset) -> Beliefs:
-        """Beliefs about a part, in arrays where they suffice."""
-        with suppress(BeyondArrays), in_arrays(self._scopes), kernels_loaded():
-            beliefs = self._about(part)
-            remember_arrays(part)
-            return beliefs
+        """Beliefs about a part, in arrays where they suffice: where they did not, they are not
+        tried again for data that differ in a little."""
+        if self._arrays_suffice:
+            with suppress(BeyondArrays), in_arrays(self._scopes), kernels_loaded():
+                beliefs = self._about(part)
+                remember_arrays(part)
+                return beliefs
+            self._arrays_suffice = False
         return self._about(part)
 
     def _about(self, data: Dataset) -> Beliefs:

@@ -48,7 +48,7 @@ class Edit:
         atom = ground_atom_text(self.name, self.things).replace(f'"{ANY}"', ANY)
         if attribute is None:
             return atom if self.value else f"!{atom}"
-        return f"{atom} = {value_text(self.value, attribute.sort)}"
+        return f"{atom} = {value_text(self.value, attribute.sort, program.zone)}"
 
 
 def parse_edit(program: Program, text: str) -> Edit:

@@ -245,5 +245,7 @@ def _told(case: Case, edit: Edit, log_odds: float) -> DataChange:
     program = case.beliefs.grounding.program
     attribute = next((a for a in program.given_attributes if a.name == edit.name), None)
     now = None if attribute is None else value_now(case.changed.data, attribute, edit.things)
-    said = "" if now is None or attribute is None else value_as_text(now, attribute.sort)
+    said = (
+        "" if now is None or attribute is None else value_as_text(now, attribute.sort, program.zone)
+    )
     return DataChange(edit.text(program), said, float(expit(log_odds)), log_odds)

@@ -15,6 +15,7 @@ import numpy as np
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.binding.frames import TableLike
+from knowreason.data.binding.id_coverage import KINDS, of_a_part
 from knowreason.errors import DataError, DataWarning, ModelError
 from knowreason.factors.kernel_decorators import kernels_loaded
 from knowreason.grounding.arrays.array_context import in_arrays, remember_arrays
@@ -195,8 +196,8 @@ class Server:
         return touched, running, counted_rows(grown.program, counted, numbers)
 
     def _bound(self, events: Mapping[str, TableLike], **more: Any) -> Dataset:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # ids that only the history knows
+        with warnings.catch_warnings(), of_a_part(*KINDS):  # ids that only the history knows
+            warnings.simplefilter("ignore", DataWarning)
             return Dataset.from_frames(self._scopes.program, facts=events, **more)
 
 

@@ -11,8 +11,7 @@ from knowreason.data import Dataset
 from knowreason.data.binding.id_coverage import IdCoverage
 from knowreason.data.id_tables import VALUE, id_table
 from knowreason.data.splits.clocks import LATEST, label_clock
-from knowreason.data.wall_clocks import DAY
-from knowreason.logic.value_texts import value_as_text
+from knowreason.logic.value_texts import time_as_text, value_as_text
 from knowreason.report.page_markup import Section, items, paragraphs, share_text, table
 from knowreason.report.report_parts import ReportParts
 
@@ -58,7 +57,8 @@ def _labels(findings: ReportParts) -> str:
                 ]
             )
     head = ["labels and questions", "how many", "true", "share true", "first", "last"]
-    return table("Labels and questions, with their dates (by the clock, in UTC)", head, rows)
+    title = f"Labels and questions, with their dates (by the clock, in {data.program.zone})"
+    return table(title, head, rows)
 
 
 def _row(data: Dataset, name: str, labels: pa.Table, what: str) -> list[str]:
@@ -79,7 +79,7 @@ def _dates(data: Dataset, name: str, atoms: pa.Table) -> list[str]:
         return ["–", "–"]
     ends = [known.min().item(), known.max().item()]
     if sort == "time":
-        ends = [end // DAY * DAY for end in ends]
+        return [time_as_text(end, data.program.zone)[: len("2026-01-31")] for end in ends]
     return [value_as_text(end, sort) for end in ends]
 
 
