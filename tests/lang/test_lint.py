@@ -198,3 +198,22 @@ def test_definitions_for_other_files_are_not_unused(tmp_path):
     unused = [d.message for d in check(tmp_path / "main.kr").diagnostics if d.code == "KR302"]
     assert any("Young" in message for message in unused)
     assert not any("Old" in message for message in unused)
+
+
+@pytest.mark.parametrize(
+    ("weight", "warned"),
+    [
+        ("80", True),
+        ("-20", True),
+        ("? 80", True),
+        ("15", False),
+        ("80%", False),
+        ("odds 1e9", False),
+    ],
+)
+def test_a_forgotten_percent_sign(weight, warned):
+    assert codes(f"rule r [{weight}] : Smokes(x)", only=("KR309",)) == ["KR309"] * warned
+
+
+def test_a_feature_may_be_small():
+    assert codes("rule r [20 * age(x)] : Smokes(x)", only=("KR309",)) == []

@@ -13,6 +13,8 @@ from knowreason.lang.check.variable_scopes import Scope, knows_sort
 from knowreason.lang.syntax import nodes as sx
 from knowreason.logic.canonical_text import chance_text
 
+MOST_LOG_ODDS = 15  # one in three million
+
 
 def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> lg.Weight | None:
     """The weight of a rule, or ``None`` where it is faulty."""
@@ -48,12 +50,27 @@ def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> 
         return None
     if not isinstance(node.value, sx.Chance):
         value = None if node.value is None else float(cast(float, node.value.value))
+        if node.value is not None and value is not None and feature is None:
+            _doubt(names, node.value, value)
         return lg.Weight(node.kind, value, node.sign, variables, feature)
     odds = _odds(names, node.value)
     if odds is None:
         return None
     written = chance_text(node.value.form, node.value.amount)
     return lg.Weight(node.kind, math.log(odds), node.sign, variables, feature, written)
+
+
+def _doubt(names: Names, written: sx.LiteralNode, log_odds: float) -> None:
+    """Warn of log-odds that no evidence outweighs, which are mostly a forgotten percent sign."""
+    if abs(log_odds) > MOST_LOG_ODDS:
+        percent = f"`[{log_odds:g}%]` is a chance of {log_odds:g} %, " * (0 < log_odds < 100)
+        names.report(
+            "KR309",
+            f"log-odds of {log_odds:g} leave no doubt",
+            written.span,
+            help=f"{percent}`[hard]` is what always holds",
+            severity="warning",
+        )
 
 
 def _odds(names: Names, chance: sx.Chance) -> float | None:
