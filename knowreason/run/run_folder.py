@@ -96,7 +96,13 @@ def stored_project(folder: Path) -> Project:
         raise ProjectError(
             f"`{folder}` is not a run folder: {missing[0]} is missing",
             code="KR911",
-            help="`knowreason train PROJECT` writes one",
+            help=f"runs in it: {', '.join(runs)}"
+            if (
+                runs := [
+                    f"`{found.parent}`" for found in sorted(folder.glob("[!.]*/manifest.json"))
+                ]
+            )
+            else "`knowreason train PROJECT` writes one",
         )
     return load_project(folder / "project.toml")
 
