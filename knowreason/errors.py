@@ -188,8 +188,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 def near_file(path: Path) -> str | None:
     """A help line about a file that is not there: the nearest name in its folder, or that there is
     no such folder; ``None`` where neither helps."""
-    if path.parent.is_dir():
-        return did_you_mean(path.name, (entry.name for entry in path.parent.iterdir()))
+    if path.parent.is_dir():  # endings are left out: they make all tables alike
+        entries = sorted(path.parent.iterdir(), key=lambda entry: entry.suffix == path.suffix)
+        names = {entry.stem: entry.name for entry in entries}
+        near = get_close_matches(path.stem, names, n=1, cutoff=0.6)
+        return f"did you mean `{names[near[0]]}`?" if near else None
     return None if has_magic(str(path)) else f"there is no folder `{path.parent}`"
 
 

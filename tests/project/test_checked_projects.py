@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from knowreason.errors import DataError, ProjectError
+from knowreason.errors import DataError, ProjectError, near_file
 from knowreason.project.independent_parts import independent_parts
 from knowreason.project.project_check import check_project
 from knowreason.project.project_file import load_project, project_toml
@@ -229,6 +229,11 @@ def test_a_table_without_rows_is_told_from_no_table(tmp_path):
     path = changed(tmp_path, ("amount  =", "# "))
     told = {d.message for d in check_project(path).diagnostics if d.code == "KR518"}
     assert told == {"nothing fills `amount`: it is missing everywhere"}
+
+
+def test_a_file_of_another_name_is_not_offered(tmp_path):
+    assert near_file(write(tmp_path).with_name("names.csv")) is None
+    assert near_file(tmp_path / "loan.csv") == "did you mean `loans.csv`?"  # and not loans.kr
 
 
 def test_a_rule_file_is_no_project(tmp_path):
