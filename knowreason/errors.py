@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import partial
+from glob import has_magic
+from pathlib import Path
 
 from knowreason.diagnostics import Diagnostic
 
@@ -181,6 +183,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
         return None
     swapped = [near for near in close if sorted(near) == sorted(name)]
     return f"did you mean `{(swapped or close)[0]}`?"
+
+
+def near_file(path: Path) -> str | None:
+    """A help line about a file that is not there: the nearest name in its folder, or that there is
+    no such folder; ``None`` where neither helps."""
+    if path.parent.is_dir():  # endings are left out: they make all tables alike
+        entries = sorted(path.parent.iterdir(), key=lambda entry: entry.suffix == path.suffix)
+        names = {entry.stem: entry.name for entry in entries}
+        near = get_close_matches(path.stem, names, n=1, cutoff=0.6)
+        return f"did you mean `{names[near[0]]}`?" if near else None
+    return None if has_magic(str(path)) else f"there is no folder `{path.parent}`"
 
 
 def _plain(diagnostic: Diagnostic) -> str:

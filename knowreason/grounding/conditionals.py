@@ -241,7 +241,8 @@ def conditionals_of(
             f"directed rules such as `{name[rule]}` give one head {number.max()} unknown bodies, "
             f"over {MOST_BODIES}",
             code="KR667",
-            help="narrow the body, collect bodies in a latent predicate, or turn the rule around",
+            help="narrow the body, collect bodies in a latent predicate, turn the rule around, or "
+            "write an association of the two unknowns: `C & (A <~> B)`",
         )
     order = np.argsort(owner, kind="stable")
     slot_of_pair = np.empty(len(order), np.int64)

@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar, cast
 
 from knowreason import logic as lg
 from knowreason.diagnostics import Diagnostic, Source
-from knowreason.errors import ProgramError, did_you_mean
+from knowreason.errors import ProgramError, did_you_mean, near_file
 from knowreason.lang.check.elaboration import elaborate, elaborate_formula
 from knowreason.lang.check.symbols import names_of
 from knowreason.lang.ground_atoms import Facts, elaborate_facts
@@ -270,7 +270,9 @@ class _FileReader:
                     "KR111",
                     f"cannot read `{path}`: {reason}",
                     span=importer.path.span if importer else None,
-                    help="a path is relative to the file that imports it" if importer else None,
+                    help="a path is relative to the file that imports it"
+                    if importer
+                    else near_file(path),
                 )
             )
             return

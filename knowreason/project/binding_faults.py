@@ -87,7 +87,8 @@ def name_faults(project: Project, program: Program) -> Iterator[Fault]:
                     "KR909",
                     f"[{_section(path)}] names `{name}`, which `{project.program.name}` does not "
                     "declare",
-                    did_you_mean(name, declared),
+                    did_you_mean(name, declared)
+                    or f"declared: {', '.join(sorted(declared)) or 'none'}",
                 )
     for name in project.domains:
         if name in domains and domains[name].members is not None:
@@ -129,7 +130,7 @@ def _kind_faults(program: Program, name: str, binding: TableBinding) -> Iterator
         message = f"`value` of [bind] `{name}` has no meaning: it is a predicate"
         yield Fault((*path, "value"), "KR906", message, "`label`" if is_open else None)
     sort = "truth" if truths else "bool" if not attribute else attribute.sort
-    mapped = truths or (valued and sort == "bool")
+    mapped = truths or (is_open and binding.value is not None) or (valued and sort == "bool")
     for key, words in (("true", binding.true), ("false", binding.false)):
         if words and not mapped:
             message = f"`{key}` of [bind] `{name}` has no meaning: it has no truths"

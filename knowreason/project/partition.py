@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from knowreason.data import Dataset, known_at
-from knowreason.errors import ProjectError
+from knowreason.errors import DataError, ProjectError
 from knowreason.lang.syntax.literal_values import parse_duration
 from knowreason.logic import Program
 from knowreason.project.schema import Project
@@ -43,7 +43,13 @@ def parts_of(project: Project, program: Program, data: Dataset) -> Parts:
         return _random(project, data)
     cut = boundary(split.train, "<", "train")
     later = boundary(split.test or f">= {cut}", ">=", "test")
-    train, test = data.split_by(split.by, before=cut)
+    try:
+        train, test = data.split_by(split.by, before=cut)
+    except DataError as error:
+        said = f'[split] train = "{split.train}"'
+        raise DataError(
+            diagnostics=[replace(d, message=f"{said}: {d.message}") for d in error.diagnostics]
+        ) from None
     delay = label_delay(project)
     if delay and _is_clock(program, split.by):
         train, test = known_at(train, cut, delay), known_at(test, cut, delay)

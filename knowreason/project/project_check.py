@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from knowreason.data.binding.id_coverage import IdCoverage
 from knowreason.data.binding.table_files import readable_tables
-from knowreason.diagnostics import Diagnostic, Source
+from knowreason.diagnostics import Diagnostic, Source, Span
 from knowreason.errors import DataWarning, KnowreasonError, ProjectError
 from knowreason.lang import CheckResult, check
 from knowreason.logic import Program
+from knowreason.metrics import metric
 from knowreason.project.binding_faults import Fault, column_faults, name_faults
 from knowreason.project.partition import parts_of
 from knowreason.project.project_file import load_project
@@ -74,20 +75,36 @@ def check_project(path: Path, *, rows: bool = True) -> ProjectCheck:
         texts=text_columns(project),
         zone=project.time.zone,
     )
-    found = list(rules.diagnostics)
+    program = find_key(source, ("program",))
+    found = [
+        d if d.code != "KR111" or d.span else replace(d, span=program) for d in rules.diagnostics
+    ]
     for name, why in failed.items():
         place = find_key(source, ("tables", name, "sql" if project.tables[name].sql else "path"))
         found += [] if why is None else [replace(d, span=place) for d in why.diagnostics]
     faults = list(column_faults(project, {n: table.column_names for n, table in tables.items()}))
     faults += [] if rules.program is None else name_faults(project, rules.program)
     found += [fault.diagnostic(source) for fault in faults]
+    found += _unknown_metrics(project, find_key(source, ("report", "metrics")))
     coverage: tuple[IdCoverage, ...] = ()
     if rows and rules.program is not None:
         sound = _sound(project, faults, tables)
         whole = not failed and not faults
         said, coverage = _bound(sound, rules.program, tables, whole)
-        found += said
+        split = find_key(source, ("split", "train"))
+        found += [replace(d, span=split) if d.message.startswith("[split]") else d for d in said]
     return ProjectCheck(tuple(found), coverage, _files(rules))
+
+
+def _unknown_metrics(project: Project, place: Span | None) -> list[Diagnostic]:
+    """Metrics that are not registered; nothing where plugins, which are not imported, may do so."""
+    found: list[Diagnostic] = []
+    for name in () if project.plugins else project.report.metrics:
+        try:
+            metric(name)
+        except KnowreasonError as error:
+            found += [replace(d, span=place) for d in error.diagnostics]
+    return found
 
 
 def _without_project(path: Path, error: ProjectError) -> ProjectCheck:

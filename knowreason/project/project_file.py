@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from knowreason.diagnostics import Diagnostic, Source
-from knowreason.errors import ProjectError, did_you_mean
+from knowreason.errors import ProjectError, did_you_mean, near_file
 from knowreason.project.schema import PROJECT, Project
 from knowreason.project.toml_places import find_key, syntax_error_span
 
@@ -34,6 +35,7 @@ _KINDS = {
     "string_type": "a string",
     "tuple_type": "a list",
 }
+_BARE_TEXT = re.compile(r"([A-Za-z_./][\w./-]*)[ \t]*(?:#.*)?$", re.MULTILINE)
 _MEMBERS = {"bool": "bool_type", "float": "float_type", "int": "int_type", "str": "string_type"}
 
 
@@ -52,7 +54,14 @@ def load_project(path: str | Path, overrides: Mapping[str, str] | None = None) -
     if path.is_dir():
         path = path / "knowreason.toml"
     if not path.is_file():
-        raise ProjectError(f"there is no project file at `{path}`", code="KR901")
+        said = f"there is no project file at `{path}`"
+        raise ProjectError(said, code="KR901", help=near_file(path))
+    if path.suffix == ".kr":
+        raise ProjectError(
+            f"`{path}` is a rule file, not a project file",
+            code="KR901",
+            help=f'`knowreason.toml` beside it names it: `program = "{path.name}"`',
+        )
     try:
         source = Source(str(path), path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -61,7 +70,11 @@ def load_project(path: str | Path, overrides: Mapping[str, str] | None = None) -
         table = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:
         span, message = syntax_error_span(source, error)
-        raise ProjectError(diagnostics=[Diagnostic("KR902", message, span=span)]) from None
+        bare = _BARE_TEXT.match(source.text, span.start)
+        help = f'a text stands in quotes: `"{bare[1]}"`' if bare else None
+        raise ProjectError(
+            diagnostics=[Diagnostic("KR902", message, span=span, help=help)]
+        ) from None
     for key, text in (overrides or {}).items():
         _override(table, key, text)
     return _resolved(_checked(source, table), path.parent.resolve())
@@ -165,7 +178,9 @@ def _finding(source: Source, path: tuple[str, ...], details: list[ErrorDetails])
         case _:
             kinds = " or ".join(_KINDS.get(each["type"], each["msg"]) for each in details)
             message = f"`{dotted}` must be {kinds}, not {_shown(given)}"
-            return Diagnostic("KR907", message, span=span)
+            one = f'"{given}"' if isinstance(given, str) else given
+            help = f"write `[{one}]`" if kinds == "a list" and not isinstance(given, dict) else None
+            return Diagnostic("KR907", message, span=span, help=help)
 
 
 def _unknown_key(source: Source, path: tuple[str, ...]) -> Diagnostic:

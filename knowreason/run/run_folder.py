@@ -116,7 +116,13 @@ def _whole(folder: Path) -> Mapping[str, Any]:
         raise ProjectError(
             f"`{folder}` is not a run folder: {missing[0]} is missing",
             code="KR911",
-            help="`knowreason train PROJECT` writes one",
+            help=f"runs in it: {', '.join(runs)}"
+            if (
+                runs := [
+                    f"`{found.parent}`" for found in sorted(folder.glob("[!.]*/manifest.json"))
+                ]
+            )
+            else "`knowreason train PROJECT` writes one",
         )
     return manifest
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from knowreason.errors import DataError, ProjectError
+from knowreason.errors import DataError, ProjectError, near_file
 from knowreason.project.independent_parts import independent_parts
 from knowreason.project.project_check import check_project
 from knowreason.project.project_file import load_project, project_toml
@@ -189,7 +189,15 @@ MISTAKES = {
     "word in both": (('false = ["A"]', 'false = ["A", "B"]'), "KR907", None),
     "sql": (("amount > 0", "amout > 0"), "KR522", "Candidate bindings"),
     "grammar": (("select id", "selct id"), "KR522", None),
-    "file": (("accounts.csv", "acounts.csv"), "KR520", None),
+    "file": (("accounts.csv", "acounts.csv"), "KR520", "did you mean `accounts.csv`?"),
+    "folder": (("accounts.csv", "new/accounts.csv"), "KR520", "there is no folder"),
+    "empty file": (("accounts.csv", "empty.csv"), "KR522", "names of its columns"),
+    "program": (('"loans.kr"', '"loan.kr"'), "KR111", "did you mean `loans.kr`?"),
+    "metric": (('by = "region"', 'metrics = ["logloss"]'), "KR801", "did you mean `log_loss`?"),
+    "attribute": (('by = "region"', 'by = "weather"'), "KR909", "granted, opened, owner, region"),
+    "no list": (('true = ["B", "D"]', 'true = "B"'), "KR907", 'write `["B"]`'),
+    "no quotes": (('path = "loans.csv"', "path = loans.csv"), "KR902", '`"loans.csv"`'),
+    "no label": (('label = "status"', 'value = "status"'), "KR906", "`label`"),
 }
 
 
@@ -198,10 +206,40 @@ MISTAKES = {
 def test_every_mistake_has_a_place(tmp_path, mistake, rows):
     change, code, help = MISTAKES[mistake]
     path = changed(tmp_path, change)
+    (tmp_path / "empty.csv").touch()
     found = [d for d in check_project(path, rows=rows).diagnostics if d.severity == "error"]
     assert [d.code for d in found] == [code], found
     assert found[0].span is not None
     assert help is None or help in found[0].help
+
+
+def test_a_date_of_the_split_has_a_place(tmp_path):
+    split = '[split]\nby = "granted"\ntrain = "< 05.02.2026"\n[report]'
+    path = changed(tmp_path, ("[report]", split))
+    (found,) = check_project(path).diagnostics
+    place = found.span.source.text[found.span.start : found.span.end]
+    assert (found.code, place) == ("KR519", "train")
+    assert found.message.startswith('[split] train = "< 05.02.2026": ')
+
+
+def test_a_table_without_rows_is_told_from_no_table(tmp_path):
+    path = changed(tmp_path, ("where amount > 0", "where amount < 0"))
+    told = {d.message for d in check_project(path).diagnostics if d.code == "KR518"}
+    assert "what fills `amount` has no row: it is missing everywhere" in told
+    path = changed(tmp_path, ("amount  =", "# "))
+    told = {d.message for d in check_project(path).diagnostics if d.code == "KR518"}
+    assert told == {"nothing fills `amount`: it is missing everywhere"}
+
+
+def test_a_file_of_another_name_is_not_offered(tmp_path):
+    assert near_file(write(tmp_path).with_name("names.csv")) is None
+    assert near_file(tmp_path / "loan.csv") == "did you mean `loans.csv`?"  # and not loans.kr
+
+
+def test_a_rule_file_is_no_project(tmp_path):
+    write(tmp_path)
+    with pytest.raises(ProjectError, match=r"KR901.*rule file.*loans\.kr"):
+        load_project(tmp_path / "loans.kr")
 
 
 def test_mistakes_of_all_kinds_are_told_at_once(tmp_path):

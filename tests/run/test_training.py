@@ -202,6 +202,11 @@ def test_rows_are_appended_to_a_compiled_graph(skimming_project, tmp_path):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "manifest.json").touch()
+    with pytest.raises(ProjectError, match=r"KR911.*runs in it: `.*first`"):
+        load_run(tmp_path)
+    (tmp_path / "first" / "manifest.json").unlink()
     with pytest.raises(ProjectError, match="KR911"):
         load_run(tmp_path)
 

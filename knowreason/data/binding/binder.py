@@ -176,6 +176,8 @@ class TableBinder:
         code = {"truth": "KR513", "time": "KR514", "duration": "KR514"}.get(sort, "KR506")
         usual = "0, 1, true or false (null: unlabelled)" if sort == "truth" else EXAMPLES[sort]
         expected = frame.reading.expected(sort) or f"expected {usual}"
+        if sort == "truth" and not frame.spans and not (frame.reading.true or frame.reading.false):
+            expected += "; `true` and `false` in [bind] list other words"
         if sort == "time" and not frame.spans and not frame.reading.format:
             expected += (
                 "; `format` in [bind] reads other texts"

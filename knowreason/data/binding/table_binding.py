@@ -293,7 +293,10 @@ def warn_of_silence(binding: TableBinder, tables: Mapping[str, pa.Table]) -> Non
     for name in (*declared, *(attribute.name for attribute in program.given_attributes)):
         if name not in tables or not tables[name].num_rows:
             what = "every atom of it is false" if name in declared else "it is missing everywhere"
-            binding.findings.warn("KR518", f"no row was given for `{name}`: {what}")
+            fills = (
+                f"what fills `{name}` has no row" if name in tables else f"nothing fills `{name}`"
+            )
+            binding.findings.warn("KR518", f"{fills}: {what}")
 
 
 def _in_order(

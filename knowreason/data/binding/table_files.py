@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from knowreason.data.binding.frames import file_format
 from knowreason.data.engine.duckdb_engine import DuckDBEngine, literal, quoted
 from knowreason.data.engine.relational_engine import EngineError
-from knowreason.errors import DataError
+from knowreason.errors import DataError, near_file
 from knowreason.logic.time_zones import UTC_ZONE
 
 _READERS = {
@@ -179,8 +179,16 @@ def _file(
             code="KR521",
             help=f"one of .{', .'.join(_READERS)}, or compressed: .csv.gz",
         )
-    if not _matches(str(path)):
-        raise DataError(f"table `{name}`: there is no file `{path}`", code="KR520")
+    files = _matches(str(path))
+    if not files:
+        said = f"table `{name}`: there is no file `{path}`"
+        raise DataError(said, code="KR520", help=near_file(path))
+    if not any(Path(file).stat().st_size for file in files):
+        raise DataError(
+            f"table `{name}`: `{path}` is empty",
+            code="KR522",
+            help="a table has at least the names of its columns",
+        )
     if reader != "csv":
         return str(path), reader, {}
     first = engine.query(

@@ -338,8 +338,9 @@ class Builder:
     def _signature(self, node: sx.Call, wanted: str) -> Signature | None:
         signature = self.names.symbols.get(node.name)
         if signature is None:
-            declared = self.names.declared(wanted)
-            self.names.unknown(wanted, node.name, node.name_span, declared, "KR201")
+            place = self.names.place_called(node.name) if wanted == "attribute" else None
+            declared = [] if place else self.names.declared(wanted)
+            self.names.unknown(wanted, node.name, node.name_span, declared, "KR201", place)
             return None
         if signature.kind == "param":
             self.names.report(

@@ -124,6 +124,17 @@ class Names:
             self._offers[what, name] = did_you_mean(name, names) if self._looks > 0 else None
         return self._offers[what, name]
 
+    def place_called(self, name: str) -> str | None:
+        """A help line where a predicate's argument has that name, and no attribute."""
+        for symbol in self.symbols.values():
+            if name in symbol.labels and symbol.sorts[symbol.labels.index(name)]:
+                thing, value = symbol.sorts[0], symbol.sorts[symbol.labels.index(name)]
+                return (
+                    f"`{name}` is a place of `{symbol.name}`: write `{symbol.name}(x, {name}: y)` "
+                    f"and use `y`, or declare `attribute {name}({thing}): {value}` and bind it"
+                )
+        return None
+
     def declared(self, wanted: str) -> list[str]:
         """Names of ``predicate``s, ``attribute``s or ``param``s, for did-you-mean."""
         tests: dict[str, Callable[[Signature], bool]] = {

@@ -64,7 +64,8 @@ _OPERATORS = {
 }
 _ODD_NUMBER = re.compile(r"[\d.]\w*(?:\.\w*)?")
 _WEIGHT = (
-    "a weight is written `[1.5]`, `[80%]`, `[odds 4]`, `[?]` to learn it, `[? 1.5 >= 0]`, `[hard]`"
+    "a weight is written `[1.5]`, `[80%]`, `[odds 4]`, `[?]` to learn it, `[? 1.5 >= 0]`, "
+    "`[? * amount(p)]`, `[hard]`"
 )
 _RULE = "a rule is written `rule name : formula` or `rule name [weight] : formula`"
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[T ][0-9:.]+Z?)?")

@@ -115,7 +115,8 @@ class LabelledModel(KnowledgeModel):
         if not columns.names and not empty:
             raise ModelError(
                 f"`{self.name}` for `{rows.predicate}` sees no column:"
-                f" {' and '.join(rows.sorts)} have no feature table",
+                f" {' and '.join(rows.sorts)} {'has' if len(rows.sorts) == 1 else 'have'}"
+                " no feature table",
                 code="KR813",
                 help='bind features, or name attributes and definitions: `features=["amount"]`',
             )
