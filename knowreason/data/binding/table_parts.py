@@ -189,7 +189,10 @@ class TableParts:
         self._ranges = _ranges(self._sources, keyed, self.count)
         if self._ranges is not None:
             return
-        self._engine.execute("SET threads TO 1")  # rows stay in their order
+        memory_limit, _, zone = self._limits
+        self._limits = memory_limit, 1, zone  # rows stay in their order
+        self._engine.close()
+        self._engine = self._opened()
         heads = self.heads()
         kinds = {heads[dealt.table].schema.field(str(dealt.key)).type for dealt in keyed}
         looks = [dealt.lookup for dealt in keyed if dealt.lookup is not None]
