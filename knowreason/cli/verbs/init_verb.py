@@ -47,12 +47,10 @@ def init(
     with progress_bar(brief=True) as progress:
         made = project_from_tables(tables, output, said, progress=progress)
     if json:
-        from dataclasses import asdict
-
-        write_json([asdict(guess) for guess in made.guesses])
-    else:
-        rows = [(g.table, g.column, "" if g.sure else "?", g.what, g.why) for g in made.guesses]
-        write_table(["table", "column", "", "guess", "why"], rows)
+        write_json({"guesses": made.guesses, "commands": made.commands})
+        return
+    rows = [(g.table, g.column, "" if g.sure else "?", g.what, g.why) for g in made.guesses]
+    write_table(["table", "column", "", "guess", "why"], rows)
     if not made.labelled:
         say("no label: the project states its weights and learns nothing; rules are yours to state")
     say(f"{output}: rules.kr and knowreason.toml say the same beside each line; try")

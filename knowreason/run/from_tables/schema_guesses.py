@@ -21,9 +21,10 @@ Place = tuple[str, str]  # table, column
 IDS = word_set("id key no nr num number uuid guid ref code hash")
 THINGS = word_set(
     "source target src dst from to sender receiver payer payee origin dest destination user "
-    "account acct node customer client card merchant shop store terminal device ip host computer machine "
-    "server employee person patient doctor provider seller buyer vendor supplier item product "
-    "company firm email phone iban driver household session browser worker member owner"
+    "account acct node customer client card merchant shop store terminal device ip host "
+    "computer machine server employee person patient doctor provider seller buyer vendor "
+    "supplier item product company firm email phone iban driver household session browser worker "
+    "member owner"
 )
 KINDS = word_set(
     "type kind category class code location place region country city zip postcode state status "

@@ -229,20 +229,20 @@ def _cut(asked: TableProfiler, tables: Sequence[TableGuess], subject: Subject) -
 
 def _heading(subject: Subject) -> str:
     lines = comment(
-        f"Written by `knowreason init`: a first guess at what the tables say of each {subject.domain}."
-        " It runs as it is. Comments say what was guessed and from what; change what is wrong here "
-        "and, where it is about columns, in knowreason.toml."
+        "Written by `knowreason init`: a first guess at what the tables say of each "
+        f"{subject.domain}. It runs as it is. Comments say what was guessed and from what; change "
+        "what is wrong here and, where it is about columns, in knowreason.toml."
     )
     return "\n".join(lines) + "\n\n"
 
 
 def _settings(writer: RuleWriter, subject: Subject, cut: str, folder: Path) -> Iterator[str]:
     """Lines of the project file."""
-    yield "# Written by `knowreason init`. What columns are was guessed: `knowreason check` says after a"
-    yield "# change whether all still fits."
+    yield "# Written by `knowreason init`. What columns are was guessed. After a change,"
+    yield "# `knowreason check` says whether all still fits."
     yield f'program = "{RULES}"\nseed = 0\n'
-    yield "# Paths are relative to this file. SQL reads cells that are not what they say, names rows,"
-    yield "# and leaves out rows that lack a reference."
+    yield "# Paths are relative to this file. SQL reads cells that are not what they say, names"
+    yield "# rows, and leaves out rows that lack a reference."
     for table in writer.tables:
         yield from _table(table, folder)
     yield "[bind]"
@@ -253,13 +253,13 @@ def _settings(writer: RuleWriter, subject: Subject, cut: str, folder: Path) -> I
     if label is not None:
         yield "# The label. `unknown` lists cells that say nothing."
         yield _label_line(writer, label)
-        yield "\n# Labels chosen by their outcome (half of them true, say) need the true share of all:"
+        yield "\n# Labels chosen by their outcome (half of them true, say) need the share of all:"
         yield "# [labels]\n# prevalence = 0.02\n"
         if cut and subject.clock:
             yield "[split]                    # learned on the past, measured on the future"
             yield f'by = "{writer.at}"\ntrain = "< {cut}"\ntest = ">= {cut}"\n'
         elif subject.clock:
-            yield "# No cut of the clock has both truths on either side: a random share is held back.\n"
+            yield "# No cut of the clock has both truths on either side: a random share is held.\n"
         else:
             yield "# No clock beside the labels: a random share is held back.\n"
         yield f'[report]\nquestion = "Which {subject.domain}s are {subject.predicate}?"'

@@ -154,8 +154,8 @@ class RuleWriter:
         )
         yield from comment(
             "Kinds of things. Columns that name the same things share a kind; where that is wrong, "
-            "make it two, here and in the lines below (or `init` again with --same, --key). `?` is a "
-            "doubtful guess."
+            "make it two, here and in the lines below (or `init` again with --same, --key). `?` is "
+            "a doubtful guess."
         )
         yield f"domain {', '.join(domains)}"
         clocked: set[str] = set()
@@ -327,8 +327,9 @@ class RuleWriter:
             yield "# No column says anything of a thing itself, so there is no model yet."
             return
         yield from comment(
-            "Boosted trees over attributes and definitions; cross-fitted, so that rules are learned "
-            "on what they say of rows they have not seen. Take out what is known only afterwards."
+            "Boosted trees over attributes and definitions; cross-fitted, so that rules are "
+            "learned on what they say of rows they have not seen. Take out what is known only "
+            "afterwards."
         )
         listed = ", ".join(f'"{name}"' for name in features)
         yield f"model columns for {self.subject.predicate} = trees(features=[{listed}])"
@@ -344,7 +345,7 @@ class RuleWriter:
         else:
             yield from comment(
                 "No label was found, so nothing is learned: each weight is what you state. State "
-                "what you know, as log-odds: 0.7 doubles the odds, 2 makes them seven times as high."
+                "what you know, as log-odds: 0.7 doubles the odds, 2 makes them sevenfold."
             )
             yield f"rule rare [-4] : {predicate}(e)  # about 2 %, where nothing else is known"
         if self.recent:
@@ -359,8 +360,8 @@ class RuleWriter:
         if self.subject.clock and label and own:
             rows = self._rows(own)
             yield from comment(
-                "Labels that were known by then, as one more of the features (then folds go forward "
-                "in time):"
+                "Labels that were known by then, as one more of the features (then folds go "
+                "forward in time):"
             )
             yield f"# define {own.stem}_risk(e) := rate {{ {predicate}(f) for f : {rows}"
             yield f"#     prior {label.share:.2g} of 2 }}"
@@ -377,8 +378,8 @@ class RuleWriter:
         fact = f"{self.names.facts[link.table.name, column]}(e, {identifier(column)}: x)"
         yield ""
         yield from comment(
-            f"Guilt by association: each {domain} has an unknown of its own, risky or not, that its "
-            "rows share. `~>`: a row nobody knows says nothing about it."
+            f"Guilt by association: each {domain} has an unknown of its own, risky or not, that "
+            "its rows share. `~>`: a row nobody knows says nothing about it."
         )
         off = ""
         if label and found:

@@ -202,6 +202,7 @@ class TableProfiler:
             asked = [f"count(*) FILTER (WHERE {name}::VARCHAR IN ({words}))"]
             asked += [f"min({name}::VARCHAR) FILTER (WHERE {name}::VARCHAR IN ({words}))"]
             asked += [f"count(TRY_CAST({name}::VARCHAR AS {kind}))" for kind in _CASTS.values()]
+            asked[2] += f" FILTER (WHERE NOT contains({name}::VARCHAR, '.'))"  # 1.5 would be 2
             formats = FORMATS if _DAY_FIRST.match(column.low) else ()
             asked += [f"count(try_strptime({name}::VARCHAR, {literal(f)}))" for f in formats]
             nulls, word, *counts = self.rows(f"SELECT {', '.join(asked)} FROM {quoted(table)}")[0]
