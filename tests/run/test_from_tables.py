@@ -16,7 +16,7 @@ from knowreason.project.project_file import load_project
 from knowreason.project.project_tables import load_data
 from knowreason.run.from_tables import table_profiles
 from knowreason.run.from_tables.schema_guesses import domain_name, singular
-from knowreason.run.from_tables.starter_project import Corrections, project_from_tables
+from knowreason.run.from_tables.starter_project import InitOptions, project_from_tables
 from knowreason.run.from_tables.table_profiles import words
 from knowreason.run.run_prediction import predict_run
 from knowreason.run.run_training import train
@@ -43,6 +43,7 @@ def shop(tmp_path):
         "booked_at": np.datetime64("2026-01-01T08:30:00", "s") + np.arange(COUNT) * 3 * 3600,
         "amount": amount,
         "entry": rng.choice(["chip", "swipe", "web"], COUNT),
+        "hour": np.arange(COUNT) * 3 % 24,  # a function of the language is called so
         "comment": named("said ", range(COUNT)),
         "is_fraud": (rng.random(COUNT) < 1 / (1 + np.exp(-odds))).astype(int),
     }
@@ -60,7 +61,7 @@ def write(folder, **tables):
 
 def made(files, folder, **corrections):
     """Guesses as (table, column) -> what, and the program; all that is written fits the tables."""
-    found = project_from_tables(list(files.values()), folder, Corrections(**corrections))
+    found = project_from_tables(list(files.values()), folder, InitOptions(**corrections))
     text = (folder / "rules.kr").read_text(encoding="utf-8")
     assert format_text(text, "rules.kr") == text
     checked = CliRunner().invoke(app, ["check", str(folder)])
@@ -82,8 +83,10 @@ def test_what_tables_hold_is_guessed(shop, tmp_path):
     assert "observed Payments(Payment, card_id: Card, terminal: Terminal)" in text
     assert "attribute booked_at(Payment): time clock" in text
     assert "define card_id_region(e) := region(card_id(e))" in text
+    assert 'by = "booked_at"' in (tmp_path / "project" / "knowreason.toml").read_text()
     assert "latent RiskyTerminal(Terminal)" in text  # fraud goes with terminals, not with cards
     assert "hour(booked_at(e))" in text
+    assert "attribute hour_(Payment): int" in text
 
 
 def test_what_is_written_trains_and_predicts(shop, tmp_path):
@@ -108,6 +111,7 @@ def test_labels_in_a_table_of_their_own(tmp_path):
             "id": range(300),
             "host": named("h", rng.integers(0, 20, 300)),
             "size": rng.random(300),
+            "day": np.arange(300) // 3,
         },
         labels={"id": range(100), "malicious": ["yes", "no", "no", "unknown"] * 25},
     )
@@ -118,6 +122,7 @@ def test_labels_in_a_table_of_their_own(tmp_path):
     project = load_project(tmp_path / "project")
     data = load_data(project, load(tmp_path / "project" / "rules.kr"))
     assert data.labels["Malicious"].num_rows == 75
+    assert project.split.by == "day"  # the clock of the other table
 
 
 def test_accounts_and_transfers(tmp_path):
@@ -146,11 +151,11 @@ def test_cells_that_are_not_what_they_say(tmp_path):
             "loan": named("l", range(count)),
             "opened": [f"{1 + i % 28:02d}.{1 + i % 12:02d}.2025" for i in range(count)],
             "seen_time": 1_700_000_000 + np.arange(count) * 3600,
-            "rate": ["NA" if i % 5 == 0 else f"{i}.5" for i in range(count)],
+            "rate": ["NA" if i % 5 == 0 else f"{7 * i % 13}.5" for i in range(count)],
             "bad": np.arange(count) % 3 == 0,
         },
     )
-    guesses, text = made(files, tmp_path / "project")
+    guesses, text = made(files, tmp_path / "project", times=("loans.seen_time",))
     assert "attribute opened(Loan): time" in text
     assert "attribute rate_(Loan): float" in text  # `rate` is a word of the language
     assert guesses["loans", "rate"] == ["attributes: float", "cleaned"]
@@ -218,7 +223,7 @@ def test_the_command_says_what_it_guessed(shop, tmp_path):
 def test_what_cannot_be_read_or_guessed(shop, tmp_path):
     def refused(code, *files, error=ProjectError, **corrections):
         with pytest.raises(error, match=code):
-            project_from_tables(files, tmp_path / "project", Corrections(**corrections))
+            project_from_tables(files, tmp_path / "project", InitOptions(**corrections))
         assert not (tmp_path / "project").exists()
 
     payments = shop["payments"]

@@ -39,9 +39,9 @@ def init(
 
     Prints each guess with its reason (`?`: look at it), and three commands to try next.
     """
-    from knowreason.run.from_tables.starter_project import Corrections, project_from_tables
+    from knowreason.run.from_tables.starter_project import InitOptions, project_from_tables
 
-    said = Corrections(
+    said = InitOptions(
         label, *(tuple(option or ()) for option in (label_true, label_unknown, time, key, same))
     )
     with progress_bar(brief=True) as progress:

@@ -40,12 +40,7 @@ def shared_labels(
         table: holds the column; its key names what is labelled, as that of ``labelled`` does.
         column: names the thing that is shared.
     """
-    source = quoted(labelled.name)
-    if table.name != labelled.name:
-        source += (
-            f" JOIN {quoted(table.name)} ON {table.profile.references(table.key)}::VARCHAR = "
-            f"{labelled.profile.references(labelled.key)}::VARCHAR"
-        )
+    source = _joined(labelled, table)
     share, pairs = profiler.rows(
         f"SELECT sum(k * (k - 1)) / sum(k * (n - 1)), sum(k * (n - 1))::BIGINT FROM (SELECT "
         f"count(y) AS n, sum(y)::DOUBLE AS k FROM (SELECT {table.profile.references(column)} AS v, "
@@ -93,12 +88,14 @@ def usual_window(profiler: TableProfiler, table: TableGuess, columns: Iterable[s
     return next((name for name, seconds in WINDOWS.items() if seconds >= span), "365d")
 
 
-def cut_between(profiler: TableProfiler, label: Label, table: TableGuess) -> str:
-    """A value of the clock with both truths before and after it, most rows before; or ``""``."""
-    clock = quoted(table.clock)
+def cut_between(
+    profiler: TableProfiler, label: Label, labelled: TableGuess, table: TableGuess
+) -> str:
+    """A value of a table's clock with both truths before and after it, most before; or ``""``."""
+    clock = table.profile.references(table.clock)
     text = f"strftime({clock}::TIMESTAMP, '%Y-%m-%d')"
     times = table.profile.columns[table.clock].sort == "time"
-    known = f"(SELECT {clock} AS c, {label.sql} AS y FROM {quoted(table.name)}) AS k"
+    known = f"(SELECT {clock} AS c, {label.sql} AS y FROM {_joined(labelled, table)}) AS k"
     for share in (0.7, 0.6, 0.8, 0.5):
         (cut,) = profiler.rows(
             f"SELECT quantile_disc({text.replace(clock, 'c') if times else 'c'}, {share})::VARCHAR "
@@ -123,3 +120,14 @@ def rises_with(profiler: TableProfiler, table: TableGuess, column: str) -> bool:
         clock = f"epoch({clock}::TIMESTAMP)"
     (found,) = profiler.rows(f"SELECT corr({clock}, {quoted(column)}) FROM {quoted(table.name)}")[0]
     return found is not None and abs(found) > 0.95
+
+
+def _joined(labelled: TableGuess, table: TableGuess) -> str:
+    """SQL of a table with the labels beside it, which may stand in another one."""
+    if table.name == labelled.name:
+        return quoted(table.name)
+    return (
+        f"{quoted(labelled.name)} JOIN {quoted(table.name)} ON "
+        f"{table.profile.references(table.key)}::VARCHAR = "
+        f"{labelled.profile.references(labelled.key)}::VARCHAR"
+    )

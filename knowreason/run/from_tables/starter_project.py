@@ -31,7 +31,7 @@ RULES = "rules.kr"
 
 
 @dataclass(frozen=True, slots=True)
-class Corrections:
+class InitOptions:
     """What the user says instead of guesses, each as it is written on the command line."""
 
     label: str = ""
@@ -54,7 +54,7 @@ class MadeProject:
 def project_from_tables(
     files: Sequence[Path],
     folder: Path,
-    corrections: Corrections = Corrections(),
+    corrections: InitOptions = InitOptions(),
     *,
     progress: Progress | None = None,
 ) -> MadeProject:
@@ -116,7 +116,7 @@ def _named(files: Sequence[Path]) -> dict[str, Path]:
 
 
 def _guessed(
-    asked: TableProfiler, profiles: Sequence[TableProfile], corrections: Corrections
+    asked: TableProfiler, profiles: Sequence[TableProfile], corrections: InitOptions
 ) -> tuple[list[TableGuess], Subject, list[Guess]]:
     told = column_of(profiles, "--label", corrections.label) if corrections.label else None
     label, about_label = guessed_label(profiles, told, corrections.true, corrections.unknown)
@@ -220,11 +220,14 @@ def _subject(asked: TableProfiler, tables: Sequence[TableGuess], label: Label | 
 
 
 def _cut(asked: TableProfiler, tables: Sequence[TableGuess], subject: Subject) -> str:
-    """Where the past ends; ``""`` where labels have no clock beside them."""
-    if subject.label is None or subject.clock is None or subject.clock[0] != subject.label.table:
+    """Where the past ends; ``""`` where labels have no clock."""
+    if subject.label is None or subject.clock is None:
         return ""
-    table = next(table for table in tables if table.name == subject.label.table)
-    return cut_between(asked, subject.label, table)
+    labelled = next(table for table in tables if table.name == subject.label.table)
+    timed = next(table for table in tables if table.name == subject.clock[0])
+    if timed is not labelled and not (timed.key and labelled.key):
+        return ""
+    return cut_between(asked, subject.label, labelled, timed)
 
 
 def _heading(subject: Subject) -> str:

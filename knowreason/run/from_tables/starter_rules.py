@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import log
 from textwrap import wrap
 
+from knowreason.lang.check.symbols import BUILT_IN
 from knowreason.lang.syntax.grammar import grammar
 from knowreason.run.from_tables.label_guesses import Label
 from knowreason.run.from_tables.link_statistics import Shared
@@ -47,7 +48,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Names:
+class RuleNames:
     """What tables and columns are called in rules: each name once.
 
     Attributes:
@@ -59,8 +60,8 @@ class Names:
     attributes: Mapping[Place, str]
 
 
-def names_of(tables: Sequence[TableGuess]) -> Names:
-    """Names in rules for what the tables hold."""
+def names_of(tables: Sequence[TableGuess]) -> RuleNames:
+    """RuleNames in rules for what the tables hold."""
     taken: set[str] = set()
     facts: dict[Place, str] = {}
     attributes: dict[Place, str] = {}
@@ -78,7 +79,7 @@ def names_of(tables: Sequence[TableGuess]) -> Names:
             if name in taken:
                 name = identifier(f"{table.name}_{column}")
             attributes[table.name, column] = _free(name, taken)
-    return Names(facts, attributes)
+    return RuleNames(facts, attributes)
 
 
 def has_gaps(table: TableGuess, column: str) -> bool:
@@ -96,7 +97,8 @@ def identifier(text: str) -> str:
     name = re.sub(r"\W+", "_", text).strip("_") or "x"
     name = name.lower() if name.isupper() else name[0].lower() + name[1:]
     name = name if name[0].isalpha() else f"c_{name}"
-    return f"{name}_" if name in grammar().reserved | {"if", "in", "then", "else"} else name
+    words = {*grammar().reserved, *BUILT_IN, "if", "in", "then", "else"}
+    return f"{name}_" if name in words else name
 
 
 @dataclass(frozen=True)
