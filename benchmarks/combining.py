@@ -87,7 +87,7 @@ def starters(seed: int) -> Case:
     from knowreason.run.starters import new_project
 
     with tempfile.TemporaryDirectory() as folder:
-        new_project(Path(folder) / "project", "skimming")
+        new_project(Path(folder) / "project", "fraud")
         project = load_project(Path(folder) / "project")
     parts, _, _ = starter(seed, 24)
     settings = project.settings()

@@ -230,7 +230,7 @@ def started(quick: bool) -> list[Row]:
         for drift in (0.5, 0.0):
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name) / "starter"
-                new_project(folder, "skimming")
+                new_project(folder, "fraud")
                 for table_name, drawn in skimming(seed=seed, drift=drift).items():
                     if (file := folder / "data" / f"{table_name}.parquet").is_file():
                         pq.write_table(drawn, file)

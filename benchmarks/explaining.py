@@ -2,7 +2,7 @@
 
     python -m benchmarks.explaining [--atoms 1000]
 
-The world is that of `knowreason new DIR --template skimming`. The limit is one inference over all
+The world is that of `knowreason new DIR --template fraud`. The limit is one inference over all
 of it, which every explanation would cost if it were done by inferring again.
 """
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--single", type=int, default=50, help="explained one by one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        new_project(Path(folder) / "project", "skimming")
+        new_project(Path(folder) / "project", "fraud")
         project = load_project(Path(folder) / "project")
         parts = load_parts(project)
     reasoner = reasoner_of(project, parts.train.program).fit(parts.train)

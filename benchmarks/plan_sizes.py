@@ -140,8 +140,7 @@ def data_sets(things: int, rows: int, seeds: int, generated: bool) -> Iterator[t
     with tempfile.TemporaryDirectory() as folder:
         for name in TEMPLATES:
             new_project(Path(folder) / name, name)
-            if name != "smokers":  # a rule file and facts: no project
-                yield f"new {name}", load_parts(load_project(Path(folder) / name)).train
+            yield f"new {name}", load_parts(load_project(Path(folder) / name)).train
     yield "world intrusion", intrusion_data(40)
     real = Path(os.environ.get("KNOWREASON_DATA", "")) / "lanl_redteam" / "redteam.parquet"
     if real.is_file():

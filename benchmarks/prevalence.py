@@ -40,7 +40,7 @@ def starter(seed: int, labels: int) -> tuple[Parts, dict[str, bool], Settings]:
     """The parts of a starter project, whether each payment is fraud, and its settings."""
     world = skimming(seed, drift=0.5, labels=labels)
     with tempfile.TemporaryDirectory() as folder:
-        new_project(Path(folder) / "project", "skimming")
+        new_project(Path(folder) / "project", "fraud")
         for name, table in world.items():
             if name not in ("truth", "compromised"):
                 pq.write_table(table, Path(folder) / "project" / "data" / f"{name}.parquet")

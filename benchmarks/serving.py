@@ -83,7 +83,7 @@ def cards(draw, size, calls):
 
 
 def starter(draw, size, calls):
-    """The same of `knowreason new --template skimming`."""
+    """The same of `knowreason new --template fraud`."""
     terminals = max(size // 400, 2)
     world = skimming(seed=0, terminals=terminals, cards=max(size // 6, 100))
     old = world["payments"]

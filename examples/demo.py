@@ -37,7 +37,7 @@ def main() -> None:
     title("To try next")
     print(f"  {here} predict {run} --top 20    # the queue: whom to look at, by day")
     print(f"  {here} audit {run}    # what to doubt: rules left out, weights moved")
-    print(f"  {here} new mine --template skimming    # a project of your own to change")
+    print(f"  {here} new mine --template fraud    # a project of your own to change")
 
 
 def title(text: str) -> None:
@@ -60,7 +60,7 @@ def skimming(output: Path) -> tuple[Path, ...]:
     """A generated card-fraud world through the command line: new, train, eval, explain."""
     title("2. Skimmed terminals: 400 labels, amounts that shift (a generated world)")
     project, run = output / "skimming", output / "skimming" / "run"
-    knowreason("new", str(project), "--template", "skimming")
+    knowreason("new", str(project), "--template", "fraud")
     tables = world(seed=0, drift=0.5, labels=400, terminals=240, cards=16_000)
     for name in ("payments", "cards", "terminals", "days", "labels"):
         pq.write_table(tables[name], project / "data" / f"{name}.parquet")

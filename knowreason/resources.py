@@ -17,6 +17,11 @@ def rulesets_path() -> Path:
     return _folder("rulesets")
 
 
+def template_path(name: str) -> Path:
+    """Folder of a starter project: its project file, and rule files that are its own."""
+    return rulesets_path() / "templates" / name
+
+
 def _folder(name: str) -> Path:
     inside_wheel = _PACKAGE / f"_{name}"
     return inside_wheel if inside_wheel.is_dir() else _PACKAGE.parent / name

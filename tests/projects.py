@@ -6,14 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from knowreason.data.worlds.skimming import skimming
-from knowreason.resources import rulesets_path
-from knowreason.run.starters import SKIMMING
+from knowreason.resources import rulesets_path, template_path
 
 
 def write_skimming(folder: Path, *, seed: int = 0, days: int = 14, cut: int = 10) -> Path:
     """A skimming project with a small world: 10 terminals, about 5 payments a day at each."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = SKIMMING.replace('"< 30"', f'"< {cut}"').replace('">= 30"', f'">= {cut}"')
+    text = (template_path("fraud") / "knowreason.toml").read_text()
+    text = text.replace('"< 30"', f'"< {cut}"').replace('">= 30"', f'">= {cut}"')
     (folder / "knowreason.toml").write_text(text)
     (folder / "skimming.kr").write_text((rulesets_path() / "skimming.kr").read_text())
     write_world(folder / "data", seed=seed, days=days, cut=cut)

@@ -47,4 +47,9 @@ def test_the_wheel_infers_from_its_own_rule_set(installed, tmp_path):
 def test_the_wheel_is_typed_and_has_no_tests(installed):
     assert (installed / "knowreason" / "py.typed").is_file()
     assert (installed / "knowreason" / "_grammar" / "knowreason.lark").is_file()
+    templates = installed / "knowreason" / "_rulesets" / "templates"
+    ours = ROOT / "rulesets" / "templates"
+    assert {p.relative_to(templates) for p in templates.rglob("*.toml")} == {
+        p.relative_to(ours) for p in ours.rglob("*.toml")
+    }
     assert not (installed / "tests").exists()

@@ -20,6 +20,7 @@ from knowreason.cli.verbs import explain_code_verb as explain_code
 from knowreason.cli.verbs import export_verb, schema_verb
 from knowreason.cli.verbs import fmt_verb as fmt
 from knowreason.cli.verbs import infer_verb as infer
+from knowreason.cli.verbs import init_verb as init
 from knowreason.cli.verbs import models_verb as models
 from knowreason.cli.verbs import new_verb as new
 from knowreason.cli.verbs import plan_verb as plan
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 
 app.command("new")(new.new)
+app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("fmt")(fmt.fmt)
 app.command("infer")(infer.infer)

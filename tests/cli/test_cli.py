@@ -320,14 +320,20 @@ def test_rules_without_labels(cli, tmp_path):
 
 
 def test_new_lists_and_makes(cli, tmp_path):
-    assert "skimming" in cli("new").out
-    made = cli("new", tmp_path / "p", "--template", "smokers")
+    listed = cli("new").out
+    for name in ("fraud", "intrusion", "labelling", "linkage", "knowledge-graph", "blank"):
+        assert name in listed
+    made = cli("new", tmp_path / "p", "--template", "blank")
     assert made.code == 0
-    command = made.out.split()
-    assert command[0] == "knowreason"
-    assert cli(*command[1:]).code == 0
+    assert made.out.split() == [
+        "knowreason",
+        "train",
+        str(tmp_path / "p"),
+        "-o",
+        str(tmp_path / "p" / "run"),
+    ]
     assert cli("new", tmp_path / "p").code == 2
-    assert "did you mean" in cli("new", tmp_path / "q", "--template", "smokes").err
+    assert "did you mean" in cli("new", tmp_path / "q", "--template", "blanc").err
     assert not (tmp_path / "q").exists()
 
 

@@ -29,7 +29,7 @@ for line in sys.argv[2:]:
 def starters(tmp_path_factory):
     """A folder with the starter, and copies that `train` refuses."""
     folder = tmp_path_factory.mktemp("starters")
-    new_project(folder / "good", "skimming")
+    new_project(folder / "good", "fraud")
     rules = (folder / "good" / "skimming.kr").read_text(encoding="utf-8")
     settings = (folder / "good" / "knowreason.toml").read_text(encoding="utf-8")
     faults = {
@@ -84,6 +84,9 @@ def test_verbs_that_compute_nothing_import_no_heavy_library(starters):
         "models",
         "check good",
         "new other",
+        "new blank --template blank",
+        "init --help",
+        "init good/data/payments.parquet good/data/labels.parquet -o made",
         "plan good",
     ]
     found = done(starters, lines)

@@ -221,11 +221,11 @@ def test_what_appeared_meanwhile_is_not_replaced(tmp_path):
 def test_new_replaces_nothing(tmp_path):
     (tmp_path / "p").mkdir()
     with pytest.raises(ProjectError, match="KR914") as refused:
-        new_project(tmp_path / "p", "smokers")
+        new_project(tmp_path / "p", "blank")
     assert "--force" not in str(refused.value)
     (tmp_path / ".q.partial").mkdir()
     (tmp_path / ".q.partial" / "mine").write_text("mine")
-    new_project(tmp_path / "q", "smokers")
+    new_project(tmp_path / "q", "blank")
     assert (tmp_path / ".q.partial" / "mine").read_text() == "mine"
 
 

@@ -13,7 +13,7 @@ from knowreason.cli.screen import say, write, write_table
 def new(
     folder: Annotated[Path | None, typer.Argument(help="Where; must not be there yet.")] = None,
     template: Annotated[str, typer.Option(help="Which; without a folder all are listed.")] = (
-        "skimming"
+        "fraud"
     ),
 ) -> None:
     """Make a starter project, or list the templates."""

@@ -1,0 +1,1 @@
+"""A project made from tables: profiled, guessed at, written with comments."""
