@@ -5,18 +5,40 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from knowreason.data import Dataset
 from knowreason.grounding import Grounding, ground
 from knowreason.lang import load, parse_facts
 from knowreason.project.manifests import has_manifest
 
 
+def bound_files(source: Path, facts: Path | None = None) -> Dataset:
+    """The data of a rule file's facts file, or of a project."""
+    from knowreason.project.project_file import load_project
+    from knowreason.project.project_tables import load_data, load_program
+
+    if facts is None:
+        project = load_project(source)
+        return load_data(project, load_program(project))
+    program = load(source)
+    text = facts.read_text(encoding="utf-8")
+    return Dataset.from_facts(program, parse_facts(program, text, str(facts)))
+
+
 def ground_files(program: Path, facts: Path) -> Grounding:
     """A rule file over a facts file; the data's warnings come first."""
-    loaded = load(program)
-    text = facts.read_text(encoding="utf-8")
-    data = Dataset.from_facts(loaded, parse_facts(loaded, text, str(facts)))
-    grounding = ground(loaded, data)
+    data = bound_files(program, facts)
+    grounding = ground(data.program, data)
+    return replace(grounding, warnings=(*data.warnings, *grounding.warnings))
+
+
+def ground_asked(source: Path) -> Grounding:
+    """All that a project asks, at the weights its rules start from: no labels, no models."""
+    data = bound_files(source)
+    for predicate, table in data.labels.items():
+        data = data.hide(predicate, np.ones(table.num_rows, dtype=bool))
+    grounding = ground(data.program, data)
     return replace(grounding, warnings=(*data.warnings, *grounding.warnings))
 
 
