@@ -52,8 +52,8 @@ def import_project(
         learn: weights are where learning starts, not given.
 
     Raises:
-        ProjectError: KR914 where the target is there, KR915 where a file is not, KR961 for files
-            of another system, KR962 for a name that none of them has.
+        ProjectError: KR914 where the target is there, KR915 where a file is not, KR971 for files
+            of another system, KR972 for a name that none of them has.
     """
     for path in paths:
         if not path.exists():
@@ -82,7 +82,7 @@ def import_project(
 
 
 def _refuse_other_systems(paths: Sequence[Path]) -> None:
-    """Raise KR961 for files whose rules mean something else, naming the system."""
+    """Raise KR971 for files whose rules mean something else, naming the system."""
     for path in paths:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in files:
@@ -94,5 +94,5 @@ def _refuse_other_systems(paths: Sequence[Path]) -> None:
                 if found := re.search(mark, head, re.MULTILINE):
                     line = head.count("\n", 0, found.start()) + 1
                     raise ProjectError(
-                        f"{file}:{line}: these are rules of {system}: {why}", code="KR961"
+                        f"{file}:{line}: these are rules of {system}: {why}", code="KR971"
                     )

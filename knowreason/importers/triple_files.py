@@ -48,7 +48,7 @@ def import_triples(paths: Sequence[Path], draft: Draft, folder: Path) -> None:
         folder: of the project; it is there.
 
     Raises:
-        ProjectError: KR961 where there are none, KR963 for a line that is no triple.
+        ProjectError: KR971 where there are none, KR973 for a line that is no triple.
     """
     files = [
         file
@@ -58,7 +58,7 @@ def import_triples(paths: Sequence[Path], draft: Draft, folder: Path) -> None:
     ]
     if not files:
         listed = ", ".join(f"`{path}`" for path in paths)
-        raise ProjectError(f"there are no triples in {listed}", code="KR961")
+        raise ProjectError(f"there are no triples in {listed}", code="KR971")
     known: list[pa.Table] = []
     judged: list[pa.Table] = []
     for file in files:
@@ -102,7 +102,7 @@ def _read(file: Path) -> pa.Table:
         )
     except pa.ArrowInvalid as error:
         help = "a line is head, relation and tail, with tabs between"
-        raise ProjectError(f"{file}: {error}", code="KR963", help=help) from None
+        raise ProjectError(f"{file}: {error}", code="KR973", help=help) from None
     return table.group_by(_NAMES).aggregate([]).select(_NAMES)
 
 

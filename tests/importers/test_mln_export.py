@@ -88,7 +88,7 @@ def test_what_cannot_be_said(statement, what):
     program = kr.loads(HEAD + statement)
     with pytest.raises(ProjectError, match=what) as caught:
         mln_texts(kr.Dataset.from_frames(program))
-    assert caught.value.code == "KR964"
+    assert caught.value.code == "KR974"
 
 
 def uai_marginals(text):

@@ -213,7 +213,7 @@ def test_query_closed_and_learn(imported):
 def test_a_query_that_is_declared_nowhere(imported):
     with pytest.raises(ProjectError, match="declares the predicate `Smoke`") as caught:
         imported({"a.mln": SMOKING}, query=["Smoke"])
-    assert caught.value.code == "KR962"
+    assert caught.value.code == "KR972"
 
 
 @pytest.mark.parametrize(
@@ -231,5 +231,5 @@ def test_other_systems_are_refused(imported, text, system):
 def test_nothing_there(imported, tmp_path):
     with pytest.raises(ProjectError) as caught:
         imported({"readme.md": "hello"})
-    assert caught.value.code == "KR961"
+    assert caught.value.code == "KR971"
     assert not (tmp_path / "made").exists()

@@ -141,7 +141,7 @@ def test_json_with_rows_inside(imported):
 def test_wrong_data(imported, files, message):
     with pytest.raises(ProjectError, match=message) as caught:
         imported(files)
-    assert caught.value.code == "KR963"
+    assert caught.value.code == "KR973"
 
 
 def test_a_table_that_is_not_there(imported):

@@ -46,4 +46,4 @@ def test_a_line_that_is_no_triple(tmp_path):
     (tmp_path / "kin.tsv").write_text("a\tb\tc\na\tb\n")
     with pytest.raises(ProjectError, match=r"kin\.tsv") as caught:
         import_project([tmp_path / "kin.tsv"], "triples", tmp_path / "made")
-    assert caught.value.code == "KR963"
+    assert caught.value.code == "KR973"

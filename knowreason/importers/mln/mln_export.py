@@ -36,7 +36,7 @@ def mln_texts(data: Dataset) -> tuple[str, str]:
         data: facts, evidence and the program; labels are left out, and things are listed.
 
     Raises:
-        ProjectError: KR964 for each rule that Markov logic cannot say.
+        ProjectError: KR974 for each rule that Markov logic cannot say.
     """
     program = data.program
     faults = [_fault(f"model `{model.name}`", "it is no rule", model) for model in program.models]
@@ -74,7 +74,7 @@ class _Unsaid(Exception):
 
 def _fault(what: str, why: str, statement: object) -> Diagnostic:
     span = getattr(statement, "span", None)
-    return Diagnostic("KR964", f"Markov logic cannot say {what}: {why}", span=span)
+    return Diagnostic("KR974", f"Markov logic cannot say {what}: {why}", span=span)
 
 
 @dataclass

@@ -51,7 +51,7 @@ def find_files(paths: Sequence[Path]) -> MlnFiles:
     """The files of Markov logic among some files and folders.
 
     Raises:
-        ProjectError: KR961 where there are no rules among them.
+        ProjectError: KR971 where there are no rules among them.
     """
     rules: list[Path] = []
     facts: list[Path] = []
@@ -68,13 +68,13 @@ def find_files(paths: Sequence[Path]) -> MlnFiles:
             elif not path.is_dir():
                 raise ProjectError(
                     f"`{file}` is no file of Markov logic",
-                    code="KR961",
+                    code="KR971",
                     help="rules are in `.mln` files, ground atoms in `.db` files",
                 )
     if not rules:
         raise ProjectError(
             f"there are no rules in {', '.join(f'`{path}`' for path in paths)}",
-            code="KR961",
+            code="KR971",
             help="a file `rules` or one that ends in `.mln` holds them",
         )
     if len(paths) == 1 and paths[0].is_file():
@@ -104,13 +104,13 @@ def import_mln(
         learn: weights are starts for learning, not given.
 
     Raises:
-        ProjectError: KR961 for no rules, KR962 for a name of ``query`` that is declared nowhere.
+        ProjectError: KR971 for no rules, KR972 for a name of ``query`` that is declared nowhere.
     """
     files = find_files(paths)
     reading = _read(files, dialect, draft)
     query, closed = frozenset(query), frozenset(closed)
     for name in sorted({*query, *closed} - reading.declared.keys()):
-        raise ProjectError(f"no file declares the predicate `{name}`", code="KR962")
+        raise ProjectError(f"no file declares the predicate `{name}`", code="KR972")
     kinds = _kinds(reading, query) | dict.fromkeys(closed, "observed")
     for name in reading.declared:  # first, so that `Author(paper, author)` stays `Author`
         draft.names.of("attribute" if reading.declared[name][1].result else "predicate", name)

@@ -45,7 +45,7 @@ def read_data(path: Path) -> PslData:
     """A `.data` or JSON file and the tables beside it.
 
     Raises:
-        ProjectError: KR963 where the file or a table is not as PSL has it.
+        ProjectError: KR973 where the file or a table is not as PSL has it.
     """
     text = path.read_text(encoding="utf-8-sig")
     try:
@@ -56,11 +56,11 @@ def read_data(path: Path) -> PslData:
 
             content = yaml.safe_load(text)
     except ValueError as error:
-        raise ProjectError(f"{path}: {error}", code="KR963") from None
+        raise ProjectError(f"{path}: {error}", code="KR973") from None
     except Exception as error:  # yaml's own, which is imported only where it is needed
-        raise ProjectError(f"{path}: {' '.join(str(error).split())}", code="KR963") from None
+        raise ProjectError(f"{path}: {' '.join(str(error).split())}", code="KR973") from None
     if not isinstance(content, Mapping) or not isinstance(content.get("predicates"), Mapping):
-        raise ProjectError(f"`{path}` lists no `predicates`", code="KR963")
+        raise ProjectError(f"`{path}` lists no `predicates`", code="KR973")
     data = PslData(rules=[str(rule) for rule in content.get("rules", ())])
     data.ignored = [key for key in content if key not in ("predicates", "rules", *PARTS)]
     for written, what in content["predicates"].items():
@@ -69,7 +69,7 @@ def read_data(path: Path) -> PslData:
         inline = what if isinstance(what, Mapping) else {}
         places = [part for part in inline.get("types", ()) if part]
         if not arity.isdigit() and not places:
-            raise ProjectError(f"{path}: `{written}` lacks its arity, `{name}/2`", code="KR963")
+            raise ProjectError(f"{path}: `{written}` lacks its arity, `{name}/2`", code="KR973")
         found = PslPredicate(name, int(arity) if arity.isdigit() else len(places))
         for part in PARTS:
             sections = content.get(part)
@@ -133,7 +133,7 @@ def _file(path: Path, predicate: PslPredicate) -> pa.Table:
             convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False),
         )
     except pa.ArrowInvalid as error:
-        raise ProjectError(f"{path}, rows of `{predicate.name}`: {error}", code="KR963") from None
+        raise ProjectError(f"{path}, rows of `{predicate.name}`: {error}", code="KR973") from None
     return read.combine_chunks()
 
 

@@ -24,7 +24,7 @@ def import_psl(paths: Sequence[Path], draft: Draft) -> None:
     """Reads rules and data of PSL into a draft.
 
     Raises:
-        ProjectError: KR961 for no rules, KR963 for data that are not as PSL has them.
+        ProjectError: KR971 for no rules, KR973 for data that are not as PSL has them.
     """
     files = [f for p in paths for f in (sorted(p.iterdir()) if p.is_dir() else [p])]
     if len(files) == 1 and files[0].suffix == ".psl":
@@ -47,7 +47,7 @@ def import_psl(paths: Sequence[Path], draft: Draft) -> None:
     if not spans:
         listed = ", ".join(f"`{path}`" for path in paths)
         help = "rules are in a `.psl` file, or in a `.json` file beside the data"
-        raise ProjectError(f"there are no rules in {listed}", code="KR961", help=help)
+        raise ProjectError(f"there are no rules in {listed}", code="KR971", help=help)
     rules = list(read_rules(draft.report, spans))
     _complete(data, rules)
     marks = _functional(draft, data, rules)
