@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from knowreason.data import Dataset
 from knowreason.diagnostics import Diagnostic
 from knowreason.grounding import Grounding, ground
@@ -15,6 +17,19 @@ from knowreason.logic.canonical_text import term_text
 from knowreason.logic.time_zones import UTC_ZONE
 from knowreason.logic.traversal import walk
 from knowreason.project.manifests import has_manifest
+
+
+def bound_files(source: Path, facts: Path | None = None, zone: str = "") -> Dataset:
+    """The data of a rule file's facts file, or of a project."""
+    from knowreason.project.project_file import load_project
+    from knowreason.project.project_tables import load_data, load_program
+
+    if facts is None:
+        project = load_project(source)
+        return load_data(project, load_program(project))
+    program = load(source, zone=zone or UTC_ZONE)
+    text = facts.read_text(encoding="utf-8")
+    return Dataset.from_facts(program, parse_facts(program, text, str(facts)))
 
 
 def ground_files(program: Path, facts: Path, zone: str = "") -> Grounding:
@@ -28,11 +43,9 @@ def ground_files(program: Path, facts: Path, zone: str = "") -> Grounding:
     Raises:
         ProgramError: KR107 for a zone that is not there, and whatever is wrong with the rules.
     """
-    loaded = load(program, zone=zone or UTC_ZONE)
-    text = facts.read_text(encoding="utf-8")
-    data = Dataset.from_facts(loaded, parse_facts(loaded, text, str(facts)))
-    grounding = ground(loaded, data)
-    told = () if zone else _calendar_in_utc(loaded)
+    data = bound_files(program, facts, zone)
+    grounding = ground(data.program, data)
+    told = () if zone else _calendar_in_utc(data.program)
     return replace(grounding, warnings=(*told, *data.warnings, *grounding.warnings))
 
 
@@ -49,6 +62,15 @@ def _calendar_in_utc(program: Program) -> tuple[Diagnostic, ...]:
                 help = "`--zone Europe/Vienna`, or `--zone UTC` if it is meant"
                 return (Diagnostic("KR949", message, "warning", term.span, help=help),)
     return ()
+
+
+def ground_asked(source: Path) -> Grounding:
+    """All that a project asks, at the weights its rules start from: no labels, no models."""
+    data = bound_files(source)
+    for predicate, table in data.labels.items():
+        data = data.hide(predicate, np.ones(table.num_rows, dtype=bool))
+    grounding = ground(data.program, data)
+    return replace(grounding, warnings=(*data.warnings, *grounding.warnings))
 
 
 def ground_source(

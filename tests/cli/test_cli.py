@@ -740,3 +740,23 @@ def test_augment(cli, tmp_path):
     (_, true) = cli("augment", shop, "-o", more, *asked).json["classes"]
     assert true == {"state": "true", "before": 16, "generated": 4}
     assert cli("augment", shop, "-o", more, "--links", "some").code == 2
+
+
+def test_import_and_export(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.mln").write_text("P(t)\nQ(t)\n1.5 P(x) => Q(x)\n2 P(\n")
+    (tmp_path / "a.db").write_text("P(A)\n")
+    done = cli("import", "a.mln", "--from", "mln", "--json")
+    assert done.code == 1  # a line was refused
+    assert [line["outcome"] for line in done.json["lines"]].count("refused") == 1
+    assert json.loads((tmp_path / "a-imported" / "import-report.json").read_text()) == done.json
+    again = cli("import", "a.mln", "--from", "mln")
+    assert again.code == 2
+    assert "KR914" in again.err
+    found = cli("infer", "a-imported", "--json").json
+    assert [atom["atom"] for atom in found] == ['Q("A")']
+    assert found[0]["probability"] == pytest.approx(expit(1.5))
+    assert cli("export", "a-imported", "--format", "mln", "-o", "b.mln").code == 0
+    assert "1.5 (!P(x) v Q(x))" in (tmp_path / "b.mln").read_text()
+    assert 'P("A")' in (tmp_path / "b.db").read_text()
+    assert cli("export", "a-imported", "--format", "mln", "-o", "b.mln").code == 2

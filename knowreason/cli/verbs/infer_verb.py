@@ -1,4 +1,4 @@
-"""``knowreason infer``: marginals of a rule file and a facts file, or of a UAI file."""
+"""``knowreason infer``: marginals of a rule file and a facts file, a project, or a UAI file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def infer(
-    program: Annotated[Path, typer.Argument(help="Rule file (.kr) or network (.uai).")],
+    program: Annotated[Path, typer.Argument(help="Rule file (.kr), network (.uai) or project.")],
     facts: Annotated[
         Path | None, typer.Argument(help="Facts file of the same syntax, for a rule file.")
     ] = None,
@@ -42,13 +42,14 @@ def infer(
 ) -> None:
     """Marginals of every asked atom or variable; no project and no tables needed.
 
+    Of a project at the weights its rules start from, its labels unseen, without its models.
     How good they are is said after them, and in a column where not all are exact.
     """
     from knowreason.errors import ProjectError
     from knowreason.inference.engine_protocol import BUDGETED
 
     for file in (program, facts, evidence):
-        if file is not None and not file.is_file():
+        if file is not None and not file.exists():
             raise ProjectError(f"there is no file `{file}`", code="KR915")
     limits = {"exact_memory": exact_memory, "exact_seconds": exact_seconds}
     options = {"engine": engine, "seed": seed, **(limits if engine in BUDGETED else {})}
@@ -59,14 +60,19 @@ def infer(
         quality = _infer_network(program, evidence, options, json)
         require_confirmed([quality] if strict else [])
         return
-    if facts is None or evidence is not None:
-        raise ProjectError("a rule file takes a facts file, no --evidence", code="KR929")
+    if evidence is not None or (facts is None) == (program.suffix == ".kr"):
+        raise ProjectError(
+            "a rule file takes a facts file, a project none, both no --evidence", code="KR929"
+        )
+    if zone and facts is None:
+        help = "projects have `[time] zone`"
+        raise ProjectError("--zone is for a rule file", code="KR929", help=help)
     quality = _infer_atoms(program, facts, zone, options, json)
     require_confirmed([quality] if strict else [])
 
 
 def _infer_atoms(
-    program: Path, facts: Path, zone: str, options: dict[str, Any], json: bool
+    program: Path, facts: Path | None, zone: str, options: dict[str, Any], json: bool
 ) -> QualitySummary:
     import numpy as np
 
@@ -75,10 +81,10 @@ def _infer_atoms(
     from knowreason.inference import infer as infer_marginals
     from knowreason.inference.quality_summary import quality_names, quality_summary
     from knowreason.progress import step
-    from knowreason.run.ground_files import ground_files
+    from knowreason.run.ground_files import ground_asked, ground_files
 
     with progress_bar(brief=True) as progress, step(progress, "grounding"):
-        grounding = ground_files(program, facts, zone)
+        grounding = ground_asked(program) if facts is None else ground_files(program, facts, zone)
     show_warnings(grounding.warnings)
     bar = progress_bar(brief=True)
     with contradictions_named(grounding), bar as progress, step(progress, "reasoning"):

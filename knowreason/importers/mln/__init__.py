@@ -1,0 +1,1 @@
+"""Markov logic: Alchemy, pracmln, Tuffy and LoMRF."""

@@ -1,0 +1,1 @@
+"""Probabilistic soft logic: rules, and the data files beside them."""
