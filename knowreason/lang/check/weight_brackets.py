@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Literal, cast
 
 from knowreason import logic as lg
 from knowreason.errors import did_you_mean
@@ -76,7 +76,8 @@ def elaborate_expectation(names: Names, node: sx.ExpectationNode) -> lg.Expectat
     elif figure != "fires" and amount > 1:
         message, help = f"a {figure} is at most 1", f"`{figure} {node.operator} 30%` is a share"
     else:
-        return lg.Expectation(figure, node.operator, amount, written, span=node.span)
+        kind = cast(Literal["precision", "recall", "fires"], figure)
+        return lg.Expectation(kind, node.operator, amount, written, span=node.span)
     names.report("KR114", message, node.amount.span, help=help)
     return None
 
