@@ -23,6 +23,7 @@ from knowreason.logic import (
     Comparison,
     Definition,
     Formula,
+    Not,
     Predicate,
     Rule,
     Term,
@@ -135,7 +136,8 @@ def rule_firings(
     for rule in rules:
         form = head_form(rule.formula, program)
         if form is None:
-            left[rule.name] = "it says nothing of one atom"
+            bare = isinstance(rule.formula, Atom | Not)
+            left[rule.name] = "no body says where" if bare else "nothing is said of one atom"
             continue
         reads = names_in(form.body) & {p.name for p in program.open_predicates}
         unknown = sorted(reads - set(world.true))

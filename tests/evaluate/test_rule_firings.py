@@ -1,0 +1,99 @@
+"""Where rules fire, by hand, and what they come to."""
+
+import numpy as np
+import pytest
+
+import knowreason as kr
+from knowreason.beliefs.beliefs import Beliefs
+from knowreason.evaluate.rule_figures import figures_of, shadow_sentences
+from knowreason.evaluate.rule_firings import believed_world, labelled_world, rule_firings
+
+HEAD = """domain P = { "a", "b", "c" }
+domain K = { "x", "y" }
+observed Odd(P)
+observed Near(P, P)
+attribute boss(P): P
+attribute size(P): int
+query Bad(P)
+query Kind(P, K!)
+latent Hid(P)
+"""
+FACTS = {
+    "Odd": {"p": ["b"]},
+    "Near": {"one": ["a", "b", "c"], "two": ["b", "c", "a"]},
+    "boss": {"p": ["a", "b"], "boss": ["b", "a"]},
+    "size": {"p": ["a", "b"], "size": [1, 3]},
+}
+LABELS = {"Bad": {"p": ["a", "b"], "bad": [1, 0]}}
+
+
+def world(rule):
+    program = kr.loads(f"{HEAD}rule r [shadow] : {rule}\n")
+    data = kr.Dataset.from_frames(program, facts=FACTS, labels=LABELS)
+    return labelled_world(data), program.shadow_rules
+
+
+@pytest.mark.parametrize(
+    ("rule", "at", "says"),
+    [
+        ("Odd(p) => Bad(p)", "b", True),
+        ("!Odd(p) => !Bad(p)", "ac", False),
+        ("Bad(p) => Odd(p)", "ac", False),
+        ("size(p) > 2 & Bad(p)", "b", True),
+        ("size(p) > 2 => Bad(p)", "b", True),
+        ("!(size(p) > 2) => Bad(p)", "a", True),  # of c no size is known
+        ("Odd(p) ~> Bad(boss(p))", "a", True),
+        ("Bad(p) & Near(p, q) => Bad(q)", "b", True),
+        ("count { q : Near(q, p) & Bad(q) } >= 1 => Bad(p)", "b", True),
+        ("exists q. (Near(p, q) & Odd(q)) => Bad(p)", "a", True),
+        ("count { Odd(p), size(p) > 2 } >= 1 => Bad(p)", "b", True),
+        ('Near(p, q) & Odd(q) => Bad("c")', "c", True),
+        ("Near(p, p) => Bad(p)", "", True),
+    ],
+)
+def test_a_rule_fires_where_its_body_holds(rule, at, says):
+    asked, rules = world(rule)
+    (fired,), left = rule_firings(asked, rules)
+    assert {"abc"[i] for i in np.flatnonzero(fired.at)} == set(at)
+    assert (fired.says, fired.shadow, left) == (says, True, {})
+
+
+def test_a_head_of_several_states_fires_at_one():
+    asked, rules = world('Bad(p) => Kind(p, "y")')
+    (fired,), _ = rule_firings(asked, rules)
+    assert asked.asked["Kind"].arguments[fired.at].tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("Hid(p) => Bad(p)", "nothing is known of `Hid`, which stands in its body"),
+        ("Bad(p)", "no body says where"),
+        ("Near(p, q) => (Bad(p) <~> Bad(q))", "nothing is said of one atom"),
+    ],
+)
+def test_what_is_not_measured_says_why(rule, why):
+    assert rule_firings(*world(rule)) == ((), {"r": why})
+
+
+def test_unknown_atoms_in_bodies_hold_where_they_are_likely():
+    program = kr.loads(
+        f"{HEAD}rule up [4] : Odd(p) => Hid(p)\nrule low [-2] : Hid(p)\n"
+        "rule r [shadow] : Hid(p) ~> Bad(p)\n"
+    )
+    data = kr.Dataset.from_frames(program, facts=FACTS, labels=LABELS).hide("Bad", np.ones(2, bool))
+    grounding = kr.ground(program, data, labels="evidence")
+    beliefs = Beliefs(kr.infer(grounding.graph), grounding)
+    (fired,), _ = rule_firings(believed_world(beliefs), program.shadow_rules)
+    assert fired.at.tolist() == [False, True, False]
+    (told,) = shadow_sentences(beliefs, "Bad")
+    assert told.startswith("shadow rule `r` fires at 1 of 3 Bad; 0 of 1 labelled are right")
+
+
+def test_figures_count_what_has_a_label():
+    at, truth = np.array([True, True, True, False, False]), np.array([1, 0, -1, 1, 0], np.int8)
+    true, false = figures_of(at, truth), figures_of(at, truth, says=False)
+    assert (true.fired, true.labelled, true.right, true.wanted) == (3, 2, 1, 2)
+    assert (true.precision.value, true.recall.value) == (0.5, 0.5)
+    assert (false.right, false.wanted) == (1, 2)
+    assert np.isnan(figures_of(np.zeros(5, bool), truth).precision.value)
