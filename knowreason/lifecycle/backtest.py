@@ -15,6 +15,7 @@ from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
 from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.splits.clocks import LATEST, Moment, thing_values, to_moment
+from knowreason.data.wall_clocks import DAY
 from knowreason.errors import ProjectError
 from knowreason.evaluate.decisions import queue_of
 from knowreason.evaluate.prequential import RefitSchedule, prequential
@@ -204,6 +205,8 @@ def _cut(project: Project, data: Dataset, by: str) -> Moment:
 def slice_moments(data: Dataset, by: str, start: Moment, slices: int) -> tuple[float, ...]:
     """Where slices of one length begin, in the clock's units; those without anything are left out.
 
+    A length of more than a day is one of whole days.
+
     Args:
         data: with the clock.
         by: the clock.
@@ -226,7 +229,10 @@ def slice_moments(data: Dataset, by: str, start: Moment, slices: int) -> tuple[f
         raise ProjectError(
             f"nothing lies {lies} {shown} by `{by}`", code="KR948", help="choose another: `--from`"
         )
-    edges = np.linspace(first, float(later.max()), slices + 1)[:-1]
+    width = (float(later.max()) - first) / slices
+    if sort == "time" and width > DAY:
+        width = ceil(width / DAY) * DAY
+    edges = first + width * np.arange(slices)
     if sort != "float":  # a slice begins at a value there can be
         distinct = np.unique(later)
         edges = distinct if len(distinct) <= slices else np.ceil(edges)
