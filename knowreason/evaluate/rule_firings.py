@@ -25,6 +25,7 @@ from knowreason.logic import (
     Formula,
     Not,
     Predicate,
+    Program,
     Rule,
     Term,
     Variable,
@@ -35,7 +36,7 @@ from knowreason.models.base.feature_columns import evaluated_definitions
 from knowreason.row_keys import locate
 
 Ids = NDArray[np.int32]
-ASKED, TAKEN, FIRINGS = "asked: ", "true: ", "firings of "  # no names of the language
+ASKED, TAKEN, FIRINGS = "asked ", "taken ", "firings of "  # no name of a program has a space
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +100,7 @@ def believed_world(beliefs: Beliefs) -> RuleWorld:
 def labelled_world(data: Dataset) -> RuleWorld:
     """The world of labels and evidence: an open atom is true that is said to be; of a latent
     predicate without evidence nothing is known."""
+    data = replace(data, label_refresh=0)  # labels are as old as they are
     program, table = data.program, open_atoms(data.program, data)
     known = known_atoms(program, data, table, Numbering.of(table, program, data), "open")
     truth = np.where(known.labels != OPEN, known.labels, known.evidence)
@@ -131,6 +133,7 @@ def rule_firings(
     [False, True]
     """
     program = world.data.program
+    known_names = {*world.true, *world.data.attributes}
     forms: dict[str, tuple[Rule, HeadForm]] = {}
     left: dict[str, str] = {}
     for rule in rules:
@@ -139,8 +142,7 @@ def rule_firings(
             bare = isinstance(rule.formula, Atom | Not)
             left[rule.name] = "no body says where" if bare else "nothing is said of one atom"
             continue
-        reads = names_in(form.body) & {p.name for p in program.open_predicates}
-        unknown = sorted(reads - set(world.true))
+        unknown = sorted(_open_names(form.body, program) - known_names)
         if unknown:
             left[rule.name] = f"nothing is known of `{unknown[0]}`, which stands in its body"
         else:
@@ -158,6 +160,14 @@ def rule_firings(
             shadow = rule.weight.kind == "shadow"
             fired.append(Fired(name, form.head.predicate, form.says, at, shadow))
     return tuple(fired), left
+
+
+def _open_names(body: Formula, program: Program) -> set[str]:
+    """Open predicates and numeric queries that a body reads, the latter in definitions too."""
+    names = names_in(body)
+    numbers = {query.name for query in program.numeric_queries}
+    read = names.union(*(program.estimate_readers.get(name, ()) for name in names))
+    return read & (numbers | {predicate.name for predicate in program.open_predicates})
 
 
 def _with_firings(world: RuleWorld, forms: Mapping[str, tuple[Rule, HeadForm]]) -> Dataset:

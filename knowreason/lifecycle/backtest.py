@@ -82,14 +82,14 @@ class Backtest:
         slices: where each begins, as people write it.
         rows: the file as a whole, then its rules, of one predicate after the other.
         left: by rule, why it is not measured.
-        alarms: when the file as a whole raises an alarm, in words.
+        alarms: by predicate, when the file as a whole raises an alarm, in words.
     """
 
     by: str
     slices: tuple[str, ...]
     rows: tuple[BacktestRow, ...]
     left: Mapping[str, str]
-    alarms: str
+    alarms: Mapping[str, str]
 
     def to_arrow(self) -> ArrowTable:
         """One row a rule over all slices (``slice`` null), then one a slice."""
@@ -114,7 +114,7 @@ class Backtest:
             }
             for row in self.rows
         ]
-        told = {"by": self.by, "slices": self.slices, "alarms": self.alarms}
+        told = {"by": self.by, "slices": self.slices, "alarms": dict(self.alarms)}
         return {**told, "rows": rows, "not_measured": dict(self.left)}
 
 
@@ -276,11 +276,14 @@ def backtest(
         progress: called as ``progress(done, total, message)``.
 
     Raises:
-        ProjectError: KR948 where no query predicate has a label.
+        ProjectError: KR948 where no query predicate of the clock has a label.
     """
     program = data.program
+    (domain,) = program.attribute(by).sorts
     labelled = [
-        p.name for p in program.predicates if p.kind == "query" and data.labels[p.name].num_rows
+        p.name
+        for p in program.predicates
+        if p.kind == "query" and domain in p.sorts and data.labels[p.name].num_rows
     ]
     if not labelled:
         raise ProjectError("no label says what would have been right", code="KR948")
@@ -303,7 +306,7 @@ def backtest(
                 key = (one.rule, one.says, one.shadow)
                 seen[one.predicate].fired.setdefault(key, []).append(one.at)
             else:
-                left[one.rule] = f"`{one.predicate}` has no labels"
+                left[one.rule] = f"no labels of `{one.predicate}` by `{by}`"
 
     prequential(
         reasoner,
@@ -320,7 +323,7 @@ def backtest(
     sort = program.attribute(by).sort
     names = tuple(value_as_text(m if sort == "float" else int(m), sort) for m in moments)
     rows = tuple(row for name in labelled for row in _rows(name, seen[name]))
-    alarms = LIKELY if decision is None else str(decision)
+    alarms = {name: str(decision) if name == decided else LIKELY for name in labelled}
     return Backtest(by, names, rows, left, alarms)
 
 

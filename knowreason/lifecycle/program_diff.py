@@ -189,7 +189,7 @@ class _Side:
             for sort, column in zip(sorts, span.arguments[atoms - span.start].T, strict=True)
         ]
         alarm = beliefs.log_odds[atoms] >= 0
-        if decision is not None and decided_predicate(decision, data.program) == name:
+        if decision is not None:
             alarm = queue_of(beliefs, decision).alarm
         return _Side(beliefs, atoms, as_matrix(ids, len(atoms)), alarm)
 
@@ -213,6 +213,8 @@ def _compared(
     top: int,
     tolerance: float,
 ) -> ProgramDiff:
+    if decision is not None and decided_predicate(decision, new.grounding.program) != name:
+        decision = None
     before, after = _Side.of(old, name, new, decision), _Side.of(new, name, new, decision)
     at = locate(after.things, before.things)
     left_out = len(after.atoms) - np.count_nonzero(at >= 0)

@@ -30,6 +30,8 @@ def test_a_rule_as_expected_passes(cli, tmp_path):
     done = cli("check", folder, "--data", folder / "data")
     assert (done.code, "2 expectations tested" in done.err) == (0, True)
     assert cli("check", folder).code == 0
+    assert cli("check", folder / "visits.kr", "--data", folder / "data").code == 2
+    assert cli("check", folder, "--run", folder / "run").code == 2
 
 
 def test_a_rule_that_is_not_as_expected_fails_at_its_place(cli, tmp_path):

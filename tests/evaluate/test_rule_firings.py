@@ -90,6 +90,22 @@ def test_unknown_atoms_in_bodies_hold_where_they_are_likely():
     assert told.startswith("shadow rule `r` fires at 1 of 3 Bad; 0 of 1 labelled are right")
 
 
+def test_a_number_that_no_model_has_estimated_is_not_known():
+    program = kr.loads(
+        """domain P
+query Bad(P)
+query worth(P): float
+observed Near(P, P)
+define dear(p) := count { q : Near(p, q) & worth(q) > 2 }
+model m for worth = trees()
+rule r [shadow] : dear(p) > 1 => Bad(p)
+"""
+    )
+    data = kr.Dataset.from_frames(program, labels={"Bad": {"p": ["a"], "bad": [1]}})
+    _, left = rule_firings(labelled_world(data), program.shadow_rules)
+    assert left == {"r": "nothing is known of `worth`, which stands in its body"}
+
+
 def test_figures_count_what_has_a_label():
     at, truth = np.array([True, True, True, False, False]), np.array([1, 0, -1, 1, 0], np.int8)
     true, false = figures_of(at, truth), figures_of(at, truth, says=False)

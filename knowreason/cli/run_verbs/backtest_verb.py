@@ -79,7 +79,9 @@ def show(found: Backtest) -> None:
             for name, f in zip(found.slices, whole.by_slice, strict=True)
         ]
         columns = ("slice", "alarms", "labelled", "true", "precision", "recall")
-        write_table(columns, slices, title=f"{predicate}: alarms {found.alarms}, by slice")
+        write_table(
+            columns, slices, title=f"{predicate}: alarms {found.alarms[predicate]}, by slice"
+        )
     say("unique: right, and no other rule that acts fires there (of alarms: no rule does)")
     if any(row.drift < SURE for row in found.rows):
         say("*: precision differs between the earlier and the later slices beyond chance (1 %)")

@@ -54,8 +54,13 @@ def check(
     With --data it tests what stands behind `expect` in its rules.
     Exit codes: 0 nothing wrong, 1 findings, 2 a file that cannot be read.
     """
+    from knowreason.errors import ProjectError
     from knowreason.lang.diagnostic_rendering import render_json, render_sarif
 
+    if run is not None and data is None:
+        raise ProjectError(
+            "`--run` tells what rules `expect`", code="KR915", help="name --data too"
+        )
     findings: list[Diagnostic] = []
     tables: list[tuple[Path, Sequence[IdCoverage]]] = []
     checked = 0
@@ -80,6 +85,9 @@ def check(
         else:
             findings += _of_rules(file)
         checked += 1
+    if data is not None and not tables:
+        message = "`--data` tests the rules of a project, and no project is among the files"
+        raise ProjectError(message, code="KR915", help="name the project's folder")
     written = Format.json if json else format
     if written is Format.text:
         show_findings(findings)

@@ -67,6 +67,7 @@ def _infer_atoms(program: Path, facts: Path, options: dict[str, Any], json: bool
     import numpy as np
 
     from knowreason.beliefs.beliefs import Beliefs
+    from knowreason.evaluate.rule_figures import shadow_sentences
     from knowreason.explanation.contradictions import contradictions_named
     from knowreason.inference import infer as infer_marginals
     from knowreason.inference.quality_summary import quality_names, quality_summary
@@ -87,7 +88,8 @@ def _infer_atoms(program: Path, facts: Path, options: dict[str, Any], json: bool
         "probability": np.concatenate([np.zeros(0), *(found for _, found in asked)]).tolist(),
     }
     _show(columns, quality_names(beliefs.posterior, atoms), json)
-    say(beliefs.info)
+    for line in (beliefs.info, *shadow_sentences(beliefs)):
+        say(line)
     return quality_summary(beliefs.posterior.qualities.numpy()[atoms], beliefs.posterior.reports)
 
 
