@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset
-from knowreason.data.id_tables import id_matrix, id_table
+from knowreason.data.id_tables import TRUTH, id_matrix, id_table
 from knowreason.factors import OPEN, TRUE
 from knowreason.grounding.arrays.array_context import open_relations
 from knowreason.grounding.atom_numbering import Numbering, open_atoms
@@ -156,7 +157,9 @@ def rule_firings(
         for name, (rule, form) in forms.items():
             asked = world.asked[form.head.predicate].arguments
             rows = id_matrix(relations.read(FIRINGS + name))
-            at = locate(rows, asked) >= 0 if len(rows) else np.zeros(len(asked), np.bool_)
+            at = np.full(len(asked), len(rows) > 0)
+            if len(rows) and rows.shape[1]:
+                at = locate(rows, asked) >= 0
             shadow = rule.weight.kind == "shadow"
             fired.append(Fired(name, form.head.predicate, form.says, at, shadow))
     return tuple(fired), left
@@ -179,7 +182,8 @@ def _with_firings(world: RuleWorld, forms: Mapping[str, tuple[Rule, HeadForm]]) 
         name = prefix + predicate
         places = tuple(Argument(sort) for sort in program.sorts_of(predicate))
         predicates[name] = Predicate(name, "observed", places)
-        facts[name] = id_table(list(rows.T))
+        truth = pa.table({TRUTH: np.ones(len(rows), np.bool_)})
+        facts[name] = id_table(list(rows.T)) if places else truth
 
     for name, rows in world.true.items():
         fact(TAKEN, name, rows)

@@ -6,7 +6,19 @@ import pytest
 import knowreason as kr
 from knowreason.beliefs.beliefs import Beliefs
 from knowreason.evaluate.rule_figures import figures_of, shadow_sentences
-from knowreason.evaluate.rule_firings import believed_world, labelled_world, rule_firings
+from knowreason.evaluate.rule_firings import (
+    AskedOf,
+    RuleWorld,
+    believed_world,
+    labelled_world,
+    rule_firings,
+)
+from knowreason.grounding.atom_numbering import open_atoms
+from knowreason.logic import Atom, Directed, Implies, Neutral, Rule
+from knowreason.logic.rule_forms import head_form
+from knowreason.logic.traversal import free_variables
+from tests.grounding.naive import NaiveWorld
+from tests.grounding.programs import random_data, random_program
 
 HEAD = """domain P = { "a", "b", "c" }
 domain K = { "x", "y" }
@@ -113,3 +125,41 @@ def test_figures_count_what_has_a_label():
     assert (true.precision.value, true.recall.value) == (0.5, 0.5)
     assert (false.right, false.wanted) == (1, 2)
     assert np.isnan(figures_of(np.zeros(5, bool), truth).precision.value)
+
+
+def random_world(program, data, seed):
+    """All open atoms asked, half of them taken for true."""
+    rng, table = np.random.default_rng(seed), open_atoms(program, data)
+    spans = {p.name: table.spans[p.name].arguments for p in program.open_predicates}
+    unknown = {name: AskedOf(rows, np.full(len(rows), -1, np.int8)) for name, rows in spans.items()}
+    true = {name: rows[rng.random(len(rows)) < 0.5] for name, rows in spans.items()}
+    return RuleWorld(data, unknown, true)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_firing_is_substitution(seed):
+    program = random_program(seed, missing=True, quantifiers=True)
+    made, compared = random_data(program, seed), 0
+    data = kr.Dataset(program, made.vocabularies, made.facts, made.attributes, {}, {}, {})
+    world = random_world(program, data, seed)
+    naive = NaiveWorld.of(program, data)
+    naive.facts |= {name: set(map(tuple, rows.tolist())) for name, rows in world.true.items()}
+    for rule in program.rules:
+        for head in program.open_predicates:
+            own = [v for v in rule.variables if v.sort in head.sorts]
+            places = [next((v for v in own if v.sort == sort), None) for sort in head.sorts]
+            if None in places or isinstance(rule.formula, Directed | Neutral):
+                continue
+            made = Rule(
+                "made", rule.weight, Implies(rule.formula, Atom(head.name, tuple(places))), ()
+            )
+            form = head_form(made.formula, program)
+            variables = free_variables(form.body)
+            found = naive.solutions(form.body, variables)
+            names = [variable.name for variable in variables]
+            at = {tuple(one[names.index(v.name)] for v in places) for one in found}
+            (fired,), _ = rule_firings(world, [made])
+            asked = world.asked[head.name].arguments
+            assert set(map(tuple, asked[fired.at].tolist())) == at & set(map(tuple, asked.tolist()))
+            compared += 1
+    assert compared
