@@ -188,7 +188,7 @@ def _unmeasurable(program: lg.Program) -> Iterator[Diagnostic]:
         wanted = rule.weight.kind == "shadow" or rule.expected
         if wanted and head_form(rule.formula, program) is None:
             yield Diagnostic(
-                "KR309",
+                "KR310",
                 f"rule `{rule.name}` says nothing of one atom, so it is not measured",
                 "warning",
                 rule.expected[0].span if rule.expected else name_span(rule),
