@@ -11,7 +11,20 @@ STATEMENTS = (
     *("model", "rule"),
 )
 WORDS = (
-    *("within", "sees", "for", "per", "hard", "forall", "exists", "if", "symmetric", "clock"),
+    *(
+        "within",
+        "sees",
+        "for",
+        "per",
+        "hard",
+        "shadow",
+        "expect",
+        "forall",
+        "exists",
+        "if",
+        "symmetric",
+        "clock",
+    ),
     *("count", "sum", "min", "max", "avg", "rate", "last", "by", "prior", "of", "true", "false"),
 )
 

@@ -9,6 +9,8 @@ import typer
 
 from knowreason.cli.run_verbs import audit_verb as audit
 from knowreason.cli.run_verbs import augment_verb as augment
+from knowreason.cli.run_verbs import backtest_verb as backtest
+from knowreason.cli.run_verbs import diff_verb as diff
 from knowreason.cli.run_verbs import eval_verb as eval
 from knowreason.cli.run_verbs import explain_verb as explain
 from knowreason.cli.run_verbs import predict_verb as predict
@@ -49,6 +51,8 @@ app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("eval")(eval.evaluate)
 app.command("audit")(audit.audit)
+app.command("backtest")(backtest.backtest)
+app.command("diff")(diff.diff)
 app.command("augment")(augment.augment)
 app.command("models")(models.models)
 app.command("explain-code")(explain_code.explain_code)

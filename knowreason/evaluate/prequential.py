@@ -7,7 +7,7 @@ weights are fitted again: no fold is made twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from knowreason.beliefs.beliefs import Beliefs
 from knowreason.data import Dataset, known_at
 from knowreason.data.arrow_types import ArrowTable
 from knowreason.data.id_tables import as_matrix
@@ -106,6 +107,7 @@ def prequential(
     schedule: RefitSchedule = RefitSchedule(),
     looks_back: bool = False,
     predicate: str = "",
+    watch: Callable[[Beliefs], object] | None = None,
     progress: Progress | None = None,
 ) -> Prequential:
     r"""Scores of every slice from ``start`` on, each by what was known before it.
@@ -126,6 +128,7 @@ def prequential(
             definitions are evaluated once instead of once a slice. A model that standardises
             its columns over all rows looks beyond; trees do not.
         predicate: which; may be left out where only one is asked.
+        watch: called with the beliefs about each slice, its labels hidden, in their order.
         progress: called as ``progress(done, total, message)``.
 
     Raises:
@@ -152,7 +155,7 @@ def prequential(
         upto = data
         if after is not None and not looks_back:
             upto, _ = data.split_by(by, before=after)
-        rows.append(walker.score(upto, (moment, after), predicate, number))
+        rows.append(walker.score(upto, (moment, after), predicate, number, watch))
         if after is not None:
             walker.learn(upto, after, number + 1)
     return _joined(rows, predicate, starts)
@@ -228,7 +231,12 @@ class _Walker:
     schedule: RefitSchedule
 
     def score(
-        self, upto: Dataset, reach: tuple[float, float | None], predicate: str, number: int
+        self,
+        upto: Dataset,
+        reach: tuple[float, float | None],
+        predicate: str,
+        number: int,
+        watch: Callable[[Beliefs], object] | None,
     ) -> _ScoredSlice:
         """Beliefs about the slice that reaches from one moment to the next, labels hidden."""
         moment, after = reach
@@ -241,6 +249,8 @@ class _Walker:
         if self.delay:
             today = known_at(today, moment, self.delay)
         beliefs = self.reasoner.infer(today)
+        if watch is not None:
+            watch(beliefs)
         used = self.reasoner.answers_.used(self.reasoner.fit_)
         atoms, truth = hidden_truth(beliefs, predicate)
         span = beliefs.grounding.span(predicate)

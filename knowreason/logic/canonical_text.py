@@ -39,15 +39,23 @@ def statement_text(statement: dc.Statement) -> str:
 
 
 def rule_text(rule: dc.Rule) -> str:
-    """``rule name [weight] : formula``."""
+    """``rule name [weight] : formula``, and what is expected of it."""
     weight = weight_text(rule.weight)
-    return f"rule {rule.name}{weight and ' ' + weight} : {formula_text(rule.formula)}"
+    expected = ", ".join(map(expectation_text, rule.expected))
+    expected = expected and f" expect {expected}"
+    return f"rule {rule.name}{weight and ' ' + weight} : {formula_text(rule.formula)}{expected}"
+
+
+def expectation_text(expected: dc.Expectation) -> str:
+    """``precision >= 0.3``."""
+    amount = expected.written or number_text(expected.amount)
+    return f"{expected.figure} {expected.operator} {amount}"
 
 
 def weight_text(weight: dc.Weight) -> str:
     """The square brackets of a rule; empty for a stated belief."""
-    if weight.kind in ("hard", "stated"):
-        return "[hard]" if weight.kind == "hard" else ""
+    if weight.kind in ("hard", "stated", "shadow"):
+        return "" if weight.kind == "stated" else f"[{weight.kind}]"
     parts = ["?"] if weight.kind == "open" else []
     if weight.value is not None:
         parts.append(weight.written or number_text(weight.value))

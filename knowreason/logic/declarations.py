@@ -202,7 +202,8 @@ class Weight:
     """The weight of a rule: given, learned with a prior, or hard.
 
     Attributes:
-        kind: ``stated`` (no bracket), ``open`` (``[?]``), ``given`` (``[1.5]``), ``hard``.
+        kind: ``stated`` (no bracket), ``open`` (``[?]``), ``given`` (``[1.5]``), ``hard``,
+            ``shadow``.
         value: the given weight, or the written prior mean; ``None`` where none is written.
         sign: ``>=``, ``<=`` or empty: the bound at zero that was written.
         per: the variables a weight is learned for each value of.
@@ -214,7 +215,7 @@ class Weight:
     (True, 2.0, (0.0, inf))
     """
 
-    kind: Literal["stated", "open", "given", "hard"]
+    kind: Literal["stated", "open", "given", "hard", "shadow"]
     value: float | None = None
     sign: Literal["", ">=", "<="] = ""
     per: tuple[Variable, ...] = ()
@@ -249,6 +250,32 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a rule should come to on data: ``precision >= 0.3``.
+
+    ``written`` is the amount as text where it was no plain number: ``30%``.
+
+    >>> import knowreason as kr
+    >>> program = kr.loads('''domain N
+    ... observed Odd(N)
+    ... query Bad(N)
+    ... rule odd : Odd(x) => Bad(x) expect fires <= 9''')
+    >>> program.rule("odd").expected
+    (Expectation(figure='fires', operator='<=', amount=9.0, written=''),)
+    """
+
+    figure: Literal["precision", "recall", "fires"]
+    operator: Literal[">=", "<="]
+    amount: float
+    written: str = ""
+    span: Span | None = span_field()
+
+    def allows(self, value: float) -> bool:
+        """Whether a figure is as expected."""
+        return value >= self.amount if self.operator == ">=" else value <= self.amount
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """A weighted formula; ``variables`` are its free ones in order of appearance.
 
@@ -264,6 +291,7 @@ class Rule:
     weight: Weight
     formula: Formula
     variables: tuple[Variable, ...]
+    expected: tuple[Expectation, ...] = ()
     span: Span | None = span_field()
 
 

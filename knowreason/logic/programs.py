@@ -33,7 +33,8 @@ T = TypeVar("T")
 class Program:
     """The declarations and rules of a checked program; ``str`` prints canonical text.
 
-    ``zone`` is the time zone of its calendar, and of times that name none.
+    ``zone`` is the time zone of its calendar, and of times that name none. ``shadow_rules`` are
+    measured only: they are not among ``rules``, which are grounded, learned and reasoned with.
 
     >>> import knowreason as kr
     >>> program = kr.loads('''domain N
@@ -50,6 +51,7 @@ class Program:
     parameters: tuple[Parameter, ...] = ()
     models: tuple[ModelDeclaration, ...] = ()
     rules: tuple[Rule, ...] = ()
+    shadow_rules: tuple[Rule, ...] = ()
     zone: str = UTC_ZONE
 
     def __repr__(self) -> str:
@@ -62,6 +64,7 @@ class Program:
                 ("definition", self.definitions),
                 ("model", self.models),
                 ("rule", self.rules),
+                ("shadow rule", self.shadow_rules),
             )
             if found
         ]
@@ -89,7 +92,7 @@ class Program:
         return _find(self._definitions, name, "definition")
 
     def rule(self, name: str) -> Rule:
-        """The rule of that name; raises :class:`UnknownNameError`."""
+        """The rule of that name, shadows too; raises :class:`UnknownNameError`."""
         return _find(self._rules, name, "rule")
 
     def parameter_value(self, name: str) -> Constant:
@@ -130,6 +133,11 @@ class Program:
             return None
         places = self.candidate_places(predicate)
         return Atom(predicate.within, tuple(atom.arguments[place] for place in places))
+
+    @property
+    def every_rule(self) -> tuple[Rule, ...]:
+        """The rules, and then those that are shadows."""
+        return (*self.rules, *self.shadow_rules)
 
     @property
     def open_predicates(self) -> tuple[Predicate, ...]:
@@ -194,7 +202,7 @@ class Program:
             self.parameters,
             self.models,
             self.definitions,
-            self.rules,
+            self.every_rule,
         )
 
     @cached_property
@@ -236,7 +244,7 @@ class Program:
 
     @cached_property
     def _rules(self) -> dict[str, Rule]:
-        return {rule.name: rule for rule in self.rules}
+        return {rule.name: rule for rule in self.every_rule}
 
 
 def _constants(node: object) -> Iterator[Constant]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,6 +128,36 @@ def slices_figure(slices: Sequence[Mapping[str, float]], metric: str, title: str
     axes.patch.set_visible(False)
     axes.plot(where, [row[metric] for row in slices], color=ACCENT, marker="o", linewidth=1.6)
     axes.set_ylim(-0.02, 1.04)
+    return figure
+
+
+def slice_shares_figure(
+    slices: Sequence[str], shares: Mapping[str, Sequence[float]], strong: str, what: str
+) -> Figure:
+    """A figure of shares by slice, a line each; ``strong`` is drawn thick.
+
+    >>> figure = slice_shares_figure(["1", "2"], {"night": [0.5, 0.25]}, "night", "precision")
+    >>> figure.axes[0].get_ylabel()
+    'precision'
+    """
+    figure, axes = _axes(f"{what.capitalize()} by slice", "slice, from", what)
+    looks = [(colour, dash) for dash in ("-", "--", ":", "-.") for colour in PALETTE[1:]]
+    others = [name for name in shares if name != strong]
+    for (colour, dash), name in zip(cycle(looks), others, strict=False):
+        axes.plot(
+            slices,
+            shares[name],
+            color=colour,
+            linestyle=dash,
+            marker=".",
+            linewidth=1.2,
+            label=name,
+        )
+    axes.plot(slices, shares[strong], color=ACCENT, marker="o", linewidth=2.4, label=strong)
+    axes.set_ylim(-0.02, 1.04)
+    axes.tick_params(axis="x", labelsize=7, labelrotation=20)
+    figure.subplots_adjust(bottom=0.2)
+    axes.legend(frameon=False, fontsize=8)
     return figure
 
 

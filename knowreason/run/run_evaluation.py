@@ -14,6 +14,7 @@ from knowreason.evaluate.decisions import measured_decision
 from knowreason.evaluate.evaluation import Evaluation, clusters_of, evaluate_reasoner
 from knowreason.evaluate.numeric_evaluation import NumericEvaluation, evaluate_query
 from knowreason.evaluate.prequential import RefitSchedule, prequential
+from knowreason.evaluate.rule_figures import shadow_sentences
 from knowreason.metrics.metrics import Estimate, evaluate
 from knowreason.models import atoms_of
 from knowreason.progress import Progress, step
@@ -95,6 +96,8 @@ def evaluate_parts(
             seed=project.seed,
             progress=progress,
         )
+        told = (*evaluation.notes, *shadow_sentences(beliefs, predicate.name))
+        evaluation = replace(evaluation, notes=told)
         evaluations.append(_with_alarms(evaluation, reasoner, project, beliefs))
     for query in reasoner.program.numeric_queries:
         by, seed = project.report.by, project.seed

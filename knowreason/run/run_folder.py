@@ -37,6 +37,8 @@ class Run:
         manifest: versions, times, hashes.
         quality: how good the marginals of the test part are, by predicate, where ``train``
             has just computed them.
+        shadows: how often shadow rules fired in the test part (or what was learned from), as
+            sentences, where ``train`` has just measured it.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -53,6 +55,7 @@ class Run:
     reasoner: Reasoner
     manifest: Mapping[str, object]
     quality: Mapping[str, QualitySummary] = field(default_factory=dict)
+    shadows: tuple[str, ...] = ()
 
 
 def load_run(folder: Path | str, *, project: Path | str | None = None) -> Run:

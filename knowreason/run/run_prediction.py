@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from knowreason.diagnostics import Diagnostic
 from knowreason.disk import whole_file
 from knowreason.errors import ProjectError
 from knowreason.evaluate.decisions import queue_of
+from knowreason.evaluate.rule_figures import shadow_sentences
 from knowreason.explanation import reason_texts
 from knowreason.factors import OPEN
 from knowreason.inference.quality_summary import QualitySummary
@@ -30,6 +31,7 @@ from knowreason.project.manifests import holds, not_replaced
 from knowreason.project.partition import parts_of
 from knowreason.project.project_file import paths_of
 from knowreason.project.project_tables import load_data, moved_tables
+from knowreason.project.schema import Project
 from knowreason.reasoner.labels.asked_labels import only_query
 from knowreason.report.redaction import Redactor
 from knowreason.run.asked_atoms import (
@@ -68,22 +70,43 @@ def check_output(
             something is there and ``replace`` is false, KR924 where it is no file, or one
             that ``run`` or its project reads or has written.
     """
+    if not path.exists():  # then it need be no run yet
+        check_ending(path, picture=picture)
+        return
+    marginals = (run / "marginals").glob("*")
+    project = stored_project(run)
+    check_result_file(path, project, directory, marginals, replace=replace, picture=picture)
+
+
+def check_ending(path: Path, *, picture: bool = False) -> None:
+    """Raise unless results, or pictures, are written with such an ending (KR918)."""
     if picture and path.suffix != ".svg":
         raise ProjectError(f"`{path.name}`: pictures are written as .svg", code="KR918")
     if not picture:
         _writer(path)
+
+
+def check_result_file(
+    path: Path,
+    project: Project,
+    directory: Path | None = None,
+    others: Iterable[Path] = (),
+    *,
+    replace: bool = False,
+    picture: bool = False,
+) -> None:
+    """Raise as :func:`check_output` does, for results about a project; ``others`` are kept too."""
+    check_ending(path, picture=picture)
     if not path.exists():
         return
     if not replace:
         help = "choose another name or --force"
         raise ProjectError(f"`{path}` is there already", code="KR914", help=help)
-    project = stored_project(run)
     tables = project.tables if directory is None else moved_tables(project, directory)
     files = (file for source in tables.values() for file in source.files())
-    protected = (*paths_of(project), *files, *(run / "marginals").glob("*"))
     if not path.is_file():
         raise not_replaced(path, "it is no file")
-    if holds(path, protected) is not None:
+    if holds(path, (*paths_of(project), *files, *others)) is not None:
         raise not_replaced(path, "the run or its data consist of it")
 
 
@@ -197,6 +220,7 @@ def _of_beliefs(
         true = beliefs.most_probable(name).to_arrow()
         return Predictions(true, notes[:1], quality, counts, finding)
     table: pa.Table = marginals_of(beliefs, name, labelled)
+    notes = (*notes, *shadow_sentences(beliefs, name))
     if decision is not None and decided_predicate(decision, grounding.program) == name:
         queue = queue_of(beliefs, decision)
         table, notes = queue.added_to(table), (*notes, str(queue))

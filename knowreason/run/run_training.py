@@ -35,6 +35,8 @@ from knowreason.project.schema import Project
 
 if TYPE_CHECKING:
     from knowreason.beliefs.beliefs import Beliefs
+    from knowreason.data import Dataset
+    from knowreason.inference.quality_summary import QualitySummary
     from knowreason.reasoner.reasoner import Reasoner
     from knowreason.report.redaction import Redactor
     from knowreason.run.run_folder import Run
@@ -84,6 +86,7 @@ def train(
     with step(progress, "reading"):
         parts = parts_of(project, program, load_data(project, program))
     # Seconds to import, which nobody waits for to be told of a mistake.
+    from knowreason.evaluate.rule_figures import shadow_sentences
     from knowreason.reasoner.stored_reasoner import write_learned
     from knowreason.run.compiled_graph import load_compiled
     from knowreason.run.run_folder import load_run, reasoner_of
@@ -101,9 +104,12 @@ def train(
             grounding=grounding,
             progress=progress,
         )
-        quality = {}
+        quality: dict[str, QualitySummary] = {}
+        measured: Beliefs | Dataset = parts.train
         if parts.test is not None:
-            beliefs = _write_results(project, reasoner, parts, folder, progress, redactor)
+            measured = beliefs = _write_results(
+                project, reasoner, parts, folder, progress, redactor
+            )
             quality = {name: beliefs.quality(name) for name in beliefs.grounding.atoms.spans}
         write_learned(
             reasoner.learned(),
@@ -115,9 +121,10 @@ def train(
             data_hash=fingerprint,
         )
         (folder / STATE).unlink()
+        shadows = shadow_sentences(measured)
     run = load_run(target)
     run.reasoner.grounding_ = reasoner.grounding_
-    return replace(run, quality=quality)
+    return replace(run, quality=quality, shadows=shadows)
 
 
 def _check_names(project: Project, program: Program) -> None:

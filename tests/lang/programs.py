@@ -23,6 +23,7 @@ from knowreason.logic import (
     Directed,
     Domain,
     Exists,
+    Expectation,
     ForAll,
     Iff,
     Implies,
@@ -221,8 +222,8 @@ def binders(draw, kind, scope, depth, observed):
 
 @st.composite
 def weights(draw):
-    kind = draw(st.sampled_from(["stated", "open", "given", "hard"]))
-    if kind in ("stated", "hard"):
+    kind = draw(st.sampled_from(["stated", "open", "given", "hard", "shadow"]))
+    if kind in ("stated", "hard", "shadow"):
         return Weight(kind)
     finite = st.floats(-1e6, 1e6)
     if draw(st.integers(0, 3)) == 0:
@@ -245,6 +246,24 @@ ANCHOR = (
 )
 
 
+SHARES = st.one_of(
+    st.builds(lambda share: (share, ""), st.floats(0, 1)),
+    st.builds(lambda p: (p / 100, f"{p}%"), st.integers(0, 100)),
+)
+EXPECTATIONS = st.lists(
+    st.one_of(
+        st.builds(
+            lambda figure, operator, share: Expectation(figure, operator, *share),
+            st.sampled_from(["precision", "recall"]),
+            st.sampled_from([">=", "<="]),
+            SHARES,
+        ),
+        st.builds(Expectation, st.just("fires"), st.just("<="), st.integers(0, 10**6).map(float)),
+    ),
+    max_size=2,
+).map(tuple)
+
+
 @st.composite
 def rules(draw, name):
     formula = joined(And, (*ANCHOR, draw(formulas())))
@@ -259,7 +278,7 @@ def rules(draw, name):
             formula = joined(And, (*given, Neutral(ANCHOR[0], Not(Atom("Q", (FREE[1],))))))
     if weight.kind == "hard":  # some world satisfies it
         formula = joined(Or, (ANCHOR[0], formula))
-    return Rule(name, weight, formula, free_variables(formula))
+    return Rule(name, weight, formula, free_variables(formula), draw(EXPECTATIONS))
 
 
 @st.composite
@@ -302,10 +321,12 @@ OPTIONS = st.recursive(
 
 @st.composite
 def programs(draw):
+    made = [draw(rules(f"r{i}")) for i in range(draw(st.integers(1, 3)))]
     call = ModelCall("noisy", (draw(OPTIONS),), (("passes", draw(OPTIONS)),))
     return replace(
         BASE,
         definitions=draw(definitions()),
         models=(ModelDeclaration("m", ("Q", "Rain"), call),),
-        rules=tuple(draw(rules(f"r{i}")) for i in range(draw(st.integers(1, 3)))),
+        rules=tuple(rule for rule in made if rule.weight.kind != "shadow"),
+        shadow_rules=tuple(rule for rule in made if rule.weight.kind == "shadow"),
     )

@@ -91,6 +91,8 @@ WORDS = (
     "prior",
     "of",
     "sees",
+    "shadow",
+    "expect",
     "month",
     "hour",
     "missing",

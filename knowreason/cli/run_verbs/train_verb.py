@@ -98,6 +98,8 @@ def train(
     notes = (note for note in fit.notes if not note.startswith(told))
     for line in (*run.reasoner.answers_.notes, *fit.estimators, *notes, *_model_reports(run)):
         say(str(line))
+    for line in run.shadows:
+        say(line)
     for predicate, quality in run.quality.items():
         say(f"marginals of {predicate} in the test part: {quality}")
     if (target / "report.html").is_file():

@@ -35,6 +35,13 @@ def check(
     rows: Annotated[
         bool, typer.Option("--rows/--no-rows", help="Whether tables of projects are read.")
     ] = True,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with a project's tables: tests what rules `expect` on them."),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="With --data: a run that tells unknown atoms in bodies.")
+    ] = None,
     format: Annotated[Format, typer.Option(help="text (stderr), json or sarif (stdout).")] = (
         Format.text
     ),
@@ -44,13 +51,20 @@ def check(
     """Check rules and projects: syntax, names, logic; tables, SQL, columns, values and ids.
 
     All findings in one pass. Of a project it also tells which ids of each table other tables know.
+    With --data it tests what stands behind `expect` in its rules.
     Exit codes: 0 nothing wrong, 1 findings, 2 a file that cannot be read.
     """
+    from knowreason.errors import ProjectError
     from knowreason.lang.diagnostic_rendering import render_json, render_sarif
 
+    if run is not None and data is None:
+        raise ProjectError(
+            "`--run` tells what rules `expect`", code="KR915", help="name --data too"
+        )
     findings: list[Diagnostic] = []
     tables: list[tuple[Path, Sequence[IdCoverage]]] = []
     checked = 0
+    tested = 0
     read: set[Path] = set()  # rule files of projects
     for file in (one for path in files for one in _files(path)):
         if file.suffix == ".toml":
@@ -62,22 +76,40 @@ def check(
             findings += project.diagnostics
             read.update(project.files)
             tables.append((file, project.coverage))
+            if data is not None and all(one.severity != "error" for one in project.diagnostics):
+                found, count = _tested(file, data, run)
+                findings += found
+                tested += count
         elif file.resolve() in read:
             continue
         else:
             findings += _of_rules(file)
         checked += 1
+    if data is not None and not tables:
+        message = "`--data` tests the rules of a project, and no project is among the files"
+        raise ProjectError(message, code="KR915", help="name the project's folder")
     written = Format.json if json else format
     if written is Format.text:
         show_findings(findings)
         for file, coverage in tables:
             _show_coverage(file, coverage)
+        if data is not None:
+            say(f"{tested} expectation{'s' * (tested != 1)} tested on `{data}`")
         say(_summary(findings, checked + len(read)))
     else:
         write(render_json(findings) if written is Format.json else render_sarif(findings))
     failing = {"error", "warning"} if strict else {"error"}
     if any(diagnostic.severity in failing for diagnostic in findings):
         raise typer.Exit(1)
+
+
+def _tested(file: Path, data: Path, run: Path | None) -> tuple[list[Diagnostic], int]:
+    with progress_bar(brief=True) as progress:  # which shows while libraries are imported, too
+        from knowreason.lifecycle.rule_expectations import expectation_findings
+        from knowreason.progress import step
+
+        with step(progress, f"testing the rules of {file}"):
+            return expectation_findings(file, data, run)
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -77,6 +77,7 @@ def _infer_atoms(
     import numpy as np
 
     from knowreason.beliefs.beliefs import Beliefs
+    from knowreason.evaluate.rule_figures import shadow_sentences
     from knowreason.explanation.contradictions import contradictions_named
     from knowreason.inference import infer as infer_marginals
     from knowreason.inference.quality_summary import quality_names, quality_summary
@@ -97,7 +98,8 @@ def _infer_atoms(
         "probability": np.concatenate([np.zeros(0), *(found for _, found in asked)]).tolist(),
     }
     _show(columns, quality_names(beliefs.posterior, atoms), json)
-    say(beliefs.info)
+    for line in (beliefs.info, *shadow_sentences(beliefs)):
+        say(line)
     return quality_summary(beliefs.posterior.qualities.numpy()[atoms], beliefs.posterior.reports)
 
 

@@ -40,7 +40,7 @@ from knowreason.lang.check.variable_scopes import (
     unbound_help,
     variable,
 )
-from knowreason.lang.check.weight_brackets import elaborate_weight
+from knowreason.lang.check.weight_brackets import elaborate_expectation, elaborate_weight
 from knowreason.lang.syntax import nodes as sx
 from knowreason.logic.time_zones import UTC_ZONE
 
@@ -93,7 +93,8 @@ def elaborate(
         definitions=tuple(definitions),
         parameters=tuple(parameters),
         models=tuple(models),
-        rules=tuple(rules),
+        rules=tuple(rule for rule in rules if rule.weight.kind != "shadow"),
+        shadow_rules=tuple(rule for rule in rules if rule.weight.kind == "shadow"),
         zone=zone,
     )
     check_numeric_queries(names, program, _of(statements, sx.ModelStatement))
@@ -115,13 +116,15 @@ def _rule(names: Names, places: DeclaredPlaces, statement: sx.RuleStatement) -> 
     scope = _scope(names, statement.body)
     formula = Builder(names, scope).formula(statement.body)
     weight = elaborate_weight(names, scope, statement.weight)
+    expected = _kept(elaborate_expectation(names, one) for one in statement.expected)
     if formula is not None and weight is not None:
         check_neutral(names, formula, weight)
         check_directed(names, formula, weight)
     if formula is None or weight is None or len(names.found) > before:
         return None
     variables = tuple(variable(bound) for bound in scope.free.values())
-    return lg.Rule(statement.name.text, weight, formula, variables, span=statement.span)
+    name = statement.name.text
+    return lg.Rule(name, weight, formula, variables, tuple(expected), span=statement.span)
 
 
 def _ties(

@@ -47,7 +47,7 @@ def check_label_times(names: Names, program: lg.Program) -> None:
                 name_span(predicate),
                 help="say what there is by what is observed",
             )
-    for rule in program.rules:
+    for rule in program.every_rule:
         _check_rule(names, program, rule)
 
 

@@ -110,7 +110,9 @@ def check_directed(names: Names, formula: lg.Formula, weight: lg.Weight) -> None
 
 
 def _is_positive(weight: lg.Weight) -> bool:
-    return weight.prior_mean >= 0 if weight.kind == "given" else weight.bounds[0] >= 0
+    if weight.kind == "given":
+        return weight.prior_mean >= 0
+    return weight.kind == "shadow" or weight.bounds[0] >= 0
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class _Step:
 
 def check_heads(names: Names, program: lg.Program) -> None:
     """Report noisy ors of a functional head: its states would share what their causes add."""
-    for rule in program.rules:
+    for rule in program.every_rule:
         formula = rule.formula
         if isinstance(formula, lg.Directed) and formula.how == "any":
             head = program.predicate(formula.right.predicate)

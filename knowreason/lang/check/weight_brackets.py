@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Literal, cast
 
 from knowreason import logic as lg
+from knowreason.errors import did_you_mean
 from knowreason.lang.check.expressions import Builder
 from knowreason.lang.check.symbols import Names, a_sort
 from knowreason.lang.check.units import NUMBERS
@@ -18,6 +19,8 @@ def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> 
     """The weight of a rule, or ``None`` where it is faulty."""
     if node is None:
         return lg.Weight("stated")
+    if node.kind == "shadow":
+        return lg.Weight("shadow")
     if node.kind == "bare":
         names.report(
             "KR109",
@@ -54,6 +57,29 @@ def elaborate_weight(names: Names, scope: Scope, node: sx.WeightNode | None) -> 
         return None
     written = chance_text(node.value.form, node.value.amount)
     return lg.Weight(node.kind, math.log(odds), node.sign, variables, feature, written)
+
+
+def elaborate_expectation(names: Names, node: sx.ExpectationNode) -> lg.Expectation | None:
+    """What a rule should come to, or ``None`` where that is faulty."""
+    figure = node.figure.text
+    if figure not in ("precision", "recall", "fires"):
+        meant = did_you_mean(figure, ("precision", "recall", "fires"))
+        help = meant or "a rule has a `precision`, a `recall`, and `fires` so many times"
+        names.report("KR114", f"`{figure}` is nothing a rule has", node.figure.span, help=help)
+        return None
+    if isinstance(node.amount, sx.Chance):
+        amount, written = node.amount.amount / 100, chance_text("%", node.amount.amount)
+    else:
+        amount, written = float(cast(float, node.amount.value)), ""
+    if figure == "fires" and (written or amount != int(amount)):
+        message, help = "how often a rule fires is a whole number", "such as `fires <= 200`"
+    elif figure != "fires" and amount > 1:
+        message, help = f"a {figure} is at most 1", f"`{figure} {node.operator} 30%` is a share"
+    else:
+        kind = cast(Literal["precision", "recall", "fires"], figure)
+        return lg.Expectation(kind, node.operator, amount, written, span=node.span)
+    names.report("KR114", message, node.amount.span, help=help)
+    return None
 
 
 def _odds(names: Names, chance: sx.Chance) -> float | None:

@@ -33,7 +33,7 @@ _OPERANDS = (
     "TRUE",
     "FALSE",
 )
-_SOFT = ("BY", "PRIOR", "OF", "SEES", "ODDS", "IN", "THEN", "ELSE")
+_SOFT = ("BY", "PRIOR", "OF", "SEES", "ODDS", "IN", "THEN", "ELSE", "SHADOW", "EXPECT")
 _FUNCTIONS = ("ABS", "LOG", "LOG1P", "EXP", "SQRT", "MIN", "MAX", "FLOOR")
 
 
@@ -64,6 +64,7 @@ def pieces(line: Sequence[Token]) -> list[Piece]:
         before = line[index - 1] if index else None
         space = before is not None and _space(line, index, keyword, stack)
         breaks = kind in _CONNECTIVES or (before is not None and before.type == "COMMA")
+        breaks |= kind == "EXPECT" and not stack and line[index - 1].type in _OPERANDS
         out.append(Piece(_ASCII.get(kind, token.value), space, breaks, len(stack)))
         if kind in _OPENERS:
             stack.append(kind)

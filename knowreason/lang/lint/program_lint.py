@@ -14,6 +14,7 @@ from knowreason.lang.lint.logical_lint import contradictions, repetitions, truth
 from knowreason.lang.lint.rule_lint import groups, lonely_variables, misread_weights, swaps
 from knowreason.lang.lint.rule_shapes import Shape, shape_of
 from knowreason.logic.propositional_form import Leaves
+from knowreason.logic.rule_forms import head_form
 from knowreason.logic.traversal import names_in
 
 _WORD = re.compile(r"\w+")
@@ -39,14 +40,16 @@ def lint(
     leaves = Leaves(symmetric)
     unknown = frozenset(predicate.name for predicate in program.open_predicates)
     shapes = [shape_of(rule, unknown, leaves) for rule in program.rules]
+    shadows = [shape_of(rule, unknown, leaves) for rule in program.shadow_rules]
     spared = frozenset() if whole else _mentioned_twice(sources)
     return [
-        *_unused(program, shapes, spared | set(used), sources[:1]),
+        *_unused(program, [*shapes, *shadows], spared | set(used), sources[:1]),
         *_uninformed(program, shapes, spared),
         *_arbitrary(program, shapes, spared),
-        *_decided(shapes),
+        *_decided([*shapes, *shadows]),
+        *_unmeasurable(program),
         *misread_weights(shapes),
-        *lonely_variables(shapes),
+        *lonely_variables([*shapes, *shadows]),
         *swaps(shapes, leaves),
         *groups(program, shapes),
         *truths(shapes, leaves),
@@ -178,6 +181,19 @@ def _arbitrary(
                 name_span(predicate),
                 "no model, and every rule about it is `[?]`",
                 help="write one rule about it without a bracket, as a belief",
+            )
+
+
+def _unmeasurable(program: lg.Program) -> Iterator[Diagnostic]:
+    for rule in program.every_rule:
+        wanted = rule.weight.kind == "shadow" or rule.expected
+        if wanted and head_form(rule.formula, program) is None:
+            yield Diagnostic(
+                "KR310",
+                f"rule `{rule.name}` says nothing of one atom, so it is not measured",
+                "warning",
+                rule.expected[0].span if rule.expected else name_span(rule),
+                help="`body => Head(x)` says something of `Head(x)` where the body holds",
             )
 
 

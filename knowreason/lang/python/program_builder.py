@@ -234,6 +234,7 @@ class WeightForm:
 
 
 HARD = WeightForm("[hard]")
+SHADOW = WeightForm("[shadow]")
 
 
 def learned(
@@ -259,11 +260,17 @@ def _amount(value: float | str) -> str:
     return value if isinstance(value, str) else plain(value)
 
 
-def rule(name: str, formula: Operand, weight: WeightForm | float | None = None) -> Statement:
-    """A weighted formula: no weight is a belief, a number is given."""
+def rule(
+    name: str, formula: Operand, weight: WeightForm | float | None = None, expect: str = ""
+) -> Statement:
+    """A weighted formula: no weight is a belief, a number is given.
+
+    ``expect`` is what it should come to on data: ``"precision >= 0.3, fires <= 200"``.
+    """
     form = given(weight) if isinstance(weight, (int, float)) else weight
     bracket = "" if form is None else f" {form.text}"
-    return Statement(f"rule {name}{bracket} : {embed(formula, 0)}", name)
+    tail = f" expect {expect}" if expect else ""
+    return Statement(f"rule {name}{bracket} : {embed(formula, 0)}{tail}", name)
 
 
 # ---------------------------------------------------------------- formulas and terms

@@ -38,7 +38,9 @@ STATEMENT_WORDS = (
     "model",
     "rule",
 )
-SOFT_WORDS = frozenset({"by", "prior", "of", "sees", "odds", "in", "if", "then", "else"})
+SOFT_WORDS = frozenset(
+    {"by", "prior", "of", "sees", "odds", "in", "if", "then", "else", "shadow", "expect"}
+)
 _ENDS_OPERAND = frozenset(
     {"NAME", "NUMBER", "DURATION", "STRING", "UNDERSCORE", "TRUE", "FALSE", "RPAR", "RBRACE"}
 )

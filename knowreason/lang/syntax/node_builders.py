@@ -78,6 +78,7 @@ def inside(rest: tuple[list[T] | Token, ...]) -> tuple[T, ...]:
 @action(
     "domain_items",
     "members",
+    "expectations",
     "places",
     "options",
     "option_values",

@@ -336,7 +336,7 @@ class Chance:
 class WeightNode:
     """What stands in the square brackets of a rule."""
 
-    kind: Choice["bare", "given", "open", "hard"]
+    kind: Choice["bare", "given", "open", "hard", "shadow"]
     value: LiteralNode | Chance | None
     sign: Choice["", ">=", "<="]
     bound: LiteralNode | None
@@ -346,12 +346,23 @@ class WeightNode:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectationNode:
+    """``precision >= 0.3`` behind ``expect``."""
+
+    figure: Name
+    operator: Choice[">=", "<="]
+    amount: LiteralNode | Chance
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
 class RuleStatement:
-    """``rule name [weight] : formula``."""
+    """``rule name [weight] : formula expect precision >= 0.3``."""
 
     name: Name
     weight: WeightNode | None
     body: Expression
+    expected: tuple[ExpectationNode, ...] = ()
     span: Span = _span()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeVar, cast
 
 from knowreason.diagnostics import Span
@@ -23,6 +24,7 @@ Signature = tuple[sx.Name, tuple[sx.Place, ...]]
 Per = list[sx.Name] | None
 Feature = sx.Expression | None
 Amount = sx.LiteralNode | sx.Chance
+Expected = Sequence[sx.ExpectationNode]
 Bound = tuple[Literal["", ">=", "<="], sx.LiteralNode]
 
 
@@ -182,16 +184,40 @@ def _option_list(span: Span, _: Token, *rest: list[sx.OptionNode] | Token) -> sx
 
 @action("rule")
 def _rule(
-    span: Span, _: Token, name: Token, _colon: Token, body: sx.Expression
+    span: Span,
+    _: Token,
+    name: Token,
+    _colon: Token,
+    body: sx.Expression,
+    _expect: Token | None = None,
+    expected: Expected = (),
 ) -> sx.RuleStatement:
-    return sx.RuleStatement(name_of(name), None, body, span)
+    return sx.RuleStatement(name_of(name), None, body, tuple(expected), span)
 
 
 @action("weighted_rule")
 def _weighted_rule(
-    span: Span, _: Token, name: Token, weight: sx.WeightNode, _colon: Token, body: sx.Expression
+    span: Span,
+    _: Token,
+    name: Token,
+    weight: sx.WeightNode,
+    _colon: Token,
+    body: sx.Expression,
+    _expect: Token | None = None,
+    expected: Expected = (),
 ) -> sx.RuleStatement:
-    return sx.RuleStatement(name_of(name), weight, body, span)
+    return sx.RuleStatement(name_of(name), weight, body, tuple(expected), span)
+
+
+@action("expectation")
+def _expectation(span: Span, figure: Token, sign: Token, amount: Amount) -> sx.ExpectationNode:
+    operator: Literal[">=", "<="] = ">=" if sign.type == "GE" else "<="
+    return sx.ExpectationNode(name_of(figure), operator, amount, span)
+
+
+@action("shadow_weight")
+def _shadow_weight(span: Span, *_: Token) -> sx.WeightNode:
+    return sx.WeightNode("shadow", None, "", None, (), None, span)
 
 
 @action("hard_weight")

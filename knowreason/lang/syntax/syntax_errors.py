@@ -160,7 +160,7 @@ def _expected(allowed: set[str]) -> str:
         allowed = {kind for kind in allowed if kind in ("RPAR", "RBRACE", "RBRACKET", END)}
     if len(allowed & _OPERATORS) > 3:
         words.append("an operator")
-        allowed = allowed - _OPERATORS
+        allowed = allowed - _OPERATORS - {"EXPECT"}  # which may follow any rule
     if "NAME" in allowed:
         allowed = allowed - {kind for word, kind in words_of_language.items() if word in SOFT_WORDS}
     words.extend(sorted(spelled[kind] for kind in allowed if kind in spelled))

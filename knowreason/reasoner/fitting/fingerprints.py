@@ -326,8 +326,9 @@ def _flat(columns: Mapping[str, NDArray[np.generic]]) -> Iterator[object]:
 
 
 def program_parts(program: Program) -> dict[str, str]:
-    """A program's statements but its models, and their order."""
-    parts = _statements(*replace(program, models=()))
+    """A program's statements but its models and what is only measured, and their order."""
+    rules = tuple(replace(rule, expected=()) for rule in program.rules)
+    parts = _statements(*replace(program, models=(), rules=rules, shadow_rules=()))
     parts[ORDER] = digest_of("\n".join(parts))
     return parts
 

@@ -207,6 +207,8 @@ def predict_in_parts(
     lines = (*posterior_lines(posterior), *shared, NOT_COMPARED, f"{name}: {quality}")
     if decision is not None:
         lines = (*lines, f"{alarms:,} alarms {decision}")
+    if reasoner.program.shadow_rules:
+        lines = (*lines, "shadow rules are not measured in parts")
     finding = counts.finding(name, f"none in any of {parts:,} parts")
     return Predictions(best[0] if best else pa.table({}), lines, quality, counts, finding)
 
