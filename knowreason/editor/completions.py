@@ -11,10 +11,10 @@ from typing import Literal
 from lark.exceptions import UnexpectedToken
 
 from knowreason.diagnostics import Source
-from knowreason.editor.hover_texts import argument_names, sorts_of
+from knowreason.editor.hover_texts import signature_text
 from knowreason.editor.occurrences import innermost
 from knowreason.editor.rule_files import RuleFiles, stretch_at
-from knowreason.lang.check.symbols import BUILT_IN
+from knowreason.lang.check.symbols import BUILT_IN, names_of
 from knowreason.lang.syntax.grammar import (
     SOFT_WORDS,
     STATEMENT_WORDS,
@@ -130,7 +130,8 @@ def _names(
     elif word in ("rule", "define") and len(line) > 1:
         yield from _variables(files, path, source, start)
         if bracket.kind != "LBRACKET" or before == "STAR":
-            labels = argument_names(bracket.call, program) if bracket.call else []
+            called = names_of(program).symbols.get(bracket.call)
+            labels = called.labels if called else ()
             yield from (Offer(f"{n}: ", "option", bracket.call) for n in labels if n)
             if word == "rule" or right:
                 yield from _symbols(program)
@@ -143,15 +144,13 @@ def _bare(offer: Offer) -> Offer:
 
 
 def _symbols(program: Program, only: Iterable[str] | None = None) -> Iterator[Offer]:
-    for one in (*program.predicates, *program.attributes, *program.definitions):
-        if only is not None and one.name not in only:
+    for name, symbol in names_of(program).symbols.items():
+        if symbol.kind == "param" or (only is not None and name not in only):
             continue
-        sorts = sorts_of(one.name, program)
-        labels = argument_names(one.name, program)
-        places = tuple(n or s.lower() for n, s in zip(labels, sorts, strict=True))
-        role = getattr(one, "kind", "")
-        shape: Shape = "predicate" if one.name[0].isupper() else "attribute"
-        yield Offer(one.name, shape, f"{role}({', '.join(sorts)})", places)
+        pairs = zip(symbol.labels, symbol.sorts, strict=True)
+        places = tuple(label or str(sort).lower() for label, sort in pairs)
+        shape: Shape = "predicate" if symbol.is_predicate else "attribute"
+        yield Offer(name, shape, f"{symbol.kind} {signature_text(symbol)}", places)
 
 
 def _options(kind: str) -> Iterator[Offer]:

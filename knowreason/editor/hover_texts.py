@@ -9,6 +9,7 @@ from knowreason.diagnostics import Span
 from knowreason.editor.last_run import LastRun, last_run
 from knowreason.editor.occurrences import Occurrence, occurrences
 from knowreason.editor.rule_files import RuleFiles, stretch_at
+from knowreason.lang.check.symbols import Signature, names_of
 from knowreason.logic import Program
 from knowreason.models.base.model_registry import MODELS, told
 
@@ -49,40 +50,29 @@ def hover_text(files: RuleFiles, path: Path, wanted: Occurrence) -> str:
 
 def variable_sort(wanted: Occurrence, names: list[Occurrence], program: Program) -> str:
     """The domain of a variable, by an argument place it stands at; empty where none says it."""
+    symbols = names_of(program).symbols
     for one in names:
-        if one.key == wanted.key and one.call:
-            sorts = sorts_of(one.call[0], program)
+        called = symbols.get(one.call[0]) if one.key == wanted.key and one.call else None
+        if called and one.call:
             place = one.call[1]
-            labels = argument_names(one.call[0], program)
-            index = labels.index(place) if place in labels else place
-            if isinstance(index, int) and index < len(sorts):
-                return sorts[index]
+            index = called.labels.index(place) if place in called.labels else place
+            if isinstance(index, int) and index < len(called.sorts):
+                return called.sorts[index] or ""
     return ""
 
 
-def sorts_of(name: str, program: Program) -> tuple[str, ...]:
-    """Sort of each argument of a predicate, attribute or definition; none if it is not known."""
-    for declared in (*program.predicates, *program.attributes, *program.definitions):
-        if declared.name == name:
-            return declared.sorts
-    return ()
-
-
-def argument_names(name: str, program: Program) -> list[str | None]:
-    """Name of each argument place, ``None`` where it has none."""
-    for declared in (*program.predicates, *program.attributes):
-        if declared.name == name:
-            return [argument.name for argument in declared.arguments]
-    for definition in program.definitions:
-        if definition.name == name:
-            return [parameter.name for parameter in definition.parameters]
-    return []
+def signature_text(symbol: Signature) -> str:
+    """``(Payment, card: Card): float``."""
+    pairs = zip(symbol.labels, symbol.sorts, strict=True)
+    places = (f"{label}: {sort}" if label else str(sort) for label, sort in pairs)
+    return f"({', '.join(places)})" + (f": {symbol.result}" if symbol.result else "")
 
 
 def _role(word: str, name: str, program: Program) -> str:
     if word == "define":
         kind = "predicate" if name[0].isupper() else "attribute"
-        return f"defined {kind}: ({', '.join(sorts_of(name, program))})"
+        found = names_of(program).symbols.get(name)
+        return f"defined {kind}" + (f": {signature_text(found)}" if found else "")
     return ROLES.get(word, word)
 
 

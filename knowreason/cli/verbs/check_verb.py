@@ -25,6 +25,7 @@ class Format(StrEnum):
     text = "text"
     json = "json"
     sarif = "sarif"
+    github = "github"
 
 
 def check(
@@ -35,9 +36,10 @@ def check(
     rows: Annotated[
         bool, typer.Option("--rows/--no-rows", help="Whether tables of projects are read.")
     ] = True,
-    format: Annotated[Format, typer.Option(help="text (stderr), json or sarif (stdout).")] = (
-        Format.text
-    ),
+    format: Annotated[
+        Format,
+        typer.Option(help="text (stderr), json, sarif or annotations of github (stdout)."),
+    ] = Format.text,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     strict: Annotated[bool, typer.Option(help="Warnings fail the check too.")] = False,
 ) -> None:
@@ -46,7 +48,7 @@ def check(
     All findings in one pass. Of a project it also tells which ids of each table other tables know.
     Exit codes: 0 nothing wrong, 1 findings, 2 a file that cannot be read.
     """
-    from knowreason.lang.diagnostic_rendering import render_json, render_sarif
+    from knowreason.lang.diagnostic_rendering import render_github, render_json, render_sarif
 
     findings: list[Diagnostic] = []
     tables: list[tuple[Path, Sequence[IdCoverage]]] = []
@@ -72,6 +74,9 @@ def check(
         show_findings(findings)
         for file, coverage in tables:
             _show_coverage(file, coverage)
+        say(_summary(findings, checked + len(read)))
+    elif written is Format.github:
+        write(render_github(findings))
         say(_summary(findings, checked + len(read)))
     else:
         write(render_json(findings) if written is Format.json else render_sarif(findings))
