@@ -12,6 +12,7 @@ import pytest
 
 from knowreason.lang.syntax.grammar import grammar
 from knowreason.resources import grammar_path, rulesets_path
+from tests.document_pages import blocks_of
 
 ROOT = Path(__file__).parents[2]
 EXTENSION = ROOT / "editors" / "vscode"
@@ -27,7 +28,9 @@ def run(command, folder, **more):
         (bin / "knowreason").chmod(0o755)
     paths = {"PYTHONPATH": str(ROOT), "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}"}
     environment = os.environ | paths | more
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_the_colouring_colours_every_word_where_it_acts():
@@ -93,6 +96,46 @@ def test_the_extension_starts_the_server(tmp_path):
     said = json.loads(done.stdout)
     assert '"hoverProvider"' in said["answer"]
     assert {"language": "knowreason", "pattern": "**/*.kr"} in said["selector"]
+
+
+DRIVE = """
+local function wait(what) assert(vim.wait(30000, what, 50), "nothing came") end
+local function ask(method, params)
+  local answer = vim.lsp.buf_request_sync(0, method, params, 30000)
+  for _, one in pairs(answer) do return one.result end
+end
+vim.cmd("edit r.kr")
+wait(function() return #vim.diagnostic.get(0) > 0 end)
+local found = vim.diagnostic.get(0)[1]
+local said = { code = found.code, found = found.message }
+vim.fn.search("Böse(x)")
+local params = vim.lsp.util.make_position_params(0, "utf-16")
+said.hover = ask("textDocument/hover", params).contents.value
+params.newName = "Arg"
+vim.lsp.util.apply_workspace_edit(ask("textDocument/rename", params), "utf-16")
+vim.cmd("write")
+io.stdout:write(vim.json and vim.json.encode(said) or vim.fn.json_encode(said))
+vim.cmd("qall!")
+"""
+
+
+@pytest.mark.skipif(not shutil.which("nvim"), reason="Neovim is not installed")
+def test_neovim_finds_shows_and_renames(tmp_path):
+    pytest.importorskip("pygls", reason="the extra `lsp` is not installed")
+    page = ROOT / "docs" / "how-to" / "editor.md"
+    (snippet,) = [block.text for block in blocks_of(page) if block.language == "lua"]
+    (tmp_path / "init.lua").write_text(snippet)
+    (tmp_path / "drive.lua").write_text(DRIVE)
+    head = "domain P\nattribute art(P): string\nquery Böse(P)\n"
+    text = head + 'rule a [1] : art(x) = "💳" & Böse(x) => Q(x)\n'
+    (tmp_path / "r.kr").write_text(text)
+    done = run(
+        ["nvim", "--headless", "-u", "init.lua", "-c", "luafile drive.lua", "-c", "cq"], tmp_path
+    )
+    said = json.loads(done.stdout)
+    assert "query predicate" in said["hover"]
+    assert (said["code"], "unknown predicate `Q`" in said["found"]) == ("KR201", True)
+    assert (tmp_path / "r.kr").read_text() == text.replace("Böse", "Arg")
 
 
 def hooks():
