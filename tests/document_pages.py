@@ -33,7 +33,7 @@ from knowreason.cli import main
 from knowreason.lang import check
 
 ROOT = Path(__file__).resolve().parents[1]
-LANGUAGES = {"python", "kr", "sh", "console", "toml", "json", "text"}
+LANGUAGES = {"python", "kr", "sh", "console", "toml", "json", "text", "lua", "yaml"}
 LINKED = ("rulesets", "examples", "docs")
 NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.])")
 STEP_DONE = re.compile(r": done \([\d.]+ s\)$")  # a terminal shows a bar, which vanishes

@@ -19,7 +19,7 @@ from knowreason.cli.screen import Screen, set_screen, show_error, warnings_as_fi
 from knowreason.cli.verbs import check_verb as check
 from knowreason.cli.verbs import compile_verb as compile
 from knowreason.cli.verbs import explain_code_verb as explain_code
-from knowreason.cli.verbs import export_verb, import_verb, schema_verb
+from knowreason.cli.verbs import export_verb, import_verb, lsp_verb, schema_verb
 from knowreason.cli.verbs import fmt_verb as fmt
 from knowreason.cli.verbs import infer_verb as infer
 from knowreason.cli.verbs import init_verb as init
@@ -59,6 +59,7 @@ app.command("explain-code")(explain_code.explain_code)
 app.command("import")(import_verb.import_files)
 app.command("export")(export_verb.export)
 app.command("schema")(schema_verb.schema)
+app.command("lsp")(lsp_verb.lsp)
 
 
 @app.callback(invoke_without_command=True)

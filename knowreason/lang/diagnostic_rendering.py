@@ -1,4 +1,4 @@
-"""Findings as text with carets, as JSON and as SARIF 2.1.0."""
+"""Findings as text with carets, as JSON, as SARIF 2.1.0 and as annotations of GitHub."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from os.path import relpath
 from pathlib import PurePath
 
 from knowreason.codes import catalogue
@@ -96,6 +97,11 @@ def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
         ],
     }
     return json.dumps(log, indent=2)
+
+
+def render_github(diagnostics: Iterable[Diagnostic]) -> str:
+    """A workflow command a finding, which GitHub shows beside its line of a pull request."""
+    return "\n".join(_as_command(diagnostic) for diagnostic in diagnostics)
 
 
 # ---------------------------------------------------------------- text
@@ -238,6 +244,30 @@ def _as_sarif(diagnostic: Diagnostic, codes: Sequence[str]) -> Json:
             _related_location(number, related) for number, related in enumerate(diagnostic.related)
         ]
     return result
+
+
+def _as_command(diagnostic: Diagnostic) -> str:
+    level = {"hint": "notice"}.get(diagnostic.severity, diagnostic.severity)
+    fields: dict[str, object] = {"title": diagnostic.code}
+    if diagnostic.span is not None:
+        place = _place(diagnostic.span)
+        fields = {
+            "file": relpath(str(place["file"])),  # GitHub knows those of the repository
+            "line": place["line"],
+            "col": place["column"],
+            "endLine": place["end_line"],
+            "endColumn": place["end_column"],
+        } | fields
+    said = diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else "")
+    given = ",".join(f"{key}={_escaped(str(value), ':,')}" for key, value in fields.items())
+    return f"::{level} {given}::{_escaped(said)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """Text of a workflow command: a percent sign first, then line ends and what separates."""
+    for char in "%\r\n" + more:
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
 
 
 def _related_location(number: int, related: Related) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
@@ -59,6 +59,7 @@ class CheckResult:
         program: ``None`` when there is an error.
         diagnostics: errors, warnings and hints, sorted by place.
         sources: the texts that were read, the first one first.
+        partial: the statements that have no error; the program where no statement has one.
 
     >>> check(text="domain Person").ok
     True
@@ -67,6 +68,7 @@ class CheckResult:
     program: lg.Program | None
     diagnostics: tuple[Diagnostic, ...]
     sources: tuple[Source, ...] = ()
+    partial: lg.Program = field(default_factory=lg.Program)
 
     @property
     def ok(self) -> bool:
@@ -96,7 +98,7 @@ def load(
     >>> [rule.name for rule in load(rulesets_path() / "smokers.kr").rules]
     ['peers', 'harm']
     """
-    statements, findings, broken, _ = _read([Path(path)])
+    statements, findings, broken, _ = _read(Path(path))
     return _finish(statements, findings, broken, parameters or {}, zone)
 
 
@@ -135,6 +137,7 @@ def check(
     parameters: Mapping[str, ParameterValue] | None = None,
     used: Collection[str] = (),
     zone: str = UTC_ZONE,
+    texts: Mapping[Path, str] | None = None,
 ) -> CheckResult:
     """Errors, warnings and hints of a rule file (or a text).
 
@@ -145,6 +148,7 @@ def check(
         parameters: as :func:`load` has them.
         used: names that something else than the rules uses, a project file say.
         zone: as :func:`load` has it.
+        texts: what stands in place of files, by their resolved paths: an editor's buffers.
 
     >>> [finding.code for finding in check(text="query Smokes(Persn)").diagnostics]
     ['KR202']
@@ -152,7 +156,7 @@ def check(
     if text is not None:
         statements, findings, broken, sources = _read_text(text, name)
     elif path is not None:
-        statements, findings, broken, sources = _read([Path(path)])
+        statements, findings, broken, sources = _read(Path(path), texts)
     else:
         raise TypeError("check() takes a path or a text")
     statements, faults = replace_parameters(statements, parameters or {})
@@ -161,7 +165,8 @@ def check(
     findings.extend(lint(program, whole=not findings, sources=sources, used=used))
     findings.extend(read_otherwise(statements))
     faulty = any(diagnostic.severity == "error" for diagnostic in findings)
-    return CheckResult(None if faulty else program, tuple(in_order(findings, sources)), sources)
+    found = tuple(in_order(findings, sources))
+    return CheckResult(None if faulty else program, found, sources, program)
 
 
 def parse_formula(program: lg.Program, text: str) -> lg.Formula:
@@ -225,18 +230,17 @@ def in_order(found: Iterable[Diagnostic], sources: Iterable[Source]) -> list[Dia
 
 
 def _read(
-    pending: list[Path],
+    path: Path, texts: Mapping[Path, str] | None = None
 ) -> tuple[list[sx.Statement], list[Diagnostic], frozenset[str], tuple[Source, ...]]:
-    reader = _FileReader()
-    for path in pending:
-        reader.read_file(path, None)
+    reader = _FileReader(texts or {})
+    reader.read_file(path, None)
     return reader.result()
 
 
 def _read_text(
     text: str, name: str
 ) -> tuple[list[sx.Statement], list[Diagnostic], frozenset[str], tuple[Source, ...]]:
-    reader = _FileReader()
+    reader = _FileReader({})
     reader.read_source(Source(name, text.removeprefix("\ufeff")), Path(name).parent)
     return reader.result()
 
@@ -244,12 +248,13 @@ def _read_text(
 class _FileReader:
     """Reads files, each once, in the order they are imported."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Mapping[Path, str]) -> None:
         self.statements: list[sx.Statement] = []
         self.found: list[Diagnostic] = []
         self.broken: frozenset[str] = frozenset()
         self.sources: list[Source] = []
         self._seen: set[Path] = set()
+        self._texts = texts
 
     def result(
         self,
@@ -262,7 +267,8 @@ class _FileReader:
             return
         self._seen.add(real)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            given = self._texts.get(real)
+            text = path.read_text(encoding="utf-8-sig") if given is None else given
         except (OSError, UnicodeDecodeError, ValueError) as problem:
             reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
             self.found.append(

@@ -39,13 +39,16 @@ _BARE_TEXT = re.compile(r"([A-Za-z_./][\w./-]*)[ \t]*(?:#.*)?$", re.MULTILINE)
 _MEMBERS = {"bool": "bool_type", "float": "float_type", "int": "int_type", "str": "string_type"}
 
 
-def load_project(path: str | Path, overrides: Mapping[str, str] | None = None) -> Project:
+def load_project(
+    path: str | Path, overrides: Mapping[str, str] | None = None, *, text: str | None = None
+) -> Project:
     """Read a project file.
 
     Args:
         path: the file, or a directory that holds ``knowreason.toml``.
         overrides: ``--set a.b=c`` settings: dotted keys to TOML values as text (a value
             that is no TOML literal is taken as a string).
+        text: in place of what the file holds: an editor's buffer.
 
     Raises:
         ProjectError: with every finding (KR901-KR908).
@@ -63,9 +66,10 @@ def load_project(path: str | Path, overrides: Mapping[str, str] | None = None) -
             help=f'`knowreason.toml` beside it names it: `program = "{path.name}"`',
         )
     try:
-        source = Source(str(path), path.read_text(encoding="utf-8"))
+        read = path.read_text(encoding="utf-8") if text is None else text
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(f"`{path}` cannot be read: {error}", code="KR901") from None
+    source = Source(str(path), read)
     try:
         table = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:
@@ -75,8 +79,8 @@ def load_project(path: str | Path, overrides: Mapping[str, str] | None = None) -
         raise ProjectError(
             diagnostics=[Diagnostic("KR902", message, span=span, help=help)]
         ) from None
-    for key, text in (overrides or {}).items():
-        _override(table, key, text)
+    for key, value in (overrides or {}).items():
+        _override(table, key, value)
     return _resolved(_checked(source, table), path.parent.resolve())
 
 

@@ -523,6 +523,18 @@ def test_models(cli):
     assert "did you mean" in cli("models", "tres").err
 
 
+def test_check_annotates_for_github(cli, smokers, monkeypatch):
+    monkeypatch.chdir(smokers)
+    (smokers / "100%.kr").write_text("domain P\nquery Q(P)\nrule a [1] : R(x)\n")
+    shown = cli("check", "--format", "github", smokers / "100%.kr")
+    first = next(line for line in shown.out.splitlines() if line.startswith("::error"))
+    place = "file=100%25.kr,line=3,col=14,endLine=3,endColumn=15"
+    assert first.startswith(f"::error {place},title=KR201::unknown predicate `R`")
+    assert (shown.code, "1 error" in shown.err) == (1, True)
+    (smokers / "good.kr").write_text(SMOKERS)
+    assert cli("check", "--format", "github", smokers / "good.kr").out.strip() == ""
+
+
 def test_explain_code(cli):
     assert "KR201" in cli("explain-code", "KR201").out
     assert {entry["code"] for entry in cli("explain-code", "--json").json} == set(catalogue())

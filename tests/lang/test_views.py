@@ -128,3 +128,10 @@ def test_a_view_without_a_model_sees_nothing():
     found = check(text="domain User\nquery Fraud(User)\nlatent Netted(User) sees Fraud [?]\n")
     (warning,) = [d for d in found.diagnostics if d.code == "KR303"]
     assert "a view is what its models say" in warning.message
+
+
+@pytest.mark.parametrize("view", ["query W(P) sees Bad", "latent W(P) sees Bed"])
+def test_a_view_of_nothing_leaves_rules_about_it_without_fault(view):
+    text = f"domain P\nquery Bad(P)\n{view}\nrule m [1] : Bad(x) ~> W(x)\n"
+    found = [d.code for d in check(text=text).diagnostics if d.severity == "error"]
+    assert len(found) == 1

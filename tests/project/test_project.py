@@ -16,6 +16,7 @@ from knowreason.errors import DataError, ProjectError
 from knowreason.project.project_file import load_project, project_toml
 from knowreason.project.schema import Project, project_schema
 from knowreason.project.settings import Settings
+from knowreason.run.starters import TEMPLATES, new_project
 
 GOOD = """
 program = "fraud.kr"
@@ -254,6 +255,30 @@ def test_a_wrong_prevalence_is_one_finding(tmp_path, text):
         load_project(write(tmp_path, f"{GOOD}\n[labels]\nprevalence = {text}\n"))
     (finding,) = caught.value.diagnostics
     assert (finding.code, "a share above 0 and below 1" in finding.message) == ("KR907", True)
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_committed_schema_is_current():
+    """`knowreason schema > knowreason.schema.json` writes it."""
+    committed = json.loads((ROOT / "knowreason.schema.json").read_text(encoding="utf-8"))
+    assert committed == json.loads(json.dumps(project_schema()))
+
+
+def test_every_project_file_fits_the_committed_schema(tmp_path):
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    schema = json.loads((ROOT / "knowreason.schema.json").read_text(encoding="utf-8"))
+    fits = jsonschema.Draft202012Validator(schema).is_valid
+    for template in TEMPLATES:
+        new_project(tmp_path / template, template)
+    files = [*ROOT.glob("examples/*/knowreason.toml"), *tmp_path.rglob("knowreason.toml")]
+    assert len(files) > 3
+    for file in files:
+        project = tomllib.loads(file.read_text(encoding="utf-8"))
+        assert fits(project), file
+        assert not fits(project | {"sead": 1})
+        assert not fits(project | {"learn": {"fold_count": "three"}})
 
 
 def test_the_schema_knows_every_key_and_no_other():

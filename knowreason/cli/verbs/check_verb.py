@@ -25,6 +25,7 @@ class Format(StrEnum):
     text = "text"
     json = "json"
     sarif = "sarif"
+    github = "github"
 
 
 def check(
@@ -42,9 +43,10 @@ def check(
     run: Annotated[
         Path | None, typer.Option(help="With --data: a run that tells unknown atoms in bodies.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="text (stderr), json or sarif (stdout).")] = (
-        Format.text
-    ),
+    format: Annotated[
+        Format,
+        typer.Option(help="text (stderr), json, sarif or annotations of github (stdout)."),
+    ] = Format.text,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     strict: Annotated[bool, typer.Option(help="Warnings fail the check too.")] = False,
 ) -> None:
@@ -55,7 +57,7 @@ def check(
     Exit codes: 0 nothing wrong, 1 findings, 2 a file that cannot be read.
     """
     from knowreason.errors import ProjectError
-    from knowreason.lang.diagnostic_rendering import render_json, render_sarif
+    from knowreason.lang.diagnostic_rendering import render_github, render_json, render_sarif
 
     if run is not None and data is None:
         raise ProjectError(
@@ -95,6 +97,9 @@ def check(
             _show_coverage(file, coverage)
         if data is not None:
             say(f"{tested} expectation{'s' * (tested != 1)} tested on `{data}`")
+        say(_summary(findings, checked + len(read)))
+    elif written is Format.github:
+        write(render_github(findings))
         say(_summary(findings, checked + len(read)))
     else:
         write(render_json(findings) if written is Format.json else render_sarif(findings))

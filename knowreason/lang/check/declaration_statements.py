@@ -122,19 +122,24 @@ def settle_views(
     declared: Iterable[lg.Predicate | None],
     written: Iterable[sx.PredicateStatement],
 ) -> list[lg.Predicate]:
-    """The predicates without faults; those that see another are ``within`` the same as it."""
+    """The predicates; those that see another are ``within`` the same as it.
+
+    One that cannot see what it names is kept without that: rules about it have no fault.
+    """
     pairs = [(p, s) for p, s in zip(declared, written, strict=True) if p is not None]
     by_name = {predicate.name: predicate for predicate, _ in pairs}
     settled = []
     for predicate, statement in pairs:
         seen = by_name.get(predicate.sees or "")
-        if statement.sees is None:
-            settled.append(predicate)
-        elif statement.sees.text not in names.symbols:
-            place, known = statement.sees.span, names.declared("predicate")
-            names.unknown("predicate", statement.sees.text, place, known, "KR201")
-        elif _fits(names, predicate, seen, statement, statement.sees):
-            settled.append(replace(predicate, within=seen.within if seen else None))
+        named = statement.sees
+        if named is not None and named.text not in names.symbols:
+            names.unknown("predicate", named.text, named.span, names.declared("predicate"), "KR201")
+            predicate = replace(predicate, sees=None)
+        elif named is not None and _fits(names, predicate, seen, statement, named):
+            predicate = replace(predicate, within=seen.within if seen else None)
+        elif named is not None:
+            predicate = replace(predicate, sees=None)
+        settled.append(predicate)
     return settled
 
 

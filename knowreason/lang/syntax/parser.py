@@ -6,7 +6,7 @@ A file is cut before it is parsed, so a fault costs its own statement only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -105,12 +105,12 @@ def _read(line: list[Token], start: str) -> Built:
         try:
             built = parser.feed_token(token)
         except UnexpectedToken:
-            raise SyntaxFault(unexpected(line, index, _accepted(line[:index], start))) from None
+            raise SyntaxFault(unexpected(line, index, accepted(line[:index], start))) from None
     return cast(Built, built)
 
 
-def _accepted(read: list[Token], start: str) -> set[str]:
-    """Types of the tokens that can follow these.
+def accepted(read: Sequence[Token], start: str) -> set[str]:
+    """Types of the tokens that can follow these; raises lark's ``UnexpectedToken``.
 
     A parser that met a wrong token has made reductions that the token asked for, so another
     one reads what stands before it.
