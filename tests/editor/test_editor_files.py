@@ -35,12 +35,14 @@ def run(command, folder, **more):
 
 def test_the_colouring_colours_every_word_where_it_acts():
     text = grammar_path().with_name("knowreason.tmLanguage.json").read_text(encoding="utf-8")
-    groups = [json.loads(text)["repository"][name] for name in ("statement", "word", "literal")]
-    patterns = [re.compile(one["match"]) for group in groups for one in group["patterns"]]
+    found = json.loads(text)["repository"]
+    groups = [found[name] for name in ("statement", "word", "literal", "weight")]
+    ones = [one for group in groups for one in group.get("patterns", [group])]
+    patterns = [re.compile(one["match"]) for one in ones]
     for word in grammar().words:
-        places = (f"{word} Name", f"a {word} b", f"a {word} {{", f"a {word}(b)")
-        found = [m.group() for text in places for p in patterns for m in p.finditer(text)]
-        assert any(word in match.split() for match in found), word
+        places = (f"{word} Name", f"a {word} b", f"a {word} {{", f"a {word}(b)", f"[{word}]")
+        coloured = [m.group() for text in places for p in patterns for m in p.finditer(text)]
+        assert any(word in re.split(r"\W+", match) for match in coloured), word
 
 
 def test_the_extension_names_files_that_are_there():
