@@ -45,12 +45,12 @@ def run_folder(
     if partial is None:
         with whole_folder(target) as folder:
             yield folder
-            _seal(folder)
+            seal(folder)
             refuse_existing(target, replace=replace, keep=keep)
     else:
         partial.mkdir(parents=True, exist_ok=True)
         yield partial
-        _seal(partial)
+        seal(partial)
         refuse_existing(target, replace=replace, keep=keep)
         replace_folder(partial, target.resolve())
 
@@ -111,7 +111,7 @@ def write_manifest(folder: Path, content: Mapping[str, object]) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
-def _seal(folder: Path) -> None:
+def seal(folder: Path) -> None:
     """Note a digest of every file in the manifest, where there is one, and one of itself."""
     if not has_manifest(folder):
         return

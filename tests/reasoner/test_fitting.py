@@ -21,6 +21,7 @@ from knowreason.data.features import FeatureSource
 from knowreason.errors import ModelError, ProjectError
 from knowreason.models import KnowledgeModel, rows_of
 from knowreason.models.base.stored_models import load_fitted
+from knowreason.project.manifests import seal
 from knowreason.reasoner.fitting import model_fit, model_fits
 from knowreason.reasoner.fitting.fingerprints import DataParts, differences, digest_of, model_parts
 
@@ -182,9 +183,11 @@ def test_a_stored_fit_that_says_nothing_is_not_taken(run, tmp_path):
     file = tmp_path / "run" / "models" / "main@Bad" / "crossfit.json"
     document = json.loads(file.read_text())
     file.write_text(json.dumps({**document, "fingerprint": {}}))
+    seal(tmp_path / "run")
     assert model_fits.UNKNOWN in origin(world(), tmp_path / "run")
     (file.parent / "model.json").unlink(missing_ok=True)
     file.write_text(json.dumps(document))
+    seal(tmp_path / "run")
     assert "it cannot be read" in origin(world(), tmp_path / "run")
 
 

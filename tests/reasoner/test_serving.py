@@ -9,6 +9,7 @@ import pytest
 
 import knowreason as kr
 from knowreason.errors import DataError, ProjectError
+from knowreason.project.manifests import seal
 
 PROGRAM = """
 domain Pay
@@ -239,15 +240,17 @@ def test_a_stored_state_is_found_out_where_it_does_not_fit(tmp_path):
     text = structure.read_text()
     for damaged in (text[:-9], text.replace('"format": 1', '"format": 0'), '{"format": 1}', "[]"):
         structure.write_text(damaged)
-        with pytest.raises(ProjectError, match="KR939"):
+        with pytest.raises(ProjectError, match="KR960"):
             reasoner.serve(folder)
     structure.write_text(text.replace('"late"', '"never"'))
+    seal(folder)
     with pytest.raises(ProjectError, match="KR939"):
         reasoner.serve(folder)
     structure.write_text(text)
+    seal(folder)
     columns = folder / "columns.bin"
     columns.write_bytes(columns.read_bytes()[:-100])
-    with pytest.raises(ProjectError, match=r"KR939.*columns.bin"):
+    with pytest.raises(ProjectError, match=r"KR960.*columns\.bin"):
         reasoner.serve(folder)
     run = tmp_path / "run"
     reasoner.save(run)

@@ -146,8 +146,10 @@ path = "amounts.csv"
 path = "days.parquet"
 [tables.safe]
 path = "safe.parquet"
+[tables.all_risks]
+path = "risks.parquet"
 [tables.risks]
-sql = "SELECT * FROM 'FOLDER/risks.parquet' WHERE risk >= 0"
+sql = "SELECT * FROM all_risks WHERE risk >= 0"
 [tables.known]
 path = "known.parquet"
 [bind.Pays]
@@ -195,7 +197,7 @@ def written(folder, rules, seed=0, **change):
         else:
             parquet.write_table(pa.table(columns), folder / f"{name}.parquet")
     (folder / "rules.kr").write_text(DECLARED + rules)
-    (folder / "knowreason.toml").write_text(TOML.replace("FOLDER", str(folder)))
+    (folder / "knowreason.toml").write_text(TOML)
     return load_project(folder)
 
 
@@ -304,7 +306,7 @@ def test_payments_of_two_accounts_are_no_parts(trained, tmp_path):
     twice = {name: np.append(column, column[0]) for name, column in rows.items()}
     twice["source"][-1] = "a0" if rows["source"][0] != "a0" else "a1"
     parquet.write_table(pa.table(twice), tmp_path / "payments.parquet")
-    for name in ("amounts.csv", "days.parquet", "safe.parquet"):
+    for name in ("amounts.csv", "days.parquet", "safe.parquet", "risks.parquet"):
         shutil.copy(trained / name, tmp_path)
     with pytest.raises(ProjectError, match="`Payment` p0 is of several `Account`") as refusal:
         predict_in_parts(trained / "run", None, tmp_path, parts=3)

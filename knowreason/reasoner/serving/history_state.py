@@ -20,7 +20,7 @@ from knowreason.grounding.arrays.scope_steps import FormulaScopes
 from knowreason.grounding.plan.hub_rules import hub_rules
 from knowreason.logic import Program
 from knowreason.mapped_columns import opened, store
-from knowreason.project.manifests import read_manifest, run_folder, write_manifest
+from knowreason.project.manifests import has_manifest, read_manifest, run_folder, write_manifest
 from knowreason.reasoner.fitting.fingerprints import differences, program_parts
 from knowreason.reasoner.serving.kept_parts import DecidedRows, PartTable, Projection, Shortcuts
 from knowreason.reasoner.serving.kept_tables import TABLES, Kept, KeptTable, RowsByValue, ThingNames
@@ -100,11 +100,14 @@ class HistoryState:
             folder: of the state.
 
         Raises:
-            ProjectError: KR939 where there is none that fits, or that this version can read.
+            ProjectError: KR939 where there is none that fits, or that this version can read; KR960
+                for files that are damaged.
         """
         program = scopes.program
+        manifest = read_manifest(folder) if has_manifest(folder) else {}
         try:
-            manifest = read_manifest(folder)
+            if not manifest:
+                raise ValueError("its manifest is missing")
             if manifest["kind"] != KIND:
                 raise ValueError(f"it holds a {manifest['kind']}")
             differs = differences(program_parts(program), manifest["made_of"])
