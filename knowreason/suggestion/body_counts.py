@@ -17,12 +17,13 @@ from knowreason.grounding.relational.conjunctive_query import Conjunction
 from knowreason.grounding.relational.database import Relations
 from knowreason.grounding.relational.term_sql import column
 from knowreason.lang import parse_formula
-from knowreason.logic import Comparison, Formula, Implies, Variable
+from knowreason.logic import And, Atom, Comparison, Formula, Implies, Truth, Variable
 from knowreason.logic.traversal import conjuncts
-from knowreason.suggestion.candidate_bodies import Body, Measure, Node
+from knowreason.suggestion.candidate_bodies import Body, Measure, Node, Templates
 
 Counts = NDArray[np.float32]
 ROW = "row"
+FOLD = "fold"
 
 
 def with_known_atoms(data: Dataset, true: Mapping[str, ArrowTable]) -> Dataset:
@@ -41,32 +42,40 @@ class LabelledRows:
 
     Attributes:
         relations: of data in which all predicates are observed.
+        predicate: the query predicate; its facts have the fold of each as a further argument.
         head: the query atom as text.
         arguments: its variables.
-        table: one row an atom: its things, and its number.
+        table: one row an atom: its things, its fold, and its number.
         count: how many there are.
         limit: most groundings of a body; those of more are not counted.
+        forward: whether an atom knows the labels of earlier folds, not of all others.
     """
 
     relations: Relations
+    predicate: str
     head: str
     arguments: tuple[Node, ...]
     table: exp.Table
     count: int
     limit: int
+    forward: bool
 
     @staticmethod
     def of(
         relations: Relations,
-        head: str,
-        arguments: tuple[Node, ...],
+        templates: Templates,
         things: NDArray[np.int32],
+        fold: NDArray[np.int32],
+        *,
         limit: int,
+        forward: bool,
     ) -> LabelledRows:
-        """The atoms about ``things`` (``int32[n, arity]``)."""
-        rows = id_table(list(things.T)).append_column(ROW, pa.array(np.arange(len(things))))
+        """The atoms about ``things`` (``int32[n, arity]``) in their folds (``int32[n]``)."""
+        rows = id_table([*things.T, fold]).append_column(ROW, pa.array(np.arange(len(things))))
         table = relations.register("labelled", rows)
-        return LabelledRows(relations, head, arguments, table, len(things), limit)
+        head, arguments = templates.head, templates.arguments
+        name, count = templates.predicate, len(things)
+        return LabelledRows(relations, name, head, arguments, table, count, limit, forward)
 
     def counts(self, body: Body) -> Counts | None:
         """``float32[n]``: groundings of a body at each atom; ``None`` where they are too many."""
@@ -90,11 +99,20 @@ class LabelledRows:
 
     def _joined(self, body: Body) -> tuple[Conjunction, exp.Expr, Formula]:
         conjunction = Conjunction(self.relations)
-        variables = [Variable(node.term, node.sort) for node in self.arguments]
+        own = Variable("own fold", FOLD)
+        variables = [*(Variable(node.term, node.sort) for node in self.arguments), own]
         alias = conjunction.join_table(self.table.copy(), variables)
         rule = parse_formula(self.relations.program, f"{' & '.join(body.parts)} => {self.head}")
         assert isinstance(rule, Implies)
-        conjunction.satisfy(rule.left)
+        parts: list[Formula] = []
+        for place, part in enumerate(conjuncts(rule.left)):
+            if isinstance(part, Atom) and part.predicate == self.predicate:
+                fold = Variable(f"fold {place}", FOLD)
+                other: Formula = Comparison("<" if self.forward else "!=", fold, own)
+                parts += [replace(part, arguments=(*part.arguments, fold)), other]
+            else:
+                parts.append(part)
+        conjunction.satisfy(And((*parts, Truth(True))))
         return conjunction, column(alias, ROW), rule.left
 
     def _by_row(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import combinations, islice
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
 from knowreason.logic.canonical_text import value_text
 from knowreason.suggestion.body_counts import Counts, LabelledRows
@@ -18,10 +19,11 @@ MOST = 2000  # bodies that are counted
 BEAM = 30  # best ones that are refined and combined
 KEPT = 400  # columns that are held in memory
 FEWEST = 5  # labelled atoms at which a body holds, and does not
-CLEAR = 2.0  # standard errors of the score, below which nothing is looked into
+CLEAR = 2.0  # standard errors of the score, and nats, below which nothing is looked into
 DEPTH = 2  # of the tree of one number
 SPREAD = 2.0  # of the prior of a weight
 ALIKE = 0.999  # correlation from which on two bodies say the same
+STEPS = 12  # of Newton's method
 
 Floats = NDArray[np.float64]
 
@@ -33,14 +35,16 @@ class Found:
     Attributes:
         body: which.
         values: ``float32[n]``.
-        score: of adding it to the present program, in standard errors; below 0 it speaks against
-            the query atom.
+        gain: nats by which a weight for it, fitted beside the present program, raises the
+            likelihood of all labels, less what the prior takes.
+        weight: that weight; below 0 it speaks against the query atom.
         alike: bodies that say the same.
     """
 
     body: Body
     values: Counts
-    score: float
+    gain: float
+    weight: float
     alike: tuple[str, ...] = ()
 
 
@@ -72,18 +76,19 @@ class BodySearch:
     def run(self, templates: Templates) -> None:
         """Count conditions, paths and thresholds; then refine and combine the best of them."""
         waiting = islice(templates.bodies(), MOST)
-        self.count(waiting)
-        self.count(self._thresholds(templates.measures()))
+        self.count(waiting, templates)
+        self.count(self._thresholds(templates.measures()), templates)
         paths = [one.body for one in self.top() if one.body.further]
-        self.count(body for path in paths for body in templates.refined(path))
-        for one, other in combinations(self.top(), 2):
+        self.count((body for path in paths for body in templates.refined(path)), templates)
+        crisp = [one for one in self.top() if not templates.unknowns(one.body)]
+        for one, other in combinations(crisp, 2):
             if not set(one.body.parts) & set(other.body.parts):
                 self.tried += 1
                 held = (one.values > 0) & (other.values > 0)
                 self._take(one.body.both(other.body), held.astype(np.float32))
 
-    def count(self, bodies: Iterable[Body]) -> None:
-        """Count bodies, each of several groundings also as one that holds or not."""
+    def count(self, bodies: Iterable[Body], templates: Templates) -> None:
+        """Count bodies, each of several groundings and no unknown also as one that holds or not."""
         for body in bodies:
             parts = frozenset(body.parts)
             if any(empty <= parts for empty in self._empty):
@@ -96,37 +101,36 @@ class BodySearch:
             if (values > 0).sum() < FEWEST:
                 self._empty.append(parts)
             self._take(body, values)
-            if values.max(initial=0) > 1:
+            if values.max(initial=0) > 1 and not templates.unknowns(body):
                 self._take(replace(body, some=True), (values > 0).astype(np.float32))
 
     def top(self) -> list[Found]:
         """The best of all."""
-        return sorted(self.best.values(), key=lambda one: -abs(one.score))[:BEAM]
+        return sorted(self.best.values(), key=lambda one: -one.gain)[:BEAM]
 
     def chosen(self, most: int) -> list[Found]:
         """Bodies that each tell something beside those before it, the best first.
 
-        Forward selection by the score test of a logistic regression, whose offset is what the
-        present program says.
+        Forward selection: what each adds to a logistic regression whose offset is what the present
+        program says. A gain is found again only where its last one is the greatest (Minoux 1978).
         """
-        left = list(self.best.values())
+        left = sorted(self.best.values(), key=lambda one: (-one.gain, len(one.body.text)))
         picked: list[Found] = []
-        offset = self.offset
+        offset, fresh = self.offset, set(map(id, left))
         while left and len(picked) < most:
-            columns = np.stack([one.values for one in left], axis=1)
-            scores = score(columns, self.labels, offset)
-            # of equal ones the shorter text
-            order = sorted(
-                range(len(left)), key=lambda i: (-round(abs(scores[i]), 3), len(left[i].body.text))
-            )
-            best = order[0]
-            if abs(scores[best]) < CLEAR:
-                break
-            near = [i for i in range(len(left)) if i != best and alike(columns, best, i)]
-            names = tuple(left[i].body.text for i in near)
-            picked.append(replace(left[best], alike=names))
-            left = [one for i, one in enumerate(left) if i != best and i not in near]
+            best = left.pop(0)
+            if id(best) not in fresh:
+                gain, weight = fitted(best.values, self.labels, offset)
+                best = replace(best, gain=gain, weight=weight)
+                fresh.add(id(best))
+                if gain >= CLEAR:
+                    insort(left, best, key=lambda one: -one.gain)
+                continue
+            near = [one for one in left if alike(best.values, one.values)]
+            picked.append(replace(best, alike=tuple(one.body.text for one in near)))
+            left = [one for one in left if not any(one is other for other in near)]
             offset = fitted_offset([one.values for one in picked], self.labels, self.offset)
+            fresh = set()
         return picked
 
     def _take(self, body: Body, values: Counts) -> None:
@@ -141,12 +145,14 @@ class BodySearch:
             if len(body.text) < len(known.body.text):
                 self.best[key] = replace(known, body=body)
             return
-        reached = float(score(values[:, None], self.labels, self.offset)[0])
-        if abs(reached) < CLEAR:
+        if abs(score(values, self.labels, self.offset)) < CLEAR:
             return
-        self.best[key] = Found(body, values, reached)
+        gain, weight = fitted(values, self.labels, self.offset)
+        if gain < CLEAR:
+            return
+        self.best[key] = Found(body, values, gain, weight)
         if len(self.best) > 2 * KEPT:
-            kept = sorted(self.best.items(), key=lambda item: -abs(item[1].score))[:KEPT]
+            kept = sorted(self.best.items(), key=lambda item: -item[1].gain)[:KEPT]
             self.best = dict(kept)
 
     def _thresholds(self, measures: Iterable[Measure]) -> Iterator[Body]:
@@ -159,21 +165,29 @@ class BodySearch:
                     yield replace(measure.path, parts=(*measure.path.parts, part))
 
 
-def score(columns: NDArray[np.floating], labels: Floats, offset: Floats) -> Floats:
-    """``float64[m]``: the score test of each column (``[n, m]``) beside an intercept."""
+def score(values: Counts, labels: Floats, offset: Floats) -> float:
+    """The score test of a column beside an intercept, in standard errors."""
     chance = expit(offset)
     spread = chance * (1 - chance)
-    centre = (spread @ columns) / spread.sum()
-    rest = labels - chance
-    slope = rest @ columns - centre * rest.sum()
-    variance = spread @ np.square(columns, dtype=np.float64) - centre**2 * spread.sum()
-    return np.asarray(np.divide(slope, np.sqrt(np.maximum(variance, 1e-12))))
+    apart = values - float(spread @ values) / spread.sum()
+    return float((labels - chance) @ apart / np.sqrt(max(float(spread @ apart**2), 1e-12)))
 
 
-def alike(columns: NDArray[np.floating], one: int, other: int) -> bool:
+def alike(one: Counts, other: Counts) -> bool:
     """Whether two columns hold at the same rows, or all but."""
-    pair = columns[:, [one, other]]
-    return abs(float(np.corrcoef(pair, rowvar=False)[0, 1])) > ALIKE
+    return abs(float(np.corrcoef(one, other)[0, 1])) > ALIKE
+
+
+def fitted(values: Counts, labels: Floats, offset: Floats) -> tuple[float, float]:
+    """What a column adds to the log-likelihood beside an intercept, and its weight."""
+    said = fitted_offset([values], labels, offset)
+    weight = float(np.ptp(said - offset)) / max(float(np.ptp(values)), 1e-12)
+    highest, lowest = int(values.argmax()), int(values.argmin())
+    if (said - offset)[highest] < (said - offset)[lowest]:
+        weight = -weight
+    sign = np.where(labels == 1, 1, -1)
+    gain = float((log_expit(sign * said) - log_expit(sign * offset)).sum())
+    return gain - weight**2 / (2 * SPREAD**2), weight
 
 
 def fitted_offset(columns: list[Counts], labels: Floats, offset: Floats) -> Floats:
@@ -183,14 +197,14 @@ def fitted_offset(columns: list[Counts], labels: Floats, offset: Floats) -> Floa
     weights = np.zeros(design.shape[1])
     penalty = np.full(len(weights), 1 / SPREAD**2)
     penalty[0] = 1e-6
-    for _ in range(25):
+    for _ in range(STEPS):
         chance = expit(offset + design @ weights)
         slope = design.T @ (labels - chance) - penalty * weights
         curvature = (design.T * (chance * (1 - chance))) @ design + np.diag(penalty)
         step = np.linalg.solve(curvature, slope)
         step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         weights += step
-        if np.abs(step).max() < 1e-6:
+        if np.abs(step).max() < 1e-4:
             break
     return np.asarray(offset + design @ weights)
 

@@ -121,12 +121,14 @@ class Templates:
         data: whose things.
         predicate: the query predicate.
         length: most relations in a path.
+        without: attributes that are left out.
     """
 
     program: Program
     data: Dataset
     predicate: str
     length: int = 3
+    without: frozenset[str] = frozenset()
 
     @cached_property
     def arguments(self) -> tuple[Node, ...]:
@@ -141,8 +143,16 @@ class Templates:
         """The query atom."""
         return f"{self.predicate}({', '.join(node.term for node in self.arguments)})"
 
+    def unknowns(self, body: Body) -> int:
+        """How many of its parts are atoms of open predicates."""
+        names = {p.name for p in self.program.predicates if p.is_open}
+        return sum(part.partition("(")[0] in names for part in body.parts)
+
     def bodies(self) -> Iterator[Body]:
-        """Conditions on the arguments, then paths, the shorter ones first."""
+        """Conditions on the arguments, then paths, the shorter ones first; one unknown at most."""
+        return (body for body in self._bodies() if self.unknowns(body) < 2)
+
+    def _bodies(self) -> Iterator[Body]:
         arguments = self.arguments
         for node in arguments:
             yield from (Body((part,)) for part in self._conditions(node))
@@ -161,8 +171,9 @@ class Templates:
         """The body with a condition on one of its further variables."""
         for node in body.further:
             for part in self._conditions(node):
-                if part not in body.parts:
-                    yield replace(body, parts=(*body.parts, part), some=False)
+                longer = replace(body, parts=(*body.parts, part), some=False)
+                if part not in body.parts and self.unknowns(longer) < 2:
+                    yield longer
 
     def measures(self) -> Iterator[Measure]:
         """Numbers of the arguments and of things one relation away."""
@@ -198,7 +209,7 @@ class Templates:
         found += [
             _Relation(a.name, (*a.sorts, a.sort), is_attribute=True)
             for a in program.given_attributes
-            if a.sort not in VALUE_SORTS and len(a.sorts) == 1
+            if a.sort not in VALUE_SORTS and len(a.sorts) == 1 and a.name not in self.without
         ]
         return tuple(found)
 
@@ -208,7 +219,7 @@ class Templates:
         program = self.program
         found = [(a.name, a.sorts, a.sort) for a in program.given_attributes if not a.clock]
         found += [(d.name, d.sorts, d.sort) for d in program.definitions if d.sort is not None]
-        return tuple(one for one in found if one[2] in VALUE_SORTS)
+        return tuple(one for one in found if one[2] in VALUE_SORTS and one[0] not in self.without)
 
     @cached_property
     def _constants(self) -> dict[str, list[str]]:

@@ -172,7 +172,7 @@ def suggest(
         with step(progress, "measuring the present program"):
             base = held.measured(())
         with step(progress, "counting candidates"):
-            search, templates = _searched(fitted, data, held.atoms, base, max_length)
+            search, templates = _searched(held, base, max_length)
             finalists = search.chosen(TRIED * count)
         return _ranked(held, base, search, finalists, templates, count, progress)
 
@@ -208,29 +208,34 @@ def _held_out(fitted: Reasoner, data: Dataset, predicate: str) -> HeldOut:
     return HeldOut(fitted, data, atoms, kind == "forward")
 
 
-def _searched(
-    fitted: Reasoner, data: Dataset, atoms: LabelledAtoms, base: Measured, length: int
-) -> tuple[BodySearch, Templates]:
+def _searched(held: HeldOut, base: Measured, length: int) -> tuple[BodySearch, Templates]:
+    fitted, data, atoms = held.reasoner, held.data, held.atoms
+    program, settings = fitted.program, fitted.settings
     beliefs = fitted.infer(data)
+    fold = np.full(beliefs.grounding.graph.atom_count, -1, np.int32)
+    fold[atoms.atoms] = atoms.fold
     true = {}
     for name, span in beliefs.grounding.atoms.spans.items():
         likely = beliefs.log_odds[span.start : span.stop] > 0
-        true[name] = id_table(list(span.arguments[likely].T))
-    program, settings = fitted.program, fitted.settings
-    templates = Templates(program, data, atoms.predicate, length)
-    known = evaluated(data, [d.name for d in program.definitions if d.name in program.label_readers])
+        columns = list(span.arguments[likely].T)
+        folds = [fold[span.start : span.stop][likely]] if name == atoms.predicate else []
+        true[name] = id_table([*columns, *folds])
+    # what tells folds apart says nothing of the next one
+    groups = frozenset({settings.clusters, fitted.folds.partition(":")[2]})
+    templates = Templates(program, data, atoms.predicate, length, groups)
+    known = evaluated(data, list(program.label_readers))
     seen = with_known_atoms(data, true)
     span = beliefs.grounding.span(atoms.predicate)
-    things = span.arguments[atoms.atoms - span.start]
     limit = min(settings.ground_limit, LARGEST)
+    memory, threads = settings.memory_limit, settings.threads
     with Relations(
-        seen.program,
-        seen,
-        memory_limit=settings.memory_limit,
-        threads=settings.threads,
-        known=known,
+        seen.program, seen, memory_limit=memory, threads=threads, known=known
     ) as relations:
-        rows = LabelledRows.of(relations, templates.head, templates.arguments, things, limit)
+        things = span.arguments[atoms.atoms - span.start]
+        forward = held.forward
+        rows = LabelledRows.of(
+            relations, templates, things, atoms.fold, limit=limit, forward=forward
+        )
         offset = base.log_odds + atoms.drawn
         search = BodySearch(rows, atoms.labels.astype(np.float64), offset)
         search.run(templates)
@@ -313,13 +318,13 @@ def _notes(search: BodySearch, measured: int) -> tuple[str, ...]:
 def _support(one: Found, labels: NDArray[np.float64]) -> tuple[int, float, float]:
     """Support, confidence and lift."""
     held = one.values > 0
-    truth = labels if one.score > 0 else 1 - labels
+    truth = labels if one.weight > 0 else 1 - labels
     confidence = float(truth[held].mean())
     return int(held.sum()), confidence, confidence / float(truth.mean())
 
 
 def _rule(one: Found, templates: Templates, taken: Collection[str]) -> Rule:
-    head = templates.head if one.score > 0 else f"!{templates.head}"
+    head = templates.head if one.weight > 0 else f"!{templates.head}"
     formula = parse_formula(templates.program, f"{one.body.text} => {head}")
     words = re.findall(r"(\w+)\(", one.body.text) or ["suggested"]
     short = "_".join(
