@@ -105,7 +105,7 @@ def main() -> None:
         print(f"{area}: AP {found['ap']:.3f}, AUC {found['auc']:.3f}, {found['pairs']} pairs, ", end="")
         print(f"{found['true']} true; suggest {found['suggest_cpu_s']:.0f} CPU s")
         for line in (*found["searched"], *found["rules"]):
-            print(f"  {line}")
+            print(f"  {line}", flush=True)
     mean = np.mean([found["ap"] for found in results])
     print(f"mean AP {mean:.3f} (BoostSRL {BOOSTSRL})")
     if options.out:

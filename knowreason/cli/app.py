@@ -23,6 +23,7 @@ from knowreason.cli.verbs import infer_verb as infer
 from knowreason.cli.verbs import models_verb as models
 from knowreason.cli.verbs import new_verb as new
 from knowreason.cli.verbs import plan_verb as plan
+from knowreason.cli.verbs import suggest_verb as suggest
 from knowreason.errors import KnowreasonError, ProjectError
 from knowreason.version import __version__
 
@@ -48,6 +49,7 @@ app.command("explain")(explain.explain)
 app.command("eval")(eval.evaluate)
 app.command("audit")(audit.audit)
 app.command("augment")(augment.augment)
+app.command("suggest")(suggest.suggest)
 app.command("models")(models.models)
 app.command("explain-code")(explain_code.explain_code)
 app.command("export")(export_verb.export)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
-from knowreason.logic.canonical_text import value_text
+from knowreason.logic.canonical_text import number_text, value_text
 from knowreason.suggestion.body_counts import Counts, LabelledRows
 from knowreason.suggestion.candidate_bodies import Body, Measure, Templates
 
-MOST = 2000  # bodies that are counted
+MOST = 1000  # bodies that are counted
 BEAM = 30  # best ones that are refined and combined
 KEPT = 400  # columns that are held in memory
 FEWEST = 5  # labelled atoms at which a body holds, and does not
@@ -23,6 +23,7 @@ CLEAR = 2.0  # standard errors of the score, and nats, below which nothing is lo
 DEPTH = 2  # of the tree of one number
 SPREAD = 2.0  # of the prior of a weight
 ALIKE = 0.999  # correlation from which on two bodies say the same
+COST = 3.0  # nats of each atom or attribute after the first: hundreds are tried in its place
 STEPS = 12  # of Newton's method
 
 Floats = NDArray[np.float64]
@@ -46,6 +47,11 @@ class Found:
     gain: float
     weight: float
     alike: tuple[str, ...] = ()
+
+    @property
+    def worth(self) -> float:
+        """The gain, less what its length costs."""
+        return self.gain - COST * (self.body.size - 1)
 
 
 @dataclass
@@ -73,19 +79,28 @@ class BodySearch:
     same: int = 0
     _empty: list[frozenset[str]] = field(default_factory=list)  # parts that hold almost nowhere
 
-    def run(self, templates: Templates) -> None:
-        """Count conditions, paths and thresholds; then refine and combine the best of them."""
-        waiting = islice(templates.bodies(), MOST)
-        self.count(waiting, templates)
+    def run(self, templates: Templates, most: int) -> list[Found]:
+        """Bodies that each tell something beside those before it, at most so many.
+
+        Conditions, paths and thresholds are counted and the best paths refined. Of these are
+        chosen those that add something, and only then conjunctions of two of the best that add
+        something beside what was chosen: an interaction, not two effects.
+        """
+        self.count(islice(templates.bodies(), MOST), templates)
         self.count(self._thresholds(templates.measures()), templates)
         paths = [one.body for one in self.top() if one.body.further]
         self.count((body for path in paths for body in templates.refined(path)), templates)
+        picked = self._chosen(most)
         crisp = [one for one in self.top() if not templates.unknowns(one.body)]
+        single, self.best = set(self.best), {}
+        self.offset = fitted_offset([one.values for one in picked], self.labels, self.offset)
         for one, other in combinations(crisp, 2):
             if not set(one.body.parts) & set(other.body.parts):
                 self.tried += 1
-                held = (one.values > 0) & (other.values > 0)
-                self._take(one.body.both(other.body), held.astype(np.float32))
+                held = ((one.values > 0) & (other.values > 0)).astype(np.float32)
+                if held.tobytes() not in single:
+                    self._take(one.body.both(other.body), held)
+        return picked + self._chosen(most - len(picked))
 
     def count(self, bodies: Iterable[Body], templates: Templates) -> None:
         """Count bodies, each of several groundings and no unknown also as one that holds or not."""
@@ -106,15 +121,14 @@ class BodySearch:
 
     def top(self) -> list[Found]:
         """The best of all."""
-        return sorted(self.best.values(), key=lambda one: -one.gain)[:BEAM]
+        return sorted(self.best.values(), key=lambda one: -one.worth)[:BEAM]
 
-    def chosen(self, most: int) -> list[Found]:
-        """Bodies that each tell something beside those before it, the best first.
+    def _chosen(self, most: int) -> list[Found]:
+        """Forward selection: what each adds to a logistic regression whose offset is what is known.
 
-        Forward selection: what each adds to a logistic regression whose offset is what the present
-        program says. A gain is found again only where its last one is the greatest (Minoux 1978).
+        A gain is found again only where its last one is the greatest (Minoux 1978).
         """
-        left = sorted(self.best.values(), key=lambda one: (-one.gain, len(one.body.text)))
+        left = sorted(self.best.values(), key=lambda one: (-one.worth, len(one.body.text)))
         picked: list[Found] = []
         offset, fresh = self.offset, set(map(id, left))
         while left and len(picked) < most:
@@ -123,8 +137,8 @@ class BodySearch:
                 gain, weight = fitted(best.values, self.labels, offset)
                 best = replace(best, gain=gain, weight=weight)
                 fresh.add(id(best))
-                if gain >= CLEAR:
-                    insort(left, best, key=lambda one: -one.gain)
+                if best.worth >= CLEAR:
+                    insort(left, best, key=lambda one: -one.worth)
                 continue
             near = [one for one in left if alike(best.values, one.values)]
             picked.append(replace(best, alike=tuple(one.body.text for one in near)))
@@ -148,11 +162,12 @@ class BodySearch:
         if abs(score(values, self.labels, self.offset)) < CLEAR:
             return
         gain, weight = fitted(values, self.labels, self.offset)
-        if gain < CLEAR:
+        found = Found(body, values, gain, weight)
+        if found.worth < CLEAR:
             return
-        self.best[key] = Found(body, values, gain, weight)
+        self.best[key] = found
         if len(self.best) > 2 * KEPT:
-            kept = sorted(self.best.items(), key=lambda item: -item[1].gain)[:KEPT]
+            kept = sorted(self.best.items(), key=lambda item: -item[1].worth)[:KEPT]
             self.best = dict(kept)
 
     def _thresholds(self, measures: Iterable[Measure]) -> Iterator[Body]:
@@ -160,7 +175,8 @@ class BodySearch:
         for measure in measures:
             for values, operator in zip(self.rows.range_of(measure), ("<=", ">"), strict=True):
                 for split in split_points(values, self.labels, measure.sort):
-                    text = value_text(split, measure.sort)
+                    is_duration = measure.sort == "duration"
+                    text = value_text(split, "duration") if is_duration else number_text(split)
                     part = f"{measure.call} {operator} {text}"
                     yield replace(measure.path, parts=(*measure.path.parts, part))
 

@@ -19,6 +19,7 @@ from knowreason.logic.formulas import VALUE_SORTS
 FEW = 12  # things of a domain, up to which each is a constant of its own
 TEXTS = 8  # most frequent values of a text attribute
 NUMBERS = ("int", "float", "duration")
+_CALL = re.compile(r"\w\(")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Body:
         """As a rule file has it."""
         bound = ", ".join(node.term for node in self.further)
         return f"exists {bound}. " * self.some + " & ".join(self.parts)
+
+    @property
+    def size(self) -> int:
+        """Atoms and attributes in it."""
+        return len(_CALL.findall(self.text))
 
     @property
     def is_bound(self) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +38,7 @@ from knowreason.suggestion.held_out_gain import HeldOut, Measured
 TRIED = 3  # finalists for each rule that is wanted
 BEYOND = 2.0  # standard errors that a gain has to be above 0
 BESIDE = 1.0  # and beside the rules before it
-LARGEST = 20_000_000  # groundings of a candidate
+LARGEST = 3_000_000  # groundings of a candidate
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def suggest(
     count: int = 10,
     max_length: int = 3,
     seed: int | None = None,
+    models: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Suggestions:
     """Rules that would add to a program, with what each adds on labels held out.
@@ -142,6 +144,7 @@ def suggest(
         count: most rules.
         max_length: most relations in a path.
         seed: of folds and learning, instead of the reasoner's.
+        models: run folder whose models are taken where they are the same.
         progress: called as ``progress(done, total, message)``.
 
     Raises:
@@ -167,18 +170,21 @@ def suggest(
             help=f"there is: {', '.join(boolean) or 'none'}",
         )
     with kernels_loaded():
-        fitted = _fitted(given, data, seed, progress)
+        fitted = _fitted(given, data, seed, models, progress)
         held = _held_out(fitted, data, name)
         with step(progress, "measuring the present program"):
             base = held.measured(())
         with step(progress, "counting candidates"):
-            search, templates = _searched(held, base, max_length)
-            finalists = search.chosen(TRIED * count)
+            search, templates, finalists = _searched(held, base, max_length, TRIED * count)
         return _ranked(held, base, search, finalists, templates, count, progress)
 
 
 def _fitted(
-    given: Reasoner, data: Dataset, seed: int | None, progress: Progress | None
+    given: Reasoner,
+    data: Dataset,
+    seed: int | None,
+    models: Path | str | None,
+    progress: Progress | None,
 ) -> Reasoner:
     """A reasoner whose models and weights are fitted; nothing else is needed of it."""
     grounding = getattr(given, "grounding_", None)
@@ -189,7 +195,7 @@ def _fitted(
     one.settings = replace(
         given.settings, answer="rules", weights="learned", auto_trees=False, bootstrap=0
     )
-    return one.fit(data, progress=progress)
+    return one.fit(data, models=models, progress=progress)
 
 
 def _held_out(fitted: Reasoner, data: Dataset, predicate: str) -> HeldOut:
@@ -208,7 +214,9 @@ def _held_out(fitted: Reasoner, data: Dataset, predicate: str) -> HeldOut:
     return HeldOut(fitted, data, atoms, kind == "forward")
 
 
-def _searched(held: HeldOut, base: Measured, length: int) -> tuple[BodySearch, Templates]:
+def _searched(
+    held: HeldOut, base: Measured, length: int, most: int
+) -> tuple[BodySearch, Templates, list[Found]]:
     fitted, data, atoms = held.reasoner, held.data, held.atoms
     program, settings = fitted.program, fitted.settings
     beliefs = fitted.infer(data)
@@ -238,8 +246,8 @@ def _searched(held: HeldOut, base: Measured, length: int) -> tuple[BodySearch, T
         )
         offset = base.log_odds + atoms.drawn
         search = BodySearch(rows, atoms.labels.astype(np.float64), offset)
-        search.run(templates)
-    return search, templates
+        finalists = search.run(templates, most)
+    return search, templates, finalists
 
 
 def _ranked(
