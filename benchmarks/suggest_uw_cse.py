@@ -94,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=advisor.AREAS)
     parser.add_argument("--count", type=int, default=10)
-    parser.add_argument("--folds", default="group:area")
+    parser.add_argument("--folds", default="", help="such as group:area")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     root = data_folder() / "mln" / "uw_cse"

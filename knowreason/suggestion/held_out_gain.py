@@ -14,12 +14,12 @@ from knowreason.data import Dataset
 from knowreason.factors import OPEN
 from knowreason.factors.components.connected import components, subgraph
 from knowreason.factors.condition import clamp, condition
-from knowreason.grounding import Grounding, ground
+from knowreason.grounding import Grounding, ground, plan
 from knowreason.inference import infer
 from knowreason.learning import learn
 from knowreason.learning.estimators.left_out import without_folds
-from knowreason.logic import Rule
-from knowreason.logic.traversal import names_in
+from knowreason.logic import Atom, Rule
+from knowreason.logic.traversal import names_in, walk
 from knowreason.metrics.cluster_test import cluster_test
 from knowreason.models.base.feature_columns import evaluated
 from knowreason.reasoner.fit_steps import fit_weights, learning_problem, options_again
@@ -61,6 +61,11 @@ class HeldOut:
     atoms: LabelledAtoms
     forward: bool
 
+    def groundings(self, rule: Rule) -> int:
+        """How many groundings a rule has, by the plan."""
+        program = replace(self.reasoner.program, rules=(rule,))
+        return plan(program, self.data, limit=self.reasoner.settings.ground_limit).rules[0].rows
+
     def measured(self, rules: Sequence[Rule]) -> Measured:
         """The program with further rules: weights learned without each fold, whose labels are
         asked while the others (in time: the earlier ones) are known."""
@@ -79,10 +84,18 @@ class HeldOut:
             hard_violations=settings.hard_violations,
         ).with_models(tuple(model.fitted.output for model in models))
         problem = learning_problem(grounding, models, settings)
-        ways = {"method": reasoner.method, "settings": settings, "seed": reasoner.seed}
-        fit = fit_weights(grounding, models, problem=problem, **ways)
-        options = options_again(settings.learn, fit)
-        refit = partial(learn, method=reasoner.method, seed=reasoner.seed, **options)
+        method = self._method(rules)
+        options = settings.learn if method == reasoner.method else {}
+        fit = fit_weights(
+            grounding,
+            models,
+            method=method,
+            settings=replace(settings, learn=options),
+            seed=reasoner.seed,
+            problem=problem,
+        )
+        again = options_again(options, fit)
+        refit = partial(learn, method=method, seed=reasoner.seed, **again)
         fold = np.full(grounding.graph.atom_count, -1)
         fold[self.atoms.atoms] = self.atoms.fold
         log_odds = self._asked(grounding, fold, without_folds(problem, fit, fold, refit))
@@ -99,6 +112,17 @@ class HeldOut:
         total = float(apart.sum())
         errors = [abs(total / test.statistic) for test in tests if test.statistic]
         return total, max(errors, default=0.0)
+
+    def _method(self, rules: Sequence[Rule]) -> str:
+        """Pseudo-likelihood where rules that are tried tie labelled atoms to each other: hundreds
+        of fits of one large component would take hours."""
+        program = self.reasoner.program
+        several = any(
+            sum(program.is_open(n.predicate) for n in walk(r.formula) if isinstance(n, Atom)) > 1
+            for r in rules
+        )
+        latent = any(p.kind == "latent" for p in program.predicates)
+        return "pseudo_likelihood" if several and not latent else self.reasoner.method
 
     def _asked(
         self, grounding: Grounding, fold: NDArray[np.integer], thetas: Sequence[Floats]

@@ -38,6 +38,7 @@ from knowreason.suggestion.held_out_gain import HeldOut, Measured
 TRIED = 3  # finalists for each rule that is wanted
 BEYOND = 2.0  # standard errors that a gain has to be above 0
 BESIDE = 1.0  # and beside the rules before it
+TIED = 200_000  # groundings of a rule with another unknown, which are not folded into one factor
 LARGEST = 3_000_000  # groundings of a candidate
 
 
@@ -49,7 +50,7 @@ class Suggestion:
         name, rule: text for the rule file, weight to be learned.
         gain, error: nats by which held-out labels surprise less once the rule is added to the
             present program and all weights are learned, and the standard error of that.
-        beside: the gain beside the suggestions before it.
+        beside, beside_error: the same beside the suggestions before it.
         support: labelled atoms at which the body holds.
         confidence: share of these at which the head does.
         lift: confidence over the share of all labelled atoms.
@@ -62,6 +63,7 @@ class Suggestion:
     gain: float
     error: float
     beside: float
+    beside_error: float
     support: int
     confidence: float
     lift: float
@@ -105,8 +107,8 @@ class Suggestions(TableResult):
         for one in self.rules:
             lines += [
                 "",
-                f"# gain {one.gain:.1f} +- {one.error:.1f} nats, {one.beside:.1f} beside those "
-                f"above; holds at {one.support:,} labelled atoms, confidence "
+                f"# gain {one.gain:.1f} +- {one.error:.1f} nats, {one.beside:.1f} +- "
+                f"{one.beside_error:.1f} beside those above; holds at {one.support:,} labelled atoms, confidence "
                 f"{one.confidence:.2f}, lift {one.lift:.1f}; learned {one.weight:.2f}",
                 one.rule,
             ]
@@ -273,12 +275,12 @@ def _ranked(
         for place, (one, rule) in enumerate(rules):
             if inner is not None:
                 inner(place, len(rules), rule.name)
+            tied = held.groundings(rule) if templates.unknowns(one.body) else 0
+            if tied > TIED:
+                pruned.append((rule_text(rule), f"ties unknowns by {tied:,} groundings"))
+                continue
             after = held.measured((rule,))
-            gain, error = held.gain(base, after)
-            if gain > BEYOND * error:
-                measured.append((gain, error, one, rule, after))
-            else:
-                pruned.append((rule_text(rule), f"gain {gain:.1f} +- {error:.1f} is not beyond chance"))
+            measured.append((*held.gain(base, after), one, rule, after))
     measured.sort(key=lambda found: -found[0])
     kept: list[Suggestion] = []
     accepted: list[Rule] = []
@@ -291,22 +293,22 @@ def _ranked(
                 inner(place, len(measured), rule.name)
             after = held.measured((*accepted, rule)) if accepted else alone
             beside, beside_error = held.gain(before, after)
-            if beside <= BESIDE * beside_error:
-                said = f"redundant: gain {gain:.1f} alone, {beside:.1f} +- {beside_error:.1f} beside "
-                pruned.append((rule_text(rule), said + ", ".join(r.name for r in accepted)))
+            clear = gain > BEYOND * error
+            if beside <= (BESIDE if clear else BEYOND) * beside_error:
+                said = f"gain {gain:.1f} ± {error:.1f}"
+                if accepted:
+                    others = ", ".join(r.name for r in accepted)
+                    said += f", {beside:.1f} ± {beside_error:.1f} beside {others}"
+                why = "redundant" if clear else "not beyond chance"
+                pruned.append((rule_text(rule), f"{why}: {said}"))
                 continue
             accepted.append(rule)
             before = after
+            support, learned = _support(one, search.labels), alone.weights[rule.name]
+            text = rule_text(rule)
             kept.append(
                 Suggestion(
-                    rule.name,
-                    rule_text(rule),
-                    gain,
-                    error,
-                    beside,
-                    *_support(one, search.labels),
-                    *alone.weights[rule.name],
-                    one.alike,
+                    rule.name, text, gain, error, beside, beside_error, *support, *learned, one.alike
                 )
             )
     return Suggestions(held.atoms.predicate, tuple(kept), tuple(pruned), _notes(search, len(rules)))
