@@ -137,7 +137,7 @@ class BodySearch:
                 gain, weight = fitted(best.values, self.labels, offset)
                 best = replace(best, gain=gain, weight=weight)
                 fresh.add(id(best))
-                if best.worth >= CLEAR:
+                if gain >= CLEAR:
                     insort(left, best, key=lambda one: -one.worth)
                 continue
             near = [one for one in left if alike(best.values, one.values)]
@@ -162,10 +162,9 @@ class BodySearch:
         if abs(score(values, self.labels, self.offset)) < CLEAR:
             return
         gain, weight = fitted(values, self.labels, self.offset)
-        found = Found(body, values, gain, weight)
-        if found.worth < CLEAR:
+        if gain < CLEAR:
             return
-        self.best[key] = found
+        self.best[key] = Found(body, values, gain, weight)
         if len(self.best) > 2 * KEPT:
             kept = sorted(self.best.items(), key=lambda item: -item[1].worth)[:KEPT]
             self.best = dict(kept)

@@ -38,7 +38,7 @@ from knowreason.suggestion.held_out_gain import HeldOut, Measured
 TRIED = 3  # finalists for each rule that is wanted
 BEYOND = 2.0  # standard errors that a gain has to be above 0
 BESIDE = 1.0  # and beside the rules before it
-TIED = 200_000  # groundings of a rule with another unknown, which are not folded into one factor
+TIED = 20_000  # groundings of a rule with another unknown, which are not folded into one factor
 LARGEST = 3_000_000  # groundings of a candidate
 
 
