@@ -102,7 +102,10 @@ def main() -> None:
     for area in [options.only] if options.only else advisor.AREAS:
         found = measure(root, area, options.count, options.folds)
         results.append(found)
-        print(f"{area}: AP {found['ap']:.3f}, AUC {found['auc']:.3f}, {found['pairs']} pairs, ", end="")
+        print(
+            f"{area}: AP {found['ap']:.3f}, AUC {found['auc']:.3f}, {found['pairs']} pairs, ",
+            end="",
+        )
         print(f"{found['true']} true; suggest {found['suggest_cpu_s']:.0f} CPU s")
         for line in (*found["searched"], *found["rules"]):
             print(f"  {line}", flush=True)

@@ -1,4 +1,4 @@
-"""Rules that data suggest: candidates, counted by the relational engine, ranked by what they add."""
+"""Rules that data suggest: candidates, their counts, and what each adds."""
 
 from knowreason.suggestion.suggestions import Suggestion, Suggestions, suggest
 

@@ -242,8 +242,8 @@ def split_points(values: Counts, labels: Floats, sort: str) -> list[float | int]
 def rounded(cut: float, ordered: Floats, sort: str) -> float | int:
     """The figure of fewest digits that cuts sorted values where ``cut`` does.
 
-    >>> rounded(437.21, np.array([12.0, 380.5, 512.0]), "float"), rounded(2.5, np.arange(9.0), "int")
-    (400.0, 2)
+    >>> rounded(437.21, np.array([12.0, 380.5, 512.0]), "float")
+    400.0
     """
     place = int(np.searchsorted(ordered, cut, side="right"))
     low, high = ordered[max(place - 1, 0)], ordered[min(place, len(ordered) - 1)]

@@ -234,7 +234,7 @@ class Templates:
         return {
             sort: [string_text(name) for name in names.names.to_pylist()]
             for sort, names in self.data.vocabularies.items()
-            if len(names) <= FEW and sort not in asked
+            if 0 < len(names) <= FEW and sort not in asked
         }
 
     @cached_property

@@ -28,10 +28,10 @@ from knowreason.progress import Progress, step
 from knowreason.reasoner.labels.asked_labels import only_query
 from knowreason.reasoner.labels.fold_groups import FoldGroups, fold_kind
 from knowreason.reasoner.labels.label_selection import label_selections
-from knowreason.reasoner.labels.labelled_atoms import LabelledAtoms, labelled_atoms
+from knowreason.reasoner.labels.labelled_atoms import labelled_atoms
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.suggestion.body_counts import LabelledRows, with_known_atoms
-from knowreason.suggestion.body_search import BodySearch, Found
+from knowreason.suggestion.body_search import COST, BodySearch, Found
 from knowreason.suggestion.candidate_bodies import Templates
 from knowreason.suggestion.held_out_gain import HeldOut, Measured
 
@@ -108,7 +108,7 @@ class Suggestions(TableResult):
             lines += [
                 "",
                 f"# gain {one.gain:.1f} +- {one.error:.1f} nats, {one.beside:.1f} +- "
-                f"{one.beside_error:.1f} beside those above; holds at {one.support:,} labelled atoms, confidence "
+                f"{one.beside_error:.1f} beside those above; support {one.support:,}, confidence "
                 f"{one.confidence:.2f}, lift {one.lift:.1f}; learned {one.weight:.2f}",
                 one.rule,
             ]
@@ -210,7 +210,7 @@ def _held_out(fitted: Reasoner, data: Dataset, predicate: str) -> HeldOut:
     )
     if atoms is None:
         raise ProjectError(
-            f"no labels to rank rules by: those of `{predicate}` are not of both kinds in two folds",
+            f"no labels to rank by: those of `{predicate}` are not of both kinds in two folds",
             code="KR960",
         )
     return HeldOut(fitted, data, atoms, kind == "forward")
@@ -293,8 +293,11 @@ def _ranked(
                 inner(place, len(measured), rule.name)
             after = held.measured((*accepted, rule)) if accepted else alone
             beside, beside_error = held.gain(before, after)
-            clear = gain > BEYOND * error
-            if beside <= (BESIDE if clear else BEYOND) * beside_error:
+            clear = gain > max(BEYOND * error, COST * one.body.size)
+            least = BESIDE * beside_error
+            if not clear:  # alone, so it has to be beside the others
+                least = max(BEYOND * beside_error, COST * one.body.size)
+            if beside <= least:
                 said = f"gain {gain:.1f} ± {error:.1f}"
                 if accepted:
                     others = ", ".join(r.name for r in accepted)
@@ -308,7 +311,15 @@ def _ranked(
             text = rule_text(rule)
             kept.append(
                 Suggestion(
-                    rule.name, text, gain, error, beside, beside_error, *support, *learned, one.alike
+                    rule.name,
+                    text,
+                    gain,
+                    error,
+                    beside,
+                    beside_error,
+                    *support,
+                    *learned,
+                    one.alike,
                 )
             )
     return Suggestions(held.atoms.predicate, tuple(kept), tuple(pruned), _notes(search, len(rules)))
@@ -320,7 +331,9 @@ def _notes(search: BodySearch, measured: int) -> tuple[str, ...]:
         f"{search.tried:,} candidate bodies counted at {len(labels):,} labelled atoms "
         f"({int(labels.sum()):,} true), {measured} of them learned and measured on held-out labels"
     )
-    left = f"{search.same:,} hold where another one does, {search.rare:,} almost nowhere or everywhere"
+    left = (
+        f"{search.same:,} hold where another one does, {search.rare:,} almost nowhere or everywhere"
+    )
     large = f", {search.large:,} have too many groundings" if search.large else ""
     return searched, left + large
 
