@@ -56,7 +56,7 @@ def world(weights: dict[str, float], people: int = 400, seed: int = 0) -> kr.Dat
 
 @cache
 def planted() -> kr.suggestion.Suggestions:
-    data = world({"age": 3.0, "north": 2.0, "small": 2.5})
+    data = world({"age": 3.0, "north": 2.0, "small": 2.5}, people=500)
     return kr.suggest(data.program, data, count=4, max_length=2)
 
 
