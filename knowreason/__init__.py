@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from knowreason import metrics as metrics
     from knowreason import models as models
     from knowreason import report as report
+    from knowreason import suggestion as suggestion
     from knowreason import testing as testing
     from knowreason.beliefs import Beliefs as Beliefs
     from knowreason.data import Dataset as Dataset
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from knowreason.reasoner import RuleWeights as RuleWeights
     from knowreason.reasoner import Settings as Settings
     from knowreason.run import load_run as load_run
+    from knowreason.suggestion import suggest as suggest
 
 _HOMES = {
     "Beliefs": "knowreason.beliefs",
@@ -105,6 +107,7 @@ _HOMES = {
     "load_run": "knowreason.run",
     "loads": "knowreason.lang",
     "plan": "knowreason.grounding",
+    "suggest": "knowreason.suggestion",
     "beliefs": "knowreason.beliefs",
     "data": "knowreason.data",
     "evaluate": "knowreason.evaluate",
@@ -118,6 +121,7 @@ _HOMES = {
     "metrics": "knowreason.metrics",
     "models": "knowreason.models",
     "report": "knowreason.report",
+    "suggestion": "knowreason.suggestion",
     "testing": "knowreason.testing",
 }
 

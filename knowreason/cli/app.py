@@ -26,6 +26,7 @@ from knowreason.cli.verbs import init_verb as init
 from knowreason.cli.verbs import models_verb as models
 from knowreason.cli.verbs import new_verb as new
 from knowreason.cli.verbs import plan_verb as plan
+from knowreason.cli.verbs import suggest_verb as suggest
 from knowreason.errors import KnowreasonError, ProjectError
 from knowreason.version import __version__
 
@@ -54,6 +55,7 @@ app.command("audit")(audit.audit)
 app.command("backtest")(backtest.backtest)
 app.command("diff")(diff.diff)
 app.command("augment")(augment.augment)
+app.command("suggest")(suggest.suggest)
 app.command("models")(models.models)
 app.command("explain-code")(explain_code.explain_code)
 app.command("import")(import_verb.import_files)
