@@ -124,10 +124,10 @@ class LabelledRows:
         limit: int | None = None,
     ) -> dict[str, Counts]:
         inner = conjunction.select(outputs)
-        inner = (inner if limit is None else inner.limit(limit)).subquery("q")
+        inner = inner if limit is None else inner.limit(limit)
         row = column("q", ROW)
         columns = [row, *(value.as_(name) for name, value in aggregates.items())]
-        tree = exp.select(*columns).from_(inner).group_by(row.copy())
+        tree = exp.select(*columns).from_(inner.subquery("q")).group_by(row.copy())
         table = self.relations.arrow(tree).read_all()
         rows = table[ROW].to_numpy()
         found = {}

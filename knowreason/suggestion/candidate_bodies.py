@@ -243,7 +243,7 @@ class Templates:
         found = {}
         for name, _, sort in self._values:
             if sort == "string" and name in self.data.attributes:
-                counted = pc.value_counts(self.data.attributes[name]["value"]).to_pylist()
+                counted = pc.value_counts(self.data.attributes[name].column("value")).to_pylist()
                 counted.sort(key=lambda one: -one["counts"])
                 found[name] = [string_text(one["values"]) for one in counted[:TEXTS]]
         return found

@@ -83,11 +83,12 @@ def test_planted_rules_are_at_the_top():
 def test_support_confidence_and_lift_are_those_of_the_tables():
     data = world({"age": 3.0})
     (one, *_) = kr.suggest(data.program, data, count=1, max_length=1).rules
-    cut = int(re.search(r"age\(p\) > (\d+) => Risky\(p\)", one.rule).group(1))
+    side, cut, denied = re.search(r"age\(p\) (>|<=) (\d+) => (!?)Risky\(p\)", one.rule).groups()
     age = data.attributes["age"]["value"].to_numpy()[np.argsort(data.attributes["age"]["a0"])]
     labels = data.labels["Risky"]
     truth = labels["value"].to_numpy()[np.argsort(labels["a0"])]
-    held = age > cut
+    truth = truth == 0 if denied else truth == 1
+    held = age > int(cut) if side == ">" else age <= int(cut)
     assert one.support == held.sum()
     assert one.confidence == pytest.approx(truth[held].mean())
     assert one.lift == pytest.approx(truth[held].mean() / truth.mean())
