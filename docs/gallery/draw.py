@@ -21,6 +21,7 @@ from knowreason.report import (
     precision_recall_figure,
     save_svg,
     scores_figure,
+    slice_shares_figure,
     slices_figure,
     weights_figure,
 )
@@ -77,6 +78,14 @@ def main(folder: Path) -> None:
     save_svg(scores_figure(truth, good), folder / "scores.svg")
     slices = slices_figure(days(truth, good, weak), "average_precision", "average precision")
     save_svg(slices, folder / "slices.svg")
+    shares = {
+        "night": [0.42, 0.45, 0.38, 0.21, 0.17, 0.15],
+        "ring": [float("nan"), float("nan"), 0.81, 0.74, 0.79, 0.83],
+        "the file as a whole": [0.61, 0.66, 0.72, 0.7, 0.69, 0.74],
+    }
+    weeks = [f"2026-0{1 + n // 4}-{1 + 7 * (n % 4):02}" for n in range(6)]
+    backtest = slice_shares_figure(weeks, shares, "the file as a whole", "precision")
+    save_svg(backtest, folder / "backtest.svg")
     bars = [
         WeightBar("fresh", prior=2.0, value=0.2, low=-0.1, high=0.6),
         WeightBar("burst", prior=1.0, value=3.1, low=1.5, high=4.8),

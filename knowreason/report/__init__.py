@@ -4,6 +4,7 @@ from knowreason.report.curves import (
     calibration_figure,
     precision_recall_figure,
     scores_figure,
+    slice_shares_figure,
     slices_figure,
 )
 from knowreason.report.svg import save_svg, svg_text
@@ -14,6 +15,7 @@ __all__ = [
     "precision_recall_figure",
     "save_svg",
     "scores_figure",
+    "slice_shares_figure",
     "slices_figure",
     "svg_text",
     "weights_figure",

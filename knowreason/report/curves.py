@@ -143,9 +143,10 @@ def slice_shares_figure(
     figure, axes = _axes(f"{what.capitalize()} by slice", "slice, from", what)
     looks = [(colour, dash) for dash in ("-", "--", ":", "-.") for colour in PALETTE[1:]]
     others = [name for name in shares if name != strong]
+    places = range(len(slices))  # those where nothing fired have their place, too
     for (colour, dash), name in zip(cycle(looks), others, strict=False):
         axes.plot(
-            slices,
+            places,
             shares[name],
             color=colour,
             linestyle=dash,
@@ -153,10 +154,11 @@ def slice_shares_figure(
             linewidth=1.2,
             label=name,
         )
-    axes.plot(slices, shares[strong], color=ACCENT, marker="o", linewidth=2.4, label=strong)
+    axes.plot(places, shares[strong], color=ACCENT, marker="o", linewidth=2.4, label=strong)
     axes.set_ylim(-0.02, 1.04)
-    axes.tick_params(axis="x", labelsize=7, labelrotation=20)
-    figure.subplots_adjust(bottom=0.2)
+    axes.set_xlim(-0.5, len(slices) - 0.5)
+    axes.set_xticks(places, slices, fontsize=7, rotation=20, ha="right", rotation_mode="anchor")
+    figure.subplots_adjust(left=0.16, bottom=0.26)
     axes.legend(frameon=False, fontsize=8)
     return figure
 
