@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,6 +10,8 @@ from html import escape
 import numpy as np
 
 from knowreason.metrics.metrics import Estimate
+
+_NAME = re.compile(r"`([^`]+)`")
 
 
 class Markup(str):
@@ -92,14 +95,22 @@ def table(
 
 
 def paragraphs(lines: Iterable[str], kind: str = "note") -> str:
-    """Each line in a paragraph of that class."""
-    return "".join(f"<p class='{kind}'>{markup(line)}</p>" for line in lines)
+    """Each line in a paragraph of that class; names in backticks are code.
+
+    >>> paragraphs(["`a` < `b`"])
+    "<p class='note'><code>a</code> &lt; <code>b</code></p>"
+    """
+    return "".join(f"<p class='{kind}'>{_line(line)}</p>" for line in lines)
 
 
 def items(lines: Iterable[str]) -> str:
     """A list, empty text where there is none."""
-    found = "".join(f"<li>{markup(line)}</li>" for line in lines)
+    found = "".join(f"<li>{_line(line)}</li>" for line in lines)
     return f"<ul>{found}</ul>" if found else ""
+
+
+def _line(text: str) -> str:
+    return text if isinstance(text, Markup) else _NAME.sub(r"<code>\1</code>", escape(text))
 
 
 def figures(svgs: Iterable[str]) -> str:

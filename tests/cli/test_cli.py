@@ -636,10 +636,12 @@ def test_predict_says_what_was_asked(cli, tmp_path, smokers):
     today.mkdir()
     (today / "f.csv").write_text("a,b\nanna,bob\n")
     (today / "l.csv").write_text("id,smokes\nanna,1\nbob,0\n")
-    none = cli("predict", run, "--data", today)
+    none = cli("predict", run, "--data", today, "-o", smokers / "none.parquet")
     assert none.code == 1
     assert "0 asked, 2 labelled" in none.err
     assert "`--labelled` scores them" in none.err
+    assert "no file: " in none.err
+    assert not (smokers / "none.parquet").exists()
     assert cli("predict", run, "--data", today, "--labelled").code == 0
     (today / "f.csv").write_text("a,b\n")
     (today / "l.csv").write_text("id,smokes\n")

@@ -97,7 +97,7 @@ def predict(
                 progress=progress,
             )
     table = predictions.table.slice(0, top) if top else predictions.table
-    if output is not None:
+    if output is not None and (streamed or predictions.finding is None):
         if streamed is None:
             save_table(table, output)
         say(f"{predictions.quality.atoms if streamed else table.num_rows:,} rows: {output}")
@@ -109,6 +109,8 @@ def predict(
         say(note)
     say(str(predictions.counts))
     if predictions.finding is not None:
+        if output is not None and not streamed:
+            say(f"no file: {output}")
         show_findings([predictions.finding])
         raise typer.Exit(1)
     require_confirmed([predictions.quality] if strict else [])

@@ -57,7 +57,9 @@ def _asked(findings: ReportParts) -> str:
     program = findings.reasoner.program
     counts = {name: len(findings.beliefs.asked(name)) for name in findings.queries}
     asked = ", ".join(f"<b>{escape(n)}</b> of {count:,} candidates" for n, count in counts.items())
-    models = ", ".join(escape(model.name) for model in program.models) or "none"
+    models = ", ".join(escape(model.name) for model in program.models) or "none declared"
+    beside = {escape(model.name): None for model in findings.reasoner.answers_.beside}
+    models += f", beside them {', '.join(beside)}" * bool(beside)
     found = f"<p>Asked: {asked}. {len(program.rules)} rules; models: {models}.</p>"
     return found + items(
         f"{m.name} for {m.predicate}: {m.fitted.model.headline}"
