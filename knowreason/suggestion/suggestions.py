@@ -156,7 +156,7 @@ def suggest(
         >>> from knowreason.testing import example_data
         >>> data = example_data(nodes=80, payments=80)
         >>> suggest(data.program, data, "Bad", count=1).rules[0].rule
-        'rule listed [?] : Listed(x) => Bad(x)'
+        'rule listed [?] : Listed(n) => Bad(n)'
     """
     given = Reasoner(reasoner) if isinstance(reasoner, Program) else reasoner
     name = predicate or only_query(given.program)
