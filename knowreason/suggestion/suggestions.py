@@ -56,6 +56,10 @@ class Suggestion:
         lift: confidence over the share of all labelled atoms.
         weight, weight_error: as learned from all labels.
         alike: bodies that hold at the same atoms, or all but.
+
+    >>> text = "rule old [?] : age(p) > 60 => Bad(p)"
+    >>> Suggestion("old", text, 9.1, 2.0, 9.1, 2.0, 40, 0.5, 2.1, 1.4, 0.3).lift
+    2.1
     """
 
     name: str
