@@ -77,7 +77,6 @@ def _infer_atoms(
     import numpy as np
 
     from knowreason.beliefs.beliefs import Beliefs
-    from knowreason.evaluate.rule_figures import shadow_sentences
     from knowreason.explanation.contradictions import contradictions_named
     from knowreason.inference import infer as infer_marginals
     from knowreason.inference.quality_summary import quality_names, quality_summary
@@ -98,7 +97,12 @@ def _infer_atoms(
         "probability": np.concatenate([np.zeros(0), *(found for _, found in asked)]).tolist(),
     }
     _show(columns, quality_names(beliefs.posterior, atoms), json)
-    for line in (beliefs.info, *shadow_sentences(beliefs)):
+    lines = [beliefs.info]
+    if grounding.program.shadow_rules:
+        from knowreason.evaluate.rule_figures import shadow_sentences  # imports scikit-learn
+
+        lines += shadow_sentences(beliefs)
+    for line in lines:
         say(line)
     return quality_summary(beliefs.posterior.qualities.numpy()[atoms], beliefs.posterior.reports)
 
