@@ -20,6 +20,7 @@ FEW = 12  # things of a domain, up to which each is a constant of its own
 TEXTS = 8  # most frequent values of a text attribute
 NUMBERS = ("int", "float", "duration")
 _CALL = re.compile(r"\w\(")
+_VALUE = re.compile(r"\b[a-z]\w*\([^()]*\)")  # of an attribute
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,12 @@ class Body:
 
     @property
     def is_bound(self) -> bool:
-        """Whether each further variable stands in an atom."""
-        atoms = " ".join(part for part in self.parts if part[0].isupper())
+        """Whether each further variable stands in an atom, and not in attributes alone.
+
+        >>> Body(("Pays(_, source(x))",), (Node("x", "Payment"),)).is_bound
+        False
+        """
+        atoms = " ".join(_VALUE.sub("", part) for part in self.parts if part[0].isupper())
         return all(re.search(rf"\b{node.term}\b", atoms) for node in self.further)
 
     def both(self, other: Body) -> Body:

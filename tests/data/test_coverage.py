@@ -199,6 +199,12 @@ def test_what_people_do_to_ids_is_guessed(new, others, what):
         bound(facts={**facts, "age": {"x": new, "y": [3] * 2}})
 
 
+def test_the_sql_is_of_the_column_that_is_written_otherwise():
+    spelling = find_spelling(pa.array(["7554", "8"]), pa.array(["id7554", "id8"]))
+    assert "`'id' || entry` in" in spelling.said("entry")
+    assert "`'id' || \"Entry No\"` in" in spelling.said("Entry No")
+
+
 def test_other_things_are_no_other_spelling():
     cards, accounts = pa.array(["c1", "c2"]), pa.array(["a1", "a2"])
     assert find_spelling(cards, accounts) is None

@@ -237,7 +237,8 @@ def _check_closed(binding: TableBinder, encoded: Encoded) -> None:
             f"`{domain}` that is none of the {len(members):,} there are: {_quoted(names)}; there "
             f"are {_quoted(members)}"
         )
-        help, span = _help(domain, names, members, closed=True), frame.span(int(rows[0]))
+        help = _help(domain, names, members, _of_table(frame, column), closed=True)
+        span = frame.span(int(rows[0]))
         if outside.all() and _is_whole(frame):
             binding.findings.add("KR530", message, help=help, span=span)
         else:
@@ -277,7 +278,8 @@ def _check_rows(
             f"{frame.title}, column `{column}`: {len(rows):,} of {total:,} rows name a `{domain}` "
             f"that no {what} mentions: {_quoted(names)}"
         ) + (f"; others are {_quoted(others)}" if len(others) else "")
-        help, span = _help(domain, names, others), frame.span(int(rows[0]))
+        help = _help(domain, names, others, _of_table(frame, column))
+        span = frame.span(int(rows[0]))
         if every and _is_whole(frame):
             binding.findings.add("KR530", message, help=help, span=span)
         else:
@@ -370,6 +372,11 @@ def _is_fixed(binding: TableBinder, domain: str) -> bool:
     return binding.vocabularies[domain].enumerated or binding.builders[domain].closed
 
 
+def _of_table(frame: NamedTable, column: str) -> str:
+    """The name of the column in SQL; a facts file has none."""
+    return "id" if frame.spans else column
+
+
 def _severity(new: int, total: int) -> Severity:
     return "hint" if new <= NEW_SHARE * total else "warning"
 
@@ -398,12 +405,17 @@ def _quoted(names: pa.StringArray) -> str:
 
 
 def _help(
-    domain: str, names: pa.StringArray, others: pa.StringArray, *, closed: bool = False
+    domain: str,
+    names: pa.StringArray,
+    others: pa.StringArray,
+    column: str = "id",
+    *,
+    closed: bool = False,
 ) -> str:
     """How the names of others are written, or the nearest, or what can be done."""
     spelling = find_spelling(names, others)
     if spelling is not None:
-        return str(spelling)
+        return spelling.said(column)
     name = str(names[0])
     near = did_you_mean(name, others.slice(0, SUGGESTIONS).to_pylist())
     if near and not any(map(str.isdigit, name)):  # of numbers there is always a near one

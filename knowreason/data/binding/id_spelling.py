@@ -10,7 +10,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from knowreason.data.engine.duckdb_engine import literal
+from knowreason.data.engine.duckdb_engine import literal, quoted
 from knowreason.logic.canonical_text import string_text
 
 MOST_NEW, MOST_OTHERS = 10_000, 1_000_000  # names that are tried
@@ -39,7 +39,14 @@ class Spelling:
     tried: int
 
     def __str__(self) -> str:
-        how = f"; `{self.sql}` in `[tables] sql` writes it so" if self.sql else ""
+        return self.said("id")
+
+    def said(self, column: str) -> str:
+        """In a sentence, with SQL over a column of that name."""
+        before, _, after = self.sql.rpartition("id")
+        plain = re.fullmatch(r"[a-z_][a-z0-9_]*", column)
+        sql = f"{before}{column if plain else quoted(column)}{after}"
+        how = f"; `{sql}` in `[tables] sql` writes it so" if self.sql else ""
         return (
             f"{string_text(self.new)} may be {string_text(self.other)}: {self.what}, "
             f"{self.fitting:,} of {self.tried:,} would be known{how}"
