@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -40,28 +41,32 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("new")(new.new)
-app.command("init")(init.init)
-app.command("check")(check.check)
-app.command("fmt")(fmt.fmt)
-app.command("infer")(infer.infer)
-app.command("plan")(plan.plan)
-app.command("compile")(compile.compile)
-app.command("train")(train.train)
-app.command("predict")(predict.predict)
-app.command("explain")(explain.explain)
-app.command("eval")(eval.evaluate)
-app.command("audit")(audit.audit)
-app.command("backtest")(backtest.backtest)
-app.command("diff")(diff.diff)
-app.command("augment")(augment.augment)
-app.command("suggest")(suggest.suggest)
-app.command("models")(models.models)
-app.command("explain-code")(explain_code.explain_code)
-app.command("import")(import_verb.import_files)
-app.command("export")(export_verb.export)
-app.command("schema")(schema_verb.schema)
-app.command("lsp")(lsp_verb.lsp)
+VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("new", new.new, "Make a project that runs as it is; lists the templates."),
+    ("init", init.init, "Make a project from tables, guesses said."),
+    ("check", check.check, "Check rules and projects, all faults at once."),
+    ("fmt", fmt.fmt, "Lay rule files out canonically."),
+    ("infer", infer.infer, "Marginals of what is asked, without learning."),
+    ("plan", plan.plan, "What grounding will cost: rows, memory, seconds."),
+    ("compile", compile.compile, "Ground the training part, and store the graph."),
+    ("train", train.train, "Fit the models, learn the weights, write a run."),
+    ("predict", predict.predict, "Predict with a run."),
+    ("explain", explain.explain, "Why a run concludes what it does; what if."),
+    ("eval", eval.evaluate, "What to do with a run, and how good it is."),
+    ("audit", audit.audit, "What to doubt about a run."),
+    ("backtest", backtest.backtest, "Each rule, and all together, on past slices."),
+    ("diff", diff.diff, "Which conclusions change between two rule files."),
+    ("augment", augment.augment, "Tables with generated cases of a rare class."),
+    ("suggest", suggest.suggest, "Rules that the data speak for."),
+    ("models", models.models, "Kinds of models, and their options."),
+    ("explain-code", explain_code.explain_code, "What a code such as KR201 means."),
+    ("import", import_verb.import_files, "Make a project of Markov logic, PSL or triples."),
+    ("export", export_verb.export, "Write a factor graph (uai) or Markov logic (mln)."),
+    ("schema", schema_verb.schema, "The JSON schema of project files."),
+    ("lsp", lsp_verb.lsp, "The language server, for editors."),
+)
+for _name, _verb, _short in VERBS:
+    app.command(_name, short_help=_short)(_verb)
 
 
 @app.callback(invoke_without_command=True)
