@@ -15,7 +15,9 @@ from knowreason.data import Dataset
 from knowreason.data.binding.column_reading import ColumnReading, holds_any
 from knowreason.data.edges import Edges
 from knowreason.data.id_tables import VALUE, id_columns
-from knowreason.data.name_encoding import UNKNOWN
+from knowreason.data.name_encoding import UNKNOWN, one_chunk
+from knowreason.data.wall_clocks import wall_clock
+from knowreason.logic import Program
 from knowreason.models import rows_of
 from knowreason.models.diffusion import Synthetic, enlarged
 from knowreason.models.diffusion.enlarged_data import Ids, new_names, templates_of_added
@@ -144,7 +146,7 @@ class GeneratedRows:
         new = self._like(table, name, rows[number])
         names = self.names[domain].take(pa.array(self.train.count(domain) + number))
         new = _with(new, key, names)
-        for column, values in self._values(name, domain, number):
+        for column, values in self._values(table, name, domain, number):
             new = _with(new, column, values)
         return self._labelled(new, name, number) if made else new
 
@@ -176,16 +178,17 @@ class GeneratedRows:
         if edge.key is not None and new.key is not None and new.key_domain is not None:
             ends.append((edge.key, new.key_domain, new.key))
             first = self.train.count(new.key_domain)
-            for column, values in self._values(name, new.key_domain, new.key - first):
+            for column, values in self._values(table, name, new.key_domain, new.key - first):
                 filled = _with(filled, column, values)
         for column, domain, ids in ends:
             filled = _with(filled, column.partition(":")[0], self._named(domain, ids))
         for column, values in _feature_values(edge.features, new):
             filled = _with(filled, column, values)
         if edge.time is not None and new.time is not None:
-            times = pa.array(new.time)
-            sort = pa.timestamp("us") if new.time_sort == "time" else times.type
-            cells = ColumnReading(format=edge.format).written(times.cast(sort))
+            times: pa.Array = pa.array(new.time)
+            if new.time_sort == "time":
+                times = times_of_column(times, table.schema.field(edge.time).type, self.program)
+            cells = ColumnReading(format=edge.format).written(times)
             filled = _with(filled, edge.time, cells)
         return filled
 
@@ -223,7 +226,7 @@ class GeneratedRows:
         return copied
 
     def _read(self, name: str) -> set[str]:
-        """Anys of a table that are read, those of truths left out."""
+        """Columns of a table that are read, those of truths left out."""
         read: set[str] = set()
         for predicate, binding in self._bindings(name):
             own = predicate == self.synthetic.predicate
@@ -241,9 +244,9 @@ class GeneratedRows:
         return read
 
     def _values(
-        self, name: str, domain: str, number: NDArray[np.integer]
+        self, rows: pa.Table, name: str, domain: str, number: NDArray[np.integer]
     ) -> Iterator[tuple[str, Any]]:
-        """Anys of a table and what was generated for some of a domain's added things."""
+        """Columns of a table and what was generated for some of a domain's added things."""
         entry = self.project.features.get(domain)
         ids = self.train.count(domain) + number
         if entry is not None and entry.table == name and domain == self.synthetic.domain:
@@ -262,7 +265,8 @@ class GeneratedRows:
                 taken = pa.array(row[ids], mask=row[ids] < 0)
                 values = held.column(VALUE).take(taken)
                 if clock and attribute == clock.name and clock.sort == "time":
-                    values = values.cast(pa.int64()).cast(pa.timestamp("us"))
+                    kind = rows.schema.field(binding.value).type
+                    values = times_of_column(values, kind, self.program)
                 yield binding.value, binding.reading.written(values)
 
     def _labelled(self, table: pa.Table, name: str, number: NDArray[np.int64]) -> pa.Table:
@@ -334,6 +338,18 @@ def _as_column(values: NDArray[np.floating], texts: tuple[str, ...] | None) -> A
     return pa.array(texts, pa.string()).take(
         pa.array(np.where(missing, 0, values).astype(int), mask=missing)
     )
+
+
+def times_of_column(
+    times: pa.Array | pa.ChunkedArray, kind: pa.DataType, program: Program
+) -> pa.Array:
+    """Microseconds since 1970 UTC as a column of that type has them: times without a zone, and
+    texts, are what clocks in the program's zone show."""
+    whole = one_chunk(times.cast(pa.int64()))
+    if pa.types.is_timestamp(kind) and kind.tz:
+        return whole.cast(pa.timestamp("us"))
+    shown = wall_clock(whole.fill_null(0).to_numpy(), program.zone)
+    return pa.array(shown, mask=~whole.is_valid().to_numpy(False)).cast(pa.timestamp("us"))
 
 
 def _with(table: pa.Table, column: str, values: Any) -> pa.Table:

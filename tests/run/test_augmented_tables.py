@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from knowreason.errors import ModelError, ProjectError
+from knowreason.lang import loads
 from knowreason.project.project_file import load_project
 from knowreason.project.project_tables import load_data, load_parts, load_program
 from knowreason.run.augmented_tables import augment_project
+from knowreason.run.generated_rows import times_of_column
 from tests.shop_project import RULES, write_shop
 
 
@@ -173,3 +175,15 @@ def test_labels_keep_their_words_and_a_closed_domain_gains_its_things(tmp_path):
     data = load_data(project, load_program(project))
     assert len(data.vocabularies["Account"]) == 108
     assert pc.sum(data.labels["Bad"]["value"]).as_py() == 20 + 8
+
+
+def test_times_are_written_as_the_column_has_them():
+    noon = 12 * 3_600_000_000
+    times = pa.array([noon, None])
+    vienna = loads("domain P", zone="Europe/Vienna")
+    for kind in (pa.string(), pa.timestamp("s")):
+        (shown, missing) = times_of_column(times, kind, vienna).to_pylist()
+        assert (shown.hour, missing) == (13, None)
+    aware = times_of_column(times, pa.timestamp("s", "America/New_York"), vienna)
+    cast = aware.cast(pa.timestamp("s", "America/New_York"))
+    assert cast.cast(pa.int64()).to_pylist() == [noon // 1_000_000, None]
