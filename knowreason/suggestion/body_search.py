@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from knowreason.logic.canonical_text import number_text, value_text
+from knowreason.progress import Progress
 from knowreason.suggestion.body_counts import Counts, LabelledRows
 from knowreason.suggestion.candidate_bodies import Body, Measure, Templates
 
@@ -67,6 +68,8 @@ class BodySearch:
         large: how many had too many groundings.
         rare: how many hold almost nowhere or almost everywhere.
         same: how many hold exactly where another one does.
+        cut: whether there are more conditions and paths than are counted.
+        progress: told of each body that is counted.
     """
 
     rows: LabelledRows
@@ -77,6 +80,8 @@ class BodySearch:
     large: int = 0
     rare: int = 0
     same: int = 0
+    cut: bool = False
+    progress: Progress | None = None
     _empty: list[frozenset[str]] = field(default_factory=list)  # parts that hold almost nowhere
 
     def run(self, templates: Templates, most: int) -> list[Found]:
@@ -86,7 +91,9 @@ class BodySearch:
         chosen those that add something, and only then conjunctions of two of the best that add
         something beside what was chosen: an interaction, not two effects.
         """
-        self.count(islice(templates.bodies(), MOST), templates)
+        bodies = list(islice(templates.bodies(), MOST + 1))
+        self.cut = len(bodies) > MOST
+        self.count(bodies[:MOST], templates)
         self.count(self._thresholds(templates.measures()), templates)
         paths = [one.body for one in self.top() if one.body.further]
         self.count((body for path in paths for body in templates.refined(path)), templates)
@@ -109,6 +116,8 @@ class BodySearch:
             if any(empty <= parts for empty in self._empty):
                 continue
             self.tried += 1
+            if self.progress is not None:
+                self.progress(self.tried, 0, f"{self.tried:,}: {body.text}")
             values = self.rows.counts(body)
             if values is None:
                 self.large += 1

@@ -31,7 +31,7 @@ from knowreason.reasoner.labels.label_selection import label_selections
 from knowreason.reasoner.labels.labelled_atoms import labelled_atoms
 from knowreason.reasoner.reasoner import Reasoner
 from knowreason.suggestion.body_counts import LabelledRows, with_known_atoms
-from knowreason.suggestion.body_search import COST, BodySearch, Found
+from knowreason.suggestion.body_search import COST, MOST, BodySearch, Found
 from knowreason.suggestion.candidate_bodies import Templates
 from knowreason.suggestion.held_out_gain import HeldOut, Measured
 
@@ -180,8 +180,9 @@ def suggest(
         held = _held_out(fitted, data, name)
         with step(progress, "measuring the present program"):
             base = held.measured(())
-        with step(progress, "counting candidates"):
-            search, templates, finalists = _searched(held, base, max_length, TRIED * count)
+        with step(progress, "counting candidates") as within:
+            most = TRIED * count
+            search, templates, finalists = _searched(held, base, max_length, most, within)
         return _ranked(held, base, search, finalists, templates, count, progress)
 
 
@@ -221,7 +222,7 @@ def _held_out(fitted: Reasoner, data: Dataset, predicate: str) -> HeldOut:
 
 
 def _searched(
-    held: HeldOut, base: Measured, length: int, most: int
+    held: HeldOut, base: Measured, length: int, most: int, progress: Progress | None
 ) -> tuple[BodySearch, Templates, list[Found]]:
     fitted, data, atoms = held.reasoner, held.data, held.atoms
     program, settings = fitted.program, fitted.settings
@@ -251,7 +252,8 @@ def _searched(
             relations, templates, things, atoms.fold, limit=limit, forward=forward
         )
         offset = base.log_odds + atoms.drawn
-        search = BodySearch(rows, atoms.labels.astype(np.float64), offset)
+        labels = atoms.labels.astype(np.float64)
+        search = BodySearch(rows, labels, offset, progress=progress)
         finalists = search.run(templates, most)
     return search, templates, finalists
 
@@ -339,7 +341,8 @@ def _notes(search: BodySearch, measured: int) -> tuple[str, ...]:
         f"{search.same:,} hold where another one does, {search.rare:,} almost nowhere or everywhere"
     )
     large = f", {search.large:,} have too many groundings" if search.large else ""
-    return searched, left + large
+    cut = (f"of conditions and paths the {MOST:,} shortest were counted",) * search.cut
+    return searched, left + large, *cut
 
 
 def _support(one: Found, labels: NDArray[np.float64]) -> tuple[int, float, float]:
