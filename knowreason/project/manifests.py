@@ -151,8 +151,8 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
         raise _damaged(folder, {MANIFEST: CHANGED})
     faults = {}
     for name, written in files.items():
-        file = folder / name
-        if not file.is_file() or ".." in file.relative_to(folder).parts:
+        file, inner = folder / name, Path(name)
+        if inner.is_absolute() or ".." in inner.parts or not file.is_file():
             faults[name] = "is missing"
         elif name != SETTINGS and _digest(file) != written:
             faults[name] = CHANGED
@@ -183,12 +183,12 @@ def _damaged(folder: Path, faults: Mapping[str, str]) -> ProjectError:
 
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:32]
 
 
 def _own_digest(manifest: Mapping[str, Any]) -> str:
     content = json.dumps({k: v for k, v in manifest.items() if k != "digest"}, sort_keys=True)
-    return hashlib.blake2b(content.encode()).hexdigest()[:32]
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def partial_folder(target: Path) -> Path:

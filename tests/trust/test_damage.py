@@ -145,9 +145,9 @@ def test_a_manifest_names_nothing_outside(run, tmp_path):
 
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "secret").write_text("x")
-
-    manifest = json.loads((tmp_path / "run" / MANIFEST).read_text())
-    manifest["files"]["../secret"] = "0" * 32
-    manifest["digest"] = _own_digest(manifest)
-    (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest))
-    assert "../secret` is missing" in told(kr.load_run, tmp_path / "run")
+    whole = json.loads((tmp_path / "run" / MANIFEST).read_text())
+    for name in ("../secret", str(tmp_path / "secret")):
+        manifest = {**whole, "files": {**whole["files"], name: "0" * 32}}
+        manifest["digest"] = _own_digest(manifest)
+        (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest))
+        assert "secret` is missing" in told(kr.load_run, tmp_path / "run")
