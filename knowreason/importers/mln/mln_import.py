@@ -208,8 +208,9 @@ def _declare(draft: Draft, span: Span, declared: Declaration, kind: str) -> None
     for sort, mark in zip(sorts, marks, strict=True):
         if mark:
             draft.enumerated.add(sort)
-    arguments = (lg.Argument(s, None, m) for s, m in zip(sorts, marks, strict=True))  # type: ignore[arg-type]
-    predicate = lg.Predicate(name, kind, tuple(arguments))  # type: ignore[arg-type]
+    pairs = zip(sorts, marks, strict=True)
+    arguments = tuple(lg.Argument(s, None, m) for s, m in pairs)  # type: ignore[arg-type]  # by grammar
+    predicate = lg.Predicate(name, kind, arguments)  # type: ignore[arg-type]  # of _kinds
     draft.predicates.append(predicate)
     draft.report.add(span, became=f"{kind} {name}({', '.join(sorts)})", reason="\n".join(why))
 
